@@ -1,0 +1,122 @@
+# comfypoold: build, test, demo, bench, install. `make help` lists the targets.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+BUILD ?= build
+
+LIBS := libmicrohttpd libwebsockets jansson libcurl libuv sqlite3 libcyaml yaml-0.1 libcrypto libsystemd
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wformat=2 -Wswitch-enum -Wvla
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -Iinclude $(WARNINGS) $(if $(CI),-Werror)
+
+# Three variants of everything: release (what is installed), asan (what is tested), fuzz (clang).
+CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fno-plt
+LDFLAGS_release := -pie -Wl,-z,relro -Wl,-z,now
+CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS_asan := -fsanitize=address,undefined
+
+# Asked once, when something is compiled; the packages may not be there before that.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS) | sed 's/-I/-isystem /g'))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
+
+ROOMS := $(filter-out src/main.c,$(wildcard src/*/*.c) $(wildcard src/*.c))
+SIM := $(wildcard tests/comfysim/*.c)
+UNIT := $(wildcard tests/unit/*.c)
+INTEGRATION := $(wildcard tests/integration/*.c)
+BENCH := $(wildcard tests/bench/*.c)
+objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
+
+.PHONY: all release asan help demo test check unit integration lint bench install uninstall clean packages packages-test packages-lint
+.DEFAULT_GOAL := all
+
+all: packages ## build comfypoold and comfysim (release)
+	@$(MAKE) --no-print-directory release
+
+release: $(BUILD)/release/comfypoold $(BUILD)/release/comfysim
+
+asan: $(BUILD)/asan/comfypoold $(BUILD)/asan/comfysim $(BUILD)/asan/unit $(BUILD)/asan/integration
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+packages:
+	@scripts/packages build
+packages-test:
+	@scripts/packages build test
+packages-lint:
+	@scripts/packages build test lint
+
+demo: all ## two simulated ComfyUI servers, the daemon, one job, its profile
+	@scripts/demo $(BUILD)/release
+
+test: packages-test ## every test, under ASan and UBSan
+	@$(MAKE) --no-print-directory asan
+	@scripts/test $(BUILD)/asan
+
+unit: packages-test ## the unit tests alone
+	@$(MAKE) --no-print-directory asan
+	@scripts/test $(BUILD)/asan unit
+
+integration: packages-test ## the integration tests alone
+	@$(MAKE) --no-print-directory asan
+	@scripts/test $(BUILD)/asan integration
+
+lint: packages-lint ## format, clang-tidy, include directions, openapi and config against the code
+	@scripts/lint
+
+bench: all ## the daemon beside the direct reference
+	@$(MAKE) --no-print-directory $(BUILD)/release/bench
+	@scripts/bench $(BUILD)/release
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/comfypoold $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/comfypoold
+	install -m 755 $(BUILD)/release/comfypoold $(DESTDIR)$(PREFIX)/bin/comfypoold
+	install -m 644 README.md LICENSE docs/ARCHITECTURE.md config/comfypoold.yaml $(DESTDIR)$(PREFIX)/share/doc/comfypoold/
+	install -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/comfypoold/openapi.yaml
+	sed 's|@PREFIX@|$(PREFIX)|g' systemd/comfypoold.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/comfypoold.service
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/comfypoold $(DESTDIR)$(PREFIX)/lib/systemd/system/comfypoold.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/comfypoold $(DESTDIR)$(PREFIX)/share/comfypoold
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+# ---- how things are made -------------------------------------------------------------------------
+
+.SECONDEXPANSION:
+define variant
+$(BUILD)/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "  CC $(1) $$<"
+	@$$(CC) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) $$(PKG_CFLAGS) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/$(1)/gen/openapi.o: api/openapi.yaml
+	@mkdir -p $$(@D)
+	@scripts/embed openapi_yaml $$< > $(BUILD)/$(1)/gen/openapi.c
+	@$$(CC) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) -c $(BUILD)/$(1)/gen/openapi.c -o $$@
+
+$(BUILD)/$(1)/comfypoold: $$(call objects,$(1),$$(ROOMS) src/main.c) $(BUILD)/$(1)/gen/openapi.o
+	@echo "  LD $$@"
+	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) -lm -o $$@
+
+$(BUILD)/$(1)/comfysim: $$(call objects,$(1),$$(SIM))
+	@echo "  LD $$@"
+	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) -lm -o $$@
+
+$(BUILD)/$(1)/unit: $$(call objects,$(1),$$(ROOMS) $$(UNIT)) $(BUILD)/$(1)/gen/openapi.o
+	@echo "  LD $$@"
+	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) $$$$(pkg-config --libs check) -lm -o $$@
+
+$(BUILD)/$(1)/integration: $$(call objects,$(1),$$(INTEGRATION))
+	@echo "  LD $$@"
+	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) $$$$(pkg-config --libs check) -lm -o $$@
+
+$(BUILD)/$(1)/bench: $$(call objects,$(1),$$(BENCH))
+	@echo "  LD $$@"
+	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) -lm -o $$@
+endef
+$(foreach v,release asan,$(eval $(call variant,$(v))))
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

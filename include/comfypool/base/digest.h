@@ -1,0 +1,12 @@
+/* SHA-256 by libcrypto. */
+#ifndef COMFYPOOL_BASE_DIGEST_H
+#define COMFYPOOL_BASE_DIGEST_H
+
+#include "comfypool/base/str.h"
+
+enum { DIGEST_HEX_SIZE = 65 };
+
+/* The lowercase hex SHA-256 of s, terminated. */
+void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE]);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * Every error that has a name outside, in one table: symbol, public code, HTTP status (0: only in a
+ * Job or an attempt), whether the same thing may succeed later or elsewhere, and the title for
+ * people. The codes are part of the API and never change.
+ */
+#ifndef COMFYPOOL_BASE_ERR_H
+#define COMFYPOOL_BASE_ERR_H
+
+#include <stdbool.h>
+
+#include "comfypool/base/str.h"
+
+/* clang-format off */
+#define ERR_TABLE(X) \
+    /* symbol                    code                      HTTP  retry  title */ \
+    X(ERR_JSON_INVALID,           "json_invalid",            400, false, "The body is not valid JSON") \
+    X(ERR_BODY_TOO_LARGE,         "body_too_large",          413, false, "The body is too large") \
+    X(ERR_MEMBER_UNKNOWN,         "member_unknown",          400, false, "The body has a member that is not known") \
+    X(ERR_MEMBER_INVALID,         "member_invalid",          400, false, "A member of the body is not valid") \
+    X(ERR_WORKFLOW_INVALID,       "workflow_invalid",        400, false, "The workflow is not valid") \
+    X(ERR_WORKFLOW_FORMAT_UI,     "workflow_format_ui",      400, false, "The workflow is in the editor's format") \
+    X(ERR_WORKFLOW_NOT_SUPPORTED, "workflow_not_supported",  422, false, "No backend can run the workflow") \
+    X(ERR_JOB_NOT_FOUND,          "job_not_found",           404, false, "There is no such job") \
+    X(ERR_BACKEND_NOT_FOUND,      "backend_not_found",       404, false, "There is no such backend") \
+    X(ERR_OUTPUT_NOT_FOUND,       "output_not_found",        404, false, "The job has no such output") \
+    X(ERR_OUTPUT_UNAVAILABLE,     "output_unavailable",      404, true,  "The output cannot be had") \
+    X(ERR_PROFILING_DISABLED,     "profiling_disabled",      404, false, "The job was not profiled") \
+    X(ERR_JOB_NOT_FINISHED,       "job_not_finished",        409, true,  "The job has not ended yet") \
+    X(ERR_JOB_ACTIVE,             "job_active",              409, true,  "The job is still active") \
+    X(ERR_ROUTE_NOT_FOUND,        "route_not_found",         404, false, "There is nothing at this path") \
+    X(ERR_METHOD_NOT_ALLOWED,     "method_not_allowed",      405, false, "The method is not allowed here") \
+    X(ERR_MEDIA_TYPE_UNSUPPORTED, "media_type_unsupported",  415, false, "The content type is not supported") \
+    X(ERR_NOT_ACCEPTABLE,         "not_acceptable",          406, false, "No format that the client accepts is available") \
+    X(ERR_QUERY_INVALID,          "query_invalid",           400, false, "The request is not valid") \
+    X(ERR_STORE_UNAVAILABLE,      "store_unavailable",       503, true,  "The store cannot be written") \
+    X(ERR_TOO_MANY_WAITS,         "too_many_waits",          503, true,  "Too many requests are waiting") \
+    /* Ends of jobs and attempts. */ \
+    X(ERR_NODE_FAILED,            "node_failed",             0,   false, "A node failed") \
+    X(ERR_OUT_OF_MEMORY,          "out_of_memory",           0,   true,  "The backend ran out of memory") \
+    X(ERR_BACKEND_ERROR,          "backend_error",           0,   true,  "The backend failed") \
+    X(ERR_LOST,                   "lost",                    0,   true,  "The backend lost the prompt") \
+    X(ERR_INTERRUPTED,            "interrupted",             0,   false, "The prompt was interrupted")
+/* clang-format on */
+
+enum err {
+    ERR_NONE = 0,
+#define X(symbol, code, http, retry, title) symbol,
+    ERR_TABLE(X)
+#undef X
+        ERR_COUNT
+};
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* The public code, such as "job_not_found"; "" for ERR_NONE. Static. */
+const char *err_code(enum err e);
+/* What it means, for people. Static. */
+const char *err_title(enum err e);
+/* The HTTP status, 500 for errors that have none. */
+unsigned err_http_status(enum err e);
+/* True when the same thing may succeed later or on another backend. */
+bool err_is_retryable(enum err e);
+/* The error with this public code; ERR_NONE when there is none (or code is empty). */
+enum err err_from_code(struct str code);
+
+#endif

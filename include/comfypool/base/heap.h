@@ -1,0 +1,41 @@
+/*
+ * An intrusive binary heap: the items carry a heap_node, so that any item can leave or change its
+ * key in O(log n). The least item by `before` is on top.
+ */
+#ifndef COMFYPOOL_BASE_HEAP_H
+#define COMFYPOOL_BASE_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct heap_node {
+    size_t place; /* 1-based; 0: in no heap */
+};
+
+typedef bool (*heap_before_fn)(const struct heap_node *a, const struct heap_node *b);
+
+struct heap {
+    struct heap_node **items;
+    size_t len;
+    size_t cap;
+    heap_before_fn before;
+};
+
+void heap_init(struct heap *h, heap_before_fn before);
+void heap_done(struct heap *h);
+void heap_push(struct heap *h, struct heap_node *n);
+/* NULL when empty. */
+struct heap_node *heap_top(const struct heap *h);
+/* Does nothing when the node is in no heap. */
+void heap_remove(struct heap *h, struct heap_node *n);
+/* After the key of a node in the heap has changed. */
+void heap_update(struct heap *h, struct heap_node *n);
+
+static inline bool heap_holds(const struct heap_node *n)
+{
+    return n->place != 0;
+}
+
+#define heap_item(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+
+#endif

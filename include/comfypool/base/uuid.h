@@ -1,0 +1,19 @@
+/* Lowercase UUIDs (RFC 9562): version 7 names jobs, version 4 names prompts and clients. */
+#ifndef COMFYPOOL_BASE_UUID_H
+#define COMFYPOOL_BASE_UUID_H
+
+#include <stdbool.h>
+
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+
+enum { UUID_TEXT = 36, UUID_SIZE = UUID_TEXT + 1 };
+
+/* Random. */
+void uuid_v4(char ret[UUID_SIZE]);
+/* By time, then random. */
+void uuid_v7(struct wall_us now, char ret[UUID_SIZE]);
+/* True for the canonical lowercase form of any version. */
+bool uuid_is_canonical(struct str s);
+
+#endif

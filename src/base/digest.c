@@ -1,0 +1,16 @@
+/* SHA-256; see the header. */
+#include "comfypool/base/digest.h"
+
+#include <openssl/sha.h>
+
+void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char sum[SHA256_DIGEST_LENGTH];
+    (void)SHA256((const unsigned char *)(s.n == 0 ? "" : s.p), s.n, sum);
+    for (size_t i = 0; i < sizeof sum; i++) {
+        ret[2 * i] = hex[sum[i] >> 4];
+        ret[2 * i + 1] = hex[sum[i] & 15];
+    }
+    ret[2 * sizeof sum] = '\0';
+}

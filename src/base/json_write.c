@@ -1,0 +1,283 @@
+/* Writes JSON text; see the header. Appending only, O(length). */
+#include "comfypool/base/json_write.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "comfypool/base/json_read.h"
+
+static void separate(struct json_out *o)
+{
+    if (o->comma) {
+        buf_add_char(o->buf, ',');
+    }
+    o->comma = true;
+}
+
+void json_open(struct json_out *o, char bracket)
+{
+    separate(o);
+    buf_add_char(o->buf, bracket);
+    o->comma = false;
+}
+
+void json_close(struct json_out *o, char bracket)
+{
+    buf_add_char(o->buf, bracket);
+    o->comma = true;
+}
+
+/* What a byte below 0x20, a quote or a backslash is written as. */
+static void add_escape(struct buf *b, unsigned char c)
+{
+    static const char plain[] = "\"\\\b\f\n\r\t";
+    static const char letter[] = "\"\\bfnrt";
+    const char *known = c == '\0' ? NULL : strchr(plain, c);
+    if (known != NULL) {
+        const char two[2] = {'\\', letter[known - plain]};
+        buf_add(b, two, 2);
+        return;
+    }
+    char six[7];
+    (void)snprintf(six, sizeof six, "\\u%04x", c);
+    buf_add(b, six, 6);
+}
+
+/* Length of a valid UTF-8 sequence that starts with a byte above 0x7f; 0 when it is none. */
+static size_t sequence_length(struct str s)
+{
+    /* A reader of strings knows what is valid: ask it about this one character. */
+    const unsigned char c = (unsigned char)s.p[0];
+    const size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (s.n < n) {
+        return 0;
+    }
+    char quoted[6] = {'"'};
+    memcpy(quoted + 1, s.p, n);
+    quoted[n + 1] = '"';
+    struct json_reader r;
+    json_read_strict(&r, (struct str){quoted, n + 2}, 1);
+    return json_next(&r).kind == JSON_STRING ? n : 0;
+}
+
+static void add_quoted(struct buf *b, struct str s)
+{
+    buf_add_char(b, '"');
+    size_t from = 0;
+    for (size_t i = 0; i < s.n;) {
+        const unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
+        const size_t n = c < 0x80 ? 0 : sequence_length((struct str){s.p + i, s.n - i});
+        if (n > 0) {
+            i += n;
+            continue;
+        }
+        buf_add(b, s.p + from, i - from);
+        if (c < 0x80) {
+            add_escape(b, c);
+        } else {
+            buf_add_text(b, "\xef\xbf\xbd");
+        }
+        from = ++i;
+    }
+    if (s.n > from) {
+        buf_add(b, s.p + from, s.n - from);
+    }
+    buf_add_char(b, '"');
+}
+
+void json_key_str(struct json_out *o, struct str name)
+{
+    separate(o);
+    add_quoted(o->buf, name);
+    buf_add_char(o->buf, ':');
+    o->comma = false;
+}
+
+void json_key(struct json_out *o, const char *name)
+{
+    json_key_str(o, str_of(name));
+}
+
+void json_str(struct json_out *o, struct str value)
+{
+    separate(o);
+    add_quoted(o->buf, value);
+}
+
+void json_string(struct json_out *o, const char *value)
+{
+    json_str(o, str_of(value));
+}
+
+/* Decimal digits of v into the end of a 24-byte field; returns where they start. */
+static const char *format_digits(uint64_t v, char field[24])
+{
+    char *p = field + 23;
+    *p = '\0';
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    return p;
+}
+
+static uint64_t magnitude(int64_t v)
+{
+    return v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+}
+
+void json_integer(struct json_out *o, int64_t value)
+{
+    separate(o);
+    if (value < 0) {
+        buf_add_char(o->buf, '-');
+    }
+    char field[24];
+    buf_add_text(o->buf, format_digits(magnitude(value), field));
+}
+
+void json_bool(struct json_out *o, bool value)
+{
+    json_raw(o, value ? STR("true") : STR("false"));
+}
+
+void json_null(struct json_out *o)
+{
+    json_raw(o, STR("null"));
+}
+
+void json_ms(struct json_out *o, int64_t us)
+{
+    separate(o);
+    if (us < 0) {
+        buf_add_char(o->buf, '-');
+    }
+    const uint64_t v = magnitude(us);
+    char field[24];
+    buf_add_text(o->buf, format_digits(v / 1000, field));
+    const unsigned rest = (unsigned)(v % 1000);
+    if (rest != 0) {
+        char part[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                        (char)('0' + rest % 10)};
+        size_t n = 4;
+        while (part[n - 1] == '0') {
+            n--;
+        }
+        buf_add(o->buf, part, n);
+    }
+}
+
+void json_real(struct json_out *o, double value)
+{
+    if (!isfinite(value)) {
+        json_null(o);
+        return;
+    }
+    if (fabs(value) < 1e15 && value == (double)(int64_t)value) {
+        json_integer(o, (int64_t)value);
+        return;
+    }
+    separate(o);
+    char text[40];
+    (void)snprintf(text, sizeof text, "%.9g", value);
+    buf_add_text(o->buf, text);
+}
+
+void json_raw(struct json_out *o, struct str value)
+{
+    separate(o);
+    buf_add_str(o->buf, value);
+}
+
+void json_member_str(struct json_out *o, const char *name, struct str value)
+{
+    json_key(o, name);
+    json_str(o, value);
+}
+
+void json_member_string(struct json_out *o, const char *name, const char *value)
+{
+    json_member_str(o, name, str_of(value));
+}
+
+void json_member_int(struct json_out *o, const char *name, int64_t value)
+{
+    json_key(o, name);
+    json_integer(o, value);
+}
+
+void json_member_ms(struct json_out *o, const char *name, int64_t us)
+{
+    json_key(o, name);
+    json_ms(o, us);
+}
+
+void json_member_bool(struct json_out *o, const char *name, bool value)
+{
+    json_key(o, name);
+    json_bool(o, value);
+}
+
+void json_member_raw(struct json_out *o, const char *name, struct str value)
+{
+    json_key(o, name);
+    json_raw(o, value);
+}
+
+static void clean_token(struct json_out *o, struct json_token t, struct buf *scratch)
+{
+    buf_clear(scratch);
+    switch (t.kind) {
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        json_open(o, *t.text.p);
+        break;
+    case JSON_OBJECT_END:
+    case JSON_ARRAY_END:
+        json_close(o, *t.text.p);
+        break;
+    case JSON_KEY:
+        json_key_str(o, json_text(t, scratch));
+        break;
+    case JSON_STRING:
+        json_str(o, json_text(t, scratch));
+        break;
+    case JSON_NUMBER: {
+        const char last = t.text.p[t.text.n - 1];
+        json_raw(o, last == 'N' || last == 'y' ? STR("null") : t.text);
+        break;
+    }
+    case JSON_TRUE:
+    case JSON_FALSE:
+    case JSON_NULL:
+        json_raw(o, t.text);
+        break;
+    case JSON_END:
+    case JSON_ERROR:
+        break;
+    }
+}
+
+bool json_clean(struct str value, struct buf *out)
+{
+    const size_t before = out->len;
+    struct json_reader r;
+    json_read_lenient(&r, value, JSON_MAX_DEPTH);
+    struct json_out o = json_out_to(out);
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct json_token t = json_next(&r);
+    while (t.kind != JSON_END && t.kind != JSON_ERROR) {
+        clean_token(&o, t, &scratch);
+        t = json_next(&r);
+    }
+    if (t.kind == JSON_ERROR || out->overflow) {
+        out->len = before;
+        return false;
+    }
+    return true;
+}
