@@ -1,0 +1,69 @@
+/*
+ * What a ComfyUI server says on its WebSocket, decoded: comfy/ makes frames, the profiler and the
+ * conductor read them. Everything a frame points to lives until the next one is decoded.
+ * Source: the recordings of v0.3.64 and v0.28.0 in tests/traces.
+ */
+#ifndef COMFYPOOL_CORE_FRAME_H
+#define COMFYPOOL_CORE_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/str.h"
+
+enum frame_type {
+    FRAME_OTHER, /* unknown or unreadable: changes nothing */
+    FRAME_STATUS,
+    FRAME_START,
+    FRAME_CACHED,
+    FRAME_EXECUTING,
+    FRAME_PROGRESS,
+    FRAME_STATE,
+    FRAME_EXECUTED,
+    FRAME_SUCCESS,
+    FRAME_ERROR,
+    FRAME_INTERRUPTED,
+};
+
+enum node_state { NODE_STATE_OTHER, NODE_STATE_RUNNING, NODE_STATE_FINISHED };
+
+/* One entry of progress_state. */
+struct frame_node {
+    struct str id;
+    struct str parent;  /* p == NULL: none */
+    struct str display; /* p == NULL: none */
+    enum node_state state;
+    double value;
+    double max;
+};
+
+struct frame {
+    enum frame_type type;
+    struct str prompt_id;    /* p == NULL: none */
+    int64_t stamp_ms;        /* the server's timestamp, ms since the epoch; 0: none */
+    struct str node;         /* p == NULL: null or none */
+    struct str display_node; /* p == NULL: none */
+    double value;            /* PROGRESS */
+    double max;
+    const struct str *ids; /* CACHED: the nodes; ERROR, INTERRUPTED: those executed */
+    size_t ids_len;
+    const struct frame_node *nodes; /* STATE: at least those that changed since the prompt's last */
+    size_t nodes_len;
+    struct str output;       /* EXECUTED: the ui output, raw JSON (lenient); n == 0: null or none */
+    struct str message;      /* ERROR */
+    struct str error_type;   /* ERROR: exception_type */
+    struct str node_type;    /* ERROR, INTERRUPTED */
+    struct str traceback;    /* ERROR: raw JSON (lenient) */
+    int64_t queue_remaining; /* STATUS; -1: not said */
+    struct str sid;          /* STATUS: first one of a connection */
+};
+
+/* True for an end of the prompt: an error that only blocks a branch (ExecutionBlocked) is none. */
+static inline bool frame_is_terminal(const struct frame *f)
+{
+    return f->type == FRAME_SUCCESS || f->type == FRAME_INTERRUPTED ||
+           (f->type == FRAME_ERROR && !str_is(f->error_type, "ExecutionBlocked"));
+}
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * A workflow in ComfyUI's API format: {nodeId: {"class_type"?, "inputs", "_meta"?: {"title"?}}}.
+ * The text is the truth (it is stored, returned and POSTed verbatim); this is an index into it:
+ * ids, classes, titles, links, and the structural hash.
+ */
+#ifndef COMFYPOOL_CORE_WORKFLOW_H
+#define COMFYPOOL_CORE_WORKFLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/digest.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/map.h"
+#include "comfypool/base/str.h"
+
+struct workflow_node {
+    struct str id;
+    struct str class_type; /* p == NULL: absent */
+    struct str title;      /* p == NULL: absent */
+    uint32_t first_dep;    /* into workflow.deps */
+    uint32_t deps;         /* how many nodes it links to; each once, in order of its inputs */
+};
+
+struct workflow {
+    struct workflow_node *nodes; /* in the order of the text */
+    size_t len;
+    uint32_t *deps; /* indices of nodes; links to nodes that are not there are left out */
+    size_t deps_len;
+    struct map by_id; /* id -> &nodes[i] */
+    char hash[DIGEST_HEX_SIZE];
+    char *texts; /* what the strs point into */
+};
+
+/* Where a workflow is wrong. */
+struct workflow_problem {
+    enum err code;      /* ERR_WORKFLOW_INVALID or ERR_WORKFLOW_FORMAT_UI */
+    struct buf pointer; /* JSON pointer below the workflow: "" or "/3/inputs" */
+    const char *detail; /* for people; static */
+};
+
+/*
+ * Reads a workflow from JSON text that json_check has passed. Returns false with the problem set
+ * (its pointer is then the caller's to buf_done) when it has no nodes, a node is no object, has no
+ * `inputs` object (an unconnected node without one kills a real server's worker), or a class_type
+ * that is no string. Links to missing nodes and cycles are the backend's to judge.
+ * Owner of *ret: the caller, by workflow_free. Independent of `text` after the call.
+ * Cost: O(length + nodes log nodes).
+ */
+bool workflow_parse(struct str text, struct workflow **ret,
+                    struct workflow_problem *problem) MUST_CHECK;
+void workflow_free(struct workflow *w);
+
+/* The node with this id, or NULL. */
+const struct workflow_node *workflow_find(const struct workflow *w, struct str id);
+
+/* True when text looks like an API-format graph: an object whose members all are objects that have
+   a class_type. For telling a bare graph from a wrapped one. */
+bool workflow_is_bare_graph(struct str text);
+/* True when text looks like the editor's format: "nodes" and "links" arrays. */
+bool workflow_is_ui_format(struct str text);
+
+/* Appends "/" and name, escaped as RFC 6901 says. */
+void json_pointer_add(struct buf *pointer, struct str name);
+
+#endif

@@ -1,0 +1,72 @@
+/* What profiler.c (learning) and profile.c (the account at the end) share; nobody else's. */
+#ifndef COMFYPOOL_SRC_CORE_PROFILER_INNER_H
+#define COMFYPOOL_SRC_CORE_PROFILER_INNER_H
+
+#include "comfypool/core/profiler.h"
+
+struct node {
+    struct str id;
+    char *own_id;                        /* of an expanded node */
+    const struct workflow_node *planned; /* NULL: expanded by the server */
+    char *parent;
+    char *display;
+    char *error;
+    bool started; /* a start was seen, or it was cached */
+    bool start_known;
+    bool open;           /* a slice is open */
+    bool executing_seen; /* `executing` came in the open slice */
+    bool done;           /* "finished", or known to be done */
+    bool end_missed;     /* its end lay in a gap */
+    bool end_inferred;   /* closed by the next `executing` */
+    bool cached;
+    bool listed_cached;
+    bool cached_by_history;
+    bool failed;
+    uint32_t seq; /* order of first starts */
+    struct mono_us start;
+    struct mono_us end;
+    struct mono_us open_since;
+    size_t open_index; /* of the open slice in profiler.starts */
+    struct profile_slice *slices;
+    size_t slices_len, slices_cap;
+    struct profile_progress *progress;
+    size_t progress_len, progress_cap;
+    uint64_t progress_dropped;
+};
+
+struct start {
+    const struct node *node;
+    struct mono_us at;
+};
+
+struct profiler {
+    const struct workflow *workflow;
+    unsigned max_progress;
+    struct node *own;    /* the workflow's, in its order */
+    struct node **nodes; /* own, then expanded ones as they came */
+    size_t len, cap;
+    struct map by_id;
+    struct start *starts;
+    size_t starts_len, starts_cap;
+    struct profile_gap *gaps;
+    size_t gaps_len, gaps_cap;
+    bool gap_open;
+    bool unwatched; /* no progress_state was seen since the last gap began */
+    bool saw_events;
+    bool saw_state;
+    bool inferred;
+    bool used_history;
+    bool has_first_start;
+    struct mono_us first_start;
+    struct time_mark planned; /* execution_cached */
+    uint32_t seq;
+    /* The result, kept until the next profiler_finish. */
+    struct profile_node *result;
+    struct profile_slice *result_slices;
+    struct profile_progress *result_progress;
+    struct profile_gap *result_gaps;
+};
+
+void profiler_free_result(struct profiler *p);
+
+#endif

@@ -1,0 +1,435 @@
+/*
+ * The index of a workflow, and its structural hash; see the header. One pass reads the nodes, a
+ * second one resolves the links (a link may name a later node). Strings are decoded into one
+ * buffer; while it may still move they are kept as offsets.
+ */
+#include "comfypool/core/workflow.h"
+
+#include <stdlib.h>
+
+#include "comfypool/base/json_read.h"
+
+enum { WORKFLOW_DEPTH = JSON_MAX_DEPTH };
+
+void json_pointer_add(struct buf *pointer, struct str name)
+{
+    buf_add_char(pointer, '/');
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '~') {
+            buf_add_text(pointer, "~0");
+        } else if (name.p[i] == '/') {
+            buf_add_text(pointer, "~1");
+        } else {
+            buf_add_char(pointer, name.p[i]);
+        }
+    }
+}
+
+/* A decoded string as offsets into the text buffer. */
+struct span {
+    size_t at;
+    size_t n;
+    bool there;
+};
+
+/* A link or a model name among a node's inputs, in order of the text. */
+struct input {
+    size_t node; /* index */
+    struct span name;
+    struct span value; /* a model's name, or the id that is linked to */
+    struct span slot;  /* of a link: its number, raw; absent: a model's name */
+};
+
+struct draft_node {
+    struct span id;
+    struct span class_type;
+    struct span title;
+    size_t first_input;
+    size_t inputs;
+};
+
+struct draft {
+    struct draft_node *nodes;
+    size_t len;
+    size_t cap;
+    struct input *inputs;
+    size_t inputs_len;
+    size_t inputs_cap;
+    struct buf texts;
+};
+
+static void draft_done(struct draft *d)
+{
+    free(d->nodes);
+    free(d->inputs);
+    buf_done(&d->texts);
+}
+
+static struct span keep_text(struct draft *d, struct json_token t)
+{
+    const size_t at = d->texts.len;
+    if (t.escaped) {
+        (void)json_text(t, &d->texts);
+    } else {
+        buf_add_str(&d->texts, t.text);
+    }
+    return (struct span){at, d->texts.len - at, true};
+}
+
+static struct str span_str(const struct draft *d, struct span s)
+{
+    return (struct str){s.there ? d->texts.data + s.at : NULL, s.n};
+}
+
+/* DESIGN: a string input names a model by its name or by its value's ending. */
+static bool names_a_model(struct str name, struct str value)
+{
+    static const char *const endings[] = {".safetensors", ".sft", ".ckpt", ".pt",
+                                          ".pth",         ".bin", ".gguf", ".onnx"};
+    if (str_ends_with(name, STR("_name"))) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (str_ends_with(value, str_of(endings[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_input(struct draft *d, struct span name, struct span value, struct span slot)
+{
+    if (d->inputs_len == d->inputs_cap) {
+        d->inputs_cap = d->inputs_cap == 0 ? 64 : d->inputs_cap * 2;
+        d->inputs = mem_grow(d->inputs, d->inputs_cap * sizeof *d->inputs);
+    }
+    d->inputs[d->inputs_len++] =
+        (struct input){.node = d->len, .name = name, .value = value, .slot = slot};
+}
+
+/* An array that has begun: [nodeId, slot] is a link, everything else is a value. */
+static void read_array(struct draft *d, struct json_reader *r, struct span name)
+{
+    const unsigned outer = r->depth - 1;
+    const struct json_token id = json_next(r);
+    if (id.kind == JSON_STRING) {
+        const struct json_token slot = json_next(r);
+        if (slot.kind == JSON_NUMBER) {
+            if (json_next(r).kind == JSON_ARRAY_END) {
+                const size_t at = d->texts.len;
+                buf_add_str(&d->texts, slot.text);
+                const struct span raw = {at, slot.text.n, true};
+                add_input(d, name, keep_text(d, id), raw);
+                return;
+            }
+        }
+    }
+    while (r->depth > outer && json_next(r).kind != JSON_ERROR) {
+    }
+}
+
+static void read_inputs(struct draft *d, struct json_reader *r)
+{
+    for (struct json_token key = json_next(r); key.kind == JSON_KEY; key = json_next(r)) {
+        const size_t before = d->texts.len;
+        const size_t inputs_before = d->inputs_len;
+        const struct span name = keep_text(d, key);
+        const struct json_token v = json_next(r);
+        if (v.kind == JSON_ARRAY) {
+            read_array(d, r, name);
+        } else if (v.kind == JSON_STRING) {
+            const struct span value = keep_text(d, v);
+            if (names_a_model(span_str(d, name), span_str(d, value))) {
+                add_input(d, name, value, (struct span){0});
+            }
+        } else {
+            (void)json_rest(r, v);
+        }
+        if (d->inputs_len == inputs_before) {
+            d->texts.len = before; /* a plain value: nothing of it is kept */
+        }
+    }
+}
+
+static void read_meta(struct draft *d, struct json_reader *r, struct draft_node *n)
+{
+    for (struct json_token key = json_next(r); key.kind == JSON_KEY; key = json_next(r)) {
+        const struct json_token v = json_next(r);
+        if (v.kind == JSON_STRING && json_is(key, "title")) {
+            n->title = keep_text(d, v);
+        } else {
+            (void)json_rest(r, v);
+        }
+    }
+}
+
+static bool wrong(struct workflow_problem *problem, struct str node, const char *member,
+                  const char *detail)
+{
+    problem->code = ERR_WORKFLOW_INVALID;
+    problem->detail = detail;
+    if (node.p != NULL) {
+        json_pointer_add(&problem->pointer, node);
+    }
+    if (member != NULL) {
+        json_pointer_add(&problem->pointer, str_of(member));
+    }
+    return false;
+}
+
+/* Reads one node whose object has begun. */
+static bool read_node(struct draft *d, struct json_reader *r, struct draft_node *n,
+                      struct workflow_problem *problem)
+{
+    bool has_inputs = false;
+    for (struct json_token key = json_next(r); key.kind == JSON_KEY; key = json_next(r)) {
+        const struct json_token v = json_next(r);
+        if (json_is(key, "class_type")) {
+            if (v.kind != JSON_STRING) {
+                return wrong(problem, span_str(d, n->id), "class_type",
+                             "class_type must be a string");
+            }
+            n->class_type = keep_text(d, v);
+        } else if (json_is(key, "inputs")) {
+            if (v.kind != JSON_OBJECT) {
+                return wrong(problem, span_str(d, n->id), "inputs", "inputs must be an object");
+            }
+            has_inputs = true;
+            read_inputs(d, r);
+        } else if (v.kind == JSON_OBJECT && json_is(key, "_meta")) {
+            read_meta(d, r, n);
+        } else {
+            (void)json_rest(r, v);
+        }
+    }
+    if (!has_inputs) {
+        return wrong(problem, span_str(d, n->id), NULL,
+                     "a node must have an inputs object (it may be empty)");
+    }
+    return true;
+}
+
+static bool read_nodes(struct draft *d, struct str text, struct workflow_problem *problem)
+{
+    struct json_reader r;
+    json_read_strict(&r, text, WORKFLOW_DEPTH);
+    if (json_next(&r).kind != JSON_OBJECT) {
+        return wrong(problem, (struct str){NULL, 0}, NULL,
+                     "a workflow is an object of nodes: {nodeId: {class_type, inputs}}");
+    }
+    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
+        if (d->len == d->cap) {
+            d->cap = d->cap == 0 ? 16 : d->cap * 2;
+            d->nodes = mem_grow(d->nodes, d->cap * sizeof *d->nodes);
+        }
+        struct draft_node *n = &d->nodes[d->len];
+        *n = (struct draft_node){.first_input = d->inputs_len};
+        n->id = keep_text(d, key);
+        const struct json_token v = json_next(&r);
+        if (v.kind != JSON_OBJECT) {
+            return wrong(problem, span_str(d, n->id), NULL, "a node must be an object");
+        }
+        if (!read_node(d, &r, n, problem)) {
+            return false;
+        }
+        n->inputs = d->inputs_len - n->first_input;
+        d->len++;
+    }
+    if (d->len == 0) {
+        return wrong(problem, (struct str){NULL, 0}, NULL, "the workflow has no nodes");
+    }
+    return true;
+}
+
+static void resolve_links(const struct draft *d, struct workflow *w)
+{
+    w->deps = mem_alloc((d->inputs_len + 1) * sizeof *w->deps);
+    for (size_t i = 0; i < w->len; i++) {
+        struct workflow_node *n = &w->nodes[i];
+        n->first_dep = (uint32_t)w->deps_len;
+        for (size_t k = 0; k < d->nodes[i].inputs; k++) {
+            const struct input *in = &d->inputs[d->nodes[i].first_input + k];
+            const struct workflow_node *to =
+                in->slot.there ? map_get(&w->by_id, span_str(d, in->value)) : NULL;
+            if (to == NULL) {
+                continue;
+            }
+            const uint32_t index = (uint32_t)(to - w->nodes);
+            bool known = false;
+            for (uint32_t j = 0; j < n->deps && !known; j++) {
+                known = w->deps[n->first_dep + j] == index;
+            }
+            if (!known) {
+                w->deps[w->deps_len++] = index;
+                n->deps++;
+            }
+        }
+    }
+}
+
+static int by_bytes(struct str a, struct str b)
+{
+    const size_t n = a.n < b.n ? a.n : b.n;
+    const int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
+    return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+struct hash_item {
+    struct str key;
+    size_t index;
+};
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct hash_item *x = a;
+    const struct hash_item *y = b;
+    return by_bytes(x->key, y->key);
+}
+
+/* Length-prefixed, so that no two different workflows write the same bytes. */
+static void hash_text(struct buf *b, char kind, struct str s)
+{
+    buf_printf(b, "%c%zu:", kind, s.n);
+    buf_add_str(b, s);
+}
+
+static void hash_inputs(struct buf *b, const struct draft *d, const struct draft_node *n)
+{
+    struct hash_item *items = mem_alloc((n->inputs + 1) * sizeof *items);
+    for (size_t i = 0; i < n->inputs; i++) {
+        const size_t index = n->first_input + i;
+        items[i] = (struct hash_item){span_str(d, d->inputs[index].name), index};
+    }
+    qsort(items, n->inputs, sizeof *items, compare_items);
+    for (size_t i = 0; i < n->inputs; i++) {
+        const struct input *in = &d->inputs[items[i].index];
+        hash_text(b, in->slot.there ? 'l' : 'm', span_str(d, in->name));
+        hash_text(b, 'v', span_str(d, in->value));
+        if (in->slot.there) {
+            hash_text(b, 's', span_str(d, in->slot));
+        }
+    }
+    free(items);
+}
+
+static void compute_hash(const struct draft *d, char ret[DIGEST_HEX_SIZE])
+{
+    struct hash_item *items = mem_alloc(d->len * sizeof *items);
+    for (size_t i = 0; i < d->len; i++) {
+        items[i] = (struct hash_item){span_str(d, d->nodes[i].id), i};
+    }
+    qsort(items, d->len, sizeof *items, compare_items);
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    for (size_t i = 0; i < d->len; i++) {
+        const struct draft_node *n = &d->nodes[items[i].index];
+        hash_text(&b, 'n', items[i].key);
+        if (n->class_type.there) {
+            hash_text(&b, 'c', span_str(d, n->class_type));
+        }
+        hash_inputs(&b, d, n);
+    }
+    free(items);
+    digest_sha256_hex(buf_str(&b), ret);
+}
+
+static struct workflow *finish(struct draft *d)
+{
+    (void)buf_text(&d->texts); /* never NULL from here on */
+    struct workflow *w = mem_zero(1, sizeof *w);
+    w->len = d->len;
+    w->nodes = mem_zero(d->len, sizeof *w->nodes);
+    map_init(&w->by_id);
+    for (size_t i = 0; i < d->len; i++) {
+        w->nodes[i] = (struct workflow_node){
+            .id = span_str(d, d->nodes[i].id),
+            .class_type = span_str(d, d->nodes[i].class_type),
+            .title = span_str(d, d->nodes[i].title),
+        };
+        (void)map_put(&w->by_id, w->nodes[i].id, &w->nodes[i]);
+    }
+    resolve_links(d, w);
+    compute_hash(d, w->hash);
+    w->texts = buf_take(&d->texts);
+    return w;
+}
+
+bool workflow_parse(struct str text, struct workflow **ret, struct workflow_problem *problem)
+{
+    *problem = (struct workflow_problem){0};
+    buf_init(&problem->pointer, BUF_NO_LIMIT);
+    if (workflow_is_ui_format(text)) {
+        problem->code = ERR_WORKFLOW_FORMAT_UI;
+        problem->detail = "this is the editor's format; in ComfyUI use Workflow > Export (API)";
+        return false;
+    }
+    struct draft d = {0};
+    buf_init(&d.texts, BUF_NO_LIMIT);
+    const bool good = read_nodes(&d, text, problem);
+    if (good) {
+        *ret = finish(&d);
+        buf_done(&problem->pointer);
+    }
+    draft_done(&d);
+    return good;
+}
+
+void workflow_free(struct workflow *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    free(w->nodes);
+    free(w->deps);
+    map_done(&w->by_id);
+    free(w->texts);
+    free(w);
+}
+
+const struct workflow_node *workflow_find(const struct workflow *w, struct str id)
+{
+    return map_get(&w->by_id, id);
+}
+
+bool workflow_is_bare_graph(struct str text)
+{
+    struct json_reader r;
+    json_read_strict(&r, text, WORKFLOW_DEPTH);
+    if (json_next(&r).kind != JSON_OBJECT) {
+        return false;
+    }
+    size_t nodes = 0;
+    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
+        if (json_next(&r).kind != JSON_OBJECT) {
+            return false;
+        }
+        bool has_class = false;
+        for (struct json_token k = json_next(&r); k.kind == JSON_KEY; k = json_next(&r)) {
+            has_class = has_class || json_is(k, "class_type");
+            (void)json_skip(&r);
+        }
+        if (!has_class) {
+            return false;
+        }
+        nodes++;
+    }
+    return nodes > 0;
+}
+
+bool workflow_is_ui_format(struct str text)
+{
+    struct json_reader r;
+    json_read_strict(&r, text, WORKFLOW_DEPTH);
+    if (json_next(&r).kind != JSON_OBJECT) {
+        return false;
+    }
+    bool nodes = false;
+    bool links = false;
+    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
+        const struct json_token v = json_next(&r);
+        nodes = nodes || (v.kind == JSON_ARRAY && json_is(key, "nodes"));
+        links = links || (v.kind == JSON_ARRAY && json_is(key, "links"));
+        (void)json_rest(&r, v);
+    }
+    return nodes && links;
+}
