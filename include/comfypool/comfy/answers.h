@@ -1,0 +1,77 @@
+/*
+ * What a ComfyUI server answers over HTTP, read leniently. Pure. Everything that an answer points
+ * to lives until answers_done (and as long as the text that was read). Source: tests/traces and the
+ * protocol notes in docs/ARCHITECTURE.md.
+ */
+#ifndef COMFYPOOL_COMFY_ANSWERS_H
+#define COMFYPOOL_COMFY_ANSWERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/str.h"
+#include "comfypool/core/frame.h"
+
+/* ---- POST /prompt: 200 and 400 ----------------------------------------------------------------
+ */
+
+struct prompt_answer {
+    struct str prompt_id;   /* p == NULL: none was said */
+    struct str error_type;  /* error.type */
+    struct buf message;     /* for people: error.message, details, the first node's error */
+    struct buf node_errors; /* valid JSON; empty when there were none */
+    struct buf node_id;     /* of the first node that has errors; empty: none */
+    struct buf node_type;
+    struct buf scratch;
+};
+
+/* False when the text is no JSON object (everything is then empty). */
+bool prompt_answer_read(struct str text, struct prompt_answer *ret);
+void prompt_answer_done(struct prompt_answer *a);
+
+/* ---- GET /queue ------------------------------------------------------------------------------ */
+
+enum queue_place { QUEUE_BROKEN, QUEUE_ABSENT, QUEUE_PENDING, QUEUE_RUNNING };
+
+/* Where a prompt is; *ret_others: how many other prompts there are. */
+enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t *ret_others);
+
+/* ---- GET /history/{id} ------------------------------------------------------------------------
+ */
+
+struct history_output {
+    struct str node_id;
+    struct str ui; /* raw JSON object (lenient) */
+};
+
+struct history_answer {
+    bool found;
+    bool success; /* status.status_str is "success" */
+    /* execution_start, execution_cached, the end; with their stamps. */
+    struct frame *messages;
+    size_t messages_len;
+    struct history_output *outputs;
+    size_t outputs_len;
+    void *inner;
+};
+
+/* False when the text is broken. `found` is false for {}: not ended, unknown, deleted or evicted.
+ */
+bool history_answer_read(struct str text, struct str prompt_id, struct history_answer *ret);
+void history_answer_done(struct history_answer *h);
+
+/* ---- GET /system_stats ------------------------------------------------------------------------
+ */
+
+struct stats_answer {
+    struct buf version; /* "" when it was not said */
+    struct buf devices; /* valid JSON array; "[]" when there were none */
+};
+bool stats_answer_read(struct str text, struct stats_answer *ret);
+void stats_answer_done(struct stats_answer *s);
+
+/* POST /api/jobs/{id}/cancel: {"cancelled": true}. */
+bool cancel_answer_read(struct str text);
+
+#endif

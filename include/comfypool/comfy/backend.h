@@ -1,0 +1,142 @@
+/*
+ * One ComfyUI server as the daemon sees it: a WebSocket that is kept open for ever, and requests
+ * over kept-alive HTTP. It knows nothing of jobs: frames go up through one callback, requests are
+ * answered with typed answers. It keeps no promises about silence: what a socket did not say must
+ * be asked (comfy_locate).
+ *
+ * Client ids: the server sends a prompt's events only to the client id that it was POSTed with, and
+ * may unregister a socket that came back under an id (it removes by id when the old one ends). So a
+ * connection has a fresh id unless somebody pinned one: while a prompt runs its id is pinned.
+ */
+#ifndef COMFYPOOL_COMFY_BACKEND_H
+#define COMFYPOOL_COMFY_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/comfy/answers.h"
+#include "comfypool/core/frame.h"
+#include "comfypool/loop/http_client.h"
+#include "comfypool/loop/ws_client.h"
+
+struct comfy_backend;
+
+enum comfy_link { COMFY_DOWN, COMFY_CONNECTING, COMFY_UP };
+
+enum comfy_event_kind {
+    COMFY_EVENT_UP,    /* the socket is open and the server has greeted */
+    COMFY_EVENT_DOWN,  /* it is not any more, or could not be opened; text says why */
+    COMFY_EVENT_FRAME, /* a text message */
+    COMFY_EVENT_STATS, /* version and devices are known */
+};
+
+struct comfy_event {
+    enum comfy_event_kind kind;
+    struct mono_us now;
+    const struct frame *frame;
+    const char *text;
+    const struct stats_answer *stats; /* the callee may take its buffers */
+};
+
+typedef void (*comfy_event_fn)(void *ctx, const struct comfy_event *e);
+
+struct comfy_timeouts {
+    struct dur_us ping_interval;
+    struct dur_us pong_timeout;
+    struct dur_us connect;
+    struct dur_us request;
+    struct dur_us submit;
+};
+
+struct comfy_spec {
+    const char *name;           /* for the log */
+    const char *url;            /* http or https, path prefix and user information allowed */
+    const char *const *headers; /* "Name: value" for each request and the socket; or NULL */
+    struct comfy_timeouts timeouts;
+};
+
+/* Checks a backend's URL. False with a message for people. */
+bool comfy_url_check(const char *url, char *why, size_t why_size) MUST_CHECK;
+
+/* The URL without user information, and "host:port" as a name. Appended. The URL must be good. */
+void comfy_url_clean(const char *url, struct buf *ret_clean, struct buf *ret_name);
+
+/* Starts connecting at once. Owner: the caller. No event comes from inside comfy_new. */
+struct comfy_backend *comfy_new(uv_loop_t *loop, struct http_client *http, struct ws_client *ws,
+                                const struct comfy_spec *spec, comfy_event_fn on_event, void *ctx);
+/* Ends everything without further events; freed when the loop has run the close callbacks. */
+void comfy_close(struct comfy_backend *b);
+
+enum comfy_link comfy_link_state(const struct comfy_backend *b);
+
+/* The client id of the present (or next) connection. */
+const char *comfy_client_id(const struct comfy_backend *b);
+/* While pinned, reconnects keep this id. A connection under another id is cut at once. */
+void comfy_pin(struct comfy_backend *b, const char *client_id);
+void comfy_unpin(struct comfy_backend *b);
+
+/* ---- requests. Each callback comes once, never from inside the call, unless it is cancelled. ---
+ */
+
+enum comfy_submit_result {
+    COMFY_ACCEPTED,
+    COMFY_REJECTED,  /* 400: a verdict on the workflow */
+    COMFY_REFUSED,   /* another 4xx: surely not accepted */
+    COMFY_NOT_SENT,  /* no connection */
+    COMFY_AMBIGUOUS, /* 5xx, reset, timeout: it may have been accepted: ask */
+};
+
+struct comfy_submit_answer {
+    enum comfy_submit_result result;
+    unsigned status;             /* 0: no answer */
+    const char *message;         /* for people */
+    struct prompt_answer answer; /* of ACCEPTED and REJECTED */
+};
+typedef void (*comfy_submit_fn)(void *ctx, struct comfy_submit_answer *a);
+
+/* body: the whole JSON body. It is sent at most once. */
+struct http_call *comfy_submit(struct comfy_backend *b, struct str body, comfy_submit_fn done,
+                               void *ctx);
+
+enum comfy_place {
+    COMFY_UNREACHABLE, /* no (readable) answer; `refused` says whether the connection was */
+    COMFY_PENDING,
+    COMFY_RUNNING,
+    COMFY_ENDED,  /* in history */
+    COMFY_ABSENT, /* in neither */
+};
+
+struct comfy_locate_answer {
+    enum comfy_place place;
+    bool refused;
+    const char *message;
+    struct history_answer history; /* of ENDED */
+};
+typedef void (*comfy_locate_fn)(void *ctx, struct comfy_locate_answer *a);
+
+struct comfy_locate;
+/* Asks /queue, then /history/{id}: in this order nothing falls between. */
+struct comfy_locate *comfy_locate(struct comfy_backend *b, const char *prompt_id,
+                                  comfy_locate_fn done, void *ctx);
+void comfy_locate_cancel(struct comfy_locate *l);
+
+/*
+ * Tells the server to drop a prompt, wherever it is: /api/jobs/{id}/cancel where there is such a
+ * thing, else delete from the queue and interrupt it. Fire and forget: what became of it is told by
+ * frames, or asked.
+ */
+void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id);
+
+/* GET /view, streamed. filename, subfolder and type as the server named them. */
+struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
+                             struct str type, const struct http_sink *sink, http_done_fn done,
+                             void *ctx);
+
+#endif

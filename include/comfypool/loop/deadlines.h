@@ -1,0 +1,35 @@
+/*
+ * Many deadlines on one timer: a heap of points in time. Setting, moving and clearing one costs
+ * O(log n).
+ */
+#ifndef COMFYPOOL_LOOP_DEADLINES_H
+#define COMFYPOOL_LOOP_DEADLINES_H
+
+#include <uv.h>
+
+#include "comfypool/base/heap.h"
+#include "comfypool/base/time.h"
+
+/* Embedded in whatever waits; zero-initialised it is not set. */
+struct deadline {
+    struct heap_node node;
+    struct mono_us at;
+    void (*due)(void *ctx); /* called once; the deadline is then not set any more */
+    void *ctx;
+};
+
+struct deadlines {
+    struct heap heap;
+    uv_timer_t timer;
+};
+
+void deadlines_init(struct deadlines *d, uv_loop_t *loop);
+/* Closes the timer; the memory must live until `closed` is called with it. */
+void deadlines_close(struct deadlines *d, uv_close_cb closed);
+
+/* Sets it, or moves it when it was set. */
+void deadline_set(struct deadlines *d, struct deadline *e, struct mono_us at,
+                  void (*due)(void *ctx), void *ctx);
+void deadline_clear(struct deadlines *d, struct deadline *e);
+
+#endif

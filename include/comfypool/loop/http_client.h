@@ -1,0 +1,75 @@
+/*
+ * HTTP requests to servers, by libcurl's multi interface on the loop. Kept-alive connections are
+ * shared by all requests. A call's result comes through its callback exactly once, never from
+ * inside http_call.
+ */
+#ifndef COMFYPOOL_LOOP_HTTP_CLIENT_H
+#define COMFYPOOL_LOOP_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+
+struct http_client;
+struct http_call;
+
+enum http_outcome {
+    HTTP_ANSWERED,  /* there is a status */
+    HTTP_NOT_SENT,  /* no connection: the server never saw the request */
+    HTTP_AMBIGUOUS, /* sent, or partly; no answer: it may have been carried out */
+};
+
+struct http_result {
+    enum http_outcome outcome;
+    unsigned status;
+    struct str body;   /* borrowed, for the callback only; empty for streams */
+    const char *error; /* for people; "" when answered */
+    bool timed_out;
+};
+
+typedef void (*http_done_fn)(void *ctx, const struct http_result *r);
+
+/* For answers that are passed on as they come. */
+struct http_sink {
+    /* Status and headers are in: length < 0 is unknown. False ends the call (done still comes). */
+    bool (*begin)(void *ctx, unsigned status, const char *content_type, int64_t length);
+    /* Returns false to pause: the same bytes come again after http_call_resume. */
+    bool (*bytes)(void *ctx, const char *data, size_t n);
+};
+
+struct http_request_spec {
+    const char *method; /* "GET", "POST" */
+    const char *url;
+    const char *const *headers; /* "Name: value", NULL at the end; or NULL */
+    const char *credentials;    /* "user:password", or NULL */
+    struct str body;            /* copied */
+    bool once; /* the body is never sent a second time, stale connections included */
+    struct dur_us connect_timeout;
+    struct dur_us timeout;        /* in all; 0: none (streams: stalls of 60 s end it) */
+    size_t max_answer;            /* bytes of the body; more is an error */
+    const struct http_sink *sink; /* or NULL: the body is collected */
+};
+
+struct http_client *http_client_new(uv_loop_t *loop);
+/* Ends all calls without their callbacks and closes the handles; freed when the loop has run
+   their close callbacks. */
+void http_client_close(struct http_client *c);
+
+/* The call lives until its callback has returned, or http_call_cancel. */
+struct http_call *http_call_start(struct http_client *c, const struct http_request_spec *spec,
+                                  http_done_fn done, void *ctx);
+/* Ends it without its callback. Not from inside the call's own sink. */
+void http_call_cancel(struct http_call *call);
+void http_call_resume(struct http_call *call);
+/* `memory` is freed with the call, however it ends. */
+void http_call_own(struct http_call *call, void *memory);
+
+/* Percent-encodes s as a query value or path segment; appends. */
+void url_encode(struct buf *out, struct str s);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * WebSocket connections to servers, by libwebsockets on the loop: names resolved off the loop and
+ * each address tried in turn, messages put together with a cap, sending when writable.
+ */
+#ifndef COMFYPOOL_LOOP_WS_CLIENT_H
+#define COMFYPOOL_LOOP_WS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+
+struct ws_client;
+struct ws_conn;
+
+struct ws_events {
+    void (*open)(void *ctx);
+    /* A whole text message; the callee may exchange the buffer for another one. */
+    void (*text)(void *ctx, struct buf *message);
+    /* A whole binary message. */
+    void (*binary)(void *ctx, struct str message);
+    void (*pong)(void *ctx);
+    /* The end, exactly once, also when it never opened; the connection is gone. */
+    void (*closed)(void *ctx, const char *why);
+};
+
+struct ws_spec {
+    const char *host; /* a name or an address, without brackets */
+    int port;
+    bool tls;
+    const char *host_header;    /* "name:port" as in the URL */
+    const char *path;           /* with its query */
+    const char *const *headers; /* "Name: value", NULL at the end; or NULL. Copied */
+    struct dur_us connect_timeout;
+    size_t max_message;
+};
+
+struct ws_client *ws_client_new(uv_loop_t *loop);
+/* Drops all connections without their callbacks; then run the loop until it is empty, then
+   ws_client_finish. */
+void ws_client_close(struct ws_client *c);
+void ws_client_finish(struct ws_client *c);
+
+/* No callback comes from inside ws_connect. */
+struct ws_conn *ws_connect(struct ws_client *c, const struct ws_spec *spec,
+                           const struct ws_events *events, void *ctx);
+/* Queues a text message (short ones: flags). */
+void ws_send_text(struct ws_conn *conn, struct str text);
+void ws_ping(struct ws_conn *conn);
+/* Cuts the connection; no callback comes after. */
+void ws_drop(struct ws_conn *conn);
+
+#endif

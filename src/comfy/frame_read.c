@@ -1,0 +1,277 @@
+/*
+ * Reads the "data" of a message into a frame: one table of member names, one function a kind of
+ * member. Members that mean nothing to us are skipped, values of another kind than expected too.
+ */
+#include "frame_read.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void frame_store_init(struct frame_store *s)
+{
+    *s = (struct frame_store){0};
+    buf_init(&s->scratch, BUF_NO_LIMIT);
+}
+
+void frame_store_done(struct frame_store *s)
+{
+    free(s->ids);
+    free(s->nodes);
+    free(s->spans);
+    buf_done(&s->scratch);
+}
+
+void frame_store_reset(struct frame_store *s, size_t text_len)
+{
+    s->ids_len = 0;
+    s->nodes_len = 0;
+    s->text_len = text_len;
+    buf_clear(&s->scratch);
+}
+
+struct str frame_store_text(struct frame_store *s, struct json_token t)
+{
+    if (!t.escaped) {
+        return t.text;
+    }
+    if (s->scratch.len == 0) {
+        /* All strings of a message together: no later one makes it move. */
+        (void)buf_reserve(&s->scratch, s->text_len * 6);
+    }
+    const struct str text = json_text(t, &s->scratch);
+    buf_add_char(&s->scratch, '\0'); /* keeps len above 0 */
+    return text;
+}
+
+static const struct {
+    const char *name;
+    enum frame_type type;
+} types[] = {
+    {"progress_state", FRAME_STATE},    {"progress", FRAME_PROGRESS},
+    {"executing", FRAME_EXECUTING},     {"executed", FRAME_EXECUTED},
+    {"status", FRAME_STATUS},           {"execution_start", FRAME_START},
+    {"execution_cached", FRAME_CACHED}, {"execution_success", FRAME_SUCCESS},
+    {"execution_error", FRAME_ERROR},   {"execution_interrupted", FRAME_INTERRUPTED},
+};
+
+enum frame_type frame_type_from_name(struct json_token name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (json_is(name, types[i].name)) {
+            return types[i].type;
+        }
+    }
+    return FRAME_OTHER;
+}
+
+/* A string, or a number's digits; nothing of any other kind. */
+static struct str text_or_number(struct frame_store *s, struct json_token t)
+{
+    if (t.kind == JSON_STRING) {
+        return frame_store_text(s, t);
+    }
+    return t.kind == JSON_NUMBER ? t.text : (struct str){NULL, 0};
+}
+
+static double finite_number(struct json_token t)
+{
+    double v = 0;
+    return json_double(t, &v) && isfinite(v) ? v : 0;
+}
+
+static void add_id(struct frame_store *s, struct str id)
+{
+    if (s->ids_len == s->ids_cap) {
+        s->ids_cap = s->ids_cap == 0 ? 64 : s->ids_cap * 2;
+        s->ids = mem_grow(s->ids, s->ids_cap * sizeof *s->ids);
+    }
+    s->ids[s->ids_len++] = id;
+}
+
+/* A list of ids whose bracket was read. */
+static bool read_ids(struct json_reader *r, struct frame_store *s)
+{
+    for (;;) {
+        const struct json_token t = json_next(r);
+        if (t.kind == JSON_ARRAY_END) {
+            return true;
+        }
+        const struct str id = text_or_number(s, t);
+        if (id.p != NULL) {
+            add_id(s, id);
+        } else if (json_rest(r, t).n == 0) {
+            return false;
+        }
+    }
+}
+
+static enum node_state node_state(struct json_token t)
+{
+    if (json_is(t, "running")) {
+        return NODE_STATE_RUNNING;
+    }
+    return json_is(t, "finished") ? NODE_STATE_FINISHED : NODE_STATE_OTHER;
+}
+
+/* One entry whose brace was read. */
+static bool read_entry(struct json_reader *r, struct frame_store *s, struct frame_node *n)
+{
+    struct json_token key = json_next(r);
+    for (; key.kind == JSON_KEY; key = json_next(r)) {
+        const struct json_token v = json_next(r);
+        if (v.kind == JSON_OBJECT || v.kind == JSON_ARRAY || v.kind == JSON_ERROR) {
+            if (json_rest(r, v).n == 0) {
+                return false;
+            }
+        } else if (json_is(key, "value")) {
+            n->value = finite_number(v);
+        } else if (json_is(key, "max")) {
+            n->max = finite_number(v);
+        } else if (json_is(key, "state")) {
+            n->state = node_state(v);
+        } else if (json_is(key, "parent_node_id")) {
+            n->parent = text_or_number(s, v);
+        } else if (json_is(key, "display_node_id")) {
+            n->display = text_or_number(s, v);
+        }
+    }
+    return key.kind == JSON_OBJECT_END;
+}
+
+static struct frame_node *add_node(struct frame_store *s)
+{
+    if (s->nodes_len == s->nodes_cap) {
+        s->nodes_cap = s->nodes_cap == 0 ? 64 : s->nodes_cap * 2;
+        s->nodes = mem_grow(s->nodes, s->nodes_cap * sizeof *s->nodes);
+        s->spans = mem_grow(s->spans, s->nodes_cap * sizeof *s->spans);
+    }
+    return &s->nodes[s->nodes_len++];
+}
+
+bool frame_read_entries(struct json_reader *r, struct frame_store *s)
+{
+    struct json_token key = json_next(r);
+    for (; key.kind == JSON_KEY; key = json_next(r)) {
+        const struct json_token v = json_next(r);
+        if (v.kind != JSON_OBJECT) {
+            if (json_rest(r, v).n == 0) {
+                return false;
+            }
+            continue;
+        }
+        struct frame_node *n = add_node(s);
+        *n = (struct frame_node){.id = frame_store_text(s, key)};
+        if (!read_entry(r, s, n)) {
+            return false;
+        }
+        s->spans[s->nodes_len - 1] =
+            (struct entry_span){(size_t)(key.text.p - 1 - r->start), json_offset(r)};
+    }
+    return key.kind == JSON_OBJECT_END;
+}
+
+/* {"status": {"exec_info": {"queue_remaining": N}}}, its outer brace read: finds N at any depth. */
+static bool read_status(struct json_reader *r, struct frame *f)
+{
+    const unsigned outer = r->depth - 1;
+    while (r->depth > outer) {
+        const struct json_token t = json_next(r);
+        if (t.kind == JSON_ERROR) {
+            return false;
+        }
+        if (t.kind == JSON_KEY && json_is(t, "queue_remaining")) {
+            const struct json_token v = json_next(r);
+            if (!json_int(v, &f->queue_remaining) && json_rest(r, v).n == 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void read_stamp(struct json_token v, struct frame *f)
+{
+    const double stamp = finite_number(v);
+    f->stamp_ms = stamp > 0 && stamp < 1e15 ? (int64_t)stamp : 0;
+}
+
+/* Members whose value is a string, or a number where an id is meant. */
+static struct str *text_member(struct frame *f, struct json_token key)
+{
+    const struct {
+        const char *name;
+        struct str *to;
+    } members[] = {
+        {"prompt_id", &f->prompt_id},
+        {"node", &f->node},
+        {"node_id", &f->node},
+        {"display_node", &f->display_node},
+        {"node_type", &f->node_type},
+        {"exception_message", &f->message},
+        {"exception_type", &f->error_type},
+        {"sid", &f->sid},
+    };
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        if (json_is(key, members[i].name)) {
+            return members[i].to;
+        }
+    }
+    return NULL;
+}
+
+/* A member whose value is an object or a list that has begun. */
+static bool read_structure(struct json_reader *r, struct frame_store *s, struct frame *f,
+                           struct json_token key, struct json_token v, size_t *ret_nodes_end)
+{
+    if (v.kind == JSON_OBJECT && f->type == FRAME_STATE && json_is(key, "nodes")) {
+        const bool good = frame_read_entries(r, s);
+        *ret_nodes_end = json_offset(r) - 1;
+        return good;
+    }
+    if (v.kind == JSON_ARRAY && (json_is(key, "nodes") || json_is(key, "executed"))) {
+        return read_ids(r, s);
+    }
+    if (v.kind == JSON_OBJECT && f->type == FRAME_STATUS && json_is(key, "status")) {
+        return read_status(r, f);
+    }
+    const struct str raw = json_rest(r, v);
+    if (json_is(key, "output")) {
+        f->output = raw;
+    } else if (json_is(key, "traceback")) {
+        f->traceback = raw;
+    }
+    return raw.n > 0;
+}
+
+bool frame_read_data(struct json_reader *r, struct frame_store *s, struct frame *f,
+                     size_t *ret_nodes_end)
+{
+    struct json_token key = json_next(r);
+    for (; key.kind == JSON_KEY; key = json_next(r)) {
+        const struct json_token v = json_next(r);
+        if (v.kind == JSON_ERROR) {
+            return false;
+        }
+        if (v.kind == JSON_OBJECT || v.kind == JSON_ARRAY) {
+            if (!read_structure(r, s, f, key, v, ret_nodes_end)) {
+                return false;
+            }
+            continue;
+        }
+        struct str *text = text_member(f, key);
+        if (text != NULL) {
+            *text = text_or_number(s, v);
+        } else if (json_is(key, "timestamp")) {
+            read_stamp(v, f);
+        } else if (json_is(key, "value")) {
+            f->value = finite_number(v);
+        } else if (json_is(key, "max")) {
+            f->max = finite_number(v);
+        }
+    }
+    f->ids = s->ids;
+    f->ids_len = s->ids_len;
+    f->nodes = s->nodes;
+    f->nodes_len = s->nodes_len;
+    return key.kind == JSON_OBJECT_END;
+}

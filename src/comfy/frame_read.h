@@ -1,0 +1,47 @@
+/* Reads the "data" object of a message, from the WebSocket or from /history, into a frame. */
+#ifndef COMFYPOOL_SRC_COMFY_FRAME_READ_H
+#define COMFYPOOL_SRC_COMFY_FRAME_READ_H
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/json_read.h"
+#include "comfypool/core/frame.h"
+
+/* Where an entry of progress_state lies in the text: from its name's quote to behind its brace. */
+struct entry_span {
+    size_t from;
+    size_t to;
+};
+
+/* The memory that a frame's lists and unescaped strings live in. */
+struct frame_store {
+    struct str *ids;
+    size_t ids_len, ids_cap;
+    struct frame_node *nodes;
+    size_t nodes_len, nodes_cap;
+    struct entry_span *spans; /* of nodes[i] */
+    struct buf scratch;
+    size_t text_len; /* of the message: bounds what scratch may need, so that it never moves */
+};
+
+void frame_store_init(struct frame_store *s);
+void frame_store_done(struct frame_store *s);
+/* Empties it for a message of this length. */
+void frame_store_reset(struct frame_store *s, size_t text_len);
+
+/* The decoded text of a string token; p is never NULL. */
+struct str frame_store_text(struct frame_store *s, struct json_token t);
+
+/* FRAME_OTHER for names that are not known. */
+enum frame_type frame_type_from_name(struct json_token name);
+
+/*
+ * Reads the members of a data object whose brace was read. False when the text is broken.
+ * ret_nodes_end: offset of the brace that closes progress_state's nodes (0: none).
+ */
+bool frame_read_data(struct json_reader *r, struct frame_store *s, struct frame *f,
+                     size_t *ret_nodes_end);
+
+/* Reads the entries of progress_state's nodes up to and with the closing brace. */
+bool frame_read_entries(struct json_reader *r, struct frame_store *s);
+
+#endif

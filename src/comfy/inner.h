@@ -1,0 +1,42 @@
+/* What link.c (the socket) and rest.c (the requests) share of a backend. */
+#ifndef COMFYPOOL_SRC_COMFY_INNER_H
+#define COMFYPOOL_SRC_COMFY_INNER_H
+
+#include "comfypool/comfy/backend.h"
+#include "comfypool/comfy/decoder.h"
+#include "url.h"
+
+struct comfy_backend {
+    uv_loop_t *loop;
+    struct http_client *http;
+    struct ws_client *ws;
+    char *name;
+    struct comfy_address address;
+    char *base; /* URL of the server, without credentials */
+    const char **headers;
+    size_t headers_len;
+    struct comfy_timeouts timeouts;
+    comfy_event_fn on_event;
+    void *ctx;
+    /* The socket. */
+    enum comfy_link link;
+    struct ws_conn *conn;
+    struct decoder *decoder;
+    char client_id[UUID_SIZE];
+    bool pinned;
+    unsigned failures; /* connection attempts in a row that came to nothing */
+    uv_timer_t timer;  /* reconnect, ping or pong deadline: one at a time */
+    bool pong_due;
+    bool closing;
+    struct http_call *stats_call;
+    /* The requests. */
+    int jobs_api;           /* has /api/jobs: -1 unknown, 0 no, 1 yes */
+    struct cancel *cancels; /* under way */
+};
+
+/* rest.c: asks for version and devices. */
+void comfy_ask_stats(struct comfy_backend *b);
+/* rest.c: ends the requests that belong to the backend itself. */
+void comfy_end_requests(struct comfy_backend *b);
+
+#endif

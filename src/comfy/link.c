@@ -1,0 +1,291 @@
+/*
+ * The WebSocket of a backend: down -> connecting -> up, for ever. Feature flags are the first
+ * frame; the server's first status (with "sid") makes it up; pings have a deadline since half-open
+ * connections happen; reconnects back off exponentially with full jitter, 0.5 s to 15 s.
+ */
+#include "inner.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "comfypool/base/log.h"
+
+enum { BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 15000, MAX_MESSAGE = 64 << 20 };
+
+static void connect_now(struct comfy_backend *b);
+
+static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const struct frame *f,
+                 const char *text)
+{
+    const struct comfy_event e = {
+        .kind = kind, .now = time_mono(), .frame = f, .text = text == NULL ? "" : text};
+    b->on_event(b->ctx, &e);
+}
+
+/* Full jitter: anything from 0 to the present bound, but not so little that it spins. */
+static uint64_t backoff_ms(const struct comfy_backend *b)
+{
+    uint64_t bound = BACKOFF_FIRST_MS;
+    for (unsigned i = 1; i < b->failures && bound < BACKOFF_MAX_MS; i++) {
+        bound *= 2;
+    }
+    if (bound > BACKOFF_MAX_MS) {
+        bound = BACKOFF_MAX_MS;
+    }
+    uint32_t r = 0;
+    (void)getrandom(&r, sizeof r, GRND_NONBLOCK);
+    return 20 + r % bound;
+}
+
+static void reconnect_due(uv_timer_t *timer)
+{
+    connect_now(timer->data);
+}
+
+/* The socket is gone, or was cut by us. */
+static void link_lost(struct comfy_backend *b, const char *why)
+{
+    b->conn = NULL;
+    if (b->closing) {
+        return;
+    }
+    const bool was_up = b->link == COMFY_UP;
+    b->link = COMFY_DOWN;
+    b->failures = was_up ? 1 : b->failures + 1;
+    (void)uv_timer_start(&b->timer, reconnect_due, backoff_ms(b), 0);
+    if (was_up || b->failures == 1) {
+        LOG(LOG_WARN, was_up ? "backend lost" : "backend cannot be reached",
+            LOG_S("backend", b->name), LOG_S("why", why));
+    }
+    emit(b, COMFY_EVENT_DOWN, NULL, why);
+}
+
+static void cut(struct comfy_backend *b, const char *why)
+{
+    if (b->conn != NULL) {
+        ws_drop(b->conn);
+        link_lost(b, why);
+    }
+}
+
+/* ---- pings ----------------------------------------------------------------------------------- */
+
+static void ping_timer(uv_timer_t *timer)
+{
+    struct comfy_backend *b = timer->data;
+    if (b->pong_due) {
+        cut(b, "it did not answer a ping");
+        return;
+    }
+    b->pong_due = true;
+    ws_ping(b->conn);
+    (void)uv_timer_start(&b->timer, ping_timer, (uint64_t)(b->timeouts.pong_timeout.us / 1000), 0);
+}
+
+static void wait_for_ping(struct comfy_backend *b)
+{
+    b->pong_due = false;
+    (void)uv_timer_start(&b->timer, ping_timer, (uint64_t)(b->timeouts.ping_interval.us / 1000), 0);
+}
+
+static void on_pong(void *ctx)
+{
+    wait_for_ping(ctx);
+}
+
+/* ---- the connection -------------------------------------------------------------------------- */
+
+static void on_open(void *ctx)
+{
+    struct comfy_backend *b = ctx;
+    ws_send_text(b->conn, STR("{\"type\":\"feature_flags\",\"data\":"
+                              "{\"supports_preview_metadata\":true}}"));
+    wait_for_ping(b);
+}
+
+static void on_text(void *ctx, struct buf *message)
+{
+    struct comfy_backend *b = ctx;
+    const struct frame *f = decoder_text(b->decoder, message);
+    if (b->link != COMFY_UP && f->type == FRAME_STATUS) {
+        b->link = COMFY_UP;
+        b->failures = 0;
+        LOG(LOG_INFO, "backend up", LOG_S("backend", b->name));
+        comfy_ask_stats(b);
+        emit(b, COMFY_EVENT_UP, NULL, NULL);
+    }
+    if (b->link == COMFY_UP) {
+        emit(b, COMFY_EVENT_FRAME, f, NULL);
+    }
+}
+
+static void on_binary(void *ctx, struct str message)
+{
+    (void)ctx;
+    (void)message; /* previews: nobody looks at them */
+}
+
+static void on_closed(void *ctx, const char *why)
+{
+    link_lost(ctx, why);
+}
+
+static const struct ws_events events = {
+    .open = on_open, .text = on_text, .binary = on_binary, .pong = on_pong, .closed = on_closed};
+
+static void connect_now(struct comfy_backend *b)
+{
+    if (!b->pinned) {
+        uuid_v4(b->client_id);
+    }
+    decoder_free(b->decoder);
+    b->decoder = decoder_new();
+    b->link = COMFY_CONNECTING;
+    AUTO_BUF struct buf path;
+    buf_init(&path, 65536);
+    buf_printf(&path, "%s/ws?clientId=%s", b->address.prefix, b->client_id);
+    AUTO_BUF struct buf header;
+    buf_init(&header, 65536);
+    buf_printf(&header, "%s:%d", b->address.host, b->address.port);
+    /* An address is connected to without its brackets. */
+    AUTO_FREE char *host = mem_strdup(b->address.host);
+    const size_t n = strlen(host);
+    const char *bare = host;
+    if (host[0] == '[' && host[n - 1] == ']') {
+        host[n - 1] = '\0';
+        bare = host + 1;
+    }
+    const struct ws_spec spec = {
+        .host = bare,
+        .port = b->address.port,
+        .tls = b->address.tls,
+        .host_header = buf_text(&header),
+        .path = buf_text(&path),
+        .headers = b->headers,
+        .connect_timeout = b->timeouts.connect,
+        .max_message = MAX_MESSAGE,
+    };
+    b->conn = ws_connect(b->ws, &spec, &events, b);
+}
+
+enum comfy_link comfy_link_state(const struct comfy_backend *b)
+{
+    return b->link;
+}
+
+const char *comfy_client_id(const struct comfy_backend *b)
+{
+    return b->client_id;
+}
+
+void comfy_pin(struct comfy_backend *b, const char *client_id)
+{
+    b->pinned = true;
+    if (strcmp(b->client_id, client_id) == 0) {
+        return;
+    }
+    memcpy(b->client_id, client_id, UUID_TEXT);
+    if (b->conn != NULL) {
+        ws_drop(b->conn);
+        b->conn = NULL;
+        b->link = COMFY_DOWN;
+        (void)uv_timer_start(&b->timer, reconnect_due, 0, 0);
+    }
+}
+
+void comfy_unpin(struct comfy_backend *b)
+{
+    b->pinned = false;
+}
+
+static char *basic_authorization(const char *credentials)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    AUTO_BUF struct buf b;
+    buf_init(&b, 16384);
+    buf_add_text(&b, "Authorization: Basic ");
+    const unsigned char *p = (const unsigned char *)credentials;
+    for (size_t n = strlen(credentials); n > 0;) {
+        const size_t take = n < 3 ? n : 3;
+        const uint32_t v = (uint32_t)p[0] << 16 | (take > 1 ? (uint32_t)p[1] << 8 : 0) |
+                           (take > 2 ? (uint32_t)p[2] : 0);
+        buf_add_char(&b, digits[v >> 18]);
+        buf_add_char(&b, digits[v >> 12 & 63]);
+        buf_add_char(&b, take > 1 ? digits[v >> 6 & 63] : '=');
+        buf_add_char(&b, take > 2 ? digits[v & 63] : '=');
+        p += take;
+        n -= take;
+    }
+    return buf_take(&b);
+}
+
+/* What goes with every request and the socket: the configured headers, and the credentials. */
+static void copy_headers(struct comfy_backend *b, const struct comfy_spec *spec)
+{
+    size_t n = 0;
+    while (spec->headers != NULL && spec->headers[n] != NULL) {
+        n++;
+    }
+    char **list = mem_zero(n + 2, sizeof(char *));
+    for (size_t i = 0; i < n; i++) {
+        list[i] = mem_strdup(spec->headers[i]);
+    }
+    if (b->address.credentials != NULL) {
+        list[n++] = basic_authorization(b->address.credentials);
+    }
+    b->headers = (const char **)list;
+    b->headers_len = n;
+}
+
+struct comfy_backend *comfy_new(uv_loop_t *loop, struct http_client *http, struct ws_client *ws,
+                                const struct comfy_spec *spec, comfy_event_fn on_event, void *ctx)
+{
+    struct comfy_backend *b = mem_zero(1, sizeof *b);
+    b->loop = loop;
+    b->http = http;
+    b->ws = ws;
+    b->name = mem_strdup(spec->name);
+    b->timeouts = spec->timeouts;
+    b->on_event = on_event;
+    b->ctx = ctx;
+    b->jobs_api = -1;
+    char why[128];
+    if (!comfy_address_read(spec->url, &b->address, why, sizeof why)) {
+        abort(); /* comfy_url_check was not asked */
+    }
+    AUTO_BUF struct buf base;
+    buf_init(&base, 65536);
+    comfy_address_base(&b->address, &base);
+    b->base = buf_take(&base);
+    copy_headers(b, spec);
+    (void)uv_timer_init(loop, &b->timer);
+    b->timer.data = b;
+    uuid_v4(b->client_id);
+    (void)uv_timer_start(&b->timer, reconnect_due, 0, 0);
+    return b;
+}
+
+static void backend_freed(uv_handle_t *handle)
+{
+    struct comfy_backend *b = handle->data;
+    decoder_free(b->decoder);
+    comfy_address_done(&b->address);
+    for (size_t i = 0; i < b->headers_len; i++) {
+        free((void *)(uintptr_t)b->headers[i]);
+    }
+    free(b->headers);
+    free(b->base);
+    free(b->name);
+    free(b);
+}
+
+void comfy_close(struct comfy_backend *b)
+{
+    b->closing = true;
+    comfy_end_requests(b);
+    if (b->conn != NULL) {
+        ws_drop(b->conn);
+        b->conn = NULL;
+    }
+    uv_close((uv_handle_t *)&b->timer, backend_freed);
+}

@@ -1,0 +1,309 @@
+/*
+ * The requests to a backend, over kept-alive HTTP. Small contexts live from a request to its
+ * callback; whoever asked can cancel. Answers are read by answers.c.
+ */
+#include "inner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_ANSWER = 64 << 20 };
+
+/* once: the body must never be sent a second time. */
+static struct http_call *request(struct comfy_backend *b, const char *method, const char *path,
+                                 struct str body, bool once, http_done_fn done, void *ctx)
+{
+    AUTO_BUF struct buf url;
+    buf_init(&url, 65536);
+    buf_printf(&url, "%s%s", b->base, path);
+    const struct http_request_spec spec = {
+        .method = method,
+        .url = buf_text(&url),
+        .headers = b->headers,
+        .body = body,
+        .once = once,
+        .connect_timeout = b->timeouts.connect,
+        .timeout = once ? b->timeouts.submit : b->timeouts.request,
+        .max_answer = MAX_ANSWER,
+    };
+    return http_call_start(b->http, &spec, done, ctx);
+}
+
+static struct http_call *get(struct comfy_backend *b, const char *path, http_done_fn done,
+                             void *ctx)
+{
+    return request(b, "GET", path, (struct str){NULL, 0}, false, done, ctx);
+}
+
+/* ---- POST /prompt ---------------------------------------------------------------------------- */
+
+struct submit {
+    comfy_submit_fn done;
+    void *ctx;
+};
+
+static enum comfy_submit_result submit_result(const struct http_result *r)
+{
+    if (r->outcome == HTTP_NOT_SENT) {
+        return COMFY_NOT_SENT;
+    }
+    if (r->outcome == HTTP_AMBIGUOUS || r->status >= 500 || r->status < 200) {
+        return COMFY_AMBIGUOUS;
+    }
+    if (r->status == 400) {
+        return COMFY_REJECTED;
+    }
+    return r->status < 300 ? COMFY_ACCEPTED : COMFY_REFUSED;
+}
+
+static void submitted(void *ctx, const struct http_result *r)
+{
+    struct submit *s = ctx;
+    struct comfy_submit_answer a = {
+        .result = submit_result(r), .status = r->status, .message = r->error};
+    char text[64];
+    if (r->outcome == HTTP_ANSWERED) {
+        (void)snprintf(text, sizeof text, "the backend answered POST /prompt with %u", r->status);
+        a.message = text;
+    }
+    const bool readable = prompt_answer_read(r->body, &a.answer);
+    if (a.result == COMFY_ACCEPTED && !readable) {
+        a.result = COMFY_AMBIGUOUS; /* a proxy's page, or half an answer */
+        a.message = "the backend's answer to POST /prompt cannot be read";
+    }
+    s->done(s->ctx, &a);
+    prompt_answer_done(&a.answer);
+}
+
+struct http_call *comfy_submit(struct comfy_backend *b, struct str body, comfy_submit_fn done,
+                               void *ctx)
+{
+    struct submit *s = mem_alloc(sizeof *s);
+    *s = (struct submit){done, ctx};
+    struct http_call *call = request(b, "POST", "/prompt", body, true, submitted, s);
+    http_call_own(call, s);
+    return call;
+}
+
+/* ---- /queue, then /history/{id} ---------------------------------------------------------------
+ */
+
+struct comfy_locate {
+    struct comfy_backend *backend;
+    struct http_call *call;
+    char prompt_id[UUID_SIZE];
+    comfy_locate_fn done;
+    void *ctx;
+};
+
+static void locate_ends(struct comfy_locate *l, enum comfy_place place, const struct http_result *r,
+                        struct history_answer *history)
+{
+    struct comfy_locate_answer a = {
+        .place = place,
+        .refused = r->outcome == HTTP_NOT_SENT,
+        .message = r->outcome == HTTP_ANSWERED ? "its answer cannot be read" : r->error,
+    };
+    if (history != NULL) {
+        a.history = *history;
+    }
+    l->done(l->ctx, &a);
+    free(l);
+}
+
+static bool answered_well(const struct http_result *r)
+{
+    return r->outcome == HTTP_ANSWERED && r->status == 200;
+}
+
+static void history_came(void *ctx, const struct http_result *r)
+{
+    struct comfy_locate *l = ctx;
+    if (!answered_well(r)) {
+        locate_ends(l, COMFY_UNREACHABLE, r, NULL);
+        return;
+    }
+    struct history_answer h;
+    const bool readable = history_answer_read(r->body, str_of(l->prompt_id), &h);
+    const enum comfy_place place = !readable ? COMFY_UNREACHABLE
+                                   : h.found ? COMFY_ENDED
+                                             : COMFY_ABSENT;
+    /* The answer is done with when the callee returns: keep it alive until then. */
+    struct history_answer kept = h;
+    locate_ends(l, place, r, &kept);
+    history_answer_done(&h);
+}
+
+static void queue_came(void *ctx, const struct http_result *r)
+{
+    struct comfy_locate *l = ctx;
+    if (!answered_well(r)) {
+        locate_ends(l, COMFY_UNREACHABLE, r, NULL);
+        return;
+    }
+    size_t others = 0;
+    switch (queue_answer_find(r->body, str_of(l->prompt_id), &others)) {
+    case QUEUE_BROKEN:
+        locate_ends(l, COMFY_UNREACHABLE, r, NULL);
+        return;
+    case QUEUE_PENDING:
+        locate_ends(l, COMFY_PENDING, r, NULL);
+        return;
+    case QUEUE_RUNNING:
+        locate_ends(l, COMFY_RUNNING, r, NULL);
+        return;
+    case QUEUE_ABSENT:
+        break;
+    }
+    char path[64];
+    (void)snprintf(path, sizeof path, "/history/%s", l->prompt_id);
+    l->call = get(l->backend, path, history_came, l);
+}
+
+struct comfy_locate *comfy_locate(struct comfy_backend *b, const char *prompt_id,
+                                  comfy_locate_fn done, void *ctx)
+{
+    struct comfy_locate *l = mem_zero(1, sizeof *l);
+    l->backend = b;
+    l->done = done;
+    l->ctx = ctx;
+    (void)snprintf(l->prompt_id, sizeof l->prompt_id, "%s", prompt_id);
+    l->call = get(b, "/queue", queue_came, l);
+    return l;
+}
+
+void comfy_locate_cancel(struct comfy_locate *l)
+{
+    http_call_cancel(l->call);
+    free(l);
+}
+
+/* ---- cancel ---------------------------------------------------------------------------------- */
+
+/* Three requests at most, one after the other; belongs to the backend. */
+struct cancel {
+    struct comfy_backend *backend;
+    struct cancel *next, **link;
+    struct http_call *call;
+    char prompt_id[UUID_SIZE];
+};
+
+static void cancel_free(struct cancel *c)
+{
+    *c->link = c->next;
+    if (c->next != NULL) {
+        c->next->link = c->link;
+    }
+    free(c);
+}
+
+static void interrupted(void *ctx, const struct http_result *r)
+{
+    (void)r; /* what became of the prompt is told by frames, or asked */
+    cancel_free(ctx);
+}
+
+static void deleted(void *ctx, const struct http_result *r)
+{
+    (void)r;
+    struct cancel *c = ctx;
+    char body[80];
+    (void)snprintf(body, sizeof body, "{\"prompt_id\":\"%s\"}", c->prompt_id);
+    c->call = request(c->backend, "POST", "/interrupt", str_of(body), false, interrupted, c);
+}
+
+static void delete_and_interrupt(struct cancel *c)
+{
+    char body[80];
+    (void)snprintf(body, sizeof body, "{\"delete\":[\"%s\"]}", c->prompt_id);
+    c->call = request(c->backend, "POST", "/queue", str_of(body), false, deleted, c);
+}
+
+static void job_cancelled(void *ctx, const struct http_result *r)
+{
+    struct cancel *c = ctx;
+    const bool known = answered_well(r) && r->body.n > 0 && r->body.p[0] == '{';
+    c->backend->jobs_api = known ? 1 : 0;
+    if (known && cancel_answer_read(r->body)) {
+        cancel_free(c);
+    } else {
+        delete_and_interrupt(c);
+    }
+}
+
+void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id)
+{
+    struct cancel *c = mem_zero(1, sizeof *c);
+    c->backend = b;
+    (void)snprintf(c->prompt_id, sizeof c->prompt_id, "%s", prompt_id);
+    c->next = b->cancels;
+    c->link = &b->cancels;
+    if (c->next != NULL) {
+        c->next->link = &c->next;
+    }
+    b->cancels = c;
+    if (b->jobs_api == 0) {
+        delete_and_interrupt(c);
+        return;
+    }
+    char path[80];
+    (void)snprintf(path, sizeof path, "/api/jobs/%s/cancel", prompt_id);
+    c->call = request(b, "POST", path, STR("{}"), false, job_cancelled, c);
+}
+
+/* ---- /system_stats, /view -------------------------------------------------------------------- */
+
+static void stats_came(void *ctx, const struct http_result *r)
+{
+    struct comfy_backend *b = ctx;
+    b->stats_call = NULL;
+    struct stats_answer s;
+    if (answered_well(r) && stats_answer_read(r->body, &s)) {
+        const struct comfy_event e = {
+            .kind = COMFY_EVENT_STATS, .now = time_mono(), .text = "", .stats = &s};
+        b->on_event(b->ctx, &e);
+        stats_answer_done(&s);
+    }
+}
+
+void comfy_ask_stats(struct comfy_backend *b)
+{
+    b->jobs_api = -1; /* it may be another version now */
+    if (b->stats_call == NULL) {
+        b->stats_call = get(b, "/system_stats", stats_came, b);
+    }
+}
+
+void comfy_end_requests(struct comfy_backend *b)
+{
+    if (b->stats_call != NULL) {
+        http_call_cancel(b->stats_call);
+        b->stats_call = NULL;
+    }
+    while (b->cancels != NULL) {
+        http_call_cancel(b->cancels->call);
+        cancel_free(b->cancels);
+    }
+}
+
+struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
+                             struct str type, const struct http_sink *sink, http_done_fn done,
+                             void *ctx)
+{
+    AUTO_BUF struct buf url;
+    buf_init(&url, 65536);
+    buf_printf(&url, "%s/view?filename=", b->base);
+    url_encode(&url, filename);
+    buf_add_text(&url, "&subfolder=");
+    url_encode(&url, subfolder);
+    buf_add_text(&url, "&type=");
+    url_encode(&url, type);
+    const struct http_request_spec spec = {
+        .method = "GET",
+        .url = buf_text(&url),
+        .headers = b->headers,
+        .connect_timeout = b->timeouts.connect,
+        .sink = sink,
+    };
+    return http_call_start(b->http, &spec, done, ctx);
+}

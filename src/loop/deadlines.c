@@ -1,0 +1,74 @@
+/* Many deadlines on one timer; see the header. Deadlines due in one turn run in order of time. */
+#include "comfypool/loop/deadlines.h"
+
+static bool before(const struct heap_node *a, const struct heap_node *b)
+{
+    return mono_before(heap_item(a, struct deadline, node)->at,
+                       heap_item(b, struct deadline, node)->at);
+}
+
+static void arm(struct deadlines *d);
+
+static void time_is_up(uv_timer_t *timer)
+{
+    struct deadlines *d = timer->data;
+    const struct mono_us now = time_mono();
+    for (struct heap_node *top = heap_top(&d->heap); top != NULL; top = heap_top(&d->heap)) {
+        struct deadline *e = heap_item(top, struct deadline, node);
+        if (mono_before(now, e->at)) {
+            break;
+        }
+        heap_remove(&d->heap, top);
+        e->due(e->ctx);
+    }
+    arm(d);
+}
+
+static void arm(struct deadlines *d)
+{
+    if (uv_is_closing((uv_handle_t *)&d->timer) != 0) {
+        return;
+    }
+    const struct heap_node *top = heap_top(&d->heap);
+    if (top == NULL) {
+        (void)uv_timer_stop(&d->timer);
+        return;
+    }
+    const struct deadline *e = heap_item(top, const struct deadline, node);
+    const int64_t left = mono_diff(e->at, time_mono()).us;
+    uv_update_time(d->timer.loop);
+    (void)uv_timer_start(&d->timer, time_is_up, left <= 0 ? 0 : (uint64_t)(left + 999) / 1000, 0);
+}
+
+void deadlines_init(struct deadlines *d, uv_loop_t *loop)
+{
+    heap_init(&d->heap, before);
+    (void)uv_timer_init(loop, &d->timer);
+    d->timer.data = d;
+}
+
+void deadlines_close(struct deadlines *d, uv_close_cb closed)
+{
+    uv_close((uv_handle_t *)&d->timer, closed);
+    heap_done(&d->heap);
+}
+
+void deadline_set(struct deadlines *d, struct deadline *e, struct mono_us at,
+                  void (*due)(void *ctx), void *ctx)
+{
+    const struct heap_node *first = heap_top(&d->heap);
+    heap_remove(&d->heap, &e->node);
+    e->at = at;
+    e->due = due;
+    e->ctx = ctx;
+    heap_push(&d->heap, &e->node);
+    if (heap_top(&d->heap) != first || first == &e->node) {
+        arm(d);
+    }
+}
+
+void deadline_clear(struct deadlines *d, struct deadline *e)
+{
+    /* The timer may fire once for nothing: cheaper than arming it at each change. */
+    heap_remove(&d->heap, &e->node);
+}
