@@ -1,0 +1,20 @@
+/* The suites of the unit tests, one a file. */
+#ifndef COMFYPOOL_TESTS_UNIT_SUITES_H
+#define COMFYPOOL_TESTS_UNIT_SUITES_H
+
+#include <check.h>
+
+Suite *base_suite(void);
+Suite *json_suite(void);
+Suite *core_suite(void);
+Suite *workflow_suite(void);
+Suite *profiler_suite(void);
+Suite *trace_suite(void);
+Suite *comfy_suite(void);
+Suite *render_suite(void);
+Suite *store_suite(void);
+Suite *http_suite(void);
+Suite *config_suite(void);
+Suite *openapi_suite(void);
+
+#endif
