@@ -1,0 +1,237 @@
+/*
+ * How job_record and attempt_record lie in their rows: one table each, from which the statements,
+ * the binding, the reading and the copying are made. A new column is a line here and a migration in
+ * schema.c. Leaves the statements to those who own them.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The numbers of states and outcomes are on disk. */
+_Static_assert(JOB_QUEUED == 0 && JOB_RUNNING == 1 && JOB_COMPLETED == 2 && JOB_FAILED == 3 &&
+                   JOB_CANCELLED == 4,
+               "jobs.state");
+_Static_assert(ATTEMPT_OPEN == 0 && ATTEMPT_COMPLETED == 1 && ATTEMPT_FAILED == 2 &&
+                   ATTEMPT_CANCELLED == 3 && ATTEMPT_LOST == 4 && ATTEMPT_TIMED_OUT == 5 &&
+                   ATTEMPT_REJECTED == 6,
+               "attempts.outcome");
+_Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 &&
+                   sizeof(int) == 4 && sizeof(struct wall_us) == 8,
+               "COLUMN_INT and COLUMN_INT64");
+
+#define COLUMN(type, column, member, column_kind, is_constant)                                     \
+    {                                                                                              \
+        .name = (column), .kind = (column_kind), .constant = (is_constant),                        \
+        .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)        \
+    }
+#define JOB(column, member, kind) COLUMN(job_record, column, member, kind, false)
+#define JOB_CONSTANT(column, member, kind) COLUMN(job_record, column, member, kind, true)
+#define ATTEMPT(column, member, kind) COLUMN(attempt_record, column, member, kind, false)
+
+/* Large texts last: what is before them is read without following overflow pages. */
+static const struct column jobs[] = {
+    JOB_CONSTANT("seq", seq, COLUMN_INT64),
+    JOB_CONSTANT("id", id, COLUMN_FIXED),
+    JOB("state", state, COLUMN_INT),
+    JOB("priority", priority, COLUMN_INT),
+    JOB("queued_at", queued_at, COLUMN_INT64),
+    JOB("started_at", started_at, COLUMN_INT64),
+    JOB("completed_at", completed_at, COLUMN_INT64),
+    JOB("backend", backend, COLUMN_TEXT),
+    JOB("prompt_id", prompt_id, COLUMN_FIXED),
+    JOB("attempts", attempts, COLUMN_INT),
+    JOB("max_attempts", max_attempts, COLUMN_INT),
+    JOB("cut_off", cut_off, COLUMN_INT),
+    JOB("nodes_total", nodes_total, COLUMN_INT),
+    JOB("profiled", profiled, COLUMN_BOOL),
+    JOB("cancel_requested", cancel_requested, COLUMN_BOOL),
+    JOB("partial", partial, COLUMN_BOOL),
+    JOB_CONSTANT("workflow_hash", workflow_hash, COLUMN_FIXED),
+    JOB("error_code", error.code, COLUMN_CODE),
+    JOB("error_message", error.message, COLUMN_TEXT),
+    JOB("error_node_id", error.node_id, COLUMN_TEXT),
+    JOB("error_node_type", error.node_type, COLUMN_TEXT),
+    JOB_CONSTANT("metadata", metadata, COLUMN_TEXT),
+    JOB("node_errors", node_errors, COLUMN_TEXT),
+    JOB("outputs", outputs, COLUMN_TEXT),
+    JOB("error_node_errors", error.node_errors, COLUMN_TEXT),
+    JOB("error_traceback", error.traceback, COLUMN_TEXT),
+};
+
+static const struct column attempts[] = {
+    ATTEMPT("number", number, COLUMN_INT),
+    ATTEMPT("outcome", outcome, COLUMN_INT),
+    ATTEMPT("backend", backend, COLUMN_TEXT),
+    ATTEMPT("backend_url", backend_url, COLUMN_TEXT),
+    ATTEMPT("prompt_id", prompt_id, COLUMN_FIXED),
+    ATTEMPT("client_id", client_id, COLUMN_FIXED),
+    ATTEMPT("intent_at", intent_at, COLUMN_INT64),
+    ATTEMPT("submitted_at", submitted_at, COLUMN_INT64),
+    ATTEMPT("started_at", started_at, COLUMN_INT64),
+    ATTEMPT("completed_at", completed_at, COLUMN_INT64),
+    ATTEMPT("error_code", error.code, COLUMN_CODE),
+    ATTEMPT("error_message", error.message, COLUMN_TEXT),
+    ATTEMPT("error_node_id", error.node_id, COLUMN_TEXT),
+    ATTEMPT("error_node_type", error.node_type, COLUMN_TEXT),
+    ATTEMPT("error_node_errors", error.node_errors, COLUMN_TEXT),
+    ATTEMPT("error_traceback", error.traceback, COLUMN_TEXT),
+};
+
+const struct columns job_columns = {jobs, sizeof jobs / sizeof *jobs};
+const struct columns attempt_columns = {attempts, sizeof attempts / sizeof *attempts};
+
+void columns_add_names(const struct columns *c, struct buf *sql)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        buf_printf(sql, "%s%s", i == 0 ? "" : ", ", c->list[i].name);
+    }
+}
+
+void columns_add_sets(const struct columns *c, struct buf *sql)
+{
+    bool comma = false;
+    for (size_t i = 0; i < c->len; i++) {
+        if (!c->list[i].constant) {
+            buf_printf(sql, "%s%s = ?", comma ? ", " : "", c->list[i].name);
+            comma = true;
+        }
+    }
+}
+
+void columns_add_marks(const struct columns *c, struct buf *sql)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        buf_add_text(sql, i == 0 ? "?" : ", ?");
+    }
+}
+
+static void bind_text(sqlite3_stmt *q, int at, const char *text)
+{
+    (void)sqlite3_bind_text(q, at, text, -1, SQLITE_STATIC); /* NULL is NULL */
+}
+
+static void bind_one(const struct column *c, sqlite3_stmt *q, int at, const char *field)
+{
+    switch (c->kind) {
+    case COLUMN_INT: {
+        int value;
+        memcpy(&value, field, sizeof value);
+        (void)sqlite3_bind_int(q, at, value);
+        break;
+    }
+    case COLUMN_INT64: {
+        int64_t value;
+        memcpy(&value, field, sizeof value);
+        (void)sqlite3_bind_int64(q, at, value);
+        break;
+    }
+    case COLUMN_BOOL:
+        (void)sqlite3_bind_int(q, at, *(const bool *)(const void *)field ? 1 : 0);
+        break;
+    case COLUMN_TEXT:
+        bind_text(q, at, *(char *const *)(const void *)field);
+        break;
+    case COLUMN_FIXED:
+        bind_text(q, at, *field == '\0' ? NULL : field);
+        break;
+    case COLUMN_CODE: {
+        const enum err e = *(const enum err *)(const void *)field;
+        bind_text(q, at, e == ERR_NONE ? NULL : err_code(e));
+        break;
+    }
+    }
+}
+
+int columns_bind(const struct columns *c, int which, sqlite3_stmt *q, int at, const void *record)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        if (which == COLUMNS_ALL || !c->list[i].constant) {
+            bind_one(&c->list[i], q, at, (const char *)record + c->list[i].offset);
+            at++;
+        }
+    }
+    return at;
+}
+
+static struct str text_of(sqlite3_stmt *q, int at)
+{
+    const char *p = (const char *)sqlite3_column_text(q, at);
+    return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
+}
+
+static void read_one(const struct column *c, sqlite3_stmt *q, int at, char *field)
+{
+    switch (c->kind) {
+    case COLUMN_INT: {
+        const int value = sqlite3_column_int(q, at);
+        memcpy(field, &value, sizeof value);
+        break;
+    }
+    case COLUMN_INT64: {
+        const int64_t value = sqlite3_column_int64(q, at);
+        memcpy(field, &value, sizeof value);
+        break;
+    }
+    case COLUMN_BOOL:
+        *(bool *)(void *)field = sqlite3_column_int(q, at) != 0;
+        break;
+    case COLUMN_TEXT: {
+        const struct str s = text_of(q, at);
+        *(char **)(void *)field = s.p == NULL ? NULL : mem_copy(s);
+        break;
+    }
+    case COLUMN_FIXED: {
+        const struct str s = text_of(q, at);
+        const size_t n = s.n < c->size ? s.n : c->size - 1;
+        memset(field, 0, c->size);
+        if (n > 0) {
+            memcpy(field, s.p, n);
+        }
+        break;
+    }
+    case COLUMN_CODE:
+        *(enum err *)(void *)field = err_from_code(text_of(q, at));
+        break;
+    }
+}
+
+int columns_read(const struct columns *c, sqlite3_stmt *q, int at, void *record)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        read_one(&c->list[i], q, at, (char *)record + c->list[i].offset);
+        at++;
+    }
+    return at;
+}
+
+size_t columns_room(const struct columns *c, const void *record)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < c->len; i++) {
+        if (c->list[i].kind == COLUMN_TEXT) {
+            const char *text =
+                *(char *const *)(const void *)((const char *)record + c->list[i].offset);
+            room += text == NULL ? 0 : strlen(text) + 1;
+        }
+    }
+    return room;
+}
+
+void columns_copy(const struct columns *c, size_t record_size, void *to, const void *from,
+                  char **room)
+{
+    memcpy(to, from, record_size);
+    for (size_t i = 0; i < c->len; i++) {
+        if (c->list[i].kind != COLUMN_TEXT) {
+            continue;
+        }
+        char **text = (char **)(void *)((char *)to + c->list[i].offset);
+        if (*text != NULL) {
+            const size_t n = strlen(*text) + 1;
+            memcpy(*room, *text, n);
+            *text = *room;
+            *room += n;
+        }
+    }
+}

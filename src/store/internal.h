@@ -1,0 +1,241 @@
+/*
+ * What the files of store/ share: the store itself, its write operations, the column tables and the
+ * prepared statements. Who touches what: `loop side` fields belong to the loop thread, `writer`
+ * fields to the writer thread, and the queue between them is under its mutex.
+ */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/core/job.h"
+#include "comfypool/store/store.h"
+
+/* ---- columns.c: how the records lie in their rows -------------------------------------------- */
+
+enum column_kind {
+    COLUMN_INT,   /* an enum, int or unsigned: 4 bytes */
+    COLUMN_INT64, /* int64_t, also struct wall_us */
+    COLUMN_BOOL,
+    COLUMN_TEXT,  /* char *, or NULL */
+    COLUMN_FIXED, /* char[n], "" is NULL */
+    COLUMN_CODE,  /* enum err by its public code: the numbers are not for the disk */
+};
+
+struct column {
+    const char *name;
+    enum column_kind kind;
+    bool constant; /* written by the insert only */
+    size_t offset;
+    size_t size;
+};
+
+struct columns {
+    const struct column *list;
+    size_t len;
+};
+
+extern const struct columns job_columns;
+extern const struct columns attempt_columns;
+
+enum { COLUMNS_ALL, COLUMNS_CHANGING };
+
+/* Appends "a, b, c". */
+void columns_add_names(const struct columns *c, struct buf *sql);
+/* Appends "a = ?1, b = ?2" of those that change. */
+void columns_add_sets(const struct columns *c, struct buf *sql);
+/* Appends "?, ?, ?". */
+void columns_add_marks(const struct columns *c, struct buf *sql);
+/* Binds a record from parameter `at` on; returns the next free parameter. Texts are not copied. */
+int columns_bind(const struct columns *c, int which, sqlite3_stmt *q, int at, const void *record);
+/* Reads a record from column `at` on; returns the next column. Owner of the texts: the caller. */
+int columns_read(const struct columns *c, sqlite3_stmt *q, int at, void *record);
+/* A deep copy of a record whose texts lie at *room, which is moved on. */
+void columns_copy(const struct columns *c, size_t record_size, void *to, const void *from,
+                  char **room);
+/* How much room the texts of the copy take. */
+size_t columns_room(const struct columns *c, const void *record);
+
+/* ---- schema.c ----------------------------------------------------------------------------------
+ */
+
+/* Brings the database to the version of this program. False with a message in why. */
+bool schema_migrate(sqlite3 *db, char *why, size_t why_size) MUST_CHECK;
+
+/* ---- write_ops.c -------------------------------------------------------------------------------
+ */
+
+enum op_kind {
+    OP_INSERT,
+    OP_BEGIN_ATTEMPT,
+    OP_END_ATTEMPT,
+    OP_WITHDRAW_ATTEMPT,
+    OP_MARK_CANCEL,
+    OP_DELETE,
+    OP_PRUNE,
+    OP_KIND_COUNT
+};
+
+/* One write: a copy of all that it needs, in one piece of memory. */
+struct op {
+    struct op *next;
+    enum op_kind kind;
+    enum err result;
+    store_done_fn done;
+    store_pruned_fn pruned;
+    void *ctx;
+    struct job_record job; /* texts lie behind the op */
+    struct attempt_record attempt;
+    struct str text; /* the workflow, or the profile */
+    struct str extra;
+    struct wall_us before;
+    int64_t max_count;
+    unsigned deleted;
+    bool more;
+    int delta[JOB_STATE_COUNT]; /* what a commit of it makes of the counts */
+};
+
+/* First in, first out. */
+struct op_list {
+    struct op *first;
+    struct op *last;
+};
+
+void op_list_add(struct op_list *l, struct op *op);
+/* All of `more` behind l; more is empty after. */
+void op_list_append(struct op_list *l, struct op_list *more);
+struct op *op_list_take(struct op_list *l);
+
+enum write_statement {
+    Q_BEGIN,
+    Q_COMMIT,
+    Q_ROLLBACK,
+    Q_PROBE,
+    Q_STATE,
+    Q_INSERT_JOB,
+    Q_INSERT_WORKFLOW,
+    Q_BEGIN_JOB,
+    Q_UPDATE_JOB,
+    Q_MARK_CANCEL,
+    Q_DELETE_JOB,
+    Q_PUT_ATTEMPT,
+    Q_DELETE_ATTEMPT,
+    Q_PUT_PROFILE,
+    Q_PRUNE_AGE,
+    Q_PRUNE_COUNT,
+    Q_OLDER,
+    Q_VACUUM,
+    Q_WRITE_COUNT
+};
+
+/* What the writer thread writes with. */
+struct write_session {
+    sqlite3 *db;
+    sqlite3_stmt *q[Q_WRITE_COUNT];
+    int64_t counts[JOB_STATE_COUNT]; /* as they are inside the open transaction */
+};
+
+enum write_result {
+    WRITE_GOOD,
+    WRITE_TROUBLE, /* the disk's fault: try again later */
+    WRITE_WRONG,   /* our fault: trying again would change nothing */
+};
+
+/* Prepares the statements of w->db and loads the counts. */
+bool write_session_open(struct write_session *w, char *why, size_t why_size) MUST_CHECK;
+void write_session_close(struct write_session *w);
+/* Steps a statement that returns nothing; resets it. */
+enum write_result write_step(sqlite3_stmt *q);
+/* Does op inside the open transaction. */
+enum write_result op_apply(struct write_session *w, struct op *op);
+const char *op_name(enum op_kind kind);
+
+/* ---- writer.c: the thread ----------------------------------------------------------------------
+ */
+
+struct writer {
+    uv_thread_t thread;
+    bool started;
+    /* Under the mutex. */
+    uv_mutex_t mutex;
+    uv_cond_t wake;
+    struct op_list waiting;  /* to the writer */
+    struct op_list answered; /* to the loop */
+    bool insert_waits;       /* an insert is a try of its own */
+    bool stopping;
+    bool writable;
+    char trouble[256];
+    /* The writer's. */
+    struct write_session session;
+    struct op_list batch; /* taken; after a failure what is kept */
+    bool failing;
+    uint64_t retry_at; /* uv_hrtime */
+};
+
+/* Opens and migrates the database. The mutex and condition are store.c's to make. */
+bool writer_open(struct store *s, char *why, size_t why_size) MUST_CHECK;
+bool writer_start(struct store *s, char *why, size_t why_size) MUST_CHECK;
+/* Takes op. */
+void writer_add(struct store *s, struct op *op);
+/* Writes what waits as far as it can be written, joins the thread, closes the connection. */
+void writer_stop(struct store *s);
+
+/* ---- read.c ------------------------------------------------------------------------------------
+ */
+
+enum read_statement { Q_JOB_BY_ID, Q_WORKFLOW, Q_PROFILE, Q_READ_COUNT };
+
+enum { LISTS_AT_ONCE = 2 };
+
+struct list_request;
+
+struct reader {
+    sqlite3 *db;
+    sqlite3_stmt *q[Q_READ_COUNT];
+    /* Lists: a connection for each that may be in flight. */
+    sqlite3 *list_db[LISTS_AT_ONCE];
+    struct list_request *running[LISTS_AT_ONCE];
+    struct list_request *first; /* waiting, in order */
+    struct list_request *last;
+    uv_mutex_t mutex; /* guards list_request.finished */
+    uv_cond_t finished;
+};
+
+bool reader_open(struct store *s, char *why, size_t why_size) MUST_CHECK;
+/* Waits for the lists in flight, answers all of them, closes the connections. */
+void reader_close(struct store *s);
+
+/* ---- store.c -----------------------------------------------------------------------------------
+ */
+
+struct store {
+    uv_loop_t *loop;
+    char *dir;
+    char *path; /* of the database */
+    int lock_fd;
+    uv_async_t async;
+    unsigned refs; /* the async handle and lists in flight; freed at 0 */
+    bool closing;
+    /* Loop side. */
+    int64_t last_seq;
+    int64_t counts[JOB_STATE_COUNT];
+    bool writable;
+    char trouble[256];
+    struct writer writer;
+    struct reader reader;
+};
+
+/* A connection with the options that all of them have. cache_kib bounds its page cache. */
+bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **ret, char *why,
+                   size_t why_size) MUST_CHECK;
+/* Prepares a statement that lives as long as its connection. */
+bool store_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, char *why,
+                   size_t why_size) MUST_CHECK;
+void store_unref(struct store *s);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * The format on disk and how it changes. PRAGMA user_version counts the migrations that a database
+ * has had; each runs once, in a transaction of its own.
+ *
+ * To change the format: append a migration (never edit one that was released), add the columns to
+ * columns.c, and keep a database of the old version among the test's samples. A database of a newer
+ * version is refused: an older daemon does not know what it would break.
+ *
+ * jobs.state and attempts.outcome hold the numbers of core/job.h (columns.c asserts them), times
+ * are microseconds since the Unix epoch (0: not yet), errors are kept by their public code.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+
+static const char *const migrations[] = {
+    /* 1 */
+    "CREATE TABLE meta ("
+    "    key TEXT PRIMARY KEY,"
+    "    value BLOB"
+    ") WITHOUT ROWID;"
+    "CREATE TABLE jobs ("
+    "    seq INTEGER PRIMARY KEY,"
+    "    id TEXT NOT NULL UNIQUE,"
+    "    state INTEGER NOT NULL,"
+    "    priority INTEGER NOT NULL,"
+    "    queued_at INTEGER NOT NULL,"
+    "    started_at INTEGER NOT NULL,"
+    "    completed_at INTEGER NOT NULL,"
+    "    backend TEXT,"
+    "    prompt_id TEXT,"
+    "    attempts INTEGER NOT NULL,"
+    "    max_attempts INTEGER NOT NULL,"
+    "    cut_off INTEGER NOT NULL,"
+    "    nodes_total INTEGER NOT NULL,"
+    "    profiled INTEGER NOT NULL,"
+    "    cancel_requested INTEGER NOT NULL,"
+    "    partial INTEGER NOT NULL,"
+    "    workflow_hash TEXT NOT NULL,"
+    "    error_code TEXT,"
+    "    error_message TEXT,"
+    "    error_node_id TEXT,"
+    "    error_node_type TEXT,"
+    "    metadata TEXT,"
+    "    node_errors TEXT,"
+    "    outputs TEXT,"
+    "    error_node_errors TEXT,"
+    "    error_traceback TEXT"
+    ");"
+    /* Lists by state, newest first: an index ends with the rowid, which is seq. */
+    "CREATE INDEX jobs_by_state ON jobs (state);"
+    /* Retention; only terminal jobs are in it, so that a running one costs nothing here. */
+    "CREATE INDEX jobs_by_end ON jobs (completed_at) WHERE state >= 2;"
+    /* Apart from jobs, so that a list does not page through workflows. */
+    "CREATE TABLE workflows ("
+    "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
+    "    text TEXT NOT NULL,"
+    "    extra_data TEXT"
+    ");"
+    "CREATE TABLE attempts ("
+    "    seq INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,"
+    "    number INTEGER NOT NULL,"
+    "    outcome INTEGER NOT NULL,"
+    "    backend TEXT,"
+    "    backend_url TEXT,"
+    "    prompt_id TEXT,"
+    "    client_id TEXT,"
+    "    intent_at INTEGER NOT NULL,"
+    "    submitted_at INTEGER NOT NULL,"
+    "    started_at INTEGER NOT NULL,"
+    "    completed_at INTEGER NOT NULL,"
+    "    error_code TEXT,"
+    "    error_message TEXT,"
+    "    error_node_id TEXT,"
+    "    error_node_type TEXT,"
+    "    error_node_errors TEXT,"
+    "    error_traceback TEXT,"
+    "    PRIMARY KEY (seq, number)"
+    ") WITHOUT ROWID;"
+    /* A rowid table: profiles are large, and rows of a WITHOUT ROWID table should not be. */
+    "CREATE TABLE profiles ("
+    "    seq INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,"
+    "    number INTEGER NOT NULL,"
+    "    json TEXT NOT NULL,"
+    "    PRIMARY KEY (seq, number)"
+    ");",
+};
+
+enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
+
+static bool read_version(sqlite3 *db, int *ret)
+{
+    sqlite3_stmt *q = NULL;
+    bool good = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &q, NULL) == SQLITE_OK &&
+                sqlite3_step(q) == SQLITE_ROW;
+    if (good) {
+        *ret = sqlite3_column_int(q, 0);
+    }
+    (void)sqlite3_finalize(q);
+    return good;
+}
+
+static bool run(sqlite3 *db, const char *sql, char *why, size_t why_size)
+{
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK) {
+        return true;
+    }
+    (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return false;
+}
+
+static bool migrate_one(sqlite3 *db, int version, char *why, size_t why_size)
+{
+    AUTO_BUF struct buf sql;
+    buf_init(&sql, BUF_NO_LIMIT);
+    buf_printf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT",
+               migrations[version - 1], version);
+    return run(db, buf_text(&sql), why, why_size);
+}
+
+bool schema_migrate(sqlite3 *db, char *why, size_t why_size)
+{
+    int version = 0;
+    if (!read_version(db, &version)) {
+        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+        return false;
+    }
+    if (version > SCHEMA_VERSION) {
+        (void)snprintf(why, why_size,
+                       "it was written by a newer comfypoold (format %d, this one knows %d); "
+                       "start that one, or use another state directory",
+                       version, (int)SCHEMA_VERSION);
+        return false;
+    }
+    while (version < SCHEMA_VERSION) {
+        version++;
+        if (!migrate_one(db, version, why, why_size)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,360 @@
+/*
+ * The store as a whole: its directory and lock, the options of its connections, the answers of the
+ * writer on the loop thread, the counts, and the end. Writes are write_ops.c and writer.c, reads
+ * are read.c, the format is schema.c and columns.c.
+ *
+ * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "comfypool/base/log.h"
+
+static const char DATABASE[] = "comfypoold.db";
+
+/* ---- the directory -----------------------------------------------------------------------------
+ */
+
+static bool make_parents(char *path, char *why, size_t why_size)
+{
+    for (char *p = path + 1; *p != '\0'; p++) {
+        if (*p != '/') {
+            continue;
+        }
+        *p = '\0';
+        const int rc = mkdir(path, 0755);
+        const int e = errno;
+        if (rc != 0 && e != EEXIST && e != EROFS && e != EACCES) {
+            (void)snprintf(why, why_size, "cannot make the directory %s: %s", path, strerror(e));
+            *p = '/';
+            return false;
+        }
+        *p = '/';
+    }
+    return true;
+}
+
+/* Makes it, or takes one that is there; nobody else may look into it. */
+static bool make_dir(const char *dir, char *why, size_t why_size)
+{
+    AUTO_FREE char *path = mem_strdup(dir);
+    if (!make_parents(path, why, why_size)) {
+        return false;
+    }
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        (void)snprintf(why, why_size, "cannot make the state directory %s: %s", dir,
+                       strerror(errno));
+        return false;
+    }
+    struct stat st;
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        (void)snprintf(why, why_size, "the state directory %s is no directory", dir);
+        return false;
+    }
+    if ((st.st_mode & S_ISVTX) != 0) {
+        (void)snprintf(why, why_size,
+                       "the state directory %s is shared (sticky); name one inside it", dir);
+        return false;
+    }
+    if (st.st_uid == geteuid() && (st.st_mode & 0777) != 0700 && chmod(dir, 0700) != 0) {
+        (void)snprintf(why, why_size, "cannot set the mode of %s: %s", dir, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Makes a file 0600, also one that is there. Returns its descriptor, or -1 with errno. */
+static int open_private(const char *path)
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && fchmod(fd, 0600) != 0 && errno != EPERM) {
+        const int e = errno;
+        (void)close(fd);
+        errno = e;
+        return -1;
+    }
+    return fd;
+}
+
+static bool lock_dir(struct store *s, char *why, size_t why_size)
+{
+    AUTO_BUF struct buf path;
+    buf_init(&path, BUF_NO_LIMIT);
+    buf_printf(&path, "%s/lock", s->dir);
+    s->lock_fd = open_private(buf_text(&path));
+    if (s->lock_fd < 0) {
+        (void)snprintf(why, why_size, "cannot write in the state directory %s: %s", s->dir,
+                       strerror(errno));
+        return false;
+    }
+    char pid[32] = "";
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        const ssize_t n = pread(s->lock_fd, pid, sizeof pid - 1, 0);
+        pid[n > 0 ? n : 0] = '\0';
+        pid[strcspn(pid, "\n")] = '\0';
+        (void)snprintf(why, why_size,
+                       "the state directory %s is in use by another comfypoold (pid %s); stop it, "
+                       "or use another directory",
+                       s->dir, pid[0] == '\0' ? "unknown" : pid);
+        return false;
+    }
+    const int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    /* Only for the message above: a full disk must not keep the daemon from starting. */
+    if (ftruncate(s->lock_fd, 0) != 0 || pwrite(s->lock_fd, pid, (size_t)n, 0) != n) {
+        LOG(LOG_WARN, "cannot write the pid into the lock file", LOG_S("why", strerror(errno)));
+    }
+    return true;
+}
+
+/* SQLite gives -wal and -shm the mode of the database, so that goes first. */
+static bool make_database_file(const struct store *s, char *why, size_t why_size)
+{
+    static const char *const beside[] = {"-wal", "-shm"};
+    const int fd = open_private(s->path);
+    if (fd < 0) {
+        (void)snprintf(why, why_size, "cannot open %s: %s", s->path, strerror(errno));
+        return false;
+    }
+    (void)close(fd);
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        AUTO_BUF struct buf path;
+        buf_init(&path, BUF_NO_LIMIT);
+        buf_printf(&path, "%s%s", s->path, beside[i]);
+        (void)chmod(buf_text(&path), 0600); /* normally not there */
+    }
+    return true;
+}
+
+/* ---- connections -------------------------------------------------------------------------------
+ */
+
+/*
+ * auto_vacuum must come before the first table. wal_autocheckpoint and journal_size_limit keep the
+ * WAL near 4 MiB; temp_store keeps a full disk out of the way of a sort.
+ */
+static const char WRITER_OPTIONS[] = "PRAGMA auto_vacuum = INCREMENTAL;"
+                                     "PRAGMA journal_mode = WAL;"
+                                     "PRAGMA synchronous = FULL;"
+                                     "PRAGMA foreign_keys = ON;"
+                                     "PRAGMA wal_autocheckpoint = 1000;"
+                                     "PRAGMA journal_size_limit = 4194304;"
+                                     "PRAGMA temp_store = MEMORY;";
+static const char READER_OPTIONS[] = "PRAGMA query_only = ON;"
+                                     "PRAGMA temp_store = MEMORY;";
+
+bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **ret, char *why,
+                   size_t why_size)
+{
+    sqlite3 *db = NULL;
+    AUTO_BUF struct buf options;
+    buf_init(&options, BUF_NO_LIMIT);
+    buf_printf(&options, "PRAGMA cache_size = -%d; %s", cache_kib,
+               writes ? WRITER_OPTIONS : READER_OPTIONS);
+    int rc = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK) {
+        (void)sqlite3_extended_result_codes(db, 1);
+        (void)sqlite3_busy_timeout(db, 2000);
+        rc = sqlite3_exec(db, buf_text(&options), NULL, NULL, NULL);
+    }
+    if (rc != SQLITE_OK) {
+        (void)snprintf(why, why_size, "%s", db == NULL ? "out of memory" : sqlite3_errmsg(db));
+        (void)sqlite3_close(db);
+        return false;
+    }
+    *ret = db;
+    return true;
+}
+
+bool store_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, char *why, size_t why_size)
+{
+    if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) == SQLITE_OK) {
+        return true;
+    }
+    (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+    return false;
+}
+
+/* ---- answers on the loop -----------------------------------------------------------------------
+ */
+
+static void note_writable(struct store *s, bool writable, const char *trouble)
+{
+    if (s->writable && !writable) {
+        LOG(LOG_ERROR, "the store cannot be written; new jobs are refused, the rest is kept",
+            LOG_S("why", trouble), LOG_S("path", s->path));
+    } else if (!s->writable && writable) {
+        LOG_PLAIN(LOG_INFO, "the store can be written again");
+    }
+    s->writable = writable;
+    (void)snprintf(s->trouble, sizeof s->trouble, "%s", trouble);
+}
+
+static void answer(struct store *s, struct op *op)
+{
+    for (int i = 0; i < JOB_STATE_COUNT && op->result == ERR_NONE; i++) {
+        s->counts[i] += op->delta[i];
+    }
+    if (op->done != NULL) {
+        op->done(op->ctx, op->result);
+    }
+    if (op->pruned != NULL) {
+        const bool good = op->result == ERR_NONE;
+        op->pruned(op->ctx, good ? op->deleted : 0, good && op->more);
+    }
+    free(op);
+}
+
+static void deliver(struct store *s)
+{
+    struct writer *w = &s->writer;
+    uv_mutex_lock(&w->mutex);
+    struct op_list answered = w->answered;
+    w->answered = (struct op_list){0};
+    const bool writable = w->writable;
+    char trouble[sizeof w->trouble];
+    memcpy(trouble, w->trouble, sizeof trouble);
+    uv_mutex_unlock(&w->mutex);
+    note_writable(s, writable, trouble);
+    for (struct op *op = op_list_take(&answered); op != NULL; op = op_list_take(&answered)) {
+        answer(s, op);
+    }
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct store *s = async->data;
+    if (!s->closing) {
+        deliver(s);
+    }
+}
+
+bool store_is_writable(const struct store *s)
+{
+    return s->writable;
+}
+
+const char *store_trouble(const struct store *s)
+{
+    return s->trouble;
+}
+
+int64_t store_next_seq(struct store *s)
+{
+    return ++s->last_seq;
+}
+
+void store_counts(const struct store *s, int64_t ret[JOB_STATE_COUNT])
+{
+    memcpy(ret, s->counts, sizeof s->counts);
+}
+
+/* ---- opening and closing -----------------------------------------------------------------------
+ */
+
+static struct store *new_store(const char *dir, uv_loop_t *loop)
+{
+    struct store *s = mem_zero(1, sizeof *s);
+    s->loop = loop;
+    s->dir = mem_strdup(dir);
+    AUTO_BUF struct buf path;
+    buf_init(&path, BUF_NO_LIMIT);
+    buf_printf(&path, "%s/%s", dir, DATABASE);
+    s->path = buf_take(&path);
+    s->lock_fd = -1;
+    s->writable = true;
+    (void)uv_mutex_init(&s->writer.mutex);
+    (void)uv_cond_init(&s->writer.wake);
+    (void)uv_mutex_init(&s->reader.mutex);
+    (void)uv_cond_init(&s->reader.finished);
+    return s;
+}
+
+static void free_store(struct store *s)
+{
+    uv_cond_destroy(&s->reader.finished);
+    uv_mutex_destroy(&s->reader.mutex);
+    uv_cond_destroy(&s->writer.wake);
+    uv_mutex_destroy(&s->writer.mutex);
+    if (s->lock_fd >= 0) {
+        (void)close(s->lock_fd);
+    }
+    free(s->path);
+    free(s->dir);
+    free(s);
+}
+
+void store_unref(struct store *s)
+{
+    s->refs--;
+    if (s->refs == 0) {
+        free_store(s);
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    store_unref(handle->data);
+}
+
+static bool open_database(struct store *s, char *why, size_t why_size)
+{
+    char reason[512] = "";
+    if (writer_open(s, reason, sizeof reason) && reader_open(s, reason, sizeof reason)) {
+        return true;
+    }
+    (void)snprintf(why, why_size, "cannot use the database %s: %s", s->path, reason);
+    reader_close(s);
+    writer_stop(s);
+    return false;
+}
+
+bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why, size_t why_size)
+{
+    if (!make_dir(dir, why, why_size)) {
+        return false;
+    }
+    struct store *s = new_store(dir, loop);
+    if (!lock_dir(s, why, why_size) || !make_database_file(s, why, why_size) ||
+        !open_database(s, why, why_size)) {
+        free_store(s);
+        return false;
+    }
+    (void)uv_async_init(loop, &s->async, on_async);
+    s->async.data = s;
+    s->refs = 1;
+    if (!writer_start(s, why, why_size)) {
+        store_close(s);
+        return false;
+    }
+    *ret = s;
+    return true;
+}
+
+/* What callbacks of the last answers asked for: nobody writes it any more. */
+static void refuse_late(struct store *s)
+{
+    for (struct op *op = op_list_take(&s->writer.waiting); op != NULL;
+         op = op_list_take(&s->writer.waiting)) {
+        op->result = ERR_STORE_UNAVAILABLE;
+        answer(s, op);
+    }
+}
+
+void store_close(struct store *s)
+{
+    s->closing = true;
+    writer_stop(s);
+    deliver(s);
+    refuse_late(s);
+    reader_close(s);
+    refuse_late(s);
+    uv_close((uv_handle_t *)&s->async, on_closed);
+}

@@ -1,0 +1,270 @@
+/*
+ * The writer thread: takes everything that waits, writes it in one transaction, and answers it.
+ *
+ *   BEGIN, apply each, COMMIT      all answered ERR_NONE, in order
+ *   trouble (disk full, read-only) ROLLBACK; inserts are refused, the rest is kept in order in
+ *                                  front of what comes, and tried again after a second or as soon
+ *                                  as an insert arrives; with nothing kept a probe is written
+ *   an op that is wrong (a bug)    ROLLBACK; it is logged and refused, the others go again
+ *
+ * Only this thread touches the session and the batch. Invariant: an op is answered once, and with
+ * ERR_NONE only after the COMMIT that holds it.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/log.h"
+
+static const uint64_t RETRY_NS = 1000000000;
+
+/* ---- answering ---------------------------------------------------------------------------------
+ */
+
+static void publish(struct store *s, struct op_list *answered, bool writable, const char *trouble)
+{
+    struct writer *w = &s->writer;
+    uv_mutex_lock(&w->mutex);
+    op_list_append(&w->answered, answered);
+    w->writable = writable;
+    (void)snprintf(w->trouble, sizeof w->trouble, "%s", trouble);
+    uv_mutex_unlock(&w->mutex);
+    (void)uv_async_send(&s->async);
+}
+
+static void answer_all(struct op_list *ops, enum err e, struct op_list *answered)
+{
+    for (struct op *op = op_list_take(ops); op != NULL; op = op_list_take(ops)) {
+        op->result = e;
+        op_list_add(answered, op);
+    }
+}
+
+/* ---- one transaction ---------------------------------------------------------------------------
+ */
+
+/* Applies the whole batch. On a result other than good *ret_at is the op that failed. */
+static enum write_result apply_batch(struct writer *w, struct op **ret_at)
+{
+    *ret_at = NULL;
+    enum write_result r = write_step(w->session.q[Q_BEGIN]);
+    for (struct op *op = w->batch.first; op != NULL && r == WRITE_GOOD; op = op->next) {
+        *ret_at = op;
+        r = op_apply(&w->session, op);
+    }
+    if (r == WRITE_GOOD && w->batch.first == NULL) {
+        r = write_step(w->session.q[Q_PROBE]);
+    }
+    if (r == WRITE_GOOD) {
+        *ret_at = NULL;
+        r = write_step(w->session.q[Q_COMMIT]);
+    }
+    return r;
+}
+
+/* A serious error may have rolled back already. */
+static void roll_back(struct writer *w)
+{
+    if (sqlite3_get_autocommit(w->session.db) == 0) {
+        (void)write_step(w->session.q[Q_ROLLBACK]);
+    }
+}
+
+/* Takes one op out of the batch. */
+static void remove_op(struct op_list *l, const struct op *gone)
+{
+    struct op_list rest = {0};
+    for (struct op *op = op_list_take(l); op != NULL; op = op_list_take(l)) {
+        if (op != gone) {
+            op_list_add(&rest, op);
+        }
+    }
+    *l = rest;
+}
+
+static void refuse_wrong(struct writer *w, struct op *op, const char *why, struct op_list *answered)
+{
+    LOG(LOG_ERROR, "the store refused a write that should not have been made",
+        LOG_S("write", op_name(op->kind)), LOG_I("seq", op->job.seq), LOG_S("job", op->job.id),
+        LOG_S("why", why));
+    remove_op(&w->batch, op);
+    op->result = ERR_STORE_UNAVAILABLE;
+    op_list_add(answered, op);
+}
+
+static void refuse_inserts(struct writer *w, struct op_list *answered)
+{
+    struct op_list kept = {0};
+    for (struct op *op = op_list_take(&w->batch); op != NULL; op = op_list_take(&w->batch)) {
+        if (op->kind == OP_INSERT) {
+            op->result = ERR_STORE_UNAVAILABLE;
+            op_list_add(answered, op);
+        } else {
+            op_list_add(&kept, op);
+        }
+    }
+    w->batch = kept;
+}
+
+/* Writes the batch, or finds that it cannot be written now. */
+static void write_batch(struct store *s)
+{
+    struct writer *w = &s->writer;
+    struct op_list answered = {0};
+    enum write_result r = WRITE_WRONG;
+    char why[sizeof w->trouble] = "";
+    const bool probe = w->batch.first == NULL;
+    while (r == WRITE_WRONG && (probe || w->batch.first != NULL)) {
+        int64_t before[JOB_STATE_COUNT];
+        memcpy(before, w->session.counts, sizeof before);
+        struct op *at = NULL;
+        r = apply_batch(w, &at);
+        if (r == WRITE_GOOD) {
+            break;
+        }
+        (void)snprintf(why, sizeof why, "%s", sqlite3_errmsg(w->session.db));
+        roll_back(w);
+        memcpy(w->session.counts, before, sizeof before);
+        if (r == WRITE_WRONG && at != NULL) {
+            refuse_wrong(w, at, why, &answered);
+        } else {
+            r = WRITE_TROUBLE;
+        }
+    }
+    w->failing = r == WRITE_TROUBLE;
+    if (w->failing) {
+        refuse_inserts(w, &answered);
+        w->retry_at = uv_hrtime() + RETRY_NS;
+    } else {
+        answer_all(&w->batch, ERR_NONE, &answered);
+    }
+    publish(s, &answered, !w->failing, w->failing ? why : "");
+}
+
+/* ---- the thread --------------------------------------------------------------------------------
+ */
+
+/* Waits until there is something to do; returns true when the store is being closed. */
+static bool wait_for_work(struct writer *w)
+{
+    uv_mutex_lock(&w->mutex);
+    while (!w->stopping) {
+        if (!w->failing && w->waiting.first != NULL) {
+            break;
+        }
+        if (w->failing) {
+            const uint64_t now = uv_hrtime();
+            if (w->insert_waits || now >= w->retry_at) {
+                break;
+            }
+            (void)uv_cond_timedwait(&w->wake, &w->mutex, w->retry_at - now);
+        } else {
+            uv_cond_wait(&w->wake, &w->mutex);
+        }
+    }
+    op_list_append(&w->batch, &w->waiting);
+    w->insert_waits = false;
+    const bool stopping = w->stopping;
+    uv_mutex_unlock(&w->mutex);
+    return stopping;
+}
+
+/* The last try; what it could not write is lost with the process, and said so. */
+static void give_up(struct store *s)
+{
+    struct writer *w = &s->writer;
+    unsigned lost = 0;
+    for (const struct op *op = w->batch.first; op != NULL; op = op->next) {
+        lost++;
+    }
+    if (lost > 0) {
+        LOG(LOG_ERROR, "the store is closed with writes that the disk did not take",
+            LOG_I("writes", lost));
+    }
+    struct op_list answered = {0};
+    answer_all(&w->batch, ERR_STORE_UNAVAILABLE, &answered);
+    publish(s, &answered, !w->failing, w->failing ? "closed" : "");
+}
+
+static void run(void *arg)
+{
+    struct store *s = arg;
+    struct writer *w = &s->writer;
+    bool stopping = false;
+    while (!stopping) {
+        stopping = wait_for_work(w);
+        if (w->batch.first != NULL || (w->failing && !stopping)) {
+            write_batch(s);
+        }
+    }
+    give_up(s);
+}
+
+/* ---- the loop's side ---------------------------------------------------------------------------
+ */
+
+void writer_add(struct store *s, struct op *op)
+{
+    struct writer *w = &s->writer;
+    uv_mutex_lock(&w->mutex);
+    op_list_add(&w->waiting, op);
+    w->insert_waits = w->insert_waits || op->kind == OP_INSERT;
+    uv_cond_signal(&w->wake);
+    uv_mutex_unlock(&w->mutex);
+}
+
+/* A file system without shared memory silently gets another journal. */
+static bool journal_is_wal(sqlite3 *db)
+{
+    sqlite3_stmt *q = NULL;
+    const bool is_wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &q, NULL) == SQLITE_OK &&
+                        sqlite3_step(q) == SQLITE_ROW &&
+                        str_is(str_of((const char *)sqlite3_column_text(q, 0)), "wal");
+    (void)sqlite3_finalize(q);
+    return is_wal;
+}
+
+bool writer_open(struct store *s, char *why, size_t why_size)
+{
+    struct writer *w = &s->writer;
+    w->writable = true;
+    if (!store_connect(s, true, 2048, &w->session.db, why, why_size)) {
+        return false;
+    }
+    if (!journal_is_wal(w->session.db)) {
+        (void)snprintf(why, why_size,
+                       "the file system cannot hold a write-ahead log (is it a "
+                       "network mount?); use a local directory");
+        return false;
+    }
+    if (!schema_migrate(w->session.db, why, why_size) ||
+        !write_session_open(&w->session, why, why_size)) {
+        return false;
+    }
+    memcpy(s->counts, w->session.counts, sizeof s->counts);
+    return true;
+}
+
+bool writer_start(struct store *s, char *why, size_t why_size)
+{
+    s->writer.started = uv_thread_create(&s->writer.thread, run, s) == 0;
+    if (!s->writer.started) {
+        (void)snprintf(why, why_size, "no thread could be made for the store");
+    }
+    return s->writer.started;
+}
+
+void writer_stop(struct store *s)
+{
+    struct writer *w = &s->writer;
+    if (w->started) {
+        uv_mutex_lock(&w->mutex);
+        w->stopping = true;
+        uv_cond_signal(&w->wake);
+        uv_mutex_unlock(&w->mutex);
+        (void)uv_thread_join(&w->thread);
+    }
+    write_session_close(&w->session);
+}
