@@ -1,0 +1,179 @@
+/*
+ * The HTTP server: connections, routes, queries, bodies, problem+json, conditional requests, holds
+ * and streams. It knows the shape of each request and nothing about jobs: a request that is well
+ * formed is handed to `serve`, whoever that is, and answered now or later.
+ *
+ * An exchange (one request and its answer) is named by a ref (slot and generation): when the client
+ * has hung up, a ref finds nothing and every call with it does nothing. All on the loop thread.
+ */
+#ifndef COMFYPOOL_HTTP_HTTP_H
+#define COMFYPOOL_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/core/workflow.h"
+
+struct http_server;
+
+struct http_ref {
+    uint32_t slot;
+    uint32_t generation;
+};
+
+/* symbol, method, path template. One table: the router, the 405s and the test that holds
+   api/openapi.yaml against it are made from it. HEAD is answered wherever GET is. */
+#define HTTP_ROUTE_TABLE(X)                                                                        \
+    X(ROUTE_SUBMIT, "POST", "/jobs")                                                               \
+    X(ROUTE_LIST, "GET", "/jobs")                                                                  \
+    X(ROUTE_JOB, "GET", "/jobs/{id}")                                                              \
+    X(ROUTE_DELETE, "DELETE", "/jobs/{id}")                                                        \
+    X(ROUTE_PROFILE, "GET", "/jobs/{id}/profile")                                                  \
+    X(ROUTE_WORKFLOW, "GET", "/jobs/{id}/workflow")                                                \
+    X(ROUTE_CANCEL, "POST", "/jobs/{id}/cancel")                                                   \
+    X(ROUTE_OUTPUTS, "GET", "/jobs/{id}/outputs")                                                  \
+    X(ROUTE_OUTPUT, "GET", "/jobs/{id}/outputs/{n}")                                               \
+    X(ROUTE_BACKENDS, "GET", "/backends")                                                          \
+    X(ROUTE_STATS, "GET", "/stats")                                                                \
+    X(ROUTE_HEALTHZ, "GET", "/healthz")                                                            \
+    X(ROUTE_READYZ, "GET", "/readyz")                                                              \
+    X(ROUTE_OPENAPI, "GET", "/openapi.yaml")
+
+enum http_route {
+#define X(symbol, method, path) symbol,
+    HTTP_ROUTE_TABLE(X)
+#undef X
+        HTTP_ROUTE_COUNT
+};
+
+enum tristate { UNSET = -1, OFF = 0, ON = 1 };
+
+/* The checked body of POST /jobs. */
+struct submission {
+    char *workflow; /* the workflow's text, verbatim */
+    size_t workflow_len;
+    char *metadata;   /* JSON object as sent, or NULL */
+    char *extra_data; /* JSON object as sent, or NULL */
+    int priority;
+    enum tristate profile;
+    int max_attempts; /* 0: the default */
+    size_t nodes_total;
+    char hash[DIGEST_HEX_SIZE];
+};
+
+/* Owner of what it points to: the caller. */
+void submission_done(struct submission *s);
+
+struct http_request {
+    enum http_route route;
+    bool head;
+    char job_id[UUID_SIZE]; /* {id}: a canonical UUID */
+    unsigned output;        /* {n} */
+    /* Queries and headers, checked. */
+    bool waits;         /* ?wait= or Prefer: wait= of more than 0 */
+    struct dur_us wait; /* at most 300 s */
+    bool text;          /* a profile as text: ?format=text or Accept: text/plain */
+    bool traceback;
+    bool live;
+    unsigned state_mask; /* (1u << state) each; all when none was named */
+    unsigned limit;      /* 1 to 1000, default 50 */
+    int64_t cursor;      /* 0: from the newest */
+    struct submission submission;
+    /* The other side's notes. */
+    bool asked_again; /* serve is called once more: http_again, or the wait is over */
+    bool wait_over;
+    char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
+};
+
+/*
+ * Called for each well-formed request. The callee answers at once, or keeps the ref and answers
+ * later (the connection is suspended meanwhile). It may take the submission by clearing it. rq
+ * lives as long as the exchange.
+ */
+typedef void (*http_serve_fn)(void *ctx, struct http_request *rq, struct http_ref x);
+
+struct http_options {
+    size_t max_body_bytes;
+    unsigned max_connections;
+    unsigned max_waits;
+    int profiling_formats; /* reserved: 0 */
+};
+
+struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options,
+                                    http_serve_fn serve, void *ctx);
+/* Listens on "ADDR:PORT" ("[::1]:8189" for IPv6; port 0 picks one). ret_url is what to print:
+   "http://127.0.0.1:41234". False with a message for people. */
+bool http_server_listen(struct http_server *s, const char *address, char *ret_url, size_t url_size,
+                        char *why, size_t why_size) MUST_CHECK;
+/* Ends listening; held requests are asked again with wait_over; answers go out. */
+void http_server_drain(struct http_server *s);
+/* Closes what is left and its handles; freed when the loop has run their close callbacks.
+   After it no call may name the server. */
+void http_server_close(struct http_server *s);
+
+struct http_answer {
+    unsigned status;          /* 0: 200 */
+    const char *content_type; /* static; NULL: application/json */
+    struct buf body;          /* taken */
+    bool etag;                /* give an ETag of the body; If-None-Match may make it a 304 */
+    bool wait_applied;        /* say so in Preference-Applied when Prefer asked for it */
+    int retry_after;          /* seconds; below 0: none. 0 is sent */
+    char location[64];        /* "": none */
+    char link[256];           /* "": none */
+    char filename[256];       /* "": none; Content-Disposition: inline; filename="..." */
+};
+
+static inline struct http_answer http_answer_new(unsigned status)
+{
+    struct http_answer a = {.status = status, .retry_after = -1};
+    buf_init(&a.body, BUF_NO_LIMIT);
+    return a;
+}
+
+/* Sends the answer and ends the exchange. Takes a->body in any case. */
+void http_answer(struct http_server *s, struct http_ref x, struct http_answer *a);
+/* Sends problem+json: detail is for people; pointer may be NULL. */
+void http_problem(struct http_server *s, struct http_ref x, enum err code, const char *detail,
+                  const char *pointer);
+/* The same with Retry-After in seconds. */
+void http_problem_retry(struct http_server *s, struct http_ref x, enum err code, const char *detail,
+                        int retry_after);
+
+/* Holds a request that waits: serve is called again when its wait is over (wait_over set). */
+void http_hold(struct http_server *s, struct http_ref x);
+/* Calls serve again now, with asked_again set, if the exchange still lives. */
+void http_again(struct http_server *s, struct http_ref x);
+
+/* ---- a streamed answer: whoever has the bytes pushes them ------------------------------------ */
+
+struct http_stream_ops {
+    void (*drained)(void *ctx); /* there is room again after http_stream_write said false */
+    void (*gone)(void *ctx);    /* the client hung up or the server stops; no call follows */
+};
+
+/*
+ * Begins a streamed answer (status, content type, headers as in a; its body is not used).
+ * length < 0: unknown (chunked). False when the client is gone: no callback will come.
+ */
+bool http_stream_begin(struct http_server *s, struct http_ref x, struct http_answer *a,
+                       int64_t length, const struct http_stream_ops *ops, void *ctx);
+/* Queues bytes (copied). Returns false when the buffer (256 KiB) is full: pause until drained. */
+bool http_stream_write(struct http_server *s, struct http_ref x, const void *bytes, size_t n);
+/* No more bytes. whole == false: the connection is cut so that nobody takes it for complete. */
+void http_stream_end(struct http_server *s, struct http_ref x, bool whole);
+
+struct http_stats {
+    unsigned connections;
+    unsigned waits;
+    uint64_t requests;
+};
+void http_server_stats(const struct http_server *s, struct http_stats *ret);
+
+#endif

@@ -1,0 +1,236 @@
+/*
+ * Answers: headers, ETags and 304, problem+json. Makes the libmicrohttpd response and hands it to
+ * the exchange; leaves HEAD, Date and the framing to libmicrohttpd.
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "comfypool/base/digest.h"
+#include "comfypool/base/json_write.h"
+
+/* ---- problems ----------------------------------------------------------------------------------
+ */
+
+void problem_init(struct problem *p)
+{
+    *p = (struct problem){.code = ERR_NONE};
+    buf_init(&p->pointer, BUF_NO_LIMIT);
+    buf_init(&p->detail, BUF_NO_LIMIT);
+}
+
+void problem_done(struct problem *p)
+{
+    buf_done(&p->pointer);
+    buf_done(&p->detail);
+}
+
+bool problem_set(struct problem *p, enum err code, const char *detail, ...)
+{
+    if (p->code != ERR_NONE) {
+        return false;
+    }
+    p->code = code;
+    char text[512];
+    va_list args;
+    va_start(args, detail);
+    (void)vsnprintf(text, sizeof text, detail, args);
+    va_end(args);
+    buf_add_text(&p->detail, text);
+    return false;
+}
+
+static void write_problem(struct buf *out, const struct problem *p, unsigned status)
+{
+    char type[96];
+    (void)snprintf(type, sizeof type, "urn:comfypool:problem:%s", err_code(p->code));
+    struct json_out o = json_out_to(out);
+    json_open(&o, '{');
+    json_member_string(&o, "type", type);
+    json_member_string(&o, "title", err_title(p->code));
+    json_member_int(&o, "status", status);
+    json_member_str(&o, "detail", buf_str(&p->detail));
+    json_member_string(&o, "code", err_code(p->code));
+    if (p->has_pointer) {
+        json_member_str(&o, "pointer", buf_str(&p->pointer));
+    }
+    json_close(&o, '}');
+}
+
+/* ---- headers -----------------------------------------------------------------------------------
+ */
+
+static void header(struct MHD_Response *r, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(r, name, value); /* refuses line breaks: then it is left out */
+}
+
+static void header_number(struct MHD_Response *r, const char *name, int64_t value)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%lld", (long long)value);
+    header(r, name, text);
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c > ' ' && c < 0x7f && strchr("\"\\%'()<>@,;:/[]?={}*", c) == NULL;
+}
+
+/* A name from elsewhere: plain ASCII for everybody, and the whole of it as RFC 8187 says. */
+static void add_filename(struct MHD_Response *r, const char *name)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    buf_add_text(&b, "inline; filename=\"");
+    bool plain = true;
+    for (const unsigned char *p = (const unsigned char *)name; *p != '\0'; p++) {
+        const bool shown = is_plain(*p) || strchr(" '()<>@,;:[]?={}*", *p) != NULL;
+        buf_add_char(&b, shown ? (char)*p : '_');
+        plain = plain && shown;
+    }
+    buf_add_char(&b, '"');
+    if (!plain) {
+        buf_add_text(&b, "; filename*=UTF-8''");
+        for (const unsigned char *p = (const unsigned char *)name; *p != '\0'; p++) {
+            if (is_plain(*p)) {
+                buf_add_char(&b, (char)*p);
+            } else {
+                buf_printf(&b, "%%%02X", *p);
+            }
+        }
+    }
+    header(r, "Content-Disposition", buf_text(&b));
+}
+
+static void add_preference(const struct exchange *x, struct MHD_Response *r)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "wait=%lld", (long long)(x->rq.wait.us / 1000000));
+    header(r, "Preference-Applied", text);
+}
+
+struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
+                                    const struct http_answer *a)
+{
+    header(r, "Content-Type", a->content_type == NULL ? "application/json" : a->content_type);
+    header(r, "X-Content-Type-Options", "nosniff");
+    header(r, "Cache-Control", "no-cache");
+    if (a->location[0] != '\0') {
+        header(r, "Location", a->location);
+    }
+    if (a->link[0] != '\0') {
+        header(r, "Link", a->link);
+    }
+    if (a->filename[0] != '\0') {
+        add_filename(r, a->filename);
+    }
+    if (a->retry_after >= 0) {
+        header_number(r, "Retry-After", a->retry_after);
+    }
+    if (a->wait_applied && x->preferred) {
+        add_preference(x, r);
+    }
+    if (x->server->draining) {
+        header(r, "Connection", "close");
+    }
+    return r;
+}
+
+/* Takes the body. */
+static struct MHD_Response *make_response(struct buf *body)
+{
+    if (body->len == 0) {
+        buf_done(body);
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    const size_t n = body->len;
+    return MHD_create_response_from_buffer(n, buf_take(body), MHD_RESPMEM_MUST_FREE);
+}
+
+/* ---- sending -----------------------------------------------------------------------------------
+ */
+
+enum { ETAG_DIGITS = 32, ETAG_SIZE = ETAG_DIGITS + 3 };
+
+static void make_etag(const struct buf *body, char ret[ETAG_SIZE])
+{
+    char hex[DIGEST_HEX_SIZE];
+    digest_sha256_hex(buf_str(body), hex);
+    (void)snprintf(ret, ETAG_SIZE, "\"%.*s\"", (int)ETAG_DIGITS, hex);
+}
+
+void http_answer(struct http_server *s, struct http_ref ref, struct http_answer *a)
+{
+    struct exchange *x = exchange_find(s, ref);
+    if (x == NULL) {
+        buf_done(&a->body);
+        return;
+    }
+    unsigned status = a->status == 0 ? MHD_HTTP_OK : a->status;
+    char etag[ETAG_SIZE] = "";
+    if (a->etag) {
+        make_etag(&a->body, etag);
+        if (status == MHD_HTTP_OK && strcmp(route_method(x->rq.route), "GET") == 0 &&
+            headers_match_etag(&x->headers, str_of(etag))) {
+            status = MHD_HTTP_NOT_MODIFIED;
+            buf_done(&a->body);
+        }
+    }
+    struct MHD_Response *r = answer_headers(x, make_response(&a->body), a);
+    if (etag[0] != '\0') {
+        header(r, "ETag", etag);
+    }
+    exchange_answered(x, status, r);
+}
+
+void answer_problem(struct exchange *x, const struct problem *p)
+{
+    const unsigned status = p->status == 0 ? err_http_status(p->code) : p->status;
+    struct http_answer a = http_answer_new(status);
+    a.content_type = "application/problem+json";
+    a.retry_after = p->retry_after > 0 ? p->retry_after : -1;
+    write_problem(&a.body, p, status);
+    struct MHD_Response *r = answer_headers(x, make_response(&a.body), &a);
+    if (x->allow[0] != '\0') {
+        header(r, "Allow", x->allow);
+    }
+    if (p->close && !x->server->draining) {
+        header(r, "Connection", "close");
+    }
+    exchange_answered(x, status, r);
+}
+
+static void send_problem(struct http_server *s, struct http_ref ref, enum err code,
+                         const char *detail, const char *pointer, int retry_after)
+{
+    struct exchange *x = exchange_find(s, ref);
+    if (x == NULL) {
+        return;
+    }
+    struct problem p;
+    problem_init(&p);
+    p.code = code;
+    p.retry_after = retry_after;
+    buf_add_text(&p.detail, detail == NULL ? err_title(code) : detail);
+    if (pointer != NULL) {
+        p.has_pointer = true;
+        buf_add_text(&p.pointer, pointer);
+    }
+    answer_problem(x, &p);
+    problem_done(&p);
+}
+
+void http_problem(struct http_server *s, struct http_ref x, enum err code, const char *detail,
+                  const char *pointer)
+{
+    send_problem(s, x, code, detail, pointer, 0);
+}
+
+void http_problem_retry(struct http_server *s, struct http_ref x, enum err code, const char *detail,
+                        int retry_after)
+{
+    send_problem(s, x, code, detail, NULL, retry_after);
+}

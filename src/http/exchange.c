@@ -1,0 +1,348 @@
+/*
+ * One request's life: begun when its request line is read, checked when its headers are there, its
+ * body collected (or thrown away, when it is refused or too large), handed to `serve`, answered,
+ * and over when libmicrohttpd says so. Only exchange_completed frees one; before that the other
+ * side sees it through refs, which find nothing once it is answered or the client is gone.
+ *
+ * A refusal waits for the end of the body, so that the connection can be kept: an answer that is
+ * queued earlier closes it. Exceptions: framing that cannot be trusted, a body that is announced
+ * too large by a client that waits for 100 Continue, and one that nobody wants to read to its end.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/log.h"
+
+/* A body beyond the cap is read and thrown away up to this many times the cap. */
+enum { DISCARD_TIMES = 8, TOO_MANY_WAITS_RETRY_S = 1 };
+
+/* ---- slots -------------------------------------------------------------------------------------
+ */
+
+static void grow_slots(struct http_server *s)
+{
+    const uint32_t len = s->slots_len == 0 ? 64 : s->slots_len * 2;
+    s->slots = mem_grow(s->slots, len * sizeof *s->slots);
+    for (uint32_t i = len; i > s->slots_len; i--) {
+        s->slots[i - 1] = (struct slot){.generation = 1, .next_free = s->free_slot};
+        s->free_slot = i;
+    }
+    s->slots_len = len;
+}
+
+static struct http_ref take_slot(struct http_server *s, struct exchange *x)
+{
+    if (s->free_slot == 0) {
+        grow_slots(s);
+    }
+    const uint32_t i = s->free_slot - 1;
+    s->free_slot = s->slots[i].next_free;
+    s->slots[i].x = x;
+    return (struct http_ref){i, s->slots[i].generation};
+}
+
+static void give_slot(struct http_server *s, struct http_ref ref)
+{
+    struct slot *slot = &s->slots[ref.slot];
+    slot->x = NULL;
+    slot->generation++;
+    slot->next_free = s->free_slot;
+    s->free_slot = ref.slot + 1;
+}
+
+struct exchange *exchange_at(struct http_server *s, uint32_t slot)
+{
+    return slot < s->slots_len ? s->slots[slot].x : NULL;
+}
+
+struct exchange *exchange_find(struct http_server *s, struct http_ref ref)
+{
+    struct exchange *x = exchange_at(s, ref.slot);
+    if (x == NULL || s->slots[ref.slot].generation != ref.generation || x->answered || x->gone) {
+        return NULL;
+    }
+    return x;
+}
+
+/* ---- suspending --------------------------------------------------------------------------------
+ */
+
+void exchange_suspend(struct exchange *x)
+{
+    x->suspended = true;
+    MHD_suspend_connection(x->connection);
+}
+
+void exchange_resume(struct exchange *x)
+{
+    watch_end(x);
+    if (x->suspended) {
+        x->suspended = false;
+        MHD_resume_connection(x->connection);
+        mhd_host_kick(x->listener->host);
+    }
+}
+
+static void end_wait(struct exchange *x)
+{
+    hold_end(x);
+    if (x->waiting) {
+        x->waiting = false;
+        x->server->stats.waits--;
+    }
+}
+
+void exchange_answered(struct exchange *x, unsigned status, struct MHD_Response *response)
+{
+    x->answered = true;
+    x->status = status;
+    x->response = response;
+    end_wait(x);
+    exchange_resume(x);
+}
+
+void exchange_abandon(struct exchange *x)
+{
+    x->gone = true;
+    end_wait(x);
+    if (x->stream != NULL) {
+        stream_cut(x->stream);
+    }
+    exchange_resume(x);
+}
+
+/* ---- serving -----------------------------------------------------------------------------------
+ */
+
+static void serve(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    x->serving = true;
+    do {
+        x->again = false;
+        s->serve(s->ctx, &x->rq, x->ref);
+        x->rq.asked_again = true;
+    } while (x->again && !x->answered);
+    x->serving = false;
+}
+
+void exchange_serve_again(struct exchange *x)
+{
+    if (x->serving) {
+        x->again = true;
+    } else {
+        x->rq.asked_again = true;
+        serve(x);
+    }
+}
+
+void http_again(struct http_server *s, struct http_ref ref)
+{
+    struct exchange *x = exchange_find(s, ref);
+    if (x != NULL) {
+        exchange_serve_again(x);
+    }
+}
+
+/* ---- the headers -------------------------------------------------------------------------------
+ */
+
+static enum MHD_Result on_header(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                 size_t key_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    headers_add(ctx, (struct str){key, key_size},
+                (struct str){value == NULL ? "" : value, value == NULL ? 0 : value_size});
+    return MHD_YES;
+}
+
+static uint64_t discard_limit(const struct exchange *x)
+{
+    return (uint64_t)x->server->options.max_body_bytes * DISCARD_TIMES;
+}
+
+static void refuse_large(struct exchange *x)
+{
+    (void)problem_set(&x->problem, ERR_BODY_TOO_LARGE, "the body may have %zu bytes",
+                      x->server->options.max_body_bytes);
+}
+
+/* A body that is announced as too large. */
+static void check_length(struct exchange *x)
+{
+    const uint64_t length = headers_body_length(&x->headers);
+    if (length == UINT64_MAX || length <= x->server->options.max_body_bytes) {
+        return;
+    }
+    if (length > discard_limit(x) || headers_expect_continue(&x->headers)) {
+        problem_done(&x->problem);
+        problem_init(&x->problem); /* whatever else is wrong comes later than this */
+        x->problem.close = true;
+    }
+    refuse_large(x);
+}
+
+static void check_wait(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    if (!x->rq.waits) {
+        return;
+    }
+    if (s->stats.waits >= s->options.max_waits) {
+        (void)problem_set(&x->problem, ERR_TOO_MANY_WAITS, "%u requests wait already",
+                          s->stats.waits);
+        x->problem.retry_after = TOO_MANY_WAITS_RETRY_S;
+        return;
+    }
+    x->waiting = true;
+    s->stats.waits++;
+    x->deadline = mono_add(time_mono(), x->rq.wait);
+}
+
+static void check_request(struct exchange *x, const char *method, const char *version)
+{
+    struct problem *p = &x->problem;
+    struct match m;
+    if (!headers_check_framing(&x->headers, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, p)) {
+        return;
+    }
+    if (!router_match(str_of(method), str_of(x->target), &m, p)) {
+        memcpy(x->allow, m.allow, sizeof x->allow);
+    } else {
+        x->rq.route = m.route;
+        x->rq.head = m.head;
+        x->rq.output = m.output;
+        memcpy(x->rq.job_id, m.job_id, sizeof x->rq.job_id);
+        if (query_parse(m.query, &x->headers, &x->rq, &x->preferred, p) &&
+            (m.route != ROUTE_SUBMIT || headers_check_body_type(&x->headers, p))) {
+            check_wait(x);
+        }
+    }
+    check_length(x);
+}
+
+/* The first call of the handler: only the headers are there. */
+static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *connection,
+                                    const char *method, const char *version)
+{
+    x->headers_done = true;
+    x->connection = connection;
+    x->server->stats.requests++;
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &x->headers);
+    check_request(x, method, version);
+    if (x->problem.code != ERR_NONE && x->problem.close) {
+        answer_problem(x, &x->problem);
+        return MHD_queue_response(connection, x->status, x->response);
+    }
+    return MHD_YES;
+}
+
+/* ---- the body ----------------------------------------------------------------------------------
+ */
+
+static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *size)
+{
+    const size_t n = *size;
+    *size = 0;
+    x->body_seen += n;
+    if (x->body_seen > discard_limit(x)) {
+        return MHD_NO; /* no answer can be sent in the middle of a body: the connection is closed */
+    }
+    if (x->body_seen > x->server->options.max_body_bytes) {
+        refuse_large(x);
+    }
+    if (x->problem.code == ERR_NONE && x->rq.route == ROUTE_SUBMIT) {
+        buf_add(&x->body, bytes, n);
+    } else {
+        buf_done(&x->body);
+    }
+    return MHD_YES;
+}
+
+/* Everything has come. */
+static void serve_first(struct exchange *x)
+{
+    x->served = true;
+    if (x->problem.code == ERR_NONE && x->rq.route == ROUTE_SUBMIT) {
+        (void)!submission_parse(buf_str(&x->body), &x->rq.submission, &x->problem);
+    }
+    buf_done(&x->body);
+    if (x->problem.code != ERR_NONE) {
+        answer_problem(x, &x->problem);
+    } else {
+        serve(x);
+    }
+}
+
+enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **con_cls)
+{
+    (void)ctx;
+    (void)url; /* decoded by libmicrohttpd; the target is the raw one */
+    struct exchange *x = *con_cls;
+    if (x == NULL || x->gone) {
+        return MHD_NO;
+    }
+    if (!x->headers_done) {
+        return read_headers(x, connection, method, version);
+    }
+    if (*upload_size != 0) {
+        return read_body(x, upload, upload_size);
+    }
+    if (!x->served) {
+        serve_first(x);
+    }
+    if (x->response != NULL) {
+        return MHD_queue_response(connection, x->status, x->response);
+    }
+    exchange_suspend(x);
+    return MHD_YES;
+}
+
+/* ---- beginning and end -------------------------------------------------------------------------
+ */
+
+void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *connection)
+{
+    (void)connection;
+    struct listener *l = ctx;
+    struct exchange *x = mem_zero(1, sizeof *x);
+    x->server = l->server;
+    x->listener = l;
+    x->target = mem_strdup(target);
+    problem_init(&x->problem);
+    buf_init(&x->body, l->server->options.max_body_bytes);
+    x->ref = take_slot(l->server, x);
+    return x;
+}
+
+void exchange_completed(void *ctx, struct MHD_Connection *connection, void **con_cls,
+                        enum MHD_RequestTerminationCode how)
+{
+    (void)ctx;
+    (void)connection;
+    (void)how;
+    struct exchange *x = *con_cls;
+    if (x == NULL) {
+        return;
+    }
+    *con_cls = NULL;
+    x->gone = true;
+    end_wait(x);
+    watch_end(x);
+    give_slot(x->server, x->ref);
+    if (x->stream != NULL) {
+        stream_free(x->stream);
+    }
+    if (x->response != NULL) {
+        MHD_destroy_response(x->response);
+    }
+    submission_done(&x->rq.submission);
+    problem_done(&x->problem);
+    buf_done(&x->body);
+    free(x->target);
+    free(x);
+}

@@ -1,0 +1,266 @@
+/*
+ * The request headers that count, and what they mean: framing, content type, Prefer, Accept,
+ * If-None-Match. Pure; values are borrowed. What else a client sends is ignored.
+ */
+#include "internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const names[HEADER_COUNT] = {
+    [HEADER_CONTENT_LENGTH] = "Content-Length",
+    [HEADER_TRANSFER_ENCODING] = "Transfer-Encoding",
+    [HEADER_HOST] = "Host",
+    [HEADER_CONTENT_TYPE] = "Content-Type",
+    [HEADER_EXPECT] = "Expect",
+    [HEADER_ACCEPT] = "Accept",
+    [HEADER_PREFER] = "Prefer",
+    [HEADER_IF_NONE_MATCH] = "If-None-Match",
+};
+
+void headers_add(struct headers *h, struct str name, struct str value)
+{
+    for (int i = 0; i < HEADER_COUNT; i++) {
+        if (text_same_word(name, names[i])) {
+            struct header_values *v = &h->of[i];
+            if (v->count < HEADER_VALUES) {
+                v->value[v->count] = text_trim(value);
+            }
+            v->count++;
+            return;
+        }
+    }
+}
+
+static struct str first_value(const struct headers *h, enum header which)
+{
+    return h->of[which].count == 0 ? (struct str){NULL, 0} : h->of[which].value[0];
+}
+
+/* Calls for each element of a comma-separated list over all values; false ends it. */
+static bool each_element(const struct headers *h, enum header which,
+                         bool (*each)(void *ctx, struct str element), void *ctx)
+{
+    const struct header_values *v = &h->of[which];
+    for (unsigned i = 0; i < v->count && i < HEADER_VALUES; i++) {
+        struct str rest = v->value[i];
+        struct str element;
+        while (text_cut(&rest, ',', &element)) {
+            element = text_trim(element);
+            if (element.n > 0 && !each(ctx, element)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- framing -----------------------------------------------------------------------------------
+ */
+
+/* libmicrohttpd 0.9.75 passes all of these on to its handler. */
+bool headers_check_framing(const struct headers *h, bool http_1_1, struct problem *p)
+{
+    const unsigned lengths = h->of[HEADER_CONTENT_LENGTH].count;
+    const unsigned encodings = h->of[HEADER_TRANSFER_ENCODING].count;
+    p->close = true; /* of whatever is found here */
+    if (lengths > 1 || (lengths > 0 && encodings > 0)) {
+        return problem_set(p, ERR_QUERY_INVALID,
+                           "one Content-Length, or Transfer-Encoding: chunked, and not both");
+    }
+    if (encodings > 1 ||
+        (encodings == 1 && !text_same_word(first_value(h, HEADER_TRANSFER_ENCODING), "chunked"))) {
+        p->status = 501;
+        return problem_set(p, ERR_QUERY_INVALID, "no Transfer-Encoding but chunked is implemented");
+    }
+    if (http_1_1 && h->of[HEADER_HOST].count != 1) {
+        return problem_set(p, ERR_QUERY_INVALID, "an HTTP/1.1 request has one Host header");
+    }
+    p->close = false;
+    return true;
+}
+
+uint64_t headers_body_length(const struct headers *h)
+{
+    if (h->of[HEADER_TRANSFER_ENCODING].count > 0) {
+        return UINT64_MAX;
+    }
+    const struct str s = first_value(h, HEADER_CONTENT_LENGTH);
+    int64_t n = 0;
+    if (s.n == 0) {
+        return 0;
+    }
+    return str_to_int64(s, &n) && n >= 0 ? (uint64_t)n : UINT64_MAX - 1;
+}
+
+bool headers_expect_continue(const struct headers *h)
+{
+    return text_same_word(first_value(h, HEADER_EXPECT), "100-continue");
+}
+
+bool headers_check_body_type(const struct headers *h, struct problem *p)
+{
+    static const char *const taken[] = {"", "application/json",
+                                        "application/x-www-form-urlencoded"};
+    struct str rest = first_value(h, HEADER_CONTENT_TYPE);
+    struct str type = {"", 0};
+    if (rest.n > 0) {
+        (void)!text_cut(&rest, ';', &type);
+    }
+    type = text_trim(type);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (text_same_word(type, taken[i])) {
+            return true;
+        }
+    }
+    return problem_set(p, ERR_MEDIA_TYPE_UNSUPPORTED, "the body must be application/json");
+}
+
+/* ---- Prefer ------------------------------------------------------------------------------------
+ */
+
+struct prefer {
+    bool found;
+    int64_t seconds;
+};
+
+static bool read_preference(void *ctx, struct str element)
+{
+    struct prefer *f = ctx;
+    struct str rest = element;
+    struct str preference = {"", 0};
+    struct str name = {"", 0};
+    (void)!text_cut(&rest, ';', &preference);
+    (void)!text_cut(&preference, '=', &name);
+    if (!text_same_word(text_trim(name), "wait")) {
+        return true;
+    }
+    f->found = preference.p != NULL && query_read_wait(text_trim(preference), &f->seconds);
+    return false; /* the first one counts (RFC 7240) */
+}
+
+bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds)
+{
+    struct prefer f = {0};
+    (void)each_element(h, HEADER_PREFER, read_preference, &f);
+    if (f.found) {
+        *ret_seconds = f.seconds;
+    }
+    return f.found;
+}
+
+/* ---- Accept ------------------------------------------------------------------------------------
+ */
+
+/* How much a type is wanted: by the most specific range that names it. */
+struct wanted {
+    const char *type;
+    const char *range; /* type/ * */
+    int specific;
+    int q; /* thousandths; -1: not named */
+};
+
+/* 0 to 1 with up to three decimals; a malformed one counts as 1. */
+static int read_q(struct str s)
+{
+    if (s.n == 0 || s.n > 5 || (s.p[0] != '0' && s.p[0] != '1') || (s.n > 1 && s.p[1] != '.')) {
+        return 1000;
+    }
+    int q = (s.p[0] - '0') * 1000;
+    int unit = 100;
+    for (size_t i = 2; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9') {
+            return 1000;
+        }
+        q += (s.p[i] - '0') * unit;
+        unit /= 10;
+    }
+    return q > 1000 ? 1000 : q;
+}
+
+static int read_quality(struct str parameters)
+{
+    struct str one;
+    while (text_cut(&parameters, ';', &one)) {
+        one = text_trim(one);
+        if (one.n >= 2 && (one.p[0] | 0x20) == 'q' && one.p[1] == '=') {
+            return read_q((struct str){one.p + 2, one.n - 2});
+        }
+    }
+    return 1000;
+}
+
+static void weigh(struct wanted *w, struct str range, int q)
+{
+    const int specific = text_same_word(range, w->type)    ? 3
+                         : text_same_word(range, w->range) ? 2
+                         : text_same_word(range, "*/*")    ? 1
+                                                           : 0;
+    if (specific > w->specific) {
+        w->specific = specific;
+        w->q = q;
+    } else if (specific > 0 && specific == w->specific && q > w->q) {
+        w->q = q;
+    }
+}
+
+struct choice {
+    struct wanted json;
+    struct wanted text;
+};
+
+static bool read_range(void *ctx, struct str element)
+{
+    struct choice *c = ctx;
+    struct str rest = element;
+    struct str range = {"", 0};
+    (void)!text_cut(&rest, ';', &range);
+    range = text_trim(range);
+    const int q = read_quality(rest);
+    weigh(&c->json, range, q);
+    weigh(&c->text, range, q);
+    return true;
+}
+
+bool headers_choose_text(const struct headers *h, bool *ret_text, struct problem *p)
+{
+    struct choice c = {
+        .json = {.type = "application/json", .range = "application/*"},
+        .text = {.type = "text/plain", .range = "text/*"},
+    };
+    *ret_text = false;
+    if (first_value(h, HEADER_ACCEPT).n == 0) {
+        return true;
+    }
+    (void)each_element(h, HEADER_ACCEPT, read_range, &c);
+    if (c.json.q == 0 && c.text.q == 0) {
+        return problem_set(p, ERR_NOT_ACCEPTABLE, "there is application/json and text/plain");
+    }
+    *ret_text = c.text.q > c.json.q;
+    return true;
+}
+
+/* ---- If-None-Match -----------------------------------------------------------------------------
+ */
+
+struct etag_search {
+    struct str etag;
+    bool found;
+};
+
+static bool compare_etag(void *ctx, struct str element)
+{
+    struct etag_search *s = ctx;
+    if (element.n > 2 && element.p[0] == 'W' && element.p[1] == '/') {
+        element = (struct str){element.p + 2, element.n - 2}; /* the weak comparison */
+    }
+    s->found = str_eq(element, s->etag) || str_is(element, "*");
+    return !s->found;
+}
+
+bool headers_match_etag(const struct headers *h, struct str etag)
+{
+    struct etag_search s = {.etag = etag};
+    (void)each_element(h, HEADER_IF_NONE_MATCH, compare_etag, &s);
+    return s.found;
+}

@@ -1,0 +1,175 @@
+/*
+ * From a method and a raw request target to a route of HTTP_ROUTE_TABLE. Segments are unescaped one
+ * by one, so that %2F never makes a new one. Pure. Cost: O(routes) comparisons of short strings.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *method;
+    const char *path;
+} routes[HTTP_ROUTE_COUNT] = {
+#define X(symbol, m, p) [symbol] = {m, p},
+    HTTP_ROUTE_TABLE(X)
+#undef X
+};
+
+const char *route_method(enum http_route route)
+{
+    return routes[route].method;
+}
+
+const char *route_path(enum http_route route)
+{
+    return routes[route].path;
+}
+
+enum { MAX_SEGMENTS = 4, MAX_SEGMENT = 128 };
+
+struct segment {
+    bool broken; /* cannot be unescaped, or is too long for anything */
+    size_t n;
+    char text[MAX_SEGMENT];
+};
+
+struct path {
+    size_t len;
+    struct segment segments[MAX_SEGMENTS];
+};
+
+static void read_segment(struct str raw, struct segment *ret)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, MAX_SEGMENT - 1);
+    ret->broken = !text_unescape(raw, false, &b) || b.overflow;
+    ret->n = ret->broken ? 0 : b.len;
+    if (ret->n > 0) {
+        memcpy(ret->text, b.data, b.len);
+    }
+    ret->text[ret->n] = '\0';
+}
+
+/* False when the path has more segments than any route, or an empty one. */
+static bool read_path(struct str raw, struct path *ret)
+{
+    ret->len = 0;
+    if (raw.n == 0 || raw.p[0] != '/') {
+        return false;
+    }
+    for (size_t at = 1; at <= raw.n;) {
+        const char *slash = at < raw.n ? memchr(raw.p + at, '/', raw.n - at) : NULL;
+        const size_t end = slash == NULL ? raw.n : (size_t)(slash - raw.p);
+        if (end == at || ret->len == MAX_SEGMENTS) {
+            return false;
+        }
+        read_segment((struct str){raw.p + at, end - at}, &ret->segments[ret->len]);
+        ret->len++;
+        at = end + 1;
+    }
+    return true;
+}
+
+static bool segment_fits(struct str want, const struct segment *s)
+{
+    return want.p[0] == '{' || (!s->broken && str_eq(want, (struct str){s->text, s->n}));
+}
+
+static bool path_fits(const char *template, const struct path *path)
+{
+    struct str rest = str_of(template + 1);
+    struct str want;
+    size_t i = 0;
+    while (text_cut(&rest, '/', &want)) {
+        if (i == path->len || !segment_fits(want, &path->segments[i])) {
+            return false;
+        }
+        i++;
+    }
+    return i == path->len;
+}
+
+static void allow(struct match *m, const char *method)
+{
+    const size_t n = strlen(m->allow);
+    (void)snprintf(m->allow + n, sizeof m->allow - n, "%s%s%s", n == 0 ? "" : ", ", method,
+                   strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+/* {id} is segment 1 and {n} is segment 3, wherever they are. */
+static bool read_parameters(const struct path *path, struct match *ret, struct problem *p)
+{
+    const char *template = routes[ret->route].path;
+    if (strstr(template, "{id}") != NULL) {
+        const struct segment *s = &path->segments[1];
+        if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
+            return problem_set(p, ERR_JOB_NOT_FOUND, "a job's id is a lowercase UUID");
+        }
+        memcpy(ret->job_id, s->text, UUID_SIZE);
+    }
+    if (strstr(template, "{n}") != NULL) {
+        const struct segment *s = &path->segments[3];
+        int64_t n = -1;
+        if (s->broken || s->n > 9 || !str_to_int64((struct str){s->text, s->n}, &n) || n < 0) {
+            return problem_set(p, ERR_OUTPUT_NOT_FOUND, "outputs are numbered from 0");
+        }
+        ret->output = (unsigned)n;
+    }
+    return true;
+}
+
+/* "http://host/path" is as good as "/path". */
+static struct str without_authority(struct str target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        const size_t n = strlen(schemes[i]);
+        if (target.n > n && memcmp(target.p, schemes[i], n) == 0) {
+            const char *slash = memchr(target.p + n, '/', target.n - n);
+            if (slash != NULL) {
+                return (struct str){slash, target.n - (size_t)(slash - target.p)};
+            }
+        }
+    }
+    return target;
+}
+
+static bool find_route(struct str method, const struct path *path, struct match *ret)
+{
+    const bool head = str_is(method, "HEAD");
+    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
+        if (!path_fits(routes[i].path, path)) {
+            continue;
+        }
+        if (str_is(method, routes[i].method) || (head && strcmp(routes[i].method, "GET") == 0)) {
+            ret->route = (enum http_route)i;
+            ret->head = head;
+            return true;
+        }
+        allow(ret, routes[i].method);
+    }
+    return false;
+}
+
+bool router_match(struct str method, struct str target, struct match *ret, struct problem *p)
+{
+    *ret = (struct match){.query = {NULL, 0}};
+    struct str path_text = without_authority(target);
+    const char *mark = path_text.n == 0 ? NULL : memchr(path_text.p, '?', path_text.n);
+    if (mark != NULL) {
+        const size_t at = (size_t)(mark - path_text.p);
+        ret->query = (struct str){mark + 1, path_text.n - at - 1};
+        path_text.n = at;
+    }
+    struct path path;
+    if (read_path(path_text, &path)) {
+        if (find_route(method, &path, ret)) {
+            return read_parameters(&path, ret, p);
+        }
+        if (ret->allow[0] != '\0') {
+            return problem_set(p, ERR_METHOD_NOT_ALLOWED, "allowed here: %s", ret->allow);
+        }
+    }
+    return problem_set(p, ERR_ROUTE_NOT_FOUND, "see /openapi.yaml for what there is");
+}

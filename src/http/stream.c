@@ -1,0 +1,167 @@
+/*
+ * Streamed answers: the other side pushes bytes into a buffer, libmicrohttpd pulls them out. With
+ * nothing to pull the connection is suspended and watched; with the buffer full the other side is
+ * told to pause, and told when half of it is gone. An exchange has at most one stream, which ends
+ * with it.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { STREAM_FULL = 256 * 1024, STREAM_HALF = STREAM_FULL / 2, STREAM_BLOCK = 32 * 1024 };
+
+struct stream {
+    struct exchange *x;
+    const struct http_stream_ops *ops;
+    void *ctx;
+    struct buf data;
+    size_t taken; /* of data, by libmicrohttpd */
+    bool paused;  /* write said false; drained is due */
+    bool ended;   /* by the other side */
+    bool cut;     /* the connection must not look complete */
+};
+
+static size_t left(const struct stream *st)
+{
+    return st->data.len - st->taken;
+}
+
+/* Keeps the front free without moving bytes each time. */
+static void compact(struct stream *st)
+{
+    if (st->taken == st->data.len) {
+        buf_clear(&st->data);
+        st->taken = 0;
+    } else if (st->taken >= STREAM_HALF) {
+        memmove(st->data.data, st->data.data + st->taken, left(st));
+        st->data.len -= st->taken;
+        st->taken = 0;
+    }
+}
+
+static void tell_drained(struct stream *st)
+{
+    if (st->paused && !st->ended && left(st) <= STREAM_HALF) {
+        st->paused = false;
+        if (st->ops->drained != NULL) {
+            st->ops->drained(st->ctx);
+        }
+    }
+}
+
+/*
+ * MHD_CONTENT_READER_END_WITH_ERROR would close the connection, but 0.9.75 then forgets to free it
+ * until its idle timeout when it was suspended before (an open descriptor each time). A failed send
+ * does both: so the socket is shut down, and the one byte that is handed out reaches nobody.
+ */
+static ssize_t end_it(const struct stream *st, char *out)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(st->x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    (void)shutdown(info->connect_fd, SHUT_RDWR); /* fails when it was reset: as good */
+    *out = '\0';
+    return 1;
+}
+
+/* libmicrohttpd wants bytes. */
+static ssize_t pull(void *ctx, uint64_t at, char *out, size_t max)
+{
+    (void)at;
+    struct stream *st = ctx;
+    if (!st->cut && left(st) == 0) {
+        tell_drained(st);
+    }
+    if (st->cut) {
+        return end_it(st, out);
+    }
+    const size_t n = left(st) < max ? left(st) : max;
+    if (n == 0 && st->ended) {
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    }
+    if (n == 0) {
+        exchange_suspend(st->x);
+        watch_begin(st->x);
+        return 0;
+    }
+    memcpy(out, st->data.data + st->taken, n);
+    st->taken += n;
+    compact(st);
+    tell_drained(st);
+    return (ssize_t)n;
+}
+
+bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_answer *a,
+                       int64_t length, const struct http_stream_ops *ops, void *ctx)
+{
+    buf_done(&a->body);
+    struct exchange *x = exchange_find(s, ref);
+    if (x == NULL) {
+        return false;
+    }
+    struct stream *st = mem_zero(1, sizeof *st);
+    st->x = x;
+    st->ops = ops;
+    st->ctx = ctx;
+    buf_init(&st->data, BUF_NO_LIMIT);
+    x->stream = st;
+    struct MHD_Response *r = MHD_create_response_from_callback(
+        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, STREAM_BLOCK, pull, st, NULL);
+    exchange_answered(x, a->status == 0 ? MHD_HTTP_OK : a->status, answer_headers(x, r, a));
+    return true;
+}
+
+/* The stream that ref names while the client is there, or NULL. */
+static struct stream *find(struct http_server *s, struct http_ref ref)
+{
+    struct exchange *x = exchange_at(s, ref.slot);
+    if (x == NULL || s->slots[ref.slot].generation != ref.generation || x->gone ||
+        x->stream == NULL || x->stream->ended) {
+        return NULL;
+    }
+    return x->stream;
+}
+
+/* Bytes for a client that is gone are taken and forgotten: nobody would say drained. */
+bool http_stream_write(struct http_server *s, struct http_ref ref, const void *bytes, size_t n)
+{
+    struct stream *st = find(s, ref);
+    if (st == NULL) {
+        return true;
+    }
+    buf_add(&st->data, bytes, n);
+    if (n > 0) {
+        exchange_resume(st->x);
+    }
+    st->paused = left(st) >= STREAM_FULL;
+    return !st->paused;
+}
+
+void http_stream_end(struct http_server *s, struct http_ref ref, bool whole)
+{
+    struct stream *st = find(s, ref);
+    if (st != NULL) {
+        st->ended = true;
+        st->cut = st->cut || !whole;
+        exchange_resume(st->x);
+    }
+}
+
+void stream_cut(struct stream *st)
+{
+    st->cut = true;
+}
+
+void stream_free(struct stream *st)
+{
+    if (!st->ended && st->ops->gone != NULL) {
+        st->ended = true;
+        st->ops->gone(st->ctx);
+    }
+    buf_done(&st->data);
+    free(st);
+}
