@@ -1,0 +1,66 @@
+/*
+ * The conductor: jobs x backends. It owns the jobs that are queued or running, feeds what the
+ * backends say to core, stores what core decides, and answers the API.
+ */
+#ifndef COMFYPOOL_POOL_POOL_H
+#define COMFYPOOL_POOL_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "comfypool/base/time.h"
+#include "comfypool/comfy/backend.h"
+#include "comfypool/http/http.h"
+#include "comfypool/loop/http_client.h"
+#include "comfypool/loop/ws_client.h"
+#include "comfypool/store/store.h"
+
+struct pool;
+
+struct pool_backend_options {
+    const char *name; /* NULL: made from the URL */
+    const char *url;
+    double weight;
+    unsigned max_in_flight;
+    const char *const *headers; /* "Name: value", NULL at the end; or NULL */
+};
+
+struct pool_options {
+    const struct pool_backend_options *backends;
+    size_t backends_len;
+    struct comfy_timeouts timeouts;
+    struct dur_us submit_settle; /* "in neither" counts only this long after the POST */
+    struct dur_us quiet_poll;    /* a trusted socket that is silent while a prompt runs */
+    struct dur_us backend_lost;  /* unreachable this long: its attempts are lost */
+    unsigned max_attempts;
+    struct dur_us retry_delay;
+    bool profiling;
+    unsigned max_progress_events;
+    struct dur_us keep_for; /* retention by age; 0: for ever */
+    int64_t keep_count;     /* retention by count; 0: all */
+    const char *version;    /* of the daemon */
+};
+
+/* Everything is borrowed until pool_close. */
+struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *http,
+                      struct ws_client *ws, const struct pool_options *options);
+/* Where answers go; before the first request. */
+void pool_set_server(struct pool *p, struct http_server *server);
+
+/* Loads what the store has of active jobs and connects the backends. False: the store failed. */
+bool pool_start(struct pool *p) MUST_CHECK;
+
+/* An http_serve_fn. */
+void pool_serve(void *pool, struct http_request *rq, struct http_ref x);
+
+/*
+ * No job is dispatched any more; `done` is called when everything that was under way is stored or
+ * answered, or after a second.
+ */
+void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx);
+/* Frees everything (handles when the loop has run their close callbacks). After store_close. */
+void pool_close(struct pool *p);
+
+#endif

@@ -1,0 +1,547 @@
+/*
+ * One try to run a job: the intent is stored, then the prompt is POSTed (once), then the backend is
+ * listened to until it says how it ended. The slot is free at that moment; the end is told when the
+ * store has it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_write.h"
+#include "comfypool/base/log.h"
+#include "comfypool/core/retry.h"
+#include "inner.h"
+
+enum {
+    /* How long the end of a job waits for the answer to its own POST. */
+    ANSWER_PATIENCE_MS = 1000,
+    /* History may lag behind execution_success: by some milliseconds, or by what a node left in the
+       server's executor. */
+    HISTORY_TRIES = 20,
+    HISTORY_PAUSE_MS = 150,
+};
+
+struct job_error attempt_error(enum err code, const char *message)
+{
+    return (struct job_error){.code = code, .message = mem_strdup(message)};
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+static void link_attempt(struct attempt *a)
+{
+    struct backend *b = a->backend;
+    a->next = b->attempts;
+    a->link = &b->attempts;
+    if (a->next != NULL) {
+        a->next->link = &a->next;
+    }
+    if (b->attempts == NULL) {
+        b->busy_since = time_mono();
+        comfy_pin(b->comfy, a->r.client_id);
+    }
+    b->attempts = a;
+    scheduler_take(&b->pool->scheduler, &b->slot);
+}
+
+static void unlink_attempt(struct attempt *a)
+{
+    if (a->link == NULL) {
+        return;
+    }
+    struct backend *b = a->backend;
+    *a->link = a->next;
+    if (a->next != NULL) {
+        a->next->link = a->link;
+    }
+    a->link = NULL;
+    if (b->attempts == NULL) {
+        b->busy_us += mono_diff(time_mono(), b->busy_since).us;
+        comfy_unpin(b->comfy);
+    }
+    scheduler_release(&b->pool->scheduler, &b->slot);
+}
+
+static struct attempt *attempt_new(struct job *j, struct backend *b)
+{
+    struct attempt *a = mem_zero(1, sizeof *a);
+    a->job = j;
+    a->backend = b;
+    struct workflow_problem problem;
+    if (!workflow_parse((struct str){j->workflow, j->workflow_len}, &a->workflow, &problem)) {
+        buf_done(&problem.pointer);
+        abort(); /* it was checked at its submission */
+    }
+    progress_init(&a->progress, a->workflow);
+    if (j->r.profiled) {
+        a->profiler = profiler_new(a->workflow, j->pool->options.max_progress_events);
+    }
+    timeline_init(&a->timeline, j->anchor, j->queued);
+    a->trusted = true;
+    a->last_sign = time_mono();
+    j->attempt = a;
+    return a;
+}
+
+/* What the job tells of its last attempt. */
+static void tell_job(struct attempt *a)
+{
+    struct job *j = a->job;
+    free(j->r.backend);
+    j->r.backend = mem_strdup(a->r.backend);
+    memcpy(j->r.prompt_id, a->r.prompt_id, sizeof j->r.prompt_id);
+    j->phase = JOB_PHASE_ASSIGNED;
+}
+
+static void intent_stored(void *ctx, enum err e);
+
+void attempt_begin(struct job *j, struct backend *b)
+{
+    if (!job_apply(j, JOB_EVENT_ASSIGN)) {
+        return;
+    }
+    struct attempt *a = attempt_new(j, b);
+    a->r = (struct attempt_record){
+        .number = ++j->r.attempts,
+        .backend = mem_strdup(b->name),
+        .backend_url = mem_strdup(b->url),
+        .intent_at = anchor_wall(&j->anchor, time_mono()),
+    };
+    uuid_v4(a->r.prompt_id);
+    memcpy(a->r.client_id, comfy_client_id(b->comfy), UUID_SIZE);
+    tell_job(a);
+    link_attempt(a);
+    j->pool->writes++;
+    store_begin_attempt(j->pool->store, &j->r, &a->r, intent_stored, j);
+}
+
+void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take)
+{
+    struct attempt *a = attempt_new(j, b);
+    a->r = *take;
+    *take = (struct attempt_record){0};
+    a->adopted = a->intent_stored = a->posted = true;
+    a->timeline.intent = (struct time_mark){true, anchor_mono(&j->anchor, a->r.intent_at), 0};
+    a->posted_at = a->timeline.intent.received;
+    tell_job(a);
+    j->phase = JOB_PHASE_SUBMITTED;
+    link_attempt(a);
+    attempt_distrust(a, a->timeline.intent.received, "daemon_restart");
+}
+
+/* ---- POST /prompt ---------------------------------------------------------------------------- */
+
+/* extra_data as the client gave it, verbatim. */
+static void render_prompt(const struct attempt *a, struct buf *body)
+{
+    const struct job *j = a->job;
+    struct json_out o = json_out_to(body);
+    json_open(&o, '{');
+    json_member_raw(&o, "prompt", (struct str){j->workflow, j->workflow_len});
+    json_member_string(&o, "client_id", a->r.client_id);
+    json_member_string(&o, "prompt_id", a->r.prompt_id);
+    if (j->extra_data != NULL) {
+        json_member_raw(&o, "extra_data", str_of(j->extra_data));
+    }
+    json_close(&o, '}');
+}
+
+/* Nothing was sent: the attempt never was. */
+static void withdraw(struct attempt *a);
+
+static void withdrawn(void *ctx, enum err e)
+{
+    struct job *j = ctx;
+    (void)e; /* such a write is kept until it succeeds */
+    struct pool *p = j->pool;
+    if (j->r.cancel_requested) {
+        job_cancel_queued(j);
+    } else {
+        job_enqueue(j);
+        pool_dispatch(p);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+static void withdraw(struct attempt *a)
+{
+    struct job *j = a->job;
+    struct pool *p = j->pool;
+    const unsigned number = a->r.number;
+    j->r.attempts--;
+    (void)job_apply(j, JOB_EVENT_REQUEUE);
+    free(j->r.backend);
+    j->r.backend = NULL;
+    j->r.prompt_id[0] = '\0';
+    j->phase = JOB_PHASE_NONE;
+    attempt_free(a);
+    p->writes++;
+    store_withdraw_attempt(p->store, &j->r, number, withdrawn, j);
+    pool_dispatch(p); /* its slot is free */
+}
+
+static void rejected(struct attempt *a, struct comfy_submit_answer *answer)
+{
+    struct prompt_answer *said = &answer->answer;
+    struct job_error e = attempt_error(ERR_WORKFLOW_INVALID,
+                                       said->message.len > 0 ? buf_text(&said->message)
+                                                             : "the backend refused the workflow");
+    if (said->node_errors.len > 0) {
+        e.node_errors = buf_take(&said->node_errors);
+    }
+    if (said->node_id.len > 0) {
+        e.node_id = buf_take(&said->node_id);
+    }
+    if (said->node_type.len > 0) {
+        e.node_type = buf_take(&said->node_type);
+    }
+    attempt_end(a, time_mono(), 0, ATTEMPT_REJECTED, &e);
+}
+
+static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
+{
+    const struct mono_us now = time_mono();
+    a->known = true;
+    a->timeline.accepted = (struct time_mark){true, now, 0};
+    if (answer->answer.node_errors.len > 0) {
+        a->node_errors = buf_take(&answer->answer.node_errors);
+    }
+    if (a->ended) {
+        attempt_conclude(a);
+        return;
+    }
+    if (a->job->phase == JOB_PHASE_ASSIGNED) {
+        a->job->phase = JOB_PHASE_SUBMITTED;
+    }
+    a->last_sign = now;
+    if (a->job->r.cancel_requested) {
+        attempt_cancel(a);
+    } else if (!a->trusted) {
+        attempt_ask_in(a, 0);
+    } else {
+        attempt_ask_in(a, a->backend->pool->options.quiet_poll.us / 1000);
+    }
+}
+
+static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
+{
+    struct attempt *a = ctx;
+    struct pool *p = a->backend->pool;
+    a->submit = NULL;
+    if (answer->result == COMFY_ACCEPTED) {
+        accepted(a, answer);
+    } else if (a->ended) {
+        attempt_conclude(a);
+    } else if (answer->result == COMFY_REJECTED) {
+        rejected(a, answer);
+    } else if (answer->result == COMFY_AMBIGUOUS) {
+        LOG(LOG_WARN, "the POST of a prompt was not answered well: asking",
+            LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name),
+            LOG_S("why", answer->message));
+        a->submit_status = answer->status;
+        attempt_distrust(a, time_mono(), NULL);
+        attempt_ask_in(a, 1000);
+    } else {
+        struct job_error e = attempt_error(ERR_BACKEND_ERROR, answer->message);
+        attempt_end(a, time_mono(), 0, ATTEMPT_FAILED, &e);
+    }
+    pool_one_less(p, &p->submits);
+}
+
+static void intent_stored(void *ctx, enum err e)
+{
+    struct job *j = ctx;
+    struct attempt *a = j->attempt;
+    struct pool *p = j->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    a->intent_stored = true;
+    a->timeline.intent = (struct time_mark){true, time_mono(), 0};
+    if (j->r.cancel_requested || p->stopping || comfy_link_state(a->backend->comfy) != COMFY_UP) {
+        withdraw(a);
+        pool_one_less(p, &p->writes);
+        return;
+    }
+    AUTO_BUF struct buf body;
+    buf_init(&body, BUF_NO_LIMIT);
+    render_prompt(a, &body);
+    a->posted = true;
+    a->posted_at = time_mono();
+    p->submits++;
+    a->submit = comfy_submit(a->backend->comfy, buf_str(&body), submit_answered, a);
+    pool_one_less(p, &p->writes);
+}
+
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
+{
+    AUTO_BUF struct buf clean;
+    buf_init(&clean, BUF_NO_LIMIT);
+    if (ui.n == 0 || !json_clean(ui, &clean)) {
+        return;
+    }
+    for (size_t i = 0; i < a->outputs_len; i++) {
+        if (str_is(node_id, a->outputs[i].node_id)) {
+            free(a->outputs[i].json);
+            a->outputs[i].json = buf_take(&clean);
+            return;
+        }
+    }
+    a->outputs = mem_grow(a->outputs, (a->outputs_len + 1) * sizeof *a->outputs);
+    a->outputs[a->outputs_len++] = (struct output){mem_copy(node_id), buf_take(&clean)};
+}
+
+static void started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
+{
+    (void)timeline_start(&a->timeline, now, stamp_ms);
+    a->job->phase = JOB_PHASE_STARTED;
+}
+
+void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f)
+{
+    if (f->type == FRAME_SUCCESS) {
+        attempt_end(a, now, f->stamp_ms, ATTEMPT_COMPLETED, NULL);
+        return;
+    }
+    struct job_error e = {0};
+    if (f->type == FRAME_INTERRUPTED) {
+        if (!a->job->r.cancel_requested) {
+            e = attempt_error(ERR_INTERRUPTED, "somebody else interrupted it on the backend");
+        }
+    } else {
+        struct str message = f->message;
+        while (message.n > 0 && message.p[message.n - 1] == '\n') {
+            message.n--;
+        }
+        const bool oom =
+            f->error_type.p != NULL && str_ends_with(f->error_type, STR("OutOfMemoryError"));
+        e.code = oom ? ERR_OUT_OF_MEMORY : ERR_NODE_FAILED;
+        e.message = mem_copy(message);
+        AUTO_BUF struct buf clean;
+        buf_init(&clean, BUF_NO_LIMIT);
+        if (f->traceback.n > 0 && json_clean(f->traceback, &clean)) {
+            e.traceback = buf_take(&clean);
+        }
+    }
+    if (e.code != ERR_NONE) {
+        e.node_id = f->node.p == NULL ? NULL : mem_copy(f->node);
+        e.node_type = f->node_type.p == NULL ? NULL : mem_copy(f->node_type);
+    }
+    attempt_end(a, now, f->stamp_ms,
+                f->type == FRAME_INTERRUPTED ? ATTEMPT_CANCELLED : ATTEMPT_FAILED, &e);
+}
+
+void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
+{
+    if (a->ended) {
+        return;
+    }
+    attempt_heard(a, now);
+    if (f->type == FRAME_START) {
+        started(a, now, f->stamp_ms);
+    } else if (!a->timeline.started.set && f->type != FRAME_STATUS) {
+        started(a, now, 0);
+    }
+    progress_feed(&a->progress, f);
+    if (a->profiler != NULL) {
+        profiler_feed(a->profiler, now, f);
+    }
+    if (f->type == FRAME_EXECUTED && f->node.p != NULL) {
+        attempt_add_output(a, f->node, f->output);
+    }
+    if (frame_is_terminal(f)) {
+        attempt_end_by_message(a, now, f);
+    }
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* {nodeId: ui} in the order of the workflow, then expanded nodes as they came; NULL: none. */
+static char *render_outputs(const struct attempt *a)
+{
+    if (a->outputs_len == 0) {
+        return NULL;
+    }
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct json_out o = json_out_to(&b);
+    json_open(&o, '{');
+    for (size_t i = 0; i < a->workflow->len; i++) {
+        for (size_t k = 0; k < a->outputs_len; k++) {
+            if (str_is(a->workflow->nodes[i].id, a->outputs[k].node_id)) {
+                json_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
+            }
+        }
+    }
+    for (size_t k = 0; k < a->outputs_len; k++) {
+        if (workflow_find(a->workflow, str_of(a->outputs[k].node_id)) == NULL) {
+            json_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
+        }
+    }
+    json_close(&o, '}');
+    return buf_take(&b);
+}
+
+static enum job_event event_of(const struct attempt *a)
+{
+    if (retry_wanted(&a->job->r, a->outcome, a->error.code)) {
+        return JOB_EVENT_REQUEUE;
+    }
+    if (a->outcome == ATTEMPT_COMPLETED) {
+        return JOB_EVENT_COMPLETE;
+    }
+    const bool gone = a->outcome == ATTEMPT_CANCELLED ||
+                      (a->outcome == ATTEMPT_LOST && a->job->r.cancel_requested);
+    return gone ? JOB_EVENT_CANCEL : JOB_EVENT_FAIL;
+}
+
+static void patience_is_over(void *ctx);
+
+/* Waits for nothing for ever: patience ends it. */
+static bool must_wait(struct attempt *a)
+{
+    if (a->submit == NULL) {
+        return false;
+    }
+    if (!heap_holds(&a->patience.node)) {
+        deadline_set(&a->backend->pool->deadlines, &a->patience,
+                     mono_add(time_mono(), dur_ms(ANSWER_PATIENCE_MS)), patience_is_over, a);
+    }
+    return true;
+}
+
+static void conclude_now(struct attempt *a)
+{
+    struct job *j = a->job;
+    AUTO_BUF struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    if (a->profiler != NULL) {
+        struct profile profile;
+        profiler_finish(a->profiler, &a->timeline, a->outcome, &profile);
+        profile.job_id = j->r.id;
+        profile.prompt_id = a->r.prompt_id;
+        profile.backend = a->r.backend;
+        profile.attempt = a->r.number;
+        render_profile_json(&profile, &json);
+    }
+    const enum job_event e = event_of(a);
+    if (e == JOB_EVENT_REQUEUE && a->adopted && !a->known && j->r.cut_off < RETRY_MAX_CUT_OFF) {
+        j->r.cut_off++;
+    }
+    job_conclude(j, e, a, &a->error, render_outputs(a), buf_str(&json));
+    attempt_free(a);
+}
+
+static void patience_is_over(void *ctx)
+{
+    struct attempt *a = ctx;
+    if (a->submit != NULL) {
+        http_call_cancel(a->submit);
+        a->submit = NULL;
+        a->backend->pool->submits--;
+    }
+    conclude_now(a);
+}
+
+/* What the socket missed is in /history, perhaps a moment later. */
+static void history_came(void *ctx, struct comfy_locate_answer *answer);
+
+static void ask_history(void *ctx)
+{
+    struct attempt *a = ctx;
+    a->locate = comfy_locate(a->backend->comfy, a->r.prompt_id, history_came, a);
+}
+
+static void history_came(void *ctx, struct comfy_locate_answer *answer)
+{
+    struct attempt *a = ctx;
+    a->locate = NULL;
+    a->history_tries++;
+    if (answer->place == COMFY_ENDED) {
+        attempt_apply_history(a, time_mono(), &answer->history);
+        conclude_now(a);
+    } else if (answer->place == COMFY_UNREACHABLE || a->history_tries >= HISTORY_TRIES) {
+        conclude_now(a);
+    } else {
+        deadline_set(&a->backend->pool->deadlines, &a->patience,
+                     mono_add(time_mono(), dur_ms(HISTORY_PAUSE_MS)), ask_history, a);
+    }
+}
+
+void attempt_conclude(struct attempt *a)
+{
+    if (must_wait(a)) {
+        return;
+    }
+    deadline_clear(&a->backend->pool->deadlines, &a->patience);
+    const bool history_may_know = a->outcome == ATTEMPT_COMPLETED || a->outcome == ATTEMPT_FAILED ||
+                                  a->outcome == ATTEMPT_CANCELLED;
+    if (history_may_know && a->missed && !a->from_history && a->known && a->locate == NULL) {
+        ask_history(a);
+        return;
+    }
+    if (a->locate == NULL) {
+        conclude_now(a);
+    }
+}
+
+void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
+                 enum attempt_outcome outcome, struct job_error *take_error)
+{
+    struct pool *p = a->backend->pool;
+    a->ended = true;
+    a->outcome = outcome;
+    if (take_error != NULL) {
+        a->error = *take_error;
+        *take_error = (struct job_error){0};
+    }
+    a->timeline.clock = a->backend->clock;
+    timeline_end(&a->timeline, now, stamp_ms);
+    if (a->locate != NULL) {
+        comfy_locate_cancel(a->locate);
+        a->locate = NULL;
+    }
+    deadline_clear(&p->deadlines, &a->poll);
+    a->backend->ends[outcome]++;
+    unlink_attempt(a);
+    attempt_conclude(a);
+    pool_dispatch(p);
+}
+
+void attempt_cancel(struct attempt *a)
+{
+    if (!a->posted || a->submit != NULL) {
+        return; /* at intent_stored, or when the POST is answered */
+    }
+    comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
+    a->cancel_sent = true;
+    /* A pending prompt that is deleted leaves no trace but its absence. */
+    attempt_ask_in(a, 200);
+}
+
+void attempt_free(struct attempt *a)
+{
+    struct pool *p = a->backend->pool;
+    if (a->submit != NULL) {
+        http_call_cancel(a->submit);
+        p->submits--;
+    }
+    if (a->locate != NULL) {
+        comfy_locate_cancel(a->locate);
+    }
+    deadline_clear(&p->deadlines, &a->poll);
+    deadline_clear(&p->deadlines, &a->patience);
+    unlink_attempt(a);
+    a->job->attempt = NULL;
+    profiler_free(a->profiler);
+    progress_done(&a->progress);
+    workflow_free(a->workflow);
+    attempt_record_done(&a->r);
+    job_error_done(&a->error);
+    for (size_t i = 0; i < a->outputs_len; i++) {
+        free(a->outputs[i].node_id);
+        free(a->outputs[i].json);
+    }
+    free(a->outputs);
+    free(a->node_errors);
+    free(a);
+}

@@ -1,0 +1,10 @@
+/* Files that are part of the program: made by scripts/embed when it is built. */
+#ifndef COMFYPOOL_SRC_POOL_EMBEDDED_H
+#define COMFYPOOL_SRC_POOL_EMBEDDED_H
+
+#include <stddef.h>
+
+extern const char openapi_yaml[];
+extern const size_t openapi_yaml_size;
+
+#endif

@@ -1,0 +1,626 @@
+/*
+ * What each route does: one table, one function a route. Requests are well formed when they get
+ * here. A request that waits is asked again (asked_again, wait_over) and finds its way by the state
+ * of the job alone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_write.h"
+#include "embedded.h"
+#include "inner.h"
+
+typedef void (*route_fn)(struct pool *p, struct http_request *rq, struct http_ref x);
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+static const char *waiting_reason(const struct job *j)
+{
+    const struct pool *p = j->pool;
+    if (j->r.state != JOB_QUEUED) {
+        return NULL;
+    }
+    for (size_t i = 0; i < p->backends_len; i++) {
+        if (p->backends[i].slot.up) {
+            return heap_holds(&j->delay.node) ? "retry_delay" : NULL;
+        }
+    }
+    return "no_backend_up";
+}
+
+void serve_render_active(struct job *j, bool traceback, struct buf *out)
+{
+    struct job_record shown = j->r; /* borrows */
+    struct render_job_more more = {.waiting_reason = waiting_reason(j), .traceback = traceback};
+    const struct attempt *a = j->attempt;
+    if (a != NULL) {
+        more.has_progress = true;
+        more.nodes_done = a->progress.nodes_done;
+        more.node_id = a->progress.node_id;
+        more.has_value = a->progress.has_value;
+        more.value = a->progress.value;
+        more.max = a->progress.max;
+        if (a->timeline.started.set) {
+            shown.started_at = anchor_wall(&a->timeline.anchor,
+                                           timeline_point(&a->timeline, &a->timeline.started));
+        }
+    }
+    render_job_json(&shown, &more, out);
+}
+
+/* The JSON of an ended job, its profile in it. */
+static enum err render_ended(struct pool *p, struct str id, bool traceback, struct buf *out)
+{
+    struct job_record r = {0};
+    enum err e = store_get_job(p->store, id, &r);
+    if (e != ERR_NONE) {
+        return e;
+    }
+    AUTO_BUF struct buf profile;
+    buf_init(&profile, BUF_NO_LIMIT);
+    if (r.profiled) {
+        e = store_get_profile(p->store, r.seq, r.attempts, &profile);
+        if (e == ERR_PROFILING_DISABLED) {
+            e = ERR_NONE; /* it ended in the queue between attempts: there is none */
+        }
+    }
+    if (e == ERR_NONE) {
+        const struct render_job_more more = {.profile = buf_str(&profile), .traceback = traceback};
+        render_job_json(&r, &more, out);
+    }
+    job_record_done(&r);
+    return e;
+}
+
+static void problem(struct pool *p, struct http_ref x, enum err e)
+{
+    const char *detail = err_title(e);
+    if (e == ERR_JOB_NOT_FOUND) {
+        detail = "no job has this id; it may have been deleted, or be older than the retention";
+    } else if (e == ERR_STORE_UNAVAILABLE) {
+        http_problem_retry(p->server, x, e,
+                           store_trouble(p->store)[0] == '\0' ? "the store cannot be read"
+                                                              : store_trouble(p->store),
+                           2);
+        return;
+    }
+    http_problem(p->server, x, e, detail, NULL);
+}
+
+/* Answers with the Job; status is 200, or 202 for a submission whose job goes on. */
+static void answer_job(struct pool *p, struct http_request *rq, struct http_ref x, struct str id,
+                       unsigned active_status)
+{
+    struct http_answer a = http_answer_new(200);
+    struct job *j = job_find(p, id);
+    if (j != NULL) {
+        serve_render_active(j, rq->traceback, &a.body);
+        a.status = active_status;
+    } else {
+        const enum err e = render_ended(p, id, rq->traceback, &a.body);
+        if (e != ERR_NONE) {
+            buf_done(&a.body);
+            problem(p, x, e);
+            return;
+        }
+    }
+    a.etag = rq->route == ROUTE_JOB;
+    a.wait_applied = rq->waits;
+    if (rq->route == ROUTE_SUBMIT) {
+        (void)snprintf(a.location, sizeof a.location, "/jobs/%.36s", id.p);
+    }
+    http_answer(p->server, x, &a);
+}
+
+static struct str id_of(const char *id)
+{
+    return (struct str){id, UUID_TEXT};
+}
+
+static void serve_job(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, id_of(rq->job_id));
+    if (j != NULL && rq->waits && !rq->wait_over) {
+        job_add_waiter(j, x);
+        http_hold(p->server, x);
+        return;
+    }
+    answer_job(p, rq, x, id_of(rq->job_id), 200);
+}
+
+/* ---- submission ------------------------------------------------------------------------------ */
+
+static void inserted(void *ctx, enum err e)
+{
+    struct job *j = ctx;
+    struct pool *p = j->pool;
+    const struct http_ref x = j->submitter;
+    if (e != ERR_NONE) {
+        job_free(j);
+        problem(p, x, e);
+    } else {
+        j->queued_durably = true;
+        job_enqueue(j);
+        http_again(p->server, x);
+        pool_dispatch(p);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+static void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (rq->subject[0] != '\0') { /* its job is stored */
+        struct job *j = job_find(p, id_of(rq->subject));
+        if (j != NULL && rq->waits && !rq->wait_over) {
+            job_add_waiter(j, x);
+            http_hold(p->server, x);
+        } else {
+            answer_job(p, rq, x, id_of(rq->subject), 202);
+        }
+        return;
+    }
+    if (p->stopping) {
+        http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
+        return;
+    }
+    struct job *j = job_new(p, &rq->submission);
+    memcpy(rq->subject, j->r.id, sizeof rq->subject);
+    j->submitter = x;
+    p->writes++;
+    store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
+                 inserted, j);
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+struct listing {
+    struct pool *pool;
+    struct http_ref x;
+    unsigned state_mask;
+    unsigned limit;
+};
+
+static void add_link(struct http_answer *a, const struct listing *l, int64_t cursor)
+{
+    char states[64] = "";
+    const unsigned all = (1u << JOB_STATE_COUNT) - 1;
+    for (int s = 0; s < JOB_STATE_COUNT && l->state_mask != all; s++) {
+        if ((l->state_mask >> s & 1u) != 0) {
+            const size_t n = strlen(states);
+            (void)snprintf(states + n, sizeof states - n, "%s%s", n == 0 ? "&state=" : ",",
+                           job_state_name((enum job_state)s));
+        }
+    }
+    (void)snprintf(a->link, sizeof a->link, "</jobs?limit=%u%s&cursor=%lld>; rel=\"next\"",
+                   l->limit, states, (long long)cursor);
+}
+
+static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
+{
+    struct listing *l = ctx;
+    struct pool *p = l->pool;
+    if (e != ERR_NONE) {
+        problem(p, l->x, e);
+        free(l);
+        return;
+    }
+    struct http_answer a = http_answer_new(200);
+    struct json_out o = json_out_to(&a.body);
+    json_open(&o, '{');
+    json_key(&o, "jobs");
+    json_open(&o, '[');
+    for (size_t i = 0; i < n; i++) {
+        /* What is active may have moved on since its row was written. */
+        struct job *j = job_find(p, id_of(jobs[i].id));
+        AUTO_BUF struct buf one;
+        buf_init(&one, BUF_NO_LIMIT);
+        if (j != NULL) {
+            serve_render_active(j, false, &one);
+        } else {
+            render_job_json(&jobs[i], NULL, &one);
+        }
+        json_raw(&o, buf_str(&one));
+    }
+    json_close(&o, ']');
+    json_key(&o, "nextCursor");
+    if (n == l->limit) {
+        char cursor[24];
+        (void)snprintf(cursor, sizeof cursor, "%lld", (long long)jobs[n - 1].seq);
+        json_string(&o, cursor);
+        add_link(&a, l, jobs[n - 1].seq);
+    } else {
+        json_null(&o);
+    }
+    json_close(&o, '}');
+    http_answer(p->server, l->x, &a);
+    free(l);
+}
+
+static void serve_list(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct listing *l = mem_alloc(sizeof *l);
+    *l = (struct listing){p, x, rq->state_mask, rq->limit};
+    store_list(p->store, rq->state_mask, rq->cursor, rq->limit, listed, l);
+}
+
+/* ---- profile, workflow ------------------------------------------------------------------------
+ */
+
+static void answer_profile(struct pool *p, struct http_request *rq, struct http_ref x,
+                           struct buf *take_json)
+{
+    struct http_answer a = http_answer_new(200);
+    a.etag = true;
+    a.wait_applied = rq->waits;
+    if (rq->text) {
+        a.content_type = "text/plain; charset=utf-8";
+        (void)render_profile_text(buf_str(take_json), &a.body);
+        buf_done(take_json);
+    } else {
+        a.body = *take_json;
+    }
+    http_answer(p->server, x, &a);
+}
+
+static void serve_active_profile(struct job *j, struct http_request *rq, struct http_ref x)
+{
+    struct pool *p = j->pool;
+    if (!j->r.profiled) {
+        problem(p, x, ERR_PROFILING_DISABLED);
+    } else if (rq->live) {
+        struct buf json;
+        buf_init(&json, BUF_NO_LIMIT);
+        job_live_profile(j, &json);
+        answer_profile(p, rq, x, &json);
+    } else if (rq->waits && !rq->wait_over) {
+        job_add_waiter(j, x);
+        http_hold(p->server, x);
+    } else {
+        http_problem_retry(p->server, x, ERR_JOB_NOT_FINISHED,
+                           "the profile is served when the job has ended; ?wait=SECONDS waits for "
+                           "it, ?live=1 shows what is known so far",
+                           1);
+    }
+}
+
+static void serve_profile(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, id_of(rq->job_id));
+    if (j != NULL) {
+        serve_active_profile(j, rq, x);
+        return;
+    }
+    struct job_record r = {0};
+    enum err e = store_get_job(p->store, id_of(rq->job_id), &r);
+    struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    if (e == ERR_NONE) {
+        e = store_get_profile(p->store, r.seq, r.attempts, &json);
+    }
+    job_record_done(&r);
+    if (e == ERR_NONE) {
+        answer_profile(p, rq, x, &json);
+    } else {
+        buf_done(&json);
+        problem(p, x, e);
+    }
+}
+
+static void serve_workflow(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct http_answer a = http_answer_new(200);
+    a.etag = true;
+    struct job *j = job_find(p, id_of(rq->job_id));
+    enum err e = ERR_NONE;
+    if (j != NULL) {
+        buf_add(&a.body, j->workflow, j->workflow_len);
+    } else {
+        struct job_record r = {0};
+        e = store_get_job(p->store, id_of(rq->job_id), &r);
+        if (e == ERR_NONE) {
+            e = store_get_workflow(p->store, r.seq, &a.body);
+        }
+        job_record_done(&r);
+    }
+    if (e == ERR_NONE) {
+        http_answer(p->server, x, &a);
+    } else {
+        buf_done(&a.body);
+        problem(p, x, e);
+    }
+}
+
+/* ---- cancel, delete ---------------------------------------------------------------------------
+ */
+
+static void serve_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, id_of(rq->job_id));
+    if (j == NULL) {
+        answer_job(p, rq, x, id_of(rq->job_id), 200);
+        return;
+    }
+    if (j->ending || !j->queued_durably) {
+        job_add_waiter(j, x); /* asked again when the end is durable: no change then */
+        return;
+    }
+    if (j->r.state == JOB_QUEUED && !rq->asked_again) {
+        job_add_waiter(j, x);
+        j->r.cancel_requested = true;
+        if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
+            job_cancel_queued(j);
+        }
+        return;
+    }
+    if (!j->r.cancel_requested) {
+        j->r.cancel_requested = true;
+        store_mark_cancel(p->store, &j->r, NULL, NULL);
+        if (j->attempt != NULL) {
+            attempt_cancel(j->attempt);
+        }
+    }
+    answer_job(p, rq, x, id_of(rq->job_id), 200);
+}
+
+static void deleted(void *ctx, enum err e)
+{
+    struct listing *l = ctx;
+    if (e == ERR_NONE) {
+        struct http_answer a = http_answer_new(204);
+        http_answer(l->pool->server, l->x, &a);
+    } else {
+        problem(l->pool, l->x, e);
+    }
+    pool_one_less(l->pool, &l->pool->writes);
+    free(l);
+}
+
+static void serve_delete(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (job_find(p, id_of(rq->job_id)) != NULL) {
+        http_problem(p->server, x, ERR_JOB_ACTIVE,
+                     "only a job that has ended can be deleted; cancel it first", NULL);
+        return;
+    }
+    struct job_record r = {0};
+    const enum err e = store_get_job(p->store, id_of(rq->job_id), &r);
+    if (e == ERR_NONE) {
+        struct listing *l = mem_alloc(sizeof *l);
+        *l = (struct listing){.pool = p, .x = x};
+        p->writes++;
+        store_delete(p->store, r.seq, deleted, l);
+    } else {
+        problem(p, x, e);
+    }
+    job_record_done(&r);
+}
+
+/* ---- outputs --------------------------------------------------------------------------------- */
+
+static void serve_outputs(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job_record r = {0};
+    const struct job *j = job_find(p, id_of(rq->job_id));
+    const enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, id_of(rq->job_id), &r);
+    if (e != ERR_NONE) {
+        problem(p, x, e);
+        return;
+    }
+    size_t len = 0;
+    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
+    struct http_answer a = http_answer_new(200);
+    a.etag = true;
+    render_outputs_json(rq->job_id, list, len, &a.body);
+    render_outputs_free(list, len);
+    job_record_done(&r);
+    http_answer(p->server, x, &a);
+}
+
+/* ---- backends, stats, health ------------------------------------------------------------------
+ */
+
+static const char *const link_names[] = {
+    [COMFY_DOWN] = "down", [COMFY_CONNECTING] = "connecting", [COMFY_UP] = "up"};
+
+static unsigned in_flight(const struct backend *b)
+{
+    return b->slot.in_flight;
+}
+
+static void render_counters(struct json_out *o, const struct backend *b)
+{
+    json_key(o, "counters");
+    json_open(o, '{');
+    for (int i = 1; i < ATTEMPT_OUTCOME_COUNT; i++) {
+        const bool timed_out = i == ATTEMPT_TIMED_OUT;
+        json_member_int(o, timed_out ? "timedOut" : attempt_outcome_name((enum attempt_outcome)i),
+                        (int64_t)b->ends[i]);
+    }
+    json_close(o, '}');
+}
+
+static void render_backend(struct json_out *o, const struct backend *b)
+{
+    json_open(o, '{');
+    json_member_string(o, "name", b->name);
+    json_member_string(o, "url", b->url);
+    json_member_string(o, "state", link_names[comfy_link_state(b->comfy)]);
+    json_member_int(o, "inFlight", in_flight(b));
+    json_member_int(o, "maxInFlight", b->slot.max_in_flight);
+    json_key(o, "weight");
+    json_real(o, b->slot.weight);
+    json_key(o, "queue");
+    if (b->slot.up && b->queue_remaining >= 0) {
+        json_integer(o, b->queue_remaining);
+    } else {
+        json_null(o);
+    }
+    json_key(o, "version");
+    if (b->version[0] == '\0') {
+        json_null(o);
+    } else {
+        json_string(o, b->version);
+    }
+    json_member_raw(o, "devices", str_of(b->devices));
+    json_key(o, "lastError");
+    if (b->last_error == NULL) {
+        json_null(o);
+    } else {
+        json_string(o, b->last_error);
+    }
+    render_counters(o, b);
+    json_close(o, '}');
+}
+
+static void serve_backends(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    (void)rq;
+    struct http_answer a = http_answer_new(200);
+    struct json_out o = json_out_to(&a.body);
+    json_open(&o, '{');
+    json_key(&o, "backends");
+    json_open(&o, '[');
+    for (size_t i = 0; i < p->backends_len; i++) {
+        render_backend(&o, &p->backends[i]);
+    }
+    json_close(&o, ']');
+    json_close(&o, '}');
+    http_answer(p->server, x, &a);
+}
+
+static void render_utilization(struct json_out *o, struct pool *p, int64_t uptime_us)
+{
+    json_key(o, "backends");
+    json_open(o, '[');
+    for (size_t i = 0; i < p->backends_len; i++) {
+        const struct backend *b = &p->backends[i];
+        int64_t busy = b->busy_us;
+        if (b->attempts != NULL) {
+            busy += mono_diff(time_mono(), b->busy_since).us;
+        }
+        json_open(o, '{');
+        json_member_string(o, "name", b->name);
+        json_member_int(o, "inFlight", in_flight(b));
+        json_key(o, "utilization");
+        json_real(o, uptime_us <= 0 ? 0 : (double)busy / (double)uptime_us);
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+}
+
+static unsigned ended_last_minute(const struct pool *p)
+{
+    const int64_t second = time_mono().us / 1000000;
+    unsigned n = 0;
+    for (int64_t s = second - 59; s <= second; s++) {
+        if (s <= p->minute_at && s > p->minute_at - 60 && s >= 0) {
+            n += p->minute[s % 60];
+        }
+    }
+    return n;
+}
+
+static void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    (void)rq;
+    const int64_t uptime_us = mono_diff(time_mono(), p->began).us;
+    int64_t counts[JOB_STATE_COUNT];
+    store_counts(p->store, counts);
+    struct http_answer a = http_answer_new(200);
+    struct json_out o = json_out_to(&a.body);
+    json_open(&o, '{');
+    json_member_string(&o, "version", p->options.version);
+    json_member_ms(&o, "uptime", uptime_us);
+    json_key(&o, "queue");
+    json_open(&o, '{');
+    json_member_int(&o, "depth", (int64_t)queue_length(&p->queue));
+    json_close(&o, '}');
+    json_key(&o, "jobs");
+    json_open(&o, '{');
+    for (int s = 0; s < JOB_STATE_COUNT; s++) {
+        json_member_int(&o, job_state_name((enum job_state)s), counts[s]);
+    }
+    json_close(&o, '}');
+    json_key(&o, "throughput");
+    json_open(&o, '{');
+    json_member_int(&o, "lastMinute", ended_last_minute(p));
+    json_member_int(&o, "completed", (int64_t)p->ends[JOB_COMPLETED]);
+    json_member_int(&o, "failed", (int64_t)p->ends[JOB_FAILED]);
+    json_member_int(&o, "cancelled", (int64_t)p->ends[JOB_CANCELLED]);
+    json_close(&o, '}');
+    render_utilization(&o, p, uptime_us);
+    struct http_stats http;
+    http_server_stats(p->server, &http);
+    json_key(&o, "http");
+    json_open(&o, '{');
+    json_member_int(&o, "connections", http.connections);
+    json_member_int(&o, "waits", http.waits);
+    json_member_int(&o, "requests", (int64_t)http.requests);
+    json_close(&o, '}');
+    json_member_int(&o, "badTransitions", (int64_t)p->bad_transitions);
+    json_close(&o, '}');
+    http_answer(p->server, x, &a);
+}
+
+static void serve_healthz(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    (void)rq;
+    struct http_answer a = http_answer_new(200);
+    buf_add_text(&a.body, "{\"status\":\"ok\"}");
+    http_answer(p->server, x, &a);
+}
+
+static void serve_readyz(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    (void)rq;
+    bool up = false;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        up = up || p->backends[i].slot.up;
+    }
+    const bool writable = store_is_writable(p->store);
+    struct http_answer a = http_answer_new(up && writable && !p->stopping ? 200 : 503);
+    struct json_out o = json_out_to(&a.body);
+    json_open(&o, '{');
+    json_member_bool(&o, "ready", a.status == 200);
+    json_key(&o, "reasons");
+    json_open(&o, '[');
+    if (!up) {
+        json_string(&o, p->backends_len == 0 ? "no backend is configured" : "no backend is up");
+    }
+    if (!writable) {
+        json_string(&o, store_trouble(p->store));
+    }
+    if (p->stopping) {
+        json_string(&o, "the daemon is stopping");
+    }
+    json_close(&o, ']');
+    json_close(&o, '}');
+    http_answer(p->server, x, &a);
+}
+
+static void serve_openapi(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    (void)rq;
+    struct http_answer a = http_answer_new(200);
+    a.content_type = "application/yaml";
+    a.etag = true;
+    buf_add(&a.body, openapi_yaml, openapi_yaml_size);
+    http_answer(p->server, x, &a);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static const route_fn routes[HTTP_ROUTE_COUNT] = {
+    [ROUTE_SUBMIT] = serve_submit,   [ROUTE_LIST] = serve_list,
+    [ROUTE_JOB] = serve_job,         [ROUTE_DELETE] = serve_delete,
+    [ROUTE_PROFILE] = serve_profile, [ROUTE_WORKFLOW] = serve_workflow,
+    [ROUTE_CANCEL] = serve_cancel,   [ROUTE_OUTPUTS] = serve_outputs,
+    [ROUTE_OUTPUT] = serve_output,   [ROUTE_BACKENDS] = serve_backends,
+    [ROUTE_STATS] = serve_stats,     [ROUTE_HEALTHZ] = serve_healthz,
+    [ROUTE_READYZ] = serve_readyz,   [ROUTE_OPENAPI] = serve_openapi,
+};
+
+void pool_serve(void *pool, struct http_request *rq, struct http_ref x)
+{
+    routes[rq->route](pool, rq, x);
+}
