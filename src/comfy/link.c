@@ -33,7 +33,9 @@ static uint64_t backoff_ms(const struct comfy_backend *b)
         bound = BACKOFF_MAX_MS;
     }
     uint32_t r = 0;
-    (void)getrandom(&r, sizeof r, GRND_NONBLOCK);
+    if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r) {
+        r = (uint32_t)time_mono().us; /* jitter, no secret */
+    }
     return 20 + r % bound;
 }
 

@@ -1,0 +1,232 @@
+/* base: errors, buffers, maps, heaps, text, uuids, digest, time. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/digest.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/heap.h"
+#include "comfypool/base/log.h"
+#include "comfypool/base/map.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+#include "suites.h"
+
+START_TEST(errors_have_codes_and_come_back)
+{
+    for (int i = 1; i < ERR_COUNT; i++) {
+        const enum err e = (enum err)i;
+        ck_assert_str_ne(err_code(e), "");
+        ck_assert_str_ne(err_title(e), "");
+        ck_assert_int_eq(err_from_code(str_of(err_code(e))), e);
+    }
+    ck_assert_int_eq(err_from_code(STR("no_such_code")), ERR_NONE);
+    ck_assert_int_eq(err_from_code(STR("")), ERR_NONE);
+    ck_assert_uint_eq(err_http_status(ERR_JOB_NOT_FOUND), 404);
+    ck_assert_uint_eq(err_http_status(ERR_NODE_FAILED), 500);
+    ck_assert(err_is_retryable(ERR_LOST));
+    ck_assert(!err_is_retryable(ERR_INTERRUPTED));
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    bool good;
+    int64_t value;
+} integers[] = {
+    {"0", true, 0},
+    {"-1", true, -1},
+    {"9223372036854775807", true, INT64_MAX},
+    {"-9223372036854775808", true, INT64_MIN},
+    {"9223372036854775808", false, 0},
+    {"-9223372036854775809", false, 0},
+    {"", false, 0},
+    {"-", false, 0},
+    {"+1", false, 0},
+    {"1 ", false, 0},
+    {"1e3", false, 0},
+};
+
+START_TEST(integers_are_read_whole)
+{
+    int64_t v = 0;
+    ck_assert_msg(str_to_int64(str_of(integers[_i].text), &v) == integers[_i].good, "\"%s\"",
+                  integers[_i].text);
+    if (integers[_i].good) {
+        ck_assert_int_eq(v, integers[_i].value);
+    }
+}
+END_TEST
+
+START_TEST(buffer_keeps_its_maximum)
+{
+    struct buf b;
+    buf_init(&b, 10);
+    buf_add_text(&b, "12345");
+    buf_printf(&b, "%d", 67890);
+    ck_assert(!b.overflow);
+    ck_assert_str_eq(buf_text(&b), "1234567890");
+    buf_add_char(&b, 'x');
+    ck_assert(b.overflow);
+    ck_assert_uint_eq(b.len, 10);
+    buf_clear(&b);
+    buf_add_text(&b, "again");
+    AUTO_FREE char *taken = buf_take(&b);
+    ck_assert_str_eq(taken, "again");
+    ck_assert_str_eq(buf_text(&b), "");
+    buf_done(&b);
+}
+END_TEST
+
+START_TEST(map_holds_what_a_list_would)
+{
+    enum { KEYS = 2000 };
+    static char keys[KEYS][8];
+    static bool there[KEYS];
+    struct map m;
+    map_init(&m);
+    uint32_t random = 12345;
+    for (int step = 0; step < 40000; step++) {
+        random = random * 1664525u + 1013904223u;
+        const uint32_t k = (random >> 8) % KEYS;
+        (void)snprintf(keys[k], sizeof keys[k], "%u", k);
+        if ((random >> 28) < 9) {
+            ck_assert(!there[k] == (map_put(&m, str_of(keys[k]), keys[k]) == NULL));
+            there[k] = true;
+        } else {
+            ck_assert(map_remove(&m, str_of(keys[k])) == (there[k] ? keys[k] : NULL));
+            there[k] = false;
+        }
+    }
+    size_t count = 0;
+    for (uint32_t k = 0; k < KEYS; k++) {
+        (void)snprintf(keys[k], sizeof keys[k], "%u", k);
+        ck_assert(map_get(&m, str_of(keys[k])) == (there[k] ? keys[k] : NULL));
+        count += there[k];
+    }
+    size_t walked = 0;
+    size_t at = 0;
+    while (map_next(&m, &at) != NULL) {
+        walked++;
+    }
+    ck_assert_uint_eq(walked, count);
+    ck_assert_uint_eq(m.len, count);
+    map_done(&m);
+}
+END_TEST
+
+struct item {
+    struct heap_node node;
+    int key;
+};
+
+static bool item_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return heap_item(a, const struct item, node)->key < heap_item(b, const struct item, node)->key;
+}
+
+START_TEST(heap_sorts_and_lets_go)
+{
+    enum { ITEMS = 500 };
+    static struct item items[ITEMS];
+    struct heap h;
+    heap_init(&h, item_before);
+    uint32_t random = 7;
+    for (int i = 0; i < ITEMS; i++) {
+        random = random * 1664525u + 1013904223u;
+        items[i] = (struct item){.key = (int)(random >> 16)};
+        heap_push(&h, &items[i].node);
+    }
+    for (int i = 0; i < ITEMS; i += 3) {
+        heap_remove(&h, &items[i].node);
+        ck_assert(!heap_holds(&items[i].node));
+        heap_remove(&h, &items[i].node); /* does nothing */
+    }
+    for (int i = 1; i < ITEMS; i += 3) {
+        items[i].key = -items[i].key;
+        heap_update(&h, &items[i].node);
+    }
+    int last = INT32_MIN;
+    size_t left = 0;
+    for (struct heap_node *top = heap_top(&h); top != NULL; top = heap_top(&h)) {
+        const int key = heap_item(top, struct item, node)->key;
+        ck_assert_int_ge(key, last);
+        last = key;
+        left++;
+        heap_remove(&h, top);
+    }
+    ck_assert_uint_eq(left, ITEMS - (ITEMS + 2) / 3);
+    heap_done(&h);
+}
+END_TEST
+
+START_TEST(uuids_are_canonical_and_versioned)
+{
+    char v4[UUID_SIZE];
+    char v7[UUID_SIZE];
+    char other[UUID_SIZE];
+    for (int i = 0; i < 100; i++) {
+        uuid_v4(v4);
+        uuid_v7((struct wall_us){1795347815682012}, v7);
+        uuid_v7((struct wall_us){1795347815682012}, other);
+        ck_assert(uuid_is_canonical(str_of(v4)) && uuid_is_canonical(str_of(v7)));
+        ck_assert_int_eq(v4[14], '4');
+        ck_assert_int_eq(v7[14], '7');
+        ck_assert(strchr("89ab", v7[19]) != NULL);
+        ck_assert_str_ne(v7, other);
+        /* 1795347815682 ms = 0x1a203119d02 */
+        ck_assert(strncmp(v7, "01a20311-9d02-7", 15) == 0);
+    }
+    ck_assert(!uuid_is_canonical(STR("762870EB-0015-4499-a5a4-b6825bf391e1")));
+    ck_assert(!uuid_is_canonical(STR("762870eb-0015-4499-a5a4-b6825bf391e")));
+    ck_assert(!uuid_is_canonical(STR("762870eb0015-4499-a5a4-b6825bf391e1x")));
+}
+END_TEST
+
+START_TEST(digest_is_sha256)
+{
+    char hex[DIGEST_HEX_SIZE];
+    digest_sha256_hex(STR("abc"), hex);
+    ck_assert_str_eq(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    digest_sha256_hex((struct str){NULL, 0}, hex);
+    ck_assert_str_eq(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+END_TEST
+
+START_TEST(anchor_carries_both_ways)
+{
+    const struct time_anchor a = {.mono = {5000000}, .wall = {1700000000000000}};
+    ck_assert_int_eq(anchor_wall(&a, (struct mono_us){5000123}).us, 1700000000000123);
+    ck_assert_int_eq(anchor_mono(&a, (struct wall_us){1699999999999000}).us, 4999000);
+    const struct mono_us before = time_mono();
+    ck_assert(!mono_before(time_mono(), before));
+    ck_assert_int_eq(mono_diff(mono_add(before, dur_ms(3)), before).us, 3000);
+}
+END_TEST
+
+START_TEST(log_levels_have_words)
+{
+    enum log_level level = LOG_ERROR;
+    ck_assert(log_level_from_text("debug", &level));
+    ck_assert_int_eq(level, LOG_DEBUG);
+    ck_assert(!log_level_from_text("loud", &level));
+}
+END_TEST
+
+Suite *base_suite(void)
+{
+    Suite *s = suite_create("base");
+    TCase *c = tcase_create("base");
+    tcase_add_test(c, errors_have_codes_and_come_back);
+    tcase_add_loop_test(c, integers_are_read_whole, 0, sizeof integers / sizeof *integers);
+    tcase_add_test(c, buffer_keeps_its_maximum);
+    tcase_add_test(c, map_holds_what_a_list_would);
+    tcase_add_test(c, heap_sorts_and_lets_go);
+    tcase_add_test(c, uuids_are_canonical_and_versioned);
+    tcase_add_test(c, digest_is_sha256);
+    tcase_add_test(c, anchor_carries_both_ways);
+    tcase_add_test(c, log_levels_have_words);
+    suite_add_tcase(s, c);
+    return s;
+}
