@@ -1,6 +1,7 @@
 /*
- * The loop and the watch over its turns: from one sleep in the kernel to the next, idle time
- * excluded. The watch's two handles do not keep the loop alive.
+ * The loop and the watch over its turns. libuv notes the time when it wakes and when it begins a
+ * turn; a check handle (behind the I/O) and a prepare handle (behind the timers) see how long that
+ * is ago. The two do not keep the loop alive.
  */
 #include "comfypool/loop/loop.h"
 
@@ -10,12 +11,11 @@
 #include "comfypool/base/log.h"
 #include "comfypool/base/time.h"
 
-enum { SLOW_TURN_US = 50000 };
+enum { SLOW_TURN_MS = 50 };
 
 static struct {
-    uv_prepare_t before_sleep;
-    struct mono_us turn_began;
-    uint64_t idle_before; /* ns */
+    uv_prepare_t behind_timers;
+    uv_check_t behind_io;
     const char *doing;
     struct mono_us since;
     const char *longest;
@@ -34,20 +34,27 @@ void loop_note(const char *what)
     watch.since = now;
 }
 
-static void turn_ends(uv_prepare_t *handle)
+/* A part of a turn ends: how long is it since libuv read its clock? */
+static void part_ends(uv_loop_t *loop)
 {
-    loop_note("sleep");
-    const uint64_t idle = uv_metrics_idle_time(handle->loop);
-    const int64_t slept_us = (int64_t)((idle - watch.idle_before) / 1000);
-    const int64_t busy_us = mono_diff(watch.since, watch.turn_began).us - slept_us;
-    if (busy_us > SLOW_TURN_US) {
-        LOG(LOG_WARN, "slow turn", LOG_I("ms", busy_us / 1000),
+    loop_note("something without a name");
+    const int64_t busy_ms = watch.since.us / 1000 - (int64_t)uv_now(loop);
+    if (busy_ms > SLOW_TURN_MS) {
+        LOG(LOG_WARN, "slow turn", LOG_I("ms", busy_ms),
             LOG_S("longest", watch.longest == NULL ? "?" : watch.longest));
     }
-    watch.idle_before = idle;
-    watch.turn_began = watch.since;
     watch.longest = NULL;
     watch.longest_us = 0;
+}
+
+static void timers_done(uv_prepare_t *handle)
+{
+    part_ends(handle->loop);
+}
+
+static void io_done(uv_check_t *handle)
+{
+    part_ends(handle->loop);
 }
 
 void loop_init(uv_loop_t *loop)
@@ -57,11 +64,13 @@ void loop_init(uv_loop_t *loop)
         LOG(LOG_ERROR, "cannot make the event loop", LOG_S("error", uv_strerror(error)));
         abort();
     }
-    (void)uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
-    (void)uv_prepare_init(loop, &watch.before_sleep);
-    (void)uv_prepare_start(&watch.before_sleep, turn_ends);
-    uv_unref((uv_handle_t *)&watch.before_sleep);
-    watch.turn_began = watch.since = time_mono();
+    (void)uv_prepare_init(loop, &watch.behind_timers);
+    (void)uv_prepare_start(&watch.behind_timers, timers_done);
+    (void)uv_check_init(loop, &watch.behind_io);
+    (void)uv_check_start(&watch.behind_io, io_done);
+    uv_unref((uv_handle_t *)&watch.behind_timers);
+    uv_unref((uv_handle_t *)&watch.behind_io);
+    watch.since = time_mono();
     watch.doing = "start";
 }
 
@@ -75,8 +84,8 @@ static void count_handle(uv_handle_t *handle, void *arg)
 
 int loop_finish(uv_loop_t *loop)
 {
-    (void)uv_prepare_stop(&watch.before_sleep);
-    uv_close((uv_handle_t *)&watch.before_sleep, NULL);
+    uv_close((uv_handle_t *)&watch.behind_timers, NULL);
+    uv_close((uv_handle_t *)&watch.behind_io, NULL);
     (void)uv_run(loop, UV_RUN_DEFAULT);
     if (uv_loop_close(loop) == 0) {
         return 0;

@@ -1,20 +1,27 @@
 /*
- * libwebsockets on the loop. Rules learned from 4.1.6: it would block in getaddrinfo, so it is
- * given addresses; lws_write only in the WRITEABLE callback, with LWS_PRE; a connect that fails may
- * say so from inside lws_client_connect_via_info; destroying a context on a foreign loop takes two
- * calls with a run of the loop between. A connection is freed in WSI_DESTROY or, when there is no
- * wsi, by its timer's close callback.
+ * WebSockets over libwebsockets' raw connections: it has the sockets, TLS and the loop; the upgrade
+ * and the framing are here and in ws_frames.c, since its own parser of a client's frames goes byte
+ * by byte (docs/decisions/0006-websocket-framing.md).
+ *
+ * Rules learned from 4.1.6: it would block in getaddrinfo, so it is given addresses; lws_write only
+ * in the WRITEABLE callback, with LWS_PRE; a connect that fails may say so from inside
+ * lws_client_connect_via_info; destroying a context on a foreign loop takes two calls with a run of
+ * the loop between. A connection is freed in WSI_DESTROY or, when there is no wsi, by its timer's
+ * close callback.
  */
 #include "comfypool/loop/ws_client.h"
 
 #include <libwebsockets.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
+#include <sys/random.h>
 
 #include "comfypool/base/log.h"
 #include "comfypool/loop/loop.h"
+#include "comfypool/loop/ws_frames.h"
 
-enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024 };
+enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024, MAX_ANSWER_HEAD = 16384 };
 
 struct ws_client {
     struct lws_context *context;
@@ -43,11 +50,10 @@ struct ws_conn {
     uv_getaddrinfo_t resolve;
     uv_timer_t timer; /* the connect deadline, and the deferred end */
     bool timer_live;
-    struct buf in;
-    size_t max_message;
-    bool skipping;  /* the message is too large */
-    struct buf out; /* LWS_PRE bytes, then one text */
-    bool ping_due;
+    char key[32];      /* Sec-WebSocket-Key */
+    struct buf answer; /* the server's answer to the upgrade, until it is whole */
+    struct ws_frames in;
+    struct buf out; /* LWS_PRE bytes, then what is to be sent */
     char why[160];
 };
 
@@ -55,7 +61,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
                     size_t len);
 
 static const struct lws_protocols protocols[] = {
-    {.name = "comfyui", .callback = on_event, .rx_buffer_size = READ_CHUNK},
+    {.name = "websocket", .callback = on_event, .rx_buffer_size = READ_CHUNK},
     {.name = NULL},
 };
 
@@ -69,7 +75,8 @@ static void free_conn(struct ws_conn *c)
     free(c->host_header);
     free(c->path);
     buf_done(&c->headers);
-    buf_done(&c->in);
+    buf_done(&c->answer);
+    ws_frames_done(&c->in);
     buf_done(&c->out);
     free(c);
 }
@@ -125,68 +132,188 @@ static void connect_late(uv_timer_t *timer)
     end(c, "it did not answer in time");
 }
 
-/* ---- libwebsockets' callback ------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
-static void receive(struct ws_conn *c, struct lws *wsi, const void *in, size_t len)
+static void send_bytes(struct ws_conn *c, struct str bytes)
 {
-    if (lws_is_first_fragment(wsi) != 0) {
-        buf_clear(&c->in);
-        c->in.max = c->max_message;
-    }
-    buf_add(&c->in, in, len);
-    if (c->in.overflow) {
-        kill_wsi(c);
-        end(c, "a message was too large");
+    static const char room[LWS_PRE];
+    if (c->dropped || c->wsi == NULL) {
         return;
     }
-    if (lws_is_final_fragment(wsi) == 0 || lws_remaining_packet_payload(wsi) != 0) {
-        return;
+    if (c->out.len == 0) {
+        buf_add(&c->out, room, LWS_PRE);
     }
-    loop_note("websocket message");
-    if (lws_frame_is_binary(wsi) != 0) {
-        c->events.binary(c->ctx, buf_str(&c->in));
-    } else {
-        c->events.text(c->ctx, &c->in);
-    }
+    buf_add_str(&c->out, bytes);
+    (void)lws_callback_on_writable(c->wsi);
+}
+
+static void send_frame(struct ws_conn *c, enum ws_opcode opcode, struct str payload)
+{
+    uint32_t mask = 0;
+    (void)!getrandom(&mask, sizeof mask, GRND_NONBLOCK);
+    AUTO_BUF struct buf frame;
+    buf_init(&frame, 65536);
+    ws_frames_write(&frame, opcode, payload, mask);
+    send_bytes(c, buf_str(&frame));
 }
 
 static int write_due(struct ws_conn *c, struct lws *wsi)
 {
-    if (c->ping_due) {
-        unsigned char ping[LWS_PRE + 4] = {0};
-        c->ping_due = false;
-        if (lws_write(wsi, ping + LWS_PRE, 4, LWS_WRITE_PING) < 0) {
-            return -1;
-        }
-        if (c->out.len > 0) {
-            (void)lws_callback_on_writable(wsi);
-        }
+    if (c->out.len <= LWS_PRE) {
         return 0;
     }
-    if (c->out.len > LWS_PRE) {
-        const size_t n = c->out.len - LWS_PRE;
-        const int wrote = lws_write(wsi, (unsigned char *)c->out.data + LWS_PRE, n, LWS_WRITE_TEXT);
-        buf_clear(&c->out);
-        if (wrote < (int)n) {
-            return -1;
-        }
-    }
-    return 0;
+    const size_t n = c->out.len - LWS_PRE;
+    const int wrote = lws_write(wsi, (unsigned char *)c->out.data + LWS_PRE, n, LWS_WRITE_RAW);
+    buf_clear(&c->out);
+    return wrote < (int)n ? -1 : 0;
 }
 
-static int append_headers(struct ws_conn *c, void *in, size_t len)
+/* ---- the upgrade ----------------------------------------------------------------------------- */
+
+static void send_upgrade(struct ws_conn *c)
 {
-    unsigned char **at = in;
-    if (c->headers.len > len) {
-        return -1;
-    }
-    if (c->headers.len > 0) {
-        memcpy(*at, c->headers.data, c->headers.len);
-        *at += c->headers.len;
-    }
-    return 0;
+    unsigned char nonce[16];
+    (void)!getrandom(nonce, sizeof nonce, 0);
+    (void)lws_b64_encode_string((const char *)nonce, sizeof nonce, c->key, sizeof c->key);
+    AUTO_BUF struct buf b;
+    buf_init(&b, 131072);
+    buf_printf(&b,
+               "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n",
+               c->path, c->host_header, c->key);
+    buf_add_str(&b, buf_str(&c->headers));
+    buf_add_text(&b, "\r\n");
+    send_bytes(c, buf_str(&b));
 }
+
+/* Base64 of the SHA-1 of the key and the protocol's own id. */
+static void expected_accept(const char *key, char *ret, size_t size)
+{
+    char text[80];
+    unsigned char sum[20];
+    const int n = snprintf(text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
+    (void)lws_SHA1((const unsigned char *)text, (size_t)n, sum);
+    (void)lws_b64_encode_string((const char *)sum, sizeof sum, ret, (int)size);
+}
+
+/* The value of a header in a whole answer head, or an empty string. */
+static struct str header_value(struct str head, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const char *p = head.p; p != NULL && p < head.p + head.n; p = strstr(p, "\r\n")) {
+        p += *p == '\r' ? 2 : 0;
+        if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
+            p += n + 1;
+            p += strspn(p, " \t");
+            size_t len = strcspn(p, "\r\n");
+            while (len > 0 && (p[len - 1] == ' ' || p[len - 1] == '\t')) {
+                len--;
+            }
+            return (struct str){p, len};
+        }
+    }
+    return (struct str){"", 0};
+}
+
+/* The head of the answer is whole. NULL, or what is wrong with it. */
+static const char *judge_answer(struct ws_conn *c, struct str head)
+{
+    char accept[64];
+    expected_accept(c->key, accept, sizeof accept);
+    if (head.n < 12 || strncmp(head.p, "HTTP/1.1 101", 12) != 0) {
+        const size_t line = strcspn(head.p, "\r\n");
+        (void)snprintf(c->why, sizeof c->why, "it answered the WebSocket upgrade with \"%.*s\"",
+                       (int)(line > 60 ? 60 : line), head.p);
+        return c->why;
+    }
+    if (!str_is(header_value(head, "Sec-WebSocket-Accept"), accept)) {
+        return "its answer to the WebSocket upgrade is not for us";
+    }
+    if (header_value(head, "Sec-WebSocket-Extensions").n > 0) {
+        return "it uses a WebSocket extension that was not asked for";
+    }
+    return NULL;
+}
+
+static void opened(struct ws_conn *c)
+{
+    c->opened = true;
+    (void)uv_timer_stop(&c->timer);
+    c->events.open(c->ctx);
+}
+
+/* Bytes before the connection is open. Returns what is wrong; *at goes behind what was used. */
+static const char *read_answer(struct ws_conn *c, const char **at, size_t *n)
+{
+    buf_add(&c->answer, *at, *n);
+    *n = 0;
+    if (c->answer.overflow) {
+        return "its answer to the WebSocket upgrade is too long";
+    }
+    const char *end = strstr(buf_text(&c->answer), "\r\n\r\n");
+    if (end == NULL) {
+        return NULL;
+    }
+    const size_t head = (size_t)(end - c->answer.data) + 4;
+    const char *why = judge_answer(c, (struct str){c->answer.data, head - 2});
+    if (why == NULL) {
+        opened(c);
+        *at = c->answer.data + head;
+        *n = c->answer.len - head;
+    }
+    return why;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+static bool message_came(void *ctx, bool binary, struct buf *message)
+{
+    struct ws_conn *c = ctx;
+    loop_note("websocket message");
+    if (binary) {
+        c->events.binary(c->ctx, buf_str(message));
+    } else {
+        c->events.text(c->ctx, message);
+    }
+    return !c->dropped;
+}
+
+static bool control_came(void *ctx, enum ws_opcode opcode, struct str payload)
+{
+    struct ws_conn *c = ctx;
+    if (opcode == WS_PONG) {
+        c->events.pong(c->ctx);
+    } else if (opcode == WS_PING) {
+        send_frame(c, WS_PONG, payload);
+    } else {
+        (void)snprintf(c->why, sizeof c->why, "the server closed the connection");
+        return false;
+    }
+    return !c->dropped;
+}
+
+static const struct ws_frames_events frames_events = {.message = message_came,
+                                                      .control = control_came};
+
+static int receive(struct ws_conn *c, const char *bytes, size_t n)
+{
+    const char *why = NULL;
+    if (!c->opened) {
+        why = read_answer(c, &bytes, &n);
+    }
+    if (why == NULL && n > 0 && !c->dropped) {
+        why = ws_frames_feed(&c->in, bytes, n);
+        if (why != NULL && c->why[0] != '\0') {
+            why = c->why;
+        }
+    }
+    if (why != NULL) {
+        end(c, why);
+    }
+    return c->dropped ? -1 : 0;
+}
+
+/* ---- libwebsockets' callback ------------------------------------------------------------------ */
 
 static void connect_failed(struct ws_conn *c, const char *why)
 {
@@ -217,32 +344,17 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return 0;
     }
     switch ((int)reason) {
-    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-        return append_headers(c, in, len);
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         connect_failed(c, in == NULL ? "the connection failed" : in);
         return 0;
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        if (c->dropped) {
-            return -1;
-        }
-        c->opened = true;
-        (void)uv_timer_stop(&c->timer);
-        c->events.open(c->ctx);
+    case LWS_CALLBACK_RAW_CONNECTED:
+        send_upgrade(c);
         return c->dropped ? -1 : 0;
-    case LWS_CALLBACK_CLIENT_RECEIVE:
-        if (!c->dropped) {
-            receive(c, wsi, in, len);
-        }
-        return c->dropped ? -1 : 0;
-    case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
-        if (!c->dropped) {
-            c->events.pong(c->ctx);
-        }
-        return c->dropped ? -1 : 0;
-    case LWS_CALLBACK_CLIENT_WRITEABLE:
+    case LWS_CALLBACK_RAW_RX:
+        return c->dropped ? -1 : receive(c, in, len);
+    case LWS_CALLBACK_RAW_WRITEABLE:
         return c->dropped ? -1 : write_due(c, wsi);
-    case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_RAW_CLOSE:
         end(c, "the connection was closed");
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
@@ -268,6 +380,7 @@ static void try_next_address(struct ws_conn *c)
             .ssl_connection = c->tls ? LCCSCF_USE_SSL : 0,
             .path = c->path,
             .host = c->host_header,
+            .method = "RAW",
             .userdata = c,
             .local_protocol_name = protocols[0].name,
             .pwsi = &c->wsi,
@@ -353,13 +466,13 @@ struct ws_conn *ws_connect(struct ws_client *client, const struct ws_spec *spec,
     c->path = mem_strdup(spec->path);
     c->port = spec->port;
     c->tls = spec->tls;
-    c->max_message = spec->max_message;
     buf_init(&c->headers, 16384);
     for (const char *const *h = spec->headers; h != NULL && *h != NULL; h++) {
         buf_printf(&c->headers, "%s\r\n", *h);
     }
-    buf_init(&c->in, spec->max_message);
-    buf_init(&c->out, 65536);
+    buf_init(&c->answer, MAX_ANSWER_HEAD);
+    ws_frames_init(&c->in, spec->max_message, &frames_events, c);
+    buf_init(&c->out, 262144);
     c->next = client->conns;
     c->link = &client->conns;
     if (c->next != NULL) {
@@ -376,22 +489,12 @@ struct ws_conn *ws_connect(struct ws_client *client, const struct ws_spec *spec,
 
 void ws_send_text(struct ws_conn *c, struct str text)
 {
-    if (c->dropped || c->wsi == NULL) {
-        return;
-    }
-    static const char room[LWS_PRE];
-    buf_clear(&c->out);
-    buf_add(&c->out, room, LWS_PRE);
-    buf_add_str(&c->out, text);
-    (void)lws_callback_on_writable(c->wsi);
+    send_frame(c, WS_TEXT, text);
 }
 
 void ws_ping(struct ws_conn *c)
 {
-    if (!c->dropped && c->wsi != NULL) {
-        c->ping_due = true;
-        (void)lws_callback_on_writable(c->wsi);
-    }
+    send_frame(c, WS_PING, (struct str){NULL, 0});
 }
 
 void ws_drop(struct ws_conn *c)

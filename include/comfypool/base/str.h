@@ -19,6 +19,12 @@ struct str {
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 
+/* The same as an initialiser of a static table. */
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
+
 static inline struct str str_of(const char *c_string)
 {
     return (struct str){c_string, c_string == NULL ? 0 : strlen(c_string)};

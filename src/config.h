@@ -1,0 +1,102 @@
+/*
+ * The configuration: defaults, then the file, then the environment, then flags. Each later source
+ * replaces single values and whole lists. What is here has passed every check: numbers are within
+ * their bounds, addresses and URLs can be read, names are unique after config_validate.
+ *
+ * Every function that reports appends whole lines to `errors`, all of what it finds, each beginning
+ * with where it is ("FILE:LINE: ", "COMFYPOOLD_...: ", "--backend: "). Credentials never get there.
+ */
+#ifndef COMFYPOOL_SRC_CONFIG_H
+#define COMFYPOOL_SRC_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/log.h"
+
+/* Where a list is from; a later source replaces what an earlier one gave. */
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+
+struct config_backend {
+    char *name; /* as given, or "host:port" with the path prefix of the URL */
+    char *url;  /* as given, credentials included: never for a log */
+    int64_t weight;
+    int64_t max_in_flight;
+    char *headers_file; /* or NULL */
+    bool enabled;
+    char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
+    char *where;    /* for messages: "FILE:LINE", or the variable or flag */
+};
+
+struct config_link {
+    int64_t ping_interval_ms;
+    int64_t pong_timeout_ms;
+    int64_t connect_timeout_ms;
+    int64_t request_timeout_ms;
+    int64_t submit_timeout_ms;
+    int64_t submit_settle_ms;
+    int64_t quiet_poll_ms;
+    int64_t backend_lost_ms;
+};
+
+struct config {
+    char **listen; /* "HOST:PORT" each */
+    unsigned listen_len;
+    enum config_source listen_from;
+    char *state; /* a directory, or NULL: the caller decides */
+    enum log_level log_level;
+    struct config_backend *backends;
+    unsigned backends_len;
+    enum config_source backends_from;
+    struct config_link link;
+    int64_t jobs_max_attempts;
+    int64_t jobs_retry_delay_ms;
+    bool profiling_enabled;
+    int64_t profiling_max_progress_events;
+    int64_t retention_days;  /* 0: no limit */
+    int64_t retention_count; /* 0: no limit */
+    int64_t http_max_body_bytes;
+    int64_t http_max_connections;
+    int64_t http_max_waits;
+};
+
+/* The defaults: one address to listen on, no backend. */
+void config_init(struct config *c);
+void config_done(struct config *c);
+
+/*
+ * Reads a YAML file over what c holds. False when it has errors; c is then as it was. Files that a
+ * backend's headersFile names are read too, relative ones beside the configuration file.
+ */
+bool config_load_file(struct config *c, const char *path, struct buf *errors) MUST_CHECK;
+
+/*
+ * Reads the variables COMFYPOOLD_*: http.maxBodyBytes is COMFYPOOLD_HTTP_MAX_BODY_BYTES, lists are
+ * comma-separated, COMFYPOOLD_BACKENDS=name=url,url. An empty one counts as not set; one that is
+ * not known is a warning in the log (COMFYPOOLD_CONFIG is left to the caller).
+ */
+bool config_load_env(struct config *c, struct buf *errors) MUST_CHECK;
+
+/* For flags: "URL" or "name=URL". The first one replaces the backends of file and environment. */
+bool config_add_backend(struct config *c, const char *spec, struct buf *errors) MUST_CHECK;
+
+/* For flags: addresses, comma-separated. The first call replaces those of file and environment,
+   further ones add. */
+bool config_set_listen(struct config *c, const char *addresses, struct buf *errors) MUST_CHECK;
+
+/* For flags: any single value by its key, such as "http.maxWaits". `flag` begins the message. */
+bool config_set(struct config *c, const char *key, const char *value, const char *flag,
+                struct buf *errors) MUST_CHECK;
+
+/* What only shows when all sources are read: doubled backend names (derived ones too) and URLs. */
+bool config_validate(const struct config *c, struct buf *errors) MUST_CHECK;
+
+/* One key a line: key, default ("-": none), unit or kind and bounds, variable; separated by tabs.
+ */
+void config_print_keys(FILE *out);
+
+#endif

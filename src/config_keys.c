@@ -1,0 +1,685 @@
+/*
+ * The table of configuration keys and all that is made from it but the file: defaults, checks of
+ * single values, the environment, what the flag parser calls, the list for `--print-config-keys`.
+ * Knows nothing of YAML. Invariant: nothing is stored in a struct config that was not checked here.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "comfypool/base/map.h"
+#include "comfypool/comfy/backend.h"
+#include "config_inner.h"
+
+enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS, MAX_NAME = 100, MAX_TEXT = 4000 };
+
+#define OF(member) offsetof(struct config, member)
+#define OF_BACKEND(member) offsetof(struct config_backend, member)
+
+/* clang-format off */
+const struct config_key config_keys[CONFIG_KEY_COUNT] = {
+    /* section, name, kind, least, most, default, unit, place */
+    {"", "listen", CONFIG_ADDRESSES, 0, 0, "127.0.0.1:8189", "addresses", OF(listen)},
+    {"", "state", CONFIG_PATH, 0, 0, NULL, "directory", OF(state)},
+    {"log", "level", CONFIG_LEVEL, 0, 0, "info", "error, warning, info or debug", OF(log_level)},
+    {"", "backends", CONFIG_BACKENDS, 0, 0, NULL, "list", OF(backends)},
+    {CONFIG_ITEM, "name", CONFIG_NAME, 0, 0, NULL, "text", OF_BACKEND(name)},
+    {CONFIG_ITEM, "url", CONFIG_URL, 0, 0, NULL, "URL", OF_BACKEND(url)},
+    {CONFIG_ITEM, "weight", CONFIG_INT, 1, 1000, "1", "share", OF_BACKEND(weight)},
+    {CONFIG_ITEM, "maxInFlight", CONFIG_INT, 1, 100, "1", "prompts", OF_BACKEND(max_in_flight)},
+    {CONFIG_ITEM, "headersFile", CONFIG_PATH, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
+    {CONFIG_ITEM, "enabled", CONFIG_BOOL, 0, 0, "true", "true or false", OF_BACKEND(enabled)},
+    {"link", "pingIntervalMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.ping_interval_ms)},
+    {"link", "pongTimeoutMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.pong_timeout_ms)},
+    {"link", "connectTimeoutMs", CONFIG_INT, 1, HOUR_MS, "5000", "ms", OF(link.connect_timeout_ms)},
+    {"link", "requestTimeoutMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.request_timeout_ms)},
+    {"link", "submitTimeoutMs", CONFIG_INT, 1, HOUR_MS, "15000", "ms", OF(link.submit_timeout_ms)},
+    {"link", "submitSettleMs", CONFIG_INT, 0, HOUR_MS, "10000", "ms", OF(link.submit_settle_ms)},
+    {"link", "quietPollMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.quiet_poll_ms)},
+    {"link", "backendLostMs", CONFIG_INT, 0, DAY_MS, "60000", "ms", OF(link.backend_lost_ms)},
+    {"jobs", "maxAttempts", CONFIG_INT, 1, 20, "3", "attempts", OF(jobs_max_attempts)},
+    {"jobs", "retryDelayMs", CONFIG_INT, 0, DAY_MS, "1000", "ms", OF(jobs_retry_delay_ms)},
+    {"profiling", "enabled", CONFIG_BOOL, 0, 0, "false", "true or false", OF(profiling_enabled)},
+    {"profiling", "maxProgressEvents", CONFIG_INT, 0, 1000000, "10000", "events a node",
+     OF(profiling_max_progress_events)},
+    {"retention", "days", CONFIG_INT, 0, 36500, "30", "days", OF(retention_days)},
+    {"retention", "count", CONFIG_INT, 0, 1000000000, "100000", "jobs", OF(retention_count)},
+    {"http", "maxBodyBytes", CONFIG_INT, 1024, 1 << 30, "33554432", "bytes", OF(http_max_body_bytes)},
+    {"http", "maxConnections", CONFIG_INT, 1, 1000000, "4096", "connections",
+     OF(http_max_connections)},
+    {"http", "maxWaits", CONFIG_INT, 0, 1000000, "1000", "requests", OF(http_max_waits)},
+};
+/* clang-format on */
+
+const char *const config_sections[CONFIG_SECTION_COUNT] = {"log",       "link",      "jobs",
+                                                           "profiling", "retention", "http"};
+
+/* ---- finding keys ------------------------------------------------------------------------------
+ */
+
+void config_key_path(const struct config_key *k, char ret[CONFIG_PATH_SIZE])
+{
+    (void)snprintf(ret, CONFIG_PATH_SIZE, "%s%s%s", k->section, *k->section == '\0' ? "" : ".",
+                   k->name);
+}
+
+const struct config_key *config_key_find(const char *section, struct str name)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].section, section) == 0 && str_is(name, config_keys[i].name)) {
+            return &config_keys[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct config_key *find_path(const char *path)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char mine[CONFIG_PATH_SIZE];
+        config_key_path(&config_keys[i], mine);
+        if (strcmp(mine, path) == 0) {
+            return &config_keys[i];
+        }
+    }
+    return NULL;
+}
+
+enum { SHORT_NAME = 40 };
+
+/* Lowercase, without - and _: max_body_bytes is as near to maxBodyBytes as can be. */
+static size_t squeeze(struct str name, char ret[SHORT_NAME])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < name.n && n < SHORT_NAME; i++) {
+        if (name.p[i] != '_' && name.p[i] != '-') {
+            ret[n++] = (char)tolower((unsigned char)name.p[i]);
+        }
+    }
+    return n;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein's, of squeezed names. */
+static size_t distance(struct str left, struct str right)
+{
+    char a[SHORT_NAME];
+    char b[SHORT_NAME];
+    const size_t an = squeeze(left, a);
+    const size_t bn = squeeze(right, b);
+    size_t row[SHORT_NAME + 1];
+    for (size_t j = 0; j <= bn; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; i < an; i++) {
+        size_t corner = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < bn; j++) {
+            const size_t swap = corner + (a[i] == b[j] ? 0 : 1);
+            corner = row[j + 1];
+            row[j + 1] = least(swap, least(row[j], corner) + 1);
+        }
+    }
+    return row[bn];
+}
+
+/* Keeps the nearest so far. */
+static void consider(struct str name, const char *candidate, const char *path, size_t *best,
+                     char ret[CONFIG_PATH_SIZE])
+{
+    const size_t d = distance(name, str_of(candidate));
+    if (d < *best) {
+        *best = d;
+        (void)snprintf(ret, CONFIG_PATH_SIZE, "%s", path);
+    }
+}
+
+bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE])
+{
+    char path[CONFIG_PATH_SIZE];
+    size_t best = least(name.n / 3 + 1, 3) + 1;
+    const size_t far = best;
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].section, section) == 0) {
+            config_key_path(&config_keys[i], path);
+            consider(name, config_keys[i].name, path, &best, ret);
+        }
+    }
+    for (size_t i = 0; i < CONFIG_SECTION_COUNT && *section == '\0'; i++) {
+        consider(name, config_sections[i], config_sections[i], &best, ret);
+    }
+    /* In the wrong section: only when it is spelled right. */
+    for (size_t i = 0; i < CONFIG_KEY_COUNT && best == far; i++) {
+        if (distance(name, str_of(config_keys[i].name)) == 0) {
+            config_key_path(&config_keys[i], ret);
+            return true;
+        }
+    }
+    return best < far;
+}
+
+/* ---- single values -----------------------------------------------------------------------------
+ */
+
+static bool say(char why[CONFIG_WHY_SIZE], const char *text)
+{
+    (void)snprintf(why, CONFIG_WHY_SIZE, "%s", text);
+    return false;
+}
+
+static bool int_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
+{
+    int64_t v = 0;
+    const bool padded = text.n > 1 && (text.p[0] == '0' || (text.p[0] == '-' && text.p[1] == '0'));
+    if (padded || !str_to_int64(text, &v)) {
+        (void)snprintf(why, CONFIG_WHY_SIZE, "must be a whole number (%s)", k->unit);
+        return false;
+    }
+    if (v < k->min || v > k->max) {
+        (void)snprintf(why, CONFIG_WHY_SIZE, "must be from %lld to %lld (%s)", (long long)k->min,
+                       (long long)k->max, k->unit);
+        return false;
+    }
+    return true;
+}
+
+static bool level_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    enum log_level level;
+    AUTO_FREE char *word = mem_copy(text);
+    return log_level_from_text(word, &level) || say(why, "must be error, warning, info or debug");
+}
+
+static bool text_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    if (text.n == 0) {
+        return say(why, "must not be empty");
+    }
+    if (text.n > MAX_TEXT) {
+        return say(why, "is too long");
+    }
+    for (size_t i = 0; i < text.n; i++) {
+        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f) {
+            return say(why, "must not contain line ends or other control characters");
+        }
+    }
+    return true;
+}
+
+static bool name_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    bool good = text.n > 0 && text.n <= MAX_NAME;
+    for (size_t i = 0; i < text.n && good; i++) {
+        good = isalnum((unsigned char)text.p[i]) || memchr("._-:", text.p[i], 4) != NULL;
+    }
+    return good || say(why, "must be 1 to 100 letters, digits, dots, colons, - and _");
+}
+
+static bool url_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    if (!text_check(text, why)) {
+        return false;
+    }
+    AUTO_FREE char *url = mem_copy(text);
+    return comfy_url_check(url, why, CONFIG_WHY_SIZE);
+}
+
+bool config_value_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
+{
+    switch (k->kind) {
+    case CONFIG_INT:
+        return int_check(k, text, why);
+    case CONFIG_BOOL:
+        return str_is(text, "true") || str_is(text, "false") || say(why, "must be true or false");
+    case CONFIG_LEVEL:
+        return level_check(text, why);
+    case CONFIG_NAME:
+        return name_check(text, why);
+    case CONFIG_URL:
+        return url_check(text, why);
+    case CONFIG_TEXT:
+    case CONFIG_PATH:
+        return text_check(text, why);
+    case CONFIG_ADDRESSES:
+    case CONFIG_BACKENDS:
+        break;
+    }
+    return say(why, "must be a list");
+}
+
+static bool host_check(struct str host)
+{
+    if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
+        for (size_t i = 1; i + 1 < host.n; i++) {
+            if (!isxdigit((unsigned char)host.p[i]) && host.p[i] != ':' && host.p[i] != '.') {
+                return false;
+            }
+        }
+        return host.n > 2;
+    }
+    for (size_t i = 0; i < host.n; i++) {
+        if (!isalnum((unsigned char)host.p[i]) && memchr("._-", host.p[i], 3) == NULL) {
+            return false;
+        }
+    }
+    return host.n < 254;
+}
+
+bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    static const char shape[] = "an address is HOST:PORT or [IPv6]:PORT";
+    const char *colon = text.n == 0 ? NULL : memrchr(text.p, ':', text.n);
+    if (colon == NULL) {
+        return say(why, shape);
+    }
+    const struct str host = {text.p, (size_t)(colon - text.p)};
+    const struct str port = {colon + 1, text.n - host.n - 1};
+    int64_t n = -1;
+    if (!str_to_int64(port, &n) || n < 0 || n > 65535 || port.n > 5) {
+        return say(why, "the port must be from 0 to 65535 (0: any free one)");
+    }
+    return host_check(host) || say(why, shape);
+}
+
+static void set_text(char **to, const char *text)
+{
+    char *copy = mem_strdup(text);
+    free(*to);
+    *to = copy;
+}
+
+void config_value_store(const struct config_key *k, void *base, const char *text)
+{
+    void *to = (char *)base + k->offset;
+    switch (k->kind) {
+    case CONFIG_INT:
+        (void)str_to_int64(str_of(text), to);
+        return;
+    case CONFIG_BOOL:
+        *(bool *)to = strcmp(text, "true") == 0;
+        return;
+    case CONFIG_LEVEL:
+        (void)log_level_from_text(text, to);
+        return;
+    case CONFIG_TEXT:
+    case CONFIG_NAME:
+    case CONFIG_URL:
+    case CONFIG_PATH:
+        set_text(to, text);
+        return;
+    case CONFIG_ADDRESSES:
+    case CONFIG_BACKENDS:
+        return;
+    }
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+void config_backend_done(struct config_backend *b)
+{
+    free(b->name);
+    free(b->url);
+    free(b->headers_file);
+    config_headers_free(b->headers);
+    free(b->where);
+}
+
+static void drop_backends(struct config *c)
+{
+    for (unsigned i = 0; i < c->backends_len; i++) {
+        config_backend_done(&c->backends[i]);
+    }
+    free(c->backends);
+    c->backends = NULL;
+    c->backends_len = 0;
+}
+
+static void drop_listen(struct config *c)
+{
+    for (unsigned i = 0; i < c->listen_len; i++) {
+        free(c->listen[i]);
+    }
+    free(c->listen);
+    c->listen = NULL;
+    c->listen_len = 0;
+}
+
+static void push_listen(struct config *c, struct str address)
+{
+    c->listen = mem_grow(c->listen, (c->listen_len + 1) * sizeof *c->listen);
+    c->listen[c->listen_len++] = mem_copy(address);
+}
+
+static void store_defaults(const char *section, bool items, void *base)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct config_key *k = &config_keys[i];
+        if ((strcmp(k->section, section) == 0) == items && k->fallback != NULL) {
+            config_value_store(k, base, k->fallback);
+        }
+    }
+}
+
+void config_init(struct config *c)
+{
+    *c = (struct config){0};
+    store_defaults(CONFIG_ITEM, false, c);
+    push_listen(c, str_of(config_key_find("", STR("listen"))->fallback));
+}
+
+void config_done(struct config *c)
+{
+    drop_backends(c);
+    drop_listen(c);
+    free(c->state);
+    *c = (struct config){0};
+}
+
+/* ---- lists in one text: variables and flags ----------------------------------------------------
+ */
+
+static bool complain(struct buf *errors, const char *where, const char *why)
+{
+    buf_printf(errors, "%s: %s\n", where, why);
+    return false;
+}
+
+static struct str trim(struct str s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) {
+        s.n--;
+    }
+    return s;
+}
+
+/* The next piece of a comma-separated list; false when there is none left. */
+static bool cut(struct str *rest, struct str *ret)
+{
+    if (rest->p == NULL) {
+        return false;
+    }
+    const char *comma = memchr(rest->p, ',', rest->n);
+    const size_t n = comma == NULL ? rest->n : (size_t)(comma - rest->p);
+    *ret = trim((struct str){rest->p, n});
+    *rest = comma == NULL ? (struct str){NULL, 0} : (struct str){comma + 1, rest->n - n - 1};
+    return true;
+}
+
+static bool has_listen(const struct config *c, struct str address)
+{
+    for (unsigned i = 0; i < c->listen_len; i++) {
+        if (str_is(address, c->listen[i]) && !str_ends_with(address, STR(":0"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_listen(struct config *c, const char *text, enum config_source from,
+                       const char *where, struct buf *errors)
+{
+    bool good = true;
+    struct str rest = str_of(text);
+    struct str one;
+    if (c->listen_from < from) {
+        drop_listen(c);
+        c->listen_from = from;
+    }
+    while (cut(&rest, &one)) {
+        char why[CONFIG_WHY_SIZE];
+        if (!config_address_check(one, why)) {
+            good = complain(errors, where, why);
+        } else if (has_listen(c, one)) {
+            good = complain(errors, where, "the same address is given twice");
+        } else {
+            push_listen(c, one);
+        }
+    }
+    return good;
+}
+
+bool config_set_listen(struct config *c, const char *addresses, struct buf *errors)
+{
+    return add_listen(c, addresses, CONFIG_FLAG, "--listen", errors);
+}
+
+char *config_backend_derive_name(const char *url)
+{
+    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf name;
+    buf_init(&clean, BUF_NO_LIMIT);
+    buf_init(&name, BUF_NO_LIMIT);
+    comfy_url_clean(url, &clean, &name);
+    return mem_copy(buf_str(&name));
+}
+
+/* name=URL when there is a = before any colon and slash of a URL. */
+static void split_spec(struct str spec, struct str *ret_name, struct str *ret_url)
+{
+    const char *equals = spec.n == 0 ? NULL : memchr(spec.p, '=', spec.n);
+    const char *scheme = memmem(spec.p, spec.n, "://", 3);
+    *ret_name = (struct str){NULL, 0};
+    *ret_url = spec;
+    if (equals != NULL && (scheme == NULL || equals < scheme)) {
+        const size_t n = (size_t)(equals - spec.p);
+        *ret_name = trim((struct str){spec.p, n});
+        *ret_url = trim((struct str){equals + 1, spec.n - n - 1});
+    }
+}
+
+static bool add_backend(struct config *c, struct str spec, const char *where, struct buf *errors)
+{
+    char why[CONFIG_WHY_SIZE];
+    struct str name;
+    struct str url;
+    split_spec(spec, &name, &url);
+    if (name.p != NULL && !name_check(name, why)) {
+        buf_printf(errors, "%s: the name of a backend %s\n", where, why);
+        return false;
+    }
+    if (!url_check(url, why)) {
+        return complain(errors, where, why);
+    }
+    struct config_backend b = {.url = mem_copy(url), .where = mem_strdup(where)};
+    b.name = name.p == NULL ? config_backend_derive_name(b.url) : mem_copy(name);
+    store_defaults(CONFIG_ITEM, true, &b);
+    c->backends = mem_grow(c->backends, (c->backends_len + 1) * sizeof *c->backends);
+    c->backends[c->backends_len++] = b;
+    return true;
+}
+
+static void begin_backends(struct config *c, enum config_source from)
+{
+    if (c->backends_from < from) {
+        drop_backends(c);
+        c->backends_from = from;
+    }
+}
+
+bool config_add_backend(struct config *c, const char *spec, struct buf *errors)
+{
+    begin_backends(c, CONFIG_FLAG);
+    return add_backend(c, trim(str_of(spec)), "--backend", errors);
+}
+
+static bool add_backends(struct config *c, const char *text, const char *where, struct buf *errors)
+{
+    bool good = true;
+    struct str rest = str_of(text);
+    struct str one;
+    begin_backends(c, CONFIG_ENVIRONMENT);
+    while (cut(&rest, &one)) {
+        good = add_backend(c, one, where, errors) && good;
+    }
+    return good;
+}
+
+/* ---- one value by its key ----------------------------------------------------------------------
+ */
+
+static bool set_key(struct config *c, const struct config_key *k, const char *value,
+                    const char *where, struct buf *errors)
+{
+    char why[CONFIG_WHY_SIZE];
+    if (!config_value_check(k, str_of(value), why)) {
+        return complain(errors, where, why);
+    }
+    config_value_store(k, c, value);
+    return true;
+}
+
+bool config_set(struct config *c, const char *key, const char *value, const char *flag,
+                struct buf *errors)
+{
+    const struct config_key *k = find_path(key);
+    if (k == NULL || strcmp(k->section, CONFIG_ITEM) == 0) {
+        return complain(errors, flag, "there is no such key");
+    }
+    return set_key(c, k, value, flag, errors);
+}
+
+/* ---- the environment --------------------------------------------------------------------------
+ */
+
+static const char variable_prefix[] = "COMFYPOOLD_";
+
+/* http.maxBodyBytes: COMFYPOOLD_HTTP_MAX_BODY_BYTES. "" for the keys of one backend. */
+static void variable_name(const struct config_key *k, char ret[CONFIG_PATH_SIZE * 2])
+{
+    char path[CONFIG_PATH_SIZE];
+    config_key_path(k, path);
+    size_t n = (size_t)snprintf(ret, CONFIG_PATH_SIZE, "%s", variable_prefix);
+    for (const char *p = path; *p != '\0'; p++) {
+        if (isupper((unsigned char)*p)) {
+            ret[n++] = '_';
+        }
+        ret[n++] = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+    }
+    ret[strcmp(k->section, CONFIG_ITEM) == 0 ? 0 : n] = '\0';
+}
+
+static const struct config_key *find_variable(struct str name)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char mine[CONFIG_PATH_SIZE * 2];
+        variable_name(&config_keys[i], mine);
+        if (str_is(name, mine)) {
+            return &config_keys[i];
+        }
+    }
+    return NULL;
+}
+
+static bool load_variable(struct config *c, const struct config_key *k, const char *name,
+                          const char *value, struct buf *errors)
+{
+    if (k->kind == CONFIG_ADDRESSES) {
+        return add_listen(c, value, CONFIG_ENVIRONMENT, name, errors);
+    }
+    if (k->kind == CONFIG_BACKENDS) {
+        return add_backends(c, value, name, errors);
+    }
+    return set_key(c, k, value, name, errors);
+}
+
+bool config_load_env(struct config *c, struct buf *errors)
+{
+    bool good = true;
+    for (char **e = environ; e != NULL && *e != NULL; e++) {
+        const char *equals = strchr(*e, '=');
+        if (equals == NULL || strncmp(*e, variable_prefix, sizeof variable_prefix - 1) != 0) {
+            continue;
+        }
+        AUTO_FREE char *name = mem_copy((struct str){*e, (size_t)(equals - *e)});
+        const struct config_key *k = find_variable(str_of(name));
+        if (k == NULL) {
+            if (strcmp(name, "COMFYPOOLD_CONFIG") != 0) {
+                LOG(LOG_WARN, "this variable is not known", LOG_S("variable", name));
+            }
+        } else if (equals[1] != '\0') {
+            good = load_variable(c, k, name, equals + 1, errors) && good;
+        }
+    }
+    return good;
+}
+
+/* ---- checks across keys -----------------------------------------------------------------------
+ */
+
+static char *clean_url(const char *url)
+{
+    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf name;
+    buf_init(&clean, BUF_NO_LIMIT);
+    buf_init(&name, BUF_NO_LIMIT);
+    comfy_url_clean(url, &clean, &name);
+    return mem_copy(buf_str(&clean));
+}
+
+/* Cost: O(backends) expected. */
+bool config_backends_check(const struct config_backend *b, size_t len, struct buf *errors)
+{
+    bool good = true;
+    struct map names;
+    struct map urls;
+    map_init(&names);
+    map_init(&urls);
+    char **clean = mem_zero(len + 1, sizeof *clean);
+    for (size_t i = 0; i < len; i++) {
+        clean[i] = clean_url(b[i].url);
+        const struct config_backend *same = map_get(&names, str_of(b[i].name));
+        const struct config_backend *twin = map_get(&urls, str_of(clean[i]));
+        if (same != NULL) {
+            buf_printf(errors, "%s: the backend name \"%s\" is taken (%s); give each its own\n",
+                       b[i].where, b[i].name, same->where);
+        } else if (twin != NULL) {
+            buf_printf(errors, "%s: the same server as backend \"%s\" (%s)\n", b[i].where,
+                       twin->name, twin->where);
+        } else {
+            (void)map_put(&names, str_of(b[i].name), (void *)(uintptr_t)&b[i]);
+            (void)map_put(&urls, str_of(clean[i]), (void *)(uintptr_t)&b[i]);
+            continue;
+        }
+        good = false;
+    }
+    map_done(&names);
+    map_done(&urls);
+    for (size_t i = 0; i < len; i++) {
+        free(clean[i]);
+    }
+    free(clean);
+    return good;
+}
+
+bool config_validate(const struct config *c, struct buf *errors)
+{
+    return config_backends_check(c->backends, c->backends_len, errors);
+}
+
+/* ---- the list of keys -------------------------------------------------------------------------
+ */
+
+void config_print_keys(FILE *out)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct config_key *k = &config_keys[i];
+        char path[CONFIG_PATH_SIZE];
+        char variable[CONFIG_PATH_SIZE * 2];
+        config_key_path(k, path);
+        variable_name(k, variable);
+        (void)fprintf(out, "%s\t%s\t%s", path, k->fallback == NULL ? "-" : k->fallback, k->unit);
+        if (k->kind == CONFIG_INT) {
+            (void)fprintf(out, ", %lld to %lld", (long long)k->min, (long long)k->max);
+        }
+        (void)fprintf(out, "\t%s\n", *variable == '\0' ? "-" : variable);
+    }
+}
