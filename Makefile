@@ -22,7 +22,7 @@ PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
 
 ROOMS := $(filter-out src/main.c,$(wildcard src/*/*.c) $(wildcard src/*.c))
 SIM := $(wildcard tests/comfysim/*.c)
-UNIT := $(wildcard tests/unit/*.c)
+UNIT := $(wildcard tests/unit/*.c) tests/integration/yaml_tree.c
 INTEGRATION := $(wildcard tests/integration/*.c)
 BENCH := $(wildcard tests/bench/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
@@ -34,8 +34,10 @@ all: packages ## build comfypoold and comfysim (release)
 	@$(MAKE) --no-print-directory release
 
 release: $(BUILD)/release/comfypoold $(BUILD)/release/comfysim
+	@:
 
 asan: $(BUILD)/asan/comfypoold $(BUILD)/asan/comfysim $(BUILD)/asan/unit $(BUILD)/asan/integration
+	@:
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14

@@ -310,8 +310,7 @@ static bool listen_everywhere(struct daemon *d)
     for (unsigned i = 0; i < d->config.listen_len; i++) {
         char url[256];
         char why[256];
-        if (!http_server_listen(d->server, d->config.listen[i], url, sizeof url, why,
-                                sizeof why)) {
+        if (!http_server_listen(d->server, d->config.listen[i], url, sizeof url, why, sizeof why)) {
             LOG(LOG_ERROR, "cannot listen", LOG_S("address", d->config.listen[i]),
                 LOG_S("why", why));
             return false;
@@ -338,8 +337,7 @@ static int run(struct daemon *d)
     }
     d->http_client = http_client_new(&d->loop);
     d->ws_client = ws_client_new(&d->loop);
-    struct pool_backend_options *backends =
-        mem_zero(d->config.backends_len + 1, sizeof *backends);
+    struct pool_backend_options *backends = mem_zero(d->config.backends_len + 1, sizeof *backends);
     d->pool = make_pool(d, backends);
     const struct http_options http = {
         .max_body_bytes = (size_t)d->config.http_max_body_bytes,

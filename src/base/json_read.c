@@ -19,28 +19,28 @@ enum expect {
     EXPECT_STOPPED, /* an error was told */
 };
 
-static void reader_init(struct json_reader *r, struct str text, unsigned max_depth, bool lenient)
+static void reader_init(struct js_reader *r, struct str text, unsigned max_depth, bool lenient)
 {
     r->start = r->at = text.n == 0 ? "" : text.p;
     r->end = r->start + text.n;
     r->why = NULL;
     r->depth = 0;
-    r->max_depth = max_depth < JSON_MAX_DEPTH ? max_depth : JSON_MAX_DEPTH;
+    r->max_depth = max_depth < JS_MAX_DEPTH ? max_depth : JS_MAX_DEPTH;
     r->lenient = lenient;
     r->expect = EXPECT_VALUE;
 }
 
-void json_read_strict(struct json_reader *r, struct str text, unsigned max_depth)
+void js_read_strict(struct js_reader *r, struct str text, unsigned max_depth)
 {
     reader_init(r, text, max_depth, false);
 }
 
-void json_read_lenient(struct json_reader *r, struct str text, unsigned max_depth)
+void js_read_lenient(struct js_reader *r, struct str text, unsigned max_depth)
 {
     reader_init(r, text, max_depth, true);
 }
 
-void json_read_members(struct json_reader *r, struct str text, unsigned max_depth)
+void js_read_members(struct js_reader *r, struct str text, unsigned max_depth)
 {
     reader_init(r, text, max_depth, true);
     r->depth = 1;
@@ -48,27 +48,27 @@ void json_read_members(struct json_reader *r, struct str text, unsigned max_dept
     r->expect = EXPECT_KEY_OR_END;
 }
 
-static struct json_token fail(struct json_reader *r, const char *why)
+static struct js_token fail(struct js_reader *r, const char *why)
 {
     if (r->expect != EXPECT_STOPPED) {
         r->why = why;
         r->expect = EXPECT_STOPPED;
     }
-    return (struct json_token){.kind = JSON_ERROR};
+    return (struct js_token){.kind = JS_ERROR};
 }
 
-static bool in_object(const struct json_reader *r)
+static bool in_object(const struct js_reader *r)
 {
     const unsigned level = r->depth - 1;
     return ((unsigned)r->is_object[level / 8] >> (level % 8) & 1u) != 0;
 }
 
-static void value_done(struct json_reader *r)
+static void value_done(struct js_reader *r)
 {
     r->expect = r->depth == 0 ? EXPECT_NOTHING : EXPECT_COMMA_OR_END;
 }
 
-static struct json_token open_level(struct json_reader *r, bool object)
+static struct js_token open_level(struct js_reader *r, bool object)
 {
     if (r->depth == r->max_depth) {
         return fail(r, "nested too deeply");
@@ -83,16 +83,16 @@ static struct json_token open_level(struct json_reader *r, bool object)
     r->expect = object ? EXPECT_KEY_OR_END : EXPECT_VALUE_OR_END;
     const struct str text = {r->at, 1};
     r->at++;
-    return (struct json_token){.kind = object ? JSON_OBJECT : JSON_ARRAY, .text = text};
+    return (struct js_token){.kind = object ? JS_OBJECT : JS_ARRAY, .text = text};
 }
 
-static struct json_token close_level(struct json_reader *r, bool object)
+static struct js_token close_level(struct js_reader *r, bool object)
 {
     const struct str text = {r->at, 1};
     r->at++;
     r->depth--;
     value_done(r);
-    return (struct json_token){.kind = object ? JSON_OBJECT_END : JSON_ARRAY_END, .text = text};
+    return (struct js_token){.kind = object ? JS_OBJECT_END : JS_ARRAY_END, .text = text};
 }
 
 /* Length of the valid UTF-8 sequence at p, or 0. */
@@ -191,10 +191,10 @@ static bool check_escape(const char **at, const char *end)
     return true;
 }
 
-static struct json_token read_string(struct json_reader *r, enum json_kind kind)
+static struct js_token read_string(struct js_reader *r, enum js_kind kind)
 {
     const char *p = r->at + 1;
-    struct json_token t = {.kind = kind, .text = {p, 0}};
+    struct js_token t = {.kind = kind, .text = {p, 0}};
     for (;;) {
         while (r->end - p >= 8 && plain8(p)) {
             p += 8;
@@ -238,7 +238,7 @@ static struct json_token read_string(struct json_reader *r, enum json_kind kind)
     return t;
 }
 
-static bool take_word(struct json_reader *r, const char *word)
+static bool take_word(struct js_reader *r, const char *word)
 {
     const size_t n = strlen(word);
     if ((size_t)(r->end - r->at) < n || memcmp(r->at, word, n) != 0) {
@@ -248,14 +248,14 @@ static bool take_word(struct json_reader *r, const char *word)
     return true;
 }
 
-static struct json_token word_token(struct json_reader *r, const char *word, enum json_kind kind)
+static struct js_token word_token(struct js_reader *r, const char *word, enum js_kind kind)
 {
     const char *from = r->at;
     if (!take_word(r, word)) {
         return fail(r, "a word that is no JSON");
     }
     value_done(r);
-    return (struct json_token){.kind = kind, .text = {from, strlen(word)}};
+    return (struct js_token){.kind = kind, .text = {from, strlen(word)}};
 }
 
 static size_t digits(const char *p, const char *end)
@@ -267,14 +267,14 @@ static size_t digits(const char *p, const char *end)
     return n;
 }
 
-static struct json_token read_number(struct json_reader *r)
+static struct js_token read_number(struct js_reader *r)
 {
     const char *from = r->at;
     const char *p = from;
     if (r->lenient &&
         (take_word(r, "NaN") || take_word(r, "Infinity") || take_word(r, "-Infinity"))) {
         value_done(r);
-        return (struct json_token){.kind = JSON_NUMBER, .text = {from, (size_t)(r->at - from)}};
+        return (struct js_token){.kind = JS_NUMBER, .text = {from, (size_t)(r->at - from)}};
     }
     if (*p == '-') {
         p++;
@@ -304,10 +304,10 @@ static struct json_token read_number(struct json_reader *r)
     }
     r->at = p;
     value_done(r);
-    return (struct json_token){.kind = JSON_NUMBER, .text = {from, (size_t)(p - from)}};
+    return (struct js_token){.kind = JS_NUMBER, .text = {from, (size_t)(p - from)}};
 }
 
-static void skip_blanks(struct json_reader *r)
+static void skip_blanks(struct js_reader *r)
 {
     while (r->at < r->end &&
            (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) {
@@ -315,7 +315,7 @@ static void skip_blanks(struct json_reader *r)
     }
 }
 
-static struct json_token read_value(struct json_reader *r)
+static struct js_token read_value(struct js_reader *r)
 {
     switch (*r->at) {
     case '{':
@@ -323,30 +323,30 @@ static struct json_token read_value(struct json_reader *r)
     case '[':
         return open_level(r, false);
     case '"': {
-        const struct json_token t = read_string(r, JSON_STRING);
-        if (t.kind != JSON_ERROR) {
+        const struct js_token t = read_string(r, JS_STRING);
+        if (t.kind != JS_ERROR) {
             value_done(r);
         }
         return t;
     }
     case 't':
-        return word_token(r, "true", JSON_TRUE);
+        return word_token(r, "true", JS_TRUE);
     case 'f':
-        return word_token(r, "false", JSON_FALSE);
+        return word_token(r, "false", JS_FALSE);
     case 'n':
-        return word_token(r, "null", JSON_NULL);
+        return word_token(r, "null", JS_NULL);
     default:
         return read_number(r);
     }
 }
 
-static struct json_token read_key(struct json_reader *r)
+static struct js_token read_key(struct js_reader *r)
 {
     if (*r->at != '"') {
         return fail(r, "a member's name is missing");
     }
-    const struct json_token t = read_string(r, JSON_KEY);
-    if (t.kind == JSON_ERROR) {
+    const struct js_token t = read_string(r, JS_KEY);
+    if (t.kind == JS_ERROR) {
         return t;
     }
     skip_blanks(r);
@@ -358,15 +358,15 @@ static struct json_token read_key(struct json_reader *r)
     return t;
 }
 
-struct json_token json_next(struct json_reader *r)
+struct js_token js_next(struct js_reader *r)
 {
     skip_blanks(r);
     const enum expect expect = (enum expect)r->expect;
     if (expect == EXPECT_STOPPED) {
-        return (struct json_token){.kind = JSON_ERROR};
+        return (struct js_token){.kind = JS_ERROR};
     }
     if (expect == EXPECT_NOTHING) {
-        return r->at == r->end ? (struct json_token){.kind = JSON_END}
+        return r->at == r->end ? (struct js_token){.kind = JS_END}
                                : fail(r, "something stands behind the value");
     }
     if (r->at == r->end) {
@@ -394,33 +394,33 @@ struct json_token json_next(struct json_reader *r)
     }
     r->at++;
     r->expect = object ? EXPECT_KEY : EXPECT_VALUE;
-    return json_next(r);
+    return js_next(r);
 }
 
-struct str json_rest(struct json_reader *r, struct json_token first)
+struct str js_rest(struct js_reader *r, struct js_token first)
 {
-    if (first.kind == JSON_OBJECT || first.kind == JSON_ARRAY) {
+    if (first.kind == JS_OBJECT || first.kind == JS_ARRAY) {
         const unsigned outer = r->depth - 1;
         while (r->depth > outer) {
-            if (json_next(r).kind == JSON_ERROR) {
+            if (js_next(r).kind == JS_ERROR) {
                 return (struct str){NULL, 0};
             }
         }
         return (struct str){first.text.p, (size_t)(r->at - first.text.p)};
     }
-    if (first.kind == JSON_STRING) {
+    if (first.kind == JS_STRING) {
         return (struct str){first.text.p - 1, first.text.n + 2};
     }
-    if (first.kind == JSON_NUMBER || first.kind == JSON_TRUE || first.kind == JSON_FALSE ||
-        first.kind == JSON_NULL) {
+    if (first.kind == JS_NUMBER || first.kind == JS_TRUE || first.kind == JS_FALSE ||
+        first.kind == JS_NULL) {
         return first.text;
     }
     return (struct str){NULL, 0};
 }
 
-struct str json_skip(struct json_reader *r)
+struct str js_skip(struct js_reader *r)
 {
-    return json_rest(r, json_next(r));
+    return js_rest(r, js_next(r));
 }
 
 static size_t encode_utf8(uint32_t c, char out[4])
@@ -491,7 +491,7 @@ static size_t decode_unit(const char **at, const char *end, char out[4])
     return 1;
 }
 
-struct str json_text(struct json_token t, struct buf *scratch)
+struct str js_text(struct js_token t, struct buf *scratch)
 {
     if (!t.escaped) {
         return t.text;
@@ -508,9 +508,9 @@ struct str json_text(struct json_token t, struct buf *scratch)
     return (struct str){scratch->data + from, scratch->len - from};
 }
 
-bool json_is(struct json_token t, const char *c_string)
+bool js_is(struct js_token t, const char *c_string)
 {
-    if (t.kind != JSON_STRING && t.kind != JSON_KEY) {
+    if (t.kind != JS_STRING && t.kind != JS_KEY) {
         return false;
     }
     if (!t.escaped) {
@@ -530,9 +530,9 @@ bool json_is(struct json_token t, const char *c_string)
     return have == want;
 }
 
-bool json_double(struct json_token t, double *ret)
+bool js_double(struct js_token t, double *ret)
 {
-    if (t.kind != JSON_NUMBER) {
+    if (t.kind != JS_NUMBER) {
         return false;
     }
     /* The text goes on behind the number, or ends with its buffer: strtod needs a terminator. */
@@ -548,9 +548,9 @@ bool json_double(struct json_token t, double *ret)
     return true;
 }
 
-bool json_int(struct json_token t, int64_t *ret)
+bool js_int(struct js_token t, int64_t *ret)
 {
-    return t.kind == JSON_NUMBER && str_to_int64(t.text, ret);
+    return t.kind == JS_NUMBER && str_to_int64(t.text, ret);
 }
 
 /* ---- duplicate members ---------------------------------------------------------------------- */
@@ -583,27 +583,27 @@ static bool name_is_new(struct names *names, uint32_t object, struct str name)
     return true;
 }
 
-bool json_check(struct str text, unsigned max_depth, size_t *ret_offset, const char **ret_why)
+bool js_check(struct str text, unsigned max_depth, size_t *ret_offset, const char **ret_why)
 {
-    struct json_reader r;
-    json_read_strict(&r, text, max_depth);
+    struct js_reader r;
+    js_read_strict(&r, text, max_depth);
     struct names names = {0};
     map_init(&names.seen);
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    uint32_t object_at[JSON_MAX_DEPTH + 1];
+    uint32_t object_at[JS_MAX_DEPTH + 1];
     uint32_t objects = 0;
     const char *why = NULL;
-    for (struct json_token t = json_next(&r); t.kind != JSON_END; t = json_next(&r)) {
-        if (t.kind == JSON_ERROR) {
+    for (struct js_token t = js_next(&r); t.kind != JS_END; t = js_next(&r)) {
+        if (t.kind == JS_ERROR) {
             why = r.why;
             break;
         }
-        if (t.kind == JSON_OBJECT) {
+        if (t.kind == JS_OBJECT) {
             object_at[r.depth] = objects++;
-        } else if (t.kind == JSON_KEY) {
+        } else if (t.kind == JS_KEY) {
             buf_clear(&scratch);
-            if (!name_is_new(&names, object_at[r.depth], json_text(t, &scratch))) {
+            if (!name_is_new(&names, object_at[r.depth], js_text(t, &scratch))) {
                 why = "a member's name stands twice in one object";
                 r.at = t.text.p;
                 break;
@@ -616,7 +616,7 @@ bool json_check(struct str text, unsigned max_depth, size_t *ret_offset, const c
     free(names.kept);
     map_done(&names.seen);
     if (why != NULL) {
-        *ret_offset = json_offset(&r);
+        *ret_offset = js_offset(&r);
         *ret_why = why;
     }
     return why == NULL;

@@ -6,7 +6,7 @@
 
 #include "comfypool/base/json_read.h"
 
-static void separate(struct json_out *o)
+static void separate(struct js_out *o)
 {
     if (o->comma) {
         buf_add_char(o->buf, ',');
@@ -14,14 +14,14 @@ static void separate(struct json_out *o)
     o->comma = true;
 }
 
-void json_open(struct json_out *o, char bracket)
+void js_open(struct js_out *o, char bracket)
 {
     separate(o);
     buf_add_char(o->buf, bracket);
     o->comma = false;
 }
 
-void json_close(struct json_out *o, char bracket)
+void js_close(struct js_out *o, char bracket)
 {
     buf_add_char(o->buf, bracket);
     o->comma = true;
@@ -55,9 +55,9 @@ static size_t sequence_length(struct str s)
     char quoted[6] = {'"'};
     memcpy(quoted + 1, s.p, n);
     quoted[n + 1] = '"';
-    struct json_reader r;
-    json_read_strict(&r, (struct str){quoted, n + 2}, 1);
-    return json_next(&r).kind == JSON_STRING ? n : 0;
+    struct js_reader r;
+    js_read_strict(&r, (struct str){quoted, n + 2}, 1);
+    return js_next(&r).kind == JS_STRING ? n : 0;
 }
 
 static void add_quoted(struct buf *b, struct str s)
@@ -89,7 +89,7 @@ static void add_quoted(struct buf *b, struct str s)
     buf_add_char(b, '"');
 }
 
-void json_key_str(struct json_out *o, struct str name)
+void js_key_str(struct js_out *o, struct str name)
 {
     separate(o);
     add_quoted(o->buf, name);
@@ -97,20 +97,20 @@ void json_key_str(struct json_out *o, struct str name)
     o->comma = false;
 }
 
-void json_key(struct json_out *o, const char *name)
+void js_key(struct js_out *o, const char *name)
 {
-    json_key_str(o, str_of(name));
+    js_key_str(o, str_of(name));
 }
 
-void json_str(struct json_out *o, struct str value)
+void js_str(struct js_out *o, struct str value)
 {
     separate(o);
     add_quoted(o->buf, value);
 }
 
-void json_string(struct json_out *o, const char *value)
+void js_string(struct js_out *o, const char *value)
 {
-    json_str(o, str_of(value));
+    js_str(o, str_of(value));
 }
 
 /* Decimal digits of v into the end of a 24-byte field; returns where they start. */
@@ -130,7 +130,7 @@ static uint64_t magnitude(int64_t v)
     return v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 }
 
-void json_integer(struct json_out *o, int64_t value)
+void js_integer(struct js_out *o, int64_t value)
 {
     separate(o);
     if (value < 0) {
@@ -140,17 +140,17 @@ void json_integer(struct json_out *o, int64_t value)
     buf_add_text(o->buf, format_digits(magnitude(value), field));
 }
 
-void json_bool(struct json_out *o, bool value)
+void js_bool(struct js_out *o, bool value)
 {
-    json_raw(o, value ? STR("true") : STR("false"));
+    js_raw(o, value ? STR("true") : STR("false"));
 }
 
-void json_null(struct json_out *o)
+void js_null(struct js_out *o)
 {
-    json_raw(o, STR("null"));
+    js_raw(o, STR("null"));
 }
 
-void json_ms(struct json_out *o, int64_t us)
+void js_ms(struct js_out *o, int64_t us)
 {
     separate(o);
     if (us < 0) {
@@ -171,14 +171,14 @@ void json_ms(struct json_out *o, int64_t us)
     }
 }
 
-void json_real(struct json_out *o, double value)
+void js_real(struct js_out *o, double value)
 {
     if (!isfinite(value)) {
-        json_null(o);
+        js_null(o);
         return;
     }
     if (fabs(value) < 1e15 && value == (double)(int64_t)value) {
-        json_integer(o, (int64_t)value);
+        js_integer(o, (int64_t)value);
         return;
     }
     separate(o);
@@ -187,95 +187,95 @@ void json_real(struct json_out *o, double value)
     buf_add_text(o->buf, text);
 }
 
-void json_raw(struct json_out *o, struct str value)
+void js_raw(struct js_out *o, struct str value)
 {
     separate(o);
     buf_add_str(o->buf, value);
 }
 
-void json_member_str(struct json_out *o, const char *name, struct str value)
+void js_member_str(struct js_out *o, const char *name, struct str value)
 {
-    json_key(o, name);
-    json_str(o, value);
+    js_key(o, name);
+    js_str(o, value);
 }
 
-void json_member_string(struct json_out *o, const char *name, const char *value)
+void js_member_string(struct js_out *o, const char *name, const char *value)
 {
-    json_member_str(o, name, str_of(value));
+    js_member_str(o, name, str_of(value));
 }
 
-void json_member_int(struct json_out *o, const char *name, int64_t value)
+void js_member_int(struct js_out *o, const char *name, int64_t value)
 {
-    json_key(o, name);
-    json_integer(o, value);
+    js_key(o, name);
+    js_integer(o, value);
 }
 
-void json_member_ms(struct json_out *o, const char *name, int64_t us)
+void js_member_ms(struct js_out *o, const char *name, int64_t us)
 {
-    json_key(o, name);
-    json_ms(o, us);
+    js_key(o, name);
+    js_ms(o, us);
 }
 
-void json_member_bool(struct json_out *o, const char *name, bool value)
+void js_member_bool(struct js_out *o, const char *name, bool value)
 {
-    json_key(o, name);
-    json_bool(o, value);
+    js_key(o, name);
+    js_bool(o, value);
 }
 
-void json_member_raw(struct json_out *o, const char *name, struct str value)
+void js_member_raw(struct js_out *o, const char *name, struct str value)
 {
-    json_key(o, name);
-    json_raw(o, value);
+    js_key(o, name);
+    js_raw(o, value);
 }
 
-static void clean_token(struct json_out *o, struct json_token t, struct buf *scratch)
+static void clean_token(struct js_out *o, struct js_token t, struct buf *scratch)
 {
     buf_clear(scratch);
     switch (t.kind) {
-    case JSON_OBJECT:
-    case JSON_ARRAY:
-        json_open(o, *t.text.p);
+    case JS_OBJECT:
+    case JS_ARRAY:
+        js_open(o, *t.text.p);
         break;
-    case JSON_OBJECT_END:
-    case JSON_ARRAY_END:
-        json_close(o, *t.text.p);
+    case JS_OBJECT_END:
+    case JS_ARRAY_END:
+        js_close(o, *t.text.p);
         break;
-    case JSON_KEY:
-        json_key_str(o, json_text(t, scratch));
+    case JS_KEY:
+        js_key_str(o, js_text(t, scratch));
         break;
-    case JSON_STRING:
-        json_str(o, json_text(t, scratch));
+    case JS_STRING:
+        js_str(o, js_text(t, scratch));
         break;
-    case JSON_NUMBER: {
+    case JS_NUMBER: {
         const char last = t.text.p[t.text.n - 1];
-        json_raw(o, last == 'N' || last == 'y' ? STR("null") : t.text);
+        js_raw(o, last == 'N' || last == 'y' ? STR("null") : t.text);
         break;
     }
-    case JSON_TRUE:
-    case JSON_FALSE:
-    case JSON_NULL:
-        json_raw(o, t.text);
+    case JS_TRUE:
+    case JS_FALSE:
+    case JS_NULL:
+        js_raw(o, t.text);
         break;
-    case JSON_END:
-    case JSON_ERROR:
+    case JS_END:
+    case JS_ERROR:
         break;
     }
 }
 
-bool json_clean(struct str value, struct buf *out)
+bool js_clean(struct str value, struct buf *out)
 {
     const size_t before = out->len;
-    struct json_reader r;
-    json_read_lenient(&r, value, JSON_MAX_DEPTH);
-    struct json_out o = json_out_to(out);
+    struct js_reader r;
+    js_read_lenient(&r, value, JS_MAX_DEPTH);
+    struct js_out o = js_out_to(out);
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    struct json_token t = json_next(&r);
-    while (t.kind != JSON_END && t.kind != JSON_ERROR) {
+    struct js_token t = js_next(&r);
+    while (t.kind != JS_END && t.kind != JS_ERROR) {
         clean_token(&o, t, &scratch);
-        t = json_next(&r);
+        t = js_next(&r);
     }
-    if (t.kind == JSON_ERROR || out->overflow) {
+    if (t.kind == JS_ERROR || out->overflow) {
         out->len = before;
         return false;
     }

@@ -6,71 +6,71 @@
 #include "comfypool/base/json_write.h"
 #include "frame_read.h"
 
-static struct json_token open_object(struct json_reader *r, struct str text)
+static struct js_token open_object(struct js_reader *r, struct str text)
 {
-    json_read_lenient(r, text, JSON_MAX_DEPTH);
-    return json_next(r);
+    js_read_lenient(r, text, JS_MAX_DEPTH);
+    return js_next(r);
 }
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
 
 /* Appends a string token's text to a sentence. */
-static void add_phrase(struct buf *to, struct json_token t, struct buf *scratch)
+static void add_phrase(struct buf *to, struct js_token t, struct buf *scratch)
 {
-    if (t.kind != JSON_STRING || t.text.n == 0) {
+    if (t.kind != JS_STRING || t.text.n == 0) {
         return;
     }
     if (to->len > 0) {
         buf_add_text(to, ": ");
     }
-    buf_add_str(to, json_text(t, scratch));
+    buf_add_str(to, js_text(t, scratch));
 }
 
 /* {type, message, details, ...} whose brace was read. */
-static bool read_error(struct json_reader *r, struct prompt_answer *a)
+static bool read_error(struct js_reader *r, struct prompt_answer *a)
 {
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (json_is(key, "type") && v.kind == JSON_STRING && a->error_type.p == NULL) {
-            a->error_type = json_text(v, &a->scratch);
-        } else if (json_is(key, "message") || json_is(key, "details")) {
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "type") && v.kind == JS_STRING && a->error_type.p == NULL) {
+            a->error_type = js_text(v, &a->scratch);
+        } else if (js_is(key, "message") || js_is(key, "details")) {
             add_phrase(&a->message, v, &a->scratch);
         }
-        if (json_rest(r, v).n == 0) {
+        if (js_rest(r, v).n == 0) {
             return false;
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 /* The first node's errors and class, for the message. */
 static void read_first_node(struct str text, struct prompt_answer *a)
 {
-    struct json_reader r;
-    if (open_object(&r, text).kind != JSON_OBJECT) {
+    struct js_reader r;
+    if (open_object(&r, text).kind != JS_OBJECT) {
         return;
     }
-    const struct json_token id = json_next(&r);
-    if (id.kind != JSON_KEY) {
+    const struct js_token id = js_next(&r);
+    if (id.kind != JS_KEY) {
         return;
     }
-    buf_add_str(&a->node_id, json_text(id, &a->scratch));
-    if (json_next(&r).kind != JSON_OBJECT) {
+    buf_add_str(&a->node_id, js_text(id, &a->scratch));
+    if (js_next(&r).kind != JS_OBJECT) {
         return;
     }
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
-        if (json_is(key, "class_type") && v.kind == JSON_STRING) {
-            buf_add_str(&a->node_type, json_text(v, &a->scratch));
-        } else if (json_is(key, "errors") && v.kind == JSON_ARRAY) {
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        if (js_is(key, "class_type") && v.kind == JS_STRING) {
+            buf_add_str(&a->node_type, js_text(v, &a->scratch));
+        } else if (js_is(key, "errors") && v.kind == JS_ARRAY) {
             const unsigned level = r.depth;
-            if (json_next(&r).kind == JSON_OBJECT && !read_error(&r, a)) {
+            if (js_next(&r).kind == JS_OBJECT && !read_error(&r, a)) {
                 return;
             }
-            while (r.depth >= level && json_next(&r).kind != JSON_ERROR) {
+            while (r.depth >= level && js_next(&r).kind != JS_ERROR) {
             }
-        } else if (json_rest(&r, v).n == 0) {
+        } else if (js_rest(&r, v).n == 0) {
             return;
         }
     }
@@ -85,30 +85,30 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
     buf_init(&ret->node_type, 65536);
     buf_init(&ret->scratch, BUF_NO_LIMIT);
     (void)buf_reserve(&ret->scratch, text.n * 6); /* it must not move */
-    struct json_reader r;
-    if (open_object(&r, text).kind != JSON_OBJECT) {
+    struct js_reader r;
+    if (open_object(&r, text).kind != JS_OBJECT) {
         return false;
     }
-    struct json_token key = json_next(&r);
-    for (; key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
-        if (json_is(key, "error") && v.kind == JSON_OBJECT) {
+    struct js_token key = js_next(&r);
+    for (; key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        if (js_is(key, "error") && v.kind == JS_OBJECT) {
             if (!read_error(&r, ret)) {
                 return false;
             }
             continue;
         }
-        if (json_is(key, "prompt_id") && v.kind == JSON_STRING) {
-            ret->prompt_id = json_text(v, &ret->scratch);
-        } else if (json_is(key, "error")) {
+        if (js_is(key, "prompt_id") && v.kind == JS_STRING) {
+            ret->prompt_id = js_text(v, &ret->scratch);
+        } else if (js_is(key, "error")) {
             add_phrase(&ret->message, v, &ret->scratch);
         }
-        const struct str raw = json_rest(&r, v);
+        const struct str raw = js_rest(&r, v);
         if (raw.n == 0) {
             return false;
         }
-        if (json_is(key, "node_errors") && v.kind == JSON_OBJECT && raw.n > 2) {
-            if (json_clean(raw, &ret->node_errors) && str_is(buf_str(&ret->node_errors), "{}")) {
+        if (js_is(key, "node_errors") && v.kind == JS_OBJECT && raw.n > 2) {
+            if (js_clean(raw, &ret->node_errors) && str_is(buf_str(&ret->node_errors), "{}")) {
                 buf_clear(&ret->node_errors);
             }
             if (ret->node_errors.len > 0) {
@@ -116,7 +116,7 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
             }
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 void prompt_answer_done(struct prompt_answer *a)
@@ -131,59 +131,59 @@ void prompt_answer_done(struct prompt_answer *a)
 /* ---- GET /queue ------------------------------------------------------------------------------ */
 
 /* A list of [number, id, ...] whose bracket was read. */
-static bool find_in_list(struct json_reader *r, struct str prompt_id, bool *found, size_t *others)
+static bool find_in_list(struct js_reader *r, struct str prompt_id, bool *found, size_t *others)
 {
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
     for (;;) {
-        struct json_token t = json_next(r);
-        if (t.kind == JSON_ARRAY_END) {
+        struct js_token t = js_next(r);
+        if (t.kind == JS_ARRAY_END) {
             return true;
         }
-        if (t.kind != JSON_ARRAY) {
-            if (json_rest(r, t).n == 0) {
+        if (t.kind != JS_ARRAY) {
+            if (js_rest(r, t).n == 0) {
                 return false;
             }
             continue;
         }
         const unsigned level = r->depth;
-        if (json_skip(r).n == 0) {
+        if (js_skip(r).n == 0) {
             return false;
         }
-        t = json_next(r);
+        t = js_next(r);
         buf_clear(&scratch);
-        if (t.kind == JSON_STRING && str_eq(json_text(t, &scratch), prompt_id)) {
+        if (t.kind == JS_STRING && str_eq(js_text(t, &scratch), prompt_id)) {
             *found = true;
         } else {
             (*others)++;
         }
         while (r->depth >= level) {
-            if (t.kind == JSON_ERROR) {
+            if (t.kind == JS_ERROR) {
                 return false;
             }
-            t = json_next(r);
+            t = js_next(r);
         }
     }
 }
 
 enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t *ret_others)
 {
-    struct json_reader r;
+    struct js_reader r;
     *ret_others = 0;
-    if (open_object(&r, text).kind != JSON_OBJECT) {
+    if (open_object(&r, text).kind != JS_OBJECT) {
         return QUEUE_BROKEN;
     }
     bool running = false;
     bool pending = false;
     bool lists = false;
-    struct json_token key = json_next(&r);
-    for (; key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
-        bool *which = json_is(key, "queue_running")   ? &running
-                      : json_is(key, "queue_pending") ? &pending
-                                                      : NULL;
-        if (which == NULL || v.kind != JSON_ARRAY) {
-            if (json_rest(&r, v).n == 0) {
+    struct js_token key = js_next(&r);
+    for (; key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        bool *which = js_is(key, "queue_running")   ? &running
+                      : js_is(key, "queue_pending") ? &pending
+                                                    : NULL;
+        if (which == NULL || v.kind != JS_ARRAY) {
+            if (js_rest(&r, v).n == 0) {
                 return QUEUE_BROKEN;
             }
             continue;
@@ -193,7 +193,7 @@ enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t
             return QUEUE_BROKEN;
         }
     }
-    if (key.kind != JSON_OBJECT_END || !lists) {
+    if (key.kind != JS_OBJECT_END || !lists) {
         return QUEUE_BROKEN;
     }
     return running ? QUEUE_RUNNING : pending ? QUEUE_PENDING : QUEUE_ABSENT;
@@ -210,13 +210,13 @@ struct history_inner {
 };
 
 /* ["execution_start", {...}] whose bracket was read. */
-static bool read_message(struct json_reader *r, struct history_answer *h, size_t text_len)
+static bool read_message(struct js_reader *r, struct history_answer *h, size_t text_len)
 {
     struct history_inner *in = h->inner;
     const unsigned level = r->depth;
-    const struct json_token name = json_next(r);
-    const struct json_token data = json_next(r);
-    if (name.kind == JSON_STRING && data.kind == JSON_OBJECT) {
+    const struct js_token name = js_next(r);
+    const struct js_token data = js_next(r);
+    if (name.kind == JS_STRING && data.kind == JS_OBJECT) {
         in->stores = mem_grow(in->stores, (in->len + 1) * sizeof *in->stores);
         h->messages = mem_grow(h->messages, (in->len + 1) * sizeof *h->messages);
         struct frame_store *store = &in->stores[in->len];
@@ -232,86 +232,86 @@ static bool read_message(struct json_reader *r, struct history_answer *h, size_t
         }
     }
     while (r->depth >= level) {
-        if (json_next(r).kind == JSON_ERROR) {
+        if (js_next(r).kind == JS_ERROR) {
             return false;
         }
     }
     return true;
 }
 
-static bool read_messages(struct json_reader *r, struct history_answer *h, size_t text_len)
+static bool read_messages(struct js_reader *r, struct history_answer *h, size_t text_len)
 {
     for (;;) {
-        const struct json_token t = json_next(r);
-        if (t.kind == JSON_ARRAY_END) {
+        const struct js_token t = js_next(r);
+        if (t.kind == JS_ARRAY_END) {
             return true;
         }
-        if (t.kind == JSON_ARRAY ? !read_message(r, h, text_len) : json_rest(r, t).n == 0) {
+        if (t.kind == JS_ARRAY ? !read_message(r, h, text_len) : js_rest(r, t).n == 0) {
             return false;
         }
     }
 }
 
 /* The status object whose brace was read. */
-static bool read_history_status(struct json_reader *r, struct history_answer *h, size_t text_len)
+static bool read_history_status(struct js_reader *r, struct history_answer *h, size_t text_len)
 {
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (json_is(key, "messages") && v.kind == JSON_ARRAY) {
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "messages") && v.kind == JS_ARRAY) {
             if (!read_messages(r, h, text_len)) {
                 return false;
             }
             continue;
         }
-        if (json_is(key, "status_str")) {
-            h->success = json_is(v, "success");
+        if (js_is(key, "status_str")) {
+            h->success = js_is(v, "success");
         }
-        if (json_rest(r, v).n == 0) {
+        if (js_rest(r, v).n == 0) {
             return false;
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 /* The outputs object whose brace was read. */
-static bool read_outputs(struct json_reader *r, struct history_answer *h)
+static bool read_outputs(struct js_reader *r, struct history_answer *h)
 {
     struct history_inner *in = h->inner;
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        const struct str raw = json_rest(r, v);
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        const struct str raw = js_rest(r, v);
         if (raw.n == 0) {
             return false;
         }
-        if (v.kind != JSON_OBJECT) {
+        if (v.kind != JS_OBJECT) {
             continue;
         }
         h->outputs = mem_grow(h->outputs, (h->outputs_len + 1) * sizeof *h->outputs);
-        h->outputs[h->outputs_len++] = (struct history_output){json_text(key, &in->scratch), raw};
+        h->outputs[h->outputs_len++] = (struct history_output){js_text(key, &in->scratch), raw};
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
-static bool read_history_entry(struct json_reader *r, struct history_answer *h, size_t text_len)
+static bool read_history_entry(struct js_reader *r, struct history_answer *h, size_t text_len)
 {
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
         bool good;
-        if (json_is(key, "status") && v.kind == JSON_OBJECT) {
+        if (js_is(key, "status") && v.kind == JS_OBJECT) {
             good = read_history_status(r, h, text_len);
-        } else if (json_is(key, "outputs") && v.kind == JSON_OBJECT) {
+        } else if (js_is(key, "outputs") && v.kind == JS_OBJECT) {
             good = read_outputs(r, h);
         } else {
-            good = json_rest(r, v).n > 0;
+            good = js_rest(r, v).n > 0;
         }
         if (!good) {
             return false;
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 bool history_answer_read(struct str text, struct str prompt_id, struct history_answer *ret)
@@ -321,26 +321,26 @@ bool history_answer_read(struct str text, struct str prompt_id, struct history_a
     ret->inner = in;
     buf_init(&in->scratch, BUF_NO_LIMIT);
     (void)buf_reserve(&in->scratch, text.n * 6); /* it must not move */
-    struct json_reader r;
-    if (open_object(&r, text).kind != JSON_OBJECT) {
+    struct js_reader r;
+    if (open_object(&r, text).kind != JS_OBJECT) {
         return false;
     }
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    struct json_token key = json_next(&r);
-    for (; key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
+    struct js_token key = js_next(&r);
+    for (; key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
         buf_clear(&scratch);
-        if (v.kind == JSON_OBJECT && str_eq(json_text(key, &scratch), prompt_id)) {
+        if (v.kind == JS_OBJECT && str_eq(js_text(key, &scratch), prompt_id)) {
             ret->found = true;
             if (!read_history_entry(&r, ret, text.n)) {
                 return false;
             }
-        } else if (json_rest(&r, v).n == 0) {
+        } else if (js_rest(&r, v).n == 0) {
             return false;
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 void history_answer_done(struct history_answer *h)
@@ -368,32 +368,32 @@ bool stats_answer_read(struct str text, struct stats_answer *ret)
     buf_init(&ret->devices, 262144);
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    struct json_reader r;
-    if (open_object(&r, text).kind != JSON_OBJECT) {
+    struct js_reader r;
+    if (open_object(&r, text).kind != JS_OBJECT) {
         return false;
     }
-    struct json_token t = json_next(&r);
-    while (t.kind != JSON_END && t.kind != JSON_ERROR) {
-        if (t.kind == JSON_KEY && json_is(t, "comfyui_version") && ret->version.len == 0) {
-            t = json_next(&r);
-            if (t.kind == JSON_STRING) {
-                buf_add_str(&ret->version, json_text(t, &scratch));
+    struct js_token t = js_next(&r);
+    while (t.kind != JS_END && t.kind != JS_ERROR) {
+        if (t.kind == JS_KEY && js_is(t, "comfyui_version") && ret->version.len == 0) {
+            t = js_next(&r);
+            if (t.kind == JS_STRING) {
+                buf_add_str(&ret->version, js_text(t, &scratch));
             }
             continue;
         }
-        if (t.kind == JSON_KEY && r.depth == 1 && json_is(t, "devices")) {
-            t = json_next(&r);
-            const struct str raw = json_rest(&r, t);
-            if (t.kind == JSON_ARRAY && ret->devices.len == 0) {
-                (void)json_clean(raw, &ret->devices);
+        if (t.kind == JS_KEY && r.depth == 1 && js_is(t, "devices")) {
+            t = js_next(&r);
+            const struct str raw = js_rest(&r, t);
+            if (t.kind == JS_ARRAY && ret->devices.len == 0) {
+                (void)js_clean(raw, &ret->devices);
             }
         }
-        t = json_next(&r);
+        t = js_next(&r);
     }
     if (ret->devices.len == 0) {
         buf_add_text(&ret->devices, "[]");
     }
-    return t.kind == JSON_END;
+    return t.kind == JS_END;
 }
 
 void stats_answer_done(struct stats_answer *s)
@@ -404,16 +404,16 @@ void stats_answer_done(struct stats_answer *s)
 
 bool cancel_answer_read(struct str text)
 {
-    struct json_reader r;
-    if (open_object(&r, text).kind != JSON_OBJECT) {
+    struct js_reader r;
+    if (open_object(&r, text).kind != JS_OBJECT) {
         return false;
     }
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
-        if (json_is(key, "cancelled")) {
-            return v.kind == JSON_TRUE;
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        if (js_is(key, "cancelled")) {
+            return v.kind == JS_TRUE;
         }
-        (void)json_rest(&r, v);
+        (void)js_rest(&r, v);
     }
     return false;
 }

@@ -111,12 +111,12 @@ static bool read_fast(struct decoder *d, const struct buf *message)
     const size_t index = entry_at(d, same);
     const size_t from = d->entries[index].from;
     frame_store_reset(&d->store, message->len - from);
-    struct json_reader r;
-    json_read_members(&r, (struct str){message->data + from, message->len - from}, 64);
+    struct js_reader r;
+    js_read_members(&r, (struct str){message->data + from, message->len - from}, 64);
     if (!frame_read_entries(&r, &d->store)) {
         return false;
     }
-    const size_t nodes_end = from + json_offset(&r) - 1;
+    const size_t nodes_end = from + js_offset(&r) - 1;
     const size_t tail = message->len - nodes_end;
     if (tail != d->last.len - d->nodes_end ||
         memcmp(message->data + nodes_end, d->last.data + d->nodes_end, tail) != 0) {
@@ -139,40 +139,40 @@ static bool read_fast(struct decoder *d, const struct buf *message)
 /* Reads the message whole; false when it is no message. */
 static bool read_whole(struct decoder *d, const struct buf *message, size_t *ret_nodes_end)
 {
-    struct json_reader r;
-    json_read_lenient(&r, buf_str(message), JSON_MAX_DEPTH);
-    if (json_next(&r).kind != JSON_OBJECT) {
+    struct js_reader r;
+    js_read_lenient(&r, buf_str(message), JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }
     bool typed = false;
     struct str data_before_type = {NULL, 0};
-    struct json_token key = json_next(&r);
-    for (; key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
-        if (v.kind == JSON_STRING && json_is(key, "type")) {
+    struct js_token key = js_next(&r);
+    for (; key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        if (v.kind == JS_STRING && js_is(key, "type")) {
             d->frame.type = frame_type_from_name(v);
             typed = true;
             if (d->frame.type == FRAME_OTHER) {
                 return true;
             }
-        } else if (v.kind == JSON_OBJECT && json_is(key, "data")) {
+        } else if (v.kind == JS_OBJECT && js_is(key, "data")) {
             if (!typed) {
-                data_before_type = json_rest(&r, v);
+                data_before_type = js_rest(&r, v);
             } else if (!frame_read_data(&r, &d->store, &d->frame, ret_nodes_end)) {
                 return false;
             }
-        } else if (json_rest(&r, v).n == 0) {
+        } else if (js_rest(&r, v).n == 0) {
             return false;
         }
     }
     if (data_before_type.n > 0 && typed) {
-        json_read_members(&r, (struct str){data_before_type.p + 1, data_before_type.n - 1},
-                          JSON_MAX_DEPTH);
+        js_read_members(&r, (struct str){data_before_type.p + 1, data_before_type.n - 1},
+                        JS_MAX_DEPTH);
         *ret_nodes_end = 0;
         size_t unused = 0;
         return frame_read_data(&r, &d->store, &d->frame, &unused);
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END && js_next(&r).kind == JS_END;
 }
 
 /* Keeps a progress_state as what the next one is compared with. */

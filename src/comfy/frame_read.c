@@ -29,7 +29,7 @@ void frame_store_reset(struct frame_store *s, size_t text_len)
     buf_clear(&s->scratch);
 }
 
-struct str frame_store_text(struct frame_store *s, struct json_token t)
+struct str frame_store_text(struct frame_store *s, struct js_token t)
 {
     if (!t.escaped) {
         return t.text;
@@ -38,7 +38,7 @@ struct str frame_store_text(struct frame_store *s, struct json_token t)
         /* All strings of a message together: no later one makes it move. */
         (void)buf_reserve(&s->scratch, s->text_len * 6);
     }
-    const struct str text = json_text(t, &s->scratch);
+    const struct str text = js_text(t, &s->scratch);
     buf_add_char(&s->scratch, '\0'); /* keeps len above 0 */
     return text;
 }
@@ -54,10 +54,10 @@ static const struct {
     {"execution_error", FRAME_ERROR},   {"execution_interrupted", FRAME_INTERRUPTED},
 };
 
-enum frame_type frame_type_from_name(struct json_token name)
+enum frame_type frame_type_from_name(struct js_token name)
 {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (json_is(name, types[i].name)) {
+        if (js_is(name, types[i].name)) {
             return types[i].type;
         }
     }
@@ -65,18 +65,18 @@ enum frame_type frame_type_from_name(struct json_token name)
 }
 
 /* A string, or a number's digits; nothing of any other kind. */
-static struct str text_or_number(struct frame_store *s, struct json_token t)
+static struct str text_or_number(struct frame_store *s, struct js_token t)
 {
-    if (t.kind == JSON_STRING) {
+    if (t.kind == JS_STRING) {
         return frame_store_text(s, t);
     }
-    return t.kind == JSON_NUMBER ? t.text : (struct str){NULL, 0};
+    return t.kind == JS_NUMBER ? t.text : (struct str){NULL, 0};
 }
 
-static double finite_number(struct json_token t)
+static double finite_number(struct js_token t)
 {
     double v = 0;
-    return json_double(t, &v) && isfinite(v) ? v : 0;
+    return js_double(t, &v) && isfinite(v) ? v : 0;
 }
 
 static void add_id(struct frame_store *s, struct str id)
@@ -89,53 +89,53 @@ static void add_id(struct frame_store *s, struct str id)
 }
 
 /* A list of ids whose bracket was read. */
-static bool read_ids(struct json_reader *r, struct frame_store *s)
+static bool read_ids(struct js_reader *r, struct frame_store *s)
 {
     for (;;) {
-        const struct json_token t = json_next(r);
-        if (t.kind == JSON_ARRAY_END) {
+        const struct js_token t = js_next(r);
+        if (t.kind == JS_ARRAY_END) {
             return true;
         }
         const struct str id = text_or_number(s, t);
         if (id.p != NULL) {
             add_id(s, id);
-        } else if (json_rest(r, t).n == 0) {
+        } else if (js_rest(r, t).n == 0) {
             return false;
         }
     }
 }
 
-static enum node_state node_state(struct json_token t)
+static enum node_state node_state(struct js_token t)
 {
-    if (json_is(t, "running")) {
+    if (js_is(t, "running")) {
         return NODE_STATE_RUNNING;
     }
-    return json_is(t, "finished") ? NODE_STATE_FINISHED : NODE_STATE_OTHER;
+    return js_is(t, "finished") ? NODE_STATE_FINISHED : NODE_STATE_OTHER;
 }
 
 /* One entry whose brace was read. */
-static bool read_entry(struct json_reader *r, struct frame_store *s, struct frame_node *n)
+static bool read_entry(struct js_reader *r, struct frame_store *s, struct frame_node *n)
 {
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (v.kind == JSON_OBJECT || v.kind == JSON_ARRAY || v.kind == JSON_ERROR) {
-            if (json_rest(r, v).n == 0) {
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (v.kind == JS_OBJECT || v.kind == JS_ARRAY || v.kind == JS_ERROR) {
+            if (js_rest(r, v).n == 0) {
                 return false;
             }
-        } else if (json_is(key, "value")) {
+        } else if (js_is(key, "value")) {
             n->value = finite_number(v);
-        } else if (json_is(key, "max")) {
+        } else if (js_is(key, "max")) {
             n->max = finite_number(v);
-        } else if (json_is(key, "state")) {
+        } else if (js_is(key, "state")) {
             n->state = node_state(v);
-        } else if (json_is(key, "parent_node_id")) {
+        } else if (js_is(key, "parent_node_id")) {
             n->parent = text_or_number(s, v);
-        } else if (json_is(key, "display_node_id")) {
+        } else if (js_is(key, "display_node_id")) {
             n->display = text_or_number(s, v);
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 static struct frame_node *add_node(struct frame_store *s)
@@ -148,13 +148,13 @@ static struct frame_node *add_node(struct frame_store *s)
     return &s->nodes[s->nodes_len++];
 }
 
-bool frame_read_entries(struct json_reader *r, struct frame_store *s)
+bool frame_read_entries(struct js_reader *r, struct frame_store *s)
 {
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (v.kind != JSON_OBJECT) {
-            if (json_rest(r, v).n == 0) {
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (v.kind != JS_OBJECT) {
+            if (js_rest(r, v).n == 0) {
                 return false;
             }
             continue;
@@ -165,23 +165,23 @@ bool frame_read_entries(struct json_reader *r, struct frame_store *s)
             return false;
         }
         s->spans[s->nodes_len - 1] =
-            (struct entry_span){(size_t)(key.text.p - 1 - r->start), json_offset(r)};
+            (struct entry_span){(size_t)(key.text.p - 1 - r->start), js_offset(r)};
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 /* {"status": {"exec_info": {"queue_remaining": N}}}, its outer brace read: finds N at any depth. */
-static bool read_status(struct json_reader *r, struct frame *f)
+static bool read_status(struct js_reader *r, struct frame *f)
 {
     const unsigned outer = r->depth - 1;
     while (r->depth > outer) {
-        const struct json_token t = json_next(r);
-        if (t.kind == JSON_ERROR) {
+        const struct js_token t = js_next(r);
+        if (t.kind == JS_ERROR) {
             return false;
         }
-        if (t.kind == JSON_KEY && json_is(t, "queue_remaining")) {
-            const struct json_token v = json_next(r);
-            if (!json_int(v, &f->queue_remaining) && json_rest(r, v).n == 0) {
+        if (t.kind == JS_KEY && js_is(t, "queue_remaining")) {
+            const struct js_token v = js_next(r);
+            if (!js_int(v, &f->queue_remaining) && js_rest(r, v).n == 0) {
                 return false;
             }
         }
@@ -189,14 +189,14 @@ static bool read_status(struct json_reader *r, struct frame *f)
     return true;
 }
 
-static void read_stamp(struct json_token v, struct frame *f)
+static void read_stamp(struct js_token v, struct frame *f)
 {
     const double stamp = finite_number(v);
     f->stamp_ms = stamp > 0 && stamp < 1e15 ? (int64_t)stamp : 0;
 }
 
 /* Members whose value is a string, or a number where an id is meant. */
-static struct str *text_member(struct frame *f, struct json_token key)
+static struct str *text_member(struct frame *f, struct js_token key)
 {
     const struct {
         const char *name;
@@ -212,7 +212,7 @@ static struct str *text_member(struct frame *f, struct json_token key)
         {"sid", &f->sid},
     };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        if (json_is(key, members[i].name)) {
+        if (js_is(key, members[i].name)) {
             return members[i].to;
         }
     }
@@ -220,39 +220,39 @@ static struct str *text_member(struct frame *f, struct json_token key)
 }
 
 /* A member whose value is an object or a list that has begun. */
-static bool read_structure(struct json_reader *r, struct frame_store *s, struct frame *f,
-                           struct json_token key, struct json_token v, size_t *ret_nodes_end)
+static bool read_structure(struct js_reader *r, struct frame_store *s, struct frame *f,
+                           struct js_token key, struct js_token v, size_t *ret_nodes_end)
 {
-    if (v.kind == JSON_OBJECT && f->type == FRAME_STATE && json_is(key, "nodes")) {
+    if (v.kind == JS_OBJECT && f->type == FRAME_STATE && js_is(key, "nodes")) {
         const bool good = frame_read_entries(r, s);
-        *ret_nodes_end = json_offset(r) - 1;
+        *ret_nodes_end = js_offset(r) - 1;
         return good;
     }
-    if (v.kind == JSON_ARRAY && (json_is(key, "nodes") || json_is(key, "executed"))) {
+    if (v.kind == JS_ARRAY && (js_is(key, "nodes") || js_is(key, "executed"))) {
         return read_ids(r, s);
     }
-    if (v.kind == JSON_OBJECT && f->type == FRAME_STATUS && json_is(key, "status")) {
+    if (v.kind == JS_OBJECT && f->type == FRAME_STATUS && js_is(key, "status")) {
         return read_status(r, f);
     }
-    const struct str raw = json_rest(r, v);
-    if (json_is(key, "output")) {
+    const struct str raw = js_rest(r, v);
+    if (js_is(key, "output")) {
         f->output = raw;
-    } else if (json_is(key, "traceback")) {
+    } else if (js_is(key, "traceback")) {
         f->traceback = raw;
     }
     return raw.n > 0;
 }
 
-bool frame_read_data(struct json_reader *r, struct frame_store *s, struct frame *f,
+bool frame_read_data(struct js_reader *r, struct frame_store *s, struct frame *f,
                      size_t *ret_nodes_end)
 {
-    struct json_token key = json_next(r);
-    for (; key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (v.kind == JSON_ERROR) {
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (v.kind == JS_ERROR) {
             return false;
         }
-        if (v.kind == JSON_OBJECT || v.kind == JSON_ARRAY) {
+        if (v.kind == JS_OBJECT || v.kind == JS_ARRAY) {
             if (!read_structure(r, s, f, key, v, ret_nodes_end)) {
                 return false;
             }
@@ -261,11 +261,11 @@ bool frame_read_data(struct json_reader *r, struct frame_store *s, struct frame 
         struct str *text = text_member(f, key);
         if (text != NULL) {
             *text = text_or_number(s, v);
-        } else if (json_is(key, "timestamp")) {
+        } else if (js_is(key, "timestamp")) {
             read_stamp(v, f);
-        } else if (json_is(key, "value")) {
+        } else if (js_is(key, "value")) {
             f->value = finite_number(v);
-        } else if (json_is(key, "max")) {
+        } else if (js_is(key, "max")) {
             f->max = finite_number(v);
         }
     }
@@ -273,5 +273,5 @@ bool frame_read_data(struct json_reader *r, struct frame_store *s, struct frame 
     f->ids_len = s->ids_len;
     f->nodes = s->nodes;
     f->nodes_len = s->nodes_len;
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }

@@ -29,19 +29,19 @@ void frame_store_done(struct frame_store *s);
 void frame_store_reset(struct frame_store *s, size_t text_len);
 
 /* The decoded text of a string token; p is never NULL. */
-struct str frame_store_text(struct frame_store *s, struct json_token t);
+struct str frame_store_text(struct frame_store *s, struct js_token t);
 
 /* FRAME_OTHER for names that are not known. */
-enum frame_type frame_type_from_name(struct json_token name);
+enum frame_type frame_type_from_name(struct js_token name);
 
 /*
  * Reads the members of a data object whose brace was read. False when the text is broken.
  * ret_nodes_end: offset of the brace that closes progress_state's nodes (0: none).
  */
-bool frame_read_data(struct json_reader *r, struct frame_store *s, struct frame *f,
+bool frame_read_data(struct js_reader *r, struct frame_store *s, struct frame *f,
                      size_t *ret_nodes_end);
 
 /* Reads the entries of progress_state's nodes up to and with the closing brace. */
-bool frame_read_entries(struct json_reader *r, struct frame_store *s);
+bool frame_read_entries(struct js_reader *r, struct frame_store *s);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "comfypool/base/json_read.h"
 
-enum { WORKFLOW_DEPTH = JSON_MAX_DEPTH };
+enum { WORKFLOW_DEPTH = JS_MAX_DEPTH };
 
 void json_pointer_add(struct buf *pointer, struct str name)
 {
@@ -65,11 +65,11 @@ static void draft_done(struct draft *d)
     buf_done(&d->texts);
 }
 
-static struct span keep_text(struct draft *d, struct json_token t)
+static struct span keep_text(struct draft *d, struct js_token t)
 {
     const size_t at = d->texts.len;
     if (t.escaped) {
-        (void)json_text(t, &d->texts);
+        (void)js_text(t, &d->texts);
     } else {
         buf_add_str(&d->texts, t.text);
     }
@@ -108,14 +108,14 @@ static void add_input(struct draft *d, struct span name, struct span value, stru
 }
 
 /* An array that has begun: [nodeId, slot] is a link, everything else is a value. */
-static void read_array(struct draft *d, struct json_reader *r, struct span name)
+static void read_array(struct draft *d, struct js_reader *r, struct span name)
 {
     const unsigned outer = r->depth - 1;
-    const struct json_token id = json_next(r);
-    if (id.kind == JSON_STRING) {
-        const struct json_token slot = json_next(r);
-        if (slot.kind == JSON_NUMBER) {
-            if (json_next(r).kind == JSON_ARRAY_END) {
+    const struct js_token id = js_next(r);
+    if (id.kind == JS_STRING) {
+        const struct js_token slot = js_next(r);
+        if (slot.kind == JS_NUMBER) {
+            if (js_next(r).kind == JS_ARRAY_END) {
                 const size_t at = d->texts.len;
                 buf_add_str(&d->texts, slot.text);
                 const struct span raw = {at, slot.text.n, true};
@@ -124,26 +124,26 @@ static void read_array(struct draft *d, struct json_reader *r, struct span name)
             }
         }
     }
-    while (r->depth > outer && json_next(r).kind != JSON_ERROR) {
+    while (r->depth > outer && js_next(r).kind != JS_ERROR) {
     }
 }
 
-static void read_inputs(struct draft *d, struct json_reader *r)
+static void read_inputs(struct draft *d, struct js_reader *r)
 {
-    for (struct json_token key = json_next(r); key.kind == JSON_KEY; key = json_next(r)) {
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
         const size_t before = d->texts.len;
         const size_t inputs_before = d->inputs_len;
         const struct span name = keep_text(d, key);
-        const struct json_token v = json_next(r);
-        if (v.kind == JSON_ARRAY) {
+        const struct js_token v = js_next(r);
+        if (v.kind == JS_ARRAY) {
             read_array(d, r, name);
-        } else if (v.kind == JSON_STRING) {
+        } else if (v.kind == JS_STRING) {
             const struct span value = keep_text(d, v);
             if (names_a_model(span_str(d, name), span_str(d, value))) {
                 add_input(d, name, value, (struct span){0});
             }
         } else {
-            (void)json_rest(r, v);
+            (void)js_rest(r, v);
         }
         if (d->inputs_len == inputs_before) {
             d->texts.len = before; /* a plain value: nothing of it is kept */
@@ -151,14 +151,14 @@ static void read_inputs(struct draft *d, struct json_reader *r)
     }
 }
 
-static void read_meta(struct draft *d, struct json_reader *r, struct draft_node *n)
+static void read_meta(struct draft *d, struct js_reader *r, struct draft_node *n)
 {
-    for (struct json_token key = json_next(r); key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (v.kind == JSON_STRING && json_is(key, "title")) {
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (v.kind == JS_STRING && js_is(key, "title")) {
             n->title = keep_text(d, v);
         } else {
-            (void)json_rest(r, v);
+            (void)js_rest(r, v);
         }
     }
 }
@@ -178,28 +178,28 @@ static bool wrong(struct workflow_problem *problem, struct str node, const char 
 }
 
 /* Reads one node whose object has begun. */
-static bool read_node(struct draft *d, struct json_reader *r, struct draft_node *n,
+static bool read_node(struct draft *d, struct js_reader *r, struct draft_node *n,
                       struct workflow_problem *problem)
 {
     bool has_inputs = false;
-    for (struct json_token key = json_next(r); key.kind == JSON_KEY; key = json_next(r)) {
-        const struct json_token v = json_next(r);
-        if (json_is(key, "class_type")) {
-            if (v.kind != JSON_STRING) {
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "class_type")) {
+            if (v.kind != JS_STRING) {
                 return wrong(problem, span_str(d, n->id), "class_type",
                              "class_type must be a string");
             }
             n->class_type = keep_text(d, v);
-        } else if (json_is(key, "inputs")) {
-            if (v.kind != JSON_OBJECT) {
+        } else if (js_is(key, "inputs")) {
+            if (v.kind != JS_OBJECT) {
                 return wrong(problem, span_str(d, n->id), "inputs", "inputs must be an object");
             }
             has_inputs = true;
             read_inputs(d, r);
-        } else if (v.kind == JSON_OBJECT && json_is(key, "_meta")) {
+        } else if (v.kind == JS_OBJECT && js_is(key, "_meta")) {
             read_meta(d, r, n);
         } else {
-            (void)json_rest(r, v);
+            (void)js_rest(r, v);
         }
     }
     if (!has_inputs) {
@@ -211,13 +211,13 @@ static bool read_node(struct draft *d, struct json_reader *r, struct draft_node 
 
 static bool read_nodes(struct draft *d, struct str text, struct workflow_problem *problem)
 {
-    struct json_reader r;
-    json_read_strict(&r, text, WORKFLOW_DEPTH);
-    if (json_next(&r).kind != JSON_OBJECT) {
+    struct js_reader r;
+    js_read_strict(&r, text, WORKFLOW_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
         return wrong(problem, (struct str){NULL, 0}, NULL,
                      "a workflow is an object of nodes: {nodeId: {class_type, inputs}}");
     }
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         if (d->len == d->cap) {
             d->cap = d->cap == 0 ? 16 : d->cap * 2;
             d->nodes = mem_grow(d->nodes, d->cap * sizeof *d->nodes);
@@ -225,8 +225,8 @@ static bool read_nodes(struct draft *d, struct str text, struct workflow_problem
         struct draft_node *n = &d->nodes[d->len];
         *n = (struct draft_node){.first_input = d->inputs_len};
         n->id = keep_text(d, key);
-        const struct json_token v = json_next(&r);
-        if (v.kind != JSON_OBJECT) {
+        const struct js_token v = js_next(&r);
+        if (v.kind != JS_OBJECT) {
             return wrong(problem, span_str(d, n->id), NULL, "a node must be an object");
         }
         if (!read_node(d, &r, n, problem)) {
@@ -393,20 +393,20 @@ const struct workflow_node *workflow_find(const struct workflow *w, struct str i
 
 bool workflow_is_bare_graph(struct str text)
 {
-    struct json_reader r;
-    json_read_strict(&r, text, WORKFLOW_DEPTH);
-    if (json_next(&r).kind != JSON_OBJECT) {
+    struct js_reader r;
+    js_read_strict(&r, text, WORKFLOW_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }
     size_t nodes = 0;
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        if (json_next(&r).kind != JSON_OBJECT) {
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        if (js_next(&r).kind != JS_OBJECT) {
             return false;
         }
         bool has_class = false;
-        for (struct json_token k = json_next(&r); k.kind == JSON_KEY; k = json_next(&r)) {
-            has_class = has_class || json_is(k, "class_type");
-            (void)json_skip(&r);
+        for (struct js_token k = js_next(&r); k.kind == JS_KEY; k = js_next(&r)) {
+            has_class = has_class || js_is(k, "class_type");
+            (void)js_skip(&r);
         }
         if (!has_class) {
             return false;
@@ -418,18 +418,18 @@ bool workflow_is_bare_graph(struct str text)
 
 bool workflow_is_ui_format(struct str text)
 {
-    struct json_reader r;
-    json_read_strict(&r, text, WORKFLOW_DEPTH);
-    if (json_next(&r).kind != JSON_OBJECT) {
+    struct js_reader r;
+    js_read_strict(&r, text, WORKFLOW_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }
     bool nodes = false;
     bool links = false;
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct json_token v = json_next(&r);
-        nodes = nodes || (v.kind == JSON_ARRAY && json_is(key, "nodes"));
-        links = links || (v.kind == JSON_ARRAY && json_is(key, "links"));
-        (void)json_rest(&r, v);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        nodes = nodes || (v.kind == JS_ARRAY && js_is(key, "nodes"));
+        links = links || (v.kind == JS_ARRAY && js_is(key, "links"));
+        (void)js_rest(&r, v);
     }
     return nodes && links;
 }

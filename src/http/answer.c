@@ -46,17 +46,17 @@ static void write_problem(struct buf *out, const struct problem *p, unsigned sta
 {
     char type[96];
     (void)snprintf(type, sizeof type, "urn:comfypool:problem:%s", err_code(p->code));
-    struct json_out o = json_out_to(out);
-    json_open(&o, '{');
-    json_member_string(&o, "type", type);
-    json_member_string(&o, "title", err_title(p->code));
-    json_member_int(&o, "status", status);
-    json_member_str(&o, "detail", buf_str(&p->detail));
-    json_member_string(&o, "code", err_code(p->code));
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "type", type);
+    js_member_string(&o, "title", err_title(p->code));
+    js_member_int(&o, "status", status);
+    js_member_str(&o, "detail", buf_str(&p->detail));
+    js_member_string(&o, "code", err_code(p->code));
     if (p->has_pointer) {
-        json_member_str(&o, "pointer", buf_str(&p->pointer));
+        js_member_str(&o, "pointer", buf_str(&p->pointer));
     }
-    json_close(&o, '}');
+    js_close(&o, '}');
 }
 
 /* ---- headers -----------------------------------------------------------------------------------

@@ -33,14 +33,14 @@ void submission_done(struct submission *s)
 
 /* One member: its first token and its whole text. */
 struct value {
-    struct json_token token;
+    struct js_token token;
     struct str text;
 };
 
 static bool read_priority(const struct value *v, struct submission *ret)
 {
     int64_t n = 0;
-    if (!json_int(v->token, &n) || n < MIN_PRIORITY || n > MAX_PRIORITY) {
+    if (!js_int(v->token, &n) || n < MIN_PRIORITY || n > MAX_PRIORITY) {
         return false;
     }
     ret->priority = (int)n;
@@ -49,13 +49,13 @@ static bool read_priority(const struct value *v, struct submission *ret)
 
 static bool read_profile(const struct value *v, struct submission *ret)
 {
-    ret->profile = v->token.kind == JSON_TRUE ? ON : OFF;
-    return v->token.kind == JSON_TRUE || v->token.kind == JSON_FALSE;
+    ret->profile = v->token.kind == JS_TRUE ? ON : OFF;
+    return v->token.kind == JS_TRUE || v->token.kind == JS_FALSE;
 }
 
 static bool read_metadata(const struct value *v, struct submission *ret)
 {
-    if (v->token.kind != JSON_OBJECT || v->text.n > MAX_METADATA) {
+    if (v->token.kind != JS_OBJECT || v->text.n > MAX_METADATA) {
         return false;
     }
     ret->metadata = mem_copy(v->text);
@@ -65,10 +65,10 @@ static bool read_metadata(const struct value *v, struct submission *ret)
 /* Known by two names; only one of them may be there. */
 static bool read_extra_data(const struct value *v, struct submission *ret)
 {
-    if (v->token.kind == JSON_NULL) {
+    if (v->token.kind == JS_NULL) {
         return true;
     }
-    if (v->token.kind != JSON_OBJECT || ret->extra_data != NULL) {
+    if (v->token.kind != JS_OBJECT || ret->extra_data != NULL) {
         return false;
     }
     ret->extra_data = mem_copy(v->text);
@@ -78,7 +78,7 @@ static bool read_extra_data(const struct value *v, struct submission *ret)
 static bool read_max_attempts(const struct value *v, struct submission *ret)
 {
     int64_t n = 0;
-    if (!json_int(v->token, &n) || n < MIN_ATTEMPTS || n > MAX_ATTEMPTS) {
+    if (!js_int(v->token, &n) || n < MIN_ATTEMPTS || n > MAX_ATTEMPTS) {
         return false;
     }
     ret->max_attempts = (int)n;
@@ -101,10 +101,10 @@ static const struct {
 enum { MEMBERS = sizeof members / sizeof *members };
 
 /* MEMBERS when it is none of them. */
-static size_t find_member(struct json_token key)
+static size_t find_member(struct js_token key)
 {
     size_t i = 0;
-    while (i < MEMBERS && !json_is(key, members[i].name)) {
+    while (i < MEMBERS && !js_is(key, members[i].name)) {
         i++;
     }
     return i;
@@ -119,11 +119,11 @@ static void point_at(struct problem *p, struct str name)
     json_pointer_add(&p->pointer, name);
 }
 
-static void point_at_key(struct problem *p, struct json_token key)
+static void point_at_key(struct problem *p, struct js_token key)
 {
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    point_at(p, json_text(key, &scratch));
+    point_at(p, js_text(key, &scratch));
 }
 
 /* ---- the forms ---------------------------------------------------------------------------------
@@ -141,12 +141,12 @@ struct outline {
 static struct outline read_outline(struct str body)
 {
     struct outline o = {.has = {false, false}};
-    struct json_reader r;
-    json_read_strict(&r, body, BODY_DEPTH);
-    (void)json_next(&r);
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        const int which = json_is(key, "workflow") ? 0 : json_is(key, "prompt") ? 1 : -1;
-        const struct str text = json_skip(&r);
+    struct js_reader r;
+    js_read_strict(&r, body, BODY_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const int which = js_is(key, "workflow") ? 0 : js_is(key, "prompt") ? 1 : -1;
+        const struct str text = js_skip(&r);
         if (which >= 0) {
             o.has[which] = true;
             o.graph[which] = text;
@@ -155,7 +155,7 @@ static struct outline read_outline(struct str body)
     return o;
 }
 
-static bool read_member(struct json_token key, const struct value *v, enum form form,
+static bool read_member(struct js_token key, const struct value *v, enum form form,
                         struct submission *ret, struct problem *p)
 {
     const size_t i = find_member(key);
@@ -167,7 +167,7 @@ static bool read_member(struct json_token key, const struct value *v, enum form 
         return problem_set(p, ERR_MEMBER_INVALID, "%s must be %s", members[i].name,
                            members[i].shape);
     }
-    if (form == FORM_PROMPT || json_is(key, graph_names[form])) {
+    if (form == FORM_PROMPT || js_is(key, graph_names[form])) {
         return true; /* ComfyUI ignores members that it does not know; clients send such */
     }
     point_at_key(p, key);
@@ -176,12 +176,12 @@ static bool read_member(struct json_token key, const struct value *v, enum form 
 
 static bool read_members(struct str body, enum form form, struct submission *ret, struct problem *p)
 {
-    struct json_reader r;
-    json_read_strict(&r, body, BODY_DEPTH);
-    (void)json_next(&r);
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        struct value v = {.token = json_next(&r)};
-        v.text = json_rest(&r, v.token);
+    struct js_reader r;
+    js_read_strict(&r, body, BODY_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        struct value v = {.token = js_next(&r)};
+        v.text = js_rest(&r, v.token);
         if (!read_member(key, &v, form, ret, p)) {
             return false;
         }
@@ -216,16 +216,16 @@ static bool read_graph(struct str text, enum form form, struct submission *ret, 
 
 static bool looks_like_a_node(struct str value)
 {
-    struct json_reader r;
-    json_read_strict(&r, value, BODY_DEPTH);
-    if (json_next(&r).kind != JSON_OBJECT) {
+    struct js_reader r;
+    js_read_strict(&r, value, BODY_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        if (json_is(key, "class_type")) {
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        if (js_is(key, "class_type")) {
             return true;
         }
-        (void)json_skip(&r);
+        (void)js_skip(&r);
     }
     return false;
 }
@@ -233,11 +233,11 @@ static bool looks_like_a_node(struct str value)
 /* An object without a graph: name the stranger, or say what is missing. */
 static bool explain(struct str body, struct problem *p)
 {
-    struct json_reader r;
-    json_read_strict(&r, body, BODY_DEPTH);
-    (void)json_next(&r);
-    for (struct json_token key = json_next(&r); key.kind == JSON_KEY; key = json_next(&r)) {
-        const struct str text = json_skip(&r);
+    struct js_reader r;
+    js_read_strict(&r, body, BODY_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct str text = js_skip(&r);
         if (find_member(key) == MEMBERS && !looks_like_a_node(text)) {
             point_at_key(p, key);
             return problem_set(p, ERR_MEMBER_UNKNOWN,
@@ -263,9 +263,9 @@ static bool refuse_json(struct str body, size_t offset, const char *why, struct 
 
 static bool is_object(struct str body)
 {
-    struct json_reader r;
-    json_read_strict(&r, body, BODY_DEPTH);
-    return json_next(&r).kind == JSON_OBJECT;
+    struct js_reader r;
+    js_read_strict(&r, body, BODY_DEPTH);
+    return js_next(&r).kind == JS_OBJECT;
 }
 
 static bool read_form(struct str body, struct submission *ret, struct problem *p)
@@ -291,7 +291,7 @@ bool submission_parse(struct str body, struct submission *ret, struct problem *p
     *ret = (struct submission){.profile = UNSET};
     size_t offset = 0;
     const char *why = "";
-    if (!json_check(body, BODY_DEPTH, &offset, &why)) {
+    if (!js_check(body, BODY_DEPTH, &offset, &why)) {
         return refuse_json(body, offset, why, p);
     }
     if (!is_object(body)) {

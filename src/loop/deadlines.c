@@ -35,7 +35,8 @@ static void arm(struct deadlines *d)
         return;
     }
     const struct deadline *e = heap_item(top, const struct deadline, node);
-    /* libuv counts from when it last read the clock: it may fire a little early, and is armed again. */
+    /* libuv counts from when it last read the clock: it may fire a little early, and is armed
+     * again. */
     const int64_t left = mono_diff(e->at, time_mono()).us;
     (void)uv_timer_start(&d->timer, time_is_up, left <= 0 ? 0 : (uint64_t)(left + 999) / 1000, 0);
 }

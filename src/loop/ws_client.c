@@ -313,7 +313,8 @@ static int receive(struct ws_conn *c, const char *bytes, size_t n)
     return c->dropped ? -1 : 0;
 }
 
-/* ---- libwebsockets' callback ------------------------------------------------------------------ */
+/* ---- libwebsockets' callback ------------------------------------------------------------------
+ */
 
 static void connect_failed(struct ws_conn *c, const char *why)
 {

@@ -134,15 +134,15 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
 static void render_prompt(const struct attempt *a, struct buf *body)
 {
     const struct job *j = a->job;
-    struct json_out o = json_out_to(body);
-    json_open(&o, '{');
-    json_member_raw(&o, "prompt", (struct str){j->workflow, j->workflow_len});
-    json_member_string(&o, "client_id", a->r.client_id);
-    json_member_string(&o, "prompt_id", a->r.prompt_id);
+    struct js_out o = js_out_to(body);
+    js_open(&o, '{');
+    js_member_raw(&o, "prompt", (struct str){j->workflow, j->workflow_len});
+    js_member_string(&o, "client_id", a->r.client_id);
+    js_member_string(&o, "prompt_id", a->r.prompt_id);
     if (j->extra_data != NULL) {
-        json_member_raw(&o, "extra_data", str_of(j->extra_data));
+        js_member_raw(&o, "extra_data", str_of(j->extra_data));
     }
-    json_close(&o, '}');
+    js_close(&o, '}');
 }
 
 /* Nothing was sent: the attempt never was. */
@@ -276,7 +276,7 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
     AUTO_BUF struct buf clean;
     buf_init(&clean, BUF_NO_LIMIT);
-    if (ui.n == 0 || !json_clean(ui, &clean)) {
+    if (ui.n == 0 || !js_clean(ui, &clean)) {
         return;
     }
     for (size_t i = 0; i < a->outputs_len; i++) {
@@ -318,7 +318,7 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
         e.message = mem_copy(message);
         AUTO_BUF struct buf clean;
         buf_init(&clean, BUF_NO_LIMIT);
-        if (f->traceback.n > 0 && json_clean(f->traceback, &clean)) {
+        if (f->traceback.n > 0 && js_clean(f->traceback, &clean)) {
             e.traceback = buf_take(&clean);
         }
     }
@@ -363,21 +363,21 @@ static char *render_outputs(const struct attempt *a)
     }
     AUTO_BUF struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
-    struct json_out o = json_out_to(&b);
-    json_open(&o, '{');
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '{');
     for (size_t i = 0; i < a->workflow->len; i++) {
         for (size_t k = 0; k < a->outputs_len; k++) {
             if (str_is(a->workflow->nodes[i].id, a->outputs[k].node_id)) {
-                json_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
+                js_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
             }
         }
     }
     for (size_t k = 0; k < a->outputs_len; k++) {
         if (workflow_find(a->workflow, str_of(a->outputs[k].node_id)) == NULL) {
-            json_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
+            js_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
         }
     }
-    json_close(&o, '}');
+    js_close(&o, '}');
     return buf_take(&b);
 }
 
@@ -503,8 +503,8 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     deadline_clear(&p->deadlines, &a->poll);
     a->backend->ends[outcome]++;
     unlink_attempt(a);
+    pool_dispatch(p); /* the next job's intent goes first: somebody's backend is idle */
     attempt_conclude(a);
-    pool_dispatch(p);
 }
 
 void attempt_cancel(struct attempt *a)

@@ -205,10 +205,10 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
         return;
     }
     struct http_answer a = http_answer_new(200);
-    struct json_out o = json_out_to(&a.body);
-    json_open(&o, '{');
-    json_key(&o, "jobs");
-    json_open(&o, '[');
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_key(&o, "jobs");
+    js_open(&o, '[');
     for (size_t i = 0; i < n; i++) {
         /* What is active may have moved on since its row was written. */
         struct job *j = job_find(p, id_of(jobs[i].id));
@@ -219,19 +219,19 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
         } else {
             render_job_json(&jobs[i], NULL, &one);
         }
-        json_raw(&o, buf_str(&one));
+        js_raw(&o, buf_str(&one));
     }
-    json_close(&o, ']');
-    json_key(&o, "nextCursor");
+    js_close(&o, ']');
+    js_key(&o, "nextCursor");
     if (n == l->limit) {
         char cursor[24];
         (void)snprintf(cursor, sizeof cursor, "%lld", (long long)jobs[n - 1].seq);
-        json_string(&o, cursor);
+        js_string(&o, cursor);
         add_link(&a, l, jobs[n - 1].seq);
     } else {
-        json_null(&o);
+        js_null(&o);
     }
-    json_close(&o, '}');
+    js_close(&o, '}');
     http_answer(p->server, l->x, &a);
     free(l);
 }
@@ -427,85 +427,85 @@ static unsigned in_flight(const struct backend *b)
     return b->slot.in_flight;
 }
 
-static void render_counters(struct json_out *o, const struct backend *b)
+static void render_counters(struct js_out *o, const struct backend *b)
 {
-    json_key(o, "counters");
-    json_open(o, '{');
+    js_key(o, "counters");
+    js_open(o, '{');
     for (int i = 1; i < ATTEMPT_OUTCOME_COUNT; i++) {
         const bool timed_out = i == ATTEMPT_TIMED_OUT;
-        json_member_int(o, timed_out ? "timedOut" : attempt_outcome_name((enum attempt_outcome)i),
-                        (int64_t)b->ends[i]);
+        js_member_int(o, timed_out ? "timedOut" : attempt_outcome_name((enum attempt_outcome)i),
+                      (int64_t)b->ends[i]);
     }
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
-static void render_backend(struct json_out *o, const struct backend *b)
+static void render_backend(struct js_out *o, const struct backend *b)
 {
-    json_open(o, '{');
-    json_member_string(o, "name", b->name);
-    json_member_string(o, "url", b->url);
-    json_member_string(o, "state", link_names[comfy_link_state(b->comfy)]);
-    json_member_int(o, "inFlight", in_flight(b));
-    json_member_int(o, "maxInFlight", b->slot.max_in_flight);
-    json_key(o, "weight");
-    json_real(o, b->slot.weight);
-    json_key(o, "queue");
+    js_open(o, '{');
+    js_member_string(o, "name", b->name);
+    js_member_string(o, "url", b->url);
+    js_member_string(o, "state", link_names[comfy_link_state(b->comfy)]);
+    js_member_int(o, "inFlight", in_flight(b));
+    js_member_int(o, "maxInFlight", b->slot.max_in_flight);
+    js_key(o, "weight");
+    js_real(o, b->slot.weight);
+    js_key(o, "queue");
     if (b->slot.up && b->queue_remaining >= 0) {
-        json_integer(o, b->queue_remaining);
+        js_integer(o, b->queue_remaining);
     } else {
-        json_null(o);
+        js_null(o);
     }
-    json_key(o, "version");
+    js_key(o, "version");
     if (b->version[0] == '\0') {
-        json_null(o);
+        js_null(o);
     } else {
-        json_string(o, b->version);
+        js_string(o, b->version);
     }
-    json_member_raw(o, "devices", str_of(b->devices));
-    json_key(o, "lastError");
+    js_member_raw(o, "devices", str_of(b->devices));
+    js_key(o, "lastError");
     if (b->last_error == NULL) {
-        json_null(o);
+        js_null(o);
     } else {
-        json_string(o, b->last_error);
+        js_string(o, b->last_error);
     }
     render_counters(o, b);
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
 static void serve_backends(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     (void)rq;
     struct http_answer a = http_answer_new(200);
-    struct json_out o = json_out_to(&a.body);
-    json_open(&o, '{');
-    json_key(&o, "backends");
-    json_open(&o, '[');
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_key(&o, "backends");
+    js_open(&o, '[');
     for (size_t i = 0; i < p->backends_len; i++) {
         render_backend(&o, &p->backends[i]);
     }
-    json_close(&o, ']');
-    json_close(&o, '}');
+    js_close(&o, ']');
+    js_close(&o, '}');
     http_answer(p->server, x, &a);
 }
 
-static void render_utilization(struct json_out *o, struct pool *p, int64_t uptime_us)
+static void render_utilization(struct js_out *o, struct pool *p, int64_t uptime_us)
 {
-    json_key(o, "backends");
-    json_open(o, '[');
+    js_key(o, "backends");
+    js_open(o, '[');
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct backend *b = &p->backends[i];
         int64_t busy = b->busy_us;
         if (b->attempts != NULL) {
             busy += mono_diff(time_mono(), b->busy_since).us;
         }
-        json_open(o, '{');
-        json_member_string(o, "name", b->name);
-        json_member_int(o, "inFlight", in_flight(b));
-        json_key(o, "utilization");
-        json_real(o, uptime_us <= 0 ? 0 : (double)busy / (double)uptime_us);
-        json_close(o, '}');
+        js_open(o, '{');
+        js_member_string(o, "name", b->name);
+        js_member_int(o, "inFlight", in_flight(b));
+        js_key(o, "utilization");
+        js_real(o, uptime_us <= 0 ? 0 : (double)busy / (double)uptime_us);
+        js_close(o, '}');
     }
-    json_close(o, ']');
+    js_close(o, ']');
 }
 
 static unsigned ended_last_minute(const struct pool *p)
@@ -527,38 +527,38 @@ static void serve_stats(struct pool *p, struct http_request *rq, struct http_ref
     int64_t counts[JOB_STATE_COUNT];
     store_counts(p->store, counts);
     struct http_answer a = http_answer_new(200);
-    struct json_out o = json_out_to(&a.body);
-    json_open(&o, '{');
-    json_member_string(&o, "version", p->options.version);
-    json_member_ms(&o, "uptime", uptime_us);
-    json_key(&o, "queue");
-    json_open(&o, '{');
-    json_member_int(&o, "depth", (int64_t)queue_length(&p->queue));
-    json_close(&o, '}');
-    json_key(&o, "jobs");
-    json_open(&o, '{');
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_member_string(&o, "version", p->options.version);
+    js_member_ms(&o, "uptime", uptime_us);
+    js_key(&o, "queue");
+    js_open(&o, '{');
+    js_member_int(&o, "depth", (int64_t)queue_length(&p->queue));
+    js_close(&o, '}');
+    js_key(&o, "jobs");
+    js_open(&o, '{');
     for (int s = 0; s < JOB_STATE_COUNT; s++) {
-        json_member_int(&o, job_state_name((enum job_state)s), counts[s]);
+        js_member_int(&o, job_state_name((enum job_state)s), counts[s]);
     }
-    json_close(&o, '}');
-    json_key(&o, "throughput");
-    json_open(&o, '{');
-    json_member_int(&o, "lastMinute", ended_last_minute(p));
-    json_member_int(&o, "completed", (int64_t)p->ends[JOB_COMPLETED]);
-    json_member_int(&o, "failed", (int64_t)p->ends[JOB_FAILED]);
-    json_member_int(&o, "cancelled", (int64_t)p->ends[JOB_CANCELLED]);
-    json_close(&o, '}');
+    js_close(&o, '}');
+    js_key(&o, "throughput");
+    js_open(&o, '{');
+    js_member_int(&o, "lastMinute", ended_last_minute(p));
+    js_member_int(&o, "completed", (int64_t)p->ends[JOB_COMPLETED]);
+    js_member_int(&o, "failed", (int64_t)p->ends[JOB_FAILED]);
+    js_member_int(&o, "cancelled", (int64_t)p->ends[JOB_CANCELLED]);
+    js_close(&o, '}');
     render_utilization(&o, p, uptime_us);
     struct http_stats http;
     http_server_stats(p->server, &http);
-    json_key(&o, "http");
-    json_open(&o, '{');
-    json_member_int(&o, "connections", http.connections);
-    json_member_int(&o, "waits", http.waits);
-    json_member_int(&o, "requests", (int64_t)http.requests);
-    json_close(&o, '}');
-    json_member_int(&o, "badTransitions", (int64_t)p->bad_transitions);
-    json_close(&o, '}');
+    js_key(&o, "http");
+    js_open(&o, '{');
+    js_member_int(&o, "connections", http.connections);
+    js_member_int(&o, "waits", http.waits);
+    js_member_int(&o, "requests", (int64_t)http.requests);
+    js_close(&o, '}');
+    js_member_int(&o, "badTransitions", (int64_t)p->bad_transitions);
+    js_close(&o, '}');
     http_answer(p->server, x, &a);
 }
 
@@ -579,22 +579,22 @@ static void serve_readyz(struct pool *p, struct http_request *rq, struct http_re
     }
     const bool writable = store_is_writable(p->store);
     struct http_answer a = http_answer_new(up && writable && !p->stopping ? 200 : 503);
-    struct json_out o = json_out_to(&a.body);
-    json_open(&o, '{');
-    json_member_bool(&o, "ready", a.status == 200);
-    json_key(&o, "reasons");
-    json_open(&o, '[');
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_member_bool(&o, "ready", a.status == 200);
+    js_key(&o, "reasons");
+    js_open(&o, '[');
     if (!up) {
-        json_string(&o, p->backends_len == 0 ? "no backend is configured" : "no backend is up");
+        js_string(&o, p->backends_len == 0 ? "no backend is configured" : "no backend is up");
     }
     if (!writable) {
-        json_string(&o, store_trouble(p->store));
+        js_string(&o, store_trouble(p->store));
     }
     if (p->stopping) {
-        json_string(&o, "the daemon is stopping");
+        js_string(&o, "the daemon is stopping");
     }
-    json_close(&o, ']');
-    json_close(&o, '}');
+    js_close(&o, ']');
+    js_close(&o, '}');
     http_answer(p->server, x, &a);
 }
 

@@ -2,69 +2,69 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/render/render.h"
 
-static void member_optional(struct json_out *o, const char *name, const char *text)
+static void member_optional(struct js_out *o, const char *name, const char *text)
 {
     if (text != NULL) {
-        json_member_string(o, name, text);
+        js_member_string(o, name, text);
     }
 }
 
-static void member_json(struct json_out *o, const char *name, const char *json)
+static void member_json(struct js_out *o, const char *name, const char *json)
 {
     if (json != NULL) {
-        json_member_raw(o, name, str_of(json));
+        js_member_raw(o, name, str_of(json));
     }
 }
 
-static void render_error(struct json_out *o, const struct job_error *e, bool traceback)
+static void render_error(struct js_out *o, const struct job_error *e, bool traceback)
 {
     if (e->code == ERR_NONE) {
         return;
     }
-    json_key(o, "error");
-    json_open(o, '{');
-    json_member_string(o, "code", err_code(e->code));
-    json_member_string(o, "message", e->message == NULL ? err_title(e->code) : e->message);
+    js_key(o, "error");
+    js_open(o, '{');
+    js_member_string(o, "code", err_code(e->code));
+    js_member_string(o, "message", e->message == NULL ? err_title(e->code) : e->message);
     member_optional(o, "nodeId", e->node_id);
     member_optional(o, "nodeType", e->node_type);
     member_json(o, "nodeErrors", e->node_errors);
     if (traceback) {
         member_json(o, "traceback", e->traceback);
     }
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
-static void render_progress(struct json_out *o, const struct job_record *r,
+static void render_progress(struct js_out *o, const struct job_record *r,
                             const struct render_job_more *m)
 {
-    json_key(o, "progress");
-    json_open(o, '{');
-    json_member_int(o, "nodesDone", (int64_t)m->nodes_done);
-    json_member_int(o, "nodesTotal", r->nodes_total);
+    js_key(o, "progress");
+    js_open(o, '{');
+    js_member_int(o, "nodesDone", (int64_t)m->nodes_done);
+    js_member_int(o, "nodesTotal", r->nodes_total);
     member_optional(o, "nodeId", m->node_id);
     if (m->has_value) {
-        json_key(o, "value");
-        json_real(o, m->value);
-        json_key(o, "max");
-        json_real(o, m->max);
+        js_key(o, "value");
+        js_real(o, m->value);
+        js_key(o, "max");
+        js_real(o, m->max);
     }
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
-static void render_links(struct json_out *o, const char *id)
+static void render_links(struct js_out *o, const char *id)
 {
     static const char *const links[] = {"profile", "workflow", "outputs", "cancel"};
     char path[96] = "/jobs/";
     memcpy(path + 6, id, UUID_SIZE);
-    json_key(o, "links");
-    json_open(o, '{');
-    json_member_string(o, "self", path);
+    js_key(o, "links");
+    js_open(o, '{');
+    js_member_string(o, "self", path);
     path[6 + UUID_TEXT] = '/';
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         memcpy(path + 6 + UUID_TEXT + 1, links[i], strlen(links[i]) + 1);
-        json_member_string(o, links[i], path);
+        js_member_string(o, links[i], path);
     }
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
 void render_job_json(const struct job_record *r, const struct render_job_more *more,
@@ -72,40 +72,40 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
 {
     static const struct render_job_more nothing;
     const struct render_job_more *m = more == NULL ? &nothing : more;
-    struct json_out o = json_out_to(out);
-    json_open(&o, '{');
-    json_member_string(&o, "id", r->id);
-    json_member_string(&o, "state", job_state_name(r->state));
-    json_member_int(&o, "priority", r->priority);
-    json_member_ms(&o, "queuedAt", r->queued_at.us);
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "id", r->id);
+    js_member_string(&o, "state", job_state_name(r->state));
+    js_member_int(&o, "priority", r->priority);
+    js_member_ms(&o, "queuedAt", r->queued_at.us);
     if (r->started_at.us != 0) {
-        json_member_ms(&o, "startedAt", r->started_at.us);
+        js_member_ms(&o, "startedAt", r->started_at.us);
     }
     if (r->completed_at.us != 0) {
-        json_member_ms(&o, "completedAt", r->completed_at.us);
+        js_member_ms(&o, "completedAt", r->completed_at.us);
     }
     member_optional(&o, "backend", r->backend);
     member_optional(&o, "promptId", r->prompt_id[0] == '\0' ? NULL : r->prompt_id);
-    json_member_int(&o, "attempts", r->attempts);
-    json_member_int(&o, "maxAttempts", r->max_attempts);
-    json_member_string(&o, "workflowHash", r->workflow_hash);
-    json_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
+    js_member_int(&o, "attempts", r->attempts);
+    js_member_int(&o, "maxAttempts", r->max_attempts);
+    js_member_string(&o, "workflowHash", r->workflow_hash);
+    js_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
     if (r->cancel_requested && !job_state_is_terminal(r->state)) {
-        json_member_bool(&o, "cancelRequested", true);
+        js_member_bool(&o, "cancelRequested", true);
     }
     if (m->has_progress) {
         render_progress(&o, r, m);
     }
     member_optional(&o, "waitingReason", m->waiting_reason);
     if (r->partial) {
-        json_member_bool(&o, "partial", true);
+        js_member_bool(&o, "partial", true);
     }
     member_json(&o, "nodeErrors", r->node_errors);
     render_error(&o, &r->error, m->traceback);
     member_json(&o, "outputs", r->outputs);
     if (m->profile.n > 0) {
-        json_member_raw(&o, "profileStats", m->profile);
+        js_member_raw(&o, "profileStats", m->profile);
     }
     render_links(&o, r->id);
-    json_close(&o, '}');
+    js_close(&o, '}');
 }

@@ -11,83 +11,81 @@
 #include "comfypool/base/json_write.h"
 
 struct reading {
-    struct json_reader r;
+    struct js_reader r;
     struct render_output *list;
     size_t len;
     struct buf scratch;
 };
 
-static char *copy_text(struct reading *in, struct json_token t)
+static char *copy_text(struct reading *in, struct js_token t)
 {
     buf_clear(&in->scratch);
-    return t.kind == JSON_STRING ? mem_copy(json_text(t, &in->scratch)) : NULL;
+    return t.kind == JS_STRING ? mem_copy(js_text(t, &in->scratch)) : NULL;
 }
 
 /* One element whose brace was read: a file when it has a filename. */
 static bool read_file(struct reading *in, const char *node_id)
 {
     struct render_output o = {0};
-    struct json_token key = json_next(&in->r);
-    for (; key.kind == JSON_KEY; key = json_next(&in->r)) {
-        const struct json_token v = json_next(&in->r);
-        char **to = json_is(key, "filename")    ? &o.filename
-                    : json_is(key, "subfolder") ? &o.subfolder
-                    : json_is(key, "type")      ? &o.type
-                                                : NULL;
+    struct js_token key = js_next(&in->r);
+    for (; key.kind == JS_KEY; key = js_next(&in->r)) {
+        const struct js_token v = js_next(&in->r);
+        char **to = js_is(key, "filename")    ? &o.filename
+                    : js_is(key, "subfolder") ? &o.subfolder
+                    : js_is(key, "type")      ? &o.type
+                                              : NULL;
         if (to != NULL && *to == NULL) {
             *to = copy_text(in, v);
         }
-        if (json_rest(&in->r, v).n == 0) {
+        if (js_rest(&in->r, v).n == 0) {
             break;
         }
     }
     if (o.filename == NULL) {
         free(o.subfolder);
         free(o.type);
-        return key.kind == JSON_OBJECT_END;
+        return key.kind == JS_OBJECT_END;
     }
     o.node_id = mem_strdup(node_id);
     o.subfolder = o.subfolder == NULL ? mem_strdup("") : o.subfolder;
     o.type = o.type == NULL ? mem_strdup("output") : o.type;
     in->list = mem_grow(in->list, (in->len + 1) * sizeof *in->list);
     in->list[in->len++] = o;
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 /* A node's ui output whose brace was read: {"images": [{...}], ...}. */
 static bool read_node(struct reading *in, const char *node_id)
 {
-    struct json_token key = json_next(&in->r);
-    for (; key.kind == JSON_KEY; key = json_next(&in->r)) {
-        const struct json_token v = json_next(&in->r);
-        if (v.kind != JSON_ARRAY) {
-            if (json_rest(&in->r, v).n == 0) {
+    struct js_token key = js_next(&in->r);
+    for (; key.kind == JS_KEY; key = js_next(&in->r)) {
+        const struct js_token v = js_next(&in->r);
+        if (v.kind != JS_ARRAY) {
+            if (js_rest(&in->r, v).n == 0) {
                 return false;
             }
             continue;
         }
-        for (struct json_token e = json_next(&in->r); e.kind != JSON_ARRAY_END;
-             e = json_next(&in->r)) {
-            if (e.kind == JSON_OBJECT ? !read_file(in, node_id) : json_rest(&in->r, e).n == 0) {
+        for (struct js_token e = js_next(&in->r); e.kind != JS_ARRAY_END; e = js_next(&in->r)) {
+            if (e.kind == JS_OBJECT ? !read_file(in, node_id) : js_rest(&in->r, e).n == 0) {
                 return false;
             }
         }
     }
-    return key.kind == JSON_OBJECT_END;
+    return key.kind == JS_OBJECT_END;
 }
 
 struct render_output *render_outputs_read(struct str outputs_json, size_t *ret_len)
 {
     struct reading in = {0};
     buf_init(&in.scratch, BUF_NO_LIMIT);
-    json_read_lenient(&in.r, outputs_json, JSON_MAX_DEPTH);
-    if (json_next(&in.r).kind == JSON_OBJECT) {
-        for (struct json_token key = json_next(&in.r); key.kind == JSON_KEY;
-             key = json_next(&in.r)) {
+    js_read_lenient(&in.r, outputs_json, JS_MAX_DEPTH);
+    if (js_next(&in.r).kind == JS_OBJECT) {
+        for (struct js_token key = js_next(&in.r); key.kind == JS_KEY; key = js_next(&in.r)) {
             buf_clear(&in.scratch);
-            AUTO_FREE char *node_id = mem_copy(json_text(key, &in.scratch));
-            const struct json_token v = json_next(&in.r);
-            if (v.kind == JSON_OBJECT ? !read_node(&in, node_id) : json_rest(&in.r, v).n == 0) {
+            AUTO_FREE char *node_id = mem_copy(js_text(key, &in.scratch));
+            const struct js_token v = js_next(&in.r);
+            if (v.kind == JS_OBJECT ? !read_node(&in, node_id) : js_rest(&in.r, v).n == 0) {
                 break;
             }
         }
@@ -123,7 +121,7 @@ static const struct {
     {".json", "text", "application/json"},
 };
 
-static void render_kind(struct json_out *o, const char *filename)
+static void render_kind(struct js_out *o, const char *filename)
 {
     const char *kind = "file";
     const char *media_type = "application/octet-stream";
@@ -133,30 +131,30 @@ static void render_kind(struct json_out *o, const char *filename)
             media_type = kinds[i].media_type;
         }
     }
-    json_member_string(o, "kind", kind);
-    json_member_string(o, "mediaType", media_type);
+    js_member_string(o, "kind", kind);
+    js_member_string(o, "mediaType", media_type);
 }
 
 void render_outputs_json(const char *job_id, const struct render_output *list, size_t len,
                          struct buf *out)
 {
-    struct json_out o = json_out_to(out);
-    json_open(&o, '{');
-    json_key(&o, "outputs");
-    json_open(&o, '[');
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_key(&o, "outputs");
+    js_open(&o, '[');
     for (size_t i = 0; i < len; i++) {
         char url[96];
         (void)snprintf(url, sizeof url, "/jobs/%s/outputs/%zu", job_id, i);
-        json_open(&o, '{');
-        json_member_int(&o, "n", (int64_t)i);
-        json_member_string(&o, "nodeId", list[i].node_id);
-        json_member_string(&o, "name", list[i].filename);
-        json_member_string(&o, "subfolder", list[i].subfolder);
-        json_member_string(&o, "type", list[i].type);
+        js_open(&o, '{');
+        js_member_int(&o, "n", (int64_t)i);
+        js_member_string(&o, "nodeId", list[i].node_id);
+        js_member_string(&o, "name", list[i].filename);
+        js_member_string(&o, "subfolder", list[i].subfolder);
+        js_member_string(&o, "type", list[i].type);
         render_kind(&o, list[i].filename);
-        json_member_string(&o, "url", url);
-        json_close(&o, '}');
+        js_member_string(&o, "url", url);
+        js_close(&o, '}');
     }
-    json_close(&o, ']');
-    json_close(&o, '}');
+    js_close(&o, ']');
+    js_close(&o, '}');
 }

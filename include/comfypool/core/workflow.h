@@ -42,7 +42,7 @@ struct workflow_problem {
 };
 
 /*
- * Reads a workflow from JSON text that json_check has passed. Returns false with the problem set
+ * Reads a workflow from JSON text that js_check has passed. Returns false with the problem set
  * (its pointer is then the caller's to buf_done) when it has no nodes, a node is no object, has no
  * `inputs` object (an unconnected node without one kills a real server's worker), or a class_type
  * that is no string. Links to missing nodes and cycles are the backend's to judge.
