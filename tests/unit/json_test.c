@@ -50,14 +50,14 @@ static const struct {
 
 static bool reads(struct str text, bool lenient)
 {
-    struct json_reader r;
-    (lenient ? json_read_lenient : json_read_strict)(&r, text, 64);
-    struct json_token t = json_next(&r);
-    while (t.kind != JSON_END && t.kind != JSON_ERROR) {
-        t = json_next(&r);
+    struct js_reader r;
+    (lenient ? js_read_lenient : js_read_strict)(&r, text, 64);
+    struct js_token t = js_next(&r);
+    while (t.kind != JS_END && t.kind != JS_ERROR) {
+        t = js_next(&r);
     }
-    ck_assert(t.kind == JSON_END || r.why != NULL);
-    return t.kind == JSON_END;
+    ck_assert(t.kind == JS_END || r.why != NULL);
+    return t.kind == JS_END;
 }
 
 START_TEST(text_is_judged)
@@ -68,7 +68,7 @@ START_TEST(text_is_judged)
     AUTO_FREE char *copy = mem_alloc(texts[_i].text.n);
     memcpy(copy, texts[_i].text.p, texts[_i].text.n);
     const struct str text = {copy, texts[_i].text.n};
-    ck_assert_msg(json_check(text, 64, &offset, &why) == texts[_i].strict, "%s, strict",
+    ck_assert_msg(js_check(text, 64, &offset, &why) == texts[_i].strict, "%s, strict",
                   texts[_i].name);
     ck_assert_msg(reads(text, true) == texts[_i].lenient, "%s, lenient", texts[_i].name);
     if (!texts[_i].strict) {
@@ -96,7 +96,7 @@ START_TEST(depth_is_bounded)
     ck_assert(reads(buf_str(&b), false));
     size_t offset = 0;
     const char *why = NULL;
-    ck_assert(!json_check(buf_str(&b), 63, &offset, &why));
+    ck_assert(!js_check(buf_str(&b), 63, &offset, &why));
     ck_assert_uint_eq(offset, 63);
     buf_done(&b);
 }
@@ -111,62 +111,63 @@ static const struct {
     {"\"\\ud83d\\ude00\"", STR_INIT("\xf0\x9f\x98\x80")},
     {"\"\\ud83dx\"", STR_INIT("\xef\xbf\xbdx")},
     {"\"\\ude00\"", STR_INIT("\xef\xbf\xbd")},
-    {"\"\\ud83d\\u0041\"", STR_INIT("\xef\xbf\xbd""A")},
+    {"\"\\ud83d\\u0041\"", STR_INIT("\xef\xbf\xbd"
+                                    "A")},
     {"\"a\\u0000b\"", STR_INIT("a\0b")},
     {"\"\xff\"", STR_INIT("\xef\xbf\xbd")},
 };
 
 START_TEST(strings_are_decoded)
 {
-    struct json_reader r;
-    json_read_lenient(&r, str_of(strings[_i].quoted), 4);
-    const struct json_token t = json_next(&r);
-    ck_assert_int_eq(t.kind, JSON_STRING);
+    struct js_reader r;
+    js_read_lenient(&r, str_of(strings[_i].quoted), 4);
+    const struct js_token t = js_next(&r);
+    ck_assert_int_eq(t.kind, JS_STRING);
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    ck_assert_msg(str_eq(json_text(t, &scratch), strings[_i].text), "%s", strings[_i].quoted);
+    ck_assert_msg(str_eq(js_text(t, &scratch), strings[_i].text), "%s", strings[_i].quoted);
     if (memchr(strings[_i].text.p, '\0', strings[_i].text.n) == NULL) {
-        ck_assert(json_is(t, strings[_i].text.p));
+        ck_assert(js_is(t, strings[_i].text.p));
     }
-    ck_assert(!json_is(t, "another"));
+    ck_assert(!js_is(t, "another"));
 }
 END_TEST
 
 START_TEST(numbers_keep_their_digits)
 {
-    struct json_reader r;
-    json_read_strict(&r, STR("[18446744073709551615,0.1000000000000000055511151231257827,8.0,1E-7]"),
-                     4);
+    struct js_reader r;
+    js_read_strict(&r, STR("[18446744073709551615,0.1000000000000000055511151231257827,8.0,1E-7]"),
+                   4);
     static const char *const raw[] = {"18446744073709551615",
                                       "0.1000000000000000055511151231257827", "8.0", "1E-7"};
-    (void)json_next(&r);
+    (void)js_next(&r);
     for (size_t i = 0; i < 4; i++) {
-        const struct json_token t = json_next(&r);
+        const struct js_token t = js_next(&r);
         ck_assert(str_is(t.text, raw[i]));
         int64_t n = 0;
-        ck_assert(!json_int(t, &n));
+        ck_assert(!js_int(t, &n));
         double d = 0;
-        ck_assert(json_double(t, &d));
+        ck_assert(js_double(t, &d));
     }
     double d = 0;
-    json_read_lenient(&r, STR("1e999"), 1);
-    ck_assert(json_double(json_next(&r), &d) && isinf(d));
-    json_read_lenient(&r, STR("NaN"), 1);
-    ck_assert(json_double(json_next(&r), &d) && isnan(d));
+    js_read_lenient(&r, STR("1e999"), 1);
+    ck_assert(js_double(js_next(&r), &d) && isinf(d));
+    js_read_lenient(&r, STR("NaN"), 1);
+    ck_assert(js_double(js_next(&r), &d) && isnan(d));
 }
 END_TEST
 
 START_TEST(skip_gives_the_whole_value)
 {
-    struct json_reader r;
-    json_read_strict(&r, STR(" { \"a\" : [ {\"x\":1} , 2 ] , \"b\" : \"q\" } "), 8);
-    ck_assert_int_eq(json_next(&r).kind, JSON_OBJECT);
-    ck_assert_int_eq(json_next(&r).kind, JSON_KEY);
-    ck_assert(str_is(json_skip(&r), "[ {\"x\":1} , 2 ]"));
-    ck_assert_int_eq(json_next(&r).kind, JSON_KEY);
-    ck_assert(str_is(json_skip(&r), "\"q\""));
-    ck_assert_uint_eq(json_skip(&r).n, 0);
-    ck_assert_int_eq(json_next(&r).kind, JSON_END);
+    struct js_reader r;
+    js_read_strict(&r, STR(" { \"a\" : [ {\"x\":1} , 2 ] , \"b\" : \"q\" } "), 8);
+    ck_assert_int_eq(js_next(&r).kind, JS_OBJECT);
+    ck_assert_int_eq(js_next(&r).kind, JS_KEY);
+    ck_assert(str_is(js_skip(&r), "[ {\"x\":1} , 2 ]"));
+    ck_assert_int_eq(js_next(&r).kind, JS_KEY);
+    ck_assert(str_is(js_skip(&r), "\"q\""));
+    ck_assert_uint_eq(js_skip(&r).n, 0);
+    ck_assert_int_eq(js_next(&r).kind, JS_END);
 }
 END_TEST
 
@@ -188,7 +189,7 @@ START_TEST(a_backends_json_is_made_valid)
     AUTO_BUF struct buf out;
     buf_init(&out, BUF_NO_LIMIT);
     buf_add_text(&out, "kept");
-    const bool good = json_clean(str_of(cleanings[_i].dirty), &out);
+    const bool good = js_clean(str_of(cleanings[_i].dirty), &out);
     ck_assert_msg(good == (cleanings[_i].clean != NULL), "%s", cleanings[_i].dirty);
     if (good) {
         ck_assert_str_eq(buf_text(&out) + 4, cleanings[_i].clean);
@@ -203,24 +204,24 @@ START_TEST(writer_writes_what_is_meant)
 {
     AUTO_BUF struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
-    struct json_out o = json_out_to(&b);
-    json_open(&o, '{');
-    json_member_string(&o, "text", "a\"\\\n\x01\xc3\xa9");
-    json_member_ms(&o, "whole", 1500000);
-    json_member_ms(&o, "part", 1500);
-    json_member_ms(&o, "micro", 1795347815682012);
-    json_member_ms(&o, "minus", -20);
-    json_member_int(&o, "least", INT64_MIN);
-    json_member_bool(&o, "yes", true);
-    json_key(&o, "list");
-    json_open(&o, '[');
-    json_real(&o, 20);
-    json_real(&o, 0.25);
-    json_real(&o, NAN);
-    json_null(&o);
-    json_raw(&o, STR("{\"raw\":1}"));
-    json_close(&o, ']');
-    json_close(&o, '}');
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '{');
+    js_member_string(&o, "text", "a\"\\\n\x01\xc3\xa9");
+    js_member_ms(&o, "whole", 1500000);
+    js_member_ms(&o, "part", 1500);
+    js_member_ms(&o, "micro", 1795347815682012);
+    js_member_ms(&o, "minus", -20);
+    js_member_int(&o, "least", INT64_MIN);
+    js_member_bool(&o, "yes", true);
+    js_key(&o, "list");
+    js_open(&o, '[');
+    js_real(&o, 20);
+    js_real(&o, 0.25);
+    js_real(&o, NAN);
+    js_null(&o);
+    js_raw(&o, STR("{\"raw\":1}"));
+    js_close(&o, ']');
+    js_close(&o, '}');
     ck_assert_str_eq(buf_text(&b),
                      "{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\",\"whole\":1500,\"part\":1.5,"
                      "\"micro\":1795347815682.012,\"minus\":-0.02,"

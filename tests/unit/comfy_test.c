@@ -1,0 +1,437 @@
+/* The decoder of frames, WebSocket framing, HTTP answers and URLs of a backend. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/comfy/answers.h"
+#include "comfypool/comfy/backend.h"
+#include "comfypool/comfy/decoder.h"
+#include "comfypool/loop/ws_frames.h"
+#include "suites.h"
+
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *text;
+    enum frame_type type;
+    const char *prompt_id; /* NULL: none */
+    const char *node;      /* NULL: none */
+    int64_t stamp_ms;
+} frames[] = {
+    {"{\"type\": \"execution_start\", \"data\": {\"prompt_id\": \"p\", \"timestamp\": "
+     "1795347815897}}",
+     FRAME_START, "p", NULL, 1795347815897},
+    {"{\"data\":{\"node\":\"5\",\"prompt_id\":\"p\"},\"type\":\"executing\"}", FRAME_EXECUTING, "p",
+     "5", 0},
+    {"{\"type\": \"executing\", \"data\": {\"node\": null, \"prompt_id\": \"p\"}}", FRAME_EXECUTING,
+     "p", NULL, 0},
+    {"{\"type\": \"executing\", \"data\": {\"node\": \"3\"}}", FRAME_EXECUTING, NULL, "3", 0},
+    {"{\"type\": \"executing\", \"data\": null}", FRAME_EXECUTING, NULL, NULL, 0},
+    {"{\"type\": \"progress\", \"data\": {\"value\": NaN, \"max\": Infinity, \"prompt_id\": \"p\", "
+     "\"node\": \"a\\u0000b\"}}",
+     FRAME_PROGRESS, "p", "a", 0},
+    {"{\"type\": \"execution_error\", \"data\": {\"prompt_id\": \"p\", \"node_id\": \"7\", "
+     "\"exception_message\": \"\\ud800 broke\", \"current_inputs\": {\"x\": [NaN, -Infinity, "
+     "1e999]}, "
+     "\"traceback\": [\"a\"], \"exception_type\": \"RuntimeError\", \"timestamp\": 12}}",
+     FRAME_ERROR, "p", "7", 12},
+    {"{\"type\": \"execution_interrupted\", \"data\": {\"prompt_id\": \"p\", \"node_id\": 12}}",
+     FRAME_INTERRUPTED, "p", "12", 0},
+    {"{\"type\": \"execution_success\", \"data\": {\"prompt_id\": \"p\", \"timestamp\": \"x\"}}",
+     FRAME_SUCCESS, "p", NULL, 0},
+    {"{\"type\": \"crystools.monitor\", \"data\": {\"cpu\": 1}}", FRAME_OTHER, NULL, NULL, 0},
+    {"{\"type\":", FRAME_OTHER, NULL, NULL, 0},
+    {"[]", FRAME_OTHER, NULL, NULL, 0},
+    {"null", FRAME_OTHER, NULL, NULL, 0},
+    {"", FRAME_OTHER, NULL, NULL, 0},
+    {"{\"type\": 5, \"data\": {}}", FRAME_OTHER, NULL, NULL, 0},
+};
+
+static const struct frame *decode(struct decoder *d, struct buf *message, const char *text)
+{
+    buf_clear(message);
+    buf_add_text(message, text);
+    return decoder_text(d, message);
+}
+
+START_TEST(frames_are_read_leniently)
+{
+    struct decoder *d = decoder_new();
+    struct buf message;
+    buf_init(&message, BUF_NO_LIMIT);
+    const struct frame *f = decode(d, &message, frames[_i].text);
+    ck_assert_msg(f->type == frames[_i].type, "%s: type %d", frames[_i].text, f->type);
+    ck_assert((f->prompt_id.p != NULL) == (frames[_i].prompt_id != NULL));
+    ck_assert((f->node.p != NULL) == (frames[_i].node != NULL));
+    if (frames[_i].node != NULL) {
+        ck_assert(strncmp(f->node.p, frames[_i].node, strlen(frames[_i].node)) == 0);
+    }
+    ck_assert_int_eq(f->stamp_ms, frames[_i].stamp_ms);
+    ck_assert(f->value == 0 && f->max == 0);
+    buf_done(&message);
+    decoder_free(d);
+}
+END_TEST
+
+START_TEST(an_error_keeps_its_parts)
+{
+    struct decoder *d = decoder_new();
+    struct buf message;
+    buf_init(&message, BUF_NO_LIMIT);
+    const struct frame *f = decode(
+        d, &message,
+        "{\"type\": \"execution_error\", \"data\": {\"prompt_id\": \"p\", \"node_id\": \"2\", "
+        "\"node_type\": \"T\", \"executed\": [\"1\", \"5\"], \"exception_message\": \"bad "
+        "\\u2603\\n\", "
+        "\"exception_type\": \"ExecutionBlocked\", \"traceback\": [\"line 1\", \"line 2\"]}}");
+    ck_assert(str_is(f->message, "bad \xe2\x98\x83\n"));
+    ck_assert(str_is(f->node_type, "T"));
+    ck_assert_uint_eq(f->ids_len, 2);
+    ck_assert(str_is(f->ids[1], "5"));
+    ck_assert(str_is(f->traceback, "[\"line 1\", \"line 2\"]"));
+    ck_assert(!frame_is_terminal(f));
+    f = decode(d, &message,
+               "{\"type\": \"status\", \"data\": {\"status\": {\"exec_info\": "
+               "{\"queue_remaining\": 3}}, \"sid\": \"x\"}}");
+    ck_assert_int_eq(f->queue_remaining, 3);
+    ck_assert(str_is(f->sid, "x"));
+    buf_done(&message);
+    decoder_free(d);
+}
+END_TEST
+
+#define ENTRY(id, state)                                                                           \
+    "\"" id "\": {\"value\": 1, \"max\": 2, \"state\": \"" state "\", \"node_id\": \"" id          \
+    "\", \"prompt_id\": \"p\", \"display_node_id\": \"" id "\", \"parent_node_id\": null}"
+#define STATE(prompt, nodes)                                                                       \
+    "{\"type\": \"progress_state\", \"data\": {\"prompt_id\": \"" prompt "\", \"nodes\": {" nodes  \
+    "}}}"
+
+/* Frames one after the other; how many entries the fast path reads of each (0: read whole). */
+static const struct {
+    const char *text;
+    size_t entries;
+    bool fast;
+} states[] = {
+    {STATE("p", ENTRY("1", "running")), 1, false},
+    {STATE("p", ENTRY("1", "finished")), 1, true},
+    {STATE("p", ENTRY("1", "finished") ", " ENTRY("2", "running")), 2, true},
+    {STATE("p", ENTRY("1", "finished") ", " ENTRY("2", "finished")), 1, true},
+    {STATE("p", ENTRY("1", "finished") ", " ENTRY("2", "finished")), 1, true},
+    {STATE("p", ENTRY("1", "finished") ", " ENTRY("2", "finished") ", " ENTRY("3", "running")), 2,
+     true},
+    {STATE("p", ENTRY("1", "finished")), 1, true},
+    {STATE("q", ENTRY("1", "running")), 1, false},
+    {STATE("q", ""), 0, true},
+    {STATE("q", ENTRY("1", "running")), 1, false},
+    {STATE("q", ENTRY("1", "running") "}"), 0, false},
+    {STATE("q", ENTRY("1", "finished")), 1, true},
+};
+
+START_TEST(progress_state_is_read_from_what_changed)
+{
+    struct decoder *d = decoder_new();
+    struct buf message;
+    buf_init(&message, BUF_NO_LIMIT);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        const uint64_t fast = decoder_stats(d).fast;
+        const struct frame *f = decode(d, &message, states[i].text);
+        const bool took = decoder_stats(d).fast > fast;
+        ck_assert_msg(f->nodes_len == states[i].entries, "frame %zu: %zu entries", i, f->nodes_len);
+        ck_assert_msg(took == states[i].fast, "frame %zu: fast path %d", i, took);
+    }
+    buf_done(&message);
+    decoder_free(d);
+}
+END_TEST
+
+/* ---- WebSocket framing -------------------------------------------------------------------------
+ */
+
+struct heard {
+    struct buf log;
+};
+
+static bool on_message(void *ctx, bool binary, struct buf *message)
+{
+    struct heard *h = ctx;
+    buf_printf(&h->log, "%s %zu;", binary ? "binary" : "text", message->len);
+    return true;
+}
+
+static bool on_control(void *ctx, enum ws_opcode opcode, struct str payload)
+{
+    struct heard *h = ctx;
+    buf_printf(&h->log, "control %d %zu;", opcode, payload.n);
+    return opcode != WS_CLOSE;
+}
+
+static const struct ws_frames_events frames_events = {on_message, on_control};
+
+/* A server's frame: first byte (0x100 is 0: 0 ends the list), then the payload's length (its bytes
+   are zeros). */
+struct sent {
+    unsigned first;
+    size_t n;
+};
+
+static const struct {
+    const char *name;
+    struct sent sent[5];
+    const char *heard;
+    bool good;
+} framings[] = {
+    {"a text", {{0x81, 5}}, "text 5;", true},
+    {"an empty text", {{0x81, 0}}, "text 0;", true},
+    {"126 bytes and 65536 bytes", {{0x81, 126}, {0x82, 65536}}, "text 126;binary 65536;", true},
+    {"in three pieces, a ping between",
+     {{0x01, 10}, {0x89, 4}, {0x100, 20}, {0x80, 30}},
+     "control 9 4;text 60;",
+     true},
+    {"close", {{0x88, 2}}, "control 8 2;", false},
+    {"over the cap", {{0x81, 100001}}, "", false},
+    {"over the cap in pieces", {{0x01, 60000}, {0x80, 60000}}, "", false},
+    {"reserved bits", {{0xc1, 5}}, "", false},
+    {"a text inside another", {{0x01, 5}, {0x81, 5}}, "", false},
+    {"a continuation of nothing", {{0x80, 5}}, "", false},
+    {"a ping in pieces", {{0x09, 5}}, "", false},
+    {"a ping of 126 bytes", {{0x89, 126}}, "", false},
+    {"an unknown kind", {{0x83, 5}}, "", false},
+};
+
+static void write_frame(struct buf *out, struct sent s)
+{
+    buf_add_char(out, (char)s.first);
+    if (s.n < 126) {
+        buf_add_char(out, (char)s.n);
+    } else if (s.n < 65536) {
+        buf_add(out, "\x7e", 1);
+        buf_add_char(out, (char)(s.n >> 8));
+        buf_add_char(out, (char)(s.n & 255));
+    } else {
+        buf_add(out, "\x7f\0\0\0\0", 5);
+        for (int shift = 24; shift >= 0; shift -= 8) {
+            buf_add_char(out, (char)(s.n >> shift & 255));
+        }
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        buf_add_char(out, '\0');
+    }
+}
+
+START_TEST(framing_is_the_same_in_pieces_of_any_size)
+{
+    AUTO_BUF struct buf bytes;
+    buf_init(&bytes, BUF_NO_LIMIT);
+    for (const struct sent *s = framings[_i].sent; s->first != 0; s++) {
+        write_frame(&bytes, *s);
+    }
+    static const size_t pieces[] = {1, 2, 3, 7, 1000, 1u << 20};
+    for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++) {
+        struct heard h;
+        buf_init(&h.log, BUF_NO_LIMIT);
+        struct ws_frames f;
+        ws_frames_init(&f, 100000, &frames_events, &h);
+        const char *why = NULL;
+        for (size_t at = 0; at < bytes.len && why == NULL; at += pieces[k]) {
+            const size_t left = bytes.len - at;
+            why = ws_frames_feed(&f, bytes.data + at, left < pieces[k] ? left : pieces[k]);
+        }
+        ck_assert_msg((why == NULL) == framings[_i].good, "%s: %s", framings[_i].name,
+                      why == NULL ? "taken" : why);
+        ck_assert_msg(strcmp(buf_text(&h.log), framings[_i].heard) == 0, "%s in pieces of %zu: %s",
+                      framings[_i].name, pieces[k], buf_text(&h.log));
+        ws_frames_done(&f);
+        buf_done(&h.log);
+    }
+}
+END_TEST
+
+START_TEST(what_we_send_is_masked)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    uint32_t mask = 0;
+    memcpy(&mask, "\x01\x02\x03\x04", 4);
+    ws_frames_write(&out, WS_TEXT, STR("abcde"), mask);
+    ck_assert(str_eq(buf_str(&out), STR("\x81\x85\x01\x02\x03\x04`` `d")) ||
+              memcmp(out.data, "\x81\x85\x01\x02\x03\x04", 6) == 0);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(out.data[6 + i] ^ (int)(1 + i % 4), "abcde"[i]);
+    }
+}
+END_TEST
+
+/* ---- HTTP answers ------------------------------------------------------------------------------
+ */
+
+START_TEST(a_400_is_read_whole)
+{
+    struct prompt_answer a;
+    ck_assert(prompt_answer_read(
+        STR("{\"error\": {\"type\": \"prompt_outputs_failed_validation\", \"message\": \"Prompt "
+            "outputs "
+            "failed validation\", \"details\": \"\", \"extra_info\": {}}, \"node_errors\": {\"4\": "
+            "{\"errors\": [{\"type\": \"required_input_missing\", \"message\": \"Required input is "
+            "missing\", \"details\": \"ckpt_name\", \"extra_info\": {\"x\": NaN}}], "
+            "\"dependent_outputs\": [\"9\"], \"class_type\": \"CheckpointLoaderSimple\"}}}"),
+        &a));
+    ck_assert(str_is(a.error_type, "prompt_outputs_failed_validation"));
+    ck_assert_str_eq(buf_text(&a.node_id), "4");
+    ck_assert_str_eq(buf_text(&a.node_type), "CheckpointLoaderSimple");
+    ck_assert_str_eq(buf_text(&a.message),
+                     "Prompt outputs failed validation: Required input is missing: ckpt_name");
+    ck_assert_ptr_nonnull(strstr(buf_text(&a.node_errors), "\"x\":null"));
+    prompt_answer_done(&a);
+}
+END_TEST
+
+START_TEST(a_200_is_read)
+{
+    struct prompt_answer a;
+    ck_assert(prompt_answer_read(
+        STR("{\"prompt_id\": \"p\", \"number\": NaN, \"node_errors\": {}}"), &a));
+    ck_assert(str_is(a.prompt_id, "p"));
+    ck_assert_uint_eq(a.node_errors.len, 0);
+    prompt_answer_done(&a);
+    ck_assert(!prompt_answer_read(STR("<html>"), &a));
+    prompt_answer_done(&a);
+    ck_assert(!prompt_answer_read(STR(""), &a));
+    prompt_answer_done(&a);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    enum queue_place place;
+    size_t others;
+} queues[] = {
+    {"{\"queue_running\": [], \"queue_pending\": []}", QUEUE_ABSENT, 0},
+    {"{\"queue_running\": [[0, \"p\", {\"1\": {}}, {}, []]], \"queue_pending\": []}", QUEUE_RUNNING,
+     0},
+    {"{\"queue_running\": [[0, \"x\", {}, {}, []]], \"queue_pending\": [[NaN, \"y\", {}], [2, "
+     "\"p\"]]}",
+     QUEUE_PENDING, 2},
+    {"{\"queue_running\": [[0, \"x\"], null, 5]}", QUEUE_ABSENT, 1},
+    {"{}", QUEUE_BROKEN, 0},
+    {"[]", QUEUE_BROKEN, 0},
+    {"{\"queue_running\": [[0, \"x\"", QUEUE_BROKEN, 0},
+};
+
+START_TEST(queues_are_searched)
+{
+    size_t others = 0;
+    ck_assert_msg(queue_answer_find(str_of(queues[_i].text), STR("p"), &others) == queues[_i].place,
+                  "%s", queues[_i].text);
+    if (queues[_i].place != QUEUE_BROKEN) {
+        ck_assert_uint_eq(others, queues[_i].others);
+    }
+}
+END_TEST
+
+START_TEST(history_tells_messages_and_outputs)
+{
+    struct history_answer h;
+    ck_assert(history_answer_read(
+        STR("{\"p\": {\"prompt\": [0, \"p\", {}], \"outputs\": {\"9\": {\"images\": []}, "
+            "\"\\u0041\": "
+            "{\"text\": [NaN]}}, \"status\": {\"status_str\": \"error\", \"completed\": false, "
+            "\"messages\": [[\"execution_start\", {\"prompt_id\": \"p\", \"timestamp\": 10}], "
+            "[\"execution_cached\", {\"nodes\": [\"4\", \"5\"], \"timestamp\": 11}], "
+            "[\"execution_error\", {\"node_id\": \"3\", \"exception_message\": \"m\", "
+            "\"executed\": [\"6\"], \"timestamp\": 20}]]}, \"meta\": {}}}"),
+        STR("p"), &h));
+    ck_assert(h.found && !h.success);
+    ck_assert_uint_eq(h.messages_len, 3);
+    ck_assert_int_eq(h.messages[0].type, FRAME_START);
+    ck_assert_int_eq(h.messages[0].stamp_ms, 10);
+    ck_assert_uint_eq(h.messages[1].ids_len, 2);
+    ck_assert(str_is(h.messages[1].ids[1], "5"));
+    ck_assert(frame_is_terminal(&h.messages[2]));
+    ck_assert(str_is(h.messages[2].ids[0], "6"));
+    ck_assert_uint_eq(h.outputs_len, 2);
+    ck_assert(str_is(h.outputs[1].node_id, "A"));
+    ck_assert(str_is(h.outputs[1].ui, "{\"text\": [NaN]}"));
+    history_answer_done(&h);
+    ck_assert(history_answer_read(STR("{}"), STR("p"), &h));
+    ck_assert(!h.found);
+    history_answer_done(&h);
+    ck_assert(!history_answer_read(STR("500 Internal Server Error"), STR("p"), &h));
+    history_answer_done(&h);
+}
+END_TEST
+
+START_TEST(stats_tell_version_and_devices)
+{
+    struct stats_answer s;
+    ck_assert(stats_answer_read(
+        STR("{\"system\": {\"comfyui_version\": \"0.28.0\", \"argv\": [\"main.py\"]}, \"devices\": "
+            "[{\"name\": \"cuda:0\", \"vram_total\": 25757220864}]}"),
+        &s));
+    ck_assert_str_eq(buf_text(&s.version), "0.28.0");
+    ck_assert_str_eq(buf_text(&s.devices), "[{\"name\":\"cuda:0\",\"vram_total\":25757220864}]");
+    stats_answer_done(&s);
+    ck_assert(cancel_answer_read(STR("{\"cancelled\": true}")));
+    ck_assert(!cancel_answer_read(STR("{\"cancelled\": false}")));
+    ck_assert(!cancel_answer_read(STR("404: Not Found")));
+}
+END_TEST
+
+/* ---- URLs --------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *url;
+    const char *clean; /* NULL: refused */
+    const char *name;
+} urls[] = {
+    {"http://127.0.0.1:8188", "http://127.0.0.1:8188", "127.0.0.1:8188"},
+    {"http://host", "http://host:80", "host:80"},
+    {"https://user:se%40cret@host/comfy/", "https://host:443/comfy", "host:443/comfy"},
+    {"http://[::1]:8188/", "http://[::1]:8188", "[::1]:8188"},
+    {"ftp://host", NULL, NULL},
+    {"host:8188", NULL, NULL},
+    {"http://", NULL, NULL},
+    {"http://host:99999", NULL, NULL},
+    {"http://host/?a=1", NULL, NULL},
+    {"", NULL, NULL},
+};
+
+START_TEST(urls_are_checked_and_cleaned)
+{
+    char why[128] = "";
+    const bool good = comfy_url_check(urls[_i].url, why, sizeof why);
+    ck_assert_msg(good == (urls[_i].clean != NULL), "%s: %s", urls[_i].url, why);
+    if (!good) {
+        ck_assert_str_ne(why, "");
+        return;
+    }
+    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf name;
+    buf_init(&clean, 1000);
+    buf_init(&name, 1000);
+    comfy_url_clean(urls[_i].url, &clean, &name);
+    ck_assert_str_eq(buf_text(&clean), urls[_i].clean);
+    ck_assert_str_eq(buf_text(&name), urls[_i].name);
+}
+END_TEST
+
+Suite *comfy_suite(void)
+{
+    Suite *s = suite_create("comfy");
+    TCase *c = tcase_create("comfy");
+    tcase_add_loop_test(c, frames_are_read_leniently, 0, sizeof frames / sizeof *frames);
+    tcase_add_test(c, an_error_keeps_its_parts);
+    tcase_add_test(c, progress_state_is_read_from_what_changed);
+    tcase_add_loop_test(c, framing_is_the_same_in_pieces_of_any_size, 0,
+                        sizeof framings / sizeof *framings);
+    tcase_add_test(c, what_we_send_is_masked);
+    tcase_add_test(c, a_400_is_read_whole);
+    tcase_add_test(c, a_200_is_read);
+    tcase_add_loop_test(c, queues_are_searched, 0, sizeof queues / sizeof *queues);
+    tcase_add_test(c, history_tells_messages_and_outputs);
+    tcase_add_test(c, stats_tell_version_and_devices);
+    tcase_add_loop_test(c, urls_are_checked_and_cleaned, 0, sizeof urls / sizeof *urls);
+    suite_add_tcase(s, c);
+    return s;
+}

@@ -1,0 +1,331 @@
+/* core: the job table, the queue, the scheduler, retries, the timeline, progress. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "comfypool/core/job.h"
+#include "comfypool/core/progress.h"
+#include "comfypool/core/queue.h"
+#include "comfypool/core/retry.h"
+#include "comfypool/core/scheduler.h"
+#include "comfypool/core/timeline.h"
+#include "suites.h"
+
+/* ---- the job table ----------------------------------------------------------------------------
+ */
+
+static const struct {
+    enum job_state from;
+    enum job_event event;
+    enum job_state to;
+} allowed[] = {
+    {JOB_QUEUED, JOB_EVENT_ASSIGN, JOB_RUNNING},      {JOB_QUEUED, JOB_EVENT_FAIL, JOB_FAILED},
+    {JOB_QUEUED, JOB_EVENT_CANCEL, JOB_CANCELLED},    {JOB_RUNNING, JOB_EVENT_REQUEUE, JOB_QUEUED},
+    {JOB_RUNNING, JOB_EVENT_COMPLETE, JOB_COMPLETED}, {JOB_RUNNING, JOB_EVENT_FAIL, JOB_FAILED},
+    {JOB_RUNNING, JOB_EVENT_CANCEL, JOB_CANCELLED},
+};
+
+START_TEST(table_holds_over_the_whole_product)
+{
+    size_t found = 0;
+    for (int s = 0; s < JOB_STATE_COUNT; s++) {
+        for (int e = 0; e < JOB_EVENT_COUNT; e++) {
+            enum job_state to = JOB_STATE_COUNT;
+            const bool ok = job_transition((enum job_state)s, (enum job_event)e, &to);
+            bool want = false;
+            for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+                if ((int)allowed[i].from == s && (int)allowed[i].event == e) {
+                    want = true;
+                    ck_assert_int_eq(to, allowed[i].to);
+                }
+            }
+            ck_assert_msg(ok == want, "%s + %s", job_state_name((enum job_state)s),
+                          job_event_name((enum job_event)e));
+            ck_assert(ok || to == JOB_STATE_COUNT);
+            found += ok;
+        }
+    }
+    ck_assert_uint_eq(found, sizeof allowed / sizeof *allowed);
+}
+END_TEST
+
+START_TEST(names_come_back)
+{
+    for (int s = 0; s < JOB_STATE_COUNT; s++) {
+        ck_assert_int_eq(job_state_from_name(str_of(job_state_name((enum job_state)s))), s);
+    }
+    ck_assert_int_eq(job_state_from_name(STR("paused")), JOB_STATE_COUNT);
+    for (int o = 1; o < ATTEMPT_OUTCOME_COUNT; o++) {
+        ck_assert_int_eq(
+            attempt_outcome_from_name(str_of(attempt_outcome_name((enum attempt_outcome)o))), o);
+    }
+    ck_assert(job_state_is_terminal(JOB_CANCELLED) && !job_state_is_terminal(JOB_RUNNING));
+}
+END_TEST
+
+/* ---- the queue --------------------------------------------------------------------------------
+ */
+
+START_TEST(queue_is_by_priority_then_by_order)
+{
+    static const struct {
+        int priority;
+        int64_t seq;
+    } want[] = {{9, 4}, {9, 6}, {0, 1}, {0, 3}, {0, 5}, {-5, 2}};
+    struct queue_entry entries[6] = {0};
+    struct queue_entry gone = {0};
+    struct queue q;
+    queue_init(&q);
+    static const int priorities[] = {0, -5, 0, 9, 0, 9};
+    for (int i = 0; i < 6; i++) {
+        queue_push(&q, &entries[i], priorities[i], i + 1);
+    }
+    queue_push(&q, &gone, 100, 7);
+    queue_remove(&q, &gone);
+    queue_remove(&q, &gone);
+    ck_assert_uint_eq(queue_length(&q), 6);
+    for (size_t i = 0; i < 6; i++) {
+        struct queue_entry *e = queue_first(&q);
+        ck_assert_int_eq(e->priority, want[i].priority);
+        ck_assert_int_eq(e->seq, want[i].seq);
+        queue_remove(&q, e);
+    }
+    ck_assert_ptr_null(queue_first(&q));
+    queue_done(&q);
+}
+END_TEST
+
+/* ---- the scheduler -----------------------------------------------------------------------------
+ */
+
+START_TEST(least_loaded_by_weight_comes_first)
+{
+    struct scheduler s;
+    struct slot a, b, c;
+    scheduler_init(&s);
+    slot_init(&a, 1, 1);
+    slot_init(&b, 1, 1);
+    slot_init(&c, 3, 4);
+    ck_assert_ptr_null(scheduler_first(&s));
+    scheduler_set_up(&s, &a, true);
+    scheduler_set_up(&s, &b, true);
+    ck_assert_ptr_eq(scheduler_first(&s), &a);
+    scheduler_take(&s, &a);
+    ck_assert_ptr_eq(scheduler_first(&s), &b);
+    scheduler_take(&s, &b);
+    ck_assert_ptr_null(scheduler_first(&s));
+    /* Weight 3 with room for 4: it takes three before it is as loaded as one with one. */
+    scheduler_release(&s, &a);
+    scheduler_set_up(&s, &c, true);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_ptr_eq(scheduler_first(&s), &c);
+        scheduler_take(&s, &c);
+    }
+    scheduler_take(&s, &c);
+    ck_assert_ptr_eq(scheduler_first(&s), &a);
+    scheduler_take(&s, &a);
+    ck_assert_ptr_eq(scheduler_first(&s), &c);
+    scheduler_take(&s, &c);
+    ck_assert_ptr_null(scheduler_first(&s));
+    scheduler_set_up(&s, &c, false);
+    scheduler_release(&s, &c);
+    ck_assert_ptr_null(scheduler_first(&s));
+    scheduler_set_up(&s, &c, true);
+    ck_assert_ptr_eq(scheduler_first(&s), &c);
+    scheduler_done(&s);
+}
+END_TEST
+
+START_TEST(equals_take_turns)
+{
+    struct scheduler s;
+    struct slot slots[3];
+    scheduler_init(&s);
+    for (int i = 0; i < 3; i++) {
+        slot_init(&slots[i], 1, 1);
+        scheduler_set_up(&s, &slots[i], true);
+    }
+    struct slot *taken[9];
+    for (int i = 0; i < 9; i++) {
+        taken[i] = scheduler_first(&s);
+        scheduler_take(&s, taken[i]);
+        scheduler_release(&s, taken[i]);
+        ck_assert(i < 1 || taken[i] != taken[i - 1]);
+        ck_assert(i < 2 || taken[i] != taken[i - 2]);
+        ck_assert(i < 3 || taken[i] == taken[i - 3]);
+    }
+    scheduler_done(&s);
+}
+END_TEST
+
+/* ---- retries -----------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    enum attempt_outcome outcome;
+    enum err error;
+    unsigned attempts, cut_off, max;
+    bool cancelled;
+    bool wanted;
+} retries[] = {
+    {"lost", ATTEMPT_LOST, ERR_LOST, 1, 0, 3, false, true},
+    {"lost, the last one", ATTEMPT_LOST, ERR_LOST, 3, 0, 3, false, false},
+    {"lost, one was cut off", ATTEMPT_LOST, ERR_LOST, 3, 1, 3, false, true},
+    {"lost, told to stop", ATTEMPT_LOST, ERR_LOST, 1, 0, 3, true, false},
+    {"500", ATTEMPT_FAILED, ERR_BACKEND_ERROR, 1, 0, 3, false, true},
+    {"a node failed", ATTEMPT_FAILED, ERR_NODE_FAILED, 1, 0, 3, false, false},
+    {"refused", ATTEMPT_REJECTED, ERR_WORKFLOW_INVALID, 1, 0, 3, false, false},
+    {"interrupted", ATTEMPT_CANCELLED, ERR_INTERRUPTED, 1, 0, 3, false, false},
+    {"completed", ATTEMPT_COMPLETED, ERR_NONE, 1, 0, 3, false, false},
+};
+
+START_TEST(retries_are_for_what_passes)
+{
+    const struct job_record job = {
+        .attempts = retries[_i].attempts,
+        .cut_off = retries[_i].cut_off,
+        .max_attempts = retries[_i].max,
+        .cancel_requested = retries[_i].cancelled,
+    };
+    ck_assert_msg(retry_wanted(&job, retries[_i].outcome, retries[_i].error) == retries[_i].wanted,
+                  "%s", retries[_i].name);
+}
+END_TEST
+
+START_TEST(delays_double_within_bounds)
+{
+    const struct dur_us first = dur_ms(1000);
+    ck_assert_int_eq(retry_delay(first, 1, 0).us, 500000);
+    ck_assert_int_eq(retry_delay(first, 1, UINT32_MAX).us, 1500000);
+    ck_assert_int_eq(retry_delay(first, 3, 0).us, 2000000);
+    ck_assert_int_eq(retry_delay(first, 60, 0).us, (int64_t)150 * 1000000);
+    ck_assert_int_eq(retry_delay((struct dur_us){0}, 3, UINT32_MAX).us, 0);
+}
+END_TEST
+
+/* ---- the timeline -------------------------------------------------------------------------------
+ */
+
+/* The server's clock is 5 s behind ours; times in ms since the anchor. */
+enum { BEHIND_MS = 5000 };
+
+static const struct {
+    const char *name;
+    int64_t start_received, start_stamp, end_received, end_stamp; /* 0: none */
+    int64_t offset;                                               /* 0: not known */
+    int64_t started, ended;
+} lines[] = {
+    {"punctual", 100, 99, 300, 299, 1, 100, 300},
+    {"the end came 150 ms late", 100, 99, 450, 299, 1, 100, 300},
+    {"the start came late too", 250, 99, 450, 299, 1, 100, 300},
+    {"no stamps", 100, 0, 300, 0, 1, 100, 300},
+    {"the server's clock jumped ahead", 100, 99, 300, 9000, 1, 100, 300},
+    {"the server's clock jumped back", 100, 99, 300, -9000, 1, 50, 50},
+};
+
+START_TEST(ends_are_the_servers_word)
+{
+    const struct time_anchor anchor = {.mono = {1000000000}, .wall = {1700000000000000}};
+    const int64_t epoch_ms = anchor.wall.us / 1000 - BEHIND_MS;
+    struct timeline t;
+    timeline_init(&t, anchor, anchor.mono);
+    t.intent = (struct time_mark){true, mono_add(anchor.mono, dur_ms(50)), 0};
+    t.clock.known = true;
+    t.clock.offset_us = anchor.mono.us - (epoch_ms * 1000) + lines[_i].offset * 1000;
+    (void)timeline_start(&t, mono_add(anchor.mono, dur_ms(lines[_i].start_received)),
+                         lines[_i].start_stamp == 0 ? 0 : epoch_ms + lines[_i].start_stamp);
+    timeline_end(&t, mono_add(anchor.mono, dur_ms(lines[_i].end_received)),
+                 lines[_i].end_stamp == 0 ? 0 : epoch_ms + lines[_i].end_stamp);
+    const struct timeline_points p = timeline_points(&t);
+    ck_assert_msg(mono_diff(p.started, anchor.mono).us == lines[_i].started * 1000,
+                  "%s: start %lld", lines[_i].name,
+                  (long long)mono_diff(p.started, anchor.mono).us);
+    ck_assert_msg(mono_diff(p.ended, anchor.mono).us == lines[_i].ended * 1000, "%s: end %lld",
+                  lines[_i].name, (long long)mono_diff(p.ended, anchor.mono).us);
+}
+END_TEST
+
+START_TEST(offset_is_the_smallest_seen)
+{
+    struct server_clock c = {0};
+    server_clock_observe(&c, (struct mono_us){5000000}, 1000);
+    ck_assert_int_eq(c.offset_us, 4000000);
+    server_clock_observe(&c, (struct mono_us){6130000}, 2000); /* 130 ms late */
+    ck_assert_int_eq(c.offset_us, 4000000);
+    server_clock_observe(&c, (struct mono_us){6998000}, 3000);
+    ck_assert_int_eq(c.offset_us, 3998000);
+    server_clock_observe(&c, (struct mono_us){7000000}, 0);
+    server_clock_observe(&c, (struct mono_us){7000000}, INT64_MAX);
+    ck_assert_int_eq(c.offset_us, 3998000);
+}
+END_TEST
+
+START_TEST(never_started_has_only_a_queue)
+{
+    const struct time_anchor anchor = {.mono = {1000}, .wall = {1700000000000000}};
+    struct timeline t;
+    timeline_init(&t, anchor, anchor.mono);
+    timeline_end(&t, (struct mono_us){9000}, 0);
+    const struct timeline_points p = timeline_points(&t);
+    ck_assert(!p.has_started);
+    ck_assert_int_eq(p.intent.us, 9000);
+    ck_assert_int_eq(p.accepted.us, 9000);
+    ck_assert_int_eq(p.started.us, 9000);
+    ck_assert_int_eq(p.ended.us, 9000);
+}
+END_TEST
+
+/* ---- progress ----------------------------------------------------------------------------------
+ */
+
+START_TEST(progress_counts_each_node_once)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert(workflow_parse(
+        STR("{\"1\":{\"inputs\":{}},\"2\":{\"inputs\":{}},\"3\":{\"inputs\":{}}}"), &w, &problem));
+    struct progress p;
+    progress_init(&p, w);
+    const struct str cached[] = {STR("1"), STR("1"), STR("stranger")};
+    progress_feed(&p, &(struct frame){.type = FRAME_CACHED, .ids = cached, .ids_len = 3});
+    ck_assert_uint_eq(p.nodes_done, 1);
+    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING, .node = STR("2")});
+    progress_feed(&p,
+                  &(struct frame){.type = FRAME_PROGRESS, .node = STR("2"), .value = 3, .max = 20});
+    ck_assert_str_eq(p.node_id, "2");
+    ck_assert(p.has_value && p.value == 3 && p.max == 20);
+    const struct frame_node nodes[] = {{.id = STR("1"), .state = NODE_STATE_FINISHED},
+                                       {.id = STR("2"), .state = NODE_STATE_FINISHED},
+                                       {.id = STR("3"), .state = NODE_STATE_RUNNING}};
+    const struct frame state = {.type = FRAME_STATE, .nodes = nodes, .nodes_len = 3};
+    progress_feed(&p, &state);
+    progress_feed(&p, &state);
+    ck_assert_uint_eq(p.nodes_done, 2);
+    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING, .node = STR("3")});
+    ck_assert_str_eq(p.node_id, "3");
+    ck_assert(!p.has_value);
+    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING});
+    ck_assert_str_eq(p.node_id, "3");
+    progress_done(&p);
+    workflow_free(w);
+}
+END_TEST
+
+Suite *core_suite(void)
+{
+    Suite *s = suite_create("core");
+    TCase *c = tcase_create("core");
+    tcase_add_test(c, table_holds_over_the_whole_product);
+    tcase_add_test(c, names_come_back);
+    tcase_add_test(c, queue_is_by_priority_then_by_order);
+    tcase_add_test(c, least_loaded_by_weight_comes_first);
+    tcase_add_test(c, equals_take_turns);
+    tcase_add_loop_test(c, retries_are_for_what_passes, 0, sizeof retries / sizeof *retries);
+    tcase_add_test(c, delays_double_within_bounds);
+    tcase_add_loop_test(c, ends_are_the_servers_word, 0, sizeof lines / sizeof *lines);
+    tcase_add_test(c, offset_is_the_smallest_seen);
+    tcase_add_test(c, never_started_has_only_a_queue);
+    tcase_add_test(c, progress_counts_each_node_once);
+    suite_add_tcase(s, c);
+    return s;
+}

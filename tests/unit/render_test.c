@@ -1,0 +1,154 @@
+/* Jobs, profiles and outputs as bytes. The JSON of profiles is also checked on every recording. */
+#include <check.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "comfypool/render/render.h"
+#include "suites.h"
+
+START_TEST(a_job_is_rendered)
+{
+    struct job_record r = {
+        .id = "01a204ec-7f48-7332-8199-72b2aa99b538",
+        .state = JOB_FAILED,
+        .priority = -5,
+        .queued_at = {1795378937672735},
+        .started_at = {1795378937675000},
+        .completed_at = {1795378937858315},
+        .backend = (char[]){"one"},
+        .prompt_id = "348640bb-767c-4e19-8105-bd47ad33cb05",
+        .attempts = 2,
+        .max_attempts = 3,
+        .workflow_hash = "00",
+        .metadata = (char[]){"{\"big\": 18446744073709551615, \"r\": 1.0}"},
+        .error =
+            {
+                .code = ERR_NODE_FAILED,
+                .message = (char[]){"it \"broke\""},
+                .node_id = (char[]){"8"},
+                .node_type = (char[]){"VAEDecode"},
+                .traceback = (char[]){"[\"a\"]"},
+            },
+    };
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    render_job_json(&r, NULL, &out);
+    ck_assert_str_eq(
+        buf_text(&out),
+        "{\"id\":\"01a204ec-7f48-7332-8199-72b2aa99b538\",\"state\":\"failed\",\"priority\":-5,"
+        "\"queuedAt\":1795378937672.735,\"startedAt\":1795378937675,"
+        "\"completedAt\":1795378937858.315,\"backend\":\"one\","
+        "\"promptId\":\"348640bb-767c-4e19-8105-bd47ad33cb05\",\"attempts\":2,\"maxAttempts\":3,"
+        "\"workflowHash\":\"00\",\"metadata\":{\"big\": 18446744073709551615, \"r\": 1.0},"
+        "\"error\":{\"code\":\"node_failed\",\"message\":\"it \\\"broke\\\"\",\"nodeId\":\"8\","
+        "\"nodeType\":\"VAEDecode\"},"
+        "\"links\":{\"self\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538\","
+        "\"profile\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/profile\","
+        "\"workflow\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/workflow\","
+        "\"outputs\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/outputs\","
+        "\"cancel\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/cancel\"}}");
+    buf_clear(&out);
+    const struct render_job_more more = {.traceback = true,
+                                         .has_progress = true,
+                                         .nodes_done = 3,
+                                         .node_id = "8",
+                                         .has_value = true,
+                                         .value = 7,
+                                         .max = 20,
+                                         .waiting_reason = "no_backend_up"};
+    r.state = JOB_RUNNING;
+    r.cancel_requested = true;
+    r.nodes_total = 7;
+    r.metadata = NULL;
+    render_job_json(&r, &more, &out);
+    const char *text = buf_text(&out);
+    ck_assert_ptr_nonnull(strstr(text, "\"traceback\":[\"a\"]"));
+    ck_assert_ptr_nonnull(strstr(text, "\"cancelRequested\":true"));
+    ck_assert_ptr_nonnull(strstr(text, "\"metadata\":{}"));
+    ck_assert_ptr_nonnull(strstr(
+        text,
+        "\"progress\":{\"nodesDone\":3,\"nodesTotal\":7,\"nodeId\":\"8\",\"value\":7,\"max\":20}"));
+}
+END_TEST
+
+START_TEST(outputs_are_numbered)
+{
+    static const char outputs[] =
+        "{\"9\":{\"images\":[{\"filename\":\"a.png\",\"subfolder\":\"s\",\"type\":\"output\"},"
+        "{\"filename\":\"b.JPG\",\"type\":\"temp\"}],\"animated\":[true]},"
+        "\"12\":{\"text\":[\"no file\"],\"gifs\":[{\"filename\":\"c.mp4\"}],\"x\":5}}";
+    size_t n = 0;
+    struct render_output *list = render_outputs_read(STR(outputs), &n);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_str_eq(list[0].subfolder, "s");
+    ck_assert_str_eq(list[1].type, "temp");
+    ck_assert_str_eq(list[2].node_id, "12");
+    ck_assert_str_eq(list[2].type, "output");
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    render_outputs_json("ID", list, n, &out);
+    json_auto_t *parsed = json_loads(buf_text(&out), JSON_REJECT_DUPLICATES, NULL);
+    const json_t *third = json_array_get(json_object_get(parsed, "outputs"), 2);
+    ck_assert_str_eq(json_string_value(json_object_get(third, "kind")), "video");
+    ck_assert_str_eq(json_string_value(json_object_get(third, "url")), "/jobs/ID/outputs/2");
+    render_outputs_free(list, n);
+    static const char *const odd[] = {"", "{}", "[]", "{\"1\":5}", "{\"1\":{\"a\":[{\"filename\":"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        list = render_outputs_read(str_of(odd[i]), &n);
+        ck_assert_uint_eq(n, 0);
+        render_outputs_free(list, n);
+    }
+}
+END_TEST
+
+START_TEST(a_table_is_made_of_json)
+{
+    static const char profile[] =
+        "{\"jobId\":\"j\",\"promptId\":\"p\",\"backend\":\"one\",\"attempt\":1,\"outcome\":"
+        "\"failed\","
+        "\"startedAt\":1000,\"totalDuration\":120.5,\"queueTime\":20.5,\"executionTime\":100,"
+        "\"phases\":{\"waiting\":20,\"dispatch\":0.5,\"backendQueue\":0,\"planning\":1,"
+        "\"executing\":99},\"nodes\":[{\"nodeId\":\"3\",\"type\":\"KSampler\",\"status\":"
+        "\"completed\","
+        "\"cached\":false,\"startedAt\":1001,\"duration\":50,\"order\":0,\"progressEvents\":"
+        "[{\"timestamp\":1,\"value\":20,\"max\":20}],\"dependsOn\":[],\"slices\":[{},{}]},"
+        "{\"nodeId\":\"a very long node id that does not fit anywhere\",\"status\":\"failed\","
+        "\"error\":\"no\\nmore\",\"dependsOn\":[]}],\"summary\":{\"totalNodes\":2,"
+        "\"executedNodes\":1,"
+        "\"cachedNodes\":0,\"failedNodes\":1,\"pendingNodes\":0,\"slowestNodes\":[{\"nodeId\":"
+        "\"3\","
+        "\"type\":\"KSampler\",\"duration\":50}],\"unaccounted\":49},\"evidence\":{\"source\":"
+        "\"mixed\",\"complete\":false,\"gaps\":[{}]}}";
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    ck_assert(render_profile_text(STR(profile), &out));
+    static const char *const lines[] = {
+        "Prompt    p\n",
+        "Total          120.500 ms\n",
+        "1 of 2 nodes executed, 0 cached, 1 failed, 0 pending; 49.000 ms unaccounted",
+        "1 events, last 20/20",
+        "  0  3                             KSampler         completed         1.000      50.000  "
+        "in 2 slices\n",
+        "a very long node id that d..",
+        "no?more",
+        "Something was missed: 1 gap(s), known from mixed.",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        ck_assert_msg(strstr(buf_text(&out), lines[i]) != NULL, "no \"%s\" in\n%s", lines[i],
+                      buf_text(&out));
+    }
+    ck_assert(!render_profile_text(STR("{}"), &out));
+    ck_assert(!render_profile_text(STR(""), &out));
+}
+END_TEST
+
+Suite *render_suite(void)
+{
+    Suite *s = suite_create("render");
+    TCase *c = tcase_create("render");
+    tcase_add_test(c, a_job_is_rendered);
+    tcase_add_test(c, outputs_are_numbered);
+    tcase_add_test(c, a_table_is_made_of_json);
+    suite_add_tcase(s, c);
+    return s;
+}

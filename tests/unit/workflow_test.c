@@ -1,0 +1,154 @@
+/* The index of a workflow: what is refused, what is read, and what its hash is about. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "comfypool/core/workflow.h"
+#include "suites.h"
+
+static const struct {
+    const char *name;
+    const char *text;
+    enum err code; /* ERR_NONE: it is good */
+    const char *pointer;
+} texts[] = {
+    {"two nodes",
+     "{\"1\":{\"class_type\":\"A\",\"inputs\":{}},\"2\":{\"inputs\":{\"x\":[\"1\",0]}}}", ERR_NONE,
+     ""},
+    {"no nodes", "{}", ERR_WORKFLOW_INVALID, ""},
+    {"an array", "[]", ERR_WORKFLOW_INVALID, ""},
+    {"a node that is a number", "{\"3\":5}", ERR_WORKFLOW_INVALID, "/3"},
+    {"a node without inputs", "{\"a/b~c\":{\"class_type\":\"A\"}}", ERR_WORKFLOW_INVALID,
+     "/a~1b~0c"},
+    {"inputs: array", "{\"3\":{\"class_type\":\"A\",\"inputs\":[]}}", ERR_WORKFLOW_INVALID,
+     "/3/inputs"},
+    {"class_type: number", "{\"3\":{\"class_type\":7,\"inputs\":{}}}", ERR_WORKFLOW_INVALID,
+     "/3/class_type"},
+    {"the editor's format", "{\"nodes\":[],\"links\":[],\"version\":0.4}", ERR_WORKFLOW_FORMAT_UI,
+     ""},
+    {"a link to nowhere", "{\"1\":{\"inputs\":{\"x\":[\"77\",0]}}}", ERR_NONE, ""},
+    {"a cycle", "{\"1\":{\"inputs\":{\"x\":[\"2\",0]}},\"2\":{\"inputs\":{\"x\":[\"1\",0]}}}",
+     ERR_NONE, ""},
+    {"an empty id", "{\"\":{\"inputs\":{}}}", ERR_NONE, ""},
+    {"an escaped NUL in an id", "{\"a\\u0000b\":{\"inputs\":{}}}", ERR_NONE, ""},
+};
+
+START_TEST(workflows_are_judged)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    const bool good = workflow_parse(str_of(texts[_i].text), &w, &problem);
+    ck_assert_msg(good == (texts[_i].code == ERR_NONE), "%s", texts[_i].name);
+    if (good) {
+        workflow_free(w);
+        return;
+    }
+    ck_assert_int_eq(problem.code, texts[_i].code);
+    ck_assert_msg(strcmp(buf_text(&problem.pointer), texts[_i].pointer) == 0, "%s: pointer %s",
+                  texts[_i].name, buf_text(&problem.pointer));
+    ck_assert_ptr_nonnull(problem.detail);
+    buf_done(&problem.pointer);
+}
+END_TEST
+
+static struct workflow *parse(const char *text)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert_msg(workflow_parse(str_of(text), &w, &problem), "%s", text);
+    return w;
+}
+
+START_TEST(nodes_have_names_and_links)
+{
+    struct workflow *w =
+        parse("{\"9\":{\"class_type\":\"Save\\u0049mage\",\"inputs\":{\"images\":[\"8\",0],"
+              "\"again\":[\"8\",1],\"mask\":[\"4\",0],\"list\":[1,2],\"text\":[\"8\"],"
+              "\"nested\":[[\"4\",0]]},\"_meta\":{\"title\":\"The \\\"end\\\"\"}},"
+              "\"4\":{\"inputs\":{}},\"8\":{\"class_type\":\"VAEDecode\",\"inputs\":{}}}");
+    ck_assert_uint_eq(w->len, 3);
+    const struct workflow_node *n = workflow_find(w, STR("9"));
+    ck_assert(str_is(n->class_type, "SaveImage"));
+    ck_assert(str_is(n->title, "The \"end\""));
+    ck_assert_uint_eq(n->deps, 2);
+    ck_assert(str_is(w->nodes[w->deps[n->first_dep]].id, "8"));
+    ck_assert(str_is(w->nodes[w->deps[n->first_dep + 1]].id, "4"));
+    n = workflow_find(w, STR("4"));
+    ck_assert_ptr_null(n->class_type.p);
+    ck_assert_ptr_null(n->title.p);
+    ck_assert_uint_eq(n->deps, 0);
+    ck_assert_ptr_null(workflow_find(w, STR("77")));
+    workflow_free(w);
+}
+END_TEST
+
+#define BASE                                                                                       \
+    "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"     \
+    "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x\"},"              \
+    "\"_meta\":{\"title\":\"T\"}}}"
+
+static const struct {
+    const char *name;
+    const char *text;
+    bool same;
+} variants[] = {
+    {"the nodes in another order",
+     "{\"8\":{\"_meta\":{\"title\":\"U\"},\"inputs\":{\"text\":\"y\",\"vae\":[\"4\",2]},"
+     "\"class_type\":\"Decode\"},\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"n\":2,"
+     "\"ckpt_name\":\"a.safetensors\"}}}",
+     true},
+    {"another model",
+     "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"b.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x\"}}}",
+     false},
+    {"a model by its ending",
+     "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x.gguf\"}}}",
+     false},
+    {"another class",
+     "{\"4\":{\"class_type\":\"Loader2\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x\"}}}",
+     false},
+    {"another slot",
+     "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",1],\"text\":\"x\"}}}",
+     false},
+    {"another input linked",
+     "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vaf\":[\"4\",2],\"text\":\"x\"}}}",
+     false},
+    {"another id",
+     "{\"5\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"5\",2],\"text\":\"x\"}}}",
+     false},
+};
+
+START_TEST(hash_is_about_the_structure)
+{
+    struct workflow *base = parse(BASE);
+    struct workflow *w = parse(variants[_i].text);
+    ck_assert_msg((strcmp(base->hash, w->hash) == 0) == variants[_i].same, "%s", variants[_i].name);
+    workflow_free(base);
+    workflow_free(w);
+}
+END_TEST
+
+START_TEST(a_bare_graph_is_told_from_a_wrapped_one)
+{
+    ck_assert(workflow_is_bare_graph(STR(BASE)));
+    ck_assert(!workflow_is_bare_graph(STR("{\"workflow\":{\"1\":{\"class_type\":\"A\"}}}")));
+    ck_assert(!workflow_is_bare_graph(STR("{}")));
+    ck_assert(!workflow_is_bare_graph(STR("{\"1\":{\"class_type\":\"A\"},\"priority\":5}")));
+}
+END_TEST
+
+Suite *workflow_suite(void)
+{
+    Suite *s = suite_create("workflow");
+    TCase *c = tcase_create("workflow");
+    tcase_add_loop_test(c, workflows_are_judged, 0, sizeof texts / sizeof *texts);
+    tcase_add_test(c, nodes_have_names_and_links);
+    tcase_add_loop_test(c, hash_is_about_the_structure, 0, sizeof variants / sizeof *variants);
+    tcase_add_test(c, a_bare_graph_is_told_from_a_wrapped_one);
+    suite_add_tcase(s, c);
+    return s;
+}
