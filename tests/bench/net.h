@@ -1,6 +1,6 @@
 /*
- * The least that an HTTP and WebSocket client can be: one socket, one buffer, blocking writes, reads
- * when poll says so. It stands for what a hand-written client would cost.
+ * The least that an HTTP and WebSocket client can be: one socket, one buffer, blocking writes,
+ * reads when poll says so. It stands for what a hand-written client would cost.
  */
 #ifndef COMFYPOOL_TESTS_BENCH_NET_H
 #define COMFYPOOL_TESTS_BENCH_NET_H

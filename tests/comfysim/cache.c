@@ -34,8 +34,8 @@ void cache_put(struct cache *cache, const struct node *node, const char *ui)
     entry->key = node->key;
     entry->ui = ui ? sim_strndup(ui, strlen(ui)) : NULL;
     entry->blocked = node->blocked;
-    entry->blocked_by = node->blocked_by ? sim_strndup(node->blocked_by, strlen(node->blocked_by))
-                                         : NULL;
+    entry->blocked_by =
+        node->blocked_by ? sim_strndup(node->blocked_by, strlen(node->blocked_by)) : NULL;
     entry->generation = cache->generation;
     struct cache_entry **bucket = bucket_of(cache, node->key);
     entry->next = *bucket;

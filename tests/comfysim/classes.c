@@ -8,25 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIXELS(name, def) \
+#define PIXELS(name, def)                                                                          \
     "\"" name "\": [\"INT\", {\"default\": " def ", \"min\": 1, \"max\": 16384, \"step\": 1}]"
 #define STR(name) "\"" name "\": [\"STRING\", {}]"
 #define OF(name, type) "\"" name "\": [\"" type "\", {}]"
 #define MODELS(name) "\"" name "\": [$MODELS, {}]"
 #define SECONDS "\"seconds\": [\"FLOAT\", {\"default\": 0.1}]"
-#define SAMPLER                                                                                  \
-    "\"sampler_name\": [[\"euler\", \"euler_ancestral\", \"heun\", \"dpm_2\", \"dpmpp_2m\", "     \
-    "\"dpmpp_sde\", \"ddim\", \"uni_pc\"], {}], "                                                \
-    "\"scheduler\": [[\"simple\", \"sgm_uniform\", \"karras\", \"exponential\", " \
-    "\"beta\", \"normal\"], {}], "                                                               \
-    "\"positive\": [\"CONDITIONING\", {}], \"negative\": [\"CONDITIONING\", {}], "               \
+#define SAMPLER                                                                                    \
+    "\"sampler_name\": [[\"euler\", \"euler_ancestral\", \"heun\", \"dpm_2\", \"dpmpp_2m\", "      \
+    "\"dpmpp_sde\", \"ddim\", \"uni_pc\"], {}], "                                                  \
+    "\"scheduler\": [[\"simple\", \"sgm_uniform\", \"karras\", \"exponential\", "                  \
+    "\"beta\", \"normal\"], {}], "                                                                 \
+    "\"positive\": [\"CONDITIONING\", {}], \"negative\": [\"CONDITIONING\", {}], "                 \
     "\"latent_image\": [\"LATENT\", {}]"
-#define STEPS                                                                                   \
-    "\"steps\": [\"INT\", {\"default\": 20, \"min\": 1, \"max\": 10000}], "                      \
-    "\"cfg\": [\"FLOAT\", {\"default\": 8.0, \"min\": 0.0, \"max\": 100.0, \"step\": 0.1, "      \
+#define STEPS                                                                                      \
+    "\"steps\": [\"INT\", {\"default\": 20, \"min\": 1, \"max\": 10000}], "                        \
+    "\"cfg\": [\"FLOAT\", {\"default\": 8.0, \"min\": 0.0, \"max\": 100.0, \"step\": 0.1, "        \
     "\"round\": 0.01}], "
-#define SEED                                                                                    \
-    "[\"INT\", {\"default\": 0, \"min\": 0, \"max\": 18446744073709551615, "                     \
+#define SEED                                                                                       \
+    "[\"INT\", {\"default\": 0, \"min\": 0, \"max\": 18446744073709551615, "                       \
     "\"control_after_generate\": true}], "
 
 static const struct node_class classes[] = {
@@ -39,36 +39,47 @@ static const struct node_class classes[] = {
     {"ControlNetLoader", "loaders", 30, 0, false, "CONTROL_NET", MODELS("control_net_name"), NULL},
     {"DualCLIPLoader", "advanced/loaders", 35, 0, false, "CLIP",
      MODELS("clip_name1") ", " MODELS("clip_name2") ", \"type\": [[\"sdxl\", \"sd3\", \"flux\"], "
-     "{}]", NULL},
+                                                    "{}]",
+     NULL},
     {"EmptyImage", "image", 3, 0, false, "IMAGE",
-     PIXELS("width", "512") ", " PIXELS("height", "512") ", \"batch_size\": [\"INT\", "
-     "{\"default\": 1, \"min\": 1, \"max\": 4096}], \"color\": [\"INT\", {\"default\": 0, "
-     "\"min\": 0, \"max\": 16777215, \"step\": 1, \"display\": \"color\"}]", NULL},
+     PIXELS("width", "512") ", " PIXELS(
+         "height", "512") ", \"batch_size\": [\"INT\", "
+                          "{\"default\": 1, \"min\": 1, \"max\": 4096}], \"color\": [\"INT\", "
+                          "{\"default\": 0, "
+                          "\"min\": 0, \"max\": 16777215, \"step\": 1, \"display\": \"color\"}]",
+     NULL},
     {"EmptyLatentImage", "latent", 1, 0, false, "LATENT",
-     PIXELS("width", "512") ", " PIXELS("height", "512") ", \"batch_size\": [\"INT\", "
-     "{\"default\": 1, \"min\": 1, \"max\": 4096}]", NULL},
+     PIXELS("width", "512") ", " PIXELS("height",
+                                        "512") ", \"batch_size\": [\"INT\", "
+                                               "{\"default\": 1, \"min\": 1, \"max\": 4096}]",
+     NULL},
     {"ImageFilter", "comfysim", 5, 0, false, "IMAGE", OF("image", "IMAGE"), NULL},
     {"ImageInvert", "image", 3, 0, false, "IMAGE", OF("image", "IMAGE"), NULL},
     {"ImageScale", "image/upscaling", 6, 0, false, "IMAGE",
      OF("image", "IMAGE") ", \"upscale_method\": [[\"nearest-exact\", \"bilinear\", \"area\", "
-     "\"bicubic\", \"lanczos\"], {}], " PIXELS("width", "512") ", " PIXELS("height", "512")
-     ", \"crop\": [[\"disabled\", \"center\"], {}]", NULL},
+                          "\"bicubic\", \"lanczos\"], {}], " PIXELS("width", "512") ", " PIXELS(
+                              "height", "512") ", \"crop\": [[\"disabled\", \"center\"], {}]",
+     NULL},
     {"KSampler", "sampling", 5, 20, false, "LATENT",
      OF("model", "MODEL") ", \"seed\": " SEED STEPS SAMPLER
-     ", \"denoise\": [\"FLOAT\", {\"default\": 1.0, \"min\": 0.0, \"max\": 1.0, \"step\": 0.01}]",
+                          ", \"denoise\": [\"FLOAT\", {\"default\": 1.0, \"min\": 0.0, \"max\": "
+                          "1.0, \"step\": 0.01}]",
      NULL},
     {"KSamplerAdvanced", "sampling", 5, 20, false, "LATENT",
-     OF("model", "MODEL") ", \"add_noise\": [[\"enable\", \"disable\"], {}], \"noise_seed\": "
-     SEED STEPS SAMPLER ", \"start_at_step\": [\"INT\", {\"default\": 0, \"min\": 0, \"max\": "
-     "10000}], \"end_at_step\": [\"INT\", {\"default\": 10000, \"min\": 0, \"max\": 10000}], "
-     "\"return_with_leftover_noise\": [[\"disable\", \"enable\"], {}]", NULL},
+     OF("model", "MODEL") ", \"add_noise\": [[\"enable\", \"disable\"], {}], \"noise_seed\": " SEED
+         STEPS SAMPLER ", \"start_at_step\": [\"INT\", {\"default\": 0, \"min\": 0, \"max\": "
+                          "10000}], \"end_at_step\": [\"INT\", {\"default\": 10000, \"min\": 0, "
+                          "\"max\": 10000}], "
+                          "\"return_with_leftover_noise\": [[\"disable\", \"enable\"], {}]",
+     NULL},
     {"LatentUpscale", "latent", 2, 0, false, "LATENT",
      OF("samples", "LATENT") ", " PIXELS("width", "512") ", " PIXELS("height", "512"), NULL},
     {"LoadImage", "image", 6, 0, false, "IMAGE MASK",
      "\"image\": [$IMAGES, {\"image_upload\": true}]", NULL},
     {"LoadImageMask", "mask", 6, 0, false, "MASK",
      "\"image\": [$IMAGES, {\"image_upload\": true}], \"channel\": [[\"alpha\", \"red\", "
-     "\"green\", \"blue\"], {}]", NULL},
+     "\"green\", \"blue\"], {}]",
+     NULL},
     {"LoraLoader", "loaders", 20, 0, false, "MODEL CLIP",
      OF("model", "MODEL") ", " OF("clip", "CLIP") ", " MODELS("lora_name"), NULL},
     {"PreviewImage", "image", 8, 0, true, "", OF("images", "IMAGE"), NULL},
@@ -158,7 +169,8 @@ static void describe_order(const char *spec, struct text *out)
     json_t *member;
     bool first = true;
     TEXT_LIT(out, "[");
-    json_object_foreach(value, key, member) {
+    json_object_foreach(value, key, member)
+    {
         text_printf(out, "%s\"%s\"", first ? "" : ", ", key);
         first = false;
     }
@@ -199,11 +211,12 @@ void class_describe(const struct node_class *class, const json_t *models, const 
     text_add(out, lists.data, lists.len);
     TEXT_LIT(out, "], \"output_name\": [");
     text_add(out, names.data, names.len);
-    text_printf(out, "], \"name\": \"%s\", \"display_name\": \"%s\", \"description\": \"\", "
+    text_printf(out,
+                "], \"name\": \"%s\", \"display_name\": \"%s\", \"description\": \"\", "
                 "\"python_module\": \"%s\", \"category\": \"%s\", \"output_node\": %s}",
                 class->name, class->name,
-                strncmp(class->name, "T_", 2) ? "nodes" : "custom_nodes.proftest",
-                class->category, class->is_output ? "true" : "false");
+                strncmp(class->name, "T_", 2) ? "nodes" : "custom_nodes.proftest", class->category,
+                class->is_output ? "true" : "false");
     text_free(&lists);
     text_free(&names);
 }

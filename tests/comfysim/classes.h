@@ -13,8 +13,8 @@
 struct node_class {
     const char *name;
     const char *category;
-    double ms;            /* typical time; of one step where steps > 0 */
-    int steps;            /* typical progress steps; the `steps` input overrides */
+    double ms; /* typical time; of one step where steps > 0 */
+    int steps; /* typical progress steps; the `steps` input overrides */
     bool is_output;
     const char *returns;  /* "MODEL CLIP VAE": one type a socket */
     const char *required; /* JSON members of input.required, without braces */

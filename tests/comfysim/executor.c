@@ -28,7 +28,10 @@ static const char *target(const struct executor *x)
 static void send_garbage(struct executor *x, const char *sid)
 {
     static const char *const texts[] = {
-        "{\"type\":", "[]", "null", "{\"type\": \"executing\", \"data\": null}",
+        "{\"type\":",
+        "[]",
+        "null",
+        "{\"type\": \"executing\", \"data\": null}",
         "{\"type\": \"progress\", \"data\": {\"value\": null}}",
         "{\"type\": \"executing\", \"data\": {\"node\": \"3\", \"prompt_id\": \"someone-else\"}}",
         "{\"type\": \"executing\", \"data\": {\"node\": null, \"prompt_id\": \"someone-else\"}}",
@@ -542,7 +545,7 @@ static bool pass_blocker(struct executor *x, struct node *node)
             text_quoted(&x->frame, said.data, said.len);
             text_free(&said);
             TEXT_LIT(&x->frame, ", \"exception_type\": \"ExecutionBlocked\", \"traceback\": [], "
-                     "\"current_inputs\": [], \"current_outputs\": []}}");
+                                "\"current_inputs\": [], \"current_outputs\": []}}");
             send_frame(x, true);
         }
         return true;
@@ -645,7 +648,8 @@ static void end_failed(struct executor *x, struct node *node, const char *messag
     text_str(&said, message);
     TEXT_LIT(&said, "\n");
     if (oom) {
-        TEXT_LIT(&said, "This error means you ran out of memory on your GPU.\n\nTIPS: If the "
+        TEXT_LIT(&said,
+                 "This error means you ran out of memory on your GPU.\n\nTIPS: If the "
                  "workflow worked before you might have accidentally set the batch_size to a large "
                  "number.");
     }
@@ -655,7 +659,8 @@ static void end_failed(struct executor *x, struct node *node, const char *messag
     begin_failure(x, node);
     TEXT_LIT(&x->data, ", \"exception_message\": ");
     text_quoted(&x->data, said.data, said.len);
-    text_printf(&x->data, ", \"exception_type\": \"%s\", \"traceback\": [\"  File "
+    text_printf(&x->data,
+                ", \"exception_type\": \"%s\", \"traceback\": [\"  File "
                 "\\\"/opt/ComfyUI/execution.py\\\", line 543, in execute\\n    output_data, "
                 "output_ui, has_subgraph, has_pending_tasks = await get_output_data(prompt_id, "
                 "unique_id, obj, input_data_all)\\n\"], \"current_inputs\": {",
@@ -663,7 +668,8 @@ static void end_failed(struct executor *x, struct node *node, const char *messag
     const char *key;
     json_t *value;
     bool first = true;
-    json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value)
+    {
         text_str(&x->data, first ? "" : ", ");
         first = false;
         text_quoted(&x->data, key, strlen(key));
@@ -783,6 +789,16 @@ static void begin_job(struct executor *x, struct job *job)
     truth_begin(&sim->truth);
     sim_send_status(sim);
     ledger_note(&sim->truth, job->id, job->tag, "started");
+    x->phase = PHASE_BEGIN;
+    if (x->overhead_ms > 0) {
+        exec_wait(x, mono_ns() + ms_to_ns(x->overhead_ms));
+    }
+}
+
+static void start_job(struct executor *x)
+{
+    struct sim *sim = x->sim;
+    struct job *job = x->job;
     job->start_ns = mono_ns();
     job->start_ms = wall_ms();
     free(x->last_client);
@@ -1018,6 +1034,9 @@ bool exec_run(struct executor *x)
         switch (x->phase) {
         case PHASE_IDLE:
             return may_begin(x);
+        case PHASE_BEGIN:
+            start_job(x);
+            break;
         case PHASE_PICK:
             phase_pick(x);
             break;
@@ -1083,6 +1102,7 @@ void exec_interrupt(struct executor *x)
         break;
     }
     case PHASE_IDLE:
+    case PHASE_BEGIN:
     case PHASE_PICK:
     case PHASE_START:
     case PHASE_END:

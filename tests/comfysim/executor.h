@@ -14,6 +14,7 @@ struct sim;
 
 enum phase {
     PHASE_IDLE,
+    PHASE_BEGIN,   /* what a real server does before execution_start (--overhead) */
     PHASE_PICK,    /* choose the next node */
     PHASE_GAP,     /* waiting before a node */
     PHASE_START,   /* `executing` goes out */
@@ -38,7 +39,7 @@ struct executor {
     enum fault fault;
     bool fault_done; /* it struck at the first node */
     bool interrupt;
-    bool waiting;    /* a timer will wake it */
+    bool waiting; /* a timer will wake it */
     struct node **pending;
     int n_pending, pending_cap;
     int external; /* async nodes under way */
@@ -58,6 +59,7 @@ struct executor {
     const char *last_node; /* JSON id of the display node that executes, NULL: none */
     size_t replay_at;
     uint64_t replay_start_ns;
+    double overhead_ms; /* before each execution_start */
     double replay_start_ms;
     bool replay_done; /* the job is in the history */
 };

@@ -36,7 +36,7 @@ enum fault {
 
 struct faults {
     enum fault mode;
-    int every;  /* 0: only the `at`-th; 1: all; n: each n-th */
+    int every; /* 0: only the `at`-th; 1: all; n: each n-th */
     long at;
     double arg_ms;
     long posts; /* counted since the fault was set */

@@ -21,14 +21,23 @@ static const struct {
     const char *extension, *type, *magic;
     size_t magic_len;
 } types[] = {
-    {".png", "image/png", "\x89PNG\r\n\x1a\n", 8}, {".jpg", "image/jpeg", "\xff\xd8\xff\xe0", 4},
-    {".jpeg", "image/jpeg", "\xff\xd8\xff\xe0", 4}, {".webp", "image/webp", "RIFF", 4},
+    {".png", "image/png", "\x89PNG\r\n\x1a\n", 8},
+    {".jpg", "image/jpeg", "\xff\xd8\xff\xe0", 4},
+    {".jpeg", "image/jpeg", "\xff\xd8\xff\xe0", 4},
+    {".webp", "image/webp", "RIFF", 4},
     {".gif", "image/gif", "GIF89a", 6},
-    {".mp4", "video/mp4", "\0\0\0\x20""ftypisom", 12},
-    {".webm", "video/webm", "\x1a\x45\xdf\xa3", 4}, {".wav", "audio/x-wav", "RIFF", 4},
-    {".mp3", "audio/mpeg", "ID3", 3},              {".flac", "audio/x-flac", "fLaC", 4},
-    {".txt", "text/plain", "", 0},                 {".html", "application/octet-stream", "", 0},
-    {".json", "application/json", "", 0},          {".svg", "image/svg+xml", "<svg", 4},
+    {".mp4", "video/mp4",
+     "\0\0\0\x20"
+     "ftypisom",
+     12},
+    {".webm", "video/webm", "\x1a\x45\xdf\xa3", 4},
+    {".wav", "audio/x-wav", "RIFF", 4},
+    {".mp3", "audio/mpeg", "ID3", 3},
+    {".flac", "audio/x-flac", "fLaC", 4},
+    {".txt", "text/plain", "", 0},
+    {".html", "application/octet-stream", "", 0},
+    {".json", "application/json", "", 0},
+    {".svg", "image/svg+xml", "<svg", 4},
 };
 
 /* Index in types, or the number of types. */
@@ -169,8 +178,8 @@ void files_view(struct files *files, struct conn *conn)
         size = bytes.len;
     }
     size_t kind = type_of(name);
-    const char *mime = kind < sizeof(types) / sizeof(types[0]) ? types[kind].type
-                                                               : "application/octet-stream";
+    const char *mime =
+        kind < sizeof(types) / sizeof(types[0]) ? types[kind].type : "application/octet-stream";
     struct text headers = {0};
     TEXT_LIT(&headers, "Content-Disposition: filename=\"");
     for (const char *at = name; *at; at++) {
@@ -179,9 +188,10 @@ void files_view(struct files *files, struct conn *conn)
         }
     }
     uint64_t tag = up ? hash_name(name) ^ (uint64_t)up->len * 0x9e3779b97f4a7c15U : hash_name(name);
-    text_printf(&headers, "\"\r\nEtag: \"%016" PRIx64 "-%" PRIx64 "\"\r\n"
-                "Last-Modified: Sun, 22 Nov 2026 11:51:00 GMT\r\nAccept-Ranges: bytes\r\n", tag,
-                size);
+    text_printf(&headers,
+                "\"\r\nEtag: \"%016" PRIx64 "-%" PRIx64 "\"\r\n"
+                "Last-Modified: Sun, 22 Nov 2026 11:51:00 GMT\r\nAccept-Ranges: bytes\r\n",
+                tag, size);
     uint64_t from;
     uint64_t to;
     status = parse_range(conn->range, size, &from, &to);

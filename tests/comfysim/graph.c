@@ -118,7 +118,8 @@ static uint64_t hash_value(const json_t *value)
     case JSON_OBJECT: {
         const char *key;
         json_t *member;
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member)
+        {
             h += mix(hash_bytes(key, strlen(key)), hash_value(member));
         }
         return h;
@@ -245,17 +246,19 @@ static void read_inputs(struct graph *graph, struct node *node, const struct kno
         const char *key;
         json_t *value;
         size_t n = 0;
-        json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value) {
+        json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value)
+        {
             n += is_link(value);
         }
         node->links = n > 0 ? graph_alloc(graph, n * sizeof(struct link)) : NULL;
-        json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value) {
+        json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value)
+        {
             if (is_link(value)) {
-                node->links[node->n_links++] = (struct link){
-                    .from_id = json_string_value(json_array_get(value, 0)),
-                    .socket = (int64_t)json_number_value(json_array_get(value, 1)),
-                    .input = key,
-                    .value = value};
+                node->links[node->n_links++] =
+                    (struct link){.from_id = json_string_value(json_array_get(value, 0)),
+                                  .socket = (int64_t)json_number_value(json_array_get(value, 1)),
+                                  .input = key,
+                                  .value = value};
                 continue;
             }
             node->key.a += mix(hash_bytes(key, strlen(key)), hash_value(value));
@@ -271,8 +274,10 @@ static void read_inputs(struct graph *graph, struct node *node, const struct kno
         node->steps = node->ms < 0 ? typical_steps : 0;
     }
     if (node->ms < 0) {
-        node->ms = known->node_ms >= 0 ? known->node_ms : node->class->ms * scale *
-                   (node->steps > 0 && node->class->steps > 0 ? node->steps : 1);
+        node->ms = known->node_ms >= 0
+                       ? known->node_ms
+                       : node->class->ms * scale *
+                             (node->steps > 0 && node->class->steps > 0 ? node->steps : 1);
     }
 }
 
@@ -311,15 +316,15 @@ static void connect_links(struct graph *graph)
 
 /* ---- validation ------------------------------------------------------------------------- */
 
-static void add_error(struct node *node, const char *type, const char *message,
-                      const char *details, json_t *extra)
+static void add_error(struct node *node, const char *type, const char *message, const char *details,
+                      json_t *extra)
 {
     if (!node->errors) {
         node->errors = json_array();
     }
-    json_array_append_new(node->errors, json_pack("{s:s, s:s, s:s, s:o}", "type", type, "message",
-                                                  message, "details", details, "extra_info",
-                                                  extra));
+    json_array_append_new(node->errors,
+                          json_pack("{s:s, s:s, s:s, s:o}", "type", type, "message", message,
+                                    "details", details, "extra_info", extra));
 }
 
 static json_t *trace_of(const char *where, const char *line)
@@ -385,7 +390,8 @@ static void check_constants(struct node *node, const struct known *known)
     }
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)node->inputs, key, value)
+    {
         if (key[0] != '_' && json_is_array(value) && json_array_size(value) != 2) {
             json_t *extra = json_pack("{s:s, s:o?, s:O}", "input_name", key, "input_config", NULL,
                                       "received_value", value);
@@ -510,8 +516,7 @@ static void class_error(struct text *out, const char *id, const json_t *node, co
     struct text message = {0};
     struct text extra = {0};
     text_printf(&details, "Node ID '#%s'", id);
-    const char *title = json_string_value(
-        json_object_get(json_object_get(node, "_meta"), "title"));
+    const char *title = json_string_value(json_object_get(json_object_get(node, "_meta"), "title"));
     if (!v028) {
         if (type) {
             text_printf(&message, "Cannot execute because node %s does not exist.", type);
@@ -540,11 +545,15 @@ static void class_error(struct text *out, const char *id, const json_t *node, co
             text_printf(&message, "Node '%s' not found. The custom node may not be installed.",
                         name);
         } else if (title) {
-            text_printf(&message, "Node '%s' has no class_type. The workflow may be corrupted or a "
-                        "custom node is missing.", title);
+            text_printf(&message,
+                        "Node '%s' has no class_type. The workflow may be corrupted or a "
+                        "custom node is missing.",
+                        title);
         } else {
-            text_printf(&message, "Node 'ID #%s' has no class_type. The workflow may be corrupted "
-                        "or a custom node is missing.", id);
+            text_printf(&message,
+                        "Node 'ID #%s' has no class_type. The workflow may be corrupted "
+                        "or a custom node is missing.",
+                        id);
         }
         graph_error(out, "missing_node_type", message.data, details.data, extra.data);
     }
@@ -580,10 +589,9 @@ static void write_node_errors(const struct graph *graph, struct text *out)
 /* Validates each output; keeps the good ones in graph->outputs. Returns how many are good. */
 static int check_outputs(struct graph *graph, const struct known *known, struct text *details)
 {
-    struct validation state = {
-        .graph = graph,
-        .known = known,
-        .stack = sim_alloc((size_t)graph->n_nodes * sizeof(struct node *))};
+    struct validation state = {.graph = graph,
+                               .known = known,
+                               .stack = sim_alloc((size_t)graph->n_nodes * sizeof(struct node *))};
     struct validation *v = &state;
     int good = 0;
     for (int i = 0; i < graph->n_outputs; i++) {
@@ -629,7 +637,8 @@ struct graph *graph_read(const json_t *prompt, const json_t *targets, const stru
     struct graph *graph = sim_alloc(sizeof(*graph));
     const char *id;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)prompt, id, value) {
+    json_object_foreach((json_t *)(uintptr_t)prompt, id, value)
+    {
         if (!json_is_object(value)) {
             graph_free(graph);
             return NULL; /* TypeError or AttributeError: 500 */
@@ -670,7 +679,7 @@ struct graph *graph_read(const json_t *prompt, const json_t *targets, const stru
     write_node_errors(graph, ret_node_errors);
     if (good == 0) {
         TEXT_LIT(ret_error, "{\"error\": {\"type\": \"prompt_outputs_failed_validation\", "
-                 "\"message\": \"Prompt outputs failed validation\", \"details\": ");
+                            "\"message\": \"Prompt outputs failed validation\", \"details\": ");
         text_quoted(ret_error, details.data ? details.data : "", details.len);
         TEXT_LIT(ret_error, ", \"extra_info\": {}}, \"node_errors\": ");
         text_add(ret_error, ret_node_errors->data, ret_node_errors->len);

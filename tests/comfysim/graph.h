@@ -85,9 +85,9 @@ struct node {
     struct edge *blocking;
     enum resume resume;
     struct async_wait *async; /* executor's */
-    enum block blocked;         /* its result is a blocker */
-    const char *blocked_by;     /* message of the blocker it gives to the next */
-    int state;                  /* index of its progress_state entry, -1: none */
+    enum block blocked;       /* its result is a blocker */
+    const char *blocked_by;   /* message of the blocker it gives to the next */
+    int state;                /* index of its progress_state entry, -1: none */
     bool gap_done;
     int truth; /* index of its open truth slice, -1: none */
 };
@@ -106,8 +106,8 @@ struct graph {
 
 /* What of this server validation depends on. */
 struct known {
-    json_t *missing;  /* classes that it does not know; array or NULL */
-    json_t *models;   /* checkpoints that it has; array, NULL: every one */
+    json_t *missing; /* classes that it does not know; array or NULL */
+    json_t *models;  /* checkpoints that it has; array, NULL: every one */
     bool (*has_image)(void *owner, const char *name);
     void *owner;
     bool v028;

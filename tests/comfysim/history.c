@@ -72,8 +72,10 @@ static int find_preview(const struct job *job, struct text *preview)
     json_t *ui, *list;
     bool best_is_output = false;
     int count = 0;
-    json_object_foreach(outputs, id, ui) {
-        json_object_foreach(ui, media, list) {
+    json_object_foreach(outputs, id, ui)
+    {
+        json_object_foreach(ui, media, list)
+        {
             for (size_t i = 0; i < json_array_size(list); i++) {
                 const json_t *item = json_array_get(list, i);
                 const char *type = json_string_value(json_object_get(item, "type"));
@@ -119,8 +121,10 @@ void job_add_ui_text(struct job *job, const char *id_json, const char *meta, con
 void job_add_ui(struct job *job, const struct node *node, const char *ui)
 {
     struct text meta = {0};
-    text_printf(&meta, "{\"node_id\": %s, \"display_node\": %s, \"parent_node\": %s, "
-                "\"real_node_id\": %s}", node->id_json, node->display->id_json,
+    text_printf(&meta,
+                "{\"node_id\": %s, \"display_node\": %s, \"parent_node\": %s, "
+                "\"real_node_id\": %s}",
+                node->id_json, node->display->id_json,
                 node->parent ? node->parent->id_json : "null", node->display->id_json);
     job_add_ui_text(job, node->id_json, meta.data, ui);
     text_free(&meta);

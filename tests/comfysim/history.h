@@ -24,7 +24,7 @@ struct jobs {
 
 /* False when Python would have raised comparing two dicts (same number and id): queued all same. */
 bool jobs_push(struct jobs *jobs, struct job *job);
-struct job *jobs_pop(struct jobs *jobs); /* NULL when empty; the caller owns it */
+struct job *jobs_pop(struct jobs *jobs);                  /* NULL when empty; the caller owns it */
 struct job *jobs_take(struct jobs *jobs, const char *id); /* out of the queue, NULL if not there */
 struct job *jobs_pending(const struct jobs *jobs, const char *id);
 size_t jobs_remaining(const struct jobs *jobs);

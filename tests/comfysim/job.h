@@ -32,7 +32,7 @@ struct job {
     struct text outputs;
     struct text meta;
     struct text messages;
-    struct text error;   /* data of execution_error */
+    struct text error; /* data of execution_error */
 };
 
 void job_free(struct job *job);

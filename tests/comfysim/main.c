@@ -17,7 +17,7 @@
 struct options {
     const char *host;
     int port;
-    double speed;
+    double speed, overhead;
     bool v028, zero, no_cache;
     const char *trace, *truth, *ledger, *fault;
     int trace_prompt;
@@ -38,7 +38,7 @@ void sim_on_request(struct conn *conn)
 static void add_status(const struct sim *sim, struct text *t)
 {
     TEXT_LIT(t, "{\"type\": \"status\", \"data\": {\"status\": {\"exec_info\": "
-             "{\"queue_remaining\": ");
+                "{\"queue_remaining\": ");
     text_int(t, (int64_t)jobs_remaining(&sim->jobs));
     TEXT_LIT(t, "}}");
 }
@@ -203,13 +203,15 @@ static void print_help(FILE *out)
             "  --speed X           typical times are divided by X (also a trace's pace, where 0\n"
             "                      is as fast as possible); _ms inputs are exact\n"
             "  --zero              all typical times are 0\n"
+            "  --overhead MS       before each execution_start (a real server needs 3 to 6)\n"
             "  --no-cache          no node's output is reused\n"
             "  --trace FILE        each prompt plays the first recorded run of FILE\n"
             "  --trace-prompt K    the K-th POST /prompt of the trace instead, from 0\n"
             "  --truth FILE        appends a JSON line per finished prompt\n"
             "  --ledger FILE       appends a JSON line per event of a prompt's life\n"
             "  --fault MODE[@WHEN[:ARG]]\n"
-            "%s", faults_help());
+            "%s",
+            faults_help());
 }
 
 static bool parse_int(const char *s, int max, int *ret)
@@ -224,27 +226,52 @@ static bool parse_int(const char *s, int max, int *ret)
 /* -1: go on; else the exit status. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-    enum { HELP, PORT, HOST, VERSION, SPEED, ZERO, NO_CACHE, TRACE, TRACE_PROMPT, TRUTH, LEDGER,
-           FAULT };
-    static const struct option names[] = {
-        {"help", no_argument, NULL, HELP},         {"port", required_argument, NULL, PORT},
-        {"host", required_argument, NULL, HOST},   {"version-as", required_argument, NULL, VERSION},
-        {"speed", required_argument, NULL, SPEED}, {"zero", no_argument, NULL, ZERO},
-        {"no-cache", no_argument, NULL, NO_CACHE}, {"trace", required_argument, NULL, TRACE},
-        {"trace-prompt", required_argument, NULL, TRACE_PROMPT},
-        {"truth", required_argument, NULL, TRUTH}, {"ledger", required_argument, NULL, LEDGER},
-        {"fault", required_argument, NULL, FAULT}, {NULL, 0, NULL, 0}};
-    *o = (struct options){.host = "127.0.0.1", .port = -1, .speed = 1, .v028 = true,
-                          .trace_prompt = -1};
+    enum {
+        HELP,
+        PORT,
+        HOST,
+        VERSION,
+        SPEED,
+        ZERO,
+        NO_CACHE,
+        OVERHEAD,
+        TRACE,
+        TRACE_PROMPT,
+        TRUTH,
+        LEDGER,
+        FAULT
+    };
+    static const struct option names[] = {{"help", no_argument, NULL, HELP},
+                                          {"port", required_argument, NULL, PORT},
+                                          {"host", required_argument, NULL, HOST},
+                                          {"version-as", required_argument, NULL, VERSION},
+                                          {"speed", required_argument, NULL, SPEED},
+                                          {"zero", no_argument, NULL, ZERO},
+                                          {"no-cache", no_argument, NULL, NO_CACHE},
+                                          {"overhead", required_argument, NULL, OVERHEAD},
+                                          {"trace", required_argument, NULL, TRACE},
+                                          {"trace-prompt", required_argument, NULL, TRACE_PROMPT},
+                                          {"truth", required_argument, NULL, TRUTH},
+                                          {"ledger", required_argument, NULL, LEDGER},
+                                          {"fault", required_argument, NULL, FAULT},
+                                          {NULL, 0, NULL, 0}};
+    *o = (struct options){
+        .host = "127.0.0.1", .port = -1, .speed = 1, .v028 = true, .trace_prompt = -1};
     int c;
     bool ok = true;
     while (ok && (c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
         char *end = NULL;
         switch (c) {
         case 'h':
-        case HELP: print_help(stdout); return 0;
-        case PORT: ok = parse_int(optarg, 65535, &o->port); break;
-        case HOST: o->host = optarg; break;
+        case HELP:
+            print_help(stdout);
+            return 0;
+        case PORT:
+            ok = parse_int(optarg, 65535, &o->port);
+            break;
+        case HOST:
+            o->host = optarg;
+            break;
         case VERSION:
             o->v028 = !strcmp(optarg, "0.28");
             ok = o->v028 || !strcmp(optarg, "0.3");
@@ -253,14 +280,33 @@ static int parse_options(int argc, char **argv, struct options *o)
             o->speed = strtod(optarg, &end);
             ok = *optarg && !*end && o->speed >= 0;
             break;
-        case ZERO: o->zero = true; break;
-        case NO_CACHE: o->no_cache = true; break;
-        case TRACE: o->trace = optarg; break;
-        case TRACE_PROMPT: ok = parse_int(optarg, 1000000, &o->trace_prompt); break;
-        case TRUTH: o->truth = optarg; break;
-        case LEDGER: o->ledger = optarg; break;
-        case FAULT: o->fault = optarg; break;
-        default: return 2; /* getopt_long said why */
+        case OVERHEAD:
+            o->overhead = strtod(optarg, &end);
+            ok = *optarg && !*end && o->overhead >= 0;
+            break;
+        case ZERO:
+            o->zero = true;
+            break;
+        case NO_CACHE:
+            o->no_cache = true;
+            break;
+        case TRACE:
+            o->trace = optarg;
+            break;
+        case TRACE_PROMPT:
+            ok = parse_int(optarg, 1000000, &o->trace_prompt);
+            break;
+        case TRUTH:
+            o->truth = optarg;
+            break;
+        case LEDGER:
+            o->ledger = optarg;
+            break;
+        case FAULT:
+            o->fault = optarg;
+            break;
+        default:
+            return 2; /* getopt_long said why */
         }
         if (!ok) {
             fprintf(stderr, "comfysim: bad value: %s\n", optarg);
@@ -278,12 +324,17 @@ static bool sim_open(struct sim *sim, const struct options *o)
 {
     const char *why = NULL;
     sim->server.owner = sim;
-    sim->known = (struct known){.has_image = files_has_image, .owner = &sim->files, .v028 = o->v028,
-                                .no_times = o->zero, .speed = o->speed, .node_ms = -1};
+    sim->known = (struct known){.has_image = files_has_image,
+                                .owner = &sim->files,
+                                .v028 = o->v028,
+                                .no_times = o->zero,
+                                .speed = o->speed,
+                                .node_ms = -1};
     sim->cache.off = o->no_cache;
     sim->http_counts = json_object();
     sim->prefixes = json_object();
     exec_init(&sim->exec, sim);
+    sim->exec.overhead_ms = o->overhead;
     if (!faults_set(&sim->faults, o->fault)) {
         fprintf(stderr, "comfysim: no such fault: %s\n", o->fault);
     } else if (!truth_open(&sim->truth, o->truth, o->ledger)) {

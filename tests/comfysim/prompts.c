@@ -95,7 +95,8 @@ static const char *first_tag(const json_t *prompt)
 {
     const char *id;
     json_t *node;
-    json_object_foreach((json_t *)(uintptr_t)prompt, id, node) {
+    json_object_foreach((json_t *)(uintptr_t)prompt, id, node)
+    {
         const char *tag =
             json_string_value(json_object_get(json_object_get(node, "inputs"), "_tag"));
         if (tag) {
@@ -241,8 +242,7 @@ static void answer_job(struct sim *sim, struct conn *conn, enum fault fault, boo
 }
 
 /* Validates and queues. `conn` NULL: nobody waits for the answer any more. */
-static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body,
-                          enum fault fault)
+static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body, enum fault fault)
 {
     uint64_t now = mono_ns();
     int64_t now_ms = wall_ms_int();
@@ -271,7 +271,8 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
     } else if (!id) {
         graph_error(&error, "invalid_prompt_id", "prompt_id must be a valid UUID",
                     "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit "
-                    "it to let the server generate one", NULL);
+                    "it to let the server generate one",
+                    NULL);
     } else if (!json_is_object(prompt) || !extra) {
         bad = true;
     } else if (sim->replay) {

@@ -118,8 +118,7 @@ static const char *client_of(const json_t *lines, const char *conn)
 
 static unsigned char decode64(char c)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const char *at = c ? strchr(digits, c) : NULL;
     return (unsigned char)(at ? at - digits : 0);
 }
@@ -233,8 +232,8 @@ struct replay *replay_load(const char *path, int prompt, double speed, const cha
     }
     struct replay *replay = sim_alloc(sizeof(*replay));
     replay->speed = speed;
-    const json_t *body = json_object_get(
-        json_object_get(json_array_get(posts, chosen), "answer"), "body");
+    const json_t *body =
+        json_object_get(json_object_get(json_array_get(posts, chosen), "answer"), "body");
     if (chosen < n && refused) {
         keep_json(&replay->refusal, body);
     } else if (chosen < n && ran(lines, posted_id(posts, chosen))) {
@@ -339,9 +338,10 @@ static void learn(struct executor *x, const struct text *frame)
         struct text meta = {0};
         text_json(&id, json_object_get(data, "node"));
         text_json(&t, json_object_get(data, "output"));
-        text_printf(&meta, "{\"node_id\": %s, \"display_node\": \"%s\", \"parent_node\": null, "
-                    "\"real_node_id\": \"%s\"}", id.data, member(data, "display_node"),
-                    member(data, "display_node"));
+        text_printf(&meta,
+                    "{\"node_id\": %s, \"display_node\": \"%s\", \"parent_node\": null, "
+                    "\"real_node_id\": \"%s\"}",
+                    id.data, member(data, "display_node"), member(data, "display_node"));
         job_add_ui_text(x->job, id.data, meta.data, t.data);
         text_free(&id);
         text_free(&meta);
@@ -373,8 +373,10 @@ static void end_replay(struct executor *x)
 static void interrupt_replay(struct executor *x)
 {
     struct text data = {0};
-    text_printf(&data, "{\"prompt_id\": %s, \"node_id\": null, \"node_type\": null, \"executed\": "
-                "[], \"timestamp\": %lld}", x->job->id_json, (long long)wall_ms_int());
+    text_printf(&data,
+                "{\"prompt_id\": %s, \"node_id\": null, \"node_type\": null, \"executed\": "
+                "[], \"timestamp\": %lld}",
+                x->job->id_json, (long long)wall_ms_int());
     struct text frame = {0};
     text_printf(&frame, "{\"type\": \"execution_interrupted\", \"data\": %s}", data.data);
     learn(x, &frame);

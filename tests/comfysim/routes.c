@@ -218,18 +218,20 @@ static void get_system_stats(struct sim *sim, struct conn *conn, const char *res
     (void)rest;
     struct text t = {0};
     bool v028 = sim->known.v028;
-    text_printf(&t, "{\"system\": {\"os\": \"%s\", \"ram_total\": 25276510208, \"ram_free\": "
+    text_printf(&t,
+                "{\"system\": {\"os\": \"%s\", \"ram_total\": 25276510208, \"ram_free\": "
                 "24194547712, \"comfyui_version\": \"%s\", \"required_frontend_version\": \"%s\", "
                 "\"installed_templates_version\": null, \"required_templates_version\": \"%s\", ",
                 v028 ? "linux" : "posix", v028 ? "0.28.0" : "0.3.64", v028 ? "1.45.21" : "1.27.10",
                 v028 ? "0.11.11" : "0.1.95");
     if (v028) {
         TEXT_LIT(&t, "\"comfy_package_versions\": [{\"name\": \"comfyui-frontend-package\", "
-                 "\"installed\": null, \"required\": \"1.45.21\"}], ");
+                     "\"installed\": null, \"required\": \"1.45.21\"}], ");
     }
     TEXT_LIT(&t, "\"python_version\": \"3.11.2 (comfysim)\", \"pytorch_version\": \"1.13.0a0\", "
-             "\"embedded_python\": false, ");
-    text_printf(&t, "%s\"argv\": [\"main.py\", \"--cpu\", \"--listen\", \"%s\", \"--port\", "
+                 "\"embedded_python\": false, ");
+    text_printf(&t,
+                "%s\"argv\": [\"main.py\", \"--cpu\", \"--listen\", \"%s\", \"--port\", "
                 "\"%d\"]}, \"devices\": [{\"name\": \"cpu\", \"type\": \"cpu\", \"index\": null, "
                 "\"vram_total\": 25276510208, \"vram_free\": 24194547712, \"torch_vram_total\": "
                 "25276510208, \"torch_vram_free\": 24194547712}]}",
@@ -242,11 +244,12 @@ static void get_system_stats(struct sim *sim, struct conn *conn, const char *res
 static void get_features(struct sim *sim, struct conn *conn, const char *rest)
 {
     (void)rest;
-    answer_string(conn, 200, sim->known.v028
-                  ? "{\"supports_preview_metadata\": true, \"supports_model_type_tags\": true, "
-                    "\"max_upload_size\": 104857600, \"extension\": {\"manager\": "
-                    "{\"supports_v4\": true}}, \"node_replacements\": true, \"assets\": false}"
-                  : "{\"supports_preview_metadata\": true, \"max_upload_size\": 104857600}");
+    answer_string(conn, 200,
+                  sim->known.v028
+                      ? "{\"supports_preview_metadata\": true, \"supports_model_type_tags\": true, "
+                        "\"max_upload_size\": 104857600, \"extension\": {\"manager\": "
+                        "{\"supports_v4\": true}}, \"node_replacements\": true, \"assets\": false}"
+                      : "{\"supports_preview_metadata\": true, \"max_upload_size\": 104857600}");
 }
 
 static void get_empty_list(struct sim *sim, struct conn *conn, const char *rest)
@@ -259,7 +262,8 @@ static void get_empty_list(struct sim *sim, struct conn *conn, const char *rest)
 static void get_models(struct sim *sim, struct conn *conn, const char *rest)
 {
     if (!*rest) {
-        answer_string(conn, 200, "[\"checkpoints\", \"configs\", \"loras\", \"vae\", "
+        answer_string(conn, 200,
+                      "[\"checkpoints\", \"configs\", \"loras\", \"vae\", "
                       "\"text_encoders\", \"diffusion_models\", \"controlnet\", \"embeddings\"]");
         return;
     }
@@ -331,11 +335,11 @@ static void get_sim(struct sim *sim, struct conn *conn, const char *rest)
 {
     (void)rest;
     struct text t = {0};
-    text_printf(&t, "{\"port\": %d, \"jobs\": %ld, \"posts\": %ld, \"queue\": %zu, "
-                "\"running\": %s, \"sockets\": %zu, \"http\": ", sim->server.port, sim->ended,
-                sim->posts,
-                sim->jobs.n_heap, sim->jobs.running ? "true" : "false",
-                server_sockets(&sim->server));
+    text_printf(&t,
+                "{\"port\": %d, \"jobs\": %ld, \"posts\": %ld, \"queue\": %zu, "
+                "\"running\": %s, \"sockets\": %zu, \"http\": ",
+                sim->server.port, sim->ended, sim->posts, sim->jobs.n_heap,
+                sim->jobs.running ? "true" : "false", server_sockets(&sim->server));
     text_json(&t, sim->http_counts);
     TEXT_LIT(&t, "}");
     answer_text(conn, 200, &t);

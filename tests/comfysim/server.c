@@ -30,18 +30,30 @@
 static const char *reason_of(int status)
 {
     switch (status) {
-    case 200: return "OK";
-    case 206: return "Partial Content";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 413: return "Request Entity Too Large";
-    case 416: return "Range Not Satisfiable";
-    case 429: return "Too Many Requests";
-    case 500: return "Internal Server Error";
-    default: return "Status";
+    case 200:
+        return "OK";
+    case 206:
+        return "Partial Content";
+    case 304:
+        return "Not Modified";
+    case 400:
+        return "Bad Request";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 413:
+        return "Request Entity Too Large";
+    case 416:
+        return "Range Not Satisfiable";
+    case 429:
+        return "Too Many Requests";
+    case 500:
+        return "Internal Server Error";
+    default:
+        return "Status";
     }
 }
 
@@ -573,8 +585,8 @@ static struct conn *find_socket(const struct server *server, const char *sid)
     return NULL;
 }
 
-void server_send(struct server *server, const char *sid, const char *a, size_t a_len,
-                 const char *b, size_t b_len, bool binary)
+void server_send(struct server *server, const char *sid, const char *a, size_t a_len, const char *b,
+                 size_t b_len, bool binary)
 {
     if (sid) {
         struct conn *conn = find_socket(server, sid);
@@ -699,8 +711,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 }
 
 static const struct lws_protocols protocols[] = {
-    {.name = "comfysim", .callback = callback, .rx_buffer_size = 65536,
-     .tx_packet_size = 4U << 20},
+    {.name = "comfysim", .callback = callback, .rx_buffer_size = 65536, .tx_packet_size = 4U << 20},
     {.name = NULL},
 };
 
@@ -755,9 +766,9 @@ bool server_listen(struct server *server)
         return false;
     }
     const void *bound = &address;
-    server->port = ntohs(address.ss_family == AF_INET6
-                             ? ((const struct sockaddr_in6 *)bound)->sin6_port
-                             : ((const struct sockaddr_in *)bound)->sin_port);
+    server->port =
+        ntohs(address.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)bound)->sin6_port
+                                            : ((const struct sockaddr_in *)bound)->sin_port);
     server->listen_fd = fd;
     server->listening = true;
     server->listen_poll.data = server;
@@ -791,17 +802,17 @@ bool server_open(struct server *server, uv_loop_t *loop, const char *host, int p
     server->port = port;
     lws_set_log_level(LLL_ERR, NULL);
     void *loops[1] = {loop};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN,
-        .protocols = protocols,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
-        .foreign_loops = loops,
-        .gid = -1,
-        .uid = -1,
-        .pt_serv_buf_size = 65536,
-        .max_http_header_data = 16384,
-        .keepalive_timeout = IDLE_S,
-        .retry_and_idle_policy = &no_pings};
+    struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
+                                             .protocols = protocols,
+                                             .options = LWS_SERVER_OPTION_LIBUV |
+                                                        LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+                                             .foreign_loops = loops,
+                                             .gid = -1,
+                                             .uid = -1,
+                                             .pt_serv_buf_size = 65536,
+                                             .max_http_header_data = 16384,
+                                             .keepalive_timeout = IDLE_S,
+                                             .retry_and_idle_policy = &no_pings};
     server->context = lws_create_context(&info);
     server->vhost = server->context ? lws_create_vhost(server->context, &info) : NULL;
     return server->vhost && server_listen(server);

@@ -83,10 +83,10 @@ struct server {
 };
 
 /* What the rest gives the server. */
-void sim_on_request(struct conn *conn);               /* must answer, drop, or keep it waiting */
-void sim_on_socket(struct conn *conn);                /* a WebSocket is there, registered */
+void sim_on_request(struct conn *conn); /* must answer, drop, or keep it waiting */
+void sim_on_socket(struct conn *conn);  /* a WebSocket is there, registered */
 void sim_on_message(struct conn *conn, const char *text, size_t len); /* its first text frame */
-void sim_on_gone(struct conn *conn);                  /* freed when this returns */
+void sim_on_gone(struct conn *conn);                                  /* freed when this returns */
 
 bool server_open(struct server *server, uv_loop_t *loop, const char *host, int port);
 bool server_listen(struct server *server);
@@ -95,14 +95,14 @@ void server_close(struct server *server);  /* then run the loop until nothing is
 void server_closed(struct server *server); /* after that */
 
 /* Queues a frame of two parts for the socket of a client id, or (NULL) for every one. */
-void server_send(struct server *server, const char *sid, const char *a, size_t a_len,
-                 const char *b, size_t b_len, bool binary);
+void server_send(struct server *server, const char *sid, const char *a, size_t a_len, const char *b,
+                 size_t b_len, bool binary);
 void conn_send(struct conn *conn, const char *a, size_t a_len, const char *b, size_t b_len,
                bool binary);
 bool server_reaches(const struct server *server, const char *sid);
 void server_flush(struct server *server);
 size_t server_sockets(const struct server *server);
-void server_cut_sockets(struct server *server);  /* WebSockets, without a close frame */
+void server_cut_sockets(struct server *server); /* WebSockets, without a close frame */
 void server_cut_all(struct server *server);
 void server_silence(struct server *server, bool freeze); /* every WebSocket of now */
 

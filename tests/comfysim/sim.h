@@ -30,7 +30,7 @@ struct sim {
     struct executor exec;
     struct known known;
     struct files files;
-    struct replay *replay; /* NULL: jobs run */
+    struct replay *replay;   /* NULL: jobs run */
     struct sim_timer revive; /* a crash to come, or its end */
     double crash_ms;
     struct held *held;

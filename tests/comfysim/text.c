@@ -140,8 +140,8 @@ void text_real(struct text *t, double value)
 static void escape_unit(struct text *t, unsigned unit)
 {
     static const char hex[] = "0123456789abcdef";
-    char out[6] = {'\\', 'u', hex[unit >> 12 & 15], hex[unit >> 8 & 15], hex[unit >> 4 & 15],
-                   hex[unit & 15]};
+    char out[6] = {
+        '\\', 'u', hex[unit >> 12 & 15], hex[unit >> 8 & 15], hex[unit >> 4 & 15], hex[unit & 15]};
     text_add(t, out, sizeof(out));
 }
 
@@ -219,7 +219,8 @@ void text_json(struct text *t, const json_t *value)
         json_t *member;
         bool first = true;
         TEXT_LIT(t, "{");
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member)
+        {
             if (!first) {
                 TEXT_LIT(t, ", ");
             }
@@ -326,8 +327,9 @@ static void mark_raw_tokens(const char *body, size_t len, struct text *out)
             continue;
         }
         size_t end = i;
-        while (end < len && (strchr("+-.eENaInfity", body[end]) || (body[end] >= '0' &&
-               body[end] <= '9')) && body[end] != '\0') {
+        while (end < len &&
+               (strchr("+-.eENaInfity", body[end]) || (body[end] >= '0' && body[end] <= '9')) &&
+               body[end] != '\0') {
             end++;
         }
         char token[512];

@@ -19,8 +19,8 @@ struct text {
     size_t cap;
 };
 
-void *sim_alloc(size_t size);                 /* zeroed; never NULL */
-void *sim_grow(void *old, size_t size);       /* realloc that never fails */
+void *sim_alloc(size_t size);           /* zeroed; never NULL */
+void *sim_grow(void *old, size_t size); /* realloc that never fails */
 char *sim_strndup(const char *s, size_t len);
 
 void text_reserve(struct text *t, size_t more);
@@ -29,7 +29,7 @@ void text_str(struct text *t, const char *s);
 void text_printf(struct text *t, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull));
 void text_int(struct text *t, int64_t value);
-void text_real(struct text *t, double value); /* Python's repr: 1.0, 1e-05, NaN */
+void text_real(struct text *t, double value);                /* Python's repr: 1.0, 1e-05, NaN */
 void text_quoted(struct text *t, const char *s, size_t len); /* a JSON string, ASCII only */
 void text_json(struct text *t, const json_t *value);         /* ", " and ": " separators */
 void text_py(struct text *t, const json_t *value);           /* Python's repr of a value */
@@ -41,8 +41,8 @@ void text_free(struct text *t);
 /* Reads a request body as Python's json.loads does, leniently. NULL when it is not JSON. */
 json_t *text_json_load(const char *body, size_t len);
 
-uint64_t mono_ns(void);   /* CLOCK_MONOTONIC */
-double wall_ms(void);     /* epoch, milliseconds with a fraction */
+uint64_t mono_ns(void); /* CLOCK_MONOTONIC */
+double wall_ms(void);   /* epoch, milliseconds with a fraction */
 int64_t wall_ms_int(void);
 
 #endif

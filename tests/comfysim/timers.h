@@ -21,7 +21,7 @@ struct sim_timer {
 struct sim_timers {
     uv_poll_t poll;
     int fd;
-    uint64_t set_ns; /* what the timerfd is set to; 0 when unset */
+    uint64_t set_ns;         /* what the timerfd is set to; 0 when unset */
     struct sim_timer *first; /* by due time */
 };
 

@@ -66,14 +66,14 @@ void truth_finish(struct truth *truth, const struct job *job)
         return;
     }
     struct text t = {0};
-    text_printf(&t, "{\"port\": %d, \"prompt_id\": %s, \"client_id\": ", truth->port,
-                job->id_json);
+    text_printf(&t, "{\"port\": %d, \"prompt_id\": %s, \"client_id\": ", truth->port, job->id_json);
     if (job->client_id) {
         text_quoted(&t, job->client_id, strlen(job->client_id));
     } else {
         TEXT_LIT(&t, "null");
     }
-    text_printf(&t, ", \"outcome\": \"%s\", \"queued_ns\": %" PRIu64 ", \"start_ns\": %" PRIu64
+    text_printf(&t,
+                ", \"outcome\": \"%s\", \"queued_ns\": %" PRIu64 ", \"start_ns\": %" PRIu64
                 ", \"end_ns\": %" PRIu64 ", \"start_ms\": %.6f, \"end_ms\": %.6f, \"cached\": [",
                 outcome_name(job->outcome), job->queued_ns, job->start_ns, job->end_ns,
                 job->start_ms, job->end_ms);
