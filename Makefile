@@ -22,12 +22,13 @@ PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
 
 ROOMS := $(filter-out src/main.c,$(wildcard src/*/*.c) $(wildcard src/*.c))
 SIM := $(wildcard tests/comfysim/*.c)
-UNIT := $(wildcard tests/unit/*.c) tests/integration/yaml_tree.c
+UNIT := $(wildcard tests/unit/*.c) tests/integration/yaml_tree.c \
+        $(wildcard tests/fuzz/*_fuzz.c)
 INTEGRATION := $(wildcard tests/integration/*.c)
 BENCH := $(wildcard tests/bench/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
 
-.PHONY: all release asan help demo test check unit integration lint bench install uninstall clean packages packages-test packages-lint
+.PHONY: all release asan help demo test unit integration lint bench fuzz install uninstall clean packages packages-test packages-lint
 .DEFAULT_GOAL := all
 
 all: packages ## build comfypoold and comfysim (release)
@@ -66,6 +67,10 @@ integration: packages-test ## the integration tests alone
 
 lint: packages-lint ## format, clang-tidy, include directions, openapi and config against the code
 	@scripts/lint
+
+FUZZ_SECONDS ?= 30
+fuzz: packages-lint ## libFuzzer on each target for FUZZ_SECONDS (30)
+	@scripts/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 
 bench: all ## the daemon beside the direct reference
 	@$(MAKE) --no-print-directory $(BUILD)/release/bench

@@ -175,13 +175,27 @@ static bool read_whole(struct decoder *d, const struct buf *message, size_t *ret
     return key.kind == JS_OBJECT_END && js_next(&r).kind == JS_END;
 }
 
+/* True when a progress_state says nothing but its prompt and its nodes: as real servers send it. */
+static bool is_plain(const struct frame *f, const struct buf *message, size_t nodes_end)
+{
+    for (size_t i = nodes_end; i < message->len; i++) {
+        if (memchr("} \n\r\t", message->data[i], 5) == NULL) {
+            return false;
+        }
+    }
+    return f->stamp_ms == 0 && f->value == 0 && f->max == 0 && f->ids_len == 0 &&
+           f->node.p == NULL && f->display_node.p == NULL && f->message.p == NULL &&
+           f->error_type.p == NULL && f->node_type.p == NULL && f->sid.p == NULL &&
+           f->output.n == 0 && f->traceback.n == 0;
+}
+
 /* Keeps a progress_state as what the next one is compared with. */
 static void keep_last(struct decoder *d, struct buf *message, size_t nodes_end)
 {
     const char *prompt = d->frame.prompt_id.p;
     const bool inside = prompt >= message->data && prompt < message->data + message->len;
     d->nodes_end = 0;
-    if (nodes_end == 0 || !inside) {
+    if (nodes_end == 0 || !inside || !is_plain(&d->frame, message, nodes_end)) {
         return;
     }
     keep_entries(d, 0, 0);

@@ -78,7 +78,10 @@ static struct span keep_text(struct draft *d, struct js_token t)
 
 static struct str span_str(const struct draft *d, struct span s)
 {
-    return (struct str){s.there ? d->texts.data + s.at : NULL, s.n};
+    if (!s.there) {
+        return (struct str){NULL, 0};
+    }
+    return s.n == 0 ? (struct str){"", 0} : (struct str){d->texts.data + s.at, s.n};
 }
 
 /* DESIGN: a string input names a model by its name or by its value's ending. */

@@ -66,6 +66,11 @@ struct exchange *exchange_find(struct http_server *s, struct http_ref ref)
     return x;
 }
 
+bool http_is_open(struct http_server *s, struct http_ref x)
+{
+    return exchange_find(s, x) != NULL;
+}
+
 /* ---- suspending --------------------------------------------------------------------------------
  */
 

@@ -183,7 +183,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
     }
     if (!call->sink.bytes(call->ctx, data, n)) {
         call->paused = true;
-        return CURL_WRITEFUNC_PAUSE;
+        (void)curl_easy_pause(call->easy, CURLPAUSE_RECV);
     }
     return n;
 }

@@ -1,7 +1,7 @@
 /* WebSocket framing; see the header. Payload is copied in runs, never byte by byte. */
 #include "comfypool/loop/ws_frames.h"
 
-enum { MAX_CONTROL = 125 };
+enum { MAX_CONTROL = 125, KEPT_BUFFER = 1 << 20 };
 
 static const char stopped[] = "stopped";
 
@@ -70,6 +70,9 @@ static const char *begin_payload(struct ws_frames *f)
         }
         f->in_message = true;
         f->binary = opcode == WS_BINARY;
+        if (f->message.cap > KEPT_BUFFER) {
+            buf_done(&f->message);
+        }
         buf_clear(&f->message);
         break;
     case WS_CONTINUATION:

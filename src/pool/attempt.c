@@ -126,6 +126,7 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
     j->phase = JOB_PHASE_SUBMITTED;
     link_attempt(a);
     attempt_distrust(a, a->timeline.intent.received, "daemon_restart");
+    attempt_ask_in(a, 1000); /* also when the backend never comes back */
 }
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
@@ -389,9 +390,11 @@ static enum job_event event_of(const struct attempt *a)
     if (a->outcome == ATTEMPT_COMPLETED) {
         return JOB_EVENT_COMPLETE;
     }
-    const bool gone = a->outcome == ATTEMPT_CANCELLED ||
-                      (a->outcome == ATTEMPT_LOST && a->job->r.cancel_requested);
-    return gone ? JOB_EVENT_CANCEL : JOB_EVENT_FAIL;
+    /* Told to stop, and it did not run to an end of its own: that is what was asked for. */
+    const bool gone = a->outcome == ATTEMPT_LOST || a->error.code == ERR_BACKEND_ERROR;
+    return a->outcome == ATTEMPT_CANCELLED || (gone && a->job->r.cancel_requested)
+               ? JOB_EVENT_CANCEL
+               : JOB_EVENT_FAIL;
 }
 
 static void patience_is_over(void *ctx);
@@ -423,11 +426,11 @@ static void conclude_now(struct attempt *a)
         profile.attempt = a->r.number;
         render_profile_json(&profile, &json);
     }
-    const enum job_event e = event_of(a);
-    if (e == JOB_EVENT_REQUEUE && a->adopted && !a->known && j->r.cut_off < RETRY_MAX_CUT_OFF) {
-        j->r.cut_off++;
-    }
-    job_conclude(j, e, a, &a->error, render_outputs(a), buf_str(&json));
+    /* Our own restart came between its intent and its acceptance: that costs the job nothing. */
+    a->cut_off =
+        a->adopted && !a->known && a->outcome == ATTEMPT_LOST && j->r.cut_off < RETRY_MAX_CUT_OFF;
+    j->r.cut_off += a->cut_off ? 1 : 0;
+    job_conclude(j, event_of(a), a, &a->error, render_outputs(a), buf_str(&json));
     attempt_free(a);
 }
 
@@ -494,7 +497,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
         a->error = *take_error;
         *take_error = (struct job_error){0};
     }
-    a->timeline.clock = a->backend->clock;
+    a->timeline.clock = backend_clock(a->backend);
     timeline_end(&a->timeline, now, stamp_ms);
     if (a->locate != NULL) {
         comfy_locate_cancel(a->locate);

@@ -21,11 +21,12 @@ struct backend {
     char *name;
     char *url; /* without credentials */
     struct comfy_backend *comfy;
-    struct attempt *attempts; /* in flight */
-    struct server_clock clock;
-    char *version;    /* "" until known */
-    char *devices;    /* JSON array */
-    char *last_error; /* or NULL */
+    struct attempt *attempts;      /* in flight */
+    struct server_clock clock;     /* as seen on this connection */
+    struct server_clock old_clock; /* on the one before */
+    char *version;                 /* "" until known */
+    char *devices;                 /* JSON array */
+    char *last_error;              /* or NULL */
     bool refused; /* its port refused a connection since it was last up: it restarted, or is gone */
     int64_t queue_remaining; /* as its last status said; -1: unknown */
     uint64_t ends[ATTEMPT_OUTCOME_COUNT];
@@ -38,7 +39,6 @@ struct job {
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
     bool ending;
-    bool queued_durably; /* the insert is committed */
     struct queue_entry entry;
     struct deadline delay; /* before it is queued again */
     struct time_anchor anchor;
@@ -73,6 +73,7 @@ struct attempt {
     bool posted;
     bool known;   /* the backend surely had it: accepted, seen in its queue, or spoke of it */
     bool adopted; /* from before a restart of the daemon */
+    bool cut_off; /* by it: free of charge */
     struct mono_us posted_at;
     unsigned submit_status; /* of an ambiguous POST; 0: no answer */
     /* Watching. */
@@ -153,6 +154,8 @@ void job_live_profile(struct job *j, struct buf *out);
 /* ---- pool.c -----------------------------------------------------------------------------------
  */
 
+/* What is known of the server's clock: on this connection, else on the one before. */
+struct server_clock backend_clock(const struct backend *b);
 /* Gives queued jobs to free backends. Called whenever either may have changed. */
 void pool_dispatch(struct pool *p);
 /* A store operation or a submit has ended: perhaps the stop is complete. */

@@ -76,10 +76,25 @@ void job_free(struct job *j)
     free(j);
 }
 
+/* Those whose wait is over or who hung up; amortised O(1) a waiter. */
+static void forget_gone_waiters(struct job *j)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < j->waiters_len; i++) {
+        if (http_is_open(j->pool->server, j->waiters[i])) {
+            j->waiters[kept++] = j->waiters[i];
+        }
+    }
+    j->waiters_len = kept;
+}
+
 void job_add_waiter(struct job *j, struct http_ref x)
 {
     if (j->waiters_len == j->waiters_cap) {
-        j->waiters_cap = j->waiters_cap == 0 ? 2 : j->waiters_cap * 2;
+        forget_gone_waiters(j);
+    }
+    if (j->waiters_len * 2 >= j->waiters_cap) {
+        j->waiters_cap = j->waiters_cap == 0 ? 4 : j->waiters_cap * 2;
         j->waiters = mem_grow(j->waiters, j->waiters_cap * sizeof *j->waiters);
     }
     j->waiters[j->waiters_len++] = x;
@@ -120,12 +135,15 @@ static void concluded(void *ctx, enum err e)
     struct job *j = ctx;
     struct pool *p = j->pool;
     (void)e; /* such a write is kept until it succeeds */
+    j->next.cancel_requested = j->r.cancel_requested;
     job_record_done(&j->r);
     j->r = j->next;
     j->next = (struct job_record){0};
     j->ending = false;
     if (!job_state_is_terminal(j->r.state)) {
-        if (!mono_before(time_mono(), j->delay.at)) {
+        if (j->r.cancel_requested) { /* while the store wrote */
+            job_cancel_queued(j);
+        } else if (!mono_before(time_mono(), j->delay.at)) {
             job_enqueue(j);
             pool_dispatch(p);
         } else {
@@ -186,11 +204,9 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     j->anchor = time_anchor_now();
     j->queued = j->anchor.mono;
     j->next.started_at = j->next.completed_at = (struct wall_us){0};
-    j->next.queued_at = j->anchor.wall;
     job_error_done(&j->next.error);
-    const bool free_of_charge = a->adopted && !a->known;
     uint32_t random = (uint32_t)map_hash((struct str){j->r.prompt_id, UUID_TEXT});
-    j->delay.at = free_of_charge
+    j->delay.at = a->cut_off
                       ? j->anchor.mono
                       : mono_add(j->anchor.mono, retry_delay(j->pool->options.retry_delay,
                                                              j->r.attempts - j->r.cut_off, random));
@@ -278,7 +294,7 @@ void job_live_profile(struct job *j, struct buf *out)
         return;
     }
     struct timeline t = a->timeline;
-    t.clock = a->backend->clock;
+    t.clock = backend_clock(a->backend);
     timeline_end(&t, time_mono(), 0);
     struct profile profile;
     profiler_finish(a->profiler, &t, ATTEMPT_OPEN, &profile);

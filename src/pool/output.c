@@ -25,8 +25,7 @@ static void client_drained(void *ctx)
 static void client_gone(void *ctx)
 {
     struct relay *r = ctx;
-    http_call_cancel(r->call);
-    free(r);
+    http_call_cancel(r->call); /* frees the relay */
 }
 
 static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
@@ -85,7 +84,6 @@ static void view_ended(void *ctx, const struct http_result *result)
         }
         http_problem(r->pool->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
     }
-    free(r);
 }
 
 static void start_relay(struct pool *p, struct http_ref x, const struct backend *b,
@@ -97,6 +95,7 @@ static void start_relay(struct pool *p, struct http_ref x, const struct backend 
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
                          &sink, view_ended, r);
+    http_call_own(r->call, r);
 }
 
 void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)

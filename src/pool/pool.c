@@ -57,10 +57,16 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
     }
 }
 
+struct server_clock backend_clock(const struct backend *b)
+{
+    return b->clock.known ? b->clock : b->old_clock;
+}
+
 static void went_up(struct backend *b)
 {
     free(b->last_error);
     b->last_error = NULL;
+    b->old_clock = backend_clock(b);
     b->clock.known = false;
     for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
         if (a->posted && a->submit == NULL) {
@@ -75,14 +81,15 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
 {
     free(b->last_error);
     b->last_error = mem_strdup(why);
-    if (b->slot.up) {
-        b->refused = false;
-    }
+    const bool lost = b->slot.up;
+    b->refused = b->refused && !lost;
     scheduler_set_up(&b->pool->scheduler, &b->slot, false);
     for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->posted && !a->missed) {
+        if (a->posted && lost) {
             attempt_distrust(a, now, "socket_lost");
-            attempt_ask_in(a, 0);
+        }
+        if (a->posted) {
+            attempt_ask_in(a, lost ? 0 : 1000);
         }
     }
 }
@@ -208,7 +215,6 @@ static void load_job(void *ctx, struct store_active *found)
     j->workflow_len = found->workflow_len;
     j->extra_data = found->extra_data;
     found->workflow = found->extra_data = NULL;
-    j->queued_durably = true;
     /* The monotonic clock may be another one than when it was queued: carry by the wall. */
     j->anchor = time_anchor_now();
     j->queued = anchor_mono(&j->anchor, j->r.queued_at);

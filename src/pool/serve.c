@@ -41,8 +41,9 @@ void serve_render_active(struct job *j, bool traceback, struct buf *out)
         more.value = a->progress.value;
         more.max = a->progress.max;
         if (a->timeline.started.set) {
-            shown.started_at = anchor_wall(&a->timeline.anchor,
-                                           timeline_point(&a->timeline, &a->timeline.started));
+            struct timeline t = a->timeline;
+            t.clock = backend_clock(a->backend);
+            shown.started_at = anchor_wall(&t.anchor, timeline_point(&t, &t.started));
         }
     }
     render_job_json(&shown, &more, out);
@@ -139,7 +140,6 @@ static void inserted(void *ctx, enum err e)
         job_free(j);
         problem(p, x, e);
     } else {
-        j->queued_durably = true;
         job_enqueue(j);
         http_again(p->server, x);
         pool_dispatch(p);
@@ -333,31 +333,33 @@ static void serve_workflow(struct pool *p, struct http_request *rq, struct http_
 /* ---- cancel, delete ---------------------------------------------------------------------------
  */
 
-static void serve_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
+/* The request is noted once; what it means depends on where the job is. */
+static void request_cancel(struct job *j)
 {
-    struct job *j = job_find(p, id_of(rq->job_id));
-    if (j == NULL) {
-        answer_job(p, rq, x, id_of(rq->job_id), 200);
-        return;
+    j->r.cancel_requested = true;
+    if (j->ending) {
+        return; /* seen when the end of its attempt is durable */
     }
-    if (j->ending || !j->queued_durably) {
-        job_add_waiter(j, x); /* asked again when the end is durable: no change then */
-        return;
-    }
-    if (j->r.state == JOB_QUEUED && !rq->asked_again) {
-        job_add_waiter(j, x);
-        j->r.cancel_requested = true;
-        if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
-            job_cancel_queued(j);
-        }
-        return;
-    }
-    if (!j->r.cancel_requested) {
-        j->r.cancel_requested = true;
-        store_mark_cancel(p->store, &j->r, NULL, NULL);
+    if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
+        job_cancel_queued(j);
+    } else if (j->r.state == JOB_RUNNING) {
+        store_mark_cancel(j->pool->store, &j->r, NULL, NULL);
         if (j->attempt != NULL) {
             attempt_cancel(j->attempt);
         }
+    }
+}
+
+static void serve_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, id_of(rq->job_id));
+    if (j != NULL && !j->r.cancel_requested) {
+        request_cancel(j);
+    }
+    /* Its end is being stored: told when it is durable, unless nobody knows when that will be. */
+    if (j != NULL && (j->ending || j->r.state == JOB_QUEUED) && store_is_writable(p->store)) {
+        job_add_waiter(j, x);
+        return;
     }
     answer_job(p, rq, x, id_of(rq->job_id), 200);
 }

@@ -13,6 +13,7 @@ static const struct {
     {"workflow", workflow_suite}, {"profiler", profiler_suite}, {"trace", trace_suite},
     {"comfy", comfy_suite},       {"render", render_suite},     {"store", store_suite},
     {"http", http_suite},         {"config", config_suite},     {"openapi", openapi_suite},
+    {"fuzz", fuzz_suite},
 };
 
 int main(int argc, char **argv)

@@ -16,5 +16,6 @@ Suite *store_suite(void);
 Suite *http_suite(void);
 Suite *config_suite(void);
 Suite *openapi_suite(void);
+Suite *fuzz_suite(void);
 
 #endif

@@ -103,7 +103,6 @@ struct http_options {
     size_t max_body_bytes;
     unsigned max_connections;
     unsigned max_waits;
-    int profiling_formats; /* reserved: 0 */
 };
 
 struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options,
@@ -148,6 +147,8 @@ void http_problem_retry(struct http_server *s, struct http_ref x, enum err code,
 
 /* Holds a request that waits: serve is called again when its wait is over (wait_over set). */
 void http_hold(struct http_server *s, struct http_ref x);
+/* False when it was answered or its client has hung up. */
+bool http_is_open(struct http_server *s, struct http_ref x);
 /* Calls serve again now, with asked_again set, if the exchange still lives. */
 void http_again(struct http_server *s, struct http_ref x);
 

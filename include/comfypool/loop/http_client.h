@@ -38,7 +38,7 @@ typedef void (*http_done_fn)(void *ctx, const struct http_result *r);
 struct http_sink {
     /* Status and headers are in: length < 0 is unknown. False ends the call (done still comes). */
     bool (*begin)(void *ctx, unsigned status, const char *content_type, int64_t length);
-    /* Returns false to pause: the same bytes come again after http_call_resume. */
+    /* Takes the bytes. Returns false to pause: no more come until http_call_resume. */
     bool (*bytes)(void *ctx, const char *data, size_t n);
 };
 

@@ -1,0 +1,12 @@
+/* The fuzz targets: each takes any bytes and aborts when something does not hold. */
+#ifndef COMFYPOOL_TESTS_FUZZ_FUZZ_H
+#define COMFYPOOL_TESTS_FUZZ_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int fuzz_decoder(const uint8_t *data, size_t size);
+int fuzz_ws_frames(const uint8_t *data, size_t size);
+int fuzz_workflow(const uint8_t *data, size_t size);
+
+#endif
