@@ -1,0 +1,19 @@
+/* The suites of the integration tests; each is a file. */
+#ifndef COMFYPOOL_TESTS_SUITES_H
+#define COMFYPOOL_TESTS_SUITES_H
+
+#include <check.h>
+
+Suite *routes_suite(void);
+Suite *outputs_suite(void);
+Suite *ends_suite(void);
+Suite *cancel_suite(void);
+Suite *profiles_suite(void);
+Suite *dispatch_suite(void);
+Suite *restart_suite(void);
+Suite *links_suite(void);
+Suite *disk_suite(void);
+Suite *daemon_suite(void);
+Suite *schema_suite(void);
+
+#endif
