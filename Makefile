@@ -73,7 +73,7 @@ fuzz: packages-lint ## libFuzzer on each target for FUZZ_SECONDS (30)
 	@scripts/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 
 bench: all ## the daemon beside the direct reference
-	@$(MAKE) --no-print-directory $(BUILD)/release/bench
+	@$(MAKE) -s --no-print-directory $(BUILD)/release/bench
 	@scripts/bench $(BUILD)/release
 
 install: all ## install under $(DESTDIR)$(PREFIX)

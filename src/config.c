@@ -1,6 +1,6 @@
 /*
  * The configuration file. libyaml walks it first against the table of keys and reports every error
- * with its line; libcyaml, which stops at its first error and forgets lines, then loads what
+ * with its line; libcyaml, which stops at its first error and names no line of it, then loads what
  * passed, with a schema made from the same table. The table, the checks of values and every other
  * source are in config_keys.c. Invariant: what the walk accepts, libcyaml accepts with the same
  * meaning. Cost: one pass each over at most 1 MiB.

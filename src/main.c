@@ -223,6 +223,7 @@ static void watch_signals(struct daemon *d)
 
 static int shut_down(struct daemon *d)
 {
+    pool_set_server(d->pool, NULL);
     http_server_close(d->server);
     store_close(d->store);
     pool_close(d->pool);

@@ -26,6 +26,27 @@ static void add_phrase(struct buf *to, struct js_token t, struct buf *scratch)
     buf_add_str(to, js_text(t, scratch));
 }
 
+/* extra_info of missing_node_type names the node: {node_id, class_type, node_title}. */
+static void read_extra_info(struct str raw, struct prompt_answer *a)
+{
+    struct js_reader r;
+    if (a->node_id.len > 0 || open_object(&r, raw).kind != JS_OBJECT) {
+        return;
+    }
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        struct buf *to = js_is(key, "node_id")      ? &a->node_id
+                         : js_is(key, "class_type") ? &a->node_type
+                                                    : NULL;
+        if (to != NULL && v.kind == JS_STRING) {
+            buf_add_str(to, js_text(v, &a->scratch));
+        }
+        if (js_rest(&r, v).n == 0) {
+            return;
+        }
+    }
+}
+
 /* {type, message, details, ...} whose brace was read. */
 static bool read_error(struct js_reader *r, struct prompt_answer *a)
 {
@@ -37,8 +58,12 @@ static bool read_error(struct js_reader *r, struct prompt_answer *a)
         } else if (js_is(key, "message") || js_is(key, "details")) {
             add_phrase(&a->message, v, &a->scratch);
         }
-        if (js_rest(r, v).n == 0) {
+        const struct str raw = js_rest(r, v);
+        if (raw.n == 0) {
             return false;
+        }
+        if (v.kind == JS_OBJECT && js_is(key, "extra_info")) {
+            read_extra_info(raw, a);
         }
     }
     return key.kind == JS_OBJECT_END;
@@ -53,6 +78,9 @@ static void read_first_node(struct str text, struct prompt_answer *a)
     }
     const struct js_token id = js_next(&r);
     if (id.kind != JS_KEY) {
+        return;
+    }
+    if (a->node_id.len > 0) {
         return;
     }
     buf_add_str(&a->node_id, js_text(id, &a->scratch));

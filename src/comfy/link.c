@@ -180,6 +180,16 @@ const char *comfy_client_id(const struct comfy_backend *b)
     return b->client_id;
 }
 
+void comfy_renew(struct comfy_backend *b)
+{
+    if (b->conn != NULL) {
+        ws_drop(b->conn);
+        b->conn = NULL;
+        b->link = COMFY_DOWN;
+        (void)uv_timer_start(&b->timer, reconnect_due, 0, 0);
+    }
+}
+
 void comfy_pin(struct comfy_backend *b, const char *client_id)
 {
     b->pinned = true;
@@ -187,12 +197,7 @@ void comfy_pin(struct comfy_backend *b, const char *client_id)
         return;
     }
     memcpy(b->client_id, client_id, UUID_TEXT);
-    if (b->conn != NULL) {
-        ws_drop(b->conn);
-        b->conn = NULL;
-        b->link = COMFY_DOWN;
-        (void)uv_timer_start(&b->timer, reconnect_due, 0, 0);
-    }
+    comfy_renew(b);
 }
 
 void comfy_unpin(struct comfy_backend *b)

@@ -84,7 +84,7 @@ static struct str span_str(const struct draft *d, struct span s)
     return s.n == 0 ? (struct str){"", 0} : (struct str){d->texts.data + s.at, s.n};
 }
 
-/* DESIGN: a string input names a model by its name or by its value's ending. */
+/* A string input names a model by its name or by its value's ending. */
 static bool names_a_model(struct str name, struct str value)
 {
     static const char *const endings[] = {".safetensors", ".sft", ".ckpt", ".pt",

@@ -115,7 +115,9 @@ static void add_preference(const struct exchange *x, struct MHD_Response *r)
 struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
                                     const struct http_answer *a)
 {
-    header(r, "Content-Type", a->content_type == NULL ? "application/json" : a->content_type);
+    if (a->status != 204) {
+        header(r, "Content-Type", a->content_type == NULL ? "application/json" : a->content_type);
+    }
     header(r, "X-Content-Type-Options", "nosniff");
     header(r, "Cache-Control", "no-cache");
     if (a->location[0] != '\0') {

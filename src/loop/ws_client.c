@@ -1,7 +1,8 @@
 /*
  * WebSockets over libwebsockets' raw connections: it has the sockets, TLS and the loop; the upgrade
  * and the framing are here and in ws_frames.c, since its own parser of a client's frames goes byte
- * by byte (docs/decisions/0006-websocket-framing.md).
+ * by byte (docs/decisions/0006-websocket-framing.md). With TLS that parser serves after all: a raw
+ * connection of 4.1.6 begins TLS before it is connected, and fails.
  *
  * Rules learned from 4.1.6: it would block in getaddrinfo, so it is given addresses; lws_write only
  * in the WRITEABLE callback, with LWS_PRE; a connect that fails may say so from inside
@@ -53,7 +54,8 @@ struct ws_conn {
     char key[32];      /* Sec-WebSocket-Key */
     struct buf answer; /* the server's answer to the upgrade, until it is whole */
     struct ws_frames in;
-    struct buf out; /* LWS_PRE bytes, then what is to be sent */
+    struct buf out; /* LWS_PRE bytes, then what is to be sent: frames, or one text (TLS) */
+    bool ping_due;  /* TLS */
     char why[160];
 };
 
@@ -149,6 +151,11 @@ static void send_bytes(struct ws_conn *c, struct str bytes)
 
 static void send_frame(struct ws_conn *c, enum ws_opcode opcode, struct str payload)
 {
+    if (c->tls) { /* the library frames, and answers pings itself */
+        c->ping_due = c->ping_due || opcode == WS_PING;
+        send_bytes(c, payload);
+        return;
+    }
     uint32_t mask = 0;
     (void)!getrandom(&mask, sizeof mask, GRND_NONBLOCK);
     AUTO_BUF struct buf frame;
@@ -159,11 +166,20 @@ static void send_frame(struct ws_conn *c, enum ws_opcode opcode, struct str payl
 
 static int write_due(struct ws_conn *c, struct lws *wsi)
 {
+    if (c->ping_due) {
+        unsigned char ping[LWS_PRE + 4] = {0};
+        c->ping_due = false;
+        if (c->out.len > LWS_PRE) {
+            (void)lws_callback_on_writable(wsi); /* one write a callback */
+        }
+        return lws_write(wsi, ping + LWS_PRE, 4, LWS_WRITE_PING) < 0 ? -1 : 0;
+    }
     if (c->out.len <= LWS_PRE) {
         return 0;
     }
     const size_t n = c->out.len - LWS_PRE;
-    const int wrote = lws_write(wsi, (unsigned char *)c->out.data + LWS_PRE, n, LWS_WRITE_RAW);
+    const int wrote = lws_write(wsi, (unsigned char *)c->out.data + LWS_PRE, n,
+                                c->tls ? LWS_WRITE_TEXT : LWS_WRITE_RAW);
     buf_clear(&c->out);
     return wrote < (int)n ? -1 : 0;
 }
@@ -313,12 +329,42 @@ static int receive(struct ws_conn *c, const char *bytes, size_t n)
     return c->dropped ? -1 : 0;
 }
 
+/* With TLS: what the library's own parser hands out, in pieces. */
+static int receive_piece(struct ws_conn *c, struct lws *wsi, const void *in, size_t len)
+{
+    if (lws_is_first_fragment(wsi) != 0) {
+        buf_clear(&c->in.message);
+    }
+    buf_add(&c->in.message, in, len);
+    if (c->in.message.overflow) {
+        end(c, "a message was too large");
+    } else if (lws_is_final_fragment(wsi) != 0 && lws_remaining_packet_payload(wsi) == 0) {
+        (void)message_came(c, lws_frame_is_binary(wsi) != 0, &c->in.message);
+    }
+    return c->dropped ? -1 : 0;
+}
+
+static int append_headers(struct ws_conn *c, void *in, size_t len)
+{
+    unsigned char **at = in;
+    if (c->headers.len > len) {
+        return -1;
+    }
+    if (c->headers.len > 0) {
+        memcpy(*at, c->headers.data, c->headers.len);
+        *at += c->headers.len;
+    }
+    return 0;
+}
+
 /* ---- libwebsockets' callback ------------------------------------------------------------------
  */
 
 static void connect_failed(struct ws_conn *c, const char *why)
 {
-    (void)snprintf(c->why, sizeof c->why, "%s", why);
+    /* The library's own words for a refused connection help nobody. */
+    const bool refused = strcmp(why, "closed before established") == 0;
+    (void)snprintf(c->why, sizeof c->why, "%s", refused ? "the connection was refused" : why);
     c->wsi = NULL;
     if (c->connecting) {
         c->failed_inside = true;
@@ -355,6 +401,20 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return c->dropped ? -1 : receive(c, in, len);
     case LWS_CALLBACK_RAW_WRITEABLE:
         return c->dropped ? -1 : write_due(c, wsi);
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        return append_headers(c, in, len);
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        if (!c->dropped) {
+            opened(c);
+        }
+        return c->dropped ? -1 : 0;
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        return c->dropped ? -1 : receive_piece(c, wsi, in, len);
+    case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
+        return c->dropped || !control_came(c, WS_PONG, (struct str){NULL, 0}) ? -1 : 0;
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        return c->dropped ? -1 : write_due(c, wsi);
+    case LWS_CALLBACK_CLIENT_CLOSED:
     case LWS_CALLBACK_RAW_CLOSE:
         end(c, "the connection was closed");
         return 0;
@@ -381,7 +441,7 @@ static void try_next_address(struct ws_conn *c)
             .ssl_connection = c->tls ? LCCSCF_USE_SSL : 0,
             .path = c->path,
             .host = c->host_header,
-            .method = "RAW",
+            .method = c->tls ? NULL : "RAW",
             .userdata = c,
             .local_protocol_name = protocols[0].name,
             .pwsi = &c->wsi,

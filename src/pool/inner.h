@@ -39,6 +39,7 @@ struct job {
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
     bool ending;
+    bool cancel_durable; /* cancel_requested is in the store */
     struct queue_entry entry;
     struct deadline delay; /* before it is queued again */
     struct time_anchor anchor;

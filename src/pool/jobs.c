@@ -158,7 +158,7 @@ static void concluded(void *ctx, enum err e)
     j->waiters = NULL;
     (void)map_remove(&p->jobs, (struct str){j->r.id, UUID_TEXT});
     job_free(j);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && p->server != NULL; i++) {
         http_again(p->server, waiters[i]);
     }
     free(waiters);

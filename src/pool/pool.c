@@ -218,6 +218,7 @@ static void load_job(void *ctx, struct store_active *found)
     /* The monotonic clock may be another one than when it was queued: carry by the wall. */
     j->anchor = time_anchor_now();
     j->queued = anchor_mono(&j->anchor, j->r.queued_at);
+    j->cancel_durable = j->r.cancel_requested;
     (void)map_put(&p->jobs, (struct str){j->r.id, UUID_TEXT}, j);
     if (j->r.state == JOB_QUEUED) {
         job_enqueue(j);

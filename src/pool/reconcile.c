@@ -38,6 +38,7 @@ void attempt_heard(struct attempt *a, struct mono_us now)
     a->known = true;
     a->absent = 0;
     a->unreachable = false;
+    a->trusted = true;
     if (a->missed && a->profiler != NULL) {
         profiler_gap_end(a->profiler, now); /* does nothing when it has ended */
     }
@@ -69,15 +70,9 @@ void attempt_apply_history(struct attempt *a, struct mono_us now, const struct h
     free(done);
 }
 
-/* In history: it ended while nobody listened, or the socket is deaf. */
-static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
+/* The end as history tells it. */
+static void end_by_history(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
-    if (a->trusted) {
-        attempt_distrust(a, a->last_sign, "socket_silent");
-    }
-    a->known = true;
-    (void)timeline_start(&a->timeline, now, 0);
-    attempt_apply_history(a, now, h);
     for (size_t i = 0; i < h->messages_len; i++) {
         if (frame_is_terminal(&h->messages[i])) {
             attempt_end_by_message(a, now, &h->messages[i]);
@@ -89,6 +84,26 @@ static void found_ended(struct attempt *a, struct mono_us now, const struct hist
     } else {
         struct job_error e = attempt_error(ERR_BACKEND_ERROR, "the backend's history says error");
         attempt_end(a, now, 0, ATTEMPT_FAILED, &e);
+    }
+}
+
+/* In history: it ended while nobody listened, or the socket is deaf. */
+static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
+{
+    const bool deaf = a->trusted;
+    struct backend *b = a->backend;
+    if (deaf) { /* it gets no job until it has a fresh connection */
+        LOG(LOG_WARN, "the socket of a backend is deaf: connecting anew",
+            LOG_S("backend", b->name));
+        attempt_distrust(a, a->last_sign, "socket_silent");
+        scheduler_set_up(&b->pool->scheduler, &b->slot, false);
+    }
+    a->known = true;
+    (void)timeline_start(&a->timeline, now, 0);
+    attempt_apply_history(a, now, h);
+    end_by_history(a, now, h); /* frees the attempt, perhaps */
+    if (deaf) {
+        comfy_renew(b->comfy);
     }
 }
 

@@ -136,6 +136,10 @@ static void inserted(void *ctx, enum err e)
     struct job *j = ctx;
     struct pool *p = j->pool;
     const struct http_ref x = j->submitter;
+    if (p->server == NULL) { /* the daemon stops; the next one finds what was stored */
+        pool_one_less(p, &p->writes);
+        return;
+    }
     if (e != ERR_NONE) {
         job_free(j);
         problem(p, x, e);
@@ -199,6 +203,10 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
 {
     struct listing *l = ctx;
     struct pool *p = l->pool;
+    if (p->server == NULL) { /* the daemon stops */
+        free(l);
+        return;
+    }
     if (e != ERR_NONE) {
         problem(p, l->x, e);
         free(l);
@@ -342,12 +350,41 @@ static void request_cancel(struct job *j)
     }
     if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
         job_cancel_queued(j);
-    } else if (j->r.state == JOB_RUNNING) {
-        store_mark_cancel(j->pool->store, &j->r, NULL, NULL);
-        if (j->attempt != NULL) {
-            attempt_cancel(j->attempt);
-        }
+    } else if (j->attempt != NULL) {
+        attempt_cancel(j->attempt);
     }
+}
+
+/* Who waits for the mark of a running job's cancel to be durable. */
+struct marking {
+    struct pool *pool;
+    struct http_ref x;
+    char job_id[UUID_SIZE];
+};
+
+static void marked(void *ctx, enum err e)
+{
+    struct marking *m = ctx;
+    struct pool *p = m->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    struct job *j = job_find(p, id_of(m->job_id));
+    if (j != NULL) {
+        j->cancel_durable = true;
+    }
+    if (p->server != NULL) {
+        http_again(p->server, m->x);
+    }
+    free(m);
+    pool_one_less(p, &p->writes);
+}
+
+static void mark_cancel(struct job *j, struct http_ref x)
+{
+    struct marking *m = mem_alloc(sizeof *m);
+    *m = (struct marking){.pool = j->pool, .x = x};
+    memcpy(m->job_id, j->r.id, sizeof m->job_id);
+    j->pool->writes++;
+    store_mark_cancel(j->pool->store, &j->r, marked, m);
 }
 
 static void serve_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -361,12 +398,21 @@ static void serve_cancel(struct pool *p, struct http_request *rq, struct http_re
         job_add_waiter(j, x);
         return;
     }
+    if (j != NULL && !j->cancel_durable && store_is_writable(p->store)) {
+        mark_cancel(j, x);
+        return;
+    }
     answer_job(p, rq, x, id_of(rq->job_id), 200);
 }
 
 static void deleted(void *ctx, enum err e)
 {
     struct listing *l = ctx;
+    if (l->pool->server == NULL) {
+        pool_one_less(l->pool, &l->pool->writes);
+        free(l);
+        return;
+    }
     if (e == ERR_NONE) {
         struct http_answer a = http_answer_new(204);
         http_answer(l->pool->server, l->x, &a);

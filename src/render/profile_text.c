@@ -83,7 +83,8 @@ static void add_head(struct buf *out, const json_t *p)
                text_of(p, "promptId")[0] == '\0' ? "-" : text_of(p, "promptId"));
     buf_add_text(out, "Backend   ");
     add_cell(out, text_of(p, "backend")[0] == '\0' ? "-" : text_of(p, "backend"), MAX_TEXT);
-    buf_printf(out, "attempt %.0f, %s\n\n", number_of(p, "attempt"), text_of(p, "outcome"));
+    buf_printf(out, "attempt %.0f, %s\n\n", number_of(p, "attempt"),
+               text_of(p, "outcome")[0] == '\0' ? "still running" : text_of(p, "outcome"));
     static const char *const rows[][2] = {
         {"Total", "totalDuration"}, {"Queue", "queueTime"}, {"Execution", "executionTime"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -210,7 +211,7 @@ bool render_profile_text(struct str profile_json, struct buf *out)
     add_nodes(out, p, nodes);
     const json_t *evidence = json_object_get(p, "evidence");
     if (!json_is_true(json_object_get(evidence, "complete"))) {
-        buf_printf(out, "\nSomething was missed: %zu gap(s), known from %s.\n",
+        buf_printf(out, "\nSomething was missed: %zu gap(s). Source: %s.\n",
                    sizes(evidence, "gaps"), text_of(evidence, "source"));
     }
     return true;

@@ -54,7 +54,7 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 static int run_command(const struct command *c, char **ret_said)
 {
     char *out = path_of("said");
-    const char *argv[12] = {getenv("COMFYPOOLD_BIN")};
+    const char *argv[12] = {getenv("TEST_DAEMON")};
     size_t n = 1;
     for (size_t i = 0; i < 6 && c->arguments[i] != NULL; i++) {
         argv[n++] = c->arguments[i];

@@ -285,7 +285,7 @@ struct sim *sim_start(const char *first, ...)
     s->err = path_of("sim%zu.err", i);
     char *out = path_of("sim%zu.out", i);
     const char *argv[MAX_ARGUMENTS + 8] = {
-        binary("COMFYSIM_BIN"), "--port", "0", "--ledger", s->ledger, "--truth", s->truth};
+        binary("TEST_COMFYSIM"), "--port", "0", "--ledger", s->ledger, "--truth", s->truth};
     size_t n = 7;
     va_list args;
     va_start(args, first);
@@ -329,7 +329,7 @@ struct daemon *daemon_start(const struct daemon_options *o)
     d->state = o->state != NULL ? text("%s", o->state) : path_of("state");
     d->out = path_of("daemon%zu.out", i);
     d->err = path_of("daemon%zu.err", i);
-    const char *argv[MAX_ARGUMENTS * 3] = {binary("COMFYPOOLD_BIN"), "--listen", "127.0.0.1:0",
+    const char *argv[MAX_ARGUMENTS * 3] = {binary("TEST_DAEMON"), "--listen", "127.0.0.1:0",
                                            "--state", d->state};
     size_t n = 5;
     if (!o->no_profile) {
@@ -351,7 +351,7 @@ struct daemon *daemon_start(const struct daemon_options *o)
     d->pid = fork();
     if (d->pid == 0) {
         child_setup(d->out, d->err, parent);
-        (void)unsetenv("COMFYPOOLD_BIN");
+        (void)unsetenv("TEST_DAEMON");
         for (size_t k = 0; k < 4 && o->environment[k] != NULL; k++) {
             (void)putenv((char *)(uintptr_t)o->environment[k]);
         }

@@ -1,6 +1,6 @@
 /*
  * The validator itself, and every example of api/openapi.yaml against its schema. In this binary
- * and not among the unit tests: it needs libjansson, whose names base/json_write.h also uses.
+ * and not among the unit tests, since the validator serves the harness here.
  */
 #include "schema.h"
 

@@ -286,6 +286,21 @@ START_TEST(a_400_is_read_whole)
 }
 END_TEST
 
+START_TEST(a_missing_class_names_its_node)
+{
+    struct prompt_answer a;
+    ck_assert(prompt_answer_read(
+        STR("{\"error\": {\"type\": \"missing_node_type\", \"message\": \"Node 'X' not found\", "
+            "\"details\": \"Node ID '#7'\", \"extra_info\": {\"node_id\": \"7\", "
+            "\"class_type\": \"X\", \"node_title\": null}}, \"node_errors\": {}}"),
+        &a));
+    ck_assert_str_eq(buf_text(&a.node_id), "7");
+    ck_assert_str_eq(buf_text(&a.node_type), "X");
+    ck_assert_str_eq(buf_text(&a.message), "Node 'X' not found: Node ID '#7'");
+    prompt_answer_done(&a);
+}
+END_TEST
+
 START_TEST(a_200_is_read)
 {
     struct prompt_answer a;
@@ -427,6 +442,7 @@ Suite *comfy_suite(void)
                         sizeof framings / sizeof *framings);
     tcase_add_test(c, what_we_send_is_masked);
     tcase_add_test(c, a_400_is_read_whole);
+    tcase_add_test(c, a_missing_class_names_its_node);
     tcase_add_test(c, a_200_is_read);
     tcase_add_loop_test(c, queues_are_searched, 0, sizeof queues / sizeof *queues);
     tcase_add_test(c, history_tells_messages_and_outputs);

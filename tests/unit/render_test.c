@@ -131,7 +131,7 @@ START_TEST(a_table_is_made_of_json)
         "in 2 slices\n",
         "a very long node id that d..",
         "no?more",
-        "Something was missed: 1 gap(s), known from mixed.",
+        "Something was missed: 1 gap(s). Source: mixed.",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         ck_assert_msg(strstr(buf_text(&out), lines[i]) != NULL, "no \"%s\" in\n%s", lines[i],

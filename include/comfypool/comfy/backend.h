@@ -81,6 +81,9 @@ const char *comfy_client_id(const struct comfy_backend *b);
 /* While pinned, reconnects keep this id. A connection under another id is cut at once. */
 void comfy_pin(struct comfy_backend *b, const char *client_id);
 void comfy_unpin(struct comfy_backend *b);
+/* Cuts the connection and connects anew at once (under a fresh id unless one is pinned): for a
+   socket that proved deaf. No event tells it; COMFY_EVENT_UP follows. */
+void comfy_renew(struct comfy_backend *b);
 
 /* ---- requests. Each callback comes once, never from inside the call, unless it is cancelled. ---
  */

@@ -46,7 +46,7 @@ struct pool_options {
 /* Everything is borrowed until pool_close. */
 struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *http,
                       struct ws_client *ws, const struct pool_options *options);
-/* Where answers go; before the first request. */
+/* Where answers go; before the first request. NULL: nobody is answered any more. */
 void pool_set_server(struct pool *p, struct http_server *server);
 
 /* Loads what the store has of active jobs and connects the backends. False: the store failed. */

@@ -12,7 +12,7 @@
 #include "comfypool/core/job.h"
 #include "comfypool/core/profiler.h"
 
-/* JobProfileStats (DESIGN section 5, api/openapi.yaml). Appends. */
+/* JobProfileStats (api/openapi.yaml). Appends. */
 void render_profile_json(const struct profile *p, struct buf *out);
 
 /* The table that people read in a terminal, from the JSON that render_profile_json made (or the
