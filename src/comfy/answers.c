@@ -230,32 +230,55 @@ enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t
 /* ---- GET /history/{id} ------------------------------------------------------------------------
  */
 
+enum { MAX_MESSAGES = 1000 };
+
 /* A message keeps a store of its own: frames of all messages live side by side. */
 struct history_inner {
     struct frame_store *stores;
-    size_t len;
+    size_t len, cap;
+    size_t outputs_cap;
     struct buf scratch; /* ids of outputs */
 };
 
-/* ["execution_start", {...}] whose bracket was read. */
-static bool read_message(struct js_reader *r, struct history_answer *h, size_t text_len)
+/* Room for one more message. A server that makes up messages without end is not followed: behind
+   the cap the newest takes the place of the one before, so that the end is there in any case. */
+static struct frame_store *add_message(struct history_answer *h)
 {
     struct history_inner *in = h->inner;
+    if (in->len == MAX_MESSAGES) {
+        frame_store_done(&in->stores[in->len - 1]);
+    } else {
+        if (in->len == in->cap) {
+            in->cap = in->cap == 0 ? 8 : in->cap * 2;
+            in->stores = mem_grow(in->stores, in->cap * sizeof *in->stores);
+            h->messages = mem_grow(h->messages, in->cap * sizeof *h->messages);
+        }
+        in->len++;
+        h->messages_len = in->len;
+    }
+    frame_store_init(&in->stores[in->len - 1]);
+    return &in->stores[in->len - 1];
+}
+
+/* ["execution_start", {...}] whose bracket was read. */
+static bool read_message(struct js_reader *r, struct history_answer *h)
+{
     const unsigned level = r->depth;
     const struct js_token name = js_next(r);
     const struct js_token data = js_next(r);
     if (name.kind == JS_STRING && data.kind == JS_OBJECT) {
-        in->stores = mem_grow(in->stores, (in->len + 1) * sizeof *in->stores);
-        h->messages = mem_grow(h->messages, (in->len + 1) * sizeof *h->messages);
-        struct frame_store *store = &in->stores[in->len];
-        struct frame *f = &h->messages[in->len];
-        frame_store_init(store);
-        frame_store_reset(store, text_len);
+        const struct str raw = js_rest(r, data);
+        if (raw.n == 0) {
+            return false;
+        }
+        struct frame_store *store = add_message(h);
+        struct frame *f = &h->messages[h->messages_len - 1];
+        frame_store_reset(store, raw.n);
         *f = (struct frame){.type = frame_type_from_name(name), .queue_remaining = -1};
-        in->len++;
-        h->messages_len++;
+        struct js_reader inside;
+        js_read_members(&inside, (struct str){raw.p + 1, raw.n - 1}, JS_MAX_DEPTH);
         size_t unused = 0;
-        if (!frame_read_data(r, store, f, &unused)) {
+        if (!frame_read_data(&inside, store, f, &unused)) {
             return false;
         }
     }
@@ -267,27 +290,27 @@ static bool read_message(struct js_reader *r, struct history_answer *h, size_t t
     return true;
 }
 
-static bool read_messages(struct js_reader *r, struct history_answer *h, size_t text_len)
+static bool read_messages(struct js_reader *r, struct history_answer *h)
 {
     for (;;) {
         const struct js_token t = js_next(r);
         if (t.kind == JS_ARRAY_END) {
             return true;
         }
-        if (t.kind == JS_ARRAY ? !read_message(r, h, text_len) : js_rest(r, t).n == 0) {
+        if (t.kind == JS_ARRAY ? !read_message(r, h) : js_rest(r, t).n == 0) {
             return false;
         }
     }
 }
 
 /* The status object whose brace was read. */
-static bool read_history_status(struct js_reader *r, struct history_answer *h, size_t text_len)
+static bool read_history_status(struct js_reader *r, struct history_answer *h)
 {
     struct js_token key = js_next(r);
     for (; key.kind == JS_KEY; key = js_next(r)) {
         const struct js_token v = js_next(r);
         if (js_is(key, "messages") && v.kind == JS_ARRAY) {
-            if (!read_messages(r, h, text_len)) {
+            if (!read_messages(r, h)) {
                 return false;
             }
             continue;
@@ -316,20 +339,23 @@ static bool read_outputs(struct js_reader *r, struct history_answer *h)
         if (v.kind != JS_OBJECT) {
             continue;
         }
-        h->outputs = mem_grow(h->outputs, (h->outputs_len + 1) * sizeof *h->outputs);
+        if (h->outputs_len == in->outputs_cap) {
+            in->outputs_cap = in->outputs_cap == 0 ? 8 : in->outputs_cap * 2;
+            h->outputs = mem_grow(h->outputs, in->outputs_cap * sizeof *h->outputs);
+        }
         h->outputs[h->outputs_len++] = (struct history_output){js_text(key, &in->scratch), raw};
     }
     return key.kind == JS_OBJECT_END;
 }
 
-static bool read_history_entry(struct js_reader *r, struct history_answer *h, size_t text_len)
+static bool read_history_entry(struct js_reader *r, struct history_answer *h)
 {
     struct js_token key = js_next(r);
     for (; key.kind == JS_KEY; key = js_next(r)) {
         const struct js_token v = js_next(r);
         bool good;
         if (js_is(key, "status") && v.kind == JS_OBJECT) {
-            good = read_history_status(r, h, text_len);
+            good = read_history_status(r, h);
         } else if (js_is(key, "outputs") && v.kind == JS_OBJECT) {
             good = read_outputs(r, h);
         } else {
@@ -361,7 +387,7 @@ bool history_answer_read(struct str text, struct str prompt_id, struct history_a
         buf_clear(&scratch);
         if (v.kind == JS_OBJECT && str_eq(js_text(key, &scratch), prompt_id)) {
             ret->found = true;
-            if (!read_history_entry(&r, ret, text.n)) {
+            if (!read_history_entry(&r, ret)) {
                 return false;
             }
         } else if (js_rest(&r, v).n == 0) {

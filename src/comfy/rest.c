@@ -258,12 +258,15 @@ static void stats_came(void *ctx, const struct http_result *r)
     struct comfy_backend *b = ctx;
     b->stats_call = NULL;
     struct stats_answer s;
-    if (answered_well(r) && stats_answer_read(r->body, &s)) {
+    if (!answered_well(r)) {
+        return;
+    }
+    if (stats_answer_read(r->body, &s)) {
         const struct comfy_event e = {
             .kind = COMFY_EVENT_STATS, .now = time_mono(), .text = "", .stats = &s};
         b->on_event(b->ctx, &e);
-        stats_answer_done(&s);
     }
+    stats_answer_done(&s);
 }
 
 void comfy_ask_stats(struct comfy_backend *b)

@@ -273,8 +273,17 @@ static void intent_stored(void *ctx, enum err e)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
+/* A node's output, or all of them, may be text; beyond this they are no outputs any more. */
+enum { MAX_OUTPUTS = 16 << 20, MAX_MESSAGE = 16384 };
+
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
+    if (ui.n > MAX_OUTPUTS || a->outputs_bytes + ui.n > MAX_OUTPUTS) {
+        LOG(LOG_WARN, "an output is left out: outputs of a job may have 16 MiB in all",
+            LOG_S("job", a->job->r.id), LOG_I("bytes", ui.n));
+        return;
+    }
+    a->outputs_bytes += ui.n;
     AUTO_BUF struct buf clean;
     buf_init(&clean, BUF_NO_LIMIT);
     if (ui.n == 0 || !js_clean(ui, &clean)) {
@@ -313,6 +322,7 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
         while (message.n > 0 && message.p[message.n - 1] == '\n') {
             message.n--;
         }
+        message.n = message.n > MAX_MESSAGE ? MAX_MESSAGE : message.n;
         const bool oom =
             f->error_type.p != NULL && str_ends_with(f->error_type, STR("OutOfMemoryError"));
         e.code = oom ? ERR_OUT_OF_MEMORY : ERR_NODE_FAILED;

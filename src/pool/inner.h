@@ -97,6 +97,7 @@ struct attempt {
     struct job_error error;
     struct output *outputs;
     size_t outputs_len;
+    size_t outputs_bytes;
     char *node_errors; /* of a 200 that runs in part */
 };
 

@@ -26,6 +26,13 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
         .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)        \
     }
 #define JOB(column, member, kind) COLUMN(job_record, column, member, kind, false)
+/* Text of a backend's: of any size. */
+#define JOB_BULKY(column, member)                                                                  \
+    {                                                                                              \
+        .name = (column), .kind = COLUMN_TEXT, .bulky = true,                                      \
+        .offset = offsetof(struct job_record, member),                                             \
+        .size = sizeof(((struct job_record *)0)->member)                                           \
+    }
 #define JOB_CONSTANT(column, member, kind) COLUMN(job_record, column, member, kind, true)
 #define ATTEMPT(column, member, kind) COLUMN(attempt_record, column, member, kind, false)
 
@@ -53,10 +60,10 @@ static const struct column jobs[] = {
     JOB("error_node_id", error.node_id, COLUMN_TEXT),
     JOB("error_node_type", error.node_type, COLUMN_TEXT),
     JOB_CONSTANT("metadata", metadata, COLUMN_TEXT),
-    JOB("node_errors", node_errors, COLUMN_TEXT),
-    JOB("outputs", outputs, COLUMN_TEXT),
-    JOB("error_node_errors", error.node_errors, COLUMN_TEXT),
-    JOB("error_traceback", error.traceback, COLUMN_TEXT),
+    JOB_BULKY("node_errors", node_errors),
+    JOB_BULKY("outputs", outputs),
+    JOB_BULKY("error_node_errors", error.node_errors),
+    JOB_BULKY("error_traceback", error.traceback),
 };
 
 static const struct column attempts[] = {
@@ -85,6 +92,20 @@ void columns_add_names(const struct columns *c, struct buf *sql)
 {
     for (size_t i = 0; i < c->len; i++) {
         buf_printf(sql, "%s%s", i == 0 ? "" : ", ", c->list[i].name);
+    }
+}
+
+void columns_add_light_names(const struct columns *c, struct buf *sql)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        const char *comma = i == 0 ? "" : ", ";
+        const char *name = c->list[i].name;
+        if (c->list[i].bulky) {
+            buf_printf(sql, "%sCASE WHEN length(%s) <= %d THEN %s END", comma, name,
+                       COLUMNS_LIGHT_TEXT, name);
+        } else {
+            buf_printf(sql, "%s%s", comma, name);
+        }
     }
 }
 

@@ -30,6 +30,7 @@ enum column_kind {
 struct column {
     const char *name;
     enum column_kind kind;
+    bool bulky;    /* may be megabytes: left out of lists */
     bool constant; /* written by the insert only */
     size_t offset;
     size_t size;
@@ -47,6 +48,10 @@ enum { COLUMNS_ALL, COLUMNS_CHANGING };
 
 /* Appends "a, b, c". */
 void columns_add_names(const struct columns *c, struct buf *sql);
+/* The same for lists: a bulky text above this many characters reads as NULL, so that a page of a
+   thousand jobs stays small. */
+enum { COLUMNS_LIGHT_TEXT = 8192 };
+void columns_add_light_names(const struct columns *c, struct buf *sql);
 /* Appends "a = ?1, b = ?2" of those that change. */
 void columns_add_sets(const struct columns *c, struct buf *sql);
 /* Appends "?, ?, ?". */

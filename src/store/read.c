@@ -237,7 +237,7 @@ enum { ALL_STATES = (1 << JOB_STATE_COUNT) - 1 };
 static void list_sql(const struct list_request *l, struct buf *sql)
 {
     buf_add_text(sql, "SELECT ");
-    columns_add_names(&job_columns, sql);
+    columns_add_light_names(&job_columns, sql);
     buf_add_text(sql, " FROM jobs WHERE ");
     if ((l->mask & ALL_STATES) == ALL_STATES) {
         buf_printf(sql, "seq < %" PRId64, l->before);

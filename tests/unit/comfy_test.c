@@ -376,6 +376,26 @@ START_TEST(history_tells_messages_and_outputs)
 }
 END_TEST
 
+START_TEST(a_history_without_end_is_not_followed)
+{
+    struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    buf_add_text(&b, "{\"p\":{\"status\":{\"messages\":[");
+    for (int i = 0; i < 20000; i++) {
+        buf_add_text(&b, "[\"execution_cached\",{\"nodes\":[\"\\n\"]}],");
+    }
+    buf_add_text(&b, "[\"execution_success\",{\"timestamp\":7}]]}}}");
+    struct history_answer h;
+    ck_assert(history_answer_read(buf_str(&b), STR("p"), &h));
+    ck_assert_uint_eq(h.messages_len, 1000);
+    ck_assert_int_eq(h.messages[999].type, FRAME_SUCCESS);
+    ck_assert_int_eq(h.messages[999].stamp_ms, 7);
+    ck_assert(str_is(h.messages[0].ids[0], "\n"));
+    history_answer_done(&h);
+    buf_done(&b);
+}
+END_TEST
+
 START_TEST(stats_tell_version_and_devices)
 {
     struct stats_answer s;
@@ -385,6 +405,9 @@ START_TEST(stats_tell_version_and_devices)
         &s));
     ck_assert_str_eq(buf_text(&s.version), "0.28.0");
     ck_assert_str_eq(buf_text(&s.devices), "[{\"name\":\"cuda:0\",\"vram_total\":25757220864}]");
+    stats_answer_done(&s);
+    ck_assert(!stats_answer_read(
+        STR("{\"system\": {\"comfyui_version\": \"x\"}, \"devices\": [{}]"), &s));
     stats_answer_done(&s);
     ck_assert(cancel_answer_read(STR("{\"cancelled\": true}")));
     ck_assert(!cancel_answer_read(STR("{\"cancelled\": false}")));
@@ -446,6 +469,7 @@ Suite *comfy_suite(void)
     tcase_add_test(c, a_200_is_read);
     tcase_add_loop_test(c, queues_are_searched, 0, sizeof queues / sizeof *queues);
     tcase_add_test(c, history_tells_messages_and_outputs);
+    tcase_add_test(c, a_history_without_end_is_not_followed);
     tcase_add_test(c, stats_tell_version_and_devices);
     tcase_add_loop_test(c, urls_are_checked_and_cleaned, 0, sizeof urls / sizeof *urls);
     suite_add_tcase(s, c);
