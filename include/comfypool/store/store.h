@@ -123,8 +123,8 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,
 
 /*
  * Jobs by seq, newest first: those below before_seq (0: from the newest) whose state is in the mask
- * (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left out. Runs off
- * the loop; the callee may take records by clearing them.
+ * (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left out. Runs
+ * off the loop; the callee may take records by clearing them.
  */
 typedef void (*store_list_fn)(void *ctx, enum err e, struct job_record *jobs, size_t n);
 void store_list(struct store *s, unsigned state_mask, int64_t before_seq, unsigned limit,
