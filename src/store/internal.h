@@ -187,6 +187,8 @@ bool writer_open(struct store *s, char *why, size_t why_size) MUST_CHECK;
 bool writer_start(struct store *s, char *why, size_t why_size) MUST_CHECK;
 /* Takes op. */
 void writer_add(struct store *s, struct op *op);
+/* The turn is over: what it added is written together. */
+void writer_wake(struct store *s);
 /* Writes what waits as far as it can be written, joins the thread, closes the connection. */
 void writer_stop(struct store *s);
 
@@ -224,7 +226,9 @@ struct store {
     char *path; /* of the database */
     int lock_fd;
     uv_async_t async;
-    unsigned refs; /* the async handle and lists in flight; freed at 0 */
+    uv_prepare_t turn_ends; /* wakes the writer once a turn of the loop, for all of its writes */
+    bool wake_due;
+    unsigned refs; /* the two handles and lists in flight; freed at 0 */
     bool closing;
     /* Loop side. */
     int64_t last_seq;

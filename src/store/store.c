@@ -316,6 +316,12 @@ static bool open_database(struct store *s, char *why, size_t why_size)
     return false;
 }
 
+/* Runs just before the loop sleeps: all writes of a turn go into one transaction. */
+static void on_turn_end(uv_prepare_t *prepare)
+{
+    writer_wake(prepare->data);
+}
+
 bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why, size_t why_size)
 {
     if (!make_dir(dir, why, why_size)) {
@@ -329,7 +335,11 @@ bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
     }
     (void)uv_async_init(loop, &s->async, on_async);
     s->async.data = s;
-    s->refs = 1;
+    (void)uv_prepare_init(loop, &s->turn_ends);
+    s->turn_ends.data = s;
+    (void)uv_prepare_start(&s->turn_ends, on_turn_end);
+    uv_unref((uv_handle_t *)&s->turn_ends);
+    s->refs = 2;
     if (!writer_start(s, why, why_size)) {
         store_close(s);
         return false;
@@ -356,5 +366,6 @@ void store_close(struct store *s)
     refuse_late(s);
     reader_close(s);
     refuse_late(s);
+    uv_close((uv_handle_t *)&s->turn_ends, on_closed);
     uv_close((uv_handle_t *)&s->async, on_closed);
 }

@@ -211,8 +211,18 @@ void writer_add(struct store *s, struct op *op)
     uv_mutex_lock(&w->mutex);
     op_list_add(&w->waiting, op);
     w->insert_waits = w->insert_waits || op->kind == OP_INSERT;
-    uv_cond_signal(&w->wake);
     uv_mutex_unlock(&w->mutex);
+    s->wake_due = true;
+}
+
+void writer_wake(struct store *s)
+{
+    if (s->wake_due) {
+        s->wake_due = false;
+        uv_mutex_lock(&s->writer.mutex);
+        uv_cond_signal(&s->writer.wake);
+        uv_mutex_unlock(&s->writer.mutex);
+    }
 }
 
 /* A file system without shared memory silently gets another journal. */
