@@ -114,7 +114,9 @@ static void deferred_end(uv_timer_t *timer)
 
 static void end_soon(struct ws_conn *c, const char *why)
 {
-    (void)snprintf(c->why, sizeof c->why, "%s", why);
+    if (why != c->why) {
+        (void)snprintf(c->why, sizeof c->why, "%s", why);
+    }
     if (c->timer_live && !uv_is_closing((uv_handle_t *)&c->timer)) {
         (void)uv_timer_start(&c->timer, deferred_end, 0, 0);
     }

@@ -134,6 +134,16 @@ START_TEST(test_reconnects)
 }
 END_TEST
 
+/* A name that nobody has (RFC 6761 keeps .invalid free): the reason is told. */
+START_TEST(test_unknown_name)
+{
+    struct daemon *d =
+        DAEMON(.config = "backends: [{name: s0, url: 'http://no-such-host.invalid'}]\n");
+    AWAIT(strstr(str_at(get(d, "/backends")->json, "backends.0.lastError"), "cannot be resolved") !=
+          NULL);
+}
+END_TEST
+
 /* Cut again and again while jobs run: each completes, once. */
 START_TEST(test_cut_often)
 {
@@ -193,6 +203,7 @@ Suite *links_suite(void)
         {"fault", &test_fault, FAULTS},
         {"keepalive-cut", &test_keepalive_cut, 1},
         {"reconnects", &test_reconnects, 1},
+        {"unknown name", &test_unknown_name, 1},
         {"cut often", &test_cut_often, 1},
         {"two in flight", &test_two_in_flight, 3},
         {"lost for good", &test_lost_for_good, 1},
