@@ -1,6 +1,7 @@
 /* SHA-256; see the header. */
 #include "comfypool/base/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE])
@@ -13,4 +14,9 @@ void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE])
         ret[2 * i + 1] = hex[sum[i] & 15];
     }
     ret[2 * sizeof sum] = '\0';
+}
+
+bool digest_hex_equal(const char a[DIGEST_HEX_SIZE], const char b[DIGEST_HEX_SIZE])
+{
+    return CRYPTO_memcmp(a, b, DIGEST_HEX_SIZE) == 0;
 }

@@ -24,15 +24,24 @@ static const char *const outcomes[ATTEMPT_OUTCOME_COUNT] = {
 #undef X
 };
 
+static const struct {
+    const char *name;
+    bool by_default;
+} retry_classes[RETRY_CLASS_COUNT] = {
+#define X(symbol, name, by_default) [symbol] = {name, by_default},
+    RETRY_CLASS_TABLE(X)
+#undef X
+};
+
 /* Complete over state x event; NEVER is the bug that the setter reports. */
 #define NEVER JOB_STATE_COUNT
 static const enum job_state next[JOB_STATE_COUNT][JOB_EVENT_COUNT] = {
-    /*                 assign       requeue     complete       fail        cancel */
-    [JOB_QUEUED] = {JOB_RUNNING, NEVER, NEVER, JOB_FAILED, JOB_CANCELLED},
-    [JOB_RUNNING] = {NEVER, JOB_QUEUED, JOB_COMPLETED, JOB_FAILED, JOB_CANCELLED},
-    [JOB_COMPLETED] = {NEVER, NEVER, NEVER, NEVER, NEVER},
-    [JOB_FAILED] = {NEVER, NEVER, NEVER, NEVER, NEVER},
-    [JOB_CANCELLED] = {NEVER, NEVER, NEVER, NEVER, NEVER},
+    /*                 assign       requeue     complete       fail        cancel         retry */
+    [JOB_QUEUED] = {JOB_RUNNING, NEVER, NEVER, JOB_FAILED, JOB_CANCELLED, NEVER},
+    [JOB_RUNNING] = {NEVER, JOB_QUEUED, JOB_COMPLETED, JOB_FAILED, JOB_CANCELLED, NEVER},
+    [JOB_COMPLETED] = {NEVER, NEVER, NEVER, NEVER, NEVER, NEVER},
+    [JOB_FAILED] = {NEVER, NEVER, NEVER, NEVER, NEVER, JOB_QUEUED},
+    [JOB_CANCELLED] = {NEVER, NEVER, NEVER, NEVER, NEVER, JOB_QUEUED},
 };
 
 const char *job_state_name(enum job_state s)
@@ -82,6 +91,33 @@ enum attempt_outcome attempt_outcome_from_name(struct str name)
         }
     }
     return ATTEMPT_OPEN;
+}
+
+const char *retry_class_name(enum retry_class c)
+{
+    return retry_classes[c].name;
+}
+
+enum retry_class retry_class_from_name(struct str name)
+{
+    int i = 0;
+    while (i < RETRY_CLASS_COUNT && !str_is(name, retry_classes[i].name)) {
+        i++;
+    }
+    return (enum retry_class)i;
+}
+
+struct job_policy job_policy_default(void)
+{
+    struct job_policy p = {
+#define X(symbol, name, member, least, most, value) .member = (value),
+        JOB_POLICY_TABLE(X)
+#undef X
+    };
+    for (int i = 0; i < RETRY_CLASS_COUNT; i++) {
+        p.retry_on |= retry_classes[i].by_default ? 1u << i : 0;
+    }
+    return p;
 }
 
 void job_error_done(struct job_error *e)

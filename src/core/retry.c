@@ -1,11 +1,51 @@
 /* Retry policy; see the header. */
 #include "comfypool/core/retry.h"
 
+/* Ends that may be tried again. What is not here never is. */
+static const struct {
+    enum attempt_outcome outcome;
+    enum err error;
+    enum retry_class class;
+    bool blames_backend;
+} ends[] = {
+    {ATTEMPT_LOST, ERR_LOST, RETRY_LOST, true},
+    {ATTEMPT_FAILED, ERR_BACKEND_ERROR, RETRY_TRANSIENT, true},
+    {ATTEMPT_FAILED, ERR_OUT_OF_MEMORY, RETRY_OUT_OF_MEMORY, true},
+    {ATTEMPT_FAILED, ERR_NODE_FAILED, RETRY_NODE_ERROR, false},
+    {ATTEMPT_TIMED_OUT, ERR_START_TIMEOUT, RETRY_TIMEOUT, true},
+    {ATTEMPT_TIMED_OUT, ERR_NODE_TIMEOUT, RETRY_TIMEOUT, true},
+};
+
+enum { ENDS = sizeof ends / sizeof *ends };
+
+static size_t find(enum attempt_outcome outcome, enum err error)
+{
+    size_t i = 0;
+    while (i < ENDS && (ends[i].outcome != outcome || ends[i].error != error)) {
+        i++;
+    }
+    return i;
+}
+
+enum retry_class retry_class_of(enum attempt_outcome outcome, enum err error)
+{
+    const size_t i = find(outcome, error);
+    return i == ENDS ? RETRY_CLASS_COUNT : ends[i].class;
+}
+
+bool retry_blames_backend(enum attempt_outcome outcome, enum err error)
+{
+    const size_t i = find(outcome, error);
+    return i < ENDS && ends[i].blames_backend;
+}
+
 bool retry_wanted(const struct job_record *job, enum attempt_outcome outcome, enum err error)
 {
-    const bool transient =
-        outcome == ATTEMPT_LOST || (outcome == ATTEMPT_FAILED && error == ERR_BACKEND_ERROR);
-    return transient && !job->cancel_requested && job->attempts - job->cut_off < job->max_attempts;
+    const enum retry_class class = retry_class_of(outcome, error);
+    const int64_t used = (int64_t)job->attempts - job->free_attempts;
+    return class != RETRY_CLASS_COUNT && (job->policy.retry_on >> class & 1u) != 0 &&
+           !job->cancel_requested && used < job->policy.max_attempts && job->oom <= RETRY_MAX_OOM &&
+           job->left_dead <= RETRY_MAX_LEFT_DEAD;
 }
 
 struct dur_us retry_delay(struct dur_us first, unsigned failures, uint32_t random)

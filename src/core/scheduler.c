@@ -8,10 +8,8 @@ static double load(const struct slot *b)
     return ((double)b->in_flight + 1.0) / b->weight;
 }
 
-static bool before(const struct heap_node *a, const struct heap_node *b)
+bool scheduler_before(const struct slot *x, const struct slot *y)
 {
-    const struct slot *x = heap_item(a, struct slot, node);
-    const struct slot *y = heap_item(b, struct slot, node);
     if (load(x) < load(y)) {
         return true;
     }
@@ -19,6 +17,12 @@ static bool before(const struct heap_node *a, const struct heap_node *b)
         return false;
     }
     return x->last_used < y->last_used;
+}
+
+static bool before(const struct heap_node *a, const struct heap_node *b)
+{
+    return scheduler_before(heap_item(a, const struct slot, node),
+                            heap_item(b, const struct slot, node));
 }
 
 static void settle(struct scheduler *s, struct slot *b)

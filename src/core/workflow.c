@@ -255,6 +255,7 @@ static void resolve_links(const struct draft *d, struct workflow *w)
             const struct workflow_node *to =
                 in->slot.there ? map_get(&w->by_id, span_str(d, in->value)) : NULL;
             if (to == NULL) {
+                n->dangling = n->dangling || in->slot.there;
                 continue;
             }
             const uint32_t index = (uint32_t)(to - w->nodes);

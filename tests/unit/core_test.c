@@ -1,13 +1,16 @@
 /* core: the job table, the queue, the scheduler, retries, the timeline, progress. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/core/job.h"
 #include "comfypool/core/progress.h"
+#include "comfypool/core/ability.h"
 #include "comfypool/core/queue.h"
 #include "comfypool/core/retry.h"
 #include "comfypool/core/scheduler.h"
 #include "comfypool/core/timeline.h"
+#include "comfypool/core/verdict.h"
 #include "suites.h"
 
 /* ---- the job table ----------------------------------------------------------------------------
@@ -21,7 +24,8 @@ static const struct {
     {JOB_QUEUED, JOB_EVENT_ASSIGN, JOB_RUNNING},      {JOB_QUEUED, JOB_EVENT_FAIL, JOB_FAILED},
     {JOB_QUEUED, JOB_EVENT_CANCEL, JOB_CANCELLED},    {JOB_RUNNING, JOB_EVENT_REQUEUE, JOB_QUEUED},
     {JOB_RUNNING, JOB_EVENT_COMPLETE, JOB_COMPLETED}, {JOB_RUNNING, JOB_EVENT_FAIL, JOB_FAILED},
-    {JOB_RUNNING, JOB_EVENT_CANCEL, JOB_CANCELLED},
+    {JOB_RUNNING, JOB_EVENT_CANCEL, JOB_CANCELLED},   {JOB_FAILED, JOB_EVENT_RETRY, JOB_QUEUED},
+    {JOB_CANCELLED, JOB_EVENT_RETRY, JOB_QUEUED},
 };
 
 START_TEST(table_holds_over_the_whole_product)
@@ -77,20 +81,252 @@ START_TEST(queue_is_by_priority_then_by_order)
     queue_init(&q);
     static const int priorities[] = {0, -5, 0, 9, 0, 9};
     for (int i = 0; i < 6; i++) {
-        queue_push(&q, &entries[i], priorities[i], i + 1);
+        queue_push(&q, &entries[i], STR(""), priorities[i], i + 1);
     }
-    queue_push(&q, &gone, 100, 7);
+    queue_push(&q, &gone, STR("lane"), 100, 7);
+    ck_assert_uint_eq(q.lanes_len, 2);
     queue_remove(&q, &gone);
     queue_remove(&q, &gone);
+    ck_assert_uint_eq(q.lanes_len, 1);
     ck_assert_uint_eq(queue_length(&q), 6);
     for (size_t i = 0; i < 6; i++) {
-        struct queue_entry *e = queue_first(&q);
+        struct queue_entry *e = queue_first_of(&q, 0);
         ck_assert_int_eq(e->priority, want[i].priority);
         ck_assert_int_eq(e->seq, want[i].seq);
         queue_remove(&q, e);
     }
-    ck_assert_ptr_null(queue_first(&q));
+    ck_assert_ptr_null(queue_first_of(&q, 0));
     queue_done(&q);
+}
+END_TEST
+
+START_TEST(lanes_hold_up_nobody_else)
+{
+    struct queue_entry a = {0}, b = {0}, c = {0};
+    struct queue q;
+    queue_init(&q);
+    queue_push(&q, &a, STR("x"), 0, 1);
+    queue_push(&q, &b, STR(""), 0, 2);
+    queue_push(&q, &c, STR("x"), 5, 3);
+    ck_assert_uint_eq(queue_length(&q), 3);
+    ck_assert_uint_eq(q.lanes_len, 2);
+    ck_assert_ptr_eq(queue_first_of(&q, 0), &b);
+    ck_assert_ptr_eq(queue_first_of(&q, 1), &c);
+    ck_assert(queue_before(&c, &a) && queue_before(&a, &b) && !queue_before(&b, &a));
+    ck_assert(str_is(queue_key(&a), "x") && str_is(queue_key(&b), ""));
+    queue_remove(&q, &c);
+    queue_remove(&q, &a);
+    ck_assert_uint_eq(q.lanes_len, 1);
+    ck_assert_uint_eq(queue_length(&q), 1);
+    queue_push(&q, &a, STR("y"), 0, 1);
+    queue_done(&q);
+}
+END_TEST
+
+/* ---- what is remembered of pairs --------------------------------------------------------------
+ */
+
+static const struct ability_limits limits = {
+    .failures = 3, .open = {60000000}, .remembered = {600000000}};
+
+static struct mono_us at_s(int64_t s)
+{
+    return (struct mono_us){1000000000 + s * 1000000};
+}
+
+START_TEST(a_refusal_is_remembered_for_a_while)
+{
+    struct ability m;
+    ability_init(&m, &limits);
+    ck_assert(!ability_knows(&m, STR("h")));
+    ability_refused(&m, STR("h"), 1, at_s(0), "no such model");
+    ck_assert(ability_knows(&m, STR("h")) && !ability_knows(&m, STR("g")));
+    const struct ability_view v = ability_view(&m, STR("h"), 1, at_s(599));
+    ck_assert(v.refused && !v.open);
+    ck_assert_str_eq(v.reason, "no such model");
+    ck_assert(!ability_view(&m, STR("h"), 2, at_s(1)).refused);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(600)).refused);
+    ability_refused(&m, STR("g"), 1, at_s(0), "again");
+    ability_refused(&m, STR("g"), 2, at_s(0), "again");
+    ability_forget_refusals(&m, 1); /* it restarted */
+    ck_assert(!ability_knows(&m, STR("h")) && ability_knows(&m, STR("g")));
+    ability_forget_backend(&m, 2);
+    ck_assert(!ability_knows(&m, STR("g")));
+    ability_done(&m);
+}
+END_TEST
+
+START_TEST(the_breaker_opens_after_failures_in_a_row)
+{
+    struct ability m;
+    struct mono_us until = {0};
+    ability_init(&m, &limits);
+    ck_assert(!ability_failed(&m, STR("h"), 1, at_s(0), &until));
+    ck_assert(!ability_failed(&m, STR("h"), 1, at_s(1), &until));
+    ability_worked(&m, STR("h"), 1); /* not in a row */
+    ck_assert(!ability_knows(&m, STR("h")));
+    for (int i = 0; i < 2; i++) {
+        ck_assert(!ability_failed(&m, STR("h"), 1, at_s(i), &until));
+        ck_assert(!ability_failed(&m, STR("h"), 2, at_s(i), &until));
+    }
+    ck_assert(!ability_next_close(&m, at_s(2), &until));
+    ck_assert(ability_failed(&m, STR("h"), 1, at_s(2), &until));
+    ck_assert_int_eq(until.us, at_s(62).us);
+    ck_assert(ability_view(&m, STR("h"), 1, at_s(61)).open);
+    ck_assert(!ability_view(&m, STR("h"), 2, at_s(61)).open);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(62)).open);
+    ck_assert(ability_next_close(&m, at_s(3), &until) && until.us == at_s(62).us);
+    ck_assert(!ability_next_close(&m, at_s(62), &until));
+    /* It was tried again, and failed again: one failure is enough now. */
+    ck_assert(ability_failed(&m, STR("h"), 1, at_s(70), &until) && until.us == at_s(130).us);
+    ability_done(&m);
+}
+END_TEST
+
+START_TEST(the_oldest_workflows_are_forgotten)
+{
+    struct ability m;
+    char hash[32];
+    ability_init(&m, &limits);
+    ability_poisoned(&m, STR("first"));
+    for (int i = 0; i < ABILITY_MAX + 10; i++) {
+        (void)snprintf(hash, sizeof hash, "h%d", i);
+        ability_refused(&m, str_of(hash), 1, at_s(0), "no");
+    }
+    ck_assert_uint_eq(m.by_hash.len, ABILITY_MAX);
+    ck_assert(!ability_knows(&m, STR("h0")) && ability_knows(&m, str_of(hash)));
+    ability_poisoned(&m, str_of(hash));
+    const void *at = NULL;
+    ck_assert_str_eq(ability_next_poison(&m, &at), hash);
+    ck_assert_ptr_null(ability_next_poison(&m, &at));
+    ability_done(&m);
+}
+END_TEST
+
+/* ---- verdicts ---------------------------------------------------------------------------------
+ */
+
+static const char chain_text[] =
+    "{\"1\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt\":\"x\"}},"
+    "\"2\":{\"class_type\":\"Sampler\",\"inputs\":{\"model\":[\"1\",0]}},"
+    "\"3\":{\"class_type\":\"Save\",\"inputs\":{\"images\":[\"2\",0]}},"
+    "\"4\":{\"class_type\":\"Other\",\"inputs\":{\"a\":[\"5\",0]}},"
+    "\"5\":{\"class_type\":\"Loop\",\"inputs\":{\"a\":[\"4\",0],\"b\":[\"1\",0]}},"
+    "\"6\":{\"class_type\":\"Lost\",\"inputs\":{\"a\":[\"77\",0]}}}";
+
+#define PROMPT_OUTPUTS "prompt_outputs_failed_validation"
+
+static const struct {
+    const char *name;
+    const char *type;
+    const char *message;
+    struct verdict_error errors[3];
+    size_t len;
+    bool elsewhere;
+} verdicts[] = {
+    {"a model that is not there",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("1"), STR_INIT("value_not_in_list")}},
+     1,
+     true},
+    {"a file that is not there",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("1"), STR_INIT("custom_validation_failed")}},
+     1,
+     true},
+    {"an input is missing",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("2"), STR_INIT("required_input_missing")}},
+     1,
+     false},
+    {"both on one node: the one may come of the other",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("1"), STR_INIT("value_not_in_list")},
+      {STR_INIT("1"), STR_INIT("invalid_input_type")}},
+     2,
+     true},
+    {"downstream of it",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("3"), STR_INIT("return_type_mismatch")},
+      {STR_INIT("1"), STR_INIT("value_not_in_list")}},
+     2,
+     true},
+    {"upstream of it",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("1"), STR_INIT("required_input_missing")},
+      {STR_INIT("3"), STR_INIT("value_not_in_list")}},
+     2,
+     false},
+    {"around a cycle",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("4"), STR_INIT("bad_linked_input")},
+      {STR_INIT("1"), STR_INIT("value_not_in_list")}},
+     2,
+     true},
+    {"a node that nobody knows",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("99"), STR_INIT("bad_linked_input")},
+      {STR_INIT("1"), STR_INIT("value_not_in_list")}},
+     2,
+     false},
+    {"an exception",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("2"), STR_INIT("exception_during_validation")}},
+     1,
+     true},
+    {"an exception over a link to nowhere",
+     PROMPT_OUTPUTS,
+     "",
+     {{STR_INIT("6"), STR_INIT("exception_during_validation")}},
+     1,
+     false},
+    {"0.28: an unknown class",
+     "missing_node_type",
+     "Node type not found",
+     {{STR_INIT(""), STR_INIT("")}},
+     0,
+     true},
+    {"0.3: an unknown class",
+     "invalid_prompt",
+     "Cannot execute because node X does not exist.: Node ID '#1'",
+     {{STR_INIT(""), STR_INIT("")}},
+     0,
+     true},
+    {"0.3: no class",
+     "invalid_prompt",
+     "Cannot execute because a node is missing the class_type property.",
+     {{STR_INIT(""), STR_INIT("")}},
+     0,
+     false},
+    {"no outputs",
+     "prompt_no_outputs",
+     "Prompt has no outputs",
+     {{STR_INIT(""), STR_INIT("")}},
+     0,
+     false},
+    {"0.3: a cycle", PROMPT_OUTPUTS, "", {{STR_INIT(""), STR_INIT("")}}, 0, false},
+    {"nothing was said", "", "", {{STR_INIT(""), STR_INIT("")}}, 0, false},
+};
+
+START_TEST(verdicts_are_told_apart)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert(workflow_parse(str_of(chain_text), &w, &problem));
+    ck_assert_msg(verdict_may_run_elsewhere(w, str_of(verdicts[_i].type),
+                                            str_of(verdicts[_i].message), verdicts[_i].errors,
+                                            verdicts[_i].len) == verdicts[_i].elsewhere,
+                  "%s", verdicts[_i].name);
+    workflow_free(w);
 }
 END_TEST
 
@@ -160,35 +396,71 @@ END_TEST
 /* ---- retries -----------------------------------------------------------------------------------
  */
 
+enum {
+    DEFAULT_ON =
+        1 << RETRY_TRANSIENT | 1 << RETRY_LOST | 1 << RETRY_OUT_OF_MEMORY | 1 << RETRY_TIMEOUT
+};
+
 static const struct {
     const char *name;
     enum attempt_outcome outcome;
     enum err error;
-    unsigned attempts, cut_off, max;
-    bool cancelled;
+    struct job_record job; /* its counters and policy */
     bool wanted;
 } retries[] = {
-    {"lost", ATTEMPT_LOST, ERR_LOST, 1, 0, 3, false, true},
-    {"lost, the last one", ATTEMPT_LOST, ERR_LOST, 3, 0, 3, false, false},
-    {"lost, one was cut off", ATTEMPT_LOST, ERR_LOST, 3, 1, 3, false, true},
-    {"lost, told to stop", ATTEMPT_LOST, ERR_LOST, 1, 0, 3, true, false},
-    {"500", ATTEMPT_FAILED, ERR_BACKEND_ERROR, 1, 0, 3, false, true},
-    {"a node failed", ATTEMPT_FAILED, ERR_NODE_FAILED, 1, 0, 3, false, false},
-    {"refused", ATTEMPT_REJECTED, ERR_WORKFLOW_INVALID, 1, 0, 3, false, false},
-    {"interrupted", ATTEMPT_CANCELLED, ERR_INTERRUPTED, 1, 0, 3, false, false},
-    {"completed", ATTEMPT_COMPLETED, ERR_NONE, 1, 0, 3, false, false},
+#define JOB(...)                                                                                   \
+    {                                                                                              \
+        .policy = {.max_attempts = 3, .retry_on = DEFAULT_ON}, __VA_ARGS__                         \
+    }
+    {"lost", ATTEMPT_LOST, ERR_LOST, JOB(.attempts = 1), true},
+    {"lost, the last one", ATTEMPT_LOST, ERR_LOST, JOB(.attempts = 3), false},
+    {"lost, one was free", ATTEMPT_LOST, ERR_LOST, JOB(.attempts = 3, .free_attempts = 1), true},
+    {"lost, told to stop", ATTEMPT_LOST, ERR_LOST, JOB(.attempts = 1, .cancel_requested = true),
+     false},
+    {"lost, and it was its second backend", ATTEMPT_LOST, ERR_LOST,
+     JOB(.attempts = 2, .left_dead = 2), false},
+    {"500", ATTEMPT_FAILED, ERR_BACKEND_ERROR, JOB(.attempts = 1), true},
+    {"out of memory", ATTEMPT_FAILED, ERR_OUT_OF_MEMORY, JOB(.attempts = 1, .oom = 1), true},
+    {"out of memory again", ATTEMPT_FAILED, ERR_OUT_OF_MEMORY, JOB(.attempts = 2, .oom = 2), false},
+    {"no start", ATTEMPT_TIMED_OUT, ERR_START_TIMEOUT, JOB(.attempts = 1), true},
+    {"no sign of a node", ATTEMPT_TIMED_OUT, ERR_NODE_TIMEOUT, JOB(.attempts = 1), true},
+    {"the job took too long", ATTEMPT_TIMED_OUT, ERR_JOB_TIMEOUT, JOB(.attempts = 1), false},
+    {"a node failed", ATTEMPT_FAILED, ERR_NODE_FAILED, JOB(.attempts = 1), false},
+    {"refused", ATTEMPT_REJECTED, ERR_WORKFLOW_INVALID, JOB(.attempts = 1), false},
+    {"interrupted", ATTEMPT_CANCELLED, ERR_INTERRUPTED, JOB(.attempts = 1), false},
+    {"completed", ATTEMPT_COMPLETED, ERR_NONE, JOB(.attempts = 1), false},
+#undef JOB
+    {"a node failed, and that was asked for",
+     ATTEMPT_FAILED,
+     ERR_NODE_FAILED,
+     {.policy = {.max_attempts = 2, .retry_on = 1u << RETRY_NODE_ERROR}, .attempts = 1},
+     true},
+    {"nothing is tried again",
+     ATTEMPT_LOST,
+     ERR_LOST,
+     {.policy = {.max_attempts = 3, .retry_on = 0}, .attempts = 1},
+     false},
 };
 
 START_TEST(retries_are_for_what_passes)
 {
-    const struct job_record job = {
-        .attempts = retries[_i].attempts,
-        .cut_off = retries[_i].cut_off,
-        .max_attempts = retries[_i].max,
-        .cancel_requested = retries[_i].cancelled,
-    };
-    ck_assert_msg(retry_wanted(&job, retries[_i].outcome, retries[_i].error) == retries[_i].wanted,
+    ck_assert_msg(retry_wanted(&retries[_i].job, retries[_i].outcome, retries[_i].error) ==
+                      retries[_i].wanted,
                   "%s", retries[_i].name);
+}
+END_TEST
+
+START_TEST(policies_have_the_defaults_of_the_table)
+{
+    const struct job_policy p = job_policy_default();
+    ck_assert_int_eq(p.max_attempts, 3);
+    ck_assert_int_eq(p.start_timeout_ms, 60000);
+    ck_assert_int_eq(p.job_timeout_ms, 0);
+    ck_assert_uint_eq(p.retry_on, DEFAULT_ON);
+    for (int i = 0; i < RETRY_CLASS_COUNT; i++) {
+        ck_assert_int_eq(retry_class_from_name(str_of(retry_class_name((enum retry_class)i))), i);
+    }
+    ck_assert_int_eq(retry_class_from_name(STR("sometimes")), RETRY_CLASS_COUNT);
 }
 END_TEST
 
@@ -318,6 +590,12 @@ Suite *core_suite(void)
     tcase_add_test(c, table_holds_over_the_whole_product);
     tcase_add_test(c, names_come_back);
     tcase_add_test(c, queue_is_by_priority_then_by_order);
+    tcase_add_test(c, lanes_hold_up_nobody_else);
+    tcase_add_test(c, a_refusal_is_remembered_for_a_while);
+    tcase_add_test(c, the_breaker_opens_after_failures_in_a_row);
+    tcase_add_test(c, the_oldest_workflows_are_forgotten);
+    tcase_add_loop_test(c, verdicts_are_told_apart, 0, sizeof verdicts / sizeof *verdicts);
+    tcase_add_test(c, policies_have_the_defaults_of_the_table);
     tcase_add_test(c, least_loaded_by_weight_comes_first);
     tcase_add_test(c, equals_take_turns);
     tcase_add_loop_test(c, retries_are_for_what_passes, 0, sizeof retries / sizeof *retries);

@@ -2,11 +2,16 @@
 #ifndef COMFYPOOL_BASE_DIGEST_H
 #define COMFYPOOL_BASE_DIGEST_H
 
+#include <stdbool.h>
+
 #include "comfypool/base/str.h"
 
 enum { DIGEST_HEX_SIZE = 65 };
 
 /* The lowercase hex SHA-256 of s, terminated. */
 void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE]);
+
+/* Compares two of them; the time that it takes says nothing about where they differ. */
+bool digest_hex_equal(const char a[DIGEST_HEX_SIZE], const char b[DIGEST_HEX_SIZE]);
 
 #endif

@@ -27,6 +27,10 @@
     X(ERR_PROFILING_DISABLED,     "profiling_disabled",      404, false, "The job was not profiled") \
     X(ERR_JOB_NOT_FINISHED,       "job_not_finished",        409, true,  "The job has not ended yet") \
     X(ERR_JOB_ACTIVE,             "job_active",              409, true,  "The job is still active") \
+    X(ERR_JOB_NOT_QUEUED,         "job_not_queued",          409, false, "The job is not queued") \
+    X(ERR_JOB_NOT_RETRIABLE,      "job_not_retriable",       409, false, "The job cannot be tried again") \
+    X(ERR_ATTEMPT_NOT_FOUND,      "attempt_not_found",       404, false, "The job has no such attempt") \
+    X(ERR_BACKEND_EXISTS,         "backend_exists",          409, false, "There is a backend of this name") \
     X(ERR_ROUTE_NOT_FOUND,        "route_not_found",         404, false, "There is nothing at this path") \
     X(ERR_METHOD_NOT_ALLOWED,     "method_not_allowed",      405, false, "The method is not allowed here") \
     X(ERR_MEDIA_TYPE_UNSUPPORTED, "media_type_unsupported",  415, false, "The content type is not supported") \
@@ -34,12 +38,23 @@
     X(ERR_QUERY_INVALID,          "query_invalid",           400, false, "The request is not valid") \
     X(ERR_STORE_UNAVAILABLE,      "store_unavailable",       503, true,  "The store cannot be written") \
     X(ERR_TOO_MANY_WAITS,         "too_many_waits",          503, true,  "Too many requests are waiting") \
+    X(ERR_QUEUE_FULL,             "queue_full",              429, true,  "The queue is full") \
+    X(ERR_IDEMPOTENCY_KEY_REUSED, "idempotency_key_reused",  422, false, "The idempotency key belongs to another body") \
+    X(ERR_IDEMPOTENCY_IN_PROGRESS, "idempotency_in_progress", 409, true, "A request with this idempotency key is under way") \
+    X(ERR_UNAUTHORIZED,           "unauthorized",            401, false, "A token is needed") \
+    X(ERR_FORBIDDEN,              "forbidden",               403, false, "The token's role does not allow this") \
+    X(ERR_FORBIDDEN_ORIGIN,       "forbidden_origin",        403, false, "Requests from this origin are not allowed") \
+    X(ERR_HOST_NOT_ALLOWED,       "host_not_allowed",        421, false, "This host name is not served here") \
     /* Ends of jobs and attempts. */ \
     X(ERR_NODE_FAILED,            "node_failed",             0,   false, "A node failed") \
     X(ERR_OUT_OF_MEMORY,          "out_of_memory",           0,   true,  "The backend ran out of memory") \
     X(ERR_BACKEND_ERROR,          "backend_error",           0,   true,  "The backend failed") \
     X(ERR_LOST,                   "lost",                    0,   true,  "The backend lost the prompt") \
-    X(ERR_INTERRUPTED,            "interrupted",             0,   false, "The prompt was interrupted")
+    X(ERR_INTERRUPTED,            "interrupted",             0,   false, "The prompt was interrupted") \
+    X(ERR_QUEUE_TIMEOUT,          "queue_timeout",           0,   true,  "It waited in the queue for too long") \
+    X(ERR_START_TIMEOUT,          "start_timeout",           0,   true,  "The backend did not begin with it in time") \
+    X(ERR_NODE_TIMEOUT,           "node_timeout",            0,   true,  "A node gave no sign for too long") \
+    X(ERR_JOB_TIMEOUT,            "job_timeout",             0,   true,  "The job took too long")
 /* clang-format on */
 
 enum err {

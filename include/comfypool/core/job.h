@@ -4,6 +4,8 @@
  *   queued -> running -> completed | failed | cancelled
  *      ^         |
  *      +--retry--+          (also queued -> failed | cancelled)
+ *
+ * A client may have a failed or cancelled one tried again: it is then queued as after a submission.
  */
 #ifndef COMFYPOOL_CORE_JOB_H
 #define COMFYPOOL_CORE_JOB_H
@@ -38,7 +40,8 @@ enum job_state {
     X(JOB_EVENT_REQUEUE, "requeue")   /* its attempt is over, another one will follow */           \
     X(JOB_EVENT_COMPLETE, "complete") /* its prompt succeeded */                                   \
     X(JOB_EVENT_FAIL, "fail")                                                                      \
-    X(JOB_EVENT_CANCEL, "cancel") /* by a client in the queue, or by the backend's word */
+    X(JOB_EVENT_CANCEL, "cancel") /* by a client in the queue, or by the backend's word */         \
+    X(JOB_EVENT_RETRY, "retry")   /* a client wants another try of what has ended */
 
 enum job_event {
 #define X(symbol, name) symbol,
@@ -72,6 +75,53 @@ enum attempt_outcome {
         ATTEMPT_OUTCOME_COUNT
 };
 
+/* Which ends of an attempt may leave the job another one. symbol, public name, by default */
+#define RETRY_CLASS_TABLE(X)                                                                       \
+    X(RETRY_TRANSIENT, "transient", true)         /* 5xx, 429, disconnected before it was taken */ \
+    X(RETRY_LOST, "lost", true)                   /* the backend had it and has it no more */      \
+    X(RETRY_OUT_OF_MEMORY, "out_of_memory", true) /* once */                                       \
+    X(RETRY_TIMEOUT, "timeout", true)             /* start and node timeouts */                    \
+    X(RETRY_NODE_ERROR, "node_error", false)
+
+enum retry_class {
+#define X(symbol, name, by_default) symbol,
+    RETRY_CLASS_TABLE(X)
+#undef X
+        RETRY_CLASS_COUNT
+};
+
+/*
+ * What a job may decide for itself; the configuration has defaults by the same names (jobs.NAME).
+ * symbol, public name, member, least, most, default. Times in milliseconds, 0: off.
+ */
+#define JOB_POLICY_TABLE(X)                                                                        \
+    X(POLICY_MAX_ATTEMPTS, "maxAttempts", max_attempts, 1, 20, 3)                                  \
+    X(POLICY_RETRY_DELAY, "retryDelayMs", retry_delay_ms, 0, 86400000, 1000)                       \
+    X(POLICY_QUEUE_TIMEOUT, "queueTimeoutMs", queue_timeout_ms, 0, JOB_TIMEOUT_MOST_MS, 0)         \
+    X(POLICY_START_TIMEOUT, "executionStartTimeoutMs", start_timeout_ms, 0, JOB_TIMEOUT_MOST_MS,   \
+      60000)                                                                                       \
+    X(POLICY_NODE_TIMEOUT, "nodeExecutionTimeoutMs", node_timeout_ms, 0, JOB_TIMEOUT_MOST_MS, 0)   \
+    X(POLICY_JOB_TIMEOUT, "jobTimeoutMs", job_timeout_ms, 0, JOB_TIMEOUT_MOST_MS, 0)
+#define JOB_TIMEOUT_MOST_MS 31536000000 /* a year */
+
+enum policy_member {
+#define X(symbol, name, member, least, most, value) symbol,
+    JOB_POLICY_TABLE(X)
+#undef X
+        POLICY_MEMBER_COUNT
+};
+
+struct job_policy {
+#define X(symbol, name, member, least, most, value) int64_t member;
+    JOB_POLICY_TABLE(X)
+#undef X
+    unsigned retry_on; /* 1u << retry_class each */
+};
+
+/* In a submission: the member was not given, the default counts. */
+enum { POLICY_UNSET = -1 };
+#define RETRY_ON_UNSET (~0u)
+
 /* Why a job or attempt did not complete. Texts are owned by whoever owns the struct. */
 struct job_error {
     enum err code; /* ERR_NONE: no error */
@@ -89,14 +139,21 @@ struct job_record {
     enum job_state state;
     int priority;
     struct wall_us queued_at;
-    struct wall_us started_at;   /* 0: not started */
-    struct wall_us completed_at; /* 0: not ended */
-    char *backend;               /* of the last attempt, or NULL */
-    char prompt_id[UUID_SIZE];   /* of the last attempt, or "" */
-    unsigned attempts;           /* how many there are */
-    unsigned max_attempts;
-    unsigned cut_off; /* attempts that a restart of the daemon cut off before the backend took them;
-                         they do not count against max_attempts */
+    struct wall_us started_at;    /* 0: not started */
+    struct wall_us completed_at;  /* 0: not ended */
+    char *backend;                /* of the last attempt, or NULL */
+    char prompt_id[UUID_SIZE];    /* of the last attempt, or "" */
+    struct wall_us waiting_since; /* when it was queued for the last time: here queue_timeout_ms and
+                                     the next attempt's profile begin */
+    struct wall_us budget_since;  /* its submission, or POST /retry: here job_timeout_ms begins */
+    unsigned attempts;            /* how many there are */
+    unsigned free_attempts;       /* of them, those that do not count against policy.max_attempts:
+                                     rejected, cut off, and all before POST /retry */
+    unsigned
+        cut_off;  /* attempts that a restart of the daemon cut off before the backend took them */
+    unsigned oom; /* attempts that ran out of memory, since budget_since */
+    unsigned left_dead; /* attempts that left their backend dead, since budget_since */
+    struct job_policy policy;
     unsigned nodes_total;
     bool profiled;
     bool cancel_requested;
@@ -120,6 +177,8 @@ struct attempt_record {
     struct wall_us submitted_at; /* when the backend accepted it; 0: it did not, or nobody saw it */
     struct wall_us started_at;   /* 0: never */
     struct wall_us completed_at; /* 0: open */
+    enum attempt_outcome late;   /* how its prompt ended after it was given up; ATTEMPT_OPEN: not
+                                    known, or it was not given up */
     struct job_error error;
 };
 
@@ -136,6 +195,11 @@ const char *job_event_name(enum job_event e);
 bool job_transition(enum job_state from, enum job_event event, enum job_state *ret) MUST_CHECK;
 
 const char *attempt_outcome_name(enum attempt_outcome o);
+const char *retry_class_name(enum retry_class c);
+/* RETRY_CLASS_COUNT when there is none of this name. */
+enum retry_class retry_class_from_name(struct str name);
+/* The defaults of the table. */
+struct job_policy job_policy_default(void);
 enum attempt_outcome attempt_outcome_from_name(struct str name);
 
 void job_error_done(struct job_error *e);

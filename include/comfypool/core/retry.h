@@ -1,4 +1,4 @@
-/* When a job is tried again, and after how long. */
+/* When a job is tried again, and after how long; and who is to blame for an end. Pure. */
 #ifndef COMFYPOOL_CORE_RETRY_H
 #define COMFYPOOL_CORE_RETRY_H
 
@@ -8,11 +8,27 @@
 #include "comfypool/base/time.h"
 #include "comfypool/core/job.h"
 
-/* Attempts that a restart cut off before the backend took them are free, this many times. */
-enum { RETRY_MAX_CUT_OFF = 5 };
+enum {
+    /* Attempts that a restart cut off before the backend took them are free, this many times. */
+    RETRY_MAX_CUT_OFF = 5,
+    /* Out of memory: once more. */
+    RETRY_MAX_OOM = 1,
+    /* A job that left so many backends dead is not given another one. */
+    RETRY_MAX_LEFT_DEAD = 1,
+};
 
-/* True when an attempt that ended like this leaves the job another one. */
+/* Which class an end belongs to; RETRY_CLASS_COUNT: none, it is never tried again as such. */
+enum retry_class retry_class_of(enum attempt_outcome outcome, enum err error);
+
+/*
+ * True when an attempt that ended like this leaves the job another one. The job's counters
+ * (attempts, free_attempts, oom, left_dead) count this attempt already. Rejected attempts are not
+ * judged here: whether a backend is left decides.
+ */
 bool retry_wanted(const struct job_record *job, enum attempt_outcome outcome, enum err error);
+
+/* True when the backend is to blame: what the breaker and the quarantine count. */
+bool retry_blames_backend(enum attempt_outcome outcome, enum err error);
 
 /*
  * The pause before the next attempt: first * 2^(n-1), at most 5 minutes, plus or minus 50 %.

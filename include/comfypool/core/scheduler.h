@@ -34,6 +34,8 @@ void scheduler_set_up(struct scheduler *s, struct slot *b, bool up);
 
 /* The backend for the next job, or NULL; does not take it. */
 struct slot *scheduler_first(const struct scheduler *s);
+/* True when a would be chosen before b. */
+bool scheduler_before(const struct slot *a, const struct slot *b);
 /* A prompt begins or ends on a backend (also one that is not up). */
 void scheduler_take(struct scheduler *s, struct slot *b);
 void scheduler_release(struct scheduler *s, struct slot *b);

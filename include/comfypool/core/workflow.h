@@ -22,6 +22,7 @@ struct workflow_node {
     struct str title;      /* p == NULL: absent */
     uint32_t first_dep;    /* into workflow.deps */
     uint32_t deps;         /* how many nodes it links to; each once, in order of its inputs */
+    bool dangling;         /* it links to a node that is not there */
 };
 
 struct workflow {

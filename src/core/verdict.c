@@ -1,0 +1,108 @@
+/* Verdicts; see the header. */
+#include "comfypool/core/verdict.h"
+
+#include <stdlib.h>
+
+static const char *const elsewhere_types[] = {
+    "value_not_in_list",
+    "custom_validation_failed",
+    "exception_during_validation",
+    "missing_node_type",
+};
+
+static bool is_elsewhere(struct str type)
+{
+    for (size_t i = 0; i < sizeof elsewhere_types / sizeof *elsewhere_types; i++) {
+        if (str_is(type, elsewhere_types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same, of a node: the workflow itself may be the reason. n NULL: a node that nobody knows. */
+static bool excuses(const struct workflow_node *n, struct str type)
+{
+    const bool own_fault = n != NULL && n->dangling && str_is(type, "exception_during_validation");
+    return is_elsewhere(type) && !own_fault;
+}
+
+/* The error as a whole. 0.3 says invalid_prompt of an unknown class and of a missing class_type. */
+static bool whole_is_elsewhere(struct str type, struct str message)
+{
+    return is_elsewhere(type) ||
+           (str_is(type, "invalid_prompt") && message.n > 0 &&
+            memmem(message.p, message.n, "does not exist", strlen("does not exist")) != NULL);
+}
+
+enum mark { UNSEEN, ON_STACK, CLEAN, TAINTED };
+
+/* Whether a node or anything upstream of it has an elsewhere error. Iterative: graphs are deep. A
+   cycle's own nodes are clean unless something else taints them. */
+static void taint(const struct workflow *w, unsigned char *marks, size_t *stack, size_t start)
+{
+    size_t depth = 0;
+    stack[depth++] = start;
+    while (depth > 0) {
+        const size_t i = stack[depth - 1];
+        const struct workflow_node *n = &w->nodes[i];
+        if (marks[i] == UNSEEN) {
+            marks[i] = ON_STACK;
+            for (uint32_t d = 0; d < n->deps; d++) {
+                const size_t dep = w->deps[n->first_dep + d];
+                if (marks[dep] == UNSEEN && depth < w->len + w->deps_len) {
+                    stack[depth++] = dep;
+                }
+            }
+            continue;
+        }
+        depth--;
+        for (uint32_t d = 0; d < n->deps && marks[i] == ON_STACK; d++) {
+            if (marks[w->deps[n->first_dep + d]] == TAINTED) {
+                marks[i] = TAINTED;
+            }
+        }
+        marks[i] = marks[i] == ON_STACK ? CLEAN : marks[i];
+    }
+}
+
+/* True when an error that fails everywhere stands on a node that nothing excuses. */
+static bool any_decides(const struct workflow *w, unsigned char *marks,
+                        const struct verdict_error *errors, size_t len)
+{
+    size_t *stack = mem_alloc((w->len + w->deps_len + 1) * sizeof *stack);
+    bool decides = false;
+    for (size_t i = 0; i < len && !decides; i++) {
+        const struct workflow_node *n = workflow_find(w, errors[i].node_id);
+        if (excuses(n, errors[i].type)) {
+            continue;
+        }
+        if (n == NULL) {
+            decides = true;
+            continue;
+        }
+        taint(w, marks, stack, (size_t)(n - w->nodes));
+        decides = marks[n - w->nodes] != TAINTED;
+    }
+    free(stack);
+    return decides;
+}
+
+bool verdict_may_run_elsewhere(const struct workflow *w, struct str type, struct str message,
+                               const struct verdict_error *errors, size_t len)
+{
+    unsigned char *marks = mem_zero(w->len + 1, 1);
+    bool some = whole_is_elsewhere(type, message);
+    for (size_t i = 0; i < len; i++) {
+        const struct workflow_node *n = workflow_find(w, errors[i].node_id);
+        if (excuses(n, errors[i].type)) {
+            some = true;
+            if (n != NULL) {
+                marks[n - w->nodes] = TAINTED;
+            }
+        }
+    }
+    const bool may = some && !any_decides(w, marks, errors, len);
+    free(marks);
+    return may;
+}
