@@ -47,60 +47,108 @@ static void read_extra_info(struct str raw, struct prompt_answer *a)
     }
 }
 
-/* {type, message, details, ...} whose brace was read. */
-static bool read_error(struct js_reader *r, struct prompt_answer *a)
+/* {type, message, details, ...} whose brace was read: its type, and what it says to people when
+   `tell`. */
+static bool read_error(struct js_reader *r, struct prompt_answer *a, bool tell,
+                       struct str *ret_type)
 {
     struct js_token key = js_next(r);
     for (; key.kind == JS_KEY; key = js_next(r)) {
         const struct js_token v = js_next(r);
-        if (js_is(key, "type") && v.kind == JS_STRING && a->error_type.p == NULL) {
-            a->error_type = js_text(v, &a->scratch);
-        } else if (js_is(key, "message") || js_is(key, "details")) {
+        if (js_is(key, "type") && v.kind == JS_STRING) {
+            *ret_type = js_text(v, &a->scratch);
+        } else if (tell && (js_is(key, "message") || js_is(key, "details"))) {
             add_phrase(&a->message, v, &a->scratch);
         }
         const struct str raw = js_rest(r, v);
         if (raw.n == 0) {
             return false;
         }
-        if (v.kind == JS_OBJECT && js_is(key, "extra_info")) {
+        if (tell && v.kind == JS_OBJECT && js_is(key, "extra_info")) {
             read_extra_info(raw, a);
         }
     }
     return key.kind == JS_OBJECT_END;
 }
 
-/* The first node's errors and class, for the message. */
-static void read_first_node(struct str text, struct prompt_answer *a)
+enum { MAX_NODE_ERRORS = 10000 };
+
+static void add_error(struct prompt_answer *a, struct str node_id, struct str type)
+{
+    if (a->errors_len == MAX_NODE_ERRORS) {
+        return;
+    }
+    if (a->errors_len == a->errors_cap) {
+        a->errors_cap = a->errors_cap == 0 ? 8 : a->errors_cap * 2;
+        a->errors = mem_grow(a->errors, a->errors_cap * sizeof *a->errors);
+    }
+    a->errors[a->errors_len++] = (struct verdict_error){node_id, type};
+}
+
+/* The list of a node's errors, whose bracket was read. */
+static bool read_errors_of_node(struct js_reader *r, struct prompt_answer *a, struct str node_id)
+{
+    for (;;) {
+        const struct js_token t = js_next(r);
+        if (t.kind == JS_ARRAY_END) {
+            return true;
+        }
+        if (t.kind != JS_OBJECT) {
+            if (js_rest(r, t).n == 0) {
+                return false;
+            }
+            continue;
+        }
+        struct str type = {"", 0};
+        if (!read_error(r, a, a->errors_len == 0, &type)) {
+            return false;
+        }
+        add_error(a, node_id, type);
+    }
+}
+
+/* {errors, class_type, ...} whose brace was read. */
+static bool read_node(struct js_reader *r, struct prompt_answer *a, struct str node_id, bool first)
+{
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "errors") && v.kind == JS_ARRAY) {
+            if (!read_errors_of_node(r, a, node_id)) {
+                return false;
+            }
+            continue;
+        }
+        if (first && js_is(key, "class_type") && v.kind == JS_STRING && a->node_type.len == 0) {
+            buf_add_str(&a->node_type, js_text(v, &a->scratch));
+        }
+        if (js_rest(r, v).n == 0) {
+            return false;
+        }
+    }
+    return key.kind == JS_OBJECT_END;
+}
+
+/* {nodeId: {errors: [{type, ...}], class_type}}: all types; the first node's words for the message.
+ */
+static void read_node_errors(struct str text, struct prompt_answer *a)
 {
     struct js_reader r;
     if (open_object(&r, text).kind != JS_OBJECT) {
         return;
     }
-    const struct js_token id = js_next(&r);
-    if (id.kind != JS_KEY) {
-        return;
-    }
-    if (a->node_id.len > 0) {
-        return;
-    }
-    buf_add_str(&a->node_id, js_text(id, &a->scratch));
-    if (js_next(&r).kind != JS_OBJECT) {
-        return;
-    }
+    const bool unnamed = a->node_id.len == 0;
+    bool first = unnamed;
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct str id = js_text(key, &a->scratch);
+        if (first) {
+            buf_add_str(&a->node_id, id);
+        }
         const struct js_token v = js_next(&r);
-        if (js_is(key, "class_type") && v.kind == JS_STRING) {
-            buf_add_str(&a->node_type, js_text(v, &a->scratch));
-        } else if (js_is(key, "errors") && v.kind == JS_ARRAY) {
-            const unsigned level = r.depth;
-            if (js_next(&r).kind == JS_OBJECT && !read_error(&r, a)) {
-                return;
-            }
-            while (r.depth >= level && js_next(&r).kind != JS_ERROR) {
-            }
-        } else if (js_rest(&r, v).n == 0) {
+        if (v.kind == JS_OBJECT ? !read_node(&r, a, id, first) : js_rest(&r, v).n == 0) {
             return;
         }
+        first = false;
     }
 }
 
@@ -121,7 +169,7 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
     for (; key.kind == JS_KEY; key = js_next(&r)) {
         const struct js_token v = js_next(&r);
         if (js_is(key, "error") && v.kind == JS_OBJECT) {
-            if (!read_error(&r, ret)) {
+            if (!read_error(&r, ret, true, &ret->error_type)) {
                 return false;
             }
             continue;
@@ -140,7 +188,7 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
                 buf_clear(&ret->node_errors);
             }
             if (ret->node_errors.len > 0) {
-                read_first_node(raw, ret);
+                read_node_errors(raw, ret);
             }
         }
     }
@@ -154,6 +202,7 @@ void prompt_answer_done(struct prompt_answer *a)
     buf_done(&a->node_id);
     buf_done(&a->node_type);
     buf_done(&a->scratch);
+    free(a->errors);
 }
 
 /* ---- GET /queue ------------------------------------------------------------------------------ */
@@ -194,10 +243,11 @@ static bool find_in_list(struct js_reader *r, struct str prompt_id, bool *found,
     }
 }
 
-enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t *ret_others)
+enum queue_place queue_answer_find(struct str text, struct str prompt_id,
+                                   struct queue_others *ret_others)
 {
     struct js_reader r;
-    *ret_others = 0;
+    *ret_others = (struct queue_others){0};
     if (open_object(&r, text).kind != JS_OBJECT) {
         return QUEUE_BROKEN;
     }
@@ -217,7 +267,8 @@ enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t
             continue;
         }
         lists = true;
-        if (!find_in_list(&r, prompt_id, which, ret_others)) {
+        size_t *others = which == &running ? &ret_others->running : &ret_others->pending;
+        if (!find_in_list(&r, prompt_id, which, others)) {
             return QUEUE_BROKEN;
         }
     }

@@ -92,6 +92,7 @@ struct comfy_locate {
     struct comfy_backend *backend;
     struct http_call *call;
     char prompt_id[UUID_SIZE];
+    struct queue_others others;
     comfy_locate_fn done;
     void *ctx;
 };
@@ -101,8 +102,9 @@ static void locate_ends(struct comfy_locate *l, enum comfy_place place, const st
 {
     struct comfy_locate_answer a = {
         .place = place,
-        .refused = r->outcome == HTTP_NOT_SENT,
+        .refused = r->connection_refused,
         .message = r->outcome == HTTP_ANSWERED ? "its answer cannot be read" : r->error,
+        .others = l->others,
     };
     if (history != NULL) {
         a.history = *history;
@@ -141,8 +143,7 @@ static void queue_came(void *ctx, const struct http_result *r)
         locate_ends(l, COMFY_UNREACHABLE, r, NULL);
         return;
     }
-    size_t others = 0;
-    switch (queue_answer_find(r->body, str_of(l->prompt_id), &others)) {
+    switch (queue_answer_find(r->body, str_of(l->prompt_id), &l->others)) {
     case QUEUE_BROKEN:
         locate_ends(l, COMFY_UNREACHABLE, r, NULL);
         return;

@@ -7,6 +7,7 @@
 #include "comfypool/loop/http_client.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "comfypool/loop/loop.h"
@@ -336,6 +337,9 @@ static void finish(struct http_call *call, CURLcode code)
                             code == CURLE_SSL_CONNECT_ERROR;
         r.outcome = unsent ? HTTP_NOT_SENT : HTTP_AMBIGUOUS;
         r.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+        long os_errno = 0;
+        (void)curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
+        r.connection_refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
         r.error = call->refused            ? "the answer was refused"
                   : call->error[0] != '\0' ? call->error
                                            : curl_easy_strerror(code);

@@ -12,6 +12,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/frame.h"
+#include "comfypool/core/verdict.h"
 
 /* ---- POST /prompt: 200 and 400 ----------------------------------------------------------------
  */
@@ -23,6 +24,8 @@ struct prompt_answer {
     struct buf node_errors; /* valid JSON; empty when there were none */
     struct buf node_id;     /* of the first node that has errors; empty: none */
     struct buf node_type;
+    struct verdict_error *errors; /* of all nodes */
+    size_t errors_len, errors_cap;
     struct buf scratch;
 };
 
@@ -34,8 +37,14 @@ void prompt_answer_done(struct prompt_answer *a);
 
 enum queue_place { QUEUE_BROKEN, QUEUE_ABSENT, QUEUE_PENDING, QUEUE_RUNNING };
 
-/* Where a prompt is; *ret_others: how many other prompts there are. */
-enum queue_place queue_answer_find(struct str text, struct str prompt_id, size_t *ret_others);
+/* How many other prompts there are. */
+struct queue_others {
+    size_t running;
+    size_t pending;
+};
+
+enum queue_place queue_answer_find(struct str text, struct str prompt_id,
+                                   struct queue_others *ret_others);
 
 /* ---- GET /history/{id} ------------------------------------------------------------------------
  */

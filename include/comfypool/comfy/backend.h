@@ -120,6 +120,7 @@ struct comfy_locate_answer {
     enum comfy_place place;
     bool refused;
     const char *message;
+    struct queue_others others;    /* of PENDING and RUNNING: what else is in its queue */
     struct history_answer history; /* of ENDED */
 };
 typedef void (*comfy_locate_fn)(void *ctx, struct comfy_locate_answer *a);

@@ -30,6 +30,7 @@ struct http_result {
     struct str body;   /* borrowed, for the callback only; empty for streams */
     const char *error; /* for people; "" when answered */
     bool timed_out;
+    bool connection_refused; /* nobody listens there: with NOT_SENT */
 };
 
 typedef void (*http_done_fn)(void *ctx, const struct http_result *r);
