@@ -1,7 +1,7 @@
 /*
- * How job_record and attempt_record lie in their rows: one table each, from which the statements,
- * the binding, the reading and the copying are made. A new column is a line here and a migration in
- * schema.c. Leaves the statements to those who own them.
+ * How the records of store.h and core/job.h lie in their rows: one table each, from which the
+ * statements, the binding, the reading, the copying and the freeing are made. A new column is a
+ * line here and a migration in schema.c. Leaves the statements to those who own them.
  */
 #include "internal.h"
 
@@ -15,9 +15,12 @@ _Static_assert(JOB_QUEUED == 0 && JOB_RUNNING == 1 && JOB_COMPLETED == 2 && JOB_
 _Static_assert(ATTEMPT_OPEN == 0 && ATTEMPT_COMPLETED == 1 && ATTEMPT_FAILED == 2 &&
                    ATTEMPT_CANCELLED == 3 && ATTEMPT_LOST == 4 && ATTEMPT_TIMED_OUT == 5 &&
                    ATTEMPT_REJECTED == 6,
-               "attempts.outcome");
+               "attempts.outcome, attempts.late");
+_Static_assert(RETRY_TRANSIENT == 0 && RETRY_LOST == 1 && RETRY_OUT_OF_MEMORY == 2 &&
+                   RETRY_TIMEOUT == 3 && RETRY_NODE_ERROR == 4,
+               "jobs.retry_on has a bit for each");
 _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 &&
-                   sizeof(int) == 4 && sizeof(struct wall_us) == 8,
+                   sizeof(int) == 4 && sizeof(unsigned) == 4 && sizeof(struct wall_us) == 8,
                "COLUMN_INT and COLUMN_INT64");
 
 #define COLUMN(type, column, member, column_kind, is_constant)                                     \
@@ -35,6 +38,9 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
     }
 #define JOB_CONSTANT(column, member, kind) COLUMN(job_record, column, member, kind, true)
 #define ATTEMPT(column, member, kind) COLUMN(attempt_record, column, member, kind, false)
+#define KEY(column, member, kind) COLUMN(key_record, column, member, kind, false)
+#define STRAY(column, member, kind) COLUMN(stray_record, column, member, kind, false)
+#define BACKEND(column, member, kind) COLUMN(backend_record, column, member, kind, false)
 
 /* Large texts last: what is before them is read without following overflow pages. */
 static const struct column jobs[] = {
@@ -48,8 +54,19 @@ static const struct column jobs[] = {
     JOB("backend", backend, COLUMN_TEXT),
     JOB("prompt_id", prompt_id, COLUMN_FIXED),
     JOB("attempts", attempts, COLUMN_INT),
-    JOB("max_attempts", max_attempts, COLUMN_INT),
+    JOB("max_attempts", policy.max_attempts, COLUMN_INT64),
     JOB("cut_off", cut_off, COLUMN_INT),
+    JOB("waiting_since", waiting_since, COLUMN_INT64),
+    JOB("budget_since", budget_since, COLUMN_INT64),
+    JOB("free_attempts", free_attempts, COLUMN_INT),
+    JOB("oom", oom, COLUMN_INT),
+    JOB("left_dead", left_dead, COLUMN_INT),
+    JOB("retry_delay_ms", policy.retry_delay_ms, COLUMN_INT64),
+    JOB("queue_timeout_ms", policy.queue_timeout_ms, COLUMN_INT64),
+    JOB("start_timeout_ms", policy.start_timeout_ms, COLUMN_INT64),
+    JOB("node_timeout_ms", policy.node_timeout_ms, COLUMN_INT64),
+    JOB("job_timeout_ms", policy.job_timeout_ms, COLUMN_INT64),
+    JOB("retry_on", policy.retry_on, COLUMN_INT),
     JOB("nodes_total", nodes_total, COLUMN_INT),
     JOB("profiled", profiled, COLUMN_BOOL),
     JOB("cancel_requested", cancel_requested, COLUMN_BOOL),
@@ -77,6 +94,7 @@ static const struct column attempts[] = {
     ATTEMPT("submitted_at", submitted_at, COLUMN_INT64),
     ATTEMPT("started_at", started_at, COLUMN_INT64),
     ATTEMPT("completed_at", completed_at, COLUMN_INT64),
+    ATTEMPT("late", late, COLUMN_INT),
     ATTEMPT("error_code", error.code, COLUMN_CODE),
     ATTEMPT("error_message", error.message, COLUMN_TEXT),
     ATTEMPT("error_node_id", error.node_id, COLUMN_TEXT),
@@ -85,8 +103,40 @@ static const struct column attempts[] = {
     ATTEMPT("error_traceback", error.traceback, COLUMN_TEXT),
 };
 
-const struct columns job_columns = {jobs, sizeof jobs / sizeof *jobs};
-const struct columns attempt_columns = {attempts, sizeof attempts / sizeof *attempts};
+static const struct column keys[] = {
+    KEY("key", key, COLUMN_TEXT),        KEY("digest", digest, COLUMN_FIXED),
+    KEY("job_id", job_id, COLUMN_FIXED), KEY("status", status, COLUMN_INT),
+    KEY("at", at, COLUMN_INT64),
+};
+
+static const struct column strays[] = {
+    STRAY("prompt_id", prompt_id, COLUMN_FIXED),
+    STRAY("client_id", client_id, COLUMN_FIXED),
+    STRAY("backend", backend, COLUMN_TEXT),
+    STRAY("backend_url", backend_url, COLUMN_TEXT),
+    STRAY("seq", seq, COLUMN_INT64),
+    STRAY("number", number, COLUMN_INT),
+    STRAY("since", since, COLUMN_INT64),
+    STRAY("holds_slot", holds_slot, COLUMN_BOOL),
+};
+
+static const struct column backends[] = {
+    BACKEND("name", name, COLUMN_TEXT),      BACKEND("url", url, COLUMN_TEXT),
+    BACKEND("weight", weight, COLUMN_INT64), BACKEND("max_in_flight", max_in_flight, COLUMN_INT64),
+    BACKEND("labels", labels, COLUMN_TEXT),  BACKEND("removed", removed, COLUMN_BOOL),
+    BACKEND("admin", admin, COLUMN_INT),
+};
+
+#define COLUMNS(list, type)                                                                        \
+    {                                                                                              \
+        (list), sizeof(list) / sizeof *(list), sizeof(struct type)                                 \
+    }
+
+const struct columns job_columns = COLUMNS(jobs, job_record);
+const struct columns attempt_columns = COLUMNS(attempts, attempt_record);
+const struct columns key_columns = COLUMNS(keys, key_record);
+const struct columns stray_columns = COLUMNS(strays, stray_record);
+const struct columns backend_columns = COLUMNS(backends, backend_record);
 
 void columns_add_names(const struct columns *c, struct buf *sql)
 {
@@ -239,10 +289,9 @@ size_t columns_room(const struct columns *c, const void *record)
     return room;
 }
 
-void columns_copy(const struct columns *c, size_t record_size, void *to, const void *from,
-                  char **room)
+void columns_copy(const struct columns *c, void *to, const void *from, char **room)
 {
-    memcpy(to, from, record_size);
+    memcpy(to, from, c->record_size);
     for (size_t i = 0; i < c->len; i++) {
         if (c->list[i].kind != COLUMN_TEXT) {
             continue;
@@ -255,4 +304,32 @@ void columns_copy(const struct columns *c, size_t record_size, void *to, const v
             *room += n;
         }
     }
+}
+
+/* ---- the records of store.h --------------------------------------------------------------------
+ */
+
+static void free_record(const struct columns *c, void *record)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        if (c->list[i].kind == COLUMN_TEXT) {
+            free(*(char **)(void *)((char *)record + c->list[i].offset));
+        }
+    }
+    memset(record, 0, c->record_size);
+}
+
+void key_record_done(struct key_record *k)
+{
+    free_record(&key_columns, k);
+}
+
+void stray_record_done(struct stray_record *r)
+{
+    free_record(&stray_columns, r);
+}
+
+void backend_record_done(struct backend_record *r)
+{
+    free_record(&backend_columns, r);
 }

@@ -19,7 +19,7 @@
 /* ---- columns.c: how the records lie in their rows -------------------------------------------- */
 
 enum column_kind {
-    COLUMN_INT,   /* an enum, int or unsigned: 4 bytes */
+    COLUMN_INT,   /* an enum, int, unsigned or mask: 4 bytes */
     COLUMN_INT64, /* int64_t, also struct wall_us */
     COLUMN_BOOL,
     COLUMN_TEXT,  /* char *, or NULL */
@@ -39,10 +39,14 @@ struct column {
 struct columns {
     const struct column *list;
     size_t len;
+    size_t record_size;
 };
 
 extern const struct columns job_columns;
 extern const struct columns attempt_columns;
+extern const struct columns key_columns;
+extern const struct columns stray_columns;
+extern const struct columns backend_columns;
 
 enum { COLUMNS_ALL, COLUMNS_CHANGING };
 
@@ -61,8 +65,7 @@ int columns_bind(const struct columns *c, int which, sqlite3_stmt *q, int at, co
 /* Reads a record from column `at` on; returns the next column. Owner of the texts: the caller. */
 int columns_read(const struct columns *c, sqlite3_stmt *q, int at, void *record);
 /* A deep copy of a record whose texts lie at *room, which is moved on. */
-void columns_copy(const struct columns *c, size_t record_size, void *to, const void *from,
-                  char **room);
+void columns_copy(const struct columns *c, void *to, const void *from, char **room);
 /* How much room the texts of the copy take. */
 size_t columns_room(const struct columns *c, const void *record);
 
@@ -72,16 +75,22 @@ size_t columns_room(const struct columns *c, const void *record);
 /* Brings the database to the version of this program. False with a message in why. */
 bool schema_migrate(sqlite3 *db, char *why, size_t why_size) MUST_CHECK;
 
-/* ---- write_ops.c -------------------------------------------------------------------------------
+/* ---- writes.c: the ops -------------------------------------------------------------------------
  */
 
 enum op_kind {
     OP_INSERT,
+    OP_KEY_STATUS,
+    OP_UPDATE_JOB,
     OP_BEGIN_ATTEMPT,
     OP_END_ATTEMPT,
+    OP_END_STRAY,
     OP_WITHDRAW_ATTEMPT,
     OP_MARK_CANCEL,
     OP_DELETE,
+    OP_PUT_BACKEND,
+    OP_DELETE_BACKEND,
+    OP_PUT_SETTING,
     OP_PRUNE,
     OP_KIND_COUNT
 };
@@ -94,11 +103,16 @@ struct op {
     store_done_fn done;
     store_pruned_fn pruned;
     void *ctx;
-    struct job_record job; /* texts lie behind the op */
+    /* What the kind needs of these; the texts lie behind the op. */
+    struct job_record job;
     struct attempt_record attempt;
-    struct str text; /* the workflow, or the profile */
+    struct key_record key;     /* key.key NULL: none */
+    struct stray_record stray; /* stray.prompt_id "": none */
+    struct backend_record backend;
+    struct str text; /* the workflow, the profile, or a name */
     struct str extra;
     struct wall_us before;
+    struct wall_us keys_before;
     int64_t max_count;
     unsigned deleted;
     bool more;
@@ -116,6 +130,12 @@ void op_list_add(struct op_list *l, struct op *op);
 void op_list_append(struct op_list *l, struct op_list *more);
 struct op *op_list_take(struct op_list *l);
 
+/* How long an Idempotency-Key is kept. */
+#define KEY_LIFE_US (INT64_C(24) * 3600 * 1000000)
+
+/* ---- write_ops.c: doing them -------------------------------------------------------------------
+ */
+
 enum write_statement {
     Q_BEGIN,
     Q_COMMIT,
@@ -124,15 +144,24 @@ enum write_statement {
     Q_STATE,
     Q_INSERT_JOB,
     Q_INSERT_WORKFLOW,
+    Q_INSERT_KEY,
+    Q_KEY_STATUS,
     Q_BEGIN_JOB,
     Q_UPDATE_JOB,
     Q_MARK_CANCEL,
     Q_DELETE_JOB,
     Q_PUT_ATTEMPT,
     Q_DELETE_ATTEMPT,
+    Q_LATE,
     Q_PUT_PROFILE,
+    Q_PUT_STRAY,
+    Q_DELETE_STRAY,
+    Q_PUT_BACKEND,
+    Q_DELETE_BACKEND,
+    Q_PUT_SETTING,
     Q_PRUNE_AGE,
     Q_PRUNE_COUNT,
+    Q_PRUNE_KEYS,
     Q_OLDER,
     Q_VACUUM,
     Q_WRITE_COUNT
@@ -195,7 +224,16 @@ void writer_stop(struct store *s);
 /* ---- read.c ------------------------------------------------------------------------------------
  */
 
-enum read_statement { Q_JOB_BY_ID, Q_WORKFLOW, Q_PROFILE, Q_READ_COUNT };
+enum read_statement {
+    Q_JOB_BY_ID,
+    Q_WHOLE_JOB,
+    Q_WORKFLOW,
+    Q_PROFILE,
+    Q_ATTEMPTS,
+    Q_KEY,
+    Q_SETTING,
+    Q_READ_COUNT
+};
 
 enum { LISTS_AT_ONCE = 2 };
 
@@ -214,8 +252,14 @@ struct reader {
 };
 
 bool reader_open(struct store *s, char *why, size_t why_size) MUST_CHECK;
-/* Waits for the lists in flight, answers all of them, closes the connections. */
+/* After lists_close. */
 void reader_close(struct store *s);
+
+/* ---- lists.c -----------------------------------------------------------------------------------
+ */
+
+/* Waits for the lists in flight, answers all of them, closes their connections. */
+void lists_close(struct store *s);
 
 /* ---- store.c -----------------------------------------------------------------------------------
  */

@@ -1,51 +1,78 @@
 /*
- * The reads. One job is read on the loop thread, with a connection of its own (WAL: no writer is in
- * the way). Lists run on libuv's pool, at most LISTS_AT_ONCE at a time since getaddrinfo shares its
- * four threads; the rest waits in order. Each list in flight has a connection to itself.
+ * The reads of one thing, on the loop thread with a connection of their own (WAL: no writer is in
+ * the way): a job, its workflow, attempts and profiles, a key, a setting; and what is read once, at
+ * start-up: active jobs, strays, backends. Lists are lists.c.
  */
 #include "internal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comfypool/base/log.h"
-
-struct list_request {
-    uv_work_t work;
-    struct store *store;
-    struct list_request *next; /* while it waits */
-    unsigned slot;
-    unsigned mask;
-    int64_t before;
-    unsigned limit;
-    store_list_fn done;
-    void *ctx;
-    /* The answer. */
-    enum err error;
-    struct job_record *jobs;
-    size_t len;
-    bool finished; /* under reader.mutex */
-    bool answered;
-};
 
 /* ---- opening -----------------------------------------------------------------------------------
  */
 
+static void job_by_id_sql(struct buf *sql)
+{
+    buf_add_text(sql, "SELECT ");
+    columns_add_names(&job_columns, sql);
+    buf_add_text(sql, " FROM jobs WHERE id = ?");
+}
+
+/* The columns are named alike in both tables: each is taken from `jobs` by the subquery. */
+static void whole_jobs_sql(struct buf *sql, const char *where)
+{
+    buf_add_text(sql, "SELECT j.*, w.text, w.extra_data FROM (SELECT ");
+    columns_add_names(&job_columns, sql);
+    buf_printf(sql, " FROM jobs WHERE %s) j JOIN workflows w ON w.seq = j.seq ORDER BY j.seq",
+               where);
+}
+
+static void whole_job_sql(struct buf *sql)
+{
+    whole_jobs_sql(sql, "id = ?");
+}
+
+static void attempts_sql(struct buf *sql)
+{
+    buf_add_text(sql, "SELECT ");
+    columns_add_names(&attempt_columns, sql);
+    buf_add_text(sql, " FROM attempts WHERE seq = ? ORDER BY number");
+}
+
+static void key_sql(struct buf *sql)
+{
+    buf_add_text(sql, "SELECT ");
+    columns_add_names(&key_columns, sql);
+    buf_add_text(sql, " FROM keys WHERE key = ? AND at >= ?");
+}
+
+static const char *const fixed_sql[Q_READ_COUNT] = {
+    [Q_WORKFLOW] = "SELECT text FROM workflows WHERE seq = ?",
+    [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
+    [Q_SETTING] = "SELECT value FROM settings WHERE name = ?",
+};
+
+static void (*const made_sql[Q_READ_COUNT])(struct buf *) = {
+    [Q_JOB_BY_ID] = job_by_id_sql,
+    [Q_WHOLE_JOB] = whole_job_sql,
+    [Q_ATTEMPTS] = attempts_sql,
+    [Q_KEY] = key_sql,
+};
+
 static bool prepare_reads(struct reader *r, char *why, size_t why_size)
 {
-    AUTO_BUF struct buf by_id;
-    buf_init(&by_id, BUF_NO_LIMIT);
-    buf_add_text(&by_id, "SELECT ");
-    columns_add_names(&job_columns, &by_id);
-    buf_add_text(&by_id, " FROM jobs WHERE id = ?");
-    const char *const sql[Q_READ_COUNT] = {
-        [Q_JOB_BY_ID] = buf_text(&by_id),
-        [Q_WORKFLOW] = "SELECT text FROM workflows WHERE seq = ?",
-        [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
-    };
     for (int i = 0; i < Q_READ_COUNT; i++) {
-        if (!store_prepare(r->db, sql[i], &r->q[i], why, why_size)) {
+        AUTO_BUF struct buf sql;
+        buf_init(&sql, BUF_NO_LIMIT);
+        if (made_sql[i] != NULL) {
+            made_sql[i](&sql);
+        } else {
+            buf_add_text(&sql, fixed_sql[i]);
+        }
+        if (!store_prepare(r->db, buf_text(&sql), &r->q[i], why, why_size)) {
             return false;
         }
     }
@@ -92,6 +119,16 @@ static enum err give_back(sqlite3_stmt *q, int rc, enum err when_none)
     return rc == SQLITE_DONE ? when_none : ERR_STORE_UNAVAILABLE;
 }
 
+static char *column_copy(sqlite3_stmt *q, int at, size_t *ret_len)
+{
+    const char *p = (const char *)sqlite3_column_text(q, at);
+    const size_t n = (size_t)sqlite3_column_bytes(q, at);
+    if (ret_len != NULL) {
+        *ret_len = n;
+    }
+    return p == NULL ? NULL : mem_copy((struct str){p, n});
+}
+
 enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
 {
     sqlite3_stmt *q = s->reader.q[Q_JOB_BY_ID];
@@ -131,18 +168,74 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struc
     return give_back(q, rc, ERR_PROFILING_DISABLED);
 }
 
-/* ---- active jobs, at start-up ------------------------------------------------------------------
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len)
+{
+    sqlite3_stmt *q = s->reader.q[Q_ATTEMPTS];
+    (void)sqlite3_bind_int64(q, 1, seq);
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        list = mem_grow(list, (len + 1) * sizeof *list);
+        memset(&list[len], 0, sizeof *list);
+        (void)columns_read(&attempt_columns, q, 0, &list[len]);
+        len++;
+    }
+    *ret = list;
+    *ret_len = len;
+    return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
+{
+    *ret = (struct key_record){0};
+    sqlite3_stmt *q = s->reader.q[Q_KEY];
+    (void)sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(q, 2, now.us - KEY_LIFE_US);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        (void)columns_read(&key_columns, q, 0, ret);
+    }
+    return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_get_setting(struct store *s, const char *name, char **ret)
+{
+    *ret = NULL;
+    sqlite3_stmt *q = s->reader.q[Q_SETTING];
+    (void)sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        *ret = column_copy(q, 0, NULL);
+    }
+    return give_back(q, rc, ERR_NONE);
+}
+
+/* ---- jobs with their workflows -----------------------------------------------------------------
  */
 
-static char *column_copy(sqlite3_stmt *q, int at, size_t *ret_len)
+static void read_whole(sqlite3_stmt *q, struct store_active *ret)
 {
-    const char *p = (const char *)sqlite3_column_text(q, at);
-    const size_t n = (size_t)sqlite3_column_bytes(q, at);
-    if (ret_len != NULL) {
-        *ret_len = n;
-    }
-    return p == NULL ? NULL : mem_copy((struct str){p, n});
+    *ret = (struct store_active){0};
+    const int at = columns_read(&job_columns, q, 0, &ret->job);
+    ret->workflow = column_copy(q, at, &ret->workflow_len);
+    ret->extra_data = column_copy(q, at + 1, NULL);
 }
+
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
+{
+    sqlite3_stmt *q = s->reader.q[Q_WHOLE_JOB];
+    (void)sqlite3_bind_text64(q, 1, id.p, id.n, SQLITE_STATIC, SQLITE_UTF8);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        read_whole(q, ret);
+    }
+    return give_back(q, rc, ERR_JOB_NOT_FOUND);
+}
+
+/* ---- active jobs, at start-up ------------------------------------------------------------------
+ */
 
 static void active_done(struct store_active *a)
 {
@@ -169,10 +262,8 @@ static int load_each(sqlite3_stmt *jobs, sqlite3_stmt *attempts,
 {
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(jobs)) == SQLITE_ROW) {
-        struct store_active a = {0};
-        const int at = columns_read(&job_columns, jobs, 0, &a.job);
-        a.workflow = column_copy(jobs, at, &a.workflow_len);
-        a.extra_data = column_copy(jobs, at + 1, NULL);
+        struct store_active a;
+        read_whole(jobs, &a);
         const bool good = read_open_attempt(attempts, &a);
         if (good) {
             each(ctx, &a);
@@ -185,17 +276,13 @@ static int load_each(sqlite3_stmt *jobs, sqlite3_stmt *attempts,
     return rc;
 }
 
-/* The columns are named alike in both tables: each is taken from `jobs` by the subquery. */
 static void active_sql(struct buf *sql)
 {
-    buf_add_text(sql, "SELECT j.*, w.text, w.extra_data FROM (SELECT ");
-    columns_add_names(&job_columns, sql);
-    buf_add_text(sql, " FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state = 0 UNION ALL "
-                      "SELECT seq FROM jobs WHERE state = 1)) j "
-                      "JOIN workflows w ON w.seq = j.seq ORDER BY j.seq");
+    whole_jobs_sql(sql, "seq IN (SELECT seq FROM jobs WHERE state = 0 UNION ALL "
+                        "SELECT seq FROM jobs WHERE state = 1)");
 }
 
-static void attempt_sql(struct buf *sql)
+static void open_attempt_sql(struct buf *sql)
 {
     buf_add_text(sql, "SELECT ");
     columns_add_names(&attempt_columns, sql);
@@ -210,7 +297,7 @@ enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store
     buf_init(&sql, BUF_NO_LIMIT);
     buf_init(&sql_attempt, BUF_NO_LIMIT);
     active_sql(&sql);
-    attempt_sql(&sql_attempt);
+    open_attempt_sql(&sql_attempt);
     char why[256] = "";
     sqlite3_stmt *jobs = NULL;
     sqlite3_stmt *attempts = NULL;
@@ -228,201 +315,86 @@ enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store
     return good ? ERR_NONE : ERR_STORE_UNAVAILABLE;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------
+/* ---- whole tables, at start-up -----------------------------------------------------------------
  */
 
-enum { ALL_STATES = (1 << JOB_STATE_COUNT) - 1 };
-
-/* Each state's newest come from its own stretch of the index; then the newest of all of those. */
-static void list_sql(const struct list_request *l, struct buf *sql)
-{
-    buf_add_text(sql, "SELECT ");
-    columns_add_light_names(&job_columns, sql);
-    buf_add_text(sql, " FROM jobs WHERE ");
-    if ((l->mask & ALL_STATES) == ALL_STATES) {
-        buf_printf(sql, "seq < %" PRId64, l->before);
-    } else {
-        buf_add_text(sql, "seq IN (");
-        bool first = true;
-        for (int i = 0; i < JOB_STATE_COUNT; i++) {
-            if ((l->mask & (1u << i)) != 0) {
-                buf_printf(sql,
-                           "%sSELECT seq FROM (SELECT seq FROM jobs WHERE state = %d AND seq < "
-                           "%" PRId64 " ORDER BY seq DESC LIMIT %u)",
-                           first ? "" : " UNION ALL ", i, l->before, l->limit);
-                first = false;
-            }
-        }
-        buf_add_text(sql, first ? "NULL)" : ")");
-    }
-    buf_printf(sql, " ORDER BY seq DESC LIMIT %u", l->limit);
-}
-
-static void add_job(struct list_request *l, size_t *cap, sqlite3_stmt *q)
-{
-    if (l->len == *cap) {
-        *cap = *cap == 0 ? 32 : *cap * 2;
-        l->jobs = mem_grow(l->jobs, *cap * sizeof *l->jobs);
-    }
-    (void)columns_read(&job_columns, q, 0, &l->jobs[l->len]);
-    l->len++;
-}
-
-static bool read_list(struct list_request *l, sqlite3 *db, char *why, size_t why_size)
+/* Calls each_row for every row of a table in the order of its key, from column 0 on. */
+static enum err load_table(struct store *s, const char *table, const char *key,
+                           const struct columns *c,
+                           void (*each_row)(sqlite3_stmt *q, const void *to), const void *to)
 {
     AUTO_BUF struct buf sql;
     buf_init(&sql, BUF_NO_LIMIT);
-    list_sql(l, &sql);
+    buf_add_text(&sql, "SELECT ");
+    columns_add_names(c, &sql);
+    buf_printf(&sql, " FROM %s ORDER BY %s", table, key);
+    char why[256] = "";
     sqlite3_stmt *q = NULL;
-    if (!store_prepare(db, buf_text(&sql), &q, why, why_size)) {
-        return false;
-    }
-    size_t cap = 0;
-    int rc = SQLITE_ROW;
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-        add_job(l, &cap, q);
+    int rc = SQLITE_ERROR;
+    if (store_prepare(s->reader.db, buf_text(&sql), &q, why, sizeof why)) {
+        while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+            each_row(q, to);
+        }
     }
     if (rc != SQLITE_DONE) {
-        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+        LOG(LOG_ERROR, "the store cannot be read", LOG_S("table", table),
+            LOG_S("why", sqlite3_errmsg(s->reader.db)));
     }
     (void)sqlite3_finalize(q);
-    return rc == SQLITE_DONE;
+    return rc == SQLITE_DONE ? ERR_NONE : ERR_STORE_UNAVAILABLE;
 }
 
-/* On a thread of the pool. The slot's connection is this request's alone. */
-static void work(uv_work_t *req)
+struct to_stray {
+    void (*each)(void *ctx, struct stray_record *r);
+    void *ctx;
+};
+
+static void stray_row(sqlite3_stmt *q, const void *to)
 {
-    struct list_request *l = req->data;
-    struct reader *r = &l->store->reader;
-    char why[256] = "";
-    sqlite3 **db = &r->list_db[l->slot];
-    if ((*db == NULL && !store_connect(l->store, false, 512, db, why, sizeof why)) ||
-        !read_list(l, *db, why, sizeof why)) {
-        LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
-        l->error = ERR_STORE_UNAVAILABLE;
-    }
-    uv_mutex_lock(&r->mutex);
-    l->finished = true;
-    uv_cond_broadcast(&r->finished);
-    uv_mutex_unlock(&r->mutex);
+    const struct to_stray *t = to;
+    struct stray_record r = {0};
+    (void)columns_read(&stray_columns, q, 0, &r);
+    t->each(t->ctx, &r);
+    stray_record_done(&r);
 }
 
-static void drop_jobs(struct list_request *l)
+enum err store_load_strays(struct store *s, void (*each)(void *ctx, struct stray_record *r),
+                           void *ctx)
 {
-    for (size_t i = 0; i < l->len; i++) {
-        job_record_done(&l->jobs[i]);
-    }
-    free(l->jobs);
-    l->jobs = NULL;
-    l->len = 0;
+    return load_table(s, "strays", "prompt_id", &stray_columns, stray_row,
+                      &(struct to_stray){each, ctx});
 }
 
-static void answer(struct list_request *l)
+struct to_backend {
+    void (*each)(void *ctx, struct backend_record *r);
+    void *ctx;
+};
+
+static void backend_row(sqlite3_stmt *q, const void *to)
 {
-    l->answered = true;
-    if (l->error != ERR_NONE) {
-        drop_jobs(l);
-    }
-    l->done(l->ctx, l->error, l->jobs, l->len);
-    drop_jobs(l);
+    const struct to_backend *t = to;
+    struct backend_record r = {0};
+    (void)columns_read(&backend_columns, q, 0, &r);
+    t->each(t->ctx, &r);
+    backend_record_done(&r);
 }
 
-static void start_waiting(struct store *s);
-
-static void worked(uv_work_t *req, int status)
+enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct backend_record *r),
+                             void *ctx)
 {
-    (void)status;
-    struct list_request *l = req->data;
-    struct store *s = l->store;
-    s->reader.running[l->slot] = NULL;
-    if (!l->answered) {
-        answer(l);
-    }
-    free(l);
-    start_waiting(s);
-    store_unref(s);
-}
-
-static void start_waiting(struct store *s)
-{
-    struct reader *r = &s->reader;
-    for (unsigned i = 0; i < LISTS_AT_ONCE && r->first != NULL && !s->closing; i++) {
-        if (r->running[i] != NULL) {
-            continue;
-        }
-        struct list_request *l = r->first;
-        r->first = l->next;
-        if (r->first == NULL) {
-            r->last = NULL;
-        }
-        l->slot = i;
-        r->running[i] = l;
-        s->refs++;
-        (void)uv_queue_work(s->loop, &l->work, work, worked);
-    }
-}
-
-void store_list(struct store *s, unsigned state_mask, int64_t before_seq, unsigned limit,
-                store_list_fn done, void *ctx)
-{
-    struct list_request *l = mem_zero(1, sizeof *l);
-    l->work.data = l;
-    l->store = s;
-    l->mask = state_mask;
-    l->before = before_seq <= 0 ? INT64_MAX : before_seq;
-    l->limit = limit;
-    l->done = done;
-    l->ctx = ctx;
-    struct reader *r = &s->reader;
-    if (r->last == NULL) {
-        r->first = l;
-    } else {
-        r->last->next = l;
-    }
-    r->last = l;
-    start_waiting(s);
+    return load_table(s, "backends", "name", &backend_columns, backend_row,
+                      &(struct to_backend){each, ctx});
 }
 
 /* ---- closing -----------------------------------------------------------------------------------
  */
 
-static void finish_running(struct reader *r)
-{
-    for (unsigned i = 0; i < LISTS_AT_ONCE; i++) {
-        struct list_request *l = r->running[i];
-        if (l == NULL) {
-            continue;
-        }
-        uv_mutex_lock(&r->mutex);
-        while (!l->finished) {
-            uv_cond_wait(&r->finished, &r->mutex);
-        }
-        uv_mutex_unlock(&r->mutex);
-        if (!l->answered) {
-            answer(l);
-        }
-    }
-}
-
 void reader_close(struct store *s)
 {
     struct reader *r = &s->reader;
-    finish_running(r);
-    while (r->first != NULL) {
-        struct list_request *l = r->first;
-        r->first = l->next;
-        l->error = ERR_STORE_UNAVAILABLE;
-        answer(l);
-        free(l);
-    }
-    r->last = NULL;
     for (int i = 0; i < Q_READ_COUNT; i++) {
         (void)sqlite3_finalize(r->q[i]);
         r->q[i] = NULL;
-    }
-    for (unsigned i = 0; i < LISTS_AT_ONCE; i++) {
-        (void)sqlite3_close(r->list_db[i]);
-        r->list_db[i] = NULL;
     }
     (void)sqlite3_close(r->db);
     r->db = NULL;

@@ -1,7 +1,7 @@
 /*
  * The store as a whole: its directory and lock, the options of its connections, the answers of the
- * writer on the loop thread, the counts, and the end. Writes are write_ops.c and writer.c, reads
- * are read.c, the format is schema.c and columns.c.
+ * writer on the loop thread, the counts, and the end. Writes are writes.c, write_ops.c and
+ * writer.c, reads are read.c and lists.c, the format is schema.c and columns.c.
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
@@ -364,8 +364,9 @@ void store_close(struct store *s)
     writer_stop(s);
     deliver(s);
     refuse_late(s);
-    reader_close(s);
+    lists_close(s);
     refuse_late(s);
+    reader_close(s);
     uv_close((uv_handle_t *)&s->turn_ends, on_closed);
     uv_close((uv_handle_t *)&s->async, on_closed);
 }

@@ -1,153 +1,17 @@
 /*
- * The writes: each public function copies what it was given into one op (a single piece of memory,
- * made on the loop thread), and each kind of op has a function that does it inside the writer's
- * open transaction. When and how often that happens is the writer's business.
+ * What each kind of op does inside the writer's open transaction, and the statements for it. Making
+ * ops is writes.c; when and how often they are done is the writer's business.
  *
  * Invariant: an op applied twice in two transactions (the first one rolled back) writes the same.
+ * A job without a key, a stray or a profile costs no statement for them.
  */
 #include "internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "comfypool/base/log.h"
-
 enum { PRUNE_STEP = 200 };
-
-/* ---- making ops --------------------------------------------------------------------------------
- */
-
-static struct str copy_str(struct str s, char **room)
-{
-    const struct str copy = {*room, s.n};
-    if (s.n > 0) {
-        memcpy(*room, s.p, s.n);
-    }
-    *room += s.n;
-    return copy;
-}
-
-static struct op *make_op(enum op_kind kind, const struct job_record *job,
-                          const struct attempt_record *attempt, struct str text, struct str extra)
-{
-    const size_t room_size = (job == NULL ? 0 : columns_room(&job_columns, job)) +
-                             (attempt == NULL ? 0 : columns_room(&attempt_columns, attempt)) +
-                             text.n + extra.n;
-    struct op *op = mem_alloc(sizeof *op + room_size);
-    memset(op, 0, sizeof *op);
-    op->kind = kind;
-    char *room = (char *)(op + 1);
-    if (job != NULL) {
-        columns_copy(&job_columns, sizeof op->job, &op->job, job, &room);
-    }
-    if (attempt != NULL) {
-        columns_copy(&attempt_columns, sizeof op->attempt, &op->attempt, attempt, &room);
-    }
-    op->text = copy_str(text, &room);
-    op->extra = copy_str(extra, &room);
-    return op;
-}
-
-static const struct str nothing = {NULL, 0};
-
-static void add(struct store *s, struct op *op, store_done_fn done, void *ctx)
-{
-    op->done = done;
-    op->ctx = ctx;
-    writer_add(s, op);
-}
-
-void store_insert(struct store *s, const struct job_record *job, struct str workflow,
-                  struct str extra_data, store_done_fn done, void *ctx)
-{
-    add(s, make_op(OP_INSERT, job, NULL, workflow, extra_data), done, ctx);
-}
-
-void store_begin_attempt(struct store *s, const struct job_record *job,
-                         const struct attempt_record *attempt, store_done_fn done, void *ctx)
-{
-    add(s, make_op(OP_BEGIN_ATTEMPT, job, attempt, nothing, nothing), done, ctx);
-}
-
-void store_end_attempt(struct store *s, const struct job_record *job,
-                       const struct attempt_record *attempt, struct str profile, store_done_fn done,
-                       void *ctx)
-{
-    add(s, make_op(OP_END_ATTEMPT, job, attempt, profile, nothing), done, ctx);
-}
-
-void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
-                            store_done_fn done, void *ctx)
-{
-    struct op *op = make_op(OP_WITHDRAW_ATTEMPT, job, NULL, nothing, nothing);
-    op->attempt.number = number;
-    add(s, op, done, ctx);
-}
-
-void store_mark_cancel(struct store *s, const struct job_record *job, store_done_fn done, void *ctx)
-{
-    add(s, make_op(OP_MARK_CANCEL, job, NULL, nothing, nothing), done, ctx);
-}
-
-void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx)
-{
-    struct op *op = make_op(OP_DELETE, NULL, NULL, nothing, nothing);
-    op->job.seq = seq;
-    add(s, op, done, ctx);
-}
-
-void store_prune(struct store *s, struct wall_us before, int64_t max_count, store_pruned_fn done,
-                 void *ctx)
-{
-    struct op *op = make_op(OP_PRUNE, NULL, NULL, nothing, nothing);
-    op->before = before;
-    op->max_count = max_count;
-    op->pruned = done;
-    op->ctx = ctx;
-    writer_add(s, op);
-}
-
-/* ---- lists of ops ------------------------------------------------------------------------------
- */
-
-void op_list_add(struct op_list *l, struct op *op)
-{
-    op->next = NULL;
-    if (l->last == NULL) {
-        l->first = op;
-    } else {
-        l->last->next = op;
-    }
-    l->last = op;
-}
-
-void op_list_append(struct op_list *l, struct op_list *more)
-{
-    if (more->first == NULL) {
-        return;
-    }
-    if (l->last == NULL) {
-        l->first = more->first;
-    } else {
-        l->last->next = more->first;
-    }
-    l->last = more->last;
-    *more = (struct op_list){0};
-}
-
-struct op *op_list_take(struct op_list *l)
-{
-    struct op *op = l->first;
-    if (op != NULL) {
-        l->first = op->next;
-        if (l->first == NULL) {
-            l->last = NULL;
-        }
-        op->next = NULL;
-    }
-    return op;
-}
 
 /* ---- statements --------------------------------------------------------------------------------
  */
@@ -161,27 +25,40 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_PROBE] = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(16384))",
     [Q_STATE] = "SELECT state FROM jobs WHERE seq = ?",
     [Q_INSERT_WORKFLOW] = "INSERT INTO workflows (seq, text, extra_data) VALUES (?, ?, ?)",
+    [Q_KEY_STATUS] = "UPDATE keys SET status = ? WHERE key = ?",
     [Q_BEGIN_JOB] = "UPDATE jobs SET state = ?, backend = ?, prompt_id = ?, attempts = ? "
                     "WHERE seq = ?",
     [Q_MARK_CANCEL] = "UPDATE jobs SET cancel_requested = ? WHERE seq = ?",
     [Q_DELETE_JOB] = "DELETE FROM jobs WHERE seq = ?",
     [Q_DELETE_ATTEMPT] = "DELETE FROM attempts WHERE seq = ? AND number = ?",
+    /* A seq may be given again after its job was deleted; a prompt id never is. */
+    [Q_LATE] = "UPDATE attempts SET late = ? WHERE seq = ? AND number = ? AND prompt_id = ?",
+    [Q_DELETE_STRAY] = "DELETE FROM strays WHERE prompt_id = ?",
+    [Q_DELETE_BACKEND] = "DELETE FROM backends WHERE name = ?",
+    [Q_PUT_SETTING] = "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
     [Q_PUT_PROFILE] = "INSERT OR REPLACE INTO profiles (seq, number, json) VALUES (?, ?, ?)",
     [Q_PRUNE_AGE] = "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state >= 2 AND "
                     "completed_at < ?1 ORDER BY completed_at LIMIT ?2) RETURNING state",
     [Q_PRUNE_COUNT] = "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state >= 2 "
                       "ORDER BY completed_at LIMIT ?1) RETURNING state",
+    [Q_PRUNE_KEYS] = "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE at < ?1 "
+                     "ORDER BY at LIMIT ?2)",
     [Q_OLDER] = "SELECT EXISTS (SELECT 1 FROM jobs WHERE state >= 2 AND completed_at < ?)",
     [Q_VACUUM] = "PRAGMA incremental_vacuum(500)",
 };
 
+static void put_sql(struct buf *sql, const char *verb, const char *table, const struct columns *c)
+{
+    buf_printf(sql, "%s INTO %s (", verb, table);
+    columns_add_names(c, sql);
+    buf_add_text(sql, ") VALUES (");
+    columns_add_marks(c, sql);
+    buf_add_text(sql, ")");
+}
+
 static void job_insert_sql(struct buf *sql)
 {
-    buf_add_text(sql, "INSERT INTO jobs (");
-    columns_add_names(&job_columns, sql);
-    buf_add_text(sql, ") VALUES (");
-    columns_add_marks(&job_columns, sql);
-    buf_add_text(sql, ")");
+    put_sql(sql, "INSERT", "jobs", &job_columns);
 }
 
 static void job_update_sql(struct buf *sql)
@@ -200,10 +77,31 @@ static void attempt_put_sql(struct buf *sql)
     buf_add_text(sql, ")");
 }
 
+/* Changes nothing while the key is alive. */
+static void key_insert_sql(struct buf *sql)
+{
+    put_sql(sql, "INSERT", "keys", &key_columns);
+    buf_printf(sql,
+               " ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
+               "job_id = excluded.job_id, status = excluded.status, at = excluded.at "
+               "WHERE at < excluded.at - %" PRId64,
+               KEY_LIFE_US);
+}
+
+static void stray_put_sql(struct buf *sql)
+{
+    put_sql(sql, "INSERT OR REPLACE", "strays", &stray_columns);
+}
+
+static void backend_put_sql(struct buf *sql)
+{
+    put_sql(sql, "INSERT OR REPLACE", "backends", &backend_columns);
+}
+
 static void (*const made_sql[Q_WRITE_COUNT])(struct buf *) = {
-    [Q_INSERT_JOB] = job_insert_sql,
-    [Q_UPDATE_JOB] = job_update_sql,
-    [Q_PUT_ATTEMPT] = attempt_put_sql,
+    [Q_INSERT_JOB] = job_insert_sql,   [Q_UPDATE_JOB] = job_update_sql,
+    [Q_PUT_ATTEMPT] = attempt_put_sql, [Q_INSERT_KEY] = key_insert_sql,
+    [Q_PUT_STRAY] = stray_put_sql,     [Q_PUT_BACKEND] = backend_put_sql,
 };
 
 static bool load_counts(struct write_session *w, char *why, size_t why_size)
@@ -294,6 +192,11 @@ enum write_result write_step(sqlite3_stmt *q)
     return finish(q, rc);
 }
 
+static void bind_str(sqlite3_stmt *q, int at, struct str s)
+{
+    (void)sqlite3_bind_text64(q, at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
 static void count(struct write_session *w, struct op *op, int state, int by)
 {
     if (state >= 0 && state < JOB_STATE_COUNT) {
@@ -347,6 +250,20 @@ static enum write_result update_job(struct write_session *w, struct op *op)
     return write_step(q);
 }
 
+/* Steps a statement that must change a row: without one its caller was mistaken. */
+static enum write_result step_changing(struct write_session *w, sqlite3_stmt *q)
+{
+    const enum write_result r = write_step(q);
+    return r == WRITE_GOOD && sqlite3_changes(w->db) == 0 ? WRITE_WRONG : r;
+}
+
+static enum write_result insert_key(struct write_session *w, const struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_INSERT_KEY];
+    (void)columns_bind(&key_columns, COLUMNS_ALL, q, 1, &op->key);
+    return step_changing(w, q);
+}
+
 static enum write_result apply_insert(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_INSERT_JOB];
@@ -358,10 +275,20 @@ static enum write_result apply_insert(struct write_session *w, struct op *op)
     count(w, op, (int)op->job.state, 1);
     q = w->q[Q_INSERT_WORKFLOW];
     (void)sqlite3_bind_int64(q, 1, op->job.seq);
-    (void)sqlite3_bind_text64(q, 2, op->text.p, op->text.n, SQLITE_STATIC, SQLITE_UTF8);
+    bind_str(q, 2, op->text);
     if (op->extra.n > 0) {
-        (void)sqlite3_bind_text64(q, 3, op->extra.p, op->extra.n, SQLITE_STATIC, SQLITE_UTF8);
+        bind_str(q, 3, op->extra);
     }
+    const enum write_result inserted = write_step(q);
+    return inserted == WRITE_GOOD && op->key.key != NULL ? insert_key(w, op) : inserted;
+}
+
+/* The key may have been pruned, or refused with its job. */
+static enum write_result apply_key_status(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_KEY_STATUS];
+    (void)sqlite3_bind_int64(q, 1, op->key.status);
+    bind_str(q, 2, op->text);
     return write_step(q);
 }
 
@@ -381,6 +308,22 @@ static enum write_result apply_begin_attempt(struct write_session *w, struct op 
     return updated == WRITE_GOOD ? put_attempt(w, op) : updated;
 }
 
+static enum write_result put_profile(struct write_session *w, const struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_PROFILE];
+    (void)sqlite3_bind_int64(q, 1, op->job.seq);
+    (void)sqlite3_bind_int64(q, 2, op->attempt.number);
+    bind_str(q, 3, op->text);
+    return write_step(q);
+}
+
+static enum write_result put_stray(struct write_session *w, const struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_STRAY];
+    (void)columns_bind(&stray_columns, COLUMNS_ALL, q, 1, &op->stray);
+    return write_step(q);
+}
+
 static enum write_result apply_end_attempt(struct write_session *w, struct op *op)
 {
     enum write_result r = update_job(w, op);
@@ -388,13 +331,29 @@ static enum write_result apply_end_attempt(struct write_session *w, struct op *o
         r = put_attempt(w, op);
     }
     if (r == WRITE_GOOD && op->text.n > 0) {
-        sqlite3_stmt *q = w->q[Q_PUT_PROFILE];
-        (void)sqlite3_bind_int64(q, 1, op->job.seq);
-        (void)sqlite3_bind_int64(q, 2, op->attempt.number);
-        (void)sqlite3_bind_text64(q, 3, op->text.p, op->text.n, SQLITE_STATIC, SQLITE_UTF8);
-        r = write_step(q);
+        r = put_profile(w, op);
+    }
+    if (r == WRITE_GOOD && op->stray.prompt_id[0] != '\0') {
+        r = put_stray(w, op);
     }
     return r;
+}
+
+/* Its job may be gone; then there is no attempt to note it in. */
+static enum write_result apply_end_stray(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_STRAY];
+    (void)sqlite3_bind_text(q, 1, op->stray.prompt_id, -1, SQLITE_STATIC);
+    const enum write_result r = write_step(q);
+    if (r != WRITE_GOOD || op->attempt.late == ATTEMPT_OPEN) {
+        return r;
+    }
+    q = w->q[Q_LATE];
+    (void)sqlite3_bind_int(q, 1, (int)op->attempt.late);
+    (void)sqlite3_bind_int64(q, 2, op->stray.seq);
+    (void)sqlite3_bind_int64(q, 3, op->stray.number);
+    (void)sqlite3_bind_text(q, 4, op->stray.prompt_id, -1, SQLITE_STATIC);
+    return write_step(q);
 }
 
 static enum write_result apply_withdraw_attempt(struct write_session *w, struct op *op)
@@ -414,8 +373,7 @@ static enum write_result apply_mark_cancel(struct write_session *w, struct op *o
     sqlite3_stmt *q = w->q[Q_MARK_CANCEL];
     (void)sqlite3_bind_int(q, 1, op->job.cancel_requested ? 1 : 0);
     (void)sqlite3_bind_int64(q, 2, op->job.seq);
-    const enum write_result r = write_step(q);
-    return r == WRITE_GOOD && sqlite3_changes(w->db) == 0 ? WRITE_WRONG : r;
+    return step_changing(w, q);
 }
 
 /* A job that is gone already is deleted as asked; an active one is the caller's bug. */
@@ -432,6 +390,28 @@ static enum write_result apply_delete(struct write_session *w, struct op *op)
     count(w, op, state, -1);
     sqlite3_stmt *q = w->q[Q_DELETE_JOB];
     (void)sqlite3_bind_int64(q, 1, op->job.seq);
+    return write_step(q);
+}
+
+static enum write_result apply_put_backend(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_BACKEND];
+    (void)columns_bind(&backend_columns, COLUMNS_ALL, q, 1, &op->backend);
+    return write_step(q);
+}
+
+static enum write_result apply_delete_backend(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_BACKEND];
+    bind_str(q, 1, op->text);
+    return write_step(q);
+}
+
+static enum write_result apply_put_setting(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_SETTING];
+    bind_str(q, 1, op->text);
+    bind_str(q, 2, op->extra);
     return write_step(q);
 }
 
@@ -464,7 +444,17 @@ static enum write_result anything_older(struct write_session *w, struct op *op)
     return finish(q, rc);
 }
 
-static enum write_result apply_prune(struct write_session *w, struct op *op)
+static enum write_result prune_keys(struct write_session *w, const struct op *op, bool *ret_more)
+{
+    sqlite3_stmt *q = w->q[Q_PRUNE_KEYS];
+    (void)sqlite3_bind_int64(q, 1, op->keys_before.us);
+    (void)sqlite3_bind_int(q, 2, PRUNE_STEP);
+    const enum write_result r = write_step(q);
+    *ret_more = sqlite3_changes(w->db) == PRUNE_STEP;
+    return r;
+}
+
+static enum write_result prune_jobs(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PRUNE_AGE];
     (void)sqlite3_bind_int64(q, 1, op->before.us);
@@ -477,12 +467,22 @@ static enum write_result apply_prune(struct write_session *w, struct op *op)
         (void)sqlite3_bind_int64(q, 1, beyond < room ? beyond : room);
         r = delete_counting(w, op, q);
     }
+    return r;
+}
+
+static enum write_result apply_prune(struct write_session *w, struct op *op)
+{
+    bool more_keys = false;
+    enum write_result r = prune_keys(w, op, &more_keys);
+    if (r == WRITE_GOOD) {
+        r = prune_jobs(w, op);
+    }
     if (r == WRITE_GOOD && op->deleted > 0) {
         r = write_step(w->q[Q_VACUUM]);
     }
     if (r == WRITE_GOOD) {
         r = anything_older(w, op);
-        op->more = op->more || terminal_jobs(w) > op->max_count;
+        op->more = op->more || more_keys || terminal_jobs(w) > op->max_count;
     }
     return r;
 }
@@ -492,11 +492,17 @@ static const struct {
     enum write_result (*apply)(struct write_session *w, struct op *op);
 } kinds[OP_KIND_COUNT] = {
     [OP_INSERT] = {"insert", apply_insert},
+    [OP_KEY_STATUS] = {"set key status", apply_key_status},
+    [OP_UPDATE_JOB] = {"update job", update_job},
     [OP_BEGIN_ATTEMPT] = {"begin attempt", apply_begin_attempt},
     [OP_END_ATTEMPT] = {"end attempt", apply_end_attempt},
+    [OP_END_STRAY] = {"end stray", apply_end_stray},
     [OP_WITHDRAW_ATTEMPT] = {"withdraw attempt", apply_withdraw_attempt},
     [OP_MARK_CANCEL] = {"mark cancel", apply_mark_cancel},
     [OP_DELETE] = {"delete", apply_delete},
+    [OP_PUT_BACKEND] = {"put backend", apply_put_backend},
+    [OP_DELETE_BACKEND] = {"delete backend", apply_delete_backend},
+    [OP_PUT_SETTING] = {"put setting", apply_put_setting},
     [OP_PRUNE] = {"prune", apply_prune},
 };
 

@@ -3,240 +3,20 @@
  * listed, pruned and counted; a full disk, a killed process, a second daemon and a newer format.
  * The loop is turned by hand until what a test waits for has happened; nothing sleeps.
  */
-#include "comfypool/store/store.h"
+#include "store_fixture.h"
 
 #include <check.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-Suite *store_suite(void);
-
-/* ---- a directory, a loop and a store -----------------------------------------------------------
- */
-
-static char dir[64];
-static uv_loop_t loop;
-static struct store *store;
-static char why[512];
-
-static void make_dir(void)
-{
-    (void)snprintf(dir, sizeof dir, "/tmp/store_test_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    ck_assert_int_eq(uv_loop_init(&loop), 0);
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
-static void open_store(void)
-{
-    ck_assert_msg(store_open(dir, &loop, &store, why, sizeof why), "%s", why);
-}
-
-static void close_store(void)
-{
-    store_close(store);
-    store = NULL;
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-}
-
-static void set_up(void)
-{
-    make_dir();
-    open_store();
-}
-
-static void remove_dir(void)
-{
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    ck_assert_int_eq(uv_loop_close(&loop), 0);
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void tear_down(void)
-{
-    close_store();
-    remove_dir();
-}
-
-/* ---- answers -----------------------------------------------------------------------------------
- */
-
-struct answer {
-    int order; /* 0: none yet */
-    enum err error;
-};
-
-static int answers;
-
-static void on_done(void *ctx, enum err e)
-{
-    struct answer *a = ctx;
-    ck_assert_int_eq(a->order, 0);
-    a->order = ++answers;
-    a->error = e;
-}
-
-static enum err wait_for(const struct answer *a)
-{
-    while (a->order == 0) {
-        (void)uv_run(&loop, UV_RUN_ONCE);
-    }
-    return a->error;
-}
-
-/* ---- records -----------------------------------------------------------------------------------
- */
-
-static const char WORKFLOW[] = "{\"3\": {\"inputs\": {\"seed\": 18446744073709551615}} }";
-
-static struct job_record make_job(enum job_state state)
-{
-    struct job_record j = {
-        .state = state,
-        .seq = store_next_seq(store),
-        .priority = -7,
-        .queued_at = {1700000000000001},
-        .max_attempts = 3,
-        .nodes_total = 1,
-        .profiled = true,
-        .metadata = mem_strdup("{\"who\": \"m\xc3\xa9\"}"),
-    };
-    uuid_v7((struct wall_us){1700000000000000 + j.seq}, j.id);
-    memset(j.workflow_hash, 'a', sizeof j.workflow_hash - 1);
-    if (job_state_is_terminal(state)) {
-        j.completed_at.us = 1000 * j.seq;
-    }
-    return j;
-}
-
-static struct attempt_record make_attempt(const struct job_record *j)
-{
-    struct attempt_record a = {
-        .number = j->attempts,
-        .backend = mem_strdup("one"),
-        .backend_url = mem_strdup("http://127.0.0.1:8188"),
-        .intent_at = {1700000000000100},
-    };
-    memcpy(a.prompt_id, j->prompt_id, sizeof a.prompt_id);
-    uuid_v4(a.client_id);
-    return a;
-}
-
-static void set_running(struct job_record *j)
-{
-    j->state = JOB_RUNNING;
-    j->attempts++;
-    free(j->backend);
-    j->backend = mem_strdup("one");
-    uuid_v4(j->prompt_id);
-}
-
-static void set_failed(struct job_record *j)
-{
-    j->state = JOB_FAILED;
-    j->started_at.us = 1700000000000200;
-    j->completed_at.us = 1700000000000300;
-    j->partial = true;
-    j->cut_off = 2;
-    j->node_errors = mem_strdup("{\"4\":{}}");
-    j->outputs = mem_strdup("{\"9\":{\"images\":[]}}");
-    j->error = (struct job_error){.code = ERR_NODE_FAILED,
-                                  .message = mem_strdup("it broke"),
-                                  .node_id = mem_strdup("3"),
-                                  .node_type = mem_strdup("KSampler"),
-                                  .node_errors = mem_strdup("{}"),
-                                  .traceback = mem_strdup("[\"a\\n\"]")};
-}
-
-static enum err insert(const struct job_record *j)
-{
-    struct answer a = {0};
-    store_insert(store, j, STR(WORKFLOW), STR("{\"x\":1}"), on_done, &a);
-    return wait_for(&a);
-}
-
-static void same_text(const char *name, const char *a, const char *b)
-{
-    ck_assert_msg((a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0), "%s: %s != %s",
-                  name, a == NULL ? "NULL" : a, b == NULL ? "NULL" : b);
-}
-
-static void same_job(const struct job_record *a, const struct job_record *b)
-{
-    ck_assert_str_eq(a->id, b->id);
-    ck_assert_int_eq(a->seq, b->seq);
-    ck_assert_int_eq(a->state, b->state);
-    ck_assert_int_eq(a->priority, b->priority);
-    ck_assert_int_eq(a->queued_at.us, b->queued_at.us);
-    ck_assert_int_eq(a->started_at.us, b->started_at.us);
-    ck_assert_int_eq(a->completed_at.us, b->completed_at.us);
-    same_text("backend", a->backend, b->backend);
-    ck_assert_str_eq(a->prompt_id, b->prompt_id);
-    ck_assert_uint_eq(a->attempts, b->attempts);
-    ck_assert_uint_eq(a->max_attempts, b->max_attempts);
-    ck_assert_uint_eq(a->cut_off, b->cut_off);
-    ck_assert_uint_eq(a->nodes_total, b->nodes_total);
-    ck_assert(a->profiled == b->profiled && a->cancel_requested == b->cancel_requested);
-    ck_assert(a->partial == b->partial);
-    ck_assert_str_eq(a->workflow_hash, b->workflow_hash);
-    same_text("metadata", a->metadata, b->metadata);
-    same_text("node_errors", a->node_errors, b->node_errors);
-    same_text("outputs", a->outputs, b->outputs);
-    ck_assert_int_eq(a->error.code, b->error.code);
-    same_text("error.message", a->error.message, b->error.message);
-    same_text("error.node_id", a->error.node_id, b->error.node_id);
-    same_text("error.node_type", a->error.node_type, b->error.node_type);
-    same_text("error.node_errors", a->error.node_errors, b->error.node_errors);
-    same_text("error.traceback", a->error.traceback, b->error.traceback);
-}
-
-static void stored_as(const struct job_record *want)
-{
-    struct job_record got = {0};
-    ck_assert_int_eq(store_get_job(store, str_of(want->id), &got), ERR_NONE);
-    same_job(want, &got);
-    job_record_done(&got);
-}
-
-static void counts_are(int queued, int running, int completed, int failed, int cancelled)
-{
-    int64_t n[JOB_STATE_COUNT];
-    store_counts(store, n);
-    ck_assert_int_eq(n[JOB_QUEUED], queued);
-    ck_assert_int_eq(n[JOB_RUNNING], running);
-    ck_assert_int_eq(n[JOB_COMPLETED], completed);
-    ck_assert_int_eq(n[JOB_FAILED], failed);
-    ck_assert_int_eq(n[JOB_CANCELLED], cancelled);
-}
-
-static void count_active(void *ctx, struct store_active *a)
-{
-    (void)a;
-    (*(int *)ctx)++;
-}
-
-static int active_jobs(void)
-{
-    int n = 0;
-    ck_assert_int_eq(store_load_active(store, count_active, &n), ERR_NONE);
-    return n;
-}
+#include "suites.h"
 
 /* ---- a job's life ------------------------------------------------------------------------------
  */
@@ -319,7 +99,7 @@ START_TEST(a_whole_life_with_a_retry)
     j.state = JOB_QUEUED; /* a retry */
     a.outcome = ATTEMPT_LOST;
     a.completed_at.us = 5;
-    store_end_attempt(store, &j, &a, STR("{\"attempt\":1}"), on_done, &done[2]);
+    store_end_attempt(store, &j, &a, STR("{\"attempt\":1}"), NULL, on_done, &done[2]);
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
     counts_are(1, 0, 0, 0, 0);
     active_is(&j, NULL);
@@ -329,7 +109,7 @@ START_TEST(a_whole_life_with_a_retry)
     set_failed(&j);
     store_begin_attempt(store, &j, &a, on_done, &done[3]); /* both in one batch */
     a.outcome = ATTEMPT_FAILED;
-    store_end_attempt(store, &j, &a, STR("{\"attempt\":2}"), on_done, &done[4]);
+    store_end_attempt(store, &j, &a, STR("{\"attempt\":2}"), NULL, on_done, &done[4]);
     ck_assert_int_eq(wait_for(&done[4]), ERR_NONE);
     stored_as(&j);
     counts_are(0, 0, 0, 1, 0);
@@ -377,7 +157,7 @@ START_TEST(a_job_that_never_ran_has_profile_zero)
     j.state = JOB_CANCELLED;
     j.completed_at.us = 9;
     struct answer done = {0};
-    store_end_attempt(store, &j, NULL, STR("{}"), on_done, &done);
+    store_end_attempt(store, &j, NULL, STR("{}"), NULL, on_done, &done);
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
     AUTO_BUF struct buf p;
     buf_init(&p, BUF_NO_LIMIT);
@@ -394,7 +174,7 @@ START_TEST(answers_come_in_order)
     answers = 0;
     for (int i = 0; i < 64; i++) {
         struct job_record j = make_job(JOB_QUEUED);
-        store_insert(store, &j, STR(WORKFLOW), STR(""), on_done, &done[i]);
+        store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, on_done, &done[i]);
         job_record_done(&j);
     }
     (void)wait_for(&done[63]);
@@ -413,11 +193,11 @@ START_TEST(a_wrong_write_is_refused_alone)
     struct job_record stranger = make_job(JOB_RUNNING);
     struct job_record last = make_job(JOB_QUEUED);
     struct answer done[5] = {{0}};
-    store_insert(store, &good, STR(WORKFLOW), STR(""), on_done, &done[0]);
-    store_insert(store, &twice, STR(WORKFLOW), STR(""), on_done, &done[1]);
-    store_end_attempt(store, &stranger, NULL, STR(""), on_done, &done[2]);
+    store_insert(store, &good, str_of(WORKFLOW), STR(""), NULL, on_done, &done[0]);
+    store_insert(store, &twice, str_of(WORKFLOW), STR(""), NULL, on_done, &done[1]);
+    store_end_attempt(store, &stranger, NULL, STR(""), NULL, on_done, &done[2]);
     store_delete(store, good.seq, on_done, &done[3]); /* it is active */
-    store_insert(store, &last, STR(WORKFLOW), STR(""), on_done, &done[4]);
+    store_insert(store, &last, str_of(WORKFLOW), STR(""), NULL, on_done, &done[4]);
     static const enum err want[] = {ERR_NONE, ERR_STORE_UNAVAILABLE, ERR_STORE_UNAVAILABLE,
                                     ERR_STORE_UNAVAILABLE, ERR_NONE};
     for (int i = 0; i < 5; i++) {
@@ -466,7 +246,8 @@ static void insert_many(int n)
     struct answer done = {0};
     for (int i = 0; i < n; i++) {
         struct job_record j = make_job((enum job_state)(i % JOB_STATE_COUNT));
-        store_insert(store, &j, STR(WORKFLOW), STR(""), i == n - 1 ? on_done : NULL, &done);
+        store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, i == n - 1 ? on_done : NULL,
+                     &done);
         job_record_done(&j);
     }
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
@@ -529,7 +310,7 @@ START_TEST(closing_answers_what_waits)
     struct listed l[8] = {{0}};
     struct answer a = {0};
     struct job_record j = make_job(JOB_QUEUED);
-    store_insert(store, &j, STR(WORKFLOW), STR(""), on_done, &a);
+    store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, on_done, &a);
     for (int i = 0; i < 8; i++) {
         store_list(store, 31, 0, 10, on_list, &l[i]);
     }
@@ -570,23 +351,6 @@ static struct pruned prune(int64_t before, int64_t max_count)
     return p;
 }
 
-static int rows_in(const char *table)
-{
-    char path[128];
-    char sql[128];
-    (void)snprintf(path, sizeof path, "%s/comfypoold.db", dir);
-    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
-    sqlite3 *db = NULL;
-    sqlite3_stmt *q = NULL;
-    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_step(q), SQLITE_ROW);
-    const int n = sqlite3_column_int(q, 0);
-    (void)sqlite3_finalize(q);
-    (void)sqlite3_close(db);
-    return n;
-}
-
 START_TEST(prune_by_age_and_by_count)
 {
     insert_many(1000); /* 600 terminal, which ended at 1000 * seq */
@@ -621,7 +385,7 @@ START_TEST(delete_takes_all_that_belongs_to_it)
     struct attempt_record a = make_attempt(&j);
     set_failed(&j);
     struct answer done[3] = {{0}};
-    store_end_attempt(store, &j, &a, STR("{}"), on_done, &done[0]);
+    store_end_attempt(store, &j, &a, STR("{}"), NULL, on_done, &done[0]);
     store_delete(store, j.seq, on_done, &done[1]);
     store_delete(store, j.seq, on_done, &done[2]); /* gone already: as asked */
     ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
@@ -725,36 +489,13 @@ END_TEST
 /* ---- a full disk, and kill -9: in a child that dies or exits with 0 -----------------------------
  */
 
-static void limit_file_size(rlim_t bytes)
-{
-    const struct rlimit limit = {bytes, RLIM_INFINITY};
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static void fill_up(void)
-{
-    char *big = mem_alloc(65536);
-    memset(big, 'x', 65536);
-    enum err e = ERR_NONE;
-    for (int i = 0; i < 1000 && e == ERR_NONE; i++) {
-        struct job_record j = make_job(JOB_QUEUED);
-        struct answer a = {0};
-        store_insert(store, &j, (struct str){big, 65536}, STR(""), on_done, &a);
-        e = wait_for(&a);
-        job_record_done(&j);
-    }
-    free(big);
-    ck_assert_int_eq(e, ERR_STORE_UNAVAILABLE);
-}
-
 /* An end of a job is kept until there is room; then everything is as asked. */
 static void full_disk_and_room_again(void)
 {
     open_store();
     struct job_record j = make_job(JOB_QUEUED);
     ck_assert_int_eq(insert(&j), ERR_NONE);
-    limit_file_size(1 << 20);
-    fill_up();
+    fill_disk();
     ck_assert(!store_is_writable(store));
     ck_assert_str_ne(store_trouble(store), "");
     j.outputs = mem_alloc(1 << 20);
@@ -764,12 +505,12 @@ static void full_disk_and_room_again(void)
     j.completed_at.us = 7;
     struct answer kept[2] = {{0}};
     answers = 0;
-    store_end_attempt(store, &j, NULL, STR("{}"), on_done, &kept[0]);
+    store_end_attempt(store, &j, NULL, STR("{}"), NULL, on_done, &kept[0]);
     store_mark_cancel(store, &j, on_done, &kept[1]);
     struct job_record more = make_job(JOB_QUEUED);
     ck_assert_int_eq(insert(&more), ERR_STORE_UNAVAILABLE);
     ck_assert(kept[0].order == 0 && kept[1].order == 0);
-    limit_file_size(RLIM_INFINITY);
+    make_room();
     ck_assert_int_eq(insert(&more), ERR_NONE); /* takes the kept ones along */
     ck_assert(kept[0].order == 2 && kept[0].error == ERR_NONE);
     ck_assert(kept[1].order == 3 && kept[1].error == ERR_NONE);
@@ -789,28 +530,12 @@ static void full_disk_and_room_again(void)
 static void full_disk_probed(void)
 {
     open_store();
-    limit_file_size(1 << 20);
-    fill_up();
-    limit_file_size(RLIM_INFINITY);
+    fill_disk();
+    make_room();
     while (!store_is_writable(store)) {
         (void)uv_run(&loop, UV_RUN_ONCE);
     }
     close_store();
-}
-
-static int in_child(void (*body)(void))
-{
-    (void)fflush(NULL);
-    const pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        (void)signal(SIGXFSZ, SIG_IGN);
-        body();
-        _exit(0);
-    }
-    int status = -1;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    return status;
 }
 
 START_TEST(a_full_disk_keeps_what_was_promised)
@@ -843,7 +568,7 @@ static void insert_for_ever(void)
     for (;;) {
         for (int i = 0; i < 4; i++) {
             struct job_record j = make_job(JOB_QUEUED);
-            store_insert(store, &j, STR(WORKFLOW), STR(""), on_told, mem_strdup(j.id));
+            store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, on_told, mem_strdup(j.id));
             job_record_done(&j);
         }
         (void)uv_run(&loop, UV_RUN_ONCE);

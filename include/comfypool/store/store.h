@@ -59,22 +59,61 @@ void store_counts(const struct store *s, int64_t ret[JOB_STATE_COUNT]);
 /* ---- writes. Everything passed is copied. `done` may be NULL. ---------------------------------
  */
 
-/* A new job with its workflow and extra_data (n == 0: none). May be refused. */
+/* An Idempotency-Key and what belongs to it. */
+struct key_record {
+    char *key;                    /* the caller's name, "/", the key */
+    char digest[DIGEST_HEX_SIZE]; /* of the body */
+    char job_id[UUID_SIZE];
+    unsigned status; /* of the first answer */
+    struct wall_us at;
+};
+void key_record_done(struct key_record *k);
+
+/* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
+   transaction; a key that is older than key->at - 24 h is replaced. May be refused. */
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
-                  struct str extra_data, store_done_fn done, void *ctx);
+                  struct str extra_data, const struct key_record *key, store_done_fn done,
+                  void *ctx);
+/* The status of a key's first answer, known after the insert. */
+void store_set_key_status(struct store *s, const char *key, unsigned status);
+
+/* The job's whole record, as it is: a priority, a job that is queued again by POST /retry. */
+void store_update_job(struct store *s, const struct job_record *job, store_done_fn done, void *ctx);
 
 /* The intent: job is running and has one more attempt. Sets state, backend, prompt_id, attempts. */
 void store_begin_attempt(struct store *s, const struct job_record *job,
                          const struct attempt_record *attempt, store_done_fn done, void *ctx);
 
 /*
+ * A prompt that may still be (or turn up) on a backend though nobody waits for it: its job was
+ * cancelled while the backend could not be reached, or its attempt was given up. It is looked for
+ * and told to stop, also after a restart of the daemon.
+ */
+struct stray_record {
+    char prompt_id[UUID_SIZE];
+    char client_id[UUID_SIZE];
+    char *backend; /* name, and URL without credentials, as in attempt_record */
+    char *backend_url;
+    int64_t seq;     /* of its job */
+    unsigned number; /* of its attempt */
+    struct wall_us since;
+    bool holds_slot; /* it was told to stop and did not: the backend is quarantined with its slot
+                        taken */
+};
+void stray_record_done(struct stray_record *r);
+
+/*
  * An attempt is over and the job is as `job` says: queued again, or terminal. attempt NULL (or
  * number 0): the job ended without one. profile (JSON, n == 0: none) belongs to attempt->number (0
- * for none). The attempt's row is updated; job's whole record is written.
+ * for none). The attempt's row is updated; job's whole record is written. stray (NULL: none)
+ * remembers its prompt.
  */
 void store_end_attempt(struct store *s, const struct job_record *job,
-                       const struct attempt_record *attempt, struct str profile, store_done_fn done,
-                       void *ctx);
+                       const struct attempt_record *attempt, struct str profile,
+                       const struct stray_record *stray, store_done_fn done, void *ctx);
+
+/* The stray is over. late: how its prompt ended (ATTEMPT_OPEN: unknown), noted in its attempt. */
+void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late);
 
 /* Forgets the open attempt `number` of a job that goes back into the queue: it was never POSTed. */
 void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
@@ -87,10 +126,29 @@ void store_mark_cancel(struct store *s, const struct job_record *job, store_done
 /* Deletes a terminal job with all that belongs to it. */
 void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx);
 
+/* What people changed of a backend, by its name; a change of the whole row. */
+struct backend_record {
+    char *name;
+    char *url;             /* with credentials; NULL: the configuration has it */
+    int64_t weight;        /* -1: the configuration's (or 1) */
+    int64_t max_in_flight; /* -1: the configuration's (or 1) */
+    char *labels;          /* JSON array; NULL: the configuration's (or none) */
+    bool removed;          /* DELETE of one that the configuration has */
+    int admin;             /* enum backend_admin of the pool: 0 none, 1 drained, 2 quarantined */
+};
+void backend_record_done(struct backend_record *r);
+void store_put_backend(struct store *s, const struct backend_record *r, store_done_fn done,
+                       void *ctx);
+void store_delete_backend(struct store *s, const char *name, store_done_fn done, void *ctx);
+
+/* One of a few named values, such as "queue.paused". */
+void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
+                       void *ctx);
+
 /*
  * One small step of retention (at most 200 jobs): deletes terminal jobs that ended before `before`,
- * and the oldest terminal ones beyond max_count. *ret_more of the callback: another step would find
- * more.
+ * and the oldest terminal ones beyond max_count; and keys older than 24 h. more of the callback:
+ * another step would find more.
  */
 typedef void (*store_pruned_fn)(void *ctx, unsigned deleted, bool more);
 void store_prune(struct store *s, struct wall_us before, int64_t max_count, store_pruned_fn done,
@@ -111,6 +169,27 @@ struct store_active {
 /* Calls `each` for every queued or running job, in order of seq. Blocks; at start-up only. */
 enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
                            void *ctx) MUST_CHECK;
+
+/* What was put, for the start: strays, backends. The callee takes texts by clearing them. */
+enum err store_load_strays(struct store *s, void (*each)(void *ctx, struct stray_record *r),
+                           void *ctx) MUST_CHECK;
+enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct backend_record *r),
+                             void *ctx) MUST_CHECK;
+/* The value of a setting; NULL when it was never put. Owner: the caller. */
+enum err store_get_setting(struct store *s, const char *name, char **ret) MUST_CHECK;
+
+/* What belongs to a key that is not older than 24 h at `now`; ret->key is NULL when there is none.
+   Owner of the record: the caller. */
+enum err store_get_key(struct store *s, const char *key, struct wall_us now,
+                       struct key_record *ret) MUST_CHECK;
+
+/* A job in any state with its workflow and extra data; no attempt is read.
+   ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of its texts: the caller. */
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret) MUST_CHECK;
+/* The attempts of a job in order; *ret is the caller's, also after an error: attempt_record_done
+   each, then free. */
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len) MUST_CHECK;
 
 /* ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of the record: the caller. */
 enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;

@@ -1,0 +1,227 @@
+/*
+ * The writes of store.h: each public function copies what it was given into one op (a single piece
+ * of memory, made on the loop thread) and hands it to the writer. What is done with it is
+ * write_ops.c. Also the lists in which ops wait.
+ */
+#include "internal.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* ---- making ops --------------------------------------------------------------------------------
+ */
+
+enum op_record { REC_JOB, REC_ATTEMPT, REC_KEY, REC_STRAY, REC_BACKEND, REC_COUNT };
+
+static const struct {
+    const struct columns *columns;
+    size_t offset; /* in struct op */
+} records[REC_COUNT] = {
+    [REC_JOB] = {&job_columns, offsetof(struct op, job)},
+    [REC_ATTEMPT] = {&attempt_columns, offsetof(struct op, attempt)},
+    [REC_KEY] = {&key_columns, offsetof(struct op, key)},
+    [REC_STRAY] = {&stray_columns, offsetof(struct op, stray)},
+    [REC_BACKEND] = {&backend_columns, offsetof(struct op, backend)},
+};
+
+/* What goes into an op; what is left out is NULL or empty there. */
+struct source {
+    const void *record[REC_COUNT];
+    struct str text;
+    struct str extra;
+};
+
+static size_t room_for(const struct source *from)
+{
+    size_t room = from->text.n + from->extra.n;
+    for (int i = 0; i < REC_COUNT; i++) {
+        room += from->record[i] == NULL ? 0 : columns_room(records[i].columns, from->record[i]);
+    }
+    return room;
+}
+
+static struct str copy_str(struct str s, char **room)
+{
+    const struct str copy = {*room, s.n};
+    if (s.n > 0) {
+        memcpy(*room, s.p, s.n);
+    }
+    *room += s.n;
+    return copy;
+}
+
+static struct op *make_op(enum op_kind kind, const struct source *from)
+{
+    struct op *op = mem_alloc(sizeof *op + room_for(from));
+    memset(op, 0, sizeof *op);
+    op->kind = kind;
+    char *room = (char *)(op + 1);
+    for (int i = 0; i < REC_COUNT; i++) {
+        if (from->record[i] != NULL) {
+            columns_copy(records[i].columns, (char *)op + records[i].offset, from->record[i],
+                         &room);
+        }
+    }
+    op->text = copy_str(from->text, &room);
+    op->extra = copy_str(from->extra, &room);
+    return op;
+}
+
+static void add(struct store *s, struct op *op, store_done_fn done, void *ctx)
+{
+    op->done = done;
+    op->ctx = ctx;
+    writer_add(s, op);
+}
+
+static void queue(struct store *s, enum op_kind kind, struct source from, store_done_fn done,
+                  void *ctx)
+{
+    add(s, make_op(kind, &from), done, ctx);
+}
+
+/* ---- jobs --------------------------------------------------------------------------------------
+ */
+
+void store_insert(struct store *s, const struct job_record *job, struct str workflow,
+                  struct str extra_data, const struct key_record *key, store_done_fn done,
+                  void *ctx)
+{
+    queue(
+        s, OP_INSERT,
+        (struct source){
+            .record[REC_JOB] = job, .record[REC_KEY] = key, .text = workflow, .extra = extra_data},
+        done, ctx);
+}
+
+void store_set_key_status(struct store *s, const char *key, unsigned status)
+{
+    struct op *op = make_op(OP_KEY_STATUS, &(struct source){.text = str_of(key)});
+    op->key.status = status;
+    add(s, op, NULL, NULL);
+}
+
+void store_update_job(struct store *s, const struct job_record *job, store_done_fn done, void *ctx)
+{
+    queue(s, OP_UPDATE_JOB, (struct source){.record[REC_JOB] = job}, done, ctx);
+}
+
+void store_begin_attempt(struct store *s, const struct job_record *job,
+                         const struct attempt_record *attempt, store_done_fn done, void *ctx)
+{
+    queue(s, OP_BEGIN_ATTEMPT,
+          (struct source){.record[REC_JOB] = job, .record[REC_ATTEMPT] = attempt}, done, ctx);
+}
+
+void store_end_attempt(struct store *s, const struct job_record *job,
+                       const struct attempt_record *attempt, struct str profile,
+                       const struct stray_record *stray, store_done_fn done, void *ctx)
+{
+    queue(s, OP_END_ATTEMPT,
+          (struct source){.record[REC_JOB] = job,
+                          .record[REC_ATTEMPT] = attempt,
+                          .record[REC_STRAY] = stray,
+                          .text = profile},
+          done, ctx);
+}
+
+void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late)
+{
+    struct op *op = make_op(OP_END_STRAY, &(struct source){.record[REC_STRAY] = stray});
+    op->attempt.late = late;
+    add(s, op, NULL, NULL);
+}
+
+void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
+                            store_done_fn done, void *ctx)
+{
+    struct op *op = make_op(OP_WITHDRAW_ATTEMPT, &(struct source){.record[REC_JOB] = job});
+    op->attempt.number = number;
+    add(s, op, done, ctx);
+}
+
+void store_mark_cancel(struct store *s, const struct job_record *job, store_done_fn done, void *ctx)
+{
+    queue(s, OP_MARK_CANCEL, (struct source){.record[REC_JOB] = job}, done, ctx);
+}
+
+void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx)
+{
+    struct op *op = make_op(OP_DELETE, &(struct source){0});
+    op->job.seq = seq;
+    add(s, op, done, ctx);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------
+ */
+
+void store_put_backend(struct store *s, const struct backend_record *r, store_done_fn done,
+                       void *ctx)
+{
+    queue(s, OP_PUT_BACKEND, (struct source){.record[REC_BACKEND] = r}, done, ctx);
+}
+
+void store_delete_backend(struct store *s, const char *name, store_done_fn done, void *ctx)
+{
+    queue(s, OP_DELETE_BACKEND, (struct source){.text = str_of(name)}, done, ctx);
+}
+
+void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
+                       void *ctx)
+{
+    queue(s, OP_PUT_SETTING, (struct source){.text = str_of(name), .extra = str_of(value)}, done,
+          ctx);
+}
+
+void store_prune(struct store *s, struct wall_us before, int64_t max_count, store_pruned_fn done,
+                 void *ctx)
+{
+    struct op *op = make_op(OP_PRUNE, &(struct source){0});
+    op->before = before;
+    op->keys_before.us = time_wall().us - KEY_LIFE_US;
+    op->max_count = max_count;
+    op->pruned = done;
+    op->ctx = ctx;
+    writer_add(s, op);
+}
+
+/* ---- lists of ops ------------------------------------------------------------------------------
+ */
+
+void op_list_add(struct op_list *l, struct op *op)
+{
+    op->next = NULL;
+    if (l->last == NULL) {
+        l->first = op;
+    } else {
+        l->last->next = op;
+    }
+    l->last = op;
+}
+
+void op_list_append(struct op_list *l, struct op_list *more)
+{
+    if (more->first == NULL) {
+        return;
+    }
+    if (l->last == NULL) {
+        l->first = more->first;
+    } else {
+        l->last->next = more->first;
+    }
+    l->last = more->last;
+    *more = (struct op_list){0};
+}
+
+struct op *op_list_take(struct op_list *l)
+{
+    struct op *op = l->first;
+    if (op != NULL) {
+        l->first = op->next;
+        if (l->first == NULL) {
+            l->last = NULL;
+        }
+        op->next = NULL;
+    }
+    return op;
+}

@@ -1,0 +1,439 @@
+/*
+ * What lies on disk: a store of each older format is brought up to date with all that is in it, and
+ * a write-ahead log that ends anywhere (or is damaged from anywhere on) leaves a beginning of what
+ * was committed: each transaction is there as a whole, or neither it nor any later one.
+ *
+ * "The same" is judged by a text of all rows of all tables, read with a connection of the test's
+ * own.
+ */
+#include "store_fixture.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "suites.h"
+
+/* ---- files -------------------------------------------------------------------------------------
+ */
+
+static void read_into(const char *path, struct buf *out)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_msg(f != NULL, "%s", path);
+    char piece[65536];
+    size_t n = 0;
+    while ((n = fread(piece, 1, sizeof piece, f)) > 0) {
+        buf_add(out, piece, n);
+    }
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void write_bytes(const char *name, const char *bytes, size_t n)
+{
+    FILE *f = fopen(path_of(name), "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+/* ---- older formats -----------------------------------------------------------------------------
+ */
+
+static void make_old(const char *sample)
+{
+    AUTO_BUF struct buf sql;
+    buf_init(&sql, BUF_NO_LIMIT);
+    read_into(sample, &sql);
+    sqlite3 *db = open_database();
+    ck_assert_msg(sqlite3_exec(db, buf_text(&sql), NULL, NULL, NULL) == SQLITE_OK, "%s",
+                  sqlite3_errmsg(db));
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+/* What becomes of a job of the sample. */
+static const struct old_row {
+    const char *id;
+    enum job_state state;
+    int priority;
+    int64_t queued_at;
+    unsigned attempts;
+    int64_t max_attempts;
+    unsigned cut_off;
+    size_t attempt_rows;
+    enum err error;
+} old_rows[] = {
+    {"0199aaaa-0000-7000-8000-000000000001", JOB_COMPLETED, 5, 1700000000000001, 2, 7, 0, 2,
+     ERR_NONE},
+    {"0199aaaa-0000-7000-8000-000000000002", JOB_QUEUED, -3, 1700000000000101, 0, 3, 0, 0,
+     ERR_NONE},
+    {"0199aaaa-0000-7000-8000-000000000003", JOB_RUNNING, 0, 1700000000000201, 2, 1, 1, 2,
+     ERR_NONE},
+    {"0199aaaa-0000-7000-8000-000000000004", JOB_FAILED, 0, 1700000000000301, 1, 3, 0, 1,
+     ERR_NODE_FAILED},
+};
+
+static void is_migrated(const struct old_row *r, const struct job_record *j)
+{
+    struct job_policy policy = job_policy_default();
+    policy.max_attempts = r->max_attempts;
+    ck_assert_msg(j->state == r->state && j->priority == r->priority, "%s", r->id);
+    ck_assert_msg(j->queued_at.us == r->queued_at && j->waiting_since.us == r->queued_at &&
+                      j->budget_since.us == r->queued_at,
+                  "%s: times", r->id);
+    ck_assert_msg(j->attempts == r->attempts && j->cut_off == r->cut_off &&
+                      j->free_attempts == r->cut_off && j->oom == 0 && j->left_dead == 0,
+                  "%s: attempts", r->id);
+#define X(symbol, name, member, least, most, value)                                                \
+    ck_assert_msg(j->policy.member == policy.member, "%s: %s", r->id, name);
+    JOB_POLICY_TABLE(X)
+#undef X
+    ck_assert_msg(j->policy.retry_on == policy.retry_on, "%s: retryOn", r->id);
+    ck_assert_msg(j->error.code == r->error, "%s: error", r->id);
+}
+
+static void attempts_are_migrated(const struct old_row *r, int64_t seq)
+{
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    ck_assert_int_eq(store_get_attempts(store, seq, &list, &len), ERR_NONE);
+    ck_assert_msg(len == r->attempt_rows, "%s: %zu attempts", r->id, len);
+    for (size_t i = 0; i < len; i++) {
+        ck_assert_msg(list[i].late == ATTEMPT_OPEN && list[i].number == i + 1, "%s", r->id);
+        ck_assert_ptr_nonnull(list[i].backend_url);
+        attempt_record_done(&list[i]);
+    }
+    free(list);
+}
+
+START_TEST(format_1_is_brought_up_to_date)
+{
+    make_old("tests/samples/store_format_1.sql");
+    for (int round = 0; round < 2; round++) { /* the second one finds nothing to do */
+        open_store();
+        for (size_t i = 0; i < sizeof old_rows / sizeof *old_rows; i++) {
+            struct job_record j = {0};
+            ck_assert_int_eq(store_get_job(store, str_of(old_rows[i].id), &j), ERR_NONE);
+            is_migrated(&old_rows[i], &j);
+            attempts_are_migrated(&old_rows[i], j.seq);
+            job_record_done(&j);
+        }
+        counts_are(1, 1, 1, 1, 0);
+        ck_assert_int_eq(active_jobs(), 2);
+        AUTO_BUF struct buf text;
+        buf_init(&text, BUF_NO_LIMIT);
+        ck_assert_int_eq(store_get_profile(store, 1, 1, &text), ERR_NONE);
+        ck_assert_int_eq(store_get_profile(store, 1, 2, &text), ERR_NONE);
+        ck_assert_int_eq(store_get_workflow(store, 2, &text), ERR_NONE);
+        ck_assert_str_eq(buf_text(&text), "{\"attempt\":1}{\"attempt\":2}{\"2\":{\"inputs\":{}}}");
+        close_store();
+    }
+    open_store();
+}
+END_TEST
+
+/* ---- all that is in a database, as a text ------------------------------------------------------
+ */
+
+static const char *const everything[] = {
+    "SELECT * FROM jobs ORDER BY seq",
+    "SELECT seq, length(text), hex(substr(text, 1, 40)), extra_data FROM workflows ORDER BY seq",
+    "SELECT * FROM attempts ORDER BY seq, number",
+    "SELECT * FROM profiles ORDER BY seq, number",
+    "SELECT * FROM keys ORDER BY key",
+    "SELECT * FROM strays ORDER BY prompt_id",
+    "SELECT * FROM backends ORDER BY name",
+    "SELECT * FROM settings ORDER BY name",
+};
+
+static void add_row(sqlite3_stmt *q, struct buf *out)
+{
+    for (int i = 0; i < sqlite3_column_count(q); i++) {
+        const char *text = (const char *)sqlite3_column_text(q, i);
+        buf_printf(out, "|%.64s", text == NULL ? "-" : text);
+    }
+    buf_add_char(out, '\n');
+}
+
+/* Owner: the caller. */
+static char *snapshot(void)
+{
+    struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    sqlite3 *db = open_database();
+    for (size_t i = 0; i < sizeof everything / sizeof *everything; i++) {
+        sqlite3_stmt *q = NULL;
+        ck_assert_msg(sqlite3_prepare_v2(db, everything[i], -1, &q, NULL) == SQLITE_OK, "%s",
+                      sqlite3_errmsg(db));
+        int rc = SQLITE_ROW;
+        while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+            add_row(q, &out);
+        }
+        ck_assert_int_eq(rc, SQLITE_DONE);
+        (void)sqlite3_finalize(q);
+        buf_add_text(&out, "--\n");
+    }
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    return buf_take(&out);
+}
+
+/* ---- a history ---------------------------------------------------------------------------------
+ */
+
+static struct job_record one, two, three;
+static struct attempt_record first, second;
+static struct stray_record stray;
+static struct answer stepped;
+
+static void insert_one(void)
+{
+    one = make_job(JOB_QUEUED);
+    store_insert(store, &one, str_of(WORKFLOW), STR("{}"), NULL, on_done, &stepped);
+}
+
+static void insert_with_key(void)
+{
+    two = make_job(JOB_QUEUED);
+    struct key_record k = {.key = "me/k", .digest = "d", .status = 202, .at = {7}};
+    memcpy(k.job_id, two.id, sizeof k.job_id);
+    store_insert(store, &two, str_of(WORKFLOW), STR(""), &k, on_done, &stepped);
+}
+
+/* Its workflow takes pages of its own. */
+static void insert_large(void)
+{
+    static char large[20000];
+    memset(large, 'w', sizeof large);
+    three = make_job(JOB_QUEUED);
+    store_insert(store, &three, (struct str){large, sizeof large}, STR(""), NULL, on_done,
+                 &stepped);
+}
+
+static void begin_first(void)
+{
+    set_running(&one);
+    first = make_attempt(&one);
+    store_begin_attempt(store, &one, &first, on_done, &stepped);
+}
+
+static void give_first_up(void)
+{
+    one.state = JOB_QUEUED;
+    first.outcome = ATTEMPT_LOST;
+    stray = (struct stray_record){.backend = mem_strdup("one"), .seq = one.seq, .number = 1};
+    memcpy(stray.prompt_id, first.prompt_id, sizeof stray.prompt_id);
+    store_end_attempt(store, &one, &first, STR("{\"attempt\":1}"), &stray, on_done, &stepped);
+}
+
+static void begin_second(void)
+{
+    set_running(&one);
+    second = make_attempt(&one);
+    store_begin_attempt(store, &one, &second, on_done, &stepped);
+}
+
+/* Nobody is told when it is done; the write behind it changes nothing. */
+static void end_stray(void)
+{
+    store_end_stray(store, &stray, ATTEMPT_COMPLETED);
+    store_mark_cancel(store, &one, on_done, &stepped);
+}
+
+static void put_setting(void)
+{
+    store_put_setting(store, "queue.paused", "true", on_done, &stepped);
+}
+
+static void end_second(void)
+{
+    set_failed(&one);
+    second.outcome = ATTEMPT_FAILED;
+    store_end_attempt(store, &one, &second, STR("{\"attempt\":2}"), NULL, on_done, &stepped);
+}
+
+static void retry_one(void)
+{
+    one.state = JOB_QUEUED;
+    one.completed_at.us = 0;
+    store_update_job(store, &one, on_done, &stepped);
+}
+
+static void put_backend(void)
+{
+    store_put_backend(store, &(struct backend_record){.name = "b", .admin = 1}, on_done, &stepped);
+}
+
+static void cancel_two(void)
+{
+    two.state = JOB_CANCELLED;
+    two.completed_at.us = 5;
+    store_end_attempt(store, &two, NULL, STR("{}"), NULL, on_done, &stepped);
+}
+
+static void delete_two(void)
+{
+    store_delete(store, two.seq, on_done, &stepped);
+}
+
+static void (*const history[])(void) = {
+    insert_one, insert_with_key, begin_first, insert_large, give_first_up, begin_second, end_stray,
+    end_second, retry_one,       put_backend, put_setting,  cancel_two,    delete_two,
+};
+
+enum { STEPS = sizeof history / sizeof *history };
+
+/* What was committed: [0] before the first step, [i] after step i. */
+static char *committed[STEPS + 1];
+static struct buf database; /* as it lay below the log */
+static struct buf wal;
+
+/* Steps one and two are in the database file, the rest is in the log. */
+static void live_history(void)
+{
+    make_dir();
+    open_store();
+    committed[0] = snapshot();
+    for (int i = 0; i < STEPS; i++) {
+        if (i == 2) {
+            close_store();
+            open_store();
+        }
+        stepped = (struct answer){0};
+        history[i]();
+        ck_assert_int_eq(wait_for(&stepped), ERR_NONE);
+        committed[i + 1] = snapshot();
+    }
+    buf_init(&database, BUF_NO_LIMIT);
+    buf_init(&wal, BUF_NO_LIMIT);
+    read_into(path_of("comfypoold.db"), &database);
+    read_into(path_of("comfypoold.db-wal"), &wal);
+    close_store();
+}
+
+static void forget_history(void)
+{
+    for (int i = 0; i <= STEPS; i++) {
+        free(committed[i]);
+    }
+    buf_done(&database);
+    buf_done(&wal);
+    attempt_record_done(&first);
+    attempt_record_done(&second);
+    stray_record_done(&stray);
+    job_record_done(&one);
+    job_record_done(&two);
+    job_record_done(&three);
+    remove_dir();
+}
+
+/* ---- a log that is cut or damaged --------------------------------------------------------------
+ */
+
+enum { WAL_HEADER = 32, FRAME_HEADER = 24, FRAME = FRAME_HEADER + 4096 };
+
+static void put_files(const struct buf *log)
+{
+    (void)unlink(path_of("comfypoold.db-shm"));
+    write_bytes("comfypoold.db", database.data, database.len);
+    write_bytes("comfypoold.db-wal", log->data, log->len);
+}
+
+static void counts_are_right(size_t at)
+{
+    int64_t n[JOB_STATE_COUNT];
+    store_counts(store, n);
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        char where[32];
+        (void)snprintf(where, sizeof where, "jobs WHERE state = %d", i);
+        ck_assert_msg(n[i] == rows_in(where), "byte %zu: the count of state %d", at, i);
+    }
+}
+
+/* Opens what the files hold; how many steps of the history are in it. */
+static int steps_found(size_t at)
+{
+    ck_assert_msg(store_open(dir, &loop, &store, why, sizeof why), "byte %zu: %s", at, why);
+    counts_are_right(at);
+    AUTO_FREE char *now = snapshot();
+    close_store();
+    for (int i = 2; i <= STEPS; i++) {
+        if (strcmp(now, committed[i]) == 0) {
+            return i;
+        }
+    }
+    ck_abort_msg("byte %zu: a state that never was committed:\n%s", at, now);
+    return -1;
+}
+
+/* Every byte of the headers of the log and of its first frames; then a few of each frame. */
+static size_t next_offset(size_t at)
+{
+    const size_t in_frame = at < WAL_HEADER ? 0 : (at - WAL_HEADER) % FRAME;
+    const bool early = at < WAL_HEADER + 2 * FRAME;
+    if (at < WAL_HEADER || (early && in_frame < FRAME_HEADER)) {
+        return at + 1;
+    }
+    static const size_t stops[] = {1, FRAME_HEADER - 1, FRAME_HEADER, 2000, FRAME - 1, FRAME};
+    size_t i = 0;
+    while (stops[i] <= in_frame) {
+        i++;
+    }
+    return at - in_frame + stops[i];
+}
+
+START_TEST(a_log_cut_anywhere_is_a_beginning)
+{
+    int before = 2;
+    int opened = 0;
+    for (size_t at = 0; at < wal.len; at = next_offset(at)) {
+        put_files(&(struct buf){.data = wal.data, .len = at});
+        const int found = steps_found(at);
+        ck_assert_msg(found >= before, "byte %zu: %d steps, fewer than in a shorter log", at,
+                      found);
+        before = found;
+        opened++;
+    }
+    put_files(&wal);
+    ck_assert_int_eq(steps_found(wal.len), STEPS);
+    ck_assert_int_gt(opened, 100);
+}
+END_TEST
+
+START_TEST(a_damaged_log_is_a_beginning)
+{
+    int before = 2;
+    for (size_t at = 0; at < wal.len; at = next_offset(at)) {
+        wal.data[at] = (char)(wal.data[at] ^ 0x5a);
+        put_files(&wal);
+        wal.data[at] = (char)(wal.data[at] ^ 0x5a);
+        const int found = steps_found(at);
+        ck_assert_msg(found >= before && found < STEPS, "byte %zu: %d steps", at, found);
+        before = found;
+    }
+}
+END_TEST
+
+Suite *store_format_suite(void)
+{
+    Suite *suite = suite_create("store: format");
+    TCase *old = tcase_create("old");
+    tcase_add_checked_fixture(old, make_dir, tear_down);
+    tcase_add_test(old, format_1_is_brought_up_to_date);
+    suite_add_tcase(suite, old);
+    TCase *cut = tcase_create("cut");
+    tcase_add_checked_fixture(cut, live_history, forget_history);
+    tcase_set_timeout(cut, 60);
+    tcase_add_test(cut, a_log_cut_anywhere_is_a_beginning);
+    tcase_add_test(cut, a_damaged_log_is_a_beginning);
+    suite_add_tcase(suite, cut);
+    return suite;
+}
