@@ -112,6 +112,27 @@ static void add_preference(const struct exchange *x, struct MHD_Response *r)
     header(r, "Preference-Applied", text);
 }
 
+static void header_str(struct MHD_Response *r, const char *name, struct str value)
+{
+    AUTO_FREE char *text = mem_copy(value);
+    header(r, name, text);
+}
+
+/* For the page that asks, if it may. Caches must know that others get another answer. */
+static void add_cors(const struct exchange *x, struct MHD_Response *r)
+{
+    const char *const *allowed = x->server->options.allowed_origins;
+    if (allowed != NULL && *allowed != NULL) {
+        header(r, "Vary", "Origin");
+    }
+    if (x->cors.n > 0) {
+        header_str(r, "Access-Control-Allow-Origin", x->cors);
+        header(r, "Access-Control-Expose-Headers",
+               "Location, ETag, Link, Retry-After, Preference-Applied, Idempotency-Replayed, "
+               "Content-Disposition, WWW-Authenticate, Allow");
+    }
+}
+
 struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
                                     const struct http_answer *a)
 {
@@ -135,9 +156,13 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
     if (a->wait_applied && x->preferred) {
         add_preference(x, r);
     }
+    if (a->replayed) {
+        header(r, "Idempotency-Replayed", "true");
+    }
     if (x->server->draining) {
         header(r, "Connection", "close");
     }
+    add_cors(x, r);
     return r;
 }
 
@@ -155,6 +180,11 @@ static struct MHD_Response *make_response(struct buf *body)
 /* ---- sending -----------------------------------------------------------------------------------
  */
 
+enum { PREFLIGHT_MAX_AGE_S = 600 };
+
+/* All answers that are on their way may have this many times the cap of a body. */
+enum { ANSWERS_AT_ONCE = 8, LARGE_ANSWER = 64 * 1024, ANSWERS_RETRY_S = 1 };
+
 enum { ETAG_DIGITS = 32, ETAG_SIZE = ETAG_DIGITS + 3 };
 
 static void make_etag(const struct buf *body, char ret[ETAG_SIZE])
@@ -164,11 +194,23 @@ static void make_etag(const struct buf *body, char ret[ETAG_SIZE])
     (void)snprintf(ret, ETAG_SIZE, "\"%.*s\"", (int)ETAG_DIGITS, hex);
 }
 
+/* Clients that ask for much and read slowly must not fill the memory with what waits for them. What
+   a request did is told in any case. */
+static bool has_room(const struct exchange *x, size_t n)
+{
+    const struct http_server *s = x->server;
+    return n < LARGE_ANSWER || s->answers == 0 ||
+           s->answers + n <= s->options.max_body_bytes * ANSWERS_AT_ONCE ||
+           strcmp(route_method(x->rq.route), "GET") != 0;
+}
+
 void http_answer(struct http_server *s, struct http_ref ref, struct http_answer *a)
 {
     struct exchange *x = exchange_find(s, ref);
-    if (x == NULL) {
+    if (x == NULL || !has_room(x, a->body.len)) {
         buf_done(&a->body);
+        http_problem_retry(s, ref, ERR_TOO_MANY_WAITS, "too many large answers are on their way",
+                           ANSWERS_RETRY_S);
         return;
     }
     unsigned status = a->status == 0 ? MHD_HTTP_OK : a->status;
@@ -181,6 +223,8 @@ void http_answer(struct http_server *s, struct http_ref ref, struct http_answer 
             buf_done(&a->body);
         }
     }
+    x->answer_size = a->body.len;
+    s->answers += x->answer_size;
     struct MHD_Response *r = answer_headers(x, make_response(&a->body), a);
     if (etag[0] != '\0') {
         header(r, "ETag", etag);
@@ -199,10 +243,30 @@ void answer_problem(struct exchange *x, const struct problem *p)
     if (x->allow[0] != '\0') {
         header(r, "Allow", x->allow);
     }
+    if (p->authenticate != NULL) {
+        header(r, "WWW-Authenticate", p->authenticate);
+    }
     if (p->close && !x->server->draining) {
         header(r, "Connection", "close");
     }
     exchange_answered(x, status, r);
+}
+
+/* What may be done here; for a page of an allowed origin the answer of a preflight (Fetch). */
+void answer_options(struct exchange *x)
+{
+    const struct http_answer a = http_answer_new(204);
+    struct MHD_Response *r =
+        answer_headers(x, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT), &a);
+    header(r, "Allow", x->allow);
+    if (x->cors.n > 0) {
+        header(r, "Access-Control-Allow-Methods", x->allow);
+        header(r, "Access-Control-Allow-Headers",
+               "authorization, content-type, idempotency-key, prefer, if-none-match, "
+               "last-event-id");
+        header_number(r, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE_S);
+    }
+    exchange_answered(x, a.status, r);
 }
 
 static void send_problem(struct http_server *s, struct http_ref ref, enum err code,

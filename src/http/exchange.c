@@ -16,7 +16,10 @@
 #include "comfypool/base/log.h"
 
 /* A body beyond the cap is read and thrown away up to this many times the cap. */
-enum { DISCARD_TIMES = 8, TOO_MANY_WAITS_RETRY_S = 1 };
+enum { DISCARD_TIMES = 8, RETRY_S = 1 };
+
+/* All bodies that are being collected may have this many times the cap of one. */
+enum { BODIES_AT_ONCE = 8 };
 
 /* ---- slots -------------------------------------------------------------------------------------
  */
@@ -198,33 +201,68 @@ static void check_wait(struct exchange *x)
     if (s->stats.waits >= s->options.max_waits) {
         (void)problem_set(&x->problem, ERR_TOO_MANY_WAITS, "%u requests wait already",
                           s->stats.waits);
-        x->problem.retry_after = TOO_MANY_WAITS_RETRY_S;
+        x->problem.retry_after = RETRY_S;
         return;
     }
     x->waiting = true;
     s->stats.waits++;
-    x->deadline = mono_add(time_mono(), x->rq.wait);
+    x->wait_until = mono_add(time_mono(), x->rq.wait);
+}
+
+/* Who may come in, before what is wanted is looked at. */
+static bool check_access(struct exchange *x, const struct match *m)
+{
+    const struct http_server *s = x->server;
+    const struct visitor v = {.headers = &x->headers,
+                              .authority = m->authority,
+                              .local = conn_local(x->conn),
+                              .route = m->route};
+    struct problem *p = &x->problem;
+    const bool good =
+        access_check_host(&v, s->options.allowed_hosts, p) &&
+        access_check_origin(&v, s->options.allowed_origins, &x->cors, p) &&
+        (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller, p));
+    if (!good && headers_expect_continue(&x->headers)) {
+        p->close = true; /* the body is not asked for */
+    }
+    return good;
+}
+
+static bool check_details(struct exchange *x, const struct match *m)
+{
+    struct problem *p = &x->problem;
+    x->rq.route = m->route;
+    x->rq.head = m->head;
+    x->rq.number = m->number;
+    memcpy(x->rq.job_id, m->job_id, sizeof x->rq.job_id);
+    memcpy(x->rq.backend, m->backend, sizeof x->rq.backend);
+    return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) &&
+           (!body_is_json(m->route) || headers_check_body_type(&x->headers, p)) &&
+           (m->route != ROUTE_SUBMIT ||
+            headers_idempotency_key(&x->headers, x->rq.idempotency_key, p));
 }
 
 static void check_request(struct exchange *x, const char *method, const char *version)
 {
-    struct problem *p = &x->problem;
     struct match m;
-    if (!headers_check_framing(&x->headers, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, p)) {
+    struct problem nowhere;
+    if (!headers_check_framing(&x->headers, strcmp(version, MHD_HTTP_VERSION_1_1) == 0,
+                               &x->problem)) {
         return;
     }
-    if (!router_match(str_of(method), str_of(x->target), &m, p)) {
-        memcpy(x->allow, m.allow, sizeof x->allow);
-    } else {
-        x->rq.route = m.route;
-        x->rq.head = m.head;
-        x->rq.output = m.output;
-        memcpy(x->rq.job_id, m.job_id, sizeof x->rq.job_id);
-        if (query_parse(m.query, &x->headers, &x->rq, &x->preferred, p) &&
-            (m.route != ROUTE_SUBMIT || headers_check_body_type(&x->headers, p))) {
-            check_wait(x);
-        }
+    problem_init(&nowhere);
+    const bool found = router_match(str_of(method), str_of(x->target), &m, &nowhere);
+    x->rq.route = HTTP_ROUTE_COUNT;
+    memcpy(x->allow, m.allow, sizeof x->allow);
+    x->options = m.options;
+    if (!check_access(x, &m)) {
+        x->allow[0] = '\0';
+    } else if (!found) {
+        (void)problem_set(&x->problem, nowhere.code, "%s", buf_text(&nowhere.detail));
+    } else if (!m.options && check_details(x, &m)) {
+        check_wait(x);
     }
+    problem_done(&nowhere);
     check_length(x);
 }
 
@@ -235,6 +273,7 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
     x->headers_done = true;
     x->connection = connection;
     x->server->stats.requests++;
+    conn_headers(x->conn);
     (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &x->headers);
     check_request(x, method, version);
     if (x->problem.code != ERR_NONE && x->problem.close) {
@@ -247,6 +286,28 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
 /* ---- the body ----------------------------------------------------------------------------------
  */
 
+static void drop_body(struct exchange *x)
+{
+    x->server->bodies -= x->body.len;
+    buf_done(&x->body);
+}
+
+static void collect(struct exchange *x, const char *bytes, size_t n)
+{
+    struct http_server *s = x->server;
+    if (x->problem.code == ERR_NONE && body_is_read(x->rq.route) &&
+        s->bodies + n > s->options.max_body_bytes * BODIES_AT_ONCE) {
+        (void)problem_set(&x->problem, ERR_QUEUE_FULL, "too many large bodies come in at a time");
+        x->problem.retry_after = RETRY_S;
+    }
+    if (x->problem.code != ERR_NONE || !body_is_read(x->rq.route)) {
+        drop_body(x);
+        return;
+    }
+    buf_add(&x->body, bytes, n);
+    s->bodies += n;
+}
+
 static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *size)
 {
     const size_t n = *size;
@@ -258,11 +319,7 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
     if (x->body_seen > x->server->options.max_body_bytes) {
         refuse_large(x);
     }
-    if (x->problem.code == ERR_NONE && x->rq.route == ROUTE_SUBMIT) {
-        buf_add(&x->body, bytes, n);
-    } else {
-        buf_done(&x->body);
-    }
+    collect(x, bytes, n);
     return MHD_YES;
 }
 
@@ -270,12 +327,15 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
 static void serve_first(struct exchange *x)
 {
     x->served = true;
-    if (x->problem.code == ERR_NONE && x->rq.route == ROUTE_SUBMIT) {
-        (void)!submission_parse(buf_str(&x->body), &x->rq.submission, &x->problem);
+    conn_body(x->conn);
+    if (x->problem.code == ERR_NONE && !x->options) {
+        (void)!body_read(buf_str(&x->body), &x->server->options, &x->rq, &x->problem);
     }
-    buf_done(&x->body);
+    drop_body(x);
     if (x->problem.code != ERR_NONE) {
         answer_problem(x, &x->problem);
+    } else if (x->options) {
+        answer_options(x);
     } else {
         serve(x);
     }
@@ -312,11 +372,14 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, co
 
 void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *connection)
 {
-    (void)connection;
     struct listener *l = ctx;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct exchange *x = mem_zero(1, sizeof *x);
     x->server = l->server;
     x->listener = l;
+    x->conn = info == NULL ? NULL : info->socket_context;
+    conn_request(x->conn);
     x->target = mem_strdup(target);
     problem_init(&x->problem);
     buf_init(&x->body, l->server->options.max_body_bytes);
@@ -346,8 +409,11 @@ void exchange_completed(void *ctx, struct MHD_Connection *connection, void **con
         MHD_destroy_response(x->response);
     }
     submission_done(&x->rq.submission);
+    backend_change_done(&x->rq.backend_change);
     problem_done(&x->problem);
-    buf_done(&x->body);
+    drop_body(x);
+    x->server->answers -= x->answer_size;
+    conn_answered(x->conn);
     free(x->target);
     free(x);
 }

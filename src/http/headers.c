@@ -1,6 +1,6 @@
 /*
  * The request headers that count, and what they mean: framing, content type, Prefer, Accept,
- * If-None-Match. Pure; values are borrowed. What else a client sends is ignored.
+ * If-None-Match, Idempotency-Key. Pure; values are borrowed. What else a client sends is ignored.
  */
 #include "internal.h"
 
@@ -16,6 +16,10 @@ static const char *const names[HEADER_COUNT] = {
     [HEADER_ACCEPT] = "Accept",
     [HEADER_PREFER] = "Prefer",
     [HEADER_IF_NONE_MATCH] = "If-None-Match",
+    [HEADER_ORIGIN] = "Origin",
+    [HEADER_SEC_FETCH_SITE] = "Sec-Fetch-Site",
+    [HEADER_AUTHORIZATION] = "Authorization",
+    [HEADER_IDEMPOTENCY_KEY] = "Idempotency-Key",
 };
 
 void headers_add(struct headers *h, struct str name, struct str value)
@@ -32,7 +36,7 @@ void headers_add(struct headers *h, struct str name, struct str value)
     }
 }
 
-static struct str first_value(const struct headers *h, enum header which)
+struct str headers_first(const struct headers *h, enum header which)
 {
     return h->of[which].count == 0 ? (struct str){NULL, 0} : h->of[which].value[0];
 }
@@ -68,8 +72,8 @@ bool headers_check_framing(const struct headers *h, bool http_1_1, struct proble
         return problem_set(p, ERR_QUERY_INVALID,
                            "one Content-Length, or Transfer-Encoding: chunked, and not both");
     }
-    if (encodings > 1 ||
-        (encodings == 1 && !text_same_word(first_value(h, HEADER_TRANSFER_ENCODING), "chunked"))) {
+    if (encodings > 1 || (encodings == 1 &&
+                          !text_same_word(headers_first(h, HEADER_TRANSFER_ENCODING), "chunked"))) {
         p->status = 501;
         return problem_set(p, ERR_QUERY_INVALID, "no Transfer-Encoding but chunked is implemented");
     }
@@ -85,7 +89,7 @@ uint64_t headers_body_length(const struct headers *h)
     if (h->of[HEADER_TRANSFER_ENCODING].count > 0) {
         return UINT64_MAX;
     }
-    const struct str s = first_value(h, HEADER_CONTENT_LENGTH);
+    const struct str s = headers_first(h, HEADER_CONTENT_LENGTH);
     int64_t n = 0;
     if (s.n == 0) {
         return 0;
@@ -95,14 +99,14 @@ uint64_t headers_body_length(const struct headers *h)
 
 bool headers_expect_continue(const struct headers *h)
 {
-    return text_same_word(first_value(h, HEADER_EXPECT), "100-continue");
+    return text_same_word(headers_first(h, HEADER_EXPECT), "100-continue");
 }
 
 bool headers_check_body_type(const struct headers *h, struct problem *p)
 {
     static const char *const taken[] = {"", "application/json",
                                         "application/x-www-form-urlencoded"};
-    struct str rest = first_value(h, HEADER_CONTENT_TYPE);
+    struct str rest = headers_first(h, HEADER_CONTENT_TYPE);
     struct str type = {"", 0};
     if (rest.n > 0) {
         (void)!text_cut(&rest, ';', &type);
@@ -229,7 +233,7 @@ bool headers_choose_text(const struct headers *h, bool *ret_text, struct problem
         .text = {.type = "text/plain", .range = "text/*"},
     };
     *ret_text = false;
-    if (first_value(h, HEADER_ACCEPT).n == 0) {
+    if (headers_first(h, HEADER_ACCEPT).n == 0) {
         return true;
     }
     (void)each_element(h, HEADER_ACCEPT, read_range, &c);
@@ -263,4 +267,59 @@ bool headers_match_etag(const struct headers *h, struct str etag)
     struct etag_search s = {.etag = etag};
     (void)each_element(h, HEADER_IF_NONE_MATCH, compare_etag, &s);
     return s.found;
+}
+
+/* ---- Idempotency-Key ---------------------------------------------------------------------------
+ */
+
+/* The content of a quoted string, its escapes undone; another text as it is. False: broken. */
+static bool unquote(struct str s, struct buf *out)
+{
+    if (s.n == 0 || s.p[0] != '"') {
+        buf_add_str(out, s);
+        return true;
+    }
+    if (s.n < 2 || s.p[s.n - 1] != '"') {
+        return false;
+    }
+    for (size_t i = 1; i + 1 < s.n; i++) {
+        if (s.p[i] == '"') {
+            return false;
+        }
+        i += s.p[i] == '\\';
+        if (i + 1 == s.n) {
+            return false; /* the last quote was escaped */
+        }
+        buf_add_char(out, s.p[i]);
+    }
+    return true;
+}
+
+static bool is_visible(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] <= ' ' || s.p[i] > '~') {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+bool headers_idempotency_key(const struct headers *h, char ret[HTTP_KEY_SIZE], struct problem *p)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, HTTP_KEY_SIZE - 1);
+    ret[0] = '\0';
+    if (h->of[HEADER_IDEMPOTENCY_KEY].count == 0) {
+        return true;
+    }
+    if (h->of[HEADER_IDEMPOTENCY_KEY].count > 1 ||
+        !unquote(headers_first(h, HEADER_IDEMPOTENCY_KEY), &key) || key.overflow ||
+        !is_visible(buf_str(&key))) {
+        return problem_set(p, ERR_QUERY_INVALID,
+                           "Idempotency-Key: must be one key of 1 to %d visible ASCII characters",
+                           HTTP_KEY_SIZE - 1);
+    }
+    memcpy(ret, buf_text(&key), key.len + 1);
+    return true;
 }

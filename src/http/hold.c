@@ -1,6 +1,6 @@
 /*
- * Held requests: one heap of deadlines with one timer, and a watch on each held connection, since
- * libmicrohttpd says nothing about a suspended one. A client that has shut its side down (even only
+ * Held requests: a deadline each, and a watch on each held connection, since libmicrohttpd says
+ * nothing about a suspended one. A client that has shut its side down (even only
  * for writing: a hang-up looks the same) has ended its wait.
  */
 #include "internal.h"
@@ -67,77 +67,22 @@ void watch_begin(struct exchange *x)
 /* ---- deadlines ---------------------------------------------------------------------------------
  */
 
-static bool ends_before(const struct heap_node *a, const struct heap_node *b)
+static void over(void *ctx)
 {
-    return mono_before(heap_item(a, const struct exchange, by_deadline)->deadline,
-                       heap_item(b, const struct exchange, by_deadline)->deadline);
-}
-
-static void on_timer(uv_timer_t *timer);
-
-static void arm(struct http_server *s)
-{
-    const struct heap_node *top = heap_top(&s->holds);
-    if (top == NULL) {
-        (void)uv_timer_stop(&s->hold_timer);
-        return;
-    }
-    const struct mono_us at = heap_item(top, const struct exchange, by_deadline)->deadline;
-    const int64_t left = mono_diff(at, time_mono()).us;
-    uv_update_time(s->loop); /* a timer counts from the loop's time */
-    (void)uv_timer_start(&s->hold_timer, on_timer, left <= 0 ? 0 : (uint64_t)(left + 999) / 1000,
-                         0);
-}
-
-static void over(struct exchange *x)
-{
-    heap_remove(&x->server->holds, &x->by_deadline);
+    struct exchange *x = ctx;
     x->rq.wait_over = true;
     exchange_serve_again(x);
 }
 
-static void on_timer(uv_timer_t *timer)
-{
-    struct http_server *s = timer->data;
-    const struct mono_us now = time_mono();
-    for (struct heap_node *top = heap_top(&s->holds); top != NULL; top = heap_top(&s->holds)) {
-        struct exchange *x = heap_item(top, struct exchange, by_deadline);
-        if (mono_before(now, x->deadline)) {
-            break;
-        }
-        over(x);
-    }
-    arm(s);
-}
-
-void hold_init(struct http_server *s)
-{
-    heap_init(&s->holds, ends_before);
-    (void)uv_timer_init(s->loop, &s->hold_timer);
-    s->hold_timer.data = s;
-    s->refs++;
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    server_unref(handle->data);
-}
-
-void hold_close(struct http_server *s)
-{
-    uv_close((uv_handle_t *)&s->hold_timer, on_timer_closed);
-}
-
-/* The timer may run for nothing after it: cheaper than to arm it anew each time. */
 void hold_end(struct exchange *x)
 {
-    heap_remove(&x->server->holds, &x->by_deadline);
+    deadline_clear(&x->server->deadlines, &x->hold);
 }
 
 void http_hold(struct http_server *s, struct http_ref ref)
 {
     struct exchange *x = exchange_find(s, ref);
-    if (x == NULL || heap_holds(&x->by_deadline)) {
+    if (x == NULL || heap_holds(&x->hold.node)) {
         return;
     }
     if (x->rq.wait_over) {
@@ -149,9 +94,6 @@ void http_hold(struct http_server *s, struct http_ref ref)
         exchange_serve_again(x);
         return;
     }
-    heap_push(&s->holds, &x->by_deadline);
-    if (heap_top(&s->holds) == &x->by_deadline) {
-        arm(s);
-    }
+    deadline_set(&s->deadlines, &x->hold, x->wait_until, over, x);
     watch_begin(x);
 }

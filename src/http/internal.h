@@ -9,19 +9,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "comfypool/base/buf.h"
-#include "comfypool/base/heap.h"
+#include "comfypool/base/json_read.h"
+#include "comfypool/base/map.h"
 #include "comfypool/http/http.h"
+#include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/mhd_host.h"
 
 /* Why a request is refused. */
 struct problem {
-    enum err code;   /* ERR_NONE: it is not */
-    unsigned status; /* 0: the code's own */
-    bool close;      /* the connection ends with it: its framing cannot be trusted */
-    int retry_after; /* 0: none */
+    enum err code;            /* ERR_NONE: it is not */
+    unsigned status;          /* 0: the code's own */
+    bool close;               /* the connection ends with it: its framing cannot be trusted */
+    int retry_after;          /* 0: none */
+    const char *authenticate; /* WWW-Authenticate; static, or NULL */
     bool has_pointer;
     struct buf pointer;
     struct buf detail;
@@ -44,17 +49,22 @@ bool text_unescape(struct str s, bool plus, struct buf *out) MUST_CHECK;
 bool text_cut(struct str *rest, char separator, struct str *ret) MUST_CHECK;
 struct str text_trim(struct str s);
 bool text_same_word(struct str a, const char *word); /* without regard to case */
+bool text_is_name(struct str s);  /* a backend's or token's: A-Z a-z 0-9 . _ : - */
+bool text_is_plain(struct str s); /* no control characters */
 
 /* ---- router.c ----------------------------------------------------------------------------------
  */
 
 struct match {
-    enum http_route route;
+    enum http_route route; /* HTTP_ROUTE_COUNT: none was found, or it is OPTIONS */
     bool head;
+    bool options; /* OPTIONS of a path that there is: allow says the rest */
     char job_id[UUID_SIZE];
-    unsigned output;
-    struct str query; /* inside the target; n == 0: none */
-    char allow[64];   /* with ERR_METHOD_NOT_ALLOWED */
+    char backend[HTTP_NAME_SIZE];
+    unsigned number;
+    struct str authority; /* of a target in absolute form; n == 0: none */
+    struct str query;     /* inside the target; n == 0: none */
+    char allow[64];       /* with ERR_METHOD_NOT_ALLOWED and options */
 };
 
 /* Finds the route of a raw request target. On false p says why (404 or 405). */
@@ -62,6 +72,7 @@ bool router_match(struct str method, struct str target, struct match *ret,
                   struct problem *p) MUST_CHECK;
 const char *route_method(enum http_route route);
 const char *route_path(enum http_route route);
+enum http_role route_role(enum http_route route);
 
 /* ---- headers.c: the request headers that count --------------------------------------------------
  */
@@ -75,6 +86,10 @@ enum header {
     HEADER_ACCEPT,
     HEADER_PREFER,
     HEADER_IF_NONE_MATCH,
+    HEADER_ORIGIN,
+    HEADER_SEC_FETCH_SITE,
+    HEADER_AUTHORIZATION,
+    HEADER_IDEMPOTENCY_KEY,
     HEADER_COUNT
 };
 
@@ -94,7 +109,9 @@ bool headers_check_framing(const struct headers *h, bool http_1_1, struct proble
 /* The declared length of the body; 0 when there is none, UINT64_MAX when it is chunked. */
 uint64_t headers_body_length(const struct headers *h);
 bool headers_expect_continue(const struct headers *h);
-/* A body of POST /jobs may be JSON, unnamed, or what curl -d calls it. */
+/* The first value; n == 0 when there is none. */
+struct str headers_first(const struct headers *h, enum header which);
+/* A body may be JSON, unnamed, or what curl -d calls it. */
 bool headers_check_body_type(const struct headers *h, struct problem *p) MUST_CHECK;
 /* Prefer: wait=N. False when there is none that is well formed. */
 bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds);
@@ -102,6 +119,41 @@ bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds);
 bool headers_choose_text(const struct headers *h, bool *ret_text, struct problem *p) MUST_CHECK;
 /* True when If-None-Match names this ETag (with its quotes). */
 bool headers_match_etag(const struct headers *h, struct str etag);
+/* Idempotency-Key, its quotes taken off; "" when there is none. */
+bool headers_idempotency_key(const struct headers *h, char ret[HTTP_KEY_SIZE],
+                             struct problem *p) MUST_CHECK;
+
+/* ---- access.c: who may come in ------------------------------------------------------------------
+ */
+
+/* An end of a connection. */
+struct net_address {
+    sa_family_t family;      /* AF_INET, AF_INET6, AF_UNIX; 0: not known */
+    unsigned char bytes[16]; /* 4 of them, 16, none */
+};
+
+/* IPv4 in IPv6 becomes IPv4. */
+void net_address_read(const struct sockaddr *from, struct net_address *ret);
+bool net_address_is_loopback(const struct net_address *a);
+
+/* What the rules are about. */
+struct visitor {
+    const struct headers *headers;
+    struct str authority;            /* of a target in absolute form */
+    const struct net_address *local; /* the connection's own end */
+    enum http_route route;
+};
+
+/* The Host must be a loopback name, the local address or an allowed one; probes may use any. */
+bool access_check_host(const struct visitor *v, const char *const *allowed,
+                       struct problem *p) MUST_CHECK;
+/* Foreign web pages stay out. *ret_cors: the origin (as sent) that an answer must name, or n == 0.
+ */
+bool access_check_origin(const struct visitor *v, const char *const *allowed, struct str *ret_cors,
+                         struct problem *p) MUST_CHECK;
+/* The token must be known and its role large enough. No token at all: everybody may come in. */
+bool access_check_token(const struct visitor *v, const struct http_token *tokens, size_t n,
+                        char ret_caller[HTTP_NAME_SIZE], struct problem *p) MUST_CHECK;
 
 /* ---- query.c -----------------------------------------------------------------------------------
  */
@@ -115,11 +167,61 @@ bool query_read_wait(struct str value, int64_t *ret_seconds);
 bool query_parse(struct str query, const struct headers *h, struct http_request *rq,
                  bool *ret_preferred, struct problem *p) MUST_CHECK;
 
-/* ---- submission.c ------------------------------------------------------------------------------
+/* ---- members.c: the members of a body, by tables ------------------------------------------------
+ */
+
+enum { BODY_DEPTH = 64 };
+
+/* A member's value: its first token and its whole text. */
+struct value {
+    struct js_token token;
+    struct str text;
+    int bad; /* set by a reader: which entry of a list is wrong; -1: the whole of it */
+};
+
+struct member {
+    const char *name;
+    /* Stores the value in ret (often at offset); false when it is not of the shape. */
+    bool (*read)(const struct member *m, struct value *v, void *ret);
+    const char *shape; /* "NAME must be SHAPE"; NULL: a whole number from least to most */
+    int64_t least;
+    int64_t most;
+    size_t offset;
+};
+
+/* Strict JSON and an object. */
+bool members_check(struct str body, struct problem *p) MUST_CHECK;
+/* The place in the table, len when it has no such name. */
+size_t members_find(const struct member *table, size_t len, struct js_token key);
+/* Reads one value; on false p names the member. */
+bool members_read_one(const struct member *m, struct js_token key, struct value *v, void *ret,
+                      struct problem *p) MUST_CHECK;
+/* Reads a checked object; others than those of the table are refused. *ret_seen: 1u << place. */
+bool members_read(struct str body, const struct member *table, size_t len, void *ret,
+                  unsigned *ret_seen, struct problem *p) MUST_CHECK;
+bool members_refuse_unknown(struct js_token key, const char *detail, struct problem *p);
+/* Appends a name to the pointer of p. */
+void members_point_at(struct problem *p, struct str name);
+
+/* Readers: int64_t; a priority as int; each string of an array (false ends it). */
+bool member_int(const struct member *m, struct value *v, void *ret);
+bool member_priority(const struct member *m, struct value *v, void *ret);
+bool member_each_string(struct value *v, bool (*each)(void *ctx, struct str text), void *ctx);
+extern const char member_priority_shape[];
+
+/* ---- submission.c, bodies.c ---------------------------------------------------------------------
  */
 
 /* Checks the body of POST /jobs. Owner of *ret: the caller, by submission_done. */
 bool submission_parse(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
+
+/* Whether a route reads its body; else it is thrown away. */
+bool body_is_read(enum http_route route);
+/* Whether the body must be JSON by its content type. */
+bool body_is_json(enum http_route route);
+/* Checks the body of rq->route and fills rq. */
+bool body_read(struct str body, const struct http_options *o, struct http_request *rq,
+               struct problem *p) MUST_CHECK;
 
 /* ---- exchanges ---------------------------------------------------------------------------------
  */
@@ -127,10 +229,12 @@ bool submission_parse(struct str body, struct submission *ret, struct problem *p
 struct listener;
 struct stream;
 struct watch;
+struct conn;
 
 struct exchange {
     struct http_server *server;
     struct listener *listener;
+    struct conn *conn;                 /* outlives it; NULL: none was seen */
     struct MHD_Connection *connection; /* NULL before the headers are there */
     struct http_ref ref;
     char *target; /* raw */
@@ -138,6 +242,8 @@ struct exchange {
     struct headers headers;
     struct problem problem; /* found before the body was there */
     char allow[64];
+    bool options;    /* answered here */
+    struct str cors; /* the origin that every answer names, inside the headers; or n == 0 */
     struct buf body;
     uint64_t body_seen; /* bytes, kept or not */
     bool headers_done;
@@ -151,10 +257,10 @@ struct exchange {
     bool preferred; /* the wait came from Prefer */
     unsigned status;
     struct MHD_Response *response; /* to be queued by the handler */
+    size_t answer_size;            /* counted in server.answers */
     struct stream *stream;
-    /* While held. */
-    struct heap_node by_deadline;
-    struct mono_us deadline;
+    struct mono_us wait_until;
+    struct deadline hold; /* set while it is held */
     struct watch *watch;
 };
 
@@ -167,7 +273,10 @@ struct slot {
 struct listener {
     struct listener *next;
     struct http_server *server;
-    int fd; /* -1 once it does not listen any more */
+    int fd;     /* -1 once it does not listen any more */
+    char *path; /* of a unix socket of ours, removed at the end; or NULL */
+    dev_t device;
+    ino_t inode;
     struct MHD_Daemon *daemon;
     struct mhd_host *host;
 };
@@ -180,16 +289,50 @@ struct http_server {
     struct listener *listeners;
     struct slot *slots;
     uint32_t slots_len;
-    uint32_t free_slot; /* slot + 1; 0: none */
-    struct heap holds;
-    uv_timer_t hold_timer;
-    unsigned refs; /* handles that live; freed at 0 */
+    uint32_t free_slot;         /* slot + 1; 0: none */
+    struct deadlines deadlines; /* of holds, headers and bodies */
+    struct http_token *tokens;
+    size_t tokens_len;
+    struct map addresses; /* who has how many connections: struct peer by its address */
+    unsigned streams;
+    size_t bodies;  /* bytes of requests that are being collected */
+    size_t answers; /* bytes of answers that are on their way */
+    unsigned refs;  /* handles that live; freed at 0 */
     bool draining;
     bool closing;
     struct http_stats stats;
 };
 
 void server_unref(struct http_server *s);
+
+/* ---- listen.c ----------------------------------------------------------------------------------
+ */
+
+/* Opens "HOST:PORT" or "unix:/path" into l (fd, path). False with a message for people. */
+bool listen_open(struct listener *l, const char *address, char *why, size_t why_size) MUST_CHECK;
+/* Takes over a socket if it listens. */
+bool listen_adopt(struct listener *l, int fd, char *why, size_t why_size) MUST_CHECK;
+void listen_url(int fd, char *ret, size_t size);
+/* Closes it and removes its file. */
+void listen_close(struct listener *l, int fd);
+
+/* ---- conns.c: how many connections there may be, and how slow
+ * ------------------------------------
+ */
+
+/* A connection was accepted; it may be shut down at once. Never NULL. */
+struct conn *conn_open(struct listener *l, struct MHD_Connection *connection);
+void conn_close(struct conn *c);
+/* Its request line is there, its headers, its body, its answer. NULL: does nothing. */
+void conn_request(struct conn *c);
+void conn_headers(struct conn *c);
+void conn_body(struct conn *c);
+void conn_answered(struct conn *c);
+const struct net_address *conn_local(const struct conn *c);
+/* Counts a connection from there; false when there are too many. Loopback and unix sockets: never.
+ */
+bool conn_count(struct http_server *s, const struct net_address *from) MUST_CHECK;
+void conn_uncount(struct http_server *s, const struct net_address *from);
 
 /* exchange.c: callbacks of libmicrohttpd */
 void *exchange_begin(void *listener, const char *target, struct MHD_Connection *connection);
@@ -218,10 +361,10 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
                                     const struct http_answer *a);
 void answer_problem(struct exchange *x, const struct problem *p);
 
+void answer_options(struct exchange *x);
+
 /* hold.c */
-void hold_init(struct http_server *s);
 void hold_end(struct exchange *x);
-void hold_close(struct http_server *s);
 void watch_begin(struct exchange *x);
 void watch_end(struct exchange *x);
 

@@ -114,7 +114,8 @@ static const struct {
     [CURSOR] = {"cursor", BIT(ROUTE_LIST), read_cursor, "a nextCursor of this list"},
     [STATE] = {"state", BIT(ROUTE_LIST), read_state,
                "queued, running, completed, failed or cancelled, separated by commas"},
-    [FORMAT] = {"format", BIT(ROUTE_PROFILE), read_format, "json or text"},
+    [FORMAT] = {"format", BIT(ROUTE_PROFILE) | BIT(ROUTE_ATTEMPT_PROFILE), read_format,
+                "json or text"},
     [TRACEBACK] = {"traceback", BIT(ROUTE_JOB), read_traceback, "0 or 1"},
     [LIVE] = {"live", BIT(ROUTE_PROFILE), read_live, "0 or 1"},
 };
@@ -173,7 +174,7 @@ static bool apply_headers(const struct headers *h, unsigned seen, struct http_re
         set_wait(rq, seconds);
         *ret_preferred = rq->waits;
     }
-    if (rq->route == ROUTE_PROFILE && (seen & BIT(FORMAT)) == 0) {
+    if ((parameters[FORMAT].routes & BIT(rq->route)) != 0 && (seen & BIT(FORMAT)) == 0) {
         return headers_choose_text(h, &rq->text, p);
     }
     return true;

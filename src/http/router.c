@@ -10,8 +10,9 @@
 static const struct {
     const char *method;
     const char *path;
+    enum http_role role;
 } routes[HTTP_ROUTE_COUNT] = {
-#define X(symbol, m, p) [symbol] = {m, p},
+#define X(symbol, m, p, r) [symbol] = {m, p, r},
     HTTP_ROUTE_TABLE(X)
 #undef X
 };
@@ -26,7 +27,12 @@ const char *route_path(enum http_route route)
     return routes[route].path;
 }
 
-enum { MAX_SEGMENTS = 4, MAX_SEGMENT = 128 };
+enum http_role route_role(enum http_route route)
+{
+    return routes[route].role;
+}
+
+enum { MAX_SEGMENTS = 5, MAX_SEGMENT = 128 };
 
 struct segment {
     bool broken; /* cannot be unescaped, or is too long for anything */
@@ -97,30 +103,79 @@ static void allow(struct match *m, const char *method)
                    strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
-/* {id} is segment 1 and {n} is segment 3, wherever they are. */
+/* ---- parameters --------------------------------------------------------------------------------
+ */
+
+static bool read_id(const struct segment *s, struct match *ret, struct problem *p)
+{
+    if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
+        return problem_set(p, ERR_JOB_NOT_FOUND, "a job's id is a lowercase UUID");
+    }
+    memcpy(ret->job_id, s->text, UUID_SIZE);
+    return true;
+}
+
+static bool read_name(const struct segment *s, struct match *ret, struct problem *p)
+{
+    if (s->broken || !text_is_name((struct str){s->text, s->n})) {
+        return problem_set(p, ERR_BACKEND_NOT_FOUND, "see GET /backends for their names");
+    }
+    memcpy(ret->backend, s->text, s->n + 1);
+    return true;
+}
+
+static bool read_number(const struct segment *s, int64_t least, struct match *ret)
+{
+    int64_t n = -1;
+    if (s->broken || s->n > 9 || !str_to_int64((struct str){s->text, s->n}, &n) || n < least) {
+        return false;
+    }
+    ret->number = (unsigned)n;
+    return true;
+}
+
+static bool read_output(const struct segment *s, struct match *ret, struct problem *p)
+{
+    return read_number(s, 0, ret) ||
+           problem_set(p, ERR_OUTPUT_NOT_FOUND, "outputs are numbered from 0");
+}
+
+static bool read_attempt(const struct segment *s, struct match *ret, struct problem *p)
+{
+    return read_number(s, 1, ret) ||
+           problem_set(p, ERR_ATTEMPT_NOT_FOUND, "attempts are numbered from 1");
+}
+
+/* How a template begins, up to a parameter, which segment that is, and how it is read. */
+static const struct {
+    struct str prefix;
+    size_t segment;
+    bool (*read)(const struct segment *s, struct match *ret, struct problem *p);
+} parameters[] = {
+    {STR_INIT("/jobs/{id}"), 1, read_id},
+    {STR_INIT("/backends/{name}"), 1, read_name},
+    {STR_INIT("/jobs/{id}/outputs/{n}"), 3, read_output},
+    {STR_INIT("/jobs/{id}/attempts/{n}"), 3, read_attempt},
+};
+
 static bool read_parameters(const struct path *path, struct match *ret, struct problem *p)
 {
     const char *template = routes[ret->route].path;
-    if (strstr(template, "{id}") != NULL) {
-        const struct segment *s = &path->segments[1];
-        if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
-            return problem_set(p, ERR_JOB_NOT_FOUND, "a job's id is a lowercase UUID");
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
+        const struct str prefix = parameters[i].prefix;
+        if (strncmp(template, prefix.p, prefix.n) == 0 &&
+            !parameters[i].read(&path->segments[parameters[i].segment], ret, p)) {
+            return false;
         }
-        memcpy(ret->job_id, s->text, UUID_SIZE);
-    }
-    if (strstr(template, "{n}") != NULL) {
-        const struct segment *s = &path->segments[3];
-        int64_t n = -1;
-        if (s->broken || s->n > 9 || !str_to_int64((struct str){s->text, s->n}, &n) || n < 0) {
-            return problem_set(p, ERR_OUTPUT_NOT_FOUND, "outputs are numbered from 0");
-        }
-        ret->output = (unsigned)n;
     }
     return true;
 }
 
+/* ---- routes ------------------------------------------------------------------------------------
+ */
+
 /* "http://host/path" is as good as "/path". */
-static struct str without_authority(struct str target)
+static struct str cut_authority(struct str target, struct str *ret_authority)
 {
     static const char *const schemes[] = {"http://", "https://"};
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
@@ -128,7 +183,8 @@ static struct str without_authority(struct str target)
         if (target.n > n && memcmp(target.p, schemes[i], n) == 0) {
             const char *slash = memchr(target.p + n, '/', target.n - n);
             if (slash != NULL) {
-                return (struct str){slash, target.n - (size_t)(slash - target.p)};
+                *ret_authority = (struct str){target.p + n, (size_t)(slash - target.p) - n};
+                return (struct str){slash, target.n - n - ret_authority->n};
             }
         }
     }
@@ -145,17 +201,22 @@ static bool find_route(struct str method, const struct path *path, struct match 
         if (str_is(method, routes[i].method) || (head && strcmp(routes[i].method, "GET") == 0)) {
             ret->route = (enum http_route)i;
             ret->head = head;
+            ret->allow[0] = '\0'; /* methods of other routes at this path */
             return true;
         }
         allow(ret, routes[i].method);
     }
-    return false;
+    if (ret->allow[0] != '\0') {
+        allow(ret, "OPTIONS");
+        ret->options = str_is(method, "OPTIONS");
+    }
+    return ret->options;
 }
 
 bool router_match(struct str method, struct str target, struct match *ret, struct problem *p)
 {
-    *ret = (struct match){.query = {NULL, 0}};
-    struct str path_text = without_authority(target);
+    *ret = (struct match){.route = HTTP_ROUTE_COUNT};
+    struct str path_text = cut_authority(target, &ret->authority);
     const char *mark = path_text.n == 0 ? NULL : memchr(path_text.p, '?', path_text.n);
     if (mark != NULL) {
         const size_t at = (size_t)(mark - path_text.p);
@@ -165,7 +226,7 @@ bool router_match(struct str method, struct str target, struct match *ret, struc
     struct path path;
     if (read_path(path_text, &path)) {
         if (find_route(method, &path, ret)) {
-            return read_parameters(&path, ret, p);
+            return ret->options || read_parameters(&path, ret, p);
         }
         if (ret->allow[0] != '\0') {
             return problem_set(p, ERR_METHOD_NOT_ALLOWED, "allowed here: %s", ret->allow);

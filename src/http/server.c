@@ -1,18 +1,13 @@
 /*
- * The server: listening sockets, one libmicrohttpd daemon for each, and the order in which all of
+ * The server: one libmicrohttpd daemon for each listening socket, and the order in which all of
  * it ends: drain (no new connections, holds are over), then close (every suspended connection is
  * resumed first, or libmicrohttpd aborts the process).
  */
 #include "internal.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
@@ -20,6 +15,8 @@
 enum {
     /* Of a connection, for its headers and pieces of its body. */
     CONNECTION_MEMORY = 32 * 1024,
+    /* libmicrohttpd would leave those beyond its limit in the backlog, where they wait for ever. */
+    CONNECTIONS_TO_REFUSE = 64,
     /* Seconds without a byte either way; held and streaming ones do not count. */
     CONNECTION_IDLE_S = 75
 };
@@ -35,7 +32,9 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *
     s->options = *options;
     s->serve = serve;
     s->ctx = ctx;
-    hold_init(s);
+    map_init(&s->addresses);
+    deadlines_init(&s->deadlines, loop);
+    s->refs++;
     return s;
 }
 
@@ -50,102 +49,25 @@ void server_unref(struct http_server *s)
         s->listeners = l->next;
         free(l);
     }
-    heap_done(&s->holds);
+    map_done(&s->addresses);
+    free(s->tokens);
     free(s->slots);
     free(s);
+}
+
+void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n)
+{
+    free(s->tokens);
+    s->tokens = mem_zero(n + 1, sizeof *tokens);
+    s->tokens_len = n;
+    if (n > 0) {
+        memcpy(s->tokens, tokens, n * sizeof *tokens);
+    }
 }
 
 void http_server_stats(const struct http_server *s, struct http_stats *ret)
 {
     *ret = s->stats;
-}
-
-/* ---- listening ---------------------------------------------------------------------------------
- */
-
-/* "127.0.0.1:8189", "[::1]:8189", ":8189" (every address). */
-static bool split_address(const char *address, char host[256], char port[16])
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || strlen(colon + 1) == 0 || strlen(colon + 1) > 5 ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535) {
-        return false;
-    }
-    size_t n = (size_t)(colon - address);
-    if (n >= 2 && address[0] == '[' && address[n - 1] == ']') {
-        address++;
-        n -= 2;
-    } else if (memchr(address, ':', n) != NULL) {
-        return false; /* IPv6 without brackets */
-    }
-    if (n >= 256) {
-        return false;
-    }
-    (void)snprintf(host, 256, "%.*s", (int)n, address);
-    (void)snprintf(port, 16, "%s", colon + 1);
-    return true;
-}
-
-/* TCP_NODELAY is inherited by the accepted sockets. */
-static int open_socket(const struct addrinfo *a)
-{
-    const int on = 1;
-    const int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (a->ai_family == AF_INET6) {
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    }
-    if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
-        const int e = errno;
-        (void)close(fd);
-        errno = e;
-        return -1;
-    }
-    return fd;
-}
-
-static int listen_at(const char *address, char *why, size_t why_size)
-{
-    char host[256];
-    char port[16];
-    if (!split_address(address, host, port)) {
-        (void)snprintf(why, why_size, "%s: an address is HOST:PORT or [IPv6]:PORT", address);
-        return -1;
-    }
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    const int rc = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints, &found);
-    if (rc != 0) {
-        (void)snprintf(why, why_size, "cannot listen on %s: %s", address, gai_strerror(rc));
-        return -1;
-    }
-    int fd = -1;
-    for (const struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
-        fd = open_socket(a);
-    }
-    if (fd < 0) {
-        (void)snprintf(why, why_size, "cannot listen on %s: %s", address, strerror(errno));
-    }
-    freeaddrinfo(found);
-    return fd;
-}
-
-static void write_url(int fd, char *ret, size_t size)
-{
-    struct sockaddr_storage at = {0};
-    socklen_t n = sizeof at;
-    char host[INET6_ADDRSTRLEN + 32] = "";
-    char port[16] = "";
-    (void)getsockname(fd, (struct sockaddr *)&at, &n);
-    (void)getnameinfo((struct sockaddr *)&at, n, host, sizeof host, port, sizeof port,
-                      NI_NUMERICHOST | NI_NUMERICSERV);
-    (void)snprintf(ret, size, at.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host,
-                   port);
 }
 
 /* ---- libmicrohttpd -----------------------------------------------------------------------------
@@ -154,13 +76,11 @@ static void write_url(int fd, char *ret, size_t size)
 static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode what)
 {
-    (void)connection;
-    (void)socket_context;
-    struct listener *l = ctx;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        l->server->stats.connections++;
-    } else {
-        l->server->stats.connections--;
+        *socket_context = conn_open(ctx, connection);
+    } else if (*socket_context != NULL) {
+        conn_close(*socket_context);
+        *socket_context = NULL;
     }
 }
 
@@ -190,27 +110,22 @@ static struct MHD_Daemon *start_daemon(struct listener *l)
     return MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_CONNECTION_LIMIT,
-        l->server->options.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
-        MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape,
-        NULL, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
+        l->server->options.max_connections + CONNECTIONS_TO_REFUSE,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S, MHD_OPTION_URI_LOG_CALLBACK,
+        exchange_begin, l, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, l, MHD_OPTION_END);
 }
 
-bool http_server_listen(struct http_server *s, const char *address, char *ret_url, size_t url_size,
-                        char *why, size_t why_size)
+/* Takes l. */
+static bool begin(struct listener *l, char *ret_url, size_t url_size, char *why, size_t why_size)
 {
-    const int fd = listen_at(address, why, why_size);
-    if (fd < 0) {
-        return false;
-    }
-    struct listener *l = mem_zero(1, sizeof *l);
-    l->server = s;
-    l->fd = fd;
+    struct http_server *s = l->server;
     l->daemon = start_daemon(l);
     if (l->daemon == NULL) {
-        (void)snprintf(why, why_size, "cannot listen on %s: libmicrohttpd did not start", address);
-        (void)close(fd);
+        (void)snprintf(why, why_size, "cannot listen: libmicrohttpd did not start");
+        listen_close(l, l->fd);
         free(l);
         return false;
     }
@@ -218,8 +133,33 @@ bool http_server_listen(struct http_server *s, const char *address, char *ret_ur
     l->next = s->listeners;
     s->listeners = l;
     s->refs++;
-    write_url(fd, ret_url, url_size);
+    listen_url(l->fd, ret_url, url_size);
     return true;
+}
+
+bool http_server_listen(struct http_server *s, const char *address, char *ret_url, size_t url_size,
+                        char *why, size_t why_size)
+{
+    struct listener *l = mem_zero(1, sizeof *l);
+    l->server = s;
+    if (!listen_open(l, address, why, why_size)) {
+        free(l);
+        return false;
+    }
+    return begin(l, ret_url, url_size, why, why_size);
+}
+
+bool http_server_listen_fd(struct http_server *s, int fd, char *ret_url, size_t url_size, char *why,
+                           size_t why_size)
+{
+    struct listener *l = mem_zero(1, sizeof *l);
+    l->server = s;
+    if (!listen_adopt(l, fd, why, why_size)) {
+        (void)close(fd);
+        free(l);
+        return false;
+    }
+    return begin(l, ret_url, url_size, why, why_size);
 }
 
 /* ---- the end -----------------------------------------------------------------------------------
@@ -229,8 +169,7 @@ static void stop_listening(struct listener *l)
 {
     if (l->fd >= 0) {
         const MHD_socket fd = MHD_quiesce_daemon(l->daemon);
-        (void)close(fd == MHD_INVALID_SOCKET ? l->fd : fd);
-        l->fd = -1;
+        listen_close(l, fd == MHD_INVALID_SOCKET ? l->fd : fd);
     }
 }
 
@@ -245,7 +184,7 @@ void http_server_drain(struct http_server *s)
     }
     for (uint32_t i = 0; i < s->slots_len; i++) {
         struct exchange *x = exchange_at(s, i);
-        if (x != NULL && heap_holds(&x->by_deadline)) {
+        if (x != NULL && heap_holds(&x->hold.node)) {
             hold_end(x);
             x->rq.wait_over = true;
             exchange_serve_again(x);
@@ -256,6 +195,12 @@ void http_server_drain(struct http_server *s)
 static void on_host_closed(void *ctx)
 {
     server_unref(ctx);
+}
+
+static void on_deadlines_closed(uv_handle_t *timer)
+{
+    struct deadlines *d = timer->data;
+    server_unref(heap_item(d, struct http_server, deadlines));
 }
 
 void http_server_close(struct http_server *s)
@@ -277,5 +222,5 @@ void http_server_close(struct http_server *s)
         MHD_stop_daemon(l->daemon);
         l->daemon = NULL;
     }
-    hold_close(s);
+    deadlines_close(&s->deadlines, on_deadlines_closed);
 }

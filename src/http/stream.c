@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 enum { STREAM_FULL = 256 * 1024, STREAM_HALF = STREAM_FULL / 2, STREAM_BLOCK = 32 * 1024 };
+enum { TOO_MANY_RETRY_S = 1 };
 
 struct stream {
     struct exchange *x;
@@ -103,6 +104,12 @@ bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_a
     if (x == NULL) {
         return false;
     }
+    if (s->streams >= s->options.max_streams) {
+        http_problem_retry(s, ref, ERR_TOO_MANY_WAITS, "too many answers are streamed already",
+                           TOO_MANY_RETRY_S);
+        return false;
+    }
+    s->streams++;
     struct stream *st = mem_zero(1, sizeof *st);
     st->x = x;
     st->ops = ops;
@@ -162,6 +169,7 @@ void stream_free(struct stream *st)
         st->ended = true;
         st->ops->gone(st->ctx);
     }
+    st->x->server->streams--;
     buf_done(&st->data);
     free(st);
 }

@@ -9,16 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comfypool/base/json_read.h"
-
-enum {
-    BODY_DEPTH = 64,
-    MIN_PRIORITY = -1000,
-    MAX_PRIORITY = 1000,
-    MIN_ATTEMPTS = 1,
-    MAX_ATTEMPTS = 20,
-    MAX_METADATA = 16384
-};
+enum { MAX_METADATA = 16384 };
 
 void submission_done(struct submission *s)
 {
@@ -31,100 +22,82 @@ void submission_done(struct submission *s)
 /* ---- the members beside the graph --------------------------------------------------------------
  */
 
-/* One member: its first token and its whole text. */
-struct value {
-    struct js_token token;
-    struct str text;
-};
-
-static bool read_priority(const struct value *v, struct submission *ret)
+static bool read_profile(const struct member *m, struct value *v, void *ret)
 {
-    int64_t n = 0;
-    if (!js_int(v->token, &n) || n < MIN_PRIORITY || n > MAX_PRIORITY) {
-        return false;
-    }
-    ret->priority = (int)n;
-    return true;
-}
-
-static bool read_profile(const struct value *v, struct submission *ret)
-{
-    ret->profile = v->token.kind == JS_TRUE ? ON : OFF;
+    (void)m;
+    struct submission *s = ret;
+    s->profile = v->token.kind == JS_TRUE ? ON : OFF;
     return v->token.kind == JS_TRUE || v->token.kind == JS_FALSE;
 }
 
-static bool read_metadata(const struct value *v, struct submission *ret)
+static bool read_metadata(const struct member *m, struct value *v, void *ret)
 {
+    (void)m;
+    struct submission *s = ret;
     if (v->token.kind != JS_OBJECT || v->text.n > MAX_METADATA) {
         return false;
     }
-    ret->metadata = mem_copy(v->text);
+    s->metadata = mem_copy(v->text);
     return true;
 }
 
 /* Known by two names; only one of them may be there. */
-static bool read_extra_data(const struct value *v, struct submission *ret)
+static bool read_extra_data(const struct member *m, struct value *v, void *ret)
 {
+    (void)m;
+    struct submission *s = ret;
     if (v->token.kind == JS_NULL) {
         return true;
     }
-    if (v->token.kind != JS_OBJECT || ret->extra_data != NULL) {
+    if (v->token.kind != JS_OBJECT || s->extra_data != NULL) {
         return false;
     }
-    ret->extra_data = mem_copy(v->text);
+    s->extra_data = mem_copy(v->text);
     return true;
 }
 
-static bool read_max_attempts(const struct value *v, struct submission *ret)
+static bool add_class(void *ctx, struct str text)
 {
-    int64_t n = 0;
-    if (!js_int(v->token, &n) || n < MIN_ATTEMPTS || n > MAX_ATTEMPTS) {
+    unsigned *mask = ctx;
+    const enum retry_class c = retry_class_from_name(text);
+    if (c == RETRY_CLASS_COUNT || (*mask & 1u << c) != 0) {
         return false;
     }
-    ret->max_attempts = (int)n;
+    *mask |= 1u << c;
     return true;
 }
 
-static const struct {
-    const char *name;
-    bool (*read)(const struct value *v, struct submission *ret);
-    const char *shape;
-} members[] = {
-    {"priority", read_priority, "a whole number from -1000 to 1000"},
-    {"profile", read_profile, "true or false"},
-    {"metadata", read_metadata, "an object of at most 16 KiB"},
-    {"extraData", read_extra_data, "an object, or null, and not beside extra_data"},
-    {"extra_data", read_extra_data, "an object, or null, and not beside extraData"},
-    {"maxAttempts", read_max_attempts, "a whole number from 1 to 20"},
+static bool read_retry_on(const struct member *m, struct value *v, void *ret)
+{
+    (void)m;
+    unsigned mask = 0;
+    if (!member_each_string(v, add_class, &mask)) {
+        return false;
+    }
+    ((struct submission *)ret)->policy.retry_on = mask;
+    return true;
+}
+
+#define X(symbol, name, by_default) name ", "
+static const char retry_on_shape[] =
+    "an array of distinct strings, each one of " RETRY_CLASS_TABLE(X) "or an empty one";
+#undef X
+
+static const struct member members[] = {
+    {"priority", member_priority, member_priority_shape,
+     .offset = offsetof(struct submission, priority)},
+    {"profile", read_profile, "true or false", .offset = 0},
+    {"metadata", read_metadata, "an object of at most 16 KiB", .offset = 0},
+    {"extraData", read_extra_data, "an object, or null, and not beside extra_data", .offset = 0},
+    {"extra_data", read_extra_data, "an object, or null, and not beside extraData", .offset = 0},
+    {"retryOn", read_retry_on, retry_on_shape, .offset = 0},
+#define X(symbol, name, member, least, most, value)                                                \
+    {name, member_int, NULL, least, most, offsetof(struct submission, policy.member)},
+    JOB_POLICY_TABLE(X)
+#undef X
 };
 
 enum { MEMBERS = sizeof members / sizeof *members };
-
-/* MEMBERS when it is none of them. */
-static size_t find_member(struct js_token key)
-{
-    size_t i = 0;
-    while (i < MEMBERS && !js_is(key, members[i].name)) {
-        i++;
-    }
-    return i;
-}
-
-/* ---- pointers ----------------------------------------------------------------------------------
- */
-
-static void point_at(struct problem *p, struct str name)
-{
-    p->has_pointer = true;
-    json_pointer_add(&p->pointer, name);
-}
-
-static void point_at_key(struct problem *p, struct js_token key)
-{
-    AUTO_BUF struct buf scratch;
-    buf_init(&scratch, BUF_NO_LIMIT);
-    point_at(p, js_text(key, &scratch));
-}
 
 /* ---- the forms ---------------------------------------------------------------------------------
  */
@@ -155,23 +128,17 @@ static struct outline read_outline(struct str body)
     return o;
 }
 
-static bool read_member(struct js_token key, const struct value *v, enum form form,
+static bool read_member(struct js_token key, struct value *v, enum form form,
                         struct submission *ret, struct problem *p)
 {
-    const size_t i = find_member(key);
+    const size_t i = members_find(members, MEMBERS, key);
     if (i < MEMBERS) {
-        if (members[i].read(v, ret)) {
-            return true;
-        }
-        point_at_key(p, key);
-        return problem_set(p, ERR_MEMBER_INVALID, "%s must be %s", members[i].name,
-                           members[i].shape);
+        return members_read_one(&members[i], key, v, ret, p);
     }
     if (form == FORM_PROMPT || js_is(key, graph_names[form])) {
         return true; /* ComfyUI ignores members that it does not know; clients send such */
     }
-    point_at_key(p, key);
-    return problem_set(p, ERR_MEMBER_UNKNOWN, "there is no such member");
+    return members_refuse_unknown(key, "there is no such member", p);
 }
 
 static bool read_members(struct str body, enum form form, struct submission *ret, struct problem *p)
@@ -195,7 +162,7 @@ static bool read_graph(struct str text, enum form form, struct submission *ret, 
     struct workflow_problem wrong = {0};
     if (!workflow_parse(text, &w, &wrong)) {
         if (form != FORM_BARE) {
-            point_at(p, str_of(graph_names[form]));
+            members_point_at(p, str_of(graph_names[form]));
         }
         p->has_pointer = true;
         buf_add_str(&p->pointer, buf_str(&wrong.pointer));
@@ -238,34 +205,14 @@ static bool explain(struct str body, struct problem *p)
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const struct str text = js_skip(&r);
-        if (find_member(key) == MEMBERS && !looks_like_a_node(text)) {
-            point_at_key(p, key);
-            return problem_set(p, ERR_MEMBER_UNKNOWN,
-                               "this is neither a member of a submission nor a node of a graph");
+        if (members_find(members, MEMBERS, key) == MEMBERS && !looks_like_a_node(text)) {
+            return members_refuse_unknown(
+                key, "this is neither a member of a submission nor a node of a graph", p);
         }
     }
-    point_at(p, STR("workflow"));
+    members_point_at(p, STR("workflow"));
     return problem_set(p, ERR_MEMBER_INVALID,
                        "a workflow in API format must be here (or be the whole body)");
-}
-
-static bool refuse_json(struct str body, size_t offset, const char *why, struct problem *p)
-{
-    size_t line = 1;
-    size_t column = 1;
-    for (size_t i = 0; i < offset && i < body.n; i++) {
-        line += body.p[i] == '\n';
-        column = body.p[i] == '\n' ? 1 : column + 1;
-    }
-    return problem_set(p, ERR_JSON_INVALID, "%s (line %zu, column %zu, byte %zu)", why, line,
-                       column, offset);
-}
-
-static bool is_object(struct str body)
-{
-    struct js_reader r;
-    js_read_strict(&r, body, BODY_DEPTH);
-    return js_next(&r).kind == JS_OBJECT;
 }
 
 static bool read_form(struct str body, struct submission *ret, struct problem *p)
@@ -276,7 +223,7 @@ static bool read_form(struct str body, struct submission *ret, struct problem *p
     }
     const struct outline o = read_outline(body);
     if (o.has[FORM_WORKFLOW] && o.has[FORM_PROMPT]) {
-        point_at(p, STR("prompt"));
+        members_point_at(p, STR("prompt"));
         return problem_set(p, ERR_MEMBER_INVALID, "workflow and prompt are two names of one thing");
     }
     if (!o.has[FORM_WORKFLOW] && !o.has[FORM_PROMPT]) {
@@ -288,15 +235,12 @@ static bool read_form(struct str body, struct submission *ret, struct problem *p
 
 bool submission_parse(struct str body, struct submission *ret, struct problem *p)
 {
-    *ret = (struct submission){.profile = UNSET};
-    size_t offset = 0;
-    const char *why = "";
-    if (!js_check(body, BODY_DEPTH, &offset, &why)) {
-        return refuse_json(body, offset, why, p);
-    }
-    if (!is_object(body)) {
-        p->has_pointer = true;
-        return problem_set(p, ERR_MEMBER_INVALID, "the body must be an object");
+    *ret = (struct submission){.profile = UNSET, .policy = {.retry_on = RETRY_ON_UNSET}};
+#define X(symbol, name, member, least, most, value) ret->policy.member = POLICY_UNSET;
+    JOB_POLICY_TABLE(X)
+#undef X
+    if (!members_check(body, p)) {
+        return false;
     }
     if (!read_form(body, ret, p)) {
         submission_done(ret);

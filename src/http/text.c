@@ -1,6 +1,7 @@
 /* Small text work of http/: percent escapes, lists in headers, words without case. Pure. */
 #include "internal.h"
 
+#include <string.h>
 #include <strings.h>
 
 static int hex(char c)
@@ -109,4 +110,27 @@ struct str text_trim(struct str s)
 bool text_same_word(struct str a, const char *word)
 {
     return a.n == strlen(word) && strncasecmp(a.p, word, a.n) == 0;
+}
+
+bool text_is_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        const char lower = (char)(s.p[i] | 0x20);
+        const bool letter = lower >= 'a' && lower <= 'z';
+        const bool digit = s.p[i] >= '0' && s.p[i] <= '9';
+        if (!letter && !digit && memchr("._:-", s.p[i], 4) == NULL) {
+            return false;
+        }
+    }
+    return s.n > 0 && s.n < HTTP_NAME_SIZE;
+}
+
+bool text_is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "comfypool/core/job.h"
@@ -37,19 +39,21 @@ static const struct route_row {
     {"POST", "/jobs", ERR_NONE, ROUTE_SUBMIT, NULL},
     {"GET", "/jobs?limit=3", ERR_NONE, ROUTE_LIST, NULL},
     {"HEAD", "/jobs", ERR_NONE, ROUTE_LIST, NULL},
-    {"PUT", "/jobs", ERR_METHOD_NOT_ALLOWED, 0, "POST, GET, HEAD"},
-    {"OPTIONS", "/jobs", ERR_METHOD_NOT_ALLOWED, 0, "POST, GET, HEAD"},
+    {"PUT", "/jobs", ERR_METHOD_NOT_ALLOWED, 0, "POST, GET, HEAD, OPTIONS"},
+    {"OPTIONS", "/jobs", ERR_NONE, HTTP_ROUTE_COUNT, "POST, GET, HEAD, OPTIONS"},
+    {"OPTIONS", "/jobs/x", ERR_NONE, HTTP_ROUTE_COUNT, "GET, HEAD, PATCH, DELETE, OPTIONS"},
+    {"OPTIONS", "/nope", ERR_ROUTE_NOT_FOUND, 0, NULL},
     {"GET", "/jobs/" ID, ERR_NONE, ROUTE_JOB, NULL},
     {"GET", "http://host:1/jobs/" ID "?a", ERR_NONE, ROUTE_JOB, NULL},
     {"GET", "/%6aobs/" ID, ERR_NONE, ROUTE_JOB, NULL},
     {"DELETE", "/jobs/" ID, ERR_NONE, ROUTE_DELETE, NULL},
-    {"POST", "/jobs/" ID, ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD, DELETE"},
+    {"POST", "/jobs/" ID, ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD, PATCH, DELETE, OPTIONS"},
     {"GET", "/jobs/" ID "/profile", ERR_NONE, ROUTE_PROFILE, NULL},
-    {"POST", "/jobs/" ID "/profile", ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD"},
+    {"POST", "/jobs/" ID "/profile", ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD, OPTIONS"},
     {"GET", "/jobs/" ID "/workflow", ERR_NONE, ROUTE_WORKFLOW, NULL},
     {"POST", "/jobs/" ID "/cancel", ERR_NONE, ROUTE_CANCEL, NULL},
-    {"GET", "/jobs/" ID "/cancel", ERR_METHOD_NOT_ALLOWED, 0, "POST"},
-    {"HEAD", "/jobs/" ID "/cancel", ERR_METHOD_NOT_ALLOWED, 0, "POST"},
+    {"GET", "/jobs/" ID "/cancel", ERR_METHOD_NOT_ALLOWED, 0, "POST, OPTIONS"},
+    {"HEAD", "/jobs/" ID "/cancel", ERR_METHOD_NOT_ALLOWED, 0, "POST, OPTIONS"},
     {"GET", "/jobs/" ID "/outputs", ERR_NONE, ROUTE_OUTPUTS, NULL},
     {"GET", "/jobs/" ID "/outputs/17", ERR_NONE, ROUTE_OUTPUT, NULL},
     {"GET", "/jobs/" ID "/outputs/x", ERR_OUTPUT_NOT_FOUND, 0, NULL},
@@ -57,9 +61,32 @@ static const struct route_row {
     {"GET", "/jobs/" ID "/outputs/9999999999", ERR_OUTPUT_NOT_FOUND, 0, NULL},
     {"GET", "/jobs/x/outputs/0", ERR_JOB_NOT_FOUND, 0, NULL},
     {"GET", "/backends", ERR_NONE, ROUTE_BACKENDS, NULL},
+    {"PATCH", "/jobs/" ID, ERR_NONE, ROUTE_CHANGE, NULL},
+    {"POST", "/jobs/" ID "/retry", ERR_NONE, ROUTE_RETRY, NULL},
+    {"GET", "/jobs/" ID "/attempts", ERR_NONE, ROUTE_ATTEMPTS, NULL},
+    {"HEAD", "/jobs/" ID "/attempts/1/profile", ERR_NONE, ROUTE_ATTEMPT_PROFILE, NULL},
+    {"GET", "/jobs/" ID "/attempts/0/profile", ERR_ATTEMPT_NOT_FOUND, 0, NULL},
+    {"GET", "/jobs/" ID "/attempts/x/profile", ERR_ATTEMPT_NOT_FOUND, 0, NULL},
+    {"GET", "/jobs/x/attempts/0/profile", ERR_JOB_NOT_FOUND, 0, NULL},
+    {"GET", "/jobs/" ID "/attempts/1", ERR_ROUTE_NOT_FOUND, 0, NULL},
+    {"GET", "/jobs/" ID "/attempts/1/profile/x", ERR_ROUTE_NOT_FOUND, 0, NULL},
+    {"POST", "/backends", ERR_NONE, ROUTE_BACKEND_ADD, NULL},
+    {"GET", "/backends/a%3A1", ERR_NONE, ROUTE_BACKEND, NULL},
+    {"PATCH", "/backends/a", ERR_NONE, ROUTE_BACKEND_CHANGE, NULL},
+    {"DELETE", "/backends/a", ERR_NONE, ROUTE_BACKEND_REMOVE, NULL},
+    {"PUT", "/backends/a", ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD, PATCH, DELETE, OPTIONS"},
+    {"POST", "/backends/a/drain", ERR_NONE, ROUTE_BACKEND_DRAIN, NULL},
+    {"POST", "/backends/a/resume", ERR_NONE, ROUTE_BACKEND_RESUME, NULL},
+    {"POST", "/backends/a/quarantine", ERR_NONE, ROUTE_BACKEND_QUARANTINE, NULL},
+    {"GET", "/backends/a%2Fb", ERR_BACKEND_NOT_FOUND, 0, NULL},
+    {"GET", "/backends/a%20b", ERR_BACKEND_NOT_FOUND, 0, NULL},
+    {"GET", "/backends/%00", ERR_BACKEND_NOT_FOUND, 0, NULL},
+    {"POST", "/queue/pause", ERR_NONE, ROUTE_QUEUE_PAUSE, NULL},
+    {"POST", "/queue/resume", ERR_NONE, ROUTE_QUEUE_RESUME, NULL},
+    {"GET", "/queue", ERR_ROUTE_NOT_FOUND, 0, NULL},
     {"GET", "/stats", ERR_NONE, ROUTE_STATS, NULL},
     {"GET", "/healthz", ERR_NONE, ROUTE_HEALTHZ, NULL},
-    {"DELETE", "/healthz", ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD"},
+    {"DELETE", "/healthz", ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD, OPTIONS"},
     {"GET", "/readyz", ERR_NONE, ROUTE_READYZ, NULL},
     {"GET", "/openapi.yaml", ERR_NONE, ROUTE_OPENAPI, NULL},
     {"GET", "/", ERR_ROUTE_NOT_FOUND, 0, NULL},
@@ -111,7 +138,7 @@ START_TEST(every_route_is_found)
         buf_init(&target, BUF_NO_LIMIT);
         for (const char *p = route_path((enum http_route)i); *p != '\0'; p++) {
             if (*p == '{') {
-                buf_add_text(&target, p[1] == 'i' ? ID : "3");
+                buf_add_text(&target, p[1] == 'i' ? ID : p[2] == 'a' ? "gpu-1" : "3");
                 p = strchr(p, '}');
             } else {
                 buf_add_char(&target, *p);
@@ -413,6 +440,23 @@ static const struct submission_row {
     {"maxAttempts", WITH("\"maxAttempts\":20"), ERR_NONE, NULL},
     {"maxAttempts 0", WITH("\"maxAttempts\":0"), ERR_MEMBER_INVALID, "/maxAttempts"},
     {"maxAttempts 21", WITH("\"maxAttempts\":21"), ERR_MEMBER_INVALID, "/maxAttempts"},
+    {"retryDelayMs", WITH("\"retryDelayMs\":0"), ERR_NONE, NULL},
+    {"retryDelayMs -1", WITH("\"retryDelayMs\":-1"), ERR_MEMBER_INVALID, "/retryDelayMs"},
+    {"jobTimeoutMs", WITH("\"jobTimeoutMs\":31536000000"), ERR_NONE, NULL},
+    {"jobTimeoutMs, more than a year", WITH("\"jobTimeoutMs\":31536000001"), ERR_MEMBER_INVALID,
+     "/jobTimeoutMs"},
+    {"nodeExecutionTimeoutMs 1.0", WITH("\"nodeExecutionTimeoutMs\":1.0"), ERR_MEMBER_INVALID,
+     "/nodeExecutionTimeoutMs"},
+    {"queueTimeoutMs beside prompt", "{\"prompt\":" GRAPH ",\"queueTimeoutMs\":null}",
+     ERR_MEMBER_INVALID, "/queueTimeoutMs"},
+    {"retryOn", WITH("\"retryOn\":[\"lost\",\"node_error\"]"), ERR_NONE, NULL},
+    {"retryOn empty", WITH("\"retryOn\":[]"), ERR_NONE, NULL},
+    {"retryOn escaped", WITH("\"retryOn\":[\"\\u006cost\"]"), ERR_NONE, NULL},
+    {"retryOn string", WITH("\"retryOn\":\"lost\""), ERR_MEMBER_INVALID, "/retryOn"},
+    {"retryOn unknown", WITH("\"retryOn\":[\"lost\",\"found\"]"), ERR_MEMBER_INVALID, "/retryOn/1"},
+    {"retryOn number", WITH("\"retryOn\":[1]"), ERR_MEMBER_INVALID, "/retryOn/0"},
+    {"retryOn twice", WITH("\"retryOn\":[\"lost\",\"lost\"]"), ERR_MEMBER_INVALID, "/retryOn/1"},
+    {"retryOn nested", WITH("\"retryOn\":[[\"lost\"]]"), ERR_MEMBER_INVALID, "/retryOn/0"},
     {"maxAttempts string", WITH("\"maxAttempts\":\"3\""), ERR_MEMBER_INVALID, "/maxAttempts"},
 };
 
@@ -452,15 +496,410 @@ START_TEST(a_submission_is_kept_to_the_letter)
     ck_assert_str_eq(s.extra_data, "{ }");
     ck_assert_int_eq(s.priority, -3);
     ck_assert_int_eq(s.profile, OFF);
-    ck_assert_int_eq(s.max_attempts, 2);
+    ck_assert_int_eq(s.policy.max_attempts, 2);
     ck_assert_uint_eq(strlen(s.hash), 64);
     submission_done(&s);
     ck_assert(submission_parse(STR(GRAPH), &s, &p));
     ck_assert_int_eq(s.profile, UNSET);
-    ck_assert_int_eq(s.max_attempts, 0);
+    ck_assert_int_eq(s.policy.max_attempts, POLICY_UNSET);
+    ck_assert_int_eq(s.policy.job_timeout_ms, POLICY_UNSET);
+    ck_assert_uint_eq(s.policy.retry_on, RETRY_ON_UNSET);
     ck_assert_ptr_null(s.metadata);
     submission_done(&s);
     problem_done(&p);
+}
+END_TEST
+
+START_TEST(a_policy_is_kept)
+{
+    struct problem p;
+    struct submission s;
+    problem_init(&p);
+    ck_assert(submission_parse(STR(WITH("\"retryOn\":[\"timeout\",\"lost\"],\"retryDelayMs\":1,"
+                                        "\"queueTimeoutMs\":2,\"executionStartTimeoutMs\":3,"
+                                        "\"nodeExecutionTimeoutMs\":4,\"jobTimeoutMs\":5")),
+                               &s, &p));
+    ck_assert_uint_eq(s.policy.retry_on, 1u << RETRY_TIMEOUT | 1u << RETRY_LOST);
+    ck_assert_int_eq(s.policy.retry_delay_ms, 1);
+    ck_assert_int_eq(s.policy.queue_timeout_ms, 2);
+    ck_assert_int_eq(s.policy.start_timeout_ms, 3);
+    ck_assert_int_eq(s.policy.node_timeout_ms, 4);
+    ck_assert_int_eq(s.policy.job_timeout_ms, 5);
+    submission_done(&s);
+    problem_done(&p);
+}
+END_TEST
+
+/* ---- other bodies ------------------------------------------------------------------------------
+ */
+
+static bool refuse_ftp(const char *url, char *why, size_t n)
+{
+    (void)snprintf(why, n, "no ftp");
+    return strncmp(url, "ftp:", 4) != 0;
+}
+
+static const struct body_row {
+    const char *name;
+    enum http_route route;
+    const char *body;
+    enum err want;
+    const char *pointer; /* NULL: none is looked at */
+} body_rows[] = {
+    {"empty", ROUTE_CANCEL, "", ERR_NONE, NULL},
+    {"empty object", ROUTE_RETRY, " {} \n", ERR_NONE, NULL},
+    {"a member of nothing", ROUTE_QUEUE_PAUSE, "{\"a/b\":1}", ERR_MEMBER_UNKNOWN, "/a~1b"},
+    {"array for nothing", ROUTE_BACKEND_DRAIN, "[]", ERR_MEMBER_INVALID, ""},
+    {"blanks", ROUTE_DELETE, "  ", ERR_JSON_INVALID, NULL},
+    {"text", ROUTE_BACKEND_REMOVE, "x", ERR_JSON_INVALID, NULL},
+    {"form", ROUTE_BACKEND_RESUME, "a=b", ERR_JSON_INVALID, NULL},
+    {"not read", ROUTE_JOB, "x", ERR_NONE, NULL},
+    {"priority", ROUTE_CHANGE, "{\"priority\":-1000}", ERR_NONE, NULL},
+    {"no priority", ROUTE_CHANGE, "{}", ERR_MEMBER_INVALID, "/priority"},
+    {"priority 1001", ROUTE_CHANGE, "{\"priority\":1001}", ERR_MEMBER_INVALID, "/priority"},
+    {"priority 1e2", ROUTE_CHANGE, "{\"priority\":1e2}", ERR_MEMBER_INVALID, "/priority"},
+    {"another member", ROUTE_CHANGE, "{\"priority\":1,\"profile\":true}", ERR_MEMBER_UNKNOWN,
+     "/profile"},
+    {"no body", ROUTE_CHANGE, "", ERR_JSON_INVALID, NULL},
+    {"twice", ROUTE_CHANGE, "{\"priority\":1,\"priority\":2}", ERR_JSON_INVALID, NULL},
+    {"a backend", ROUTE_BACKEND_ADD, "{\"url\":\"http://a:1\"}", ERR_NONE, NULL},
+    {"all of it", ROUTE_BACKEND_ADD,
+     "{\"url\":\"http://a:1\",\"name\":\"a.b_c:d-1\",\"weight\":1000,\"maxInFlight\":100,"
+     "\"labels\":[\"gpu=4090\",\"fast\",\"a=\"]}",
+     ERR_NONE, NULL},
+    {"no url", ROUTE_BACKEND_ADD, "{\"name\":\"a\"}", ERR_MEMBER_INVALID, "/url"},
+    {"url refused", ROUTE_BACKEND_ADD, "{\"url\":\"ftp://a\"}", ERR_MEMBER_INVALID, "/url"},
+    {"url empty", ROUTE_BACKEND_ADD, "{\"url\":\"\"}", ERR_MEMBER_INVALID, "/url"},
+    {"url NUL", ROUTE_BACKEND_ADD, "{\"url\":\"http://a\\u0000b\"}", ERR_MEMBER_INVALID, "/url"},
+    {"url number", ROUTE_BACKEND_ADD, "{\"url\":1}", ERR_MEMBER_INVALID, "/url"},
+    {"name", ROUTE_BACKEND_ADD, "{\"url\":\"http://a\",\"name\":\"a b\"}", ERR_MEMBER_INVALID,
+     "/name"},
+    {"name first", ROUTE_BACKEND_ADD, "{\"name\":\"/\"}", ERR_MEMBER_INVALID, "/name"},
+    {"weight 0", ROUTE_BACKEND_ADD, "{\"url\":\"http://a\",\"weight\":0}", ERR_MEMBER_INVALID,
+     "/weight"},
+    {"maxInFlight 101", ROUTE_BACKEND_CHANGE, "{\"maxInFlight\":101}", ERR_MEMBER_INVALID,
+     "/maxInFlight"},
+    {"weight", ROUTE_BACKEND_CHANGE, "{\"weight\":2}", ERR_NONE, NULL},
+    {"no labels", ROUTE_BACKEND_CHANGE, "{\"labels\":[]}", ERR_NONE, NULL},
+    {"labels null", ROUTE_BACKEND_CHANGE, "{\"labels\":null}", ERR_MEMBER_INVALID, "/labels"},
+    {"label empty", ROUTE_BACKEND_CHANGE, "{\"labels\":[\"a\",\"\"]}", ERR_MEMBER_INVALID,
+     "/labels/1"},
+    {"label number", ROUTE_BACKEND_CHANGE, "{\"labels\":[1]}", ERR_MEMBER_INVALID, "/labels/0"},
+    {"label without a key", ROUTE_BACKEND_CHANGE, "{\"labels\":[\"=a\"]}", ERR_MEMBER_INVALID,
+     "/labels/0"},
+    {"label control", ROUTE_BACKEND_CHANGE, "{\"labels\":[\"a\\n\"]}", ERR_MEMBER_INVALID,
+     "/labels/0"},
+    {"nothing to change", ROUTE_BACKEND_CHANGE, "{}", ERR_MEMBER_INVALID, ""},
+    {"url cannot change", ROUTE_BACKEND_CHANGE, "{\"url\":\"http://a\"}", ERR_MEMBER_UNKNOWN,
+     "/url"},
+    {"a submission", ROUTE_SUBMIT, GRAPH, ERR_NONE, NULL},
+};
+
+START_TEST(bodies)
+{
+    const struct body_row *r = &body_rows[_i];
+    const struct http_options o = {.check_backend_url = refuse_ftp};
+    struct http_request rq = {.route = r->route};
+    struct problem p;
+    problem_init(&p);
+    const bool good = body_read(str_of(r->body), &o, &rq, &p);
+    ck_assert_msg(good == (r->want == ERR_NONE) && p.code == r->want, "%s: %s %s", r->name,
+                  err_code(p.code), buf_text(&p.detail));
+    if (r->pointer != NULL) {
+        ck_assert_msg(p.has_pointer && str_is(buf_str(&p.pointer), r->pointer), "%s: %s", r->name,
+                      buf_text(&p.pointer));
+    }
+    submission_done(&rq.submission);
+    backend_change_done(&rq.backend_change);
+    problem_done(&p);
+}
+END_TEST
+
+START_TEST(what_a_body_says_is_kept)
+{
+    const struct http_options o = {0};
+    struct http_request rq = {.route = ROUTE_BACKEND_ADD};
+    struct problem p;
+    problem_init(&p);
+    ck_assert(body_read(STR("{\"labels\": [ \"a\" ],\"maxInFlight\":4,\"url\":\"http:\\/\\/a\"}"),
+                        &o, &rq, &p));
+    ck_assert_str_eq(rq.backend_change.url, "http://a");
+    ck_assert_str_eq(rq.backend_change.labels, "[ \"a\" ]");
+    ck_assert_int_eq(rq.backend_change.max_in_flight, 4);
+    ck_assert_int_eq(rq.backend_change.weight, -1);
+    ck_assert_ptr_null(rq.backend_change.name);
+    backend_change_done(&rq.backend_change);
+    rq.route = ROUTE_CHANGE;
+    ck_assert(body_read(STR("{\"priority\":-7}"), &o, &rq, &p));
+    ck_assert_int_eq(rq.priority, -7);
+    rq.route = ROUTE_SUBMIT;
+    ck_assert(body_read(STR(GRAPH), &o, &rq, &p));
+    ck_assert_str_eq(rq.body_digest, ""); /* nobody asked */
+    submission_done(&rq.submission);
+    rq.idempotency_key[0] = 'k';
+    ck_assert(body_read(STR(GRAPH), &o, &rq, &p));
+    ck_assert_uint_eq(strlen(rq.body_digest), 64);
+    submission_done(&rq.submission);
+    problem_done(&p);
+}
+END_TEST
+
+/* ---- who may come in ---------------------------------------------------------------------------
+ */
+
+static const char *const allowed_hosts[] = {"pool.example", "[2001:db8::1]", NULL};
+static const char *const allowed_origins[] = {"https://ui.example", NULL};
+
+static const struct host_row {
+    const char *line; /* or NULL */
+    const char *local;
+    enum err want;
+} host_rows[] = {
+    {"Host: localhost", "127.0.0.1", ERR_NONE},
+    {"Host: LocalHost:8189", "127.0.0.1", ERR_NONE},
+    {"Host: 127.0.0.1:1", "10.0.0.1", ERR_NONE},
+    {"Host: 127.1.2.3", "10.0.0.1", ERR_NONE},
+    {"Host: [::1]:99999", "10.0.0.1", ERR_NONE},
+    {"Host: [0:0::1]", "10.0.0.1", ERR_NONE},
+    {"Host: [::ffff:127.0.0.1]", "10.0.0.1", ERR_NONE},
+    {"Host: 10.0.0.1:80", "10.0.0.1", ERR_NONE},
+    {"Host: [fe80::2]:80", "fe80::2", ERR_NONE},
+    {"Host: Pool.Example", "127.0.0.1", ERR_NONE},
+    {"Host: pool.example:", "127.0.0.1", ERR_NONE},
+    {"Host: [2001:db8::1]:8189", "127.0.0.1", ERR_NONE},
+    {"Host: evil.example", "", ERR_NONE}, /* a unix socket */
+    {NULL, "127.0.0.1", ERR_NONE},        /* HTTP/1.0 */
+    {"Host: evil.example", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: pool.example.evil.example", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: xpool.example", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: localhost.evil.example", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: 127.0.0.1.evil.example", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: 0.0.0.0", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: 10.0.0.2", "10.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: [::]", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: 2130706433", "127.0.0.1", ERR_HOST_NOT_ALLOWED},
+    {"Host: ", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: a b", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: user@localhost", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: localhost:80x", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: localhost:123456", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: localhost/", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: [::1", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: [::1]x", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: :80", "127.0.0.1", ERR_QUERY_INVALID},
+    {"Host: a/b", "", ERR_QUERY_INVALID},
+};
+
+static void read_local(const char *text, struct net_address *ret)
+{
+    *ret = (struct net_address){.family = AF_UNIX};
+    if (*text != '\0') {
+        ret->family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+        ck_assert_int_eq(inet_pton(ret->family, text, ret->bytes), 1);
+    }
+}
+
+START_TEST(hosts)
+{
+    const struct host_row *r = &host_rows[_i];
+    struct headers h = {0};
+    struct problem p;
+    struct net_address local;
+    add_header_line(&h, r->line);
+    read_local(r->local, &local);
+    struct visitor v = {.headers = &h, .local = &local, .route = ROUTE_LIST};
+    problem_init(&p);
+    const bool good = access_check_host(&v, allowed_hosts, &p);
+    ck_assert_msg(good == (r->want == ERR_NONE) && p.code == r->want, "%s: %s", r->line,
+                  err_code(p.code));
+    ck_assert(p.code != ERR_HOST_NOT_ALLOWED ||
+              strstr(buf_text(&p.detail), "http.allowedHosts") != NULL);
+    problem_done(&p);
+    problem_init(&p);
+    v.route = ROUTE_HEALTHZ;
+    ck_assert(access_check_host(&v, NULL, &p));
+    /* The target's own authority counts too. */
+    v.route = HTTP_ROUTE_COUNT;
+    v.authority = STR("evil.example:1");
+    ck_assert(access_check_host(&v, allowed_hosts, &p) == (good && *r->local == '\0'));
+    problem_done(&p);
+}
+END_TEST
+
+static const struct origin_row {
+    const char *lines[3]; /* the first one is the Host */
+    bool good;
+    bool cors;
+} origin_rows[] = {
+    {{"Host: localhost:1", NULL, NULL}, true, false},
+    {{"Host: localhost:1", "Origin: http://localhost:1", NULL}, true, false},
+    {{"Host: localhost:1", "Origin: https://LOCALHOST:1", NULL}, true, false},
+    {{"Host: localhost:1", "Origin: http://localhost:2", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: http://localhost", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: ftp://localhost:1", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: null", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: ", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: https://evil.example", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: https://ui.example", NULL}, true, true},
+    {{"Host: localhost:1", "Origin: https://ui.example", "Sec-Fetch-Site: cross-site"}, true, true},
+    {{"Host: localhost:1", "Origin: http://ui.example", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: https://ui.example:443", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: https://ui.example.evil.example", NULL}, false, false},
+    {{"Host: localhost:1", "Origin: https://ui.example", "Origin: https://ui.example"},
+     false,
+     false},
+    {{"Host: localhost:1", "Sec-Fetch-Site: cross-site", NULL}, false, false},
+    {{"Host: localhost:1", "Sec-Fetch-Site: same-origin", NULL}, true, false},
+    {{"Host: localhost:1", "Sec-Fetch-Site: none", NULL}, true, false},
+    {{"Host: localhost:1", "Origin: http://localhost:1", "Sec-Fetch-Site: cross-site"},
+     false,
+     false},
+    {{"Origin: http://", NULL, NULL}, false, false},
+};
+
+START_TEST(origins)
+{
+    const struct origin_row *r = &origin_rows[_i];
+    struct headers h = {0};
+    struct problem p;
+    struct str cors;
+    for (int i = 0; i < 3; i++) {
+        add_header_line(&h, r->lines[i]);
+    }
+    const struct visitor v = {.headers = &h, .route = ROUTE_HEALTHZ};
+    problem_init(&p);
+    const bool good = access_check_origin(&v, allowed_origins, &cors, &p);
+    ck_assert_msg(good == r->good, "%s %s", r->lines[1], r->lines[2]);
+    ck_assert_int_eq(p.code, r->good ? ERR_NONE : ERR_FORBIDDEN_ORIGIN);
+    ck_assert_msg((cors.n > 0) == r->cors, "%s", r->lines[1]);
+    problem_done(&p);
+}
+END_TEST
+
+enum { TOKENS = 3 };
+static struct http_token tokens[TOKENS];
+
+/* "read-token" and so on. */
+static void make_tokens(void)
+{
+    static const char *const words[TOKENS] = {"read-token", "submit-token", "operate-token"};
+    for (int i = 0; i < TOKENS; i++) {
+        tokens[i].role = (enum http_role)(ROLE_READ + i);
+        (void)snprintf(tokens[i].name, sizeof tokens[i].name, "%.*s", (int)strcspn(words[i], "-"),
+                       words[i]);
+        digest_sha256_hex(str_of(words[i]), tokens[i].sha256);
+    }
+}
+
+static const struct token_row {
+    const char *line; /* or NULL */
+    enum http_route route;
+    enum err want;
+    const char *caller; /* or what the challenge says */
+} token_rows[] = {
+    {NULL, ROUTE_HEALTHZ, ERR_NONE, ""},
+    {"Authorization: Bearer wrong", ROUTE_READYZ, ERR_NONE, ""},
+    {NULL, ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer"},
+    {NULL, HTTP_ROUTE_COUNT, ERR_UNAUTHORIZED, "Bearer"},
+    {"Authorization: ", ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\""},
+    {"Authorization: Bearer", ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\""},
+    {"Authorization: Bearer wrong", ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\""},
+    {"Authorization: Bearer Read-token", ROUTE_LIST, ERR_UNAUTHORIZED,
+     "Bearer error=\"invalid_token\""},
+    {"Authorization: Bearer read-token x", ROUTE_LIST, ERR_UNAUTHORIZED,
+     "Bearer error=\"invalid_token\""},
+    {"Authorization: Basic read-token", ROUTE_LIST, ERR_UNAUTHORIZED,
+     "Bearer error=\"invalid_token\""},
+    {"Authorization: Bearer read-token", ROUTE_LIST, ERR_NONE, "read"},
+    {"Authorization: bearer   read-token ", ROUTE_OPENAPI, ERR_NONE, "read"},
+    {"Authorization: Bearer read-token", HTTP_ROUTE_COUNT, ERR_NONE, "read"},
+    {"Authorization: Bearer read-token", ROUTE_SUBMIT, ERR_FORBIDDEN,
+     "Bearer error=\"insufficient_scope\""},
+    {"Authorization: Bearer submit-token", ROUTE_SUBMIT, ERR_NONE, "submit"},
+    {"Authorization: Bearer submit-token", ROUTE_LIST, ERR_NONE, "submit"},
+    {"Authorization: Bearer submit-token", ROUTE_QUEUE_PAUSE, ERR_FORBIDDEN,
+     "Bearer error=\"insufficient_scope\""},
+    {"Authorization: Bearer operate-token", ROUTE_QUEUE_PAUSE, ERR_NONE, "operate"},
+    {"Authorization: Bearer operate-token", ROUTE_CANCEL, ERR_NONE, "operate"},
+};
+
+START_TEST(tokens_and_roles)
+{
+    const struct token_row *r = &token_rows[_i];
+    struct headers h = {0};
+    struct problem p;
+    char caller[HTTP_NAME_SIZE];
+    add_header_line(&h, r->line);
+    make_tokens();
+    const struct visitor v = {.headers = &h, .route = r->route};
+    problem_init(&p);
+    ck_assert(access_check_token(&v, NULL, 0, caller, &p)); /* no tokens: everybody */
+    const bool good = access_check_token(&v, tokens, TOKENS, caller, &p);
+    ck_assert_msg(good == (r->want == ERR_NONE) && p.code == r->want, "%s: %s", r->line,
+                  err_code(p.code));
+    ck_assert_str_eq(good ? caller : p.authenticate, r->caller);
+    ck_assert_ptr_null(strstr(buf_text(&p.detail), "-token"));
+    problem_done(&p);
+}
+END_TEST
+
+static const struct key_row {
+    const char *line;
+    const char *want; /* NULL: refused */
+} key_rows[] = {
+    {NULL, ""},
+    {"Idempotency-Key: order-1", "order-1"},
+    {"Idempotency-Key: \"order-1\"", "order-1"},
+    {"Idempotency-Key: \"a\\\"b\\\\\"", "a\"b\\"},
+    {"Idempotency-Key: ~!#", "~!#"},
+    {"Idempotency-Key: ", NULL},
+    {"Idempotency-Key: \"\"", NULL},
+    {"Idempotency-Key: \"", NULL},
+    {"Idempotency-Key: \"a", NULL},
+    {"Idempotency-Key: \"a\\\"", NULL},
+    {"Idempotency-Key: \"a\"b\"", NULL},
+    {"Idempotency-Key: a b", NULL},
+    {"Idempotency-Key: \"a b\"", NULL},
+    {"Idempotency-Key: \xc3\xa9", NULL},
+};
+
+START_TEST(idempotency_keys)
+{
+    struct headers h = {0};
+    struct problem p;
+    char key[HTTP_KEY_SIZE];
+    add_header_line(&h, key_rows[_i].line);
+    problem_init(&p);
+    const bool good = headers_idempotency_key(&h, key, &p);
+    ck_assert_msg(good == (key_rows[_i].want != NULL), "%s", key_rows[_i].line);
+    if (good) {
+        ck_assert_str_eq(key, key_rows[_i].want);
+    } else {
+        ck_assert_int_eq(p.code, ERR_QUERY_INVALID);
+        ck_assert_ptr_nonnull(strstr(buf_text(&p.detail), "Idempotency-Key"));
+    }
+    problem_done(&p);
+}
+END_TEST
+
+START_TEST(idempotency_keys_have_an_end)
+{
+    char line[400] = "Idempotency-Key: ";
+    char key[HTTP_KEY_SIZE];
+    memset(line + 17, 'k', 256);
+    for (int over = 0; over < 3; over++) {
+        struct headers h = {0};
+        struct problem p;
+        problem_init(&p);
+        line[17 + 255 + (over == 1)] = '\0';
+        add_header_line(&h, line);
+        if (over == 2) {
+            add_header_line(&h, line);
+        }
+        ck_assert_int_eq(headers_idempotency_key(&h, key, &p), over == 0);
+        problem_done(&p);
+        line[17 + 255] = 'k';
+    }
 }
 END_TEST
 
@@ -517,7 +956,7 @@ END_TEST
 /* ---- live: a server that does what a test tells it
  * ----------------------------------------------- */
 
-enum { BODY_CAP = 100000, MAX_WAITS = 3 };
+enum { BODY_CAP = 100000, MAX_WAITS = 3, MAX_STREAMS = 2 };
 
 static uv_loop_t loop;
 static struct http_server *server;
@@ -533,12 +972,18 @@ static struct {
     struct http_request rq;
     int drained;
     int gone;
+    int refused;  /* streams */
+    size_t large; /* bytes of an answer, or 0 */
 } seen;
 
 static void answer_text(struct http_ref x, unsigned status, const char *text)
 {
     struct http_answer a = http_answer_new(status);
     buf_add_text(&a.body, text);
+    if (seen.large > 0) {
+        memset(buf_reserve(&a.body, seen.large), ' ', seen.large);
+        a.body.len += seen.large;
+    }
     a.etag = true;
     a.wait_applied = true;
     http_answer(server, x, &a);
@@ -574,8 +1019,8 @@ static void on_serve(void *ctx, struct http_request *rq, struct http_ref x)
         struct http_answer a = http_answer_new(200);
         a.content_type = "image/png";
         (void)snprintf(a.filename, sizeof a.filename, "a \"b\" \xc3\xa9.png");
-        ck_assert(http_stream_begin(server, x, &a, rq->output == 0 ? -1 : (int64_t)rq->output,
-                                    &stream_ops, NULL));
+        seen.refused += !http_stream_begin(
+            server, x, &a, rq->number == 0 ? -1 : (int64_t)rq->number, &stream_ops, NULL);
     } else if (rq->route == ROUTE_DELETE) {
         http_problem_retry(server, x, ERR_JOB_ACTIVE, "it runs", 7);
     } else if (!seen.late) {
@@ -583,19 +1028,32 @@ static void on_serve(void *ctx, struct http_request *rq, struct http_ref x)
     }
 }
 
-static void start_server(void)
+static void make_server(const struct http_options *o)
 {
+    struct http_options options = *o;
     (void)signal(SIGPIPE, SIG_IGN);
     memset(&seen, 0, sizeof seen);
     ck_assert_int_eq(uv_loop_init(&loop), 0);
-    const struct http_options options = {
-        .max_body_bytes = BODY_CAP, .max_connections = 100, .max_waits = MAX_WAITS};
+    options.max_body_bytes = BODY_CAP;
+    options.max_waits = MAX_WAITS;
+    options.max_streams = MAX_STREAMS;
+    options.max_connections = o->max_connections == 0 ? 100 : o->max_connections;
     server = http_server_new(&loop, &options, on_serve, NULL);
+}
+
+static void listen_here(void)
+{
     char url[64];
     char why[256] = "";
     ck_assert_msg(http_server_listen(server, "127.0.0.1:0", url, sizeof url, why, sizeof why), "%s",
                   why);
     ck_assert_int_eq(sscanf(url, "http://127.0.0.1:%u", &port), 1);
+}
+
+static void start_server(void)
+{
+    make_server(&(struct http_options){0});
+    listen_here();
 }
 
 /* Ends the server; not one handle may be left. */
@@ -649,17 +1107,22 @@ static void client_read(struct client *c, bool on)
     }
 }
 
-static void client_open(struct client *c)
+static void client_connect(struct client *c, const void *at, socklen_t n)
 {
-    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0)};
+    *c = (struct client){.fd = socket(((const struct sockaddr *)at)->sa_family, SOCK_STREAM, 0)};
     buf_init(&c->in, BUF_NO_LIMIT);
-    const struct sockaddr_in at = {.sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t)port),
-                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    ck_assert_int_eq(connect(c->fd, (const struct sockaddr *)&at, sizeof at), 0);
+    ck_assert_int_eq(connect(c->fd, at, n), 0);
     (void)uv_poll_init(&loop, &c->poll, c->fd);
     c->poll.data = c;
     client_read(c, true);
+}
+
+static void client_open(struct client *c)
+{
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    client_connect(c, &at, sizeof at);
 }
 
 static bool closed_poll;
@@ -753,7 +1216,7 @@ static int ask(struct client *c, const char *request, struct buf *ret)
     return take_answer(c, ret, strncmp(request, "HEAD", 4) == 0);
 }
 
-#define HOST "Host: x\r\n"
+#define HOST "Host: localhost\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
 
 static void has(struct buf *answer, const char *text)
@@ -801,7 +1264,41 @@ static const struct live_row {
     {"404 of an id", GET("/jobs/%00"), 404, "job_not_found", false},
     {"HEAD of nothing", "HEAD /jobs/x HTTP/1.1\r\n" HOST "\r\n", 404, "problem+json", false},
     {"405", "PUT /jobs HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}", 405,
-     "Allow: POST, GET, HEAD", false},
+     "Allow: POST, GET, HEAD, OPTIONS\r\n", false},
+    {"options", "OPTIONS /jobs HTTP/1.1\r\n" HOST "\r\n", 204,
+     "Allow: POST, GET, HEAD, OPTIONS\r\n", false},
+    {"options of nothing", "OPTIONS /nope HTTP/1.1\r\n" HOST "\r\n", 404, "route_not_found", false},
+    {"a strange host", "GET /jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, "http.allowedHosts",
+     false},
+    {"a strange target", "GET http://evil.example/jobs HTTP/1.1\r\n" HOST "\r\n", 421,
+     "host_not_allowed", false},
+    {"a strange host of a probe", "GET /readyz HTTP/1.1\r\nHost: evil.example\r\n\r\n", 200, NULL,
+     false},
+    {"a broken host", "GET /jobs HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "query_invalid", false},
+    {"a page", "GET /jobs HTTP/1.1\r\n" HOST "Origin: null\r\n\r\n", 403, "forbidden_origin",
+     false},
+    {"a page that posts",
+     "POST /jobs HTTP/1.1\r\n" HOST
+     "Origin: http://evil.example\r\nContent-Length: 40\r\n\r\n" GRAPH "    ",
+     403, "forbidden_origin", false},
+    {"a page that would post",
+     "POST /jobs HTTP/1.1\r\n" HOST
+     "Origin: http://evil.example\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n",
+     403, "forbidden_origin", true},
+    {"a backend's name", GET("/backends/a%2Fb"), 404, "backend_not_found", false},
+    {"patch", "PATCH /jobs/" ID " HTTP/1.1\r\n" HOST "Content-Length: 14\r\n\r\n{\"priority\":1}",
+     200, NULL, false},
+    {"patch as text",
+     "PATCH /jobs/" ID " HTTP/1.1\r\n" HOST
+     "Content-Type: text/plain\r\nContent-Length: 14\r\n\r\n{\"priority\":1}",
+     415, NULL, false},
+    {"a body where none is",
+     "POST /queue/pause HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n{\"a\":1}", 400,
+     "\"pointer\":\"/a\"", false},
+    {"two keys",
+     "POST /jobs HTTP/1.1\r\n" HOST
+     "Idempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 40\r\n\r\n" GRAPH "    ",
+     400, "Idempotency-Key", false},
     {"405 of a strange method", "FROB /jobs HTTP/1.1\r\n" HOST "\r\n", 405, "method_not_allowed",
      false},
     {"query", GET("/jobs?limit=0"), 400, "query_invalid", false},
@@ -1307,6 +1804,409 @@ START_TEST(an_address_in_use_says_so)
 }
 END_TEST
 
+/* ---- live: who may come in ---------------------------------------------------------------------
+ */
+
+static const struct cors_row {
+    const char *name;
+    const char *request;
+    int status;
+    bool allowed; /* CORS headers are there */
+} cors_rows[] = {
+    {"no origin", GET("/jobs"), 200, false},
+    {"get", "GET /jobs HTTP/1.1\r\n" HOST "Origin: https://ui.example\r\n\r\n", 200, true},
+    {"a problem", "GET /nope HTTP/1.1\r\n" HOST "Origin: https://ui.example\r\n\r\n", 404, true},
+    {"a query", "GET /jobs?x HTTP/1.1\r\n" HOST "Origin: https://ui.example\r\n\r\n", 400, true},
+    {"foreign", "GET /jobs HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n\r\n", 403, false},
+    {"preflight",
+     "OPTIONS /jobs/" ID " HTTP/1.1\r\n" HOST
+     "Origin: https://ui.example\r\nAccess-Control-Request-Method: DELETE\r\n\r\n",
+     204, true},
+    {"foreign preflight", "OPTIONS /jobs HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n\r\n",
+     403, false},
+};
+
+START_TEST(pages_of_allowed_origins)
+{
+    const struct cors_row *r = &cors_rows[_i];
+    make_server(&(struct http_options){.allowed_origins = allowed_origins});
+    listen_here();
+    struct client c;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&c);
+    ck_assert_msg(ask(&c, r->request, &got) == r->status, "%s: %s", r->name, buf_text(&got));
+    has(&got, "Vary: Origin\r\n");
+    ck_assert_msg((strstr(buf_text(&got), "Access-Control-Allow-Origin: https://ui.example\r\n") !=
+                   NULL) == r->allowed,
+                  "%s: %s", r->name, buf_text(&got));
+    if (r->status == 204) {
+        has(&got, "Access-Control-Allow-Methods: GET, HEAD, PATCH, DELETE, OPTIONS\r\n");
+        has(&got, "Access-Control-Allow-Headers: authorization, content-type");
+    }
+    client_close(&c);
+    stop_server();
+}
+END_TEST
+
+START_TEST(tokens_change_while_it_runs)
+{
+    start_server();
+    make_tokens();
+    http_server_set_tokens(server, tokens, TOKENS);
+    struct client c;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&c);
+    ck_assert_int_eq(ask(&c, GET("/jobs"), &got), 401);
+    has(&got, "WWW-Authenticate: Bearer\r\n");
+    ck_assert_int_eq(ask(&c, GET("/healthz"), &got), 200);
+    ck_assert_int_eq(ask(&c, "OPTIONS /jobs HTTP/1.1\r\n" HOST "\r\n", &got), 204);
+    static const char get[] =
+        "GET /jobs HTTP/1.1\r\n" HOST "Authorization: Bearer read-token\r\n\r\n";
+    static const char delete[] =
+        "DELETE /jobs/" ID " HTTP/1.1\r\n" HOST "Authorization: Bearer read-token\r\n\r\n";
+    ck_assert_int_eq(ask(&c, get, &got), 200);
+    ck_assert_str_eq(seen.rq.caller, "read");
+    ck_assert_int_eq(ask(&c, delete, &got), 403);
+    has(&got, "\"code\":\"forbidden\"");
+    http_server_set_tokens(server, tokens + 1, TOKENS - 1);
+    ck_assert_int_eq(ask(&c, get, &got), 401);
+    http_server_set_tokens(server, NULL, 0);
+    ck_assert_int_eq(ask(&c, GET("/jobs"), &got), 200);
+    ck_assert_str_eq(seen.rq.caller, "");
+    client_close(&c);
+    stop_server();
+}
+END_TEST
+
+/* ---- live: limits ------------------------------------------------------------------------------
+ */
+
+static const struct slow_row {
+    const char *name;
+    const char *first; /* asked before, or NULL */
+    const char *begins;
+} slow_rows[] = {
+    {"headers", NULL, "GET /jobs HTTP/1.1\r\nX: "},
+    {"a request line", NULL, "GET /"},
+    {"nothing at all", NULL, ""},
+    {"a body", NULL, "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 50000\r\n\r\n"},
+    {"a chunked body", NULL,
+     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfff0\r\n"},
+    {"a body that is refused", NULL,
+     "POST /jobs HTTP/1.1\r\nHost: evil\r\nContent-Length: 50000\r\n\r\n"},
+    {"headers, later", GET("/jobs"), "GET /jobs HTTP/1.1\r\nX: "},
+    {"a request line, later", GET("/jobs"), "GET /"},
+    {"a body, later", GET("/jobs"), "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 50000\r\n\r\n"},
+};
+
+static void on_drip(uv_timer_t *timer)
+{
+    (void)send(*(int *)timer->data, " ", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* A byte every 10 ms is no inactivity. */
+START_TEST(a_slow_client_is_cut_off)
+{
+    const struct slow_row *r = &slow_rows[_i];
+    make_server(&(struct http_options){.header_timeout = dur_ms(150), .body_timeout = dur_ms(200)});
+    listen_here();
+    struct client c;
+    uv_timer_t drip;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&c);
+    if (r->first != NULL) {
+        ck_assert_int_eq(ask(&c, r->first, &got), 200);
+    }
+    const struct mono_us began = time_mono();
+    send_text(&c, r->begins);
+    (void)uv_timer_init(&loop, &drip);
+    drip.data = &c.fd;
+    (void)uv_timer_start(&drip, on_drip, *r->begins == '\0' ? 10000 : 10, 10);
+    TURN_UNTIL(c.eof);
+    uv_close((uv_handle_t *)&drip, NULL);
+    const int64_t ms = mono_diff(time_mono(), began).us / 1000;
+    ck_assert_msg(ms >= 140 && ms < 1500, "%s: %lld ms", r->name, (long long)ms);
+    client_close(&c);
+    TURN_UNTIL(connections() == 0);
+    stop_server();
+}
+END_TEST
+
+START_TEST(an_idle_connection_is_kept)
+{
+    make_server(&(struct http_options){.header_timeout = dur_ms(50), .body_timeout = dur_ms(50)});
+    listen_here();
+    struct client idle;
+    struct client waits;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&idle);
+    client_open(&waits);
+    ck_assert_int_eq(ask(&idle, GET("/jobs"), &got), 200);
+    ck_assert_int_eq(ask(&waits, GET("/jobs/" ID "?wait=1"), &got), 200); /* twenty times as long */
+    ck_assert(!idle.eof);
+    ck_assert_int_eq(ask(&idle, GET("/jobs"), &got), 200);
+    client_close(&idle);
+    client_close(&waits);
+    stop_server();
+}
+END_TEST
+
+START_TEST(too_many_connections_over_all_listeners)
+{
+    make_server(&(struct http_options){.max_connections = 2});
+    listen_here();
+    listen_here();
+    struct client c[3];
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    for (int i = 0; i < 2; i++) {
+        client_open(&c[i]);
+        ck_assert_int_eq(ask(&c[i], GET("/jobs"), &got), 200);
+    }
+    client_open(&c[2]);
+    TURN_UNTIL(c[2].eof);
+    client_close(&c[2]);
+    client_close(&c[1]);
+    TURN_UNTIL(connections() == 1);
+    client_open(&c[1]);
+    ck_assert_int_eq(ask(&c[1], GET("/jobs"), &got), 200);
+    client_close(&c[0]);
+    client_close(&c[1]);
+    stop_server();
+}
+END_TEST
+
+static const struct peer_row {
+    const char *address;
+    bool counts;
+} peer_rows[] = {
+    {"10.0.0.1", true},
+    {"10.0.0.1", true},
+    {"10.0.0.1", false},
+    {"10.0.0.2", true},
+    {"2001:db8::1", true},
+    {"2001:db8::2", true},
+    {"2001:db8::3", false},
+    {"2001:db8:0:1::1", true},
+    {"127.0.0.1", true},
+    {"127.0.0.1", true},
+    {"127.0.0.1", true},
+    {"::1", true},
+    {"::1", true},
+    {"::1", true},
+    {"", true},
+    {"", true},
+    {"", true},
+};
+
+START_TEST(too_many_connections_of_one_address)
+{
+    make_server(&(struct http_options){.max_connections_per_address = 2});
+    struct net_address a;
+    for (size_t i = 0; i < COUNT(peer_rows); i++) {
+        read_local(peer_rows[i].address, &a);
+        ck_assert_msg(conn_count(server, &a) == peer_rows[i].counts, "%zu", i);
+    }
+    for (size_t i = 0; i < COUNT(peer_rows); i++) {
+        read_local(peer_rows[i].address, &a);
+        if (peer_rows[i].counts) {
+            conn_uncount(server, &a);
+        }
+    }
+    read_local("10.0.0.1", &a);
+    ck_assert(conn_count(server, &a));
+    conn_uncount(server, &a);
+    stop_server();
+}
+END_TEST
+
+/* Nine times nearly the cap: the last one is too much. */
+START_TEST(too_many_bodies)
+{
+    enum { BODIES = 9, PART = BODY_CAP - 1 };
+    static char part[PART];
+    memset(part, ' ', sizeof part);
+    start_server();
+    struct client c[BODIES];
+    AUTO_BUF struct buf got;
+    AUTO_BUF struct buf head;
+    buf_init(&got, BUF_NO_LIMIT);
+    buf_init(&head, BUF_NO_LIMIT);
+    buf_printf(&head, "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n", BODY_CAP);
+    for (int i = 0; i < BODIES; i++) {
+        client_open(&c[i]);
+        send_text(&c[i], buf_text(&head));
+        send_bytes(&c[i], part, PART);
+        for (int turns = 0; turns < 50; turns++) {
+            (void)uv_run(&loop, UV_RUN_NOWAIT);
+        }
+    }
+    for (int i = BODIES - 1; i >= 0; i--) {
+        send_bytes(&c[i], " ", 1);
+        ck_assert_int_eq(take_answer(&c[i], &got, false), i == BODIES - 1 ? 429 : 400);
+        client_close(&c[i]);
+    }
+    client_open(&c[0]);
+    send_text(&c[0], "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 36\r\n\r\n" GRAPH);
+    ck_assert_int_eq(take_answer(&c[0], &got, false), 202); /* all of it was given back */
+    client_close(&c[0]);
+    stop_server();
+}
+END_TEST
+
+START_TEST(too_many_large_answers)
+{
+    enum { LARGE = 20 << 20 };
+    start_server();
+    struct client slow;
+    struct client other;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&slow);
+    client_open(&other);
+    seen.large = LARGE; /* more than the sockets take */
+    client_read(&slow, false);
+    send_text(&slow, GET("/jobs"));
+    TURN_UNTIL(seen.served == 1);
+    ck_assert_int_eq(ask(&other, GET("/jobs"), &got), 503);
+    has(&got, "Retry-After: ");
+    seen.large = 0;
+    ck_assert_int_eq(ask(&other, GET("/jobs"), &got), 200);
+    client_read(&slow, true);
+    ck_assert_int_eq(take_answer(&slow, &got, false), 200);
+    ck_assert_uint_gt(got.len, (size_t)LARGE);
+    seen.large = LARGE;
+    ck_assert_int_eq(ask(&other, GET("/jobs"), &got), 200);
+    client_close(&slow);
+    client_close(&other);
+    stop_server();
+}
+END_TEST
+
+START_TEST(too_many_streams)
+{
+    start_server();
+    struct client c[MAX_STREAMS + 1];
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    for (int i = 0; i <= MAX_STREAMS; i++) {
+        client_open(&c[i]);
+        send_text(&c[i], GET("/jobs/" ID "/outputs/0"));
+        TURN_UNTIL(seen.served == i + 1);
+    }
+    ck_assert_int_eq(take_answer(&c[MAX_STREAMS], &got, false), 503);
+    has(&got, "too_many_waits");
+    has(&got, "Retry-After: ");
+    ck_assert_int_eq(seen.refused, 1);
+    client_close(&c[0]);
+    TURN_UNTIL(seen.gone == 1);
+    ck_assert_int_eq(
+        ask(&c[MAX_STREAMS], "HEAD /jobs/" ID "/outputs/1000 HTTP/1.1\r\n" HOST "\r\n", &got), 200);
+    for (int i = 1; i <= MAX_STREAMS; i++) {
+        client_close(&c[i]);
+    }
+    stop_server();
+}
+END_TEST
+
+/* ---- live: unix sockets and those of others ----------------------------------------------------
+ */
+
+static char socket_path[64];
+
+static void unix_client(struct client *c)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", socket_path);
+    client_connect(c, &at, sizeof at);
+}
+
+static bool listen_unix(char *why, size_t n)
+{
+    char address[80];
+    char url[80];
+    (void)snprintf(address, sizeof address, "unix:%s", socket_path);
+    const bool good = http_server_listen(server, address, url, sizeof url, why, n);
+    ck_assert(!good || strcmp(url, address) == 0);
+    return good;
+}
+
+START_TEST(a_unix_socket)
+{
+    char why[256] = "";
+    struct stat st;
+    struct client c;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    (void)snprintf(socket_path, sizeof socket_path, "/tmp/http_test_%d.sock", (int)getpid());
+    (void)unlink(socket_path);
+    for (int round = 0; round < 2; round++) {
+        make_server(&(struct http_options){.header_timeout = dur_ms(10000)});
+        if (round == 1) { /* what a daemon leaves behind that was killed */
+            struct sockaddr_un at = {.sun_family = AF_UNIX};
+            (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", socket_path);
+            const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+            ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+            (void)close(fd);
+        }
+        ck_assert_msg(listen_unix(why, sizeof why), "%s", why);
+        ck_assert_int_eq(lstat(socket_path, &st), 0);
+        ck_assert_uint_eq(st.st_mode & 0777, 0660);
+        unix_client(&c);
+        ck_assert_int_eq(ask(&c, "GET /jobs HTTP/1.1\r\nHost: any.example\r\n\r\n", &got), 200);
+        ck_assert_int_eq(
+            ask(&c, "GET /jobs HTTP/1.1\r\nHost: any.example\r\nOrigin: null\r\n\r\n", &got), 403);
+        ck_assert(!listen_unix(why, sizeof why));
+        ck_assert_ptr_nonnull(strstr(why, "another process listens there"));
+        client_close(&c);
+        stop_server();
+        ck_assert_int_ne(lstat(socket_path, &st), 0); /* removed */
+    }
+    FILE *f = fopen(socket_path, "we");
+    (void)fclose(f);
+    make_server(&(struct http_options){0});
+    ck_assert(!listen_unix(why, sizeof why));
+    ck_assert_ptr_nonnull(strstr(why, "no socket"));
+    stop_server();
+    ck_assert_int_eq(unlink(socket_path), 0); /* it is still there */
+}
+END_TEST
+
+START_TEST(a_socket_of_somebody_else)
+{
+    char url[80];
+    char why[256] = "";
+    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    const int mine = dup(fd);
+    make_server(&(struct http_options){0});
+    ck_assert(!http_server_listen_fd(server, dup(fd), url, sizeof url, why, sizeof why));
+    ck_assert_ptr_nonnull(strstr(why, "no stream socket that listens"));
+    ck_assert_int_eq(listen(mine, 8), 0);
+    ck_assert_msg(http_server_listen_fd(server, fd, url, sizeof url, why, sizeof why), "%s", why);
+    ck_assert_int_eq(sscanf(url, "http://127.0.0.1:%u", &port), 1);
+    struct client c;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&c);
+    ck_assert_int_eq(ask(&c, GET("/jobs"), &got), 200);
+    client_close(&c);
+    stop_server();
+    const int late = socket(AF_INET, SOCK_STREAM, 0); /* it waits for the next daemon */
+    const struct sockaddr_in there = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
+                                      .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    ck_assert_int_eq(connect(late, (const struct sockaddr *)&there, sizeof there), 0);
+    (void)close(late);
+    (void)close(mine);
+}
+END_TEST
+
 static TCase *tables(void)
 {
     TCase *t = tcase_create("tables");
@@ -1320,6 +2220,14 @@ static TCase *tables(void)
     tcase_add_loop_test(t, submissions, 0, (int)COUNT(submission_rows));
     tcase_add_test(t, a_submission_is_kept_to_the_letter);
     tcase_add_test(t, depth_and_size);
+    tcase_add_test(t, a_policy_is_kept);
+    tcase_add_loop_test(t, bodies, 0, (int)COUNT(body_rows));
+    tcase_add_test(t, what_a_body_says_is_kept);
+    tcase_add_loop_test(t, hosts, 0, (int)COUNT(host_rows));
+    tcase_add_loop_test(t, origins, 0, (int)COUNT(origin_rows));
+    tcase_add_loop_test(t, tokens_and_roles, 0, (int)COUNT(token_rows));
+    tcase_add_loop_test(t, idempotency_keys, 0, (int)COUNT(key_rows));
+    tcase_add_test(t, idempotency_keys_have_an_end);
     return t;
 }
 
@@ -1345,6 +2253,17 @@ static TCase *live(void)
     tcase_add_test(t, head_of_a_stream);
     tcase_add_loop_test(t, addresses, 0, (int)COUNT(address_rows));
     tcase_add_test(t, an_address_in_use_says_so);
+    tcase_add_loop_test(t, pages_of_allowed_origins, 0, (int)COUNT(cors_rows));
+    tcase_add_test(t, tokens_change_while_it_runs);
+    tcase_add_loop_test(t, a_slow_client_is_cut_off, 0, (int)COUNT(slow_rows));
+    tcase_add_test(t, an_idle_connection_is_kept);
+    tcase_add_test(t, too_many_connections_over_all_listeners);
+    tcase_add_test(t, too_many_connections_of_one_address);
+    tcase_add_test(t, too_many_bodies);
+    tcase_add_test(t, too_many_large_answers);
+    tcase_add_test(t, too_many_streams);
+    tcase_add_test(t, a_unix_socket);
+    tcase_add_test(t, a_socket_of_somebody_else);
     return t;
 }
 

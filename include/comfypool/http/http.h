@@ -19,6 +19,7 @@
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
+#include "comfypool/core/job.h"
 #include "comfypool/core/workflow.h"
 
 struct http_server;
@@ -28,26 +29,43 @@ struct http_ref {
     uint32_t generation;
 };
 
-/* symbol, method, path template. One table: the router, the 405s and the test that holds
-   api/openapi.yaml against it are made from it. HEAD is answered wherever GET is. */
+/* What a caller may do; each role includes those before it. ROLE_ANYBODY needs no token. */
+enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
+
+/* symbol, method, path template, the least role. One table: the router, the 405s, who may call it,
+   and the test that holds api/openapi.yaml against it are made from it. HEAD is answered wherever
+   GET is, OPTIONS everywhere. */
 #define HTTP_ROUTE_TABLE(X)                                                                        \
-    X(ROUTE_SUBMIT, "POST", "/jobs")                                                               \
-    X(ROUTE_LIST, "GET", "/jobs")                                                                  \
-    X(ROUTE_JOB, "GET", "/jobs/{id}")                                                              \
-    X(ROUTE_DELETE, "DELETE", "/jobs/{id}")                                                        \
-    X(ROUTE_PROFILE, "GET", "/jobs/{id}/profile")                                                  \
-    X(ROUTE_WORKFLOW, "GET", "/jobs/{id}/workflow")                                                \
-    X(ROUTE_CANCEL, "POST", "/jobs/{id}/cancel")                                                   \
-    X(ROUTE_OUTPUTS, "GET", "/jobs/{id}/outputs")                                                  \
-    X(ROUTE_OUTPUT, "GET", "/jobs/{id}/outputs/{n}")                                               \
-    X(ROUTE_BACKENDS, "GET", "/backends")                                                          \
-    X(ROUTE_STATS, "GET", "/stats")                                                                \
-    X(ROUTE_HEALTHZ, "GET", "/healthz")                                                            \
-    X(ROUTE_READYZ, "GET", "/readyz")                                                              \
-    X(ROUTE_OPENAPI, "GET", "/openapi.yaml")
+    X(ROUTE_SUBMIT, "POST", "/jobs", ROLE_SUBMIT)                                                  \
+    X(ROUTE_LIST, "GET", "/jobs", ROLE_READ)                                                       \
+    X(ROUTE_JOB, "GET", "/jobs/{id}", ROLE_READ)                                                   \
+    X(ROUTE_CHANGE, "PATCH", "/jobs/{id}", ROLE_SUBMIT)                                            \
+    X(ROUTE_DELETE, "DELETE", "/jobs/{id}", ROLE_SUBMIT)                                           \
+    X(ROUTE_PROFILE, "GET", "/jobs/{id}/profile", ROLE_READ)                                       \
+    X(ROUTE_ATTEMPTS, "GET", "/jobs/{id}/attempts", ROLE_READ)                                     \
+    X(ROUTE_ATTEMPT_PROFILE, "GET", "/jobs/{id}/attempts/{n}/profile", ROLE_READ)                  \
+    X(ROUTE_WORKFLOW, "GET", "/jobs/{id}/workflow", ROLE_READ)                                     \
+    X(ROUTE_CANCEL, "POST", "/jobs/{id}/cancel", ROLE_SUBMIT)                                      \
+    X(ROUTE_RETRY, "POST", "/jobs/{id}/retry", ROLE_SUBMIT)                                        \
+    X(ROUTE_OUTPUTS, "GET", "/jobs/{id}/outputs", ROLE_READ)                                       \
+    X(ROUTE_OUTPUT, "GET", "/jobs/{id}/outputs/{n}", ROLE_READ)                                    \
+    X(ROUTE_BACKENDS, "GET", "/backends", ROLE_READ)                                               \
+    X(ROUTE_BACKEND_ADD, "POST", "/backends", ROLE_OPERATE)                                        \
+    X(ROUTE_BACKEND, "GET", "/backends/{name}", ROLE_READ)                                         \
+    X(ROUTE_BACKEND_CHANGE, "PATCH", "/backends/{name}", ROLE_OPERATE)                             \
+    X(ROUTE_BACKEND_REMOVE, "DELETE", "/backends/{name}", ROLE_OPERATE)                            \
+    X(ROUTE_BACKEND_DRAIN, "POST", "/backends/{name}/drain", ROLE_OPERATE)                         \
+    X(ROUTE_BACKEND_RESUME, "POST", "/backends/{name}/resume", ROLE_OPERATE)                       \
+    X(ROUTE_BACKEND_QUARANTINE, "POST", "/backends/{name}/quarantine", ROLE_OPERATE)               \
+    X(ROUTE_QUEUE_PAUSE, "POST", "/queue/pause", ROLE_OPERATE)                                     \
+    X(ROUTE_QUEUE_RESUME, "POST", "/queue/resume", ROLE_OPERATE)                                   \
+    X(ROUTE_STATS, "GET", "/stats", ROLE_READ)                                                     \
+    X(ROUTE_HEALTHZ, "GET", "/healthz", ROLE_ANYBODY)                                              \
+    X(ROUTE_READYZ, "GET", "/readyz", ROLE_ANYBODY)                                                \
+    X(ROUTE_OPENAPI, "GET", "/openapi.yaml", ROLE_READ)
 
 enum http_route {
-#define X(symbol, method, path) symbol,
+#define X(symbol, method, path, role) symbol,
     HTTP_ROUTE_TABLE(X)
 #undef X
         HTTP_ROUTE_COUNT
@@ -63,7 +81,7 @@ struct submission {
     char *extra_data; /* JSON object as sent, or NULL */
     int priority;
     enum tristate profile;
-    int max_attempts; /* 0: the default */
+    struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
     size_t nodes_total;
     char hash[DIGEST_HEX_SIZE];
 };
@@ -71,11 +89,26 @@ struct submission {
 /* Owner of what it points to: the caller. */
 void submission_done(struct submission *s);
 
+/* The checked body of POST /backends and PATCH /backends/{name}. Labels are "text" or "key=value".
+ */
+struct backend_change {
+    char *name;            /* POST: or NULL */
+    char *url;             /* POST: good for comfy_url_check's rules, as far as http can know */
+    int64_t weight;        /* -1: not given; 1 to 1000 */
+    int64_t max_in_flight; /* -1: not given; 1 to 100 */
+    char *labels;          /* JSON array of strings as sent, or NULL: not given */
+};
+void backend_change_done(struct backend_change *c);
+
+enum { HTTP_NAME_SIZE = 101, HTTP_KEY_SIZE = 256 };
+
 struct http_request {
     enum http_route route;
     bool head;
-    char job_id[UUID_SIZE]; /* {id}: a canonical UUID */
-    unsigned output;        /* {n} */
+    char job_id[UUID_SIZE];       /* {id}: a canonical UUID */
+    unsigned number;              /* {n}: of an output, from 0, or an attempt, from 1 */
+    char backend[HTTP_NAME_SIZE]; /* {name}, unescaped */
+    char caller[HTTP_NAME_SIZE];  /* the token's name; "": no token was needed */
     /* Queries and headers, checked. */
     bool waits;         /* ?wait= or Prefer: wait= of more than 0 */
     struct dur_us wait; /* at most 300 s */
@@ -86,10 +119,15 @@ struct http_request {
     unsigned limit;      /* 1 to 1000, default 50 */
     int64_t cursor;      /* 0: from the newest */
     struct submission submission;
+    char idempotency_key[HTTP_KEY_SIZE];  /* of POST /jobs; "": none */
+    char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of the body, beside a key */
+    struct backend_change backend_change; /* may be taken by clearing it */
+    int priority;                         /* PATCH /jobs/{id} */
     /* The other side's notes. */
     bool asked_again; /* serve is called once more: http_again, or the wait is over */
     bool wait_over;
     char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
+    unsigned replayed; /* ROUTE_SUBMIT: the status of the first answer with this key; 0: none */
 };
 
 /*
@@ -101,16 +139,38 @@ typedef void (*http_serve_fn)(void *ctx, struct http_request *rq, struct http_re
 
 struct http_options {
     size_t max_body_bytes;
-    unsigned max_connections;
+    unsigned max_connections;             /* over all listeners */
+    unsigned max_connections_per_address; /* of an IPv4 address or an IPv6 /64 network; 0: as many
+                                             as there may be in all; loopback: always so */
+    struct dur_us header_timeout;         /* from the connection, or the first byte of the next
+                                             request, to the end of its headers; 0: none */
+    struct dur_us body_timeout; /* from the end of the headers to the end of the body; 0: none */
     unsigned max_waits;
+    unsigned max_streams;
+    const char *const *allowed_hosts;   /* NULL at the end; or NULL */
+    const char *const *allowed_origins; /* NULL at the end; or NULL */
+    /* The rule for a backend's url; false with a message for people. NULL: any will do. */
+    bool (*check_backend_url)(const char *url, char *why, size_t why_size);
+};
+
+/* One bearer token, by its hash. */
+struct http_token {
+    char name[HTTP_NAME_SIZE];
+    enum http_role role;
+    char sha256[DIGEST_HEX_SIZE];
 };
 
 struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options,
                                     http_serve_fn serve, void *ctx);
-/* Listens on "ADDR:PORT" ("[::1]:8189" for IPv6; port 0 picks one). ret_url is what to print:
-   "http://127.0.0.1:41234". False with a message for people. */
+/* The tokens that count from now on (copied). None: everybody may do everything. */
+void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n);
+/* Listens on "ADDR:PORT" ("[::1]:8189" for IPv6; port 0 picks one) or "unix:/path" (mode 0660).
+   ret_url is what to print: "http://127.0.0.1:41234". False with a message for people. */
 bool http_server_listen(struct http_server *s, const char *address, char *ret_url, size_t url_size,
                         char *why, size_t why_size) MUST_CHECK;
+/* Listens on a socket that somebody else opened (socket activation); taken. */
+bool http_server_listen_fd(struct http_server *s, int fd, char *ret_url, size_t url_size, char *why,
+                           size_t why_size) MUST_CHECK;
 /* Ends listening; held requests are asked again with wait_over; answers go out. */
 void http_server_drain(struct http_server *s);
 /* Closes what is left and its handles; freed when the loop has run their close callbacks.
@@ -124,9 +184,10 @@ struct http_answer {
     bool etag;                /* give an ETag of the body; If-None-Match may make it a 304 */
     bool wait_applied;        /* say so in Preference-Applied when Prefer asked for it */
     int retry_after;          /* seconds; below 0: none. 0 is sent */
-    char location[64];        /* "": none */
+    char location[128];       /* "": none */
     char link[256];           /* "": none */
     char filename[256];       /* "": none; Content-Disposition: inline; filename="..." */
+    bool replayed;            /* Idempotency-Replayed: true */
 };
 
 static inline struct http_answer http_answer_new(unsigned status)
@@ -161,7 +222,8 @@ struct http_stream_ops {
 
 /*
  * Begins a streamed answer (status, content type, headers as in a; its body is not used).
- * length < 0: unknown (chunked). False when the client is gone: no callback will come.
+ * length < 0: unknown (chunked). False when the client is gone, or was told that there are
+ * max_streams already: no callback will come.
  */
 bool http_stream_begin(struct http_server *s, struct http_ref x, struct http_answer *a,
                        int64_t length, const struct http_stream_ops *ops, void *ctx);

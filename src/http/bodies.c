@@ -1,0 +1,212 @@
+/*
+ * Which route reads which body: a table of readers, and those that are smaller than a submission.
+ * A route that takes no body takes an empty one or {}. Pure.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/digest.h"
+
+enum { MAX_LABELS = 64, MAX_LABEL = 100, MAX_URL = 2000, MAX_WEIGHT = 1000, MAX_IN_FLIGHT = 100 };
+
+void backend_change_done(struct backend_change *c)
+{
+    free(c->name);
+    free(c->url);
+    free(c->labels);
+    *c = (struct backend_change){0};
+}
+
+/* ---- members of a backend ----------------------------------------------------------------------
+ */
+
+/* Stores a copy of a string that has no control characters. */
+static bool read_text(const struct member *m, struct value *v, void *ret, size_t most)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    if (v->token.kind != JS_STRING) {
+        return false;
+    }
+    const struct str text = js_text(v->token, &scratch);
+    if (text.n == 0 || text.n > most || !text_is_plain(text)) {
+        return false;
+    }
+    *(char **)(void *)((char *)ret + m->offset) = mem_copy(text);
+    return true;
+}
+
+static bool read_url(const struct member *m, struct value *v, void *ret)
+{
+    return read_text(m, v, ret, MAX_URL);
+}
+
+static bool read_name(const struct member *m, struct value *v, void *ret)
+{
+    const struct backend_change *c = ret;
+    return read_text(m, v, ret, HTTP_NAME_SIZE - 1) && text_is_name(str_of(c->name));
+}
+
+static bool check_label(void *ctx, struct str text)
+{
+    size_t *len = ctx;
+    *len += 1;
+    return *len <= MAX_LABELS && text.n > 0 && text.n <= MAX_LABEL && text.p[0] != '=' &&
+           text_is_plain(text);
+}
+
+static bool read_labels(const struct member *m, struct value *v, void *ret)
+{
+    (void)m;
+    struct backend_change *c = ret;
+    size_t len = 0;
+    if (!member_each_string(v, check_label, &len)) {
+        return false;
+    }
+    c->labels = mem_copy(v->text);
+    return true;
+}
+
+/* PATCH knows those from CHANGE_FIRST on. */
+enum { ADD_URL = 0, ADD_NAME = 1, CHANGE_FIRST = 2 };
+
+static const struct member backend_members[] = {
+    [ADD_URL] = {"url", read_url, "the URL of a ComfyUI server, http://HOST:PORT",
+                 .offset = offsetof(struct backend_change, url)},
+    [ADD_NAME] = {"name", read_name, "1 to 100 letters, digits, dots, colons, - and _",
+                  .offset = offsetof(struct backend_change, name)},
+    {"weight", member_int, NULL, 1, MAX_WEIGHT, offsetof(struct backend_change, weight)},
+    {"maxInFlight", member_int, NULL, 1, MAX_IN_FLIGHT,
+     offsetof(struct backend_change, max_in_flight)},
+    {"labels", read_labels,
+     "an array of at most 64 strings of 1 to 100 bytes, such as \"gpu=4090\" or \"fast\"",
+     .offset = 0},
+};
+
+enum { BACKEND_MEMBERS = sizeof backend_members / sizeof *backend_members };
+
+/* ---- the readers -------------------------------------------------------------------------------
+ */
+
+typedef bool (*read_fn)(struct str body, const struct http_options *o, struct http_request *rq,
+                        struct problem *p);
+
+static bool miss(const char *name, struct problem *p)
+{
+    members_point_at(p, str_of(name));
+    return problem_set(p, ERR_MEMBER_INVALID, "%s must be here", name);
+}
+
+static bool read_submission(struct str body, const struct http_options *o, struct http_request *rq,
+                            struct problem *p)
+{
+    (void)o;
+    if (rq->idempotency_key[0] != '\0') {
+        digest_sha256_hex(body, rq->body_digest);
+    }
+    return submission_parse(body, &rq->submission, p);
+}
+
+static bool read_change(struct str body, const struct http_options *o, struct http_request *rq,
+                        struct problem *p)
+{
+    static const struct member table[] = {{"priority", member_priority, member_priority_shape,
+                                           .offset = offsetof(struct http_request, priority)}};
+    (void)o;
+    unsigned seen = 0;
+    if (!members_check(body, p) || !members_read(body, table, 1, rq, &seen, p)) {
+        return false;
+    }
+    return seen != 0 || miss("priority", p);
+}
+
+static bool read_backend(struct str body, size_t first, struct http_request *rq, unsigned *ret_seen,
+                         struct problem *p)
+{
+    rq->backend_change = (struct backend_change){.weight = -1, .max_in_flight = -1};
+    return members_check(body, p) &&
+           members_read(body, backend_members + first, BACKEND_MEMBERS - first, &rq->backend_change,
+                        ret_seen, p);
+}
+
+static bool read_backend_add(struct str body, const struct http_options *o, struct http_request *rq,
+                             struct problem *p)
+{
+    char why[256] = "";
+    unsigned seen = 0;
+    if (!read_backend(body, 0, rq, &seen, p)) {
+        return false;
+    }
+    if (rq->backend_change.url == NULL) {
+        return miss("url", p);
+    }
+    if (o->check_backend_url != NULL &&
+        !o->check_backend_url(rq->backend_change.url, why, sizeof why)) {
+        members_point_at(p, STR("url"));
+        return problem_set(p, ERR_MEMBER_INVALID, "url: %s", why);
+    }
+    return true;
+}
+
+static bool read_backend_change(struct str body, const struct http_options *o,
+                                struct http_request *rq, struct problem *p)
+{
+    (void)o;
+    unsigned seen = 0;
+    if (!read_backend(body, CHANGE_FIRST, rq, &seen, p)) {
+        return false;
+    }
+    if (seen == 0) {
+        p->has_pointer = true;
+        return problem_set(p, ERR_MEMBER_INVALID,
+                           "one of weight, maxInFlight and labels must be here at least");
+    }
+    return true;
+}
+
+static bool read_nothing(struct str body, const struct http_options *o, struct http_request *rq,
+                         struct problem *p)
+{
+    (void)o;
+    (void)rq;
+    unsigned seen = 0;
+    return body.n == 0 || (members_check(body, p) && members_read(body, NULL, 0, NULL, &seen, p));
+}
+
+static const struct {
+    read_fn read; /* NULL: the body is thrown away */
+    bool json;
+} bodies[HTTP_ROUTE_COUNT] = {
+    [ROUTE_SUBMIT] = {read_submission, true},
+    [ROUTE_CHANGE] = {read_change, true},
+    [ROUTE_DELETE] = {read_nothing, false},
+    [ROUTE_CANCEL] = {read_nothing, false},
+    [ROUTE_RETRY] = {read_nothing, false},
+    [ROUTE_BACKEND_ADD] = {read_backend_add, true},
+    [ROUTE_BACKEND_CHANGE] = {read_backend_change, true},
+    [ROUTE_BACKEND_REMOVE] = {read_nothing, false},
+    [ROUTE_BACKEND_DRAIN] = {read_nothing, false},
+    [ROUTE_BACKEND_RESUME] = {read_nothing, false},
+    [ROUTE_BACKEND_QUARANTINE] = {read_nothing, false},
+    [ROUTE_QUEUE_PAUSE] = {read_nothing, false},
+    [ROUTE_QUEUE_RESUME] = {read_nothing, false},
+};
+
+bool body_is_read(enum http_route route)
+{
+    return route < HTTP_ROUTE_COUNT && bodies[route].read != NULL;
+}
+
+bool body_is_json(enum http_route route)
+{
+    return route < HTTP_ROUTE_COUNT && bodies[route].json;
+}
+
+bool body_read(struct str body, const struct http_options *o, struct http_request *rq,
+               struct problem *p)
+{
+    return !body_is_read(rq->route) || bodies[rq->route].read(body, o, rq, p);
+}

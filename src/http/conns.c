@@ -1,0 +1,238 @@
+/*
+ * Connections: how many there may be in all and from one address, and how long one may take over
+ * its headers and its body. libmicrohttpd knows only inactivity, and a byte a second is activity;
+ * so each connection has a deadline that shuts its socket down, which libmicrohttpd then sees as a
+ * hang-up. A kept connection between two requests is left to libmicrohttpd's idle timeout until
+ * bytes of the next request have come: the kernel knows when the last ones did.
+ */
+#include "internal.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/log.h"
+
+enum stage {
+    STAGE_HEADERS, /* they are awaited until the deadline */
+    STAGE_BODY,
+    STAGE_BUSY, /* everything has come: no deadline */
+    STAGE_IDLE  /* an answer is out: looked at now and then */
+};
+
+enum {
+    LOOKS = 2,         /* at an idle connection in each header_timeout */
+    TICK_MS = 20,      /* how exactly the kernel knows when bytes came */
+    IDLE_MOST_S = 150, /* for sockets that do not tell; libmicrohttpd gives silent ones 75 s */
+    NETWORK = 8        /* bytes of an IPv6 address that count as one client */
+};
+
+struct conn {
+    struct http_server *server;
+    int fd;
+    struct net_address local;
+    struct net_address peer;
+    bool counted; /* in server.addresses */
+    enum stage stage;
+    struct deadline deadline;
+    struct mono_us idle_since;
+};
+
+/* ---- how many ----------------------------------------------------------------------------------
+ */
+
+struct peer {
+    unsigned count;
+    size_t len;
+    char key[1 + NETWORK];
+};
+
+static struct str peer_key(const struct net_address *a, char text[1 + NETWORK])
+{
+    const size_t n = a->family == AF_INET ? 4 : NETWORK;
+    text[0] = a->family == AF_INET ? '4' : '6';
+    memcpy(text + 1, a->bytes, n);
+    return (struct str){text, n + 1};
+}
+
+bool conn_count(struct http_server *s, const struct net_address *from)
+{
+    char text[1 + NETWORK];
+    const unsigned most = s->options.max_connections_per_address;
+    if (most == 0 || (from->family != AF_INET && from->family != AF_INET6) ||
+        net_address_is_loopback(from)) {
+        return true;
+    }
+    const struct str key = peer_key(from, text);
+    struct peer *p = map_get(&s->addresses, key);
+    if (p == NULL) {
+        p = mem_zero(1, sizeof *p);
+        p->len = key.n;
+        memcpy(p->key, key.p, key.n);
+        (void)map_put(&s->addresses, (struct str){p->key, p->len}, p);
+    }
+    if (p->count >= most) {
+        return false;
+    }
+    p->count++;
+    return true;
+}
+
+void conn_uncount(struct http_server *s, const struct net_address *from)
+{
+    char text[1 + NETWORK];
+    const struct str key = peer_key(from, text);
+    struct peer *p = map_get(&s->addresses, key);
+    if (p != NULL && --p->count == 0) {
+        (void)map_remove(&s->addresses, key);
+        free(p);
+    }
+}
+
+/* ---- how slow ----------------------------------------------------------------------------------
+ */
+
+static void shut(struct conn *c)
+{
+    (void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void too_slow(void *ctx)
+{
+    struct conn *c = ctx;
+    LOG(LOG_DEBUG, "a client was too slow",
+        LOG_S("with", c->stage == STAGE_BODY ? "its body" : "its headers"));
+    shut(c);
+}
+
+static void give_time(struct conn *c, enum stage stage, struct dur_us most)
+{
+    c->stage = stage;
+    if (most.us > 0) {
+        deadline_set(&c->server->deadlines, &c->deadline, mono_add(time_mono(), most), too_slow, c);
+    } else {
+        deadline_clear(&c->server->deadlines, &c->deadline);
+    }
+}
+
+/* False for a socket that does not tell. */
+static bool has_received_since(const struct conn *c, struct mono_us since)
+{
+    struct tcp_info info = {0};
+    socklen_t n = sizeof info;
+    if (c->local.family == AF_UNIX || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0) {
+        return false;
+    }
+    return (int64_t)info.tcpi_last_data_recv + TICK_MS < mono_diff(time_mono(), since).us / 1000;
+}
+
+static void look(void *ctx);
+
+static void look_later(struct conn *c)
+{
+    const struct dur_us pause = {c->server->options.header_timeout.us / LOOKS};
+    if (pause.us > 0) {
+        deadline_set(&c->server->deadlines, &c->deadline, mono_add(time_mono(), pause), look, c);
+    }
+}
+
+static void look(void *ctx)
+{
+    struct conn *c = ctx;
+    const int64_t idle_us = mono_diff(time_mono(), c->idle_since).us;
+    if (has_received_since(c, c->idle_since)) {
+        give_time(c, STAGE_HEADERS, c->server->options.header_timeout);
+    } else if (idle_us > (int64_t)IDLE_MOST_S * 1000000) {
+        too_slow(c);
+    } else {
+        look_later(c);
+    }
+}
+
+/* ---- a connection's life -----------------------------------------------------------------------
+ */
+
+static int fd_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
+static void read_ends(struct conn *c)
+{
+    struct sockaddr_storage at = {0};
+    socklen_t n = sizeof at;
+    if (getsockname(c->fd, (struct sockaddr *)&at, &n) == 0) {
+        net_address_read((const struct sockaddr *)&at, &c->local);
+    }
+    memset(&at, 0, sizeof at);
+    n = sizeof at;
+    if (getpeername(c->fd, (struct sockaddr *)&at, &n) == 0) {
+        net_address_read((const struct sockaddr *)&at, &c->peer);
+    }
+}
+
+struct conn *conn_open(struct listener *l, struct MHD_Connection *connection)
+{
+    struct http_server *s = l->server;
+    struct conn *c = mem_zero(1, sizeof *c);
+    c->server = s;
+    c->fd = fd_of(connection);
+    read_ends(c);
+    s->stats.connections++;
+    c->counted = s->stats.connections <= s->options.max_connections && conn_count(s, &c->peer);
+    if (c->counted) {
+        give_time(c, STAGE_HEADERS, s->options.header_timeout);
+    } else {
+        shut(c);
+    }
+    return c;
+}
+
+void conn_close(struct conn *c)
+{
+    c->server->stats.connections--;
+    if (c->counted) {
+        conn_uncount(c->server, &c->peer);
+    }
+    deadline_clear(&c->server->deadlines, &c->deadline);
+    free(c);
+}
+
+void conn_request(struct conn *c)
+{
+    if (c != NULL && c->stage != STAGE_HEADERS) {
+        give_time(c, STAGE_HEADERS, c->server->options.header_timeout);
+    }
+}
+
+void conn_headers(struct conn *c)
+{
+    if (c != NULL) {
+        give_time(c, STAGE_BODY, c->server->options.body_timeout);
+    }
+}
+
+void conn_body(struct conn *c)
+{
+    if (c != NULL) {
+        give_time(c, STAGE_BUSY, (struct dur_us){0});
+    }
+}
+
+void conn_answered(struct conn *c)
+{
+    if (c != NULL) {
+        c->stage = STAGE_IDLE;
+        c->idle_since = time_mono();
+        look_later(c);
+    }
+}
+
+const struct net_address *conn_local(const struct conn *c)
+{
+    static const struct net_address unknown = {.family = 0};
+    return c == NULL ? &unknown : &c->local;
+}
