@@ -259,6 +259,30 @@ static char *read_value(struct walk *w, const struct config_key *k)
     return NULL;
 }
 
+/* A list of plain values; libcyaml keeps it. */
+static void walk_list(struct walk *w, const struct config_key *k)
+{
+    char path[CONFIG_PATH_SIZE];
+    char why[CONFIG_WHY_SIZE];
+    config_key_path(k, path);
+    if (is_null(w)) {
+        return;
+    }
+    if (w->event.type != YAML_SEQUENCE_START_EVENT) {
+        complain(w, line_of(w), "%s must be a list (%s), such as [a, b]", path, k->unit);
+        skip(w);
+        return;
+    }
+    for (advance(w); !w->broken && w->event.type != YAML_SEQUENCE_END_EVENT; advance(w)) {
+        if (!is_scalar(w)) {
+            complain(w, line_of(w), "%s: an entry must be one value", path);
+            skip(w);
+        } else if (!config_entry_check(k, scalar_text(w), why)) {
+            complain(w, line_of(w), "%s: %s", path, why);
+        }
+    }
+}
+
 static void walk_address(struct walk *w)
 {
     char why[CONFIG_WHY_SIZE];
@@ -341,6 +365,10 @@ static void backend_member(struct walk *w, void *ctx, struct str name, unsigned 
         skip(w);
         return;
     }
+    if (config_key_is_list(k)) {
+        walk_list(w, k);
+        return;
+    }
     const unsigned at = line_of(w);
     AUTO_FREE char *text = read_value(w, k);
     if (text != NULL && (k->kind == CONFIG_NAME || k->kind == CONFIG_URL)) {
@@ -417,6 +445,8 @@ static void walk_key(struct walk *w, const struct config_key *k, unsigned line)
         walk_listen(w);
     } else if (k->kind == CONFIG_BACKENDS) {
         walk_backends(w);
+    } else if (config_key_is_list(k)) {
+        walk_list(w, k);
     } else {
         free(read_value(w, k));
     }
@@ -521,7 +551,7 @@ struct loaded {
 
 struct schema {
     cyaml_schema_value_t top;
-    cyaml_schema_value_t address;
+    cyaml_schema_value_t text; /* an entry of a list */
     cyaml_schema_value_t item;
     cyaml_schema_field_t top_fields[CONFIG_KEY_COUNT + CONFIG_SECTION_COUNT + 1];
     cyaml_schema_field_t item_fields[CONFIG_KEY_COUNT + 1];
@@ -533,6 +563,12 @@ static const cyaml_strval_t level_words[] = {
     {"warning", LOG_WARN},
     {"info", LOG_INFO},
     {"debug", LOG_DEBUG},
+};
+
+static const cyaml_strval_t class_words[] = {
+#define X(symbol, name, by_default) {name, 1 << symbol},
+    RETRY_CLASS_TABLE(X)
+#undef X
 };
 
 static cyaml_schema_value_t scalar_schema(const struct config_key *k)
@@ -553,6 +589,12 @@ static cyaml_schema_value_t scalar_schema(const struct config_key *k)
             .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
             .data_size = sizeof(enum log_level),
             .enumeration = {level_words, sizeof level_words / sizeof *level_words}};
+    } else if (k->kind == CONFIG_CLASSES) {
+        v = (cyaml_schema_value_t){
+            .type = CYAML_FLAGS,
+            .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
+            .data_size = sizeof(unsigned),
+            .enumeration = {class_words, sizeof class_words / sizeof *class_words}};
     }
     return v;
 }
@@ -567,16 +609,18 @@ static cyaml_schema_field_t list_field(const struct config_key *k, size_t count_
         .count_size = sizeof(unsigned),
         .value = {.type = CYAML_SEQUENCE,
                   .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR,
-                  .data_size = entry->data_size,
+                  .data_size = (entry->flags & CYAML_FLAG_POINTER) != 0 ? (uint32_t)sizeof(void *)
+                                                                        : entry->data_size,
                   .sequence = {entry, 0, CYAML_UNLIMITED}}};
 }
 
 static cyaml_schema_field_t key_field(const struct schema *s, const struct config_key *k)
 {
     if (k->kind == CONFIG_ADDRESSES) {
-        cyaml_schema_field_t f = list_field(k, offsetof(struct config, listen_len), &s->address);
-        f.value.data_size = sizeof(char *);
-        return f;
+        return list_field(k, offsetof(struct config, listen_len), &s->text);
+    }
+    if (config_key_is_list(k) && k->kind != CONFIG_CLASSES) {
+        return list_field(k, k->offset + offsetof(struct config_list, len), &s->text);
     }
     if (k->kind == CONFIG_BACKENDS) {
         return list_field(k, offsetof(struct config, backends_len), &s->item);
@@ -601,10 +645,10 @@ static size_t add_fields(const struct schema *s, const char *section, cyaml_sche
 static void build_schema(struct schema *s)
 {
     *s = (struct schema){0};
-    s->address = (cyaml_schema_value_t){.type = CYAML_STRING,
-                                        .flags = CYAML_FLAG_POINTER,
-                                        .data_size = sizeof(char),
-                                        .string = {0, CYAML_UNLIMITED}};
+    s->text = (cyaml_schema_value_t){.type = CYAML_STRING,
+                                     .flags = CYAML_FLAG_POINTER,
+                                     .data_size = sizeof(char),
+                                     .string = {0, CYAML_UNLIMITED}};
     s->item = (cyaml_schema_value_t){.type = CYAML_MAPPING,
                                      .data_size = sizeof(struct config_backend),
                                      .mapping = {s->item_fields}};
@@ -642,7 +686,14 @@ static size_t value_size(enum config_kind kind)
     case CONFIG_NAME:
     case CONFIG_URL:
     case CONFIG_PATH:
+    case CONFIG_BESIDE:
         return sizeof(char *);
+    case CONFIG_CLASSES:
+        return sizeof(unsigned);
+    case CONFIG_LABELS:
+    case CONFIG_HOSTS:
+    case CONFIG_ORIGINS:
+        return sizeof(struct config_list);
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:
         break;
@@ -653,7 +704,7 @@ static size_t value_size(enum config_kind kind)
 /* Exchanges a value, so that each side frees what it then has. */
 static void swap_value(const struct config_key *k, void *left, void *right)
 {
-    char a[sizeof(int64_t) > sizeof(char *) ? sizeof(int64_t) : sizeof(char *)];
+    char a[sizeof(struct config_list)]; /* the largest one */
     const size_t n = value_size(k->kind);
     memcpy(a, (char *)left + k->offset, n);
     memcpy((char *)left + k->offset, (char *)right + k->offset, n);
@@ -670,11 +721,23 @@ static struct config *source_of(struct loaded *l, const struct config_key *k)
     return &l->flat;
 }
 
+static void take_value(struct config *c, const struct walk *w, struct loaded *l,
+                       const struct config_key *k)
+{
+    swap_value(k, c, source_of(l, k));
+    if (k->kind == CONFIG_BESIDE) {
+        char **path = (void *)((char *)c + k->offset);
+        char *full = beside(w->path, *path);
+        free(*path);
+        *path = full;
+    }
+}
+
 static void take_values(struct config *c, const struct walk *w, struct loaded *l)
 {
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         if (w->seen.keys[i] != 0) {
-            swap_value(&config_keys[i], c, source_of(l, &config_keys[i]));
+            take_value(c, w, l, &config_keys[i]);
         }
     }
     if (l->flat.listen_len > 0 && c->listen_from <= CONFIG_FILE) {

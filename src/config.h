@@ -17,15 +17,22 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/log.h"
+#include "comfypool/core/job.h"
 
 /* Where a list is from; a later source replaces what an earlier one gave. */
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+
+struct config_list {
+    char **items;
+    unsigned len;
+};
 
 struct config_backend {
     char *name; /* as given, or "host:port" with the path prefix of the URL */
     char *url;  /* as given, credentials included: never for a log */
     int64_t weight;
     int64_t max_in_flight;
+    struct config_list labels;
     char *headers_file; /* or NULL */
     bool enabled;
     char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
@@ -44,7 +51,7 @@ struct config_link {
 };
 
 struct config {
-    char **listen; /* "HOST:PORT" each */
+    char **listen; /* "HOST:PORT" or "unix:/path" each */
     unsigned listen_len;
     enum config_source listen_from;
     char *state; /* a directory, or NULL: the caller decides */
@@ -53,15 +60,27 @@ struct config {
     unsigned backends_len;
     enum config_source backends_from;
     struct config_link link;
-    int64_t jobs_max_attempts;
-    int64_t jobs_retry_delay_ms;
+    int64_t queue_limit;
+    struct job_policy jobs; /* what a job gets that does not say otherwise */
+    int64_t jobs_cancel_grace_ms;
+    int64_t breaker_failures;
+    int64_t breaker_open_ms;
+    int64_t quarantine_failures;
+    int64_t quarantine_dead_worker_ms;
     bool profiling_enabled;
     int64_t profiling_max_progress_events;
     int64_t retention_days;  /* 0: no limit */
     int64_t retention_count; /* 0: no limit */
     int64_t http_max_body_bytes;
     int64_t http_max_connections;
+    int64_t http_max_connections_per_address; /* 0: as many as there may be in all */
+    int64_t http_header_timeout_ms;
+    int64_t http_body_timeout_ms;
     int64_t http_max_waits;
+    int64_t http_max_streams;
+    struct config_list http_allowed_hosts;
+    struct config_list http_allowed_origins;
+    char *auth_tokens_file; /* or NULL */
 };
 
 /* The defaults: one address to listen on, no backend. */
@@ -94,6 +113,9 @@ bool config_set(struct config *c, const char *key, const char *value, const char
 
 /* What only shows when all sources are read: doubled backend names (derived ones too) and URLs. */
 bool config_validate(const struct config *c, struct buf *errors) MUST_CHECK;
+
+/* Whether only this machine can reach an address of `listen`. */
+bool config_address_is_local(const char *address);
 
 /* One key a line: key, default ("-": none), unit or kind and bounds, variable; separated by tabs.
  */

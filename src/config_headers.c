@@ -174,7 +174,7 @@ static bool parse(struct str text, const char *path, char **headers, struct buf 
 }
 
 /* A FIFO would block the start, and everybody's file is a mistake with credentials in it. */
-static bool look(const char *path, char why[CONFIG_WHY_SIZE])
+bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE])
 {
     struct stat st;
     if (stat(path, &st) != 0) {
@@ -197,7 +197,7 @@ bool config_headers_read(const char *path, const char *where, char ***ret, struc
     char why[CONFIG_WHY_SIZE];
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
-    if (!look(path, why) || !config_file_read(path, MAX_FILE, &text, why)) {
+    if (!config_file_look(path, why) || !config_file_read(path, MAX_FILE, &text, why)) {
         buf_printf(errors, "%s: %s: %s\n", where, path, why);
         return false;
     }

@@ -15,6 +15,11 @@ enum config_kind {
     CONFIG_NAME,
     CONFIG_URL,
     CONFIG_PATH,
+    CONFIG_BESIDE,  /* a path; in the file a relative one is beside it */
+    CONFIG_CLASSES, /* a list that is kept as a mask of enum retry_class */
+    CONFIG_LABELS,
+    CONFIG_HOSTS,
+    CONFIG_ORIGINS,
     CONFIG_ADDRESSES,
     CONFIG_BACKENDS,
 };
@@ -33,7 +38,7 @@ struct config_key {
     size_t offset;
 };
 
-enum { CONFIG_KEY_COUNT = 27, CONFIG_SECTION_COUNT = 6 };
+enum { CONFIG_KEY_COUNT = 40 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 10 };
 enum { CONFIG_WHY_SIZE = 256, CONFIG_PATH_SIZE = 96 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
@@ -46,7 +51,12 @@ const struct config_key *config_key_find(const char *section, struct str name);
 /* The known key or section nearest to an unknown name of a section; false when none is near. */
 bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE]);
 
-/* Checks one value of a key that is no list. False with a message for people. */
+/* A list of plain values: all lists but listen and backends. */
+bool config_key_is_list(const struct config_key *k);
+/* Checks one entry of such a list. */
+bool config_entry_check(const struct config_key *k, struct str text,
+                        char why[CONFIG_WHY_SIZE]) MUST_CHECK;
+/* Checks the value of a key; such a list is comma-separated. False with a message for people. */
 bool config_value_check(const struct config_key *k, struct str text,
                         char why[CONFIG_WHY_SIZE]) MUST_CHECK;
 bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE]) MUST_CHECK;
@@ -64,6 +74,8 @@ bool config_backends_check(const struct config_backend *b, size_t len,
 bool config_headers_read(const char *path, const char *where, char ***ret,
                          struct buf *errors) MUST_CHECK;
 void config_headers_free(char **headers);
+/* Whether it is a regular file; warns when everybody may read it. False with a message. */
+bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE]) MUST_CHECK;
 /* The whole file, at most max bytes. False with a message for people. */
 bool config_file_read(const char *path, size_t max, struct buf *ret,
                       char why[CONFIG_WHY_SIZE]) MUST_CHECK;

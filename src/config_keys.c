@@ -3,6 +3,7 @@
  * single values, the environment, what the flag parser calls, the list for `--print-config-keys`.
  * Knows nothing of YAML. Invariant: nothing is stored in a struct config that was not checked here.
  */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,10 +12,25 @@
 #include "comfypool/comfy/backend.h"
 #include "config_inner.h"
 
-enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS, MAX_NAME = 100, MAX_TEXT = 4000 };
+enum {
+    HOUR_MS = 3600 * 1000,
+    DAY_MS = 24 * HOUR_MS,
+    MAX_NAME = 100,
+    MAX_LABEL = 100,
+    MAX_TEXT = 4000,
+    MAX_SOCKET_PATH = 107
+};
 
 #define OF(member) offsetof(struct config, member)
 #define OF_BACKEND(member) offsetof(struct config_backend, member)
+
+/* The units of JOB_POLICY_TABLE. */
+#define UNIT_POLICY_MAX_ATTEMPTS "attempts"
+#define UNIT_POLICY_RETRY_DELAY "ms"
+#define UNIT_POLICY_QUEUE_TIMEOUT "ms"
+#define UNIT_POLICY_START_TIMEOUT "ms"
+#define UNIT_POLICY_NODE_TIMEOUT "ms"
+#define UNIT_POLICY_JOB_TIMEOUT "ms"
 
 /* clang-format off */
 const struct config_key config_keys[CONFIG_KEY_COUNT] = {
@@ -27,6 +43,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {CONFIG_ITEM, "url", CONFIG_URL, 0, 0, NULL, "URL", OF_BACKEND(url)},
     {CONFIG_ITEM, "weight", CONFIG_INT, 1, 1000, "1", "share", OF_BACKEND(weight)},
     {CONFIG_ITEM, "maxInFlight", CONFIG_INT, 1, 100, "1", "prompts", OF_BACKEND(max_in_flight)},
+    {CONFIG_ITEM, "labels", CONFIG_LABELS, 0, 0, NULL, "labels", OF_BACKEND(labels)},
     {CONFIG_ITEM, "headersFile", CONFIG_PATH, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
     {CONFIG_ITEM, "enabled", CONFIG_BOOL, 0, 0, "true", "true or false", OF_BACKEND(enabled)},
     {"link", "pingIntervalMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.ping_interval_ms)},
@@ -37,8 +54,17 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"link", "submitSettleMs", CONFIG_INT, 0, HOUR_MS, "10000", "ms", OF(link.submit_settle_ms)},
     {"link", "quietPollMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.quiet_poll_ms)},
     {"link", "backendLostMs", CONFIG_INT, 0, DAY_MS, "60000", "ms", OF(link.backend_lost_ms)},
-    {"jobs", "maxAttempts", CONFIG_INT, 1, 20, "3", "attempts", OF(jobs_max_attempts)},
-    {"jobs", "retryDelayMs", CONFIG_INT, 0, DAY_MS, "1000", "ms", OF(jobs_retry_delay_ms)},
+    {"queue", "limit", CONFIG_INT, 1, 1000000, "10000", "jobs", OF(queue_limit)},
+#define X(symbol, name, member, least, most, value) \
+    {"jobs", name, CONFIG_INT, least, most, #value, UNIT_##symbol, OF(jobs.member)},
+    JOB_POLICY_TABLE(X)
+#undef X
+    {"jobs", "retryOn", CONFIG_CLASSES, 0, 0, "transient, lost, out_of_memory, timeout", "classes of failures", OF(jobs.retry_on)},
+    {"jobs", "cancelGraceMs", CONFIG_INT, 0, DAY_MS, "30000", "ms", OF(jobs_cancel_grace_ms)},
+    {"breaker", "failures", CONFIG_INT, 1, 1000, "3", "failures in a row", OF(breaker_failures)},
+    {"breaker", "openMs", CONFIG_INT, 1, DAY_MS, "60000", "ms", OF(breaker_open_ms)},
+    {"quarantine", "failures", CONFIG_INT, 1, 1000, "5", "workflows in a row", OF(quarantine_failures)},
+    {"quarantine", "deadWorkerMs", CONFIG_INT, 1, DAY_MS, "120000", "ms", OF(quarantine_dead_worker_ms)},
     {"profiling", "enabled", CONFIG_BOOL, 0, 0, "false", "true or false", OF(profiling_enabled)},
     {"profiling", "maxProgressEvents", CONFIG_INT, 0, 1000000, "10000", "events a node",
      OF(profiling_max_progress_events)},
@@ -47,12 +73,21 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"http", "maxBodyBytes", CONFIG_INT, 1024, 1 << 30, "33554432", "bytes", OF(http_max_body_bytes)},
     {"http", "maxConnections", CONFIG_INT, 1, 1000000, "4096", "connections",
      OF(http_max_connections)},
+    {"http", "maxConnectionsPerAddress", CONFIG_INT, 0, 1000000, "256", "connections",
+     OF(http_max_connections_per_address)},
+    {"http", "headerTimeoutMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(http_header_timeout_ms)},
+    {"http", "bodyTimeoutMs", CONFIG_INT, 1, DAY_MS, "60000", "ms", OF(http_body_timeout_ms)},
     {"http", "maxWaits", CONFIG_INT, 0, 1000000, "1000", "requests", OF(http_max_waits)},
+    {"http", "maxStreams", CONFIG_INT, 0, 1000000, "1000", "answers", OF(http_max_streams)},
+    {"http", "allowedHosts", CONFIG_HOSTS, 0, 0, NULL, "host names", OF(http_allowed_hosts)},
+    {"http", "allowedOrigins", CONFIG_ORIGINS, 0, 0, NULL, "origins", OF(http_allowed_origins)},
+    {"auth", "tokensFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(auth_tokens_file)},
 };
 /* clang-format on */
 
-const char *const config_sections[CONFIG_SECTION_COUNT] = {"log",       "link",      "jobs",
-                                                           "profiling", "retention", "http"};
+const char *const config_sections[CONFIG_SECTION_COUNT] = {
+    "log",        "link",      "queue",     "jobs", "breaker",
+    "quarantine", "profiling", "retention", "http", "auth"};
 
 /* ---- finding keys ------------------------------------------------------------------------------
  */
@@ -228,29 +263,6 @@ static bool url_check(struct str text, char why[CONFIG_WHY_SIZE])
     return comfy_url_check(url, why, CONFIG_WHY_SIZE);
 }
 
-bool config_value_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
-{
-    switch (k->kind) {
-    case CONFIG_INT:
-        return int_check(k, text, why);
-    case CONFIG_BOOL:
-        return str_is(text, "true") || str_is(text, "false") || say(why, "must be true or false");
-    case CONFIG_LEVEL:
-        return level_check(text, why);
-    case CONFIG_NAME:
-        return name_check(text, why);
-    case CONFIG_URL:
-        return url_check(text, why);
-    case CONFIG_TEXT:
-    case CONFIG_PATH:
-        return text_check(text, why);
-    case CONFIG_ADDRESSES:
-    case CONFIG_BACKENDS:
-        break;
-    }
-    return say(why, "must be a list");
-}
-
 static bool host_check(struct str host)
 {
     if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
@@ -269,7 +281,17 @@ static bool host_check(struct str host)
     return host.n < 254;
 }
 
-bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE])
+/* A path for a unix socket: the kernel takes 107 bytes. */
+static bool unix_check(struct str path, char why[CONFIG_WHY_SIZE])
+{
+    if (path.n == 0 || path.p[0] != '/' || path.n > MAX_SOCKET_PATH) {
+        return say(why,
+                   "unix: needs an absolute path of at most 107 bytes, as in unix:/run/x.sock");
+    }
+    return text_check(path, why);
+}
+
+static bool tcp_check(struct str text, char why[CONFIG_WHY_SIZE])
 {
     static const char shape[] = "an address is HOST:PORT or [IPv6]:PORT";
     const char *colon = text.n == 0 ? NULL : memrchr(text.p, ':', text.n);
@@ -285,11 +307,209 @@ bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE])
     return host_check(host) || say(why, shape);
 }
 
+bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    if (text.n >= 5 && memcmp(text.p, "unix:", 5) == 0) {
+        return unix_check((struct str){text.p + 5, text.n - 5}, why);
+    }
+    return tcp_check(text, why);
+}
+
+bool config_address_is_local(const char *address)
+{
+    static const char *const others[] = {"unix:", "localhost:", "[::1]:"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strncmp(address, others[i], strlen(others[i])) == 0) {
+            return true;
+        }
+    }
+    struct in_addr a;
+    const char *colon = strrchr(address, ':');
+    AUTO_FREE char *host =
+        mem_copy((struct str){address, colon == NULL ? 0 : (size_t)(colon - address)});
+    return inet_pton(AF_INET, host, &a) == 1 && (ntohl(a.s_addr) >> 24) == 127;
+}
+
+/* ---- lists in one text ------------------------------------------------------------------------
+ */
+
+static struct str trim(struct str s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) {
+        s.n--;
+    }
+    return s;
+}
+
+/* The next piece of a comma-separated list; false when there is none left. */
+static bool cut(struct str *rest, struct str *ret)
+{
+    if (rest->p == NULL) {
+        return false;
+    }
+    const char *comma = memchr(rest->p, ',', rest->n);
+    const size_t n = comma == NULL ? rest->n : (size_t)(comma - rest->p);
+    *ret = trim((struct str){rest->p, n});
+    *rest = comma == NULL ? (struct str){NULL, 0} : (struct str){comma + 1, rest->n - n - 1};
+    return true;
+}
+
+/* ---- entries of lists --------------------------------------------------------------------------
+ */
+
+static bool class_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+#define X(symbol, name, by_default) name ", "
+    return retry_class_from_name(text) != RETRY_CLASS_COUNT ||
+           say(why, "each must be one of " RETRY_CLASS_TABLE(X) "or the list empty");
+#undef X
+}
+
+static bool label_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    if (text.n == 0 || text.n > MAX_LABEL || text.p[0] == '=') {
+        return say(why, "a label is 1 to 100 bytes, such as gpu=4090 or fast");
+    }
+    return text_check(text, why);
+}
+
+/* A name, an IPv4 address or an IPv6 address in brackets. */
+static bool allowed_host_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    return (text.n > 0 && host_check(text)) ||
+           say(why, "must be a host name or address without a port, such as pool.example");
+}
+
+static const char origin_shape[] =
+    "must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and no path";
+
+static bool origin_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    static const struct str schemes[] = {STR_INIT("http://"), STR_INIT("https://")};
+    char unused[CONFIG_WHY_SIZE];
+    for (size_t i = 0; i < 2; i++) {
+        const size_t n = schemes[i].n;
+        if (text.n > n && memcmp(text.p, schemes[i].p, n) == 0) {
+            const struct str host = {text.p + n, text.n - n};
+            return host_check(host) || (host.p[0] != ':' && tcp_check(host, unused)) ||
+                   say(why, origin_shape);
+        }
+    }
+    return say(why, origin_shape);
+}
+
+static const struct {
+    enum config_kind kind;
+    bool (*check)(struct str text, char why[CONFIG_WHY_SIZE]);
+} lists[] = {
+    {CONFIG_CLASSES, class_check},
+    {CONFIG_LABELS, label_check},
+    {CONFIG_HOSTS, allowed_host_check},
+    {CONFIG_ORIGINS, origin_check},
+};
+
+enum { LISTS = sizeof lists / sizeof *lists };
+
+bool config_key_is_list(const struct config_key *k)
+{
+    for (size_t i = 0; i < LISTS; i++) {
+        if (lists[i].kind == k->kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool config_entry_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
+{
+    for (size_t i = 0; i < LISTS; i++) {
+        if (lists[i].kind == k->kind) {
+            return lists[i].check(text, why);
+        }
+    }
+    return say(why, "must be a list");
+}
+
+static bool list_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
+{
+    struct str one;
+    while (cut(&text, &one)) {
+        if (!config_entry_check(k, one, why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- checking and storing ----------------------------------------------------------------------
+ */
+
+bool config_value_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
+{
+    switch (k->kind) {
+    case CONFIG_INT:
+        return int_check(k, text, why);
+    case CONFIG_BOOL:
+        return str_is(text, "true") || str_is(text, "false") || say(why, "must be true or false");
+    case CONFIG_LEVEL:
+        return level_check(text, why);
+    case CONFIG_NAME:
+        return name_check(text, why);
+    case CONFIG_URL:
+        return url_check(text, why);
+    case CONFIG_TEXT:
+    case CONFIG_PATH:
+    case CONFIG_BESIDE:
+        return text_check(text, why);
+    case CONFIG_CLASSES:
+    case CONFIG_LABELS:
+    case CONFIG_HOSTS:
+    case CONFIG_ORIGINS:
+        return list_check(k, text, why);
+    case CONFIG_ADDRESSES:
+    case CONFIG_BACKENDS:
+        break;
+    }
+    return say(why, "must be a list");
+}
+
 static void set_text(char **to, const char *text)
 {
     char *copy = mem_strdup(text);
     free(*to);
     *to = copy;
+}
+
+static void drop_list(struct config_list *l)
+{
+    for (unsigned i = 0; i < l->len; i++) {
+        free(l->items[i]);
+    }
+    free(l->items);
+    *l = (struct config_list){0};
+}
+
+static void set_list(struct config_list *l, struct str text)
+{
+    struct str one;
+    drop_list(l);
+    while (cut(&text, &one)) {
+        l->items = mem_grow(l->items, (l->len + 1) * sizeof *l->items);
+        l->items[l->len++] = mem_copy(one);
+    }
+}
+
+static void set_classes(unsigned *mask, struct str text)
+{
+    struct str one;
+    *mask = 0;
+    while (cut(&text, &one)) {
+        *mask |= 1u << retry_class_from_name(one);
+    }
 }
 
 void config_value_store(const struct config_key *k, void *base, const char *text)
@@ -309,7 +529,16 @@ void config_value_store(const struct config_key *k, void *base, const char *text
     case CONFIG_NAME:
     case CONFIG_URL:
     case CONFIG_PATH:
+    case CONFIG_BESIDE:
         set_text(to, text);
+        return;
+    case CONFIG_CLASSES:
+        set_classes(to, str_of(text));
+        return;
+    case CONFIG_LABELS:
+    case CONFIG_HOSTS:
+    case CONFIG_ORIGINS:
+        set_list(to, str_of(text));
         return;
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:
@@ -324,6 +553,7 @@ void config_backend_done(struct config_backend *b)
 {
     free(b->name);
     free(b->url);
+    drop_list(&b->labels);
     free(b->headers_file);
     config_headers_free(b->headers);
     free(b->where);
@@ -376,6 +606,9 @@ void config_done(struct config *c)
 {
     drop_backends(c);
     drop_listen(c);
+    drop_list(&c->http_allowed_hosts);
+    drop_list(&c->http_allowed_origins);
+    free(c->auth_tokens_file);
     free(c->state);
     *c = (struct config){0};
 }
@@ -387,31 +620,6 @@ static bool complain(struct buf *errors, const char *where, const char *why)
 {
     buf_printf(errors, "%s: %s\n", where, why);
     return false;
-}
-
-static struct str trim(struct str s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) {
-        s.n--;
-    }
-    return s;
-}
-
-/* The next piece of a comma-separated list; false when there is none left. */
-static bool cut(struct str *rest, struct str *ret)
-{
-    if (rest->p == NULL) {
-        return false;
-    }
-    const char *comma = memchr(rest->p, ',', rest->n);
-    const size_t n = comma == NULL ? rest->n : (size_t)(comma - rest->p);
-    *ret = trim((struct str){rest->p, n});
-    *rest = comma == NULL ? (struct str){NULL, 0} : (struct str){comma + 1, rest->n - n - 1};
-    return true;
 }
 
 static bool has_listen(const struct config *c, struct str address)

@@ -4,10 +4,13 @@
  * then the store closes, then every handle; a handle that survives is a bug and exits with 1.
  */
 #include <getopt.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uv.h>
@@ -21,6 +24,7 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/store/store.h"
 #include "config.h"
+#include "tokens.h"
 
 #define VERSION "0.1.0"
 
@@ -29,6 +33,11 @@ enum { EXIT_USAGE = 2 };
 struct daemon {
     uv_loop_t loop;
     struct config config;
+    struct tokens tokens;
+    struct buf tokens_path; /* empty: there is none */
+    bool insecure;          /* --insecure-no-auth */
+    const char **allowed_hosts;
+    const char **allowed_origins;
     struct store *store;
     struct http_client *http_client;
     struct ws_client *ws_client;
@@ -51,6 +60,8 @@ enum option_id {
     OPT_CHECK = 256,
     OPT_LOG_LEVEL,
     OPT_PRINT_KEYS,
+    OPT_NEW_TOKEN,
+    OPT_INSECURE,
 };
 
 static const struct {
@@ -61,13 +72,18 @@ static const struct {
 } options[] = {
     {"backend", "URL", OPT_BACKEND,
      "a ComfyUI server, http://HOST:PORT; name=URL names it; may be repeated"},
-    {"listen", "ADDR:PORT", OPT_LISTEN, "where clients connect (127.0.0.1:8189); port 0 picks one"},
+    {"listen", "ADDR:PORT", OPT_LISTEN,
+     "where clients connect (127.0.0.1:8189), or unix:/path; port 0 picks one; may be repeated"},
     {"state", "DIR", OPT_STATE,
      "where jobs are kept ($STATE_DIRECTORY, else $XDG_STATE_HOME/comfypoold)"},
     {"config", "FILE", OPT_CONFIG, "read this YAML file first"},
     {"check-config", NULL, OPT_CHECK, "say what is wrong with the configuration, and exit"},
     {"profile", NULL, OPT_PROFILE, "profile every job unless the job says otherwise"},
     {"log-level", "LEVEL", OPT_LOG_LEVEL, "error, warning, info (the default) or debug"},
+    {"new-token", "NAME:ROLE", OPT_NEW_TOKEN,
+     "print a new token and its line for auth.tokensFile, and exit; roles: read, submit, operate"},
+    {"insecure-no-auth", NULL, OPT_INSECURE,
+     "let whoever can connect do everything, from other machines too"},
     {"print-config-keys", NULL, OPT_PRINT_KEYS, "list every key of the configuration, and exit"},
     {"version", NULL, OPT_VERSION, "print the version, and exit"},
     {"help", NULL, OPT_HELP, "print this, and exit"},
@@ -93,6 +109,8 @@ static void print_help(void)
 /* What the command line says beside the configuration. */
 struct arguments {
     const char *config_file;
+    const char *new_token;
+    bool insecure;
     bool check_only;
     bool done; /* something was printed and nothing is left to do */
 };
@@ -125,6 +143,10 @@ static bool read_first(int argc, char **argv, const struct option *longs, struct
             a->config_file = optarg;
         } else if (o == OPT_CHECK) {
             a->check_only = true;
+        } else if (o == OPT_NEW_TOKEN) {
+            a->new_token = optarg;
+        } else if (o == OPT_INSECURE) {
+            a->insecure = true;
         }
     }
     if (optind < argc) {
@@ -157,6 +179,17 @@ static bool read_flags(int argc, char **argv, const struct option *longs, struct
     return good;
 }
 
+static bool print_token(struct arguments *a)
+{
+    char why[256];
+    a->done = true;
+    if (!tokens_make(a->new_token, stdout, why, sizeof why)) {
+        fprintf(stderr, "--new-token: %s\n", why);
+        return false;
+    }
+    return true;
+}
+
 static bool read_configuration(int argc, char **argv, struct config *c, struct arguments *a)
 {
     struct option longs[OPTIONS + 1] = {{0}};
@@ -167,6 +200,9 @@ static bool read_configuration(int argc, char **argv, struct config *c, struct a
     }
     if (!read_first(argc, argv, longs, a)) {
         return false;
+    }
+    if (a->new_token != NULL && !a->done) {
+        return print_token(a);
     }
     if (a->done) {
         return true;
@@ -183,6 +219,93 @@ static bool read_configuration(int argc, char **argv, struct config *c, struct a
     return good || complain(&errors);
 }
 
+/* ---- who may come in --------------------------------------------------------------------------
+ */
+
+/* Whether only this machine can reach a socket that the service manager opened. */
+static bool descriptor_is_local(int fd)
+{
+    struct sockaddr_storage at = {0};
+    socklen_t n = sizeof at;
+    char address[128] = "";
+    if (getsockname(fd, (struct sockaddr *)&at, &n) != 0 || at.ss_family == AF_UNIX) {
+        return true; /* no socket: told later */
+    }
+    char host[100] = "";
+    (void)getnameinfo((struct sockaddr *)&at, n, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+    (void)snprintf(address, sizeof address, at.ss_family == AF_INET6 ? "[%s]:1" : "%s:1", host);
+    return config_address_is_local(address);
+}
+
+static bool refuse_address(const char *address)
+{
+    fprintf(stderr,
+            "listen: %s can be reached from other machines, and there are no tokens: anybody could "
+            "run workflows. Make one with comfypoold --new-token NAME:ROLE and name its file in "
+            "auth.tokensFile, or listen on 127.0.0.1 or unix:/path, or say --insecure-no-auth.\n",
+            address);
+    return false;
+}
+
+/* Without tokens only this machine's users may come. */
+static bool check_exposure(const struct daemon *d, int sockets)
+{
+    if (d->tokens.len > 0 || d->insecure) {
+        return true;
+    }
+    for (unsigned i = 0; i < d->config.listen_len && sockets == 0; i++) {
+        if (!config_address_is_local(d->config.listen[i])) {
+            return refuse_address(d->config.listen[i]);
+        }
+    }
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + sockets; fd++) {
+        if (!descriptor_is_local(fd)) {
+            return refuse_address("the socket of the service manager");
+        }
+    }
+    return true;
+}
+
+static bool read_tokens(struct daemon *d)
+{
+    AUTO_BUF struct buf errors;
+    buf_init(&errors, BUF_NO_LIMIT);
+    if (!tokens_find(d->config.auth_tokens_file, &d->tokens_path)) {
+        buf_clear(&d->tokens_path);
+        return true;
+    }
+    return tokens_read(buf_text(&d->tokens_path), &d->tokens, &errors) || complain(&errors);
+}
+
+/* The old ones stay when the file is broken: nobody is let in, and nobody out, by a mistake. */
+static void reload_tokens(struct daemon *d)
+{
+    AUTO_BUF struct buf errors;
+    buf_init(&errors, BUF_NO_LIMIT);
+    struct tokens fresh;
+    if (!tokens_read(buf_text(&d->tokens_path), &fresh, &errors)) {
+        errors.len -= errors.len > 0 && errors.data[errors.len - 1] == '\n' ? 1 : 0;
+        LOG(LOG_ERROR, "the tokens were not reloaded; the old ones stay",
+            LOG_S("errors", buf_text(&errors)));
+        return;
+    }
+    tokens_done(&d->tokens);
+    d->tokens = fresh;
+    http_server_set_tokens(d->server, d->tokens.list, d->tokens.len);
+    LOG(LOG_INFO, "the tokens were reloaded", LOG_S("file", buf_text(&d->tokens_path)),
+        LOG_I("tokens", d->tokens.len));
+}
+
+static void reload(struct daemon *d)
+{
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)time_mono().us);
+    if (d->tokens_path.len > 0) {
+        reload_tokens(d);
+    }
+    LOG_PLAIN(LOG_INFO, "SIGHUP reloads auth.tokensFile alone; restart to apply any other change");
+    (void)sd_notify(0, "READY=1");
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void pool_stopped(void *ctx)
@@ -195,7 +318,9 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
     if (number == SIGHUP) {
-        LOG_PLAIN(LOG_INFO, "SIGHUP: nothing can be reloaded yet, restart to apply a change");
+        if (!d->stopping) {
+            reload(d);
+        }
         return;
     }
     if (d->stopping) {
@@ -274,6 +399,8 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
                 .url = b->url,
                 .weight = (double)b->weight,
                 .max_in_flight = (unsigned)b->max_in_flight,
+                .labels = (const char *const *)b->labels.items,
+                .labels_len = b->labels.len,
                 .headers = (const char *const *)b->headers,
             };
         }
@@ -295,8 +422,13 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
         .submit_settle = dur_ms(c->link.submit_settle_ms),
         .quiet_poll = dur_ms(c->link.quiet_poll_ms),
         .backend_lost = dur_ms(c->link.backend_lost_ms),
-        .max_attempts = (unsigned)c->jobs_max_attempts,
-        .retry_delay = dur_ms(c->jobs_retry_delay_ms),
+        .policy = c->jobs,
+        .cancel_grace = dur_ms(c->jobs_cancel_grace_ms),
+        .queue_limit = (size_t)c->queue_limit,
+        .breaker_failures = (unsigned)c->breaker_failures,
+        .breaker_open = dur_ms(c->breaker_open_ms),
+        .quarantine_failures = (unsigned)c->quarantine_failures,
+        .dead_worker = dur_ms(c->quarantine_dead_worker_ms),
         .profiling = c->profiling_enabled,
         .max_progress_events = (unsigned)c->profiling_max_progress_events,
         .keep_for = dur_ms(c->retention_days * 24 * 3600 * 1000),
@@ -306,23 +438,81 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
     return pool_new(&d->loop, d->store, d->http_client, d->ws_client, &o);
 }
 
-static bool listen_everywhere(struct daemon *d)
+/* Owner: the caller; the names stay the configuration's. */
+static const char **terminated(const struct config_list *l)
 {
-    for (unsigned i = 0; i < d->config.listen_len; i++) {
-        char url[256];
-        char why[256];
-        if (!http_server_listen(d->server, d->config.listen[i], url, sizeof url, why, sizeof why)) {
-            LOG(LOG_ERROR, "cannot listen", LOG_S("address", d->config.listen[i]),
-                LOG_S("why", why));
-            return false;
-        }
-        printf("listening on %s\n", url);
+    const char **list = mem_zero(l->len + 1, sizeof *list);
+    for (unsigned i = 0; i < l->len; i++) {
+        list[i] = l->items[i];
     }
-    (void)fflush(stdout);
-    return true;
+    return list;
 }
 
-static int run(struct daemon *d)
+static struct http_server *make_server(struct daemon *d)
+{
+    const struct config *c = &d->config;
+    d->allowed_hosts = terminated(&c->http_allowed_hosts);
+    d->allowed_origins = terminated(&c->http_allowed_origins);
+    const struct http_options o = {
+        .max_body_bytes = (size_t)c->http_max_body_bytes,
+        .max_connections = (unsigned)c->http_max_connections,
+        .max_connections_per_address = (unsigned)c->http_max_connections_per_address,
+        .header_timeout = dur_ms(c->http_header_timeout_ms),
+        .body_timeout = dur_ms(c->http_body_timeout_ms),
+        .max_waits = (unsigned)c->http_max_waits,
+        .max_streams = (unsigned)c->http_max_streams,
+        .allowed_hosts = d->allowed_hosts,
+        .allowed_origins = d->allowed_origins,
+        .check_backend_url = comfy_url_check,
+    };
+    struct http_server *s = http_server_new(&d->loop, &o, pool_serve, d->pool);
+    http_server_set_tokens(s, d->tokens.list, d->tokens.len);
+    return s;
+}
+
+static bool listened(bool good, const char *url, const char *why)
+{
+    if (good) {
+        printf("listening on %s\n", url);
+    } else {
+        LOG_PLAIN(LOG_ERROR, why);
+    }
+    return good;
+}
+
+/* On the sockets that the service manager holds open over restarts, else where it is configured. */
+static bool listen_everywhere(struct daemon *d, int sockets)
+{
+    char url[256];
+    char why[256];
+    bool good = true;
+    if (sockets > 0 && d->config.listen_from != CONFIG_DEFAULT) {
+        LOG_PLAIN(LOG_WARN, "listen does not count: the service manager passed sockets on");
+    }
+    for (int fd = SD_LISTEN_FDS_START; good && fd < SD_LISTEN_FDS_START + sockets; fd++) {
+        good = listened(http_server_listen_fd(d->server, fd, url, sizeof url, why, sizeof why), url,
+                        why);
+    }
+    for (unsigned i = 0; good && sockets == 0 && i < d->config.listen_len; i++) {
+        good = listened(
+            http_server_listen(d->server, d->config.listen[i], url, sizeof url, why, sizeof why),
+            url, why);
+    }
+    (void)fflush(stdout);
+    return good;
+}
+
+/* A connection is a descriptor, and shells give few of them. */
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static int run(struct daemon *d, int sockets)
 {
     AUTO_BUF struct buf dir;
     buf_init(&dir, 4096);
@@ -330,6 +520,7 @@ static int run(struct daemon *d)
     if (!state_directory(&d->config, &dir)) {
         return EXIT_USAGE;
     }
+    raise_file_limit();
     loop_init(&d->loop);
     watch_signals(d);
     if (!store_open(buf_text(&dir), &d->loop, &d->store, why, sizeof why)) {
@@ -340,15 +531,10 @@ static int run(struct daemon *d)
     d->ws_client = ws_client_new(&d->loop);
     struct pool_backend_options *backends = mem_zero(d->config.backends_len + 1, sizeof *backends);
     d->pool = make_pool(d, backends);
-    const struct http_options http = {
-        .max_body_bytes = (size_t)d->config.http_max_body_bytes,
-        .max_connections = (unsigned)d->config.http_max_connections,
-        .max_waits = (unsigned)d->config.http_max_waits,
-    };
-    d->server = http_server_new(&d->loop, &http, pool_serve, d->pool);
+    d->server = make_server(d);
     pool_set_server(d->pool, d->server);
     int status = EXIT_FAILURE;
-    if (pool_start(d->pool) && listen_everywhere(d)) {
+    if (pool_start(d->pool) && listen_everywhere(d, sockets)) {
         (void)sd_notify(0, "READY=1");
         LOG(LOG_INFO, "started", LOG_S("version", VERSION), LOG_S("state", buf_text(&dir)));
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -359,19 +545,36 @@ static int run(struct daemon *d)
     return status == EXIT_SUCCESS ? left : status;
 }
 
+/* What is wrong is told before anything starts. */
+static int start(struct daemon *d, const struct arguments *a)
+{
+    const int sockets = sd_listen_fds(1);
+    d->insecure = a->insecure;
+    if (sockets < 0) {
+        fprintf(stderr, "the sockets of the service manager: %s\n", strerror(-sockets));
+        return EXIT_USAGE;
+    }
+    if (!read_tokens(d) || !check_exposure(d, sockets)) {
+        return EXIT_USAGE;
+    }
+    return a->check_only ? EXIT_SUCCESS : run(d, sockets);
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon d;
     struct arguments a = {0};
     config_init(&d.config);
+    buf_init(&d.tokens_path, BUF_NO_LIMIT);
     int status = EXIT_USAGE;
     if (read_configuration(argc, argv, &d.config, &a)) {
-        status = EXIT_SUCCESS;
         log_set_level(d.config.log_level);
-        if (!a.done && !a.check_only) {
-            status = run(&d);
-        }
+        status = a.done ? EXIT_SUCCESS : start(&d, &a);
     }
+    free(d.allowed_hosts);
+    free(d.allowed_origins);
+    tokens_done(&d.tokens);
+    buf_done(&d.tokens_path);
     config_done(&d.config);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../../src/config.h"
+#include "../../src/tokens.h"
 
 Suite *config_suite(void);
 
@@ -78,8 +79,8 @@ static const struct {
      "f.yaml:2: http.days is not known; did you mean retention.days?\n"},
     {"unknown section", "loging:\n  level: info\n",
      "f.yaml:1: loging is not known; did you mean log?\n"},
-    {"nothing near", "quux: {a: [1, {b: 2}]}\nstate: s\nzork: 1\n",
-     "f.yaml:1: quux is not known\nf.yaml:3: zork is not known\n"},
+    {"nothing near", "wobble: {a: [1, {b: 2}]}\nstate: s\nzork: 1\n",
+     "f.yaml:1: wobble is not known\nf.yaml:3: zork is not known\n"},
     {"unknown key of a backend", "backends:\n- url: http://a:1\n  maxinflight: 2\n",
      "f.yaml:3: backends[].maxinflight is not known; did you mean backends[].maxInFlight?\n"},
     {"doubled key", "state: a\nlog: {level: info}\nstate: b\n",
@@ -149,6 +150,27 @@ static const struct {
      "f.yaml:1: listen: the port must be from 0 to 65535 (0: any free one)\n"},
     {"IPv6 without brackets", "listen: [\"::1:80\"]\n",
      "f.yaml:1: listen: an address is HOST:PORT or [IPv6]:PORT\n"},
+    {"unix socket without a path", "listen: [\"unix:x\"]\n",
+     "f.yaml:1: listen: unix: needs an absolute path of at most 107 bytes, as in "
+     "unix:/run/x.sock\n"},
+    {"a value for retryOn", "jobs: {retryOn: lost}\n",
+     "f.yaml:1: jobs.retryOn must be a list (classes of failures), such as [a, b]\n"},
+    {"no class", "jobs:\n  retryOn:\n    - lost\n    - found\n    - [lost]\n",
+     "f.yaml:4: jobs.retryOn: each must be one of transient, lost, out_of_memory, timeout, "
+     "node_error, or the list empty\n"
+     "f.yaml:5: jobs.retryOn: an entry must be one value\n"},
+    {"host with a port", "http:\n  allowedHosts: [a.example:80]\n",
+     "f.yaml:2: http.allowedHosts: must be a host name or address without a port, such as "
+     "pool.example\n"},
+    {"origin with a path", "http:\n  allowedOrigins: ['https://a', 'https://a/', x, 'null']\n",
+     "f.yaml:2: http.allowedOrigins: must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and "
+     "no path\n"
+     "f.yaml:2: http.allowedOrigins: must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and "
+     "no path\n"
+     "f.yaml:2: http.allowedOrigins: must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and "
+     "no path\n"},
+    {"label", "backends:\n  - url: http://a:1\n    labels: [a, =b]\n",
+     "f.yaml:3: backends[].labels: a label is 1 to 100 bytes, such as gpu=4090 or fast\n"},
     {"doubled address", "listen:\n  - a:1\n  - a:1\n", "f.yaml:3: listen: a:1 is given twice\n"},
     {"no address", "listen: []\n", "f.yaml:1: listen must name at least one address\n"},
     {"alias", "state: &s x\nlog:\n  level: *s\n",
@@ -211,7 +233,7 @@ START_TEST(a_bad_file_says_where)
     ck_assert_msg(same_lines(got, bad[_i].errors), "%s:\ngot  %s\nwant %s", bad[_i].name, got,
                   bad[_i].errors);
     /* And nothing of it was taken. */
-    ck_assert_int_eq(c.jobs_max_attempts, 3);
+    ck_assert_int_eq(c.jobs.max_attempts, 3);
     ck_assert_ptr_null(c.state);
     ck_assert_uint_eq(c.backends_len, 0);
     ck_assert_str_eq(c.listen[0], "127.0.0.1:8189");
@@ -246,8 +268,8 @@ static void is_default(void)
     ck_assert_int_eq(c.link.submit_settle_ms, 10000);
     ck_assert_int_eq(c.link.quiet_poll_ms, 10000);
     ck_assert_int_eq(c.link.backend_lost_ms, 60000);
-    ck_assert_int_eq(c.jobs_max_attempts, 3);
-    ck_assert_int_eq(c.jobs_retry_delay_ms, 1000);
+    ck_assert_int_eq(c.jobs.max_attempts, 3);
+    ck_assert_int_eq(c.jobs.retry_delay_ms, 1000);
     ck_assert(!c.profiling_enabled);
     ck_assert_int_eq(c.profiling_max_progress_events, 10000);
     ck_assert_int_eq(c.retention_days, 30);
@@ -255,6 +277,20 @@ static void is_default(void)
     ck_assert_int_eq(c.http_max_body_bytes, 33554432);
     ck_assert_int_eq(c.http_max_connections, 4096);
     ck_assert_int_eq(c.http_max_waits, 1000);
+    ck_assert_int_eq(c.http_max_streams, 1000);
+    ck_assert_int_eq(c.http_max_connections_per_address, 256);
+    ck_assert_int_eq(c.http_header_timeout_ms, 10000);
+    ck_assert_int_eq(c.http_body_timeout_ms, 60000);
+    ck_assert_uint_eq(c.http_allowed_hosts.len + c.http_allowed_origins.len, 0);
+    ck_assert_ptr_null(c.auth_tokens_file);
+    ck_assert_int_eq(c.queue_limit, 10000);
+    ck_assert_int_eq(c.jobs_cancel_grace_ms, 30000);
+    ck_assert_int_eq(c.breaker_failures, 3);
+    ck_assert_int_eq(c.breaker_open_ms, 60000);
+    ck_assert_int_eq(c.quarantine_failures, 5);
+    ck_assert_int_eq(c.quarantine_dead_worker_ms, 120000);
+    const struct job_policy want = job_policy_default();
+    ck_assert_mem_eq(&c.jobs, &want, sizeof want);
 }
 
 static const char *const empty[] = {
@@ -285,15 +321,23 @@ START_TEST(every_key_is_taken)
         load("listen:\n  - 127.0.0.1:0\n  - '[::1]:80'\nstate: /s\nlog: {level: debug}\n"
              "backends:\n"
              "  - {name: a, url: http://h:1, weight: 7, maxInFlight: 4, enabled: false,\n"
-             "     headersFile: headers}\n"
+             "     headersFile: headers, labels: [gpu=4090, \"a, b\"]}\n"
              "  - url: https://u:p@h2/comfy/\n"
              "link: {pingIntervalMs: 1, pongTimeoutMs: 2, connectTimeoutMs: 3,\n"
              "  requestTimeoutMs: 4, submitTimeoutMs: 5, submitSettleMs: 6, quietPollMs: 7,\n"
              "  backendLostMs: 8}\n"
-             "jobs: {maxAttempts: 20, retryDelayMs: 0}\n"
+             "queue: {limit: 1}\n"
+             "jobs: {maxAttempts: 20, retryDelayMs: 0, retryOn: [node_error, lost],\n"
+             "  queueTimeoutMs: 1, executionStartTimeoutMs: 2, nodeExecutionTimeoutMs: 3,\n"
+             "  jobTimeoutMs: 31536000000, cancelGraceMs: 4}\n"
+             "breaker: {failures: 6, openMs: 7}\nquarantine: {failures: 8, deadWorkerMs: 9}\n"
              "profiling: {enabled: true, maxProgressEvents: 9}\n"
              "retention: {days: 0, count: 0}\n"
-             "http: {maxBodyBytes: 1073741824, maxConnections: 10, maxWaits: 11}\n"),
+             "http: {maxBodyBytes: 1073741824, maxConnections: 10, maxWaits: 11,\n"
+             "  maxConnectionsPerAddress: 0, headerTimeoutMs: 12, bodyTimeoutMs: 13,\n"
+             "  maxStreams: 14, allowedHosts: [a.example, '[::2]'],\n"
+             "  allowedOrigins: ['https://a:1', 'http://b', 'https://[::1]:2']}\n"
+             "auth: {tokensFile: /t}\n"),
         "%s", buf_text(&errors));
     ck_assert_uint_eq(c.listen_len, 2);
     ck_assert_str_eq(c.listen[1], "[::1]:80");
@@ -301,8 +345,8 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(c.log_level, LOG_DEBUG);
     ck_assert_int_eq(c.link.ping_interval_ms, 1);
     ck_assert_int_eq(c.link.backend_lost_ms, 8);
-    ck_assert_int_eq(c.jobs_max_attempts, 20);
-    ck_assert_int_eq(c.jobs_retry_delay_ms, 0);
+    ck_assert_int_eq(c.jobs.max_attempts, 20);
+    ck_assert_int_eq(c.jobs.retry_delay_ms, 0);
     ck_assert(c.profiling_enabled);
     ck_assert_int_eq(c.profiling_max_progress_events, 9);
     ck_assert_int_eq(c.retention_days, 0);
@@ -310,6 +354,26 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(c.http_max_body_bytes, 1073741824);
     ck_assert_int_eq(c.http_max_connections, 10);
     ck_assert_int_eq(c.http_max_waits, 11);
+    ck_assert_int_eq(c.http_max_connections_per_address, 0);
+    ck_assert_int_eq(c.http_header_timeout_ms, 12);
+    ck_assert_int_eq(c.http_body_timeout_ms, 13);
+    ck_assert_int_eq(c.http_max_streams, 14);
+    ck_assert_uint_eq(c.http_allowed_hosts.len, 2);
+    ck_assert_str_eq(c.http_allowed_hosts.items[1], "[::2]");
+    ck_assert_uint_eq(c.http_allowed_origins.len, 3);
+    ck_assert_str_eq(c.http_allowed_origins.items[0], "https://a:1");
+    ck_assert_str_eq(c.auth_tokens_file, "/t");
+    ck_assert_int_eq(c.queue_limit, 1);
+    ck_assert_uint_eq(c.jobs.retry_on, 1u << RETRY_NODE_ERROR | 1u << RETRY_LOST);
+    ck_assert_int_eq(c.jobs.queue_timeout_ms, 1);
+    ck_assert_int_eq(c.jobs.start_timeout_ms, 2);
+    ck_assert_int_eq(c.jobs.node_timeout_ms, 3);
+    ck_assert_int_eq(c.jobs.job_timeout_ms, 31536000000);
+    ck_assert_int_eq(c.jobs_cancel_grace_ms, 4);
+    ck_assert_int_eq(c.breaker_failures, 6);
+    ck_assert_int_eq(c.breaker_open_ms, 7);
+    ck_assert_int_eq(c.quarantine_failures, 8);
+    ck_assert_int_eq(c.quarantine_dead_worker_ms, 9);
     ck_assert_uint_eq(c.backends_len, 2);
     const struct config_backend *a = &c.backends[0];
     ck_assert_str_eq(a->name, "a");
@@ -317,6 +381,8 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(a->weight, 7);
     ck_assert_int_eq(a->max_in_flight, 4);
     ck_assert(!a->enabled);
+    ck_assert_uint_eq(a->labels.len, 2);
+    ck_assert_str_eq(a->labels.items[1], "a, b");
     ck_assert_str_eq(a->headers_file, "headers");
     ck_assert_str_eq(a->headers[0], "Authorization: Bearer abc");
     ck_assert_str_eq(a->headers[1], "X-Two: a: b");
@@ -398,6 +464,15 @@ static const struct {
     {"COMFYPOOLD_LOG_LEVEL", "warn",
      "COMFYPOOLD_LOG_LEVEL: must be error, warning, info or debug\n"},
     {"COMFYPOOLD_PROFILING_ENABLED", "true", NULL},
+    {"COMFYPOOLD_LISTEN", "unix:/run/a.sock,127.0.0.1:0", NULL},
+    {"COMFYPOOLD_JOBS_RETRY_ON", "lost, timeout", NULL},
+    {"COMFYPOOLD_JOBS_RETRY_ON", "lost,found",
+     "COMFYPOOLD_JOBS_RETRY_ON: each must be one of transient, lost, out_of_memory, timeout, "
+     "node_error, or the list empty\n"},
+    {"COMFYPOOLD_HTTP_ALLOWED_HOSTS", "a.example,b.example", NULL},
+    {"COMFYPOOLD_HTTP_ALLOWED_ORIGINS", "http://",
+     "COMFYPOOLD_HTTP_ALLOWED_ORIGINS: must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and "
+     "no path\n"},
     {"COMFYPOOLD_BACKENDS", "a=http://h:1,http://h:2/", NULL},
     {"COMFYPOOLD_BACKENDS", "a b=http://h:1,,ftp://x",
      "COMFYPOOLD_BACKENDS: the name of a backend must be 1 to 100 letters, digits, dots, colons, - "
@@ -460,6 +535,128 @@ START_TEST(doubles_across_flags_are_found)
 }
 END_TEST
 
+START_TEST(lists_replace_lists)
+{
+    ck_assert(load("jobs: {retryOn: []}\nhttp: {allowedHosts: [a, b]}\n"
+                   "auth: {tokensFile: t}\n"));
+    ck_assert_uint_eq(c.jobs.retry_on, 0);
+    ck_assert_uint_eq(c.http_allowed_hosts.len, 2);
+    ck_assert(config_set(&c, "http.allowedHosts", "x, y,z", "--x", &errors));
+    ck_assert_uint_eq(c.http_allowed_hosts.len, 3);
+    ck_assert_str_eq(c.http_allowed_hosts.items[1], "y");
+    ck_assert(config_set(&c, "jobs.retryOn", "timeout", "--x", &errors));
+    ck_assert_uint_eq(c.jobs.retry_on, 1u << RETRY_TIMEOUT);
+    ck_assert_str_eq(c.auth_tokens_file, "t");
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/f.yaml", dir);
+    ck_assert(config_load_file(&c, path, &errors));
+    (void)snprintf(path, sizeof path, "%s/t", dir);
+    ck_assert_str_eq(c.auth_tokens_file, path); /* beside the file */
+}
+END_TEST
+
+static const struct {
+    const char *address;
+    bool local;
+} reach[] = {
+    {"127.0.0.1:1", true},    {"127.9.9.9:0", true}, {"[::1]:1", true},  {"localhost:1", true},
+    {"unix:/run/x", true},    {"0.0.0.0:1", false},  {"[::]:1", false},  {":1", false},
+    {"128.0.0.1:1", false},   {"10.0.0.1:1", false}, {"[::2]:1", false}, {"pool.example:1", false},
+    {"127.0.0.1.x:1", false}, {"127.1:1", false},
+};
+
+START_TEST(what_only_this_machine_can_reach)
+{
+    ck_assert_msg(config_address_is_local(reach[_i].address) == reach[_i].local, "%s",
+                  reach[_i].address);
+}
+END_TEST
+
+/* ---- tokens ------------------------------------------------------------------------------------
+ */
+
+#define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HASH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define BAD_HASH                                                                                   \
+    ": the SHA-256 of the token must be 64 lowercase hex digits; comfypoold --new-token prints "   \
+    "such a line\n"
+#define NO_TOKEN "t:1: there is no token in it; comfypoold --new-token NAME:ROLE makes one\n"
+
+static const struct {
+    const char *name;
+    const char *text;
+    const char *errors; /* "": good */
+    size_t len;
+} token_files[] = {
+    {"one", "a:read:" HASH_A "\n", "", 1},
+    {"no line end", "a:read:" HASH_A, "", 1},
+    {"comments and blanks", "# x\n\n  a.b-c_1:submit:" HASH_A " \r\n\t# y\nb:operate:" HASH_B "\n",
+     "", 2},
+    {"empty", "", NO_TOKEN, 0},
+    {"only comments", "# a\n", NO_TOKEN, 0},
+    {"no role", "a\n", "t:1: the role must be read, submit or operate\n", 0},
+    {"wrong role", "a:admin:" HASH_A "\n", "t:1: the role must be read, submit or operate\n", 0},
+    {"no name", "\n:read:" HASH_A "\n",
+     "t:2: a token is name:role:sha256; a name has 1 to 100 letters, digits, dots, - and _\n", 0},
+    {"no hash", "a:read\n", "t:1" BAD_HASH, 0},
+    {"short hash", "a:read:abc\n", "t:1" BAD_HASH, 0},
+    {"long hash", "a:read:" HASH_A "a\n", "t:1" BAD_HASH, 0},
+    {"upper case", "a:read:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+     "t:1" BAD_HASH, 0},
+    {"doubled name and token", "a:read:" HASH_A "\na:submit:" HASH_B "\nb:read:" HASH_A "\nx\n",
+     "t:2: this name was there before, in line 1\n"
+     "t:3: this is the token of another name, in line 1\n"
+     "t:4: the role must be read, submit or operate\n",
+     0},
+};
+
+START_TEST(a_tokens_file)
+{
+    struct tokens t;
+    const bool good = tokens_parse(str_of(token_files[_i].text), "t", &t, &errors);
+    ck_assert_msg(strcmp(buf_text(&errors), token_files[_i].errors) == 0, "%s: %s",
+                  token_files[_i].name, buf_text(&errors));
+    ck_assert_int_eq(good, *token_files[_i].errors == '\0');
+    ck_assert_uint_eq(t.len, token_files[_i].len);
+    tokens_done(&t);
+}
+END_TEST
+
+START_TEST(a_new_token_is_taken_by_its_line)
+{
+    char *text = NULL;
+    size_t n = 0;
+    char why[256] = "";
+    struct tokens t;
+    FILE *f = open_memstream(&text, &n);
+    ck_assert(tokens_make("ci:operate", f, why, sizeof why));
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert(tokens_parse(str_of(strstr(text, "ci:operate:")), "t", &t, &errors));
+    ck_assert_int_eq(t.list[0].role, ROLE_OPERATE);
+    const char *token = strchr(text, '\n') + 1;
+    char hash[DIGEST_HEX_SIZE];
+    digest_sha256_hex((struct str){token, strcspn(token, "\n")}, hash);
+    ck_assert_str_eq(hash, t.list[0].sha256);
+    ck_assert_uint_eq(strcspn(token, "\n"), 44); /* 264 bits */
+    tokens_done(&t);
+    free(text);
+    ck_assert(!tokens_make("ci", stdout, why, sizeof why));
+    ck_assert(!tokens_make("ci:root", stdout, why, sizeof why));
+    ck_assert(!tokens_make("c i:read", stdout, why, sizeof why));
+    ck_assert_ptr_nonnull(strstr(why, "NAME:ROLE"));
+}
+END_TEST
+
+START_TEST(a_tokens_file_that_cannot_be_read)
+{
+    struct tokens t;
+    ck_assert(!tokens_read("nowhere", &t, &errors));
+    ck_assert(!tokens_read("/tmp", &t, &errors));
+    ck_assert_str_eq(buf_text(&errors), "nowhere: No such file or directory\n"
+                                        "/tmp: this is no regular file\n");
+}
+END_TEST
+
 START_TEST(keys_are_listed)
 {
     char *text = NULL;
@@ -488,6 +685,11 @@ Suite *config_suite(void)
     tcase_add_loop_test(t, a_variable_is_checked, 0, LEN(variables));
     tcase_add_test(t, later_sources_replace_earlier_ones);
     tcase_add_test(t, doubles_across_flags_are_found);
+    tcase_add_test(t, lists_replace_lists);
+    tcase_add_loop_test(t, what_only_this_machine_can_reach, 0, LEN(reach));
+    tcase_add_loop_test(t, a_tokens_file, 0, LEN(token_files));
+    tcase_add_test(t, a_new_token_is_taken_by_its_line);
+    tcase_add_test(t, a_tokens_file_that_cannot_be_read);
     tcase_add_test(t, keys_are_listed);
     suite_add_tcase(suite, t);
     return suite;

@@ -1,0 +1,37 @@
+/*
+ * The bearer tokens: a file of lines "name:role:sha256", where sha256 is the lowercase hex digest
+ * of the token (blank lines and # comments are skipped). The tokens themselves are kept by those
+ * who use them: the file holds nothing that lets anybody in.
+ */
+#ifndef COMFYPOOL_SRC_TOKENS_H
+#define COMFYPOOL_SRC_TOKENS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/str.h"
+#include "comfypool/http/http.h"
+
+struct tokens {
+    struct http_token *list;
+    size_t len;
+};
+
+void tokens_done(struct tokens *t);
+
+/* Reads the text of a file; `path` is for messages, "FILE:LINE: ..." in errors, all of them. A file
+   without any token is wrong too: it would let everybody in. Owner of *ret: the caller. */
+bool tokens_parse(struct str text, const char *path, struct tokens *ret,
+                  struct buf *errors) MUST_CHECK;
+bool tokens_read(const char *path, struct tokens *ret, struct buf *errors) MUST_CHECK;
+
+/* Where they are: the configured file, else the service manager's credential "tokens" if there is
+   one. False: nowhere. */
+bool tokens_find(const char *configured, struct buf *ret_path);
+
+/* Makes a token for "NAME:ROLE" and prints it and its line. False with a message for people. */
+bool tokens_make(const char *spec, FILE *out, char *why, size_t why_size) MUST_CHECK;
+
+#endif
