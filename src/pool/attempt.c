@@ -18,6 +18,7 @@ enum {
        server's executor. */
     HISTORY_TRIES = 20,
     HISTORY_PAUSE_MS = 150,
+    HISTORY_AWAY_MS = 500,
 };
 
 struct job_error attempt_error(enum err code, const char *message)
@@ -37,6 +38,8 @@ static void link_attempt(struct attempt *a)
     }
     if (b->attempts == NULL) {
         b->busy_since = time_mono();
+    }
+    if (b->attempts == NULL || !a->adopted) { /* a new one is POSTed with the connection's own id */
         comfy_pin(b->comfy, a->r.client_id);
     }
     b->attempts = a;
@@ -79,6 +82,9 @@ static struct attempt *attempt_new(struct job *j, struct backend *b)
     a->trusted = true;
     a->last_sign = time_mono();
     j->attempt = a;
+    j->pool->attempts++;
+    b->refs++;
+    deadline_clear(&j->pool->deadlines, &j->queue_timer);
     return a;
 }
 
@@ -119,14 +125,21 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
     struct attempt *a = attempt_new(j, b);
     a->r = *take;
     *take = (struct attempt_record){0};
+    free(a->r.backend); /* it may have another name by now */
+    a->r.backend = mem_strdup(b->name);
     a->adopted = a->intent_stored = a->posted = true;
-    a->timeline.intent = (struct time_mark){true, anchor_mono(&j->anchor, a->r.intent_at), 0};
+    const struct mono_us intent = mono_min(j->anchor.mono, anchor_mono(&j->anchor, a->r.intent_at));
+    a->timeline.intent = (struct time_mark){true, intent, 0};
     a->posted_at = a->timeline.intent.received;
     tell_job(a);
     j->phase = JOB_PHASE_SUBMITTED;
     link_attempt(a);
     attempt_distrust(a, a->timeline.intent.received, "daemon_restart");
     attempt_ask_in(a, 1000); /* also when the backend never comes back */
+    attempt_watch_start(a, a->timeline.intent.received);
+    if (j->r.cancel_requested) {
+        a->stop = STOP_CANCEL; /* when it is known where it is */
+    }
 }
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
@@ -154,12 +167,7 @@ static void withdrawn(void *ctx, enum err e)
     struct job *j = ctx;
     (void)e; /* such a write is kept until it succeeds */
     struct pool *p = j->pool;
-    if (j->r.cancel_requested) {
-        job_cancel_queued(j);
-    } else {
-        job_enqueue(j);
-        pool_dispatch(p);
-    }
+    job_wait_again(j);
     pool_one_less(p, &p->writes);
 }
 
@@ -172,6 +180,7 @@ static void withdraw(struct attempt *a)
     (void)job_apply(j, JOB_EVENT_REQUEUE);
     free(j->r.backend);
     j->r.backend = NULL;
+    j->elsewhere = false;
     j->r.prompt_id[0] = '\0';
     j->phase = JOB_PHASE_NONE;
     attempt_free(a);
@@ -195,7 +204,15 @@ static void rejected(struct attempt *a, struct comfy_submit_answer *answer)
     if (said->node_type.len > 0) {
         e.node_type = buf_take(&said->node_type);
     }
-    attempt_end(a, time_mono(), 0, ATTEMPT_REJECTED, &e);
+    const struct mono_us now = time_mono();
+    a->gone = true;
+    a->elsewhere = verdict_may_run_elsewhere(a->workflow, said->error_type, buf_str(&said->message),
+                                             said->errors, said->errors_len);
+    if (a->elsewhere) {
+        ability_refused(&a->backend->pool->ability, job_hash(a->job), a->backend->id, now,
+                        e.message);
+    }
+    attempt_end(a, now, 0, ATTEMPT_REJECTED, &e);
 }
 
 static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
@@ -214,13 +231,10 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
         a->job->phase = JOB_PHASE_SUBMITTED;
     }
     a->last_sign = now;
-    if (a->job->r.cancel_requested) {
-        attempt_cancel(a);
-    } else if (!a->trusted) {
-        attempt_ask_in(a, 0);
-    } else {
-        attempt_ask_in(a, a->backend->pool->options.quiet_poll.us / 1000);
-    }
+    attempt_watch_start(a, now);
+    backend_expect_status(a->backend, a->posted_at);
+    attempt_ask_in(a, a->trusted ? attempt_quiet_ms(a) : 0);
+    (void)attempt_stop_again(a);
 }
 
 static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
@@ -240,9 +254,12 @@ static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
             LOG_S("why", answer->message));
         a->submit_status = answer->status;
         attempt_distrust(a, time_mono(), NULL);
+        attempt_watch_start(a, a->posted_at);
         attempt_ask_in(a, 1000);
+        (void)attempt_stop_again(a);
     } else {
         struct job_error e = attempt_error(ERR_BACKEND_ERROR, answer->message);
+        a->gone = true; /* it never was there */
         attempt_end(a, time_mono(), 0, ATTEMPT_FAILED, &e);
     }
     pool_one_less(p, &p->submits);
@@ -256,7 +273,7 @@ static void intent_stored(void *ctx, enum err e)
     (void)e; /* such a write is kept until it succeeds */
     a->intent_stored = true;
     a->timeline.intent = (struct time_mark){true, time_mono(), 0};
-    if (j->r.cancel_requested || p->stopping || comfy_link_state(a->backend->comfy) != COMFY_UP) {
+    if (a->stop != STOP_NONE || p->stopping || !a->backend->up) {
         withdraw(a);
         pool_one_less(p, &p->writes);
         return;
@@ -304,19 +321,23 @@ static void started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
 {
     (void)timeline_start(&a->timeline, now, stamp_ms);
     a->job->phase = JOB_PHASE_STARTED;
+    deadline_clear(&a->backend->pool->deadlines, &a->start_timer);
 }
 
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f)
 {
+    a->gone = true; /* whatever it says: the server is done with it */
     if (f->type == FRAME_SUCCESS) {
         attempt_end(a, now, f->stamp_ms, ATTEMPT_COMPLETED, NULL);
         return;
     }
+    if (f->type == FRAME_INTERRUPTED && a->stop != STOP_NONE) {
+        attempt_end_stopped(a, now, f->stamp_ms);
+        return;
+    }
     struct job_error e = {0};
     if (f->type == FRAME_INTERRUPTED) {
-        if (!a->job->r.cancel_requested) {
-            e = attempt_error(ERR_INTERRUPTED, "somebody else interrupted it on the backend");
-        }
+        e = attempt_error(ERR_INTERRUPTED, "somebody else interrupted it on the backend");
     } else {
         struct str message = f->message;
         while (message.n > 0 && message.p[message.n - 1] == '\n') {
@@ -351,6 +372,12 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
         started(a, now, f->stamp_ms);
     } else if (!a->timeline.started.set && f->type != FRAME_STATUS) {
         started(a, now, 0);
+    }
+    if (f->type != FRAME_START) {
+        a->planned = true;
+        if (!a->node_seen && (f->type == FRAME_EXECUTING || f->type == FRAME_STATE)) {
+            attempt_watch_nodes(a, now);
+        }
     }
     progress_feed(&a->progress, f);
     if (a->profiler != NULL) {
@@ -392,19 +419,49 @@ static char *render_outputs(const struct attempt *a)
     return buf_take(&b);
 }
 
+/* What the end of the attempt makes of its job; its counters count the attempt. */
 static enum job_event event_of(const struct attempt *a)
 {
-    if (retry_wanted(&a->job->r, a->outcome, a->error.code)) {
-        return JOB_EVENT_REQUEUE;
-    }
+    const struct job_record *r = &a->job->r;
     if (a->outcome == ATTEMPT_COMPLETED) {
         return JOB_EVENT_COMPLETE;
     }
+    if (a->outcome == ATTEMPT_REJECTED && a->elsewhere) {
+        return JOB_EVENT_REQUEUE; /* job_wait_again sees whether a backend is left, or a cancel */
+    }
     /* Told to stop, and it did not run to an end of its own: that is what was asked for. */
     const bool gone = a->outcome == ATTEMPT_LOST || a->error.code == ERR_BACKEND_ERROR;
-    return a->outcome == ATTEMPT_CANCELLED || (gone && a->job->r.cancel_requested)
-               ? JOB_EVENT_CANCEL
+    if (a->outcome == ATTEMPT_CANCELLED || (r->cancel_requested && gone)) {
+        return JOB_EVENT_CANCEL;
+    }
+    const bool time_is_over = a->stop_code == ERR_JOB_TIMEOUT || a->job->timed_out;
+    return !time_is_over && (a->cut_off || retry_wanted(r, a->outcome, a->error.code))
+               ? JOB_EVENT_REQUEUE
                : JOB_EVENT_FAIL;
+}
+
+/* The job's counters, from the attempt that is over. */
+static void count_attempt(struct attempt *a)
+{
+    struct job_record *r = &a->job->r;
+    /* Our own restart came between its intent and its acceptance: that costs the job nothing. */
+    a->cut_off =
+        a->adopted && !a->known && a->outcome == ATTEMPT_LOST && r->cut_off < RETRY_MAX_CUT_OFF;
+    r->cut_off += a->cut_off ? 1 : 0;
+    r->free_attempts += a->cut_off || (a->outcome == ATTEMPT_REJECTED && a->elsewhere) ? 1 : 0;
+    r->oom += a->outcome == ATTEMPT_FAILED && a->error.code == ERR_OUT_OF_MEMORY ? 1 : 0;
+    r->left_dead += a->left_dead ? 1 : 0;
+}
+
+/* Two backends died under it: nobody wants to be the third. */
+static void judge_poison(struct attempt *a)
+{
+    if (!a->left_dead || a->job->r.left_dead <= RETRY_MAX_LEFT_DEAD) {
+        return;
+    }
+    ability_poisoned(&a->backend->pool->ability, job_hash(a->job));
+    a->job_error = attempt_error(
+        ERR_BACKEND_ERROR, "two backends died while they ran it: it is not given to another one");
 }
 
 static void patience_is_over(void *ctx);
@@ -436,11 +493,10 @@ static void conclude_now(struct attempt *a)
         profile.attempt = a->r.number;
         render_profile_json(&profile, &json);
     }
-    /* Our own restart came between its intent and its acceptance: that costs the job nothing. */
-    a->cut_off =
-        a->adopted && !a->known && a->outcome == ATTEMPT_LOST && j->r.cut_off < RETRY_MAX_CUT_OFF;
-    j->r.cut_off += a->cut_off ? 1 : 0;
-    job_conclude(j, event_of(a), a, &a->error, render_outputs(a), buf_str(&json));
+    count_attempt(a);
+    judge_poison(a);
+    backend_note_end(a->backend, a);
+    job_conclude(j, event_of(a), a, render_outputs(a), buf_str(&json));
     attempt_free(a);
 }
 
@@ -452,7 +508,7 @@ static void patience_is_over(void *ctx)
         a->submit = NULL;
         a->backend->pool->submits--;
     }
-    conclude_now(a);
+    attempt_conclude(a);
 }
 
 /* What the socket missed is in /history, perhaps a moment later. */
@@ -472,11 +528,14 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     if (answer->place == COMFY_ENDED) {
         attempt_apply_history(a, time_mono(), &answer->history);
         conclude_now(a);
-    } else if (answer->place == COMFY_UNREACHABLE || a->history_tries >= HISTORY_TRIES) {
+    } else if (a->history_tries >= HISTORY_TRIES) {
+        LOG(LOG_WARN, "a job ended and its history cannot be had: outputs may be missing",
+            LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
         conclude_now(a);
     } else {
-        deadline_set(&a->backend->pool->deadlines, &a->patience,
-                     mono_add(time_mono(), dur_ms(HISTORY_PAUSE_MS)), ask_history, a);
+        const int64_t ms = answer->place == COMFY_UNREACHABLE ? HISTORY_AWAY_MS : HISTORY_PAUSE_MS;
+        deadline_set(&a->backend->pool->deadlines, &a->patience, mono_add(time_mono(), dur_ms(ms)),
+                     ask_history, a);
     }
 }
 
@@ -486,8 +545,10 @@ void attempt_conclude(struct attempt *a)
         return;
     }
     deadline_clear(&a->backend->pool->deadlines, &a->patience);
-    const bool history_may_know = a->outcome == ATTEMPT_COMPLETED || a->outcome == ATTEMPT_FAILED ||
-                                  a->outcome == ATTEMPT_CANCELLED;
+    /* Only what the server itself ended. */
+    const bool history_may_know =
+        a->gone && (a->outcome == ATTEMPT_COMPLETED || a->outcome == ATTEMPT_FAILED ||
+                    a->outcome == ATTEMPT_CANCELLED || a->outcome == ATTEMPT_TIMED_OUT);
     if (history_may_know && a->missed && !a->from_history && a->known && a->locate == NULL) {
         ask_history(a);
         return;
@@ -507,33 +568,22 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
         a->error = *take_error;
         *take_error = (struct job_error){0};
     }
+    attempt_clear_timers(a);
     a->timeline.clock = backend_clock(a->backend);
     timeline_end(&a->timeline, now, stamp_ms);
     if (a->locate != NULL) {
         comfy_locate_cancel(a->locate);
         a->locate = NULL;
     }
-    deadline_clear(&p->deadlines, &a->poll);
-    a->backend->ends[outcome]++;
     unlink_attempt(a);
     pool_dispatch(p); /* the next job's intent goes first: somebody's backend is idle */
     attempt_conclude(a);
 }
 
-void attempt_cancel(struct attempt *a)
-{
-    if (!a->posted || a->submit != NULL) {
-        return; /* at intent_stored, or when the POST is answered */
-    }
-    comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
-    a->cancel_sent = true;
-    /* A pending prompt that is deleted leaves no trace but its absence. */
-    attempt_ask_in(a, 200);
-}
-
 void attempt_free(struct attempt *a)
 {
-    struct pool *p = a->backend->pool;
+    struct backend *b = a->backend;
+    struct pool *p = b->pool;
     if (a->submit != NULL) {
         http_call_cancel(a->submit);
         p->submits--;
@@ -541,15 +591,19 @@ void attempt_free(struct attempt *a)
     if (a->locate != NULL) {
         comfy_locate_cancel(a->locate);
     }
-    deadline_clear(&p->deadlines, &a->poll);
+    attempt_clear_timers(a);
     deadline_clear(&p->deadlines, &a->patience);
     unlink_attempt(a);
     a->job->attempt = NULL;
+    p->attempts--;
+    b->refs--;
+    backend_maybe_reap(b);
     profiler_free(a->profiler);
     progress_done(&a->progress);
     workflow_free(a->workflow);
     attempt_record_done(&a->r);
     job_error_done(&a->error);
+    job_error_done(&a->job_error);
     for (size_t i = 0; i < a->outputs_len; i++) {
         free(a->outputs[i].node_id);
         free(a->outputs[i].json);

@@ -5,7 +5,9 @@
 #ifndef COMFYPOOL_SRC_POOL_INNER_H
 #define COMFYPOOL_SRC_POOL_INNER_H
 
+#include "comfypool/base/json_write.h"
 #include "comfypool/base/map.h"
+#include "comfypool/core/ability.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/queue.h"
@@ -15,20 +17,57 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
 
+/* What people said of a backend; on disk as these numbers. */
+enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
+
+/* Why the daemon itself gives a backend no job. */
+enum quarantine {
+    QUARANTINE_NONE,
+    QUARANTINE_FAILURES, /* too many workflows failed in a row: tried again after a while */
+    QUARANTINE_HELD,     /* a prompt holds its slot: its worker is dead, or it does not stop */
+};
+
 struct backend {
     struct slot slot;
     struct pool *pool;
+    uint32_t id; /* never used again */
     char *name;
     char *url; /* without credentials */
     struct comfy_backend *comfy;
     struct attempt *attempts;      /* in flight */
+    unsigned refs;                 /* attempts that still need it: ended ones too */
+    struct stray *strays;          /* prompts that nobody waits for */
     struct server_clock clock;     /* as seen on this connection */
     struct server_clock old_clock; /* on the one before */
     char *version;                 /* "" until known */
     char *devices;                 /* JSON array */
+    int64_t vram;                  /* bytes of its devices together; 0: unknown */
+    char *labels;                  /* JSON array */
     char *last_error;              /* or NULL */
-    bool refused; /* its port refused a connection since it was last up: it restarted, or is gone */
-    int64_t queue_remaining; /* as its last status said; -1: unknown */
+    /* The link. */
+    bool up;                   /* the socket is open and was not found to be deaf */
+    struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
+                                  gone; 0: never */
+    struct mono_us up_since;   /* while up */
+    struct mono_us down_since; /* while not up */
+    struct deadline gone;      /* down for too long: it is no place for a job any more */
+    struct mono_us last_status;
+    struct deadline deaf_check; /* a POST was answered: its `status` must have come by then */
+    struct mono_us deaf_since;  /* ... since here */
+    int64_t queue_remaining;    /* as its last status said; -1: unknown */
+    /* What people changed. */
+    const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
+    struct backend_record own; /* as the store has it; name NULL: nothing was changed */
+    enum backend_admin admin;
+    bool removing; /* goes as soon as nothing of ours is there */
+    struct deadline reap;
+    /* Quarantine. */
+    enum quarantine quarantine;
+    char *quarantine_reason;
+    struct deadline probe;
+    int64_t probe_ms;
+    char (*failed)[DIGEST_HEX_SIZE]; /* different workflows that failed here in a row */
+    unsigned failed_len;
     uint64_t ends[ATTEMPT_OUTCOME_COUNT];
     int64_t busy_us; /* time with a prompt in flight */
     struct mono_us busy_since;
@@ -39,14 +78,25 @@ struct job {
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
     bool ending;
-    bool cancel_durable; /* cancel_requested is in the store */
+    bool cancel_durable;      /* cancel_requested is in the store */
+    bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
+    struct job_error refusal; /* of the last backend that refused its workflow */
+    bool elsewhere;    /* its last attempt failed on r.backend: somewhere else, if possible */
+    bool wants_memory; /* ... for want of memory: where there is more than here */
+    int64_t vram;
+    struct mono_us prefers_until; /* no longer than this it waits for a better one */
+    struct deadline settles;      /* then */
     struct queue_entry entry;
     struct deadline delay; /* before it is queued again */
+    struct deadline queue_timer;
+    struct deadline job_timer;
     struct time_anchor anchor;
-    struct mono_us queued;
-    char *workflow;
+    struct mono_us queued;    /* r.waiting_since */
+    struct mono_us submitted; /* r.budget_since */
+    char *workflow; /* NULL while it waits and too much text is in memory: see job_texts.c */
     size_t workflow_len;
     char *extra_data; /* or NULL */
+    char *key;        /* its Idempotency-Key, while the insert is under way; or NULL */
     enum job_phase phase;
     struct attempt *attempt; /* or NULL */
     struct http_ref *waiters;
@@ -54,10 +104,18 @@ struct job {
     struct http_ref submitter; /* who waits for the insert */
 };
 
+static inline struct str job_hash(const struct job *j)
+{
+    return (struct str){j->r.workflow_hash, DIGEST_HEX_SIZE - 1};
+}
+
 struct output {
     char *node_id;
     char *json;
 };
+
+/* Why an attempt is told to stop. */
+enum stop { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT };
 
 struct attempt {
     struct job *job;
@@ -77,10 +135,20 @@ struct attempt {
     bool cut_off; /* by it: free of charge */
     struct mono_us posted_at;
     unsigned submit_status; /* of an ambiguous POST; 0: no answer */
-    /* Watching. */
-    bool trusted; /* the socket saw everything so far, and the backend answered well */
-    bool missed;  /* the socket did not see everything: history must be asked at the end */
+    /* Stopping it. */
+    enum stop stop;
+    enum err stop_code; /* of STOP_TIMEOUT */
     bool cancel_sent;
+    struct deadline grace; /* told to stop: it must have ended by then */
+    struct deadline start_timer;
+    struct deadline node_timer;
+    bool start_late; /* the start timer is over: whether something else runs there decides */
+    /* Watching. */
+    bool trusted;   /* the socket saw everything so far, and the backend answered well */
+    bool missed;    /* the socket did not see everything: history must be asked at the end */
+    bool probed;    /* its socket was made anew to see whether a node runs */
+    bool planned;   /* something came after execution_start, or may have come unseen */
+    bool node_seen; /* a node was seen to run */
     struct comfy_locate *locate;
     struct deadline poll;
     int64_t poll_ms;
@@ -89,16 +157,35 @@ struct attempt {
     struct mono_us unreachable_since;
     struct mono_us last_sign;
     /* The end. */
-    bool ended; /* the outcome is known */
+    bool ended;      /* the outcome is known */
+    bool gone;       /* surely nowhere any more: the server said so, or restarted */
+    bool left_dead;  /* its backend died under it */
+    bool holds_slot; /* it goes on there: the backend gets no other job */
+    bool elsewhere;  /* rejected: another backend may run it */
     bool from_history;
     unsigned history_tries;
     struct deadline patience; /* with the POST's answer, or history, after the end */
     enum attempt_outcome outcome;
     struct job_error error;
+    struct job_error job_error; /* of the job, where that is another one */
     struct output *outputs;
     size_t outputs_len;
     size_t outputs_bytes;
     char *node_errors; /* of a 200 that runs in part */
+};
+
+/* See store.h: a prompt that may be on a backend though nobody waits for it. */
+struct stray {
+    struct stray_record r;
+    struct backend *backend;
+    struct stray *next, **link; /* in backend->strays */
+    struct comfy_locate *locate;
+    struct deadline poll;
+    int64_t poll_ms;
+    bool seen; /* the backend surely had it */
+    unsigned absent;
+    struct mono_us since;
+    struct mono_us asked;
 };
 
 struct pool {
@@ -108,14 +195,21 @@ struct pool {
     struct ws_client *ws;
     struct http_server *server;
     struct pool_options options;
-    struct backend *backends;
+    struct backend **backends;
     size_t backends_len;
+    uint32_t last_backend_id;
     struct map backends_by_name;
-    struct map jobs; /* active ones, by id */
+    struct map jobs;   /* active ones, by id */
+    struct map keys;   /* jobs whose insert is under way, by Idempotency-Key */
+    size_t attempts;   /* jobs with an attempt: they are not queued */
+    size_t text_bytes; /* of the jobs' texts in memory */
     struct queue queue;
     struct scheduler scheduler;
+    struct ability ability;
+    struct deadline breaker; /* the first to close again */
     struct deadlines deadlines;
     struct deadline prune;
+    bool paused;
     bool stopping;
     bool dispatching;
     unsigned writes; /* store operations under way */
@@ -138,16 +232,34 @@ bool job_apply(struct job *j, enum job_event e);
 struct job *job_new(struct pool *p, struct submission *take);
 void job_free(struct job *j);
 struct job *job_find(struct pool *p, struct str id);
-/* Queues a job whose row is durable (again). */
+/* What a job holds of texts is counted from now on; or not any more. */
+void job_count_texts(struct job *j);
+void job_drop_texts(struct job *j);
+/* It waits, durably: its texts leave memory when there are too many. */
+void job_spare_texts(struct job *j);
+/* They are in memory, or read from the store. False: the store cannot be read. */
+bool job_need_texts(struct job *j) MUST_CHECK;
+/* Queues a job whose row is durable (again), and sets its timers. */
 void job_enqueue(struct job *j);
+/* The same after its pause, if there is one; or its end, when somebody cancelled it, its time is
+   over or no backend is left for it. */
+void job_wait_again(struct job *j);
+/* Its workflow could not be read: in a moment again. */
+void job_wait_for_store(struct job *j);
+/* Sets the timers of a job that is queued or running, from its record. */
+void job_set_timers(struct job *j);
 /*
- * The job's attempt (NULL: it had none) is over: stores what it becomes. error is taken, outputs
- * and node_errors too (may be NULL). profile may be empty.
+ * The job's attempt is over: stores what the job becomes. What the attempt holds (errors, its
+ * node_errors) and outputs (may be NULL) are taken. profile may be empty.
  */
-void job_conclude(struct job *j, enum job_event e, struct attempt *a, struct job_error *take_error,
-                  char *take_outputs, struct str profile);
-/* Ends a queued job without an attempt. */
-void job_cancel_queued(struct job *j);
+void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                  struct str profile);
+/* Ends a queued job without another attempt. code ERR_NONE: it is cancelled; else it fails. */
+void job_end_queued(struct job *j, enum err code, const char *message);
+/* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
+struct job *job_revive(struct pool *p, struct store_active *take);
+/* Jobs that no backend can run any more fail, with each backend's reason. */
+void jobs_check_supported(struct pool *p);
 /* x is asked again when the job has ended. */
 void job_add_waiter(struct job *j, struct http_ref x);
 /* The profile of a job as far as it is known; empty when there is none. */
@@ -156,12 +268,68 @@ void job_live_profile(struct job *j, struct buf *out);
 /* ---- pool.c -----------------------------------------------------------------------------------
  */
 
-/* What is known of the server's clock: on this connection, else on the one before. */
-struct server_clock backend_clock(const struct backend *b);
-/* Gives queued jobs to free backends. Called whenever either may have changed. */
-void pool_dispatch(struct pool *p);
 /* A store operation or a submit has ended: perhaps the stop is complete. */
 void pool_one_less(struct pool *p, unsigned *counter);
+
+/* ---- dispatch.c ------------------------------------------------------------------------------ */
+
+/* Gives queued jobs to free backends. Called whenever either may have changed. */
+void pool_dispatch(struct pool *p);
+/* The key of the lane that a job waits in; see core/queue.h. */
+void dispatch_lane_key(const struct job *j, struct buf *ret);
+/* False: every backend refused the job, or is gone; the reasons are then in ret_why. */
+bool dispatch_is_supported(const struct job *j, struct buf *ret_why);
+/* Why a queued job waits, for the API; NULL: it is simply not its turn. Static. */
+const char *dispatch_waiting_reason(const struct job *j);
+/* The next breaker that closes again wakes the queue. */
+void dispatch_plan_breaker(struct pool *p);
+
+/* ---- backends.c ------------------------------------------------------------------------------ */
+
+/* Makes a backend and connects it. configured and own (taken) as in struct backend; one of them may
+   be NULL. */
+struct backend *backend_new(struct pool *p, const struct pool_backend_options *configured,
+                            struct backend_record *take_own);
+void backend_free(struct backend *b);
+/* Makes all that are configured or were added. False: the store failed. */
+bool backends_load(struct pool *p) MUST_CHECK;
+/* The one of this name that is configured; NULL: none is. */
+const struct pool_backend_options *backend_configured(const struct pool *p, const char *name);
+/* What is known of the server's clock: on this connection, else on the one before. */
+struct server_clock backend_clock(const struct backend *b);
+/* Whether it gets jobs has perhaps changed. */
+void backend_settle(struct backend *b);
+/* down, connecting, up, draining or quarantined. */
+const char *backend_state_name(const struct backend *b);
+/* A fresh connection; under the same client id while a prompt is in flight. */
+void backend_renew(struct backend *b, struct mono_us now);
+/* Its socket says nothing: replaced by a fresh connection with a fresh client id. */
+void backend_is_deaf(struct backend *b, struct mono_us now);
+/* A POST of ours was answered: a status frame must come. */
+void backend_expect_status(struct backend *b, struct mono_us posted_at);
+/* An attempt ended here: what that means for the backend. */
+void backend_note_end(struct backend *b, const struct attempt *a);
+void backend_quarantine(struct backend *b, enum quarantine why, const char *reason);
+void backend_lift_quarantine(struct backend *b);
+/* Removed as soon as nothing of ours is there any more. */
+void backend_maybe_reap(struct backend *b);
+/* The same for all, when jobs and strays are loaded. */
+void backends_reap(struct pool *p);
+/* Applies what people changed (weight, slots, labels, admin) to the running backend. */
+void backend_apply_own(struct backend *b);
+
+/* ---- strays.c -------------------------------------------------------------------------------- */
+
+/* The prompt of an attempt that is over for us and perhaps not for its backend. */
+struct stray_record stray_record_of(const struct attempt *a);
+void stray_begin(struct backend *b, struct stray_record *take, bool seen);
+/* The backend is up: everything is asked for. */
+void strays_up(struct backend *b);
+/* A status frame: something was put into its queue. */
+void strays_status(struct backend *b);
+/* A frame of a prompt that no attempt waits for. */
+void strays_frame(struct backend *b, struct str prompt_id, enum frame_type type);
+void strays_free(struct backend *b);
 
 /* ---- attempt.c ------------------------------------------------------------------------------- */
 
@@ -175,10 +343,26 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
                  enum attempt_outcome outcome, struct job_error *take_error);
 /* Concludes an ended attempt when nothing more is waited for. */
 void attempt_conclude(struct attempt *a);
-void attempt_cancel(struct attempt *a);
 void attempt_free(struct attempt *a);
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui);
 struct job_error attempt_error(enum err code, const char *message);
+
+/* ---- stop.c -----------------------------------------------------------------------------------
+ */
+
+/* execution_start must come within the job's time after `since`. */
+void attempt_watch_start(struct attempt *a, struct mono_us since);
+/* A node runs: signs of life must come from now on. */
+void attempt_watch_nodes(struct attempt *a, struct mono_us now);
+void attempt_clear_timers(struct attempt *a);
+/* Tells its prompt to stop; code: of STOP_TIMEOUT. */
+void attempt_stop(struct attempt *a, enum stop why, enum err code);
+/* The link came or went: what was asked for goes on. False: the attempt is over, and freed. */
+bool attempt_stop_again(struct attempt *a);
+/* The start timer is over; whether something else runs there is known now. */
+void attempt_start_is_late(struct attempt *a, bool others_run);
+/* It ended because it was told to. */
+void attempt_end_stopped(struct attempt *a, struct mono_us now, int64_t stamp_ms);
 
 /* ---- reconcile.c ----------------------------------------------------------------------------- */
 
@@ -187,6 +371,8 @@ struct job_error attempt_error(enum err code, const char *message);
 void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason);
 /* Asks in `ms` milliseconds, unless an earlier question is planned. */
 void attempt_ask_in(struct attempt *a, int64_t ms);
+/* How long a trusted socket may be silent before the backend is asked. */
+int64_t attempt_quiet_ms(const struct attempt *a);
 /* A frame of this prompt came: the socket speaks to us. */
 void attempt_heard(struct attempt *a, struct mono_us now);
 /* Puts what /history knows into the attempt. */
@@ -194,10 +380,39 @@ void attempt_apply_history(struct attempt *a, struct mono_us now, const struct h
 /* The end that a terminal message means. */
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f);
 
-/* ---- serve.c, output.c ----------------------------------------------------------------------- */
+/* ---- serve.c, submit.c, operate.c, stats.c, output.c ----------------------------------------- */
 
-void serve_output(struct pool *p, struct http_request *rq, struct http_ref x);
+typedef void (*route_fn)(struct pool *p, struct http_request *rq, struct http_ref x);
+
+/* Answers with a problem of this code, in words of its own where it has some. */
+void serve_problem(struct pool *p, struct http_ref x, enum err e);
+/* Answers with the Job; active_status is 200, or 202 for a submission whose job goes on. */
+void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x, struct str id,
+                      unsigned active_status);
+/* True when queue.limit jobs wait: the request is then answered. */
+bool serve_queue_is_full(struct pool *p, struct http_ref x);
 /* The Job's JSON of an active job. */
 void serve_render_active(struct job *j, bool traceback, struct buf *out);
+
+struct str serve_id(const char *id);
+void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_output(struct pool *p, struct http_request *rq, struct http_ref x);
+/* One backend as GET /backends shows it. */
+void stats_render_backend(struct js_out *o, const struct backend *b);
+void serve_backends(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_backend(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_healthz(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_readyz(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_openapi(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_backend_add(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_backend_change(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_backend_remove(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_backend_admin(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_queue_pause(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_change(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x);
+/* Jobs ended in the last 60 s. */
+unsigned stats_ended_last_minute(const struct pool *p);
 
 #endif

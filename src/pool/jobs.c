@@ -9,6 +9,11 @@
 #include "comfypool/core/retry.h"
 #include "inner.h"
 
+/* How long a job that failed somewhere waits for another backend than that. */
+enum { PREFER_MS = 30000 };
+/* Until a workflow that could not be read is asked for again. */
+enum { STORE_PAUSE_MS = 1000 };
+
 bool job_apply(struct job *j, enum job_event e)
 {
     if (job_transition(j->r.state, e, &j->r.state)) {
@@ -30,19 +35,33 @@ static void job_register(struct job *j)
     (void)map_put(&j->pool->jobs, (struct str){j->r.id, UUID_TEXT}, j);
 }
 
+/* What the job says, and the configuration where it is silent. */
+static struct job_policy merge_policy(const struct job_policy *defaults,
+                                      const struct job_policy *own)
+{
+    struct job_policy p = *own;
+#define X(symbol, name, member, least, most, value)                                                \
+    p.member = own->member == POLICY_UNSET ? defaults->member : own->member;
+    JOB_POLICY_TABLE(X)
+#undef X
+    p.retry_on = own->retry_on == RETRY_ON_UNSET ? defaults->retry_on : own->retry_on;
+    return p;
+}
+
 struct job *job_new(struct pool *p, struct submission *take)
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
     j->anchor = time_anchor_now();
-    j->queued = j->anchor.mono;
+    j->queued = j->submitted = j->anchor.mono;
     j->r = (struct job_record){
         .seq = store_next_seq(p->store),
         .state = JOB_QUEUED,
         .priority = take->priority,
         .queued_at = j->anchor.wall,
-        .max_attempts =
-            take->max_attempts == 0 ? p->options.max_attempts : (unsigned)take->max_attempts,
+        .waiting_since = j->anchor.wall,
+        .budget_since = j->anchor.wall,
+        .policy = merge_policy(&p->options.policy, &take->policy),
         .nodes_total = (unsigned)take->nodes_total,
         .profiled = take->profile == UNSET ? p->options.profiling : take->profile == ON,
         .metadata = take->metadata,
@@ -53,6 +72,7 @@ struct job *job_new(struct pool *p, struct submission *take)
     j->workflow_len = take->workflow_len;
     j->extra_data = take->extra_data;
     take->workflow = take->metadata = take->extra_data = NULL;
+    job_count_texts(j);
     job_register(j);
     return j;
 }
@@ -65,13 +85,20 @@ void job_free(struct job *j)
     }
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->delay);
+    deadline_clear(&p->deadlines, &j->settles);
+    deadline_clear(&p->deadlines, &j->queue_timer);
+    deadline_clear(&p->deadlines, &j->job_timer);
+    if (j->key != NULL) {
+        (void)map_remove(&p->keys, str_of(j->key));
+        free(j->key);
+    }
     if (j->attempt != NULL) {
         attempt_free(j->attempt);
     }
     job_record_done(&j->r);
     job_record_done(&j->next);
-    free(j->workflow);
-    free(j->extra_data);
+    job_error_done(&j->refusal);
+    job_drop_texts(j);
     free(j->waiters);
     free(j);
 }
@@ -100,15 +127,120 @@ void job_add_waiter(struct job *j, struct http_ref x)
     j->waiters[j->waiters_len++] = x;
 }
 
+/* ---- timers ----------------------------------------------------------------------------------
+ */
+
+static void queue_time_is_over(void *ctx)
+{
+    job_end_queued(ctx, ERR_QUEUE_TIMEOUT, "it waited in the queue longer than queueTimeoutMs");
+}
+
+static bool is_queued(const struct job *j)
+{
+    return !j->ending && (heap_holds(&j->entry.node) || heap_holds(&j->delay.node));
+}
+
+static void job_time_is_over(void *ctx)
+{
+    struct job *j = ctx;
+    j->timed_out = true; /* seen by whoever is storing something of it now */
+    if (is_queued(j)) {
+        job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
+    } else if (j->attempt != NULL && !j->attempt->ended) {
+        attempt_stop(j->attempt, STOP_TIMEOUT, ERR_JOB_TIMEOUT);
+    }
+}
+
+void job_set_timers(struct job *j)
+{
+    struct deadlines *d = &j->pool->deadlines;
+    const struct job_policy *policy = &j->r.policy;
+    if (policy->job_timeout_ms > 0 && !j->timed_out) {
+        deadline_set(d, &j->job_timer, mono_add(j->submitted, dur_ms(policy->job_timeout_ms)),
+                     job_time_is_over, j);
+    }
+    if (policy->queue_timeout_ms > 0 && j->r.state == JOB_QUEUED) {
+        deadline_set(d, &j->queue_timer, mono_add(j->queued, dur_ms(policy->queue_timeout_ms)),
+                     queue_time_is_over, j);
+    }
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
+
 void job_enqueue(struct job *j)
 {
+    AUTO_BUF struct buf lane;
+    buf_init(&lane, 4096);
     j->phase = JOB_PHASE_NONE;
-    queue_push(&j->pool->queue, &j->entry, j->r.priority, j->r.seq);
+    job_spare_texts(j);
+    dispatch_lane_key(j, &lane);
+    queue_push(&j->pool->queue, &j->entry, buf_str(&lane), j->r.priority, j->r.seq);
+    job_set_timers(j);
+}
+
+/* True when it may wait (again); else its end is on its way. */
+static bool may_wait(struct job *j)
+{
+    AUTO_BUF struct buf why;
+    buf_init(&why, 65536);
+    buf_add_text(&why, "no backend can run this workflow");
+    if (j->r.cancel_requested) { /* while the store wrote */
+        job_end_queued(j, ERR_NONE, NULL);
+    } else if (j->timed_out) {
+        job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
+    } else if (!dispatch_is_supported(j, &why)) {
+        job_end_queued(j, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&why));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void jobs_check_supported(struct pool *p)
+{
+    struct job **list = mem_alloc((p->jobs.len + 1) * sizeof(struct job *));
+    size_t n = 0;
+    size_t at = 0;
+    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
+        if (is_queued(j) && ability_knows(&p->ability, job_hash(j))) {
+            list[n++] = j;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        (void)may_wait(list[i]);
+    }
+    free(list);
+}
+
+static void settles_for_less(void *ctx)
+{
+    pool_dispatch(((struct job *)ctx)->pool);
+}
+
+/* It waits for a backend that is better than the one that it failed on, but not for ever: that one
+   may be busy for hours. */
+static void prefer_for_a_while(struct job *j)
+{
+    if (j->elsewhere || j->wants_memory) {
+        j->prefers_until = mono_add(time_mono(), dur_ms(PREFER_MS));
+        deadline_set(&j->pool->deadlines, &j->settles, j->prefers_until, settles_for_less, j);
+    }
+}
+
+static void delay_is_over(void *ctx);
+
+void job_wait_for_store(struct job *j)
+{
+    queue_remove(&j->pool->queue, &j->entry);
+    deadline_set(&j->pool->deadlines, &j->delay, mono_add(time_mono(), dur_ms(STORE_PAUSE_MS)),
+                 delay_is_over, j);
 }
 
 static void delay_is_over(void *ctx)
 {
     struct job *j = ctx;
+    prefer_for_a_while(j);
     job_enqueue(j);
     pool_dispatch(j->pool);
 }
@@ -129,6 +261,23 @@ static void count_end(struct pool *p, enum job_state state)
     p->minute[second % 60]++;
 }
 
+void job_wait_again(struct job *j)
+{
+    struct pool *p = j->pool;
+    if (!may_wait(j)) {
+        jobs_check_supported(p); /* others may stand where it stood */
+        return;
+    }
+    if (!mono_before(time_mono(), j->delay.at)) {
+        prefer_for_a_while(j);
+        job_enqueue(j);
+        pool_dispatch(p);
+    } else {
+        deadline_set(&p->deadlines, &j->delay, j->delay.at, delay_is_over, j);
+        job_set_timers(j);
+    }
+}
+
 /* The store has it: a terminal job leaves memory and its waiters are told; others wait again. */
 static void concluded(void *ctx, enum err e)
 {
@@ -141,14 +290,7 @@ static void concluded(void *ctx, enum err e)
     j->next = (struct job_record){0};
     j->ending = false;
     if (!job_state_is_terminal(j->r.state)) {
-        if (j->r.cancel_requested) { /* while the store wrote */
-            job_cancel_queued(j);
-        } else if (!mono_before(time_mono(), j->delay.at)) {
-            job_enqueue(j);
-            pool_dispatch(p);
-        } else {
-            deadline_set(&p->deadlines, &j->delay, j->delay.at, delay_is_over, j);
-        }
+        job_wait_again(j);
         pool_one_less(p, &p->writes);
         return;
     }
@@ -187,7 +329,7 @@ static void note_times(struct attempt *a, struct job_record *next)
 {
     const struct timeline_points at = timeline_points(&a->timeline);
     if (a->timeline.accepted.set) {
-        a->r.submitted_at = when(&a->timeline, a->timeline.accepted.received);
+        a->r.submitted_at = when(&a->timeline, at.accepted);
     }
     a->r.completed_at = when(&a->timeline, at.ended);
     a->r.started_at = (struct wall_us){0};
@@ -203,50 +345,77 @@ static void prepare_requeue(struct job *j, struct attempt *a)
 {
     j->anchor = time_anchor_now();
     j->queued = j->anchor.mono;
+    j->next.waiting_since = j->anchor.wall;
     j->next.started_at = j->next.completed_at = (struct wall_us){0};
     job_error_done(&j->next.error);
-    uint32_t random = (uint32_t)map_hash((struct str){j->r.prompt_id, UUID_TEXT});
-    j->delay.at = a->cut_off
-                      ? j->anchor.mono
-                      : mono_add(j->anchor.mono, retry_delay(j->pool->options.retry_delay,
-                                                             j->r.attempts - j->r.cut_off, random));
+    const bool at_once = a->cut_off || a->outcome == ATTEMPT_REJECTED;
+    if (a->outcome == ATTEMPT_REJECTED) {
+        job_error_done(&j->refusal);
+        job_error_copy(&j->refusal, &a->error);
+    }
+    j->elsewhere = !at_once;
+    j->wants_memory = a->error.code == ERR_OUT_OF_MEMORY;
+    j->vram = j->wants_memory && a->backend != NULL ? a->backend->vram : 0;
+    const unsigned failures = j->r.attempts - j->r.free_attempts;
+    const uint32_t random = (uint32_t)map_hash((struct str){j->r.prompt_id, UUID_TEXT});
+    const struct dur_us first = dur_ms(j->r.policy.retry_delay_ms);
+    j->prefers_until = (struct mono_us){INT64_MAX};
+    j->delay.at =
+        at_once ? j->anchor.mono : mono_add(j->anchor.mono, retry_delay(first, failures, random));
 }
 
-void job_conclude(struct job *j, enum job_event e, struct attempt *a, struct job_error *take_error,
-                  char *take_outputs, struct str profile)
+/* What the job's end says of the attempt's. */
+static void set_error(struct job *j, enum job_event e, struct attempt *a)
 {
-    struct pool *p = j->pool;
+    const bool asked_for = e == JOB_EVENT_CANCEL && j->r.cancel_requested;
+    job_error_done(&j->next.error);
+    if (a->job_error.code != ERR_NONE) {
+        j->next.error = a->job_error;
+        a->job_error = (struct job_error){0};
+    } else if (e != JOB_EVENT_COMPLETE && !asked_for) {
+        job_error_copy(&j->next.error, &a->error);
+    }
+}
+
+/* j->next becomes what event e makes of the job. */
+static void prepare_next(struct job *j, enum job_event e)
+{
     j->next = copy_record(&j->r);
     j->ending = true;
     if (!job_transition(j->r.state, e, &j->next.state)) {
         (void)job_apply(j, e); /* logs and counts it */
         j->next.state = JOB_FAILED;
     }
+}
+
+void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                  struct str profile)
+{
+    struct pool *p = j->pool;
+    prepare_next(j, e);
     free(j->next.outputs);
     j->next.outputs = take_outputs;
-    if (take_error != NULL) {
-        job_error_done(&j->next.error);
-        j->next.error = *take_error;
-        *take_error = (struct job_error){0};
+    set_error(j, e, a);
+    if (a->node_errors != NULL) {
+        free(j->next.node_errors);
+        j->next.node_errors = a->node_errors;
+        j->next.partial = true;
+        a->node_errors = NULL;
     }
-    if (a != NULL) {
-        if (a->node_errors != NULL) {
-            free(j->next.node_errors);
-            j->next.node_errors = a->node_errors;
-            j->next.partial = true;
-            a->node_errors = NULL;
-        }
-        note_times(a, &j->next);
-        job_error_copy(&a->r.error, &j->next.error);
-        a->r.outcome = a->outcome;
-    } else {
-        j->next.completed_at = anchor_wall(&j->anchor, time_mono());
-    }
+    note_times(a, &j->next);
+    job_error_copy(&a->r.error, &a->error);
+    a->r.outcome = a->outcome;
     if (e == JOB_EVENT_REQUEUE) {
         prepare_requeue(j, a);
     }
     p->writes++;
-    store_end_attempt(p->store, &j->next, a == NULL ? NULL : &a->r, profile, concluded, j);
+    if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
+        store_end_attempt(p->store, &j->next, &a->r, profile, NULL, concluded, j);
+        return;
+    }
+    struct stray_record stray = stray_record_of(a);
+    store_end_attempt(p->store, &j->next, &a->r, profile, &stray, concluded, j);
+    stray_begin(a->backend, &stray, a->known);
 }
 
 /* The profile of a job that has no attempt: everything is pending. */
@@ -254,6 +423,9 @@ static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, 
 {
     struct workflow *w = NULL;
     struct workflow_problem problem;
+    if (!job_need_texts(j)) {
+        return;
+    }
     if (!workflow_parse((struct str){j->workflow, j->workflow_len}, &w, &problem)) {
         buf_done(&problem.pointer);
         return;
@@ -269,18 +441,63 @@ static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, 
     render_profile_json(&profile, out);
     profiler_free(profiler);
     workflow_free(w);
+    job_spare_texts(j);
 }
 
-void job_cancel_queued(struct job *j)
+void job_end_queued(struct job *j, enum err code, const char *message)
 {
-    queue_remove(&j->pool->queue, &j->entry);
-    deadline_clear(&j->pool->deadlines, &j->delay);
+    struct pool *p = j->pool;
+    const bool cancelled = code == ERR_NONE;
+    queue_remove(&p->queue, &j->entry);
+    deadline_clear(&p->deadlines, &j->delay);
+    deadline_clear(&p->deadlines, &j->queue_timer);
+    deadline_clear(&p->deadlines, &j->job_timer);
     AUTO_BUF struct buf profile;
     buf_init(&profile, BUF_NO_LIMIT);
     if (j->r.profiled && j->r.attempts == 0) {
-        render_waiting_profile(j, ATTEMPT_CANCELLED, &profile);
+        render_waiting_profile(j, cancelled ? ATTEMPT_CANCELLED : ATTEMPT_TIMED_OUT, &profile);
     }
-    job_conclude(j, JOB_EVENT_CANCEL, NULL, NULL, NULL, buf_str(&profile));
+    prepare_next(j, cancelled ? JOB_EVENT_CANCEL : JOB_EVENT_FAIL);
+    job_error_done(&j->next.error);
+    if (code == ERR_WORKFLOW_NOT_SUPPORTED) { /* where, as the last one said */
+        job_error_copy(&j->next.error, &j->refusal);
+    }
+    if (!cancelled) {
+        free(j->next.error.message);
+        j->next.error.code = code;
+        j->next.error.message = mem_strdup(message);
+    }
+    j->next.completed_at = anchor_wall(&j->anchor, time_mono());
+    p->writes++;
+    store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, concluded, j);
+}
+
+struct job *job_revive(struct pool *p, struct store_active *take)
+{
+    struct job *j = mem_zero(1, sizeof *j);
+    j->pool = p;
+    j->r = take->job;
+    take->job = (struct job_record){0};
+    j->workflow = take->workflow;
+    j->workflow_len = take->workflow_len;
+    j->extra_data = take->extra_data;
+    take->workflow = take->extra_data = NULL;
+    job_count_texts(j);
+    j->anchor = time_anchor_now();
+    j->queued = j->submitted = j->anchor.mono;
+    (void)job_apply(j, JOB_EVENT_RETRY);
+    struct job_record *r = &j->r;
+    r->waiting_since = r->budget_since = j->anchor.wall;
+    r->started_at = r->completed_at = (struct wall_us){0};
+    r->free_attempts = r->attempts;
+    r->cut_off = r->oom = r->left_dead = 0;
+    r->cancel_requested = r->partial = false;
+    job_error_done(&r->error);
+    free(r->outputs);
+    free(r->node_errors);
+    r->outputs = r->node_errors = NULL;
+    job_register(j);
+    return j;
 }
 
 void job_live_profile(struct job *j, struct buf *out)

@@ -9,7 +9,7 @@
 #include "inner.h"
 
 struct relay {
-    struct pool *pool;
+    struct http_server *server; /* outlives the relay: it tells `gone` before it goes */
     struct http_ref x;
     struct http_call *call;
     bool begun;
@@ -55,7 +55,7 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
     struct http_answer a = http_answer_new(200);
     a.content_type = safe_type(content_type);
     (void)snprintf(a.filename, sizeof a.filename, "%s", r->filename);
-    r->begun = http_stream_begin(r->pool->server, r->x, &a, length, &stream_ops, r);
+    r->begun = http_stream_begin(r->server, r->x, &a, length, &stream_ops, r);
     buf_done(&a.body);
     return r->begun;
 }
@@ -63,7 +63,7 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
 static bool view_bytes(void *ctx, const char *data, size_t n)
 {
     struct relay *r = ctx;
-    return http_stream_write(r->pool->server, r->x, data, n);
+    return http_stream_write(r->server, r->x, data, n);
 }
 
 static const struct http_sink sink = {.begin = view_begins, .bytes = view_bytes};
@@ -73,7 +73,7 @@ static void view_ended(void *ctx, const struct http_result *result)
     struct relay *r = ctx;
     const bool whole = result->outcome == HTTP_ANSWERED;
     if (r->begun) {
-        http_stream_end(r->pool->server, r->x, whole);
+        http_stream_end(r->server, r->x, whole);
     } else {
         char detail[160];
         if (result->status != 0 || whole) {
@@ -82,7 +82,7 @@ static void view_ended(void *ctx, const struct http_result *result)
             (void)snprintf(detail, sizeof detail, "the backend did not give the file: %.100s",
                            result->error);
         }
-        http_problem(r->pool->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
+        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
     }
 }
 
@@ -90,7 +90,7 @@ static void start_relay(struct pool *p, struct http_ref x, const struct backend 
                         const struct render_output *o)
 {
     struct relay *r = mem_zero(1, sizeof *r);
-    r->pool = p;
+    r->server = p->server;
     r->x = x;
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
@@ -112,14 +112,14 @@ void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
     struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
     const struct backend *b =
         r.backend == NULL ? NULL : map_get(&p->backends_by_name, str_of(r.backend));
-    if (rq->output >= len) {
+    if (rq->number >= len) {
         http_problem(p->server, x, ERR_OUTPUT_NOT_FOUND,
                      "GET /jobs/<id>/outputs lists the outputs; n counts from 0", NULL);
     } else if (b == NULL) {
         http_problem(p->server, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
                      NULL);
     } else {
-        start_relay(p, x, b, &list[rq->output]);
+        start_relay(p, x, b, &list[rq->number]);
     }
     render_outputs_free(list, len);
     job_record_done(&r);

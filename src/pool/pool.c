@@ -1,149 +1,22 @@
 /*
- * The conductor itself: backends come and go, queued jobs are given to free ones, the store is
- * pruned. What becomes of an attempt is attempt.c and reconcile.c; of a job, jobs.c.
+ * The conductor itself: what it begins with, the store's pruning, its end. Which job goes where is
+ * dispatch.c; what becomes of an attempt attempt.c and reconcile.c; of a job, jobs.c; of a backend,
+ * backends.c.
  */
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/core/retry.h"
 #include "comfypool/loop/loop.h"
 #include "inner.h"
 
-enum { PRUNE_EVERY_MS = 60000, STOP_PATIENCE_MS = 1000 };
-
-/* ---- dispatch -------------------------------------------------------------------------------- */
-
-void pool_dispatch(struct pool *p)
-{
-    if (p->dispatching) {
-        return; /* the outer call goes on */
-    }
-    p->dispatching = true;
-    while (!p->stopping) {
-        struct queue_entry *e = queue_first(&p->queue);
-        struct slot *s = scheduler_first(&p->scheduler);
-        if (e == NULL || s == NULL) {
-            break;
-        }
-        queue_remove(&p->queue, e);
-        attempt_begin(heap_item(e, struct job, entry), heap_item(s, struct backend, slot));
-    }
-    p->dispatching = false;
-}
-
-/* ---- what backends say ------------------------------------------------------------------------
- */
-
-static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
-{
-    struct attempt *a = b->attempts;
-    while (a != NULL && !str_is(prompt_id, a->r.prompt_id)) {
-        a = a->next;
-    }
-    return a;
-}
-
-static void frame_came(struct backend *b, struct mono_us now, const struct frame *f)
-{
-    if (f->stamp_ms != 0) {
-        server_clock_observe(&b->clock, now, f->stamp_ms);
-    }
-    if (f->type == FRAME_STATUS) {
-        b->queue_remaining = f->queue_remaining;
-    } else if (f->prompt_id.p != NULL) {
-        struct attempt *a = find_attempt(b, f->prompt_id);
-        if (a != NULL && a->posted) {
-            attempt_frame(a, now, f);
-        }
-    }
-}
-
-struct server_clock backend_clock(const struct backend *b)
-{
-    return b->clock.known ? b->clock : b->old_clock;
-}
-
-static void went_up(struct backend *b)
-{
-    free(b->last_error);
-    b->last_error = NULL;
-    b->old_clock = backend_clock(b);
-    b->clock.known = false;
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->posted && a->submit == NULL) {
-            attempt_ask_in(a, 0);
-        }
-    }
-    scheduler_set_up(&b->pool->scheduler, &b->slot, true);
-    pool_dispatch(b->pool);
-}
-
-static void went_down(struct backend *b, struct mono_us now, const char *why)
-{
-    free(b->last_error);
-    b->last_error = mem_strdup(why);
-    const bool lost = b->slot.up;
-    b->refused = b->refused && !lost;
-    scheduler_set_up(&b->pool->scheduler, &b->slot, false);
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->posted && lost) {
-            attempt_distrust(a, now, "socket_lost");
-        }
-        if (a->posted) {
-            attempt_ask_in(a, lost ? 0 : 1000);
-        }
-    }
-}
-
-static void stats_came(struct backend *b, const struct stats_answer *s)
-{
-    free(b->version);
-    free(b->devices);
-    b->version = mem_copy(buf_str(&s->version));
-    b->devices = mem_copy(buf_str(&s->devices));
-}
-
-static void on_backend_event(void *ctx, const struct comfy_event *e)
-{
-    struct backend *b = ctx;
-    switch (e->kind) {
-    case COMFY_EVENT_UP:
-        went_up(b);
-        break;
-    case COMFY_EVENT_DOWN:
-        went_down(b, e->now, e->text);
-        break;
-    case COMFY_EVENT_FRAME:
-        frame_came(b, e->now, e->frame);
-        break;
-    case COMFY_EVENT_STATS:
-        stats_came(b, e->stats);
-        break;
-    }
-}
-
-static void backend_init(struct pool *p, struct backend *b, const struct pool_backend_options *o)
-{
-    AUTO_BUF struct buf url;
-    AUTO_BUF struct buf name;
-    buf_init(&url, 65536);
-    buf_init(&name, 65536);
-    comfy_url_clean(o->url, &url, &name);
-    *b = (struct backend){.pool = p, .queue_remaining = -1};
-    b->url = buf_take(&url);
-    b->name = o->name != NULL ? mem_strdup(o->name) : buf_take(&name);
-    b->version = mem_strdup("");
-    b->devices = mem_strdup("[]");
-    slot_init(&b->slot, o->weight, o->max_in_flight);
-    (void)map_put(&p->backends_by_name, str_of(b->name), b);
-}
-
-static void backend_connect(struct backend *b, const struct pool_backend_options *o)
-{
-    struct pool *p = b->pool;
-    const struct comfy_spec spec = {
-        .name = b->name, .url = o->url, .headers = o->headers, .timeouts = p->options.timeouts};
-    b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
-}
+enum {
+    PRUNE_EVERY_MS = 60000,
+    STOP_PATIENCE_MS = 1000,
+    /* How long a backend's refusal of a workflow counts for later jobs: meanwhile somebody may have
+       copied the model there. */
+    REFUSAL_REMEMBERED_MS = 600000,
+};
 
 /* ---- retention ------------------------------------------------------------------------------- */
 
@@ -165,9 +38,6 @@ static void pruned(void *ctx, unsigned deleted, bool more)
 static void prune(void *ctx)
 {
     struct pool *p = ctx;
-    if (p->options.keep_for.us == 0 && p->options.keep_count == 0) {
-        return;
-    }
     const struct wall_us before = {
         p->options.keep_for.us == 0 ? 0 : time_wall().us - p->options.keep_for.us};
     p->writes++;
@@ -177,13 +47,13 @@ static void prune(void *ctx)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-static struct backend *backend_of_attempt(struct pool *p, const struct attempt_record *r)
+/* By its name, else by its URL: it may have another name by now. */
+static struct backend *find_backend(struct pool *p, const char *name, const char *url)
 {
-    struct backend *b =
-        r->backend == NULL ? NULL : map_get(&p->backends_by_name, str_of(r->backend));
-    for (size_t i = 0; b == NULL && r->backend_url != NULL && i < p->backends_len; i++) {
-        if (strcmp(p->backends[i].url, r->backend_url) == 0) {
-            b = &p->backends[i];
+    struct backend *b = name == NULL ? NULL : map_get(&p->backends_by_name, str_of(name));
+    for (size_t i = 0; b == NULL && url != NULL && i < p->backends_len; i++) {
+        if (strcmp(p->backends[i]->url, url) == 0) {
+            b = p->backends[i];
         }
     }
     return b;
@@ -195,12 +65,16 @@ static void orphaned(struct job *j, struct attempt_record *r)
     LOG(LOG_WARN,
         "the backend of a running job is not configured any more: the job is queued again",
         LOG_S("job", j->r.id), LOG_S("backend", r->backend));
-    struct attempt a = {.r = *r, .outcome = ATTEMPT_LOST};
+    struct attempt a = {.job = j, .r = *r, .outcome = ATTEMPT_LOST, .gone = true};
     timeline_init(&a.timeline, j->anchor, j->queued);
     timeline_end(&a.timeline, time_mono(), 0);
-    struct job_error e = attempt_error(ERR_LOST, "the backend is not configured any more");
-    const bool again = j->r.attempts - j->r.cut_off < j->r.max_attempts;
-    job_conclude(j, again ? JOB_EVENT_REQUEUE : JOB_EVENT_FAIL, &a, &e, NULL, STR(""));
+    a.error = attempt_error(ERR_LOST, "the backend is not configured any more");
+    const bool again = retry_wanted(&j->r, ATTEMPT_LOST, ERR_LOST);
+    const enum job_event e = j->r.cancel_requested ? JOB_EVENT_CANCEL
+                             : again               ? JOB_EVENT_REQUEUE
+                                                   : JOB_EVENT_FAIL;
+    job_conclude(j, e, &a, NULL, STR(""));
+    job_error_done(&a.error);
     *r = a.r;
 }
 
@@ -215,20 +89,44 @@ static void load_job(void *ctx, struct store_active *found)
     j->workflow_len = found->workflow_len;
     j->extra_data = found->extra_data;
     found->workflow = found->extra_data = NULL;
+    job_count_texts(j);
     /* The monotonic clock may be another one than when it was queued: carry by the wall. */
     j->anchor = time_anchor_now();
-    j->queued = anchor_mono(&j->anchor, j->r.queued_at);
+    /* Not later than now: the wall clock may have been set back meanwhile. */
+    j->queued = mono_min(j->anchor.mono, anchor_mono(&j->anchor, j->r.waiting_since));
+    j->submitted = mono_min(j->anchor.mono, anchor_mono(&j->anchor, j->r.budget_since));
     j->cancel_durable = j->r.cancel_requested;
     (void)map_put(&p->jobs, (struct str){j->r.id, UUID_TEXT}, j);
     if (j->r.state == JOB_QUEUED) {
-        job_enqueue(j);
+        j->elsewhere = j->r.attempts > 0 && j->r.backend != NULL;
+        job_wait_again(j);
         return;
     }
-    struct backend *b = found->has_attempt ? backend_of_attempt(p, &found->attempt) : NULL;
+    struct backend *b = found->has_attempt
+                            ? find_backend(p, found->attempt.backend, found->attempt.backend_url)
+                            : NULL;
+    job_set_timers(j);
     if (b != NULL) {
         attempt_adopt(j, b, &found->attempt);
     } else {
         orphaned(j, &found->attempt);
+    }
+}
+
+static void load_stray(void *ctx, struct stray_record *found)
+{
+    struct pool *p = ctx;
+    struct backend *b = find_backend(p, found->backend, found->backend_url);
+    if (b == NULL) {
+        LOG(LOG_WARN, "a prompt may still run on a backend that is not configured any more",
+            LOG_S("backend", found->backend), LOG_S("prompt", found->prompt_id));
+        store_end_stray(p->store, found, ATTEMPT_OPEN);
+        return;
+    }
+    const bool holds = found->holds_slot;
+    stray_begin(b, found, holds);
+    if (holds) {
+        backend_quarantine(b, QUARANTINE_HELD, "a prompt was told to stop and goes on");
     }
 }
 
@@ -245,14 +143,16 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     p->minute_at = p->began.us / 1000000;
     map_init(&p->backends_by_name);
     map_init(&p->jobs);
+    map_init(&p->keys);
     queue_init(&p->queue);
     scheduler_init(&p->scheduler);
+    const struct ability_limits limits = {
+        .failures = options->breaker_failures,
+        .open = options->breaker_open,
+        .remembered = dur_ms(REFUSAL_REMEMBERED_MS),
+    };
+    ability_init(&p->ability, &limits);
     deadlines_init(&p->deadlines, loop);
-    p->backends = mem_zero(options->backends_len, sizeof *p->backends);
-    p->backends_len = options->backends_len;
-    for (size_t i = 0; i < p->backends_len; i++) {
-        backend_init(p, &p->backends[i], &options->backends[i]);
-    }
     return p;
 }
 
@@ -261,17 +161,26 @@ void pool_set_server(struct pool *p, struct http_server *server)
     p->server = server;
 }
 
+static bool load_paused(struct pool *p)
+{
+    char *value = NULL;
+    const bool good = store_get_setting(p->store, "queue.paused", &value) == ERR_NONE;
+    p->paused = value != NULL && strcmp(value, "true") == 0;
+    free(value);
+    return good;
+}
+
 bool pool_start(struct pool *p)
 {
-    for (size_t i = 0; i < p->backends_len; i++) {
-        backend_connect(&p->backends[i], &p->options.backends[i]);
-    }
-    if (store_load_active(p->store, load_job, p) != ERR_NONE) {
+    if (!backends_load(p) || !load_paused(p) ||
+        store_load_active(p->store, load_job, p) != ERR_NONE ||
+        store_load_strays(p->store, load_stray, p) != ERR_NONE) {
         return false;
     }
     if (p->jobs.len > 0) {
         LOG(LOG_INFO, "active jobs loaded", LOG_I("jobs", p->jobs.len));
     }
+    backends_reap(p);
     prune(p);
     return true;
 }
@@ -320,14 +229,10 @@ void pool_close(struct pool *p)
         job_free(j);
     }
     for (size_t i = 0; i < p->backends_len; i++) {
-        struct backend *b = &p->backends[i];
-        comfy_close(b->comfy);
-        free(b->name);
-        free(b->url);
-        free(b->version);
-        free(b->devices);
-        free(b->last_error);
+        backend_free(p->backends[i]);
     }
+    ability_done(&p->ability);
+    map_done(&p->keys);
     map_done(&p->jobs);
     map_done(&p->backends_by_name);
     queue_done(&p->queue);

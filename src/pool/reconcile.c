@@ -9,9 +9,14 @@
 #include "comfypool/base/log.h"
 #include "inner.h"
 
-enum { FIRST_POLL_MS = 1000, LAST_POLL_MS = 10000, AGAIN_MS = 1000 };
+enum { FIRST_POLL_MS = 1000, LAST_POLL_MS = 10000, AGAIN_MS = 1000, PROBE_MS = 1000 };
 
 static void ask(void *ctx);
+
+static struct dur_us dur_min(struct dur_us a, struct dur_us b)
+{
+    return a.us < b.us ? a : b;
+}
 
 void attempt_ask_in(struct attempt *a, int64_t ms)
 {
@@ -44,10 +49,17 @@ void attempt_heard(struct attempt *a, struct mono_us now)
     }
 }
 
+int64_t attempt_quiet_ms(const struct attempt *a)
+{
+    const struct pool_options *o = &a->backend->pool->options;
+    const bool may_be_dead = a->timeline.started.set && !a->planned;
+    return (may_be_dead ? dur_min(o->quiet_poll, o->dead_worker) : o->quiet_poll).us / 1000;
+}
+
 static void plan_next(struct attempt *a)
 {
     if (a->trusted) {
-        attempt_ask_in(a, a->backend->pool->options.quiet_poll.us / 1000);
+        attempt_ask_in(a, attempt_quiet_ms(a));
         return;
     }
     attempt_ask_in(a, a->poll_ms);
@@ -73,6 +85,7 @@ void attempt_apply_history(struct attempt *a, struct mono_us now, const struct h
 /* The end as history tells it. */
 static void end_by_history(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
+    a->gone = true;
     for (size_t i = 0; i < h->messages_len; i++) {
         if (frame_is_terminal(&h->messages[i])) {
             attempt_end_by_message(a, now, &h->messages[i]);
@@ -90,21 +103,14 @@ static void end_by_history(struct attempt *a, struct mono_us now, const struct h
 /* In history: it ended while nobody listened, or the socket is deaf. */
 static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
-    const bool deaf = a->trusted;
     struct backend *b = a->backend;
-    if (deaf) { /* it gets no job until it has a fresh connection */
-        LOG(LOG_WARN, "the socket of a backend is deaf: connecting anew",
-            LOG_S("backend", b->name));
-        attempt_distrust(a, a->last_sign, "socket_silent");
-        scheduler_set_up(&b->pool->scheduler, &b->slot, false);
+    if (a->trusted) { /* it gets no job until it has a fresh connection */
+        backend_is_deaf(b, now);
     }
     a->known = true;
     (void)timeline_start(&a->timeline, now, 0);
     attempt_apply_history(a, now, h);
-    end_by_history(a, now, h); /* frees the attempt, perhaps */
-    if (deaf) {
-        comfy_renew(b->comfy);
-    }
+    end_by_history(a, now, h);
 }
 
 static void end_lost(struct attempt *a, struct mono_us now, const char *message)
@@ -113,35 +119,50 @@ static void end_lost(struct attempt *a, struct mono_us now, const char *message)
     attempt_end(a, now, 0, ATTEMPT_LOST, &e);
 }
 
-/* In neither queue nor history. */
-static void found_absent(struct attempt *a, struct mono_us now)
+/* Nobody listened there since the POST: the server that may have had it is gone. */
+static bool has_restarted(const struct attempt *a)
+{
+    return mono_before(a->posted_at, a->backend->refused_at);
+}
+
+/* The server that had it is another one now. */
+static void end_restarted(struct attempt *a, struct mono_us now, const char *message)
+{
+    a->gone = true;
+    a->left_dead = a->job->phase == JOB_PHASE_STARTED;
+    end_lost(a, now, message);
+}
+
+/* In neither, though the backend had it. */
+static void found_vanished(struct attempt *a, struct mono_us now)
+{
+    if (has_restarted(a)) {
+        end_restarted(a, now, "the backend restarted and does not know the prompt any more");
+    } else if (a->absent < 2) {
+        attempt_ask_in(a, AGAIN_MS);
+    } else if (a->trusted) {
+        struct job_error e =
+            attempt_error(ERR_INTERRUPTED, "somebody else deleted it from the backend's queue");
+        a->gone = true;
+        attempt_end(a, now, 0, ATTEMPT_CANCELLED, &e);
+    } else {
+        end_restarted(a, now, "the prompt is in neither the backend's queue nor its history");
+    }
+}
+
+/* In neither, and nobody ever saw it there. */
+static void found_never(struct attempt *a, struct mono_us now)
 {
     const struct pool_options *o = &a->backend->pool->options;
-    a->absent++;
-    if (a->job->r.cancel_requested && a->cancel_sent && (a->known || a->absent > 1)) {
-        attempt_end(a, now, 0, ATTEMPT_CANCELLED, NULL);
+    const int64_t left_us = o->submit_settle.us - mono_diff(now, a->posted_at).us;
+    if (left_us > 0 && !has_restarted(a)) {
+        attempt_ask_in(a, left_us / 1000 < AGAIN_MS ? left_us / 1000 + 1 : AGAIN_MS);
         return;
     }
-    if (a->known) {
-        if (a->backend->refused) {
-            end_lost(a, now, "the backend restarted and does not know the prompt any more");
-        } else if (a->absent < 2) {
-            attempt_ask_in(a, AGAIN_MS);
-        } else if (a->trusted) {
-            struct job_error e =
-                attempt_error(ERR_INTERRUPTED, "somebody else deleted it from the backend's queue");
-            attempt_end(a, now, 0, ATTEMPT_CANCELLED, &e);
-        } else {
-            end_lost(a, now, "the prompt is in neither the backend's queue nor its history");
-        }
-        return;
-    }
-    const int64_t settled = mono_diff(now, a->posted_at).us - o->submit_settle.us;
-    if (settled < 0 && !a->backend->refused) {
-        attempt_ask_in(a, settled / -1000 < AGAIN_MS ? settled / -1000 + 1 : AGAIN_MS);
-        return;
-    }
-    if (a->submit_status >= 500) {
+    a->gone = has_restarted(a);
+    if (a->stop != STOP_NONE) {
+        attempt_end_stopped(a, now, 0);
+    } else if (a->submit_status >= 500) {
         struct job_error e =
             attempt_error(ERR_BACKEND_ERROR, "the backend answered POST /prompt with an error and "
                                              "does not have the prompt");
@@ -151,17 +172,107 @@ static void found_absent(struct attempt *a, struct mono_us now)
     }
 }
 
+/* In neither queue nor history. */
+static void found_absent(struct attempt *a, struct mono_us now)
+{
+    a->absent++;
+    if (a->stop != STOP_NONE && a->cancel_sent && a->known) {
+        a->gone = true;
+        attempt_end_stopped(a, now, 0);
+    } else if (a->known) {
+        found_vanished(a, now);
+    } else {
+        found_never(a, now);
+    }
+}
+
+/* Nothing came after execution_start for so long that its worker must be dead; later on only when
+   something waits behind it. */
+static bool worker_is_dead(const struct attempt *a, struct mono_us now,
+                           const struct queue_others *others)
+{
+    const int64_t silent_us = mono_diff(now, a->last_sign).us;
+    return a->trusted && a->timeline.started.set &&
+           silent_us >= a->backend->pool->options.dead_worker.us &&
+           (!a->planned || others->pending > 0);
+}
+
+/*
+ * The same for a socket that is not trusted: it may have become deaf. A connection that begins
+ * under the prompt's client id is told at once which node runs. So when it has been silent for too
+ * long it is made anew; if even then nothing is said, no node ever began.
+ */
+static bool worker_proves_dead(struct attempt *a, struct mono_us now)
+{
+    struct backend *b = a->backend;
+    const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
+    const int64_t silent_us = mono_diff(now, mono_max(a->last_sign, b->up_since)).us;
+    if (a->trusted || a->planned || !b->up || !ours) {
+        return false;
+    }
+    if (a->probed) {
+        return silent_us >= (int64_t)PROBE_MS * 1000;
+    }
+    if (silent_us >= b->pool->options.dead_worker.us) {
+        a->probed = true;
+        backend_renew(b, now);
+    }
+    return false;
+}
+
+static void found_dead(struct attempt *a, struct mono_us now)
+{
+    LOG(LOG_WARN, "the worker of a backend is dead: it runs a prompt and says nothing",
+        LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
+    a->holds_slot = true;
+    a->left_dead = true;
+    backend_quarantine(a->backend, QUARANTINE_HELD,
+                       "its worker is dead: it runs a prompt and says nothing; restart it");
+    end_lost(a, now, "the backend's worker died while it ran the prompt");
+}
+
+/* In its queue. */
+static void found_there(struct attempt *a, struct mono_us now,
+                        const struct comfy_locate_answer *answer)
+{
+    a->known = true;
+    a->absent = 0;
+    if (answer->place == COMFY_RUNNING && !a->trusted) {
+        (void)timeline_start(&a->timeline, now, 0);
+        a->job->phase = JOB_PHASE_STARTED;
+    }
+    if (answer->place == COMFY_RUNNING &&
+        (worker_is_dead(a, now, &answer->others) || worker_proves_dead(a, now))) {
+        found_dead(a, now);
+        return;
+    }
+    if (answer->place == COMFY_PENDING && a->backend->quarantine == QUARANTINE_HELD) {
+        attempt_start_is_late(a, false); /* what it stands behind does not end */
+    } else if (a->start_late && answer->place == COMFY_PENDING) {
+        attempt_start_is_late(a, answer->others.running > 0);
+    }
+    a->start_late = false;
+    if (a->stop != STOP_NONE) {
+        comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
+        a->cancel_sent = true;
+    }
+    plan_next(a);
+}
+
 static void found_unreachable(struct attempt *a, struct mono_us now,
                               const struct comfy_locate_answer *answer)
 {
     if (answer->refused) {
-        a->backend->refused = true;
+        a->backend->refused_at = now;
     }
     if (!a->unreachable) {
         a->unreachable = true;
         a->unreachable_since = now;
     }
     const int64_t for_us = mono_diff(now, a->unreachable_since).us;
+    if (a->stop == STOP_CANCEL && !attempt_stop_again(a)) {
+        return;
+    }
     if (for_us >= a->backend->pool->options.backend_lost.us) {
         end_lost(a, now, "the backend cannot be reached");
     } else {
@@ -183,21 +294,11 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         found_absent(a, now);
         return;
     }
-    a->known = true;
-    a->absent = 0;
     if (answer->place == COMFY_ENDED) {
         found_ended(a, now, &answer->history);
-        return;
+    } else {
+        found_there(a, now, answer);
     }
-    if (answer->place == COMFY_RUNNING && !a->trusted) {
-        (void)timeline_start(&a->timeline, now, 0);
-        a->job->phase = JOB_PHASE_STARTED;
-    }
-    if (a->job->r.cancel_requested) {
-        comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
-        a->cancel_sent = true;
-    }
-    plan_next(a);
 }
 
 static void ask(void *ctx)
@@ -208,9 +309,10 @@ static void ask(void *ctx)
         return;
     }
     const struct mono_us now = time_mono();
-    const int64_t quiet_us = a->backend->pool->options.quiet_poll.us;
+    const int64_t quiet_us = attempt_quiet_ms(a) * 1000;
     const int64_t silent_us = mono_diff(now, a->last_sign).us;
-    if (a->trusted && silent_us < quiet_us && !a->job->r.cancel_requested && a->absent == 0) {
+    if (a->trusted && silent_us < quiet_us && a->stop == STOP_NONE && a->absent == 0 &&
+        !a->start_late) {
         attempt_ask_in(a, (quiet_us - silent_us) / 1000 + 1);
         return;
     }

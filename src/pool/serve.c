@@ -10,28 +10,13 @@
 #include "embedded.h"
 #include "inner.h"
 
-typedef void (*route_fn)(struct pool *p, struct http_request *rq, struct http_ref x);
-
 /* ---- jobs ------------------------------------------------------------------------------------ */
-
-static const char *waiting_reason(const struct job *j)
-{
-    const struct pool *p = j->pool;
-    if (j->r.state != JOB_QUEUED) {
-        return NULL;
-    }
-    for (size_t i = 0; i < p->backends_len; i++) {
-        if (p->backends[i].slot.up) {
-            return heap_holds(&j->delay.node) ? "retry_delay" : NULL;
-        }
-    }
-    return "no_backend_up";
-}
 
 void serve_render_active(struct job *j, bool traceback, struct buf *out)
 {
     struct job_record shown = j->r; /* borrows */
-    struct render_job_more more = {.waiting_reason = waiting_reason(j), .traceback = traceback};
+    struct render_job_more more = {.waiting_reason = dispatch_waiting_reason(j),
+                                   .traceback = traceback};
     const struct attempt *a = j->attempt;
     if (a != NULL) {
         more.has_progress = true;
@@ -73,11 +58,20 @@ static enum err render_ended(struct pool *p, struct str id, bool traceback, stru
     return e;
 }
 
-static void problem(struct pool *p, struct http_ref x, enum err e)
+void serve_problem(struct pool *p, struct http_ref x, enum err e)
 {
     const char *detail = err_title(e);
     if (e == ERR_JOB_NOT_FOUND) {
         detail = "no job has this id; it may have been deleted, or be older than the retention";
+    } else if (e == ERR_PROFILING_DISABLED) {
+        detail = "submit with \"profile\": true, or turn profiling.enabled on for all jobs";
+    } else if (e == ERR_BACKEND_NOT_FOUND) {
+        detail = "GET /backends lists the backends";
+    } else if (e == ERR_ATTEMPT_NOT_FOUND) {
+        detail = "GET /jobs/<id>/attempts lists the attempts; they are numbered from 1";
+    } else if (e == ERR_JOB_NOT_FINISHED) {
+        http_problem_retry(p->server, x, e, "the attempt has not ended yet", 1);
+        return;
     } else if (e == ERR_STORE_UNAVAILABLE) {
         http_problem_retry(p->server, x, e,
                            store_trouble(p->store)[0] == '\0' ? "the store cannot be read"
@@ -89,8 +83,8 @@ static void problem(struct pool *p, struct http_ref x, enum err e)
 }
 
 /* Answers with the Job; status is 200, or 202 for a submission whose job goes on. */
-static void answer_job(struct pool *p, struct http_request *rq, struct http_ref x, struct str id,
-                       unsigned active_status)
+void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x, struct str id,
+                      unsigned active_status)
 {
     struct http_answer a = http_answer_new(200);
     struct job *j = job_find(p, id);
@@ -101,78 +95,36 @@ static void answer_job(struct pool *p, struct http_request *rq, struct http_ref 
         const enum err e = render_ended(p, id, rq->traceback, &a.body);
         if (e != ERR_NONE) {
             buf_done(&a.body);
-            problem(p, x, e);
+            serve_problem(p, x, e);
             return;
         }
     }
     a.etag = rq->route == ROUTE_JOB;
     a.wait_applied = rq->waits;
-    if (rq->route == ROUTE_SUBMIT) {
+    if (rq->replayed != 0) {
+        a.replayed = true;
+        a.status = rq->waits && a.status == 200 ? 200 : rq->replayed;
+    }
+    if (rq->route == ROUTE_SUBMIT || rq->route == ROUTE_RETRY) {
         (void)snprintf(a.location, sizeof a.location, "/jobs/%.36s", id.p);
     }
     http_answer(p->server, x, &a);
 }
 
-static struct str id_of(const char *id)
+struct str serve_id(const char *id)
 {
     return (struct str){id, UUID_TEXT};
 }
 
 static void serve_job(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    struct job *j = job_find(p, id_of(rq->job_id));
+    struct job *j = job_find(p, serve_id(rq->job_id));
     if (j != NULL && rq->waits && !rq->wait_over) {
         job_add_waiter(j, x);
         http_hold(p->server, x);
         return;
     }
-    answer_job(p, rq, x, id_of(rq->job_id), 200);
-}
-
-/* ---- submission ------------------------------------------------------------------------------ */
-
-static void inserted(void *ctx, enum err e)
-{
-    struct job *j = ctx;
-    struct pool *p = j->pool;
-    const struct http_ref x = j->submitter;
-    if (p->server == NULL) { /* the daemon stops; the next one finds what was stored */
-        pool_one_less(p, &p->writes);
-        return;
-    }
-    if (e != ERR_NONE) {
-        job_free(j);
-        problem(p, x, e);
-    } else {
-        job_enqueue(j);
-        http_again(p->server, x);
-        pool_dispatch(p);
-    }
-    pool_one_less(p, &p->writes);
-}
-
-static void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    if (rq->subject[0] != '\0') { /* its job is stored */
-        struct job *j = job_find(p, id_of(rq->subject));
-        if (j != NULL && rq->waits && !rq->wait_over) {
-            job_add_waiter(j, x);
-            http_hold(p->server, x);
-        } else {
-            answer_job(p, rq, x, id_of(rq->subject), 202);
-        }
-        return;
-    }
-    if (p->stopping) {
-        http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
-        return;
-    }
-    struct job *j = job_new(p, &rq->submission);
-    memcpy(rq->subject, j->r.id, sizeof rq->subject);
-    j->submitter = x;
-    p->writes++;
-    store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
-                 inserted, j);
+    serve_answer_job(p, rq, x, serve_id(rq->job_id), 200);
 }
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -208,7 +160,7 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
         return;
     }
     if (e != ERR_NONE) {
-        problem(p, l->x, e);
+        serve_problem(p, l->x, e);
         free(l);
         return;
     }
@@ -219,7 +171,7 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
     js_open(&o, '[');
     for (size_t i = 0; i < n; i++) {
         /* What is active may have moved on since its row was written. */
-        struct job *j = job_find(p, id_of(jobs[i].id));
+        struct job *j = job_find(p, serve_id(jobs[i].id));
         AUTO_BUF struct buf one;
         buf_init(&one, BUF_NO_LIMIT);
         if (j != NULL) {
@@ -274,7 +226,7 @@ static void serve_active_profile(struct job *j, struct http_request *rq, struct 
 {
     struct pool *p = j->pool;
     if (!j->r.profiled) {
-        problem(p, x, ERR_PROFILING_DISABLED);
+        serve_problem(p, x, ERR_PROFILING_DISABLED);
     } else if (rq->live) {
         struct buf json;
         buf_init(&json, BUF_NO_LIMIT);
@@ -293,13 +245,13 @@ static void serve_active_profile(struct job *j, struct http_request *rq, struct 
 
 static void serve_profile(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    struct job *j = job_find(p, id_of(rq->job_id));
+    struct job *j = job_find(p, serve_id(rq->job_id));
     if (j != NULL) {
         serve_active_profile(j, rq, x);
         return;
     }
     struct job_record r = {0};
-    enum err e = store_get_job(p->store, id_of(rq->job_id), &r);
+    enum err e = store_get_job(p->store, serve_id(rq->job_id), &r);
     struct buf json;
     buf_init(&json, BUF_NO_LIMIT);
     if (e == ERR_NONE) {
@@ -310,7 +262,7 @@ static void serve_profile(struct pool *p, struct http_request *rq, struct http_r
         answer_profile(p, rq, x, &json);
     } else {
         buf_done(&json);
-        problem(p, x, e);
+        serve_problem(p, x, e);
     }
 }
 
@@ -318,13 +270,15 @@ static void serve_workflow(struct pool *p, struct http_request *rq, struct http_
 {
     struct http_answer a = http_answer_new(200);
     a.etag = true;
-    struct job *j = job_find(p, id_of(rq->job_id));
+    struct job *j = job_find(p, serve_id(rq->job_id));
     enum err e = ERR_NONE;
-    if (j != NULL) {
+    if (j != NULL && j->workflow != NULL) {
         buf_add(&a.body, j->workflow, j->workflow_len);
+    } else if (j != NULL) {
+        e = store_get_workflow(p->store, j->r.seq, &a.body);
     } else {
         struct job_record r = {0};
-        e = store_get_job(p->store, id_of(rq->job_id), &r);
+        e = store_get_job(p->store, serve_id(rq->job_id), &r);
         if (e == ERR_NONE) {
             e = store_get_workflow(p->store, r.seq, &a.body);
         }
@@ -334,7 +288,7 @@ static void serve_workflow(struct pool *p, struct http_request *rq, struct http_
         http_answer(p->server, x, &a);
     } else {
         buf_done(&a.body);
-        problem(p, x, e);
+        serve_problem(p, x, e);
     }
 }
 
@@ -349,9 +303,9 @@ static void request_cancel(struct job *j)
         return; /* seen when the end of its attempt is durable */
     }
     if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
-        job_cancel_queued(j);
+        job_end_queued(j, ERR_NONE, NULL);
     } else if (j->attempt != NULL) {
-        attempt_cancel(j->attempt);
+        attempt_stop(j->attempt, STOP_CANCEL, ERR_NONE);
     }
 }
 
@@ -367,7 +321,7 @@ static void marked(void *ctx, enum err e)
     struct marking *m = ctx;
     struct pool *p = m->pool;
     (void)e; /* such a write is kept until it succeeds */
-    struct job *j = job_find(p, id_of(m->job_id));
+    struct job *j = job_find(p, serve_id(m->job_id));
     if (j != NULL) {
         j->cancel_durable = true;
     }
@@ -389,7 +343,7 @@ static void mark_cancel(struct job *j, struct http_ref x)
 
 static void serve_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    struct job *j = job_find(p, id_of(rq->job_id));
+    struct job *j = job_find(p, serve_id(rq->job_id));
     if (j != NULL && !j->r.cancel_requested) {
         request_cancel(j);
     }
@@ -402,7 +356,7 @@ static void serve_cancel(struct pool *p, struct http_request *rq, struct http_re
         mark_cancel(j, x);
         return;
     }
-    answer_job(p, rq, x, id_of(rq->job_id), 200);
+    serve_answer_job(p, rq, x, serve_id(rq->job_id), 200);
 }
 
 static void deleted(void *ctx, enum err e)
@@ -417,7 +371,7 @@ static void deleted(void *ctx, enum err e)
         struct http_answer a = http_answer_new(204);
         http_answer(l->pool->server, l->x, &a);
     } else {
-        problem(l->pool, l->x, e);
+        serve_problem(l->pool, l->x, e);
     }
     pool_one_less(l->pool, &l->pool->writes);
     free(l);
@@ -425,22 +379,94 @@ static void deleted(void *ctx, enum err e)
 
 static void serve_delete(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    if (job_find(p, id_of(rq->job_id)) != NULL) {
+    if (job_find(p, serve_id(rq->job_id)) != NULL) {
         http_problem(p->server, x, ERR_JOB_ACTIVE,
                      "only a job that has ended can be deleted; cancel it first", NULL);
         return;
     }
     struct job_record r = {0};
-    const enum err e = store_get_job(p->store, id_of(rq->job_id), &r);
+    const enum err e = store_get_job(p->store, serve_id(rq->job_id), &r);
     if (e == ERR_NONE) {
         struct listing *l = mem_alloc(sizeof *l);
         *l = (struct listing){.pool = p, .x = x};
         p->writes++;
         store_delete(p->store, r.seq, deleted, l);
     } else {
-        problem(p, x, e);
+        serve_problem(p, x, e);
     }
     job_record_done(&r);
+}
+
+/* ---- attempts ---------------------------------------------------------------------------------
+ */
+
+/* What is in memory of an attempt is newer than its row. */
+static void refresh_open(const struct job *j, struct attempt_record *list, size_t len)
+{
+    const struct attempt *a = j == NULL ? NULL : j->attempt;
+    if (a == NULL || len == 0 || list[len - 1].number != a->r.number) {
+        return;
+    }
+    struct timeline t = a->timeline;
+    t.clock = backend_clock(a->backend);
+    timeline_end(&t, time_mono(), 0);
+    if (t.accepted.set) {
+        list[len - 1].submitted_at = anchor_wall(&t.anchor, timeline_points(&t).accepted);
+    }
+    if (t.started.set) {
+        list[len - 1].started_at = anchor_wall(&t.anchor, timeline_point(&t, &t.started));
+    }
+}
+
+static void serve_attempts(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    const struct job *j = job_find(p, serve_id(rq->job_id));
+    struct job_record r = {0};
+    enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, serve_id(rq->job_id), &r);
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    if (e == ERR_NONE) {
+        e = store_get_attempts(p->store, j != NULL ? j->r.seq : r.seq, &list, &len);
+    }
+    job_record_done(&r);
+    if (e != ERR_NONE) {
+        serve_problem(p, x, e);
+        return;
+    }
+    refresh_open(j, list, len);
+    struct http_answer a = http_answer_new(200);
+    a.etag = true;
+    render_attempts_json(list, len, &a.body);
+    for (size_t i = 0; i < len; i++) {
+        attempt_record_done(&list[i]);
+    }
+    free(list);
+    http_answer(p->server, x, &a);
+}
+
+static void serve_attempt_profile(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, serve_id(rq->job_id));
+    struct job_record r = {0};
+    enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, serve_id(rq->job_id), &r);
+    const struct job_record *known = j != NULL ? &j->r : &r;
+    struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    if (e == ERR_NONE && (rq->number == 0 || rq->number > known->attempts)) {
+        e = ERR_ATTEMPT_NOT_FOUND;
+    } else if (e == ERR_NONE && j != NULL && rq->number == known->attempts &&
+               (j->attempt != NULL || j->ending)) {
+        e = known->profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
+    } else if (e == ERR_NONE) {
+        e = store_get_profile(p->store, known->seq, rq->number, &json);
+    }
+    job_record_done(&r);
+    if (e == ERR_NONE) {
+        answer_profile(p, rq, x, &json);
+    } else {
+        buf_done(&json);
+        serve_problem(p, x, e);
+    }
 }
 
 /* ---- outputs --------------------------------------------------------------------------------- */
@@ -448,10 +474,10 @@ static void serve_delete(struct pool *p, struct http_request *rq, struct http_re
 static void serve_outputs(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct job_record r = {0};
-    const struct job *j = job_find(p, id_of(rq->job_id));
-    const enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, id_of(rq->job_id), &r);
+    const struct job *j = job_find(p, serve_id(rq->job_id));
+    const enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, serve_id(rq->job_id), &r);
     if (e != ERR_NONE) {
-        problem(p, x, e);
+        serve_problem(p, x, e);
         return;
     }
     size_t len = 0;
@@ -464,208 +490,36 @@ static void serve_outputs(struct pool *p, struct http_request *rq, struct http_r
     http_answer(p->server, x, &a);
 }
 
-/* ---- backends, stats, health ------------------------------------------------------------------
- */
-
-static const char *const link_names[] = {
-    [COMFY_DOWN] = "down", [COMFY_CONNECTING] = "connecting", [COMFY_UP] = "up"};
-
-static unsigned in_flight(const struct backend *b)
-{
-    return b->slot.in_flight;
-}
-
-static void render_counters(struct js_out *o, const struct backend *b)
-{
-    js_key(o, "counters");
-    js_open(o, '{');
-    for (int i = 1; i < ATTEMPT_OUTCOME_COUNT; i++) {
-        const bool timed_out = i == ATTEMPT_TIMED_OUT;
-        js_member_int(o, timed_out ? "timedOut" : attempt_outcome_name((enum attempt_outcome)i),
-                      (int64_t)b->ends[i]);
-    }
-    js_close(o, '}');
-}
-
-static void render_backend(struct js_out *o, const struct backend *b)
-{
-    js_open(o, '{');
-    js_member_string(o, "name", b->name);
-    js_member_string(o, "url", b->url);
-    js_member_string(o, "state", link_names[comfy_link_state(b->comfy)]);
-    js_member_int(o, "inFlight", in_flight(b));
-    js_member_int(o, "maxInFlight", b->slot.max_in_flight);
-    js_key(o, "weight");
-    js_real(o, b->slot.weight);
-    js_key(o, "queue");
-    if (b->slot.up && b->queue_remaining >= 0) {
-        js_integer(o, b->queue_remaining);
-    } else {
-        js_null(o);
-    }
-    js_key(o, "version");
-    if (b->version[0] == '\0') {
-        js_null(o);
-    } else {
-        js_string(o, b->version);
-    }
-    js_member_raw(o, "devices", str_of(b->devices));
-    js_key(o, "lastError");
-    if (b->last_error == NULL) {
-        js_null(o);
-    } else {
-        js_string(o, b->last_error);
-    }
-    render_counters(o, b);
-    js_close(o, '}');
-}
-
-static void serve_backends(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    (void)rq;
-    struct http_answer a = http_answer_new(200);
-    struct js_out o = js_out_to(&a.body);
-    js_open(&o, '{');
-    js_key(&o, "backends");
-    js_open(&o, '[');
-    for (size_t i = 0; i < p->backends_len; i++) {
-        render_backend(&o, &p->backends[i]);
-    }
-    js_close(&o, ']');
-    js_close(&o, '}');
-    http_answer(p->server, x, &a);
-}
-
-static void render_utilization(struct js_out *o, struct pool *p, int64_t uptime_us)
-{
-    js_key(o, "backends");
-    js_open(o, '[');
-    for (size_t i = 0; i < p->backends_len; i++) {
-        const struct backend *b = &p->backends[i];
-        int64_t busy = b->busy_us;
-        if (b->attempts != NULL) {
-            busy += mono_diff(time_mono(), b->busy_since).us;
-        }
-        js_open(o, '{');
-        js_member_string(o, "name", b->name);
-        js_member_int(o, "inFlight", in_flight(b));
-        js_key(o, "utilization");
-        js_real(o, uptime_us <= 0 ? 0 : (double)busy / (double)uptime_us);
-        js_close(o, '}');
-    }
-    js_close(o, ']');
-}
-
-static unsigned ended_last_minute(const struct pool *p)
-{
-    const int64_t second = time_mono().us / 1000000;
-    unsigned n = 0;
-    for (int64_t s = second - 59; s <= second; s++) {
-        if (s <= p->minute_at && s > p->minute_at - 60 && s >= 0) {
-            n += p->minute[s % 60];
-        }
-    }
-    return n;
-}
-
-static void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    (void)rq;
-    const int64_t uptime_us = mono_diff(time_mono(), p->began).us;
-    int64_t counts[JOB_STATE_COUNT];
-    store_counts(p->store, counts);
-    struct http_answer a = http_answer_new(200);
-    struct js_out o = js_out_to(&a.body);
-    js_open(&o, '{');
-    js_member_string(&o, "version", p->options.version);
-    js_member_ms(&o, "uptime", uptime_us);
-    js_key(&o, "queue");
-    js_open(&o, '{');
-    js_member_int(&o, "depth", (int64_t)queue_length(&p->queue));
-    js_close(&o, '}');
-    js_key(&o, "jobs");
-    js_open(&o, '{');
-    for (int s = 0; s < JOB_STATE_COUNT; s++) {
-        js_member_int(&o, job_state_name((enum job_state)s), counts[s]);
-    }
-    js_close(&o, '}');
-    js_key(&o, "throughput");
-    js_open(&o, '{');
-    js_member_int(&o, "lastMinute", ended_last_minute(p));
-    js_member_int(&o, "completed", (int64_t)p->ends[JOB_COMPLETED]);
-    js_member_int(&o, "failed", (int64_t)p->ends[JOB_FAILED]);
-    js_member_int(&o, "cancelled", (int64_t)p->ends[JOB_CANCELLED]);
-    js_close(&o, '}');
-    render_utilization(&o, p, uptime_us);
-    struct http_stats http;
-    http_server_stats(p->server, &http);
-    js_key(&o, "http");
-    js_open(&o, '{');
-    js_member_int(&o, "connections", http.connections);
-    js_member_int(&o, "waits", http.waits);
-    js_member_int(&o, "requests", (int64_t)http.requests);
-    js_close(&o, '}');
-    js_member_int(&o, "badTransitions", (int64_t)p->bad_transitions);
-    js_close(&o, '}');
-    http_answer(p->server, x, &a);
-}
-
-static void serve_healthz(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    (void)rq;
-    struct http_answer a = http_answer_new(200);
-    buf_add_text(&a.body, "{\"status\":\"ok\"}");
-    http_answer(p->server, x, &a);
-}
-
-static void serve_readyz(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    (void)rq;
-    bool up = false;
-    for (size_t i = 0; i < p->backends_len; i++) {
-        up = up || p->backends[i].slot.up;
-    }
-    const bool writable = store_is_writable(p->store);
-    struct http_answer a = http_answer_new(up && writable && !p->stopping ? 200 : 503);
-    struct js_out o = js_out_to(&a.body);
-    js_open(&o, '{');
-    js_member_bool(&o, "ready", a.status == 200);
-    js_key(&o, "reasons");
-    js_open(&o, '[');
-    if (!up) {
-        js_string(&o, p->backends_len == 0 ? "no backend is configured" : "no backend is up");
-    }
-    if (!writable) {
-        js_string(&o, store_trouble(p->store));
-    }
-    if (p->stopping) {
-        js_string(&o, "the daemon is stopping");
-    }
-    js_close(&o, ']');
-    js_close(&o, '}');
-    http_answer(p->server, x, &a);
-}
-
-static void serve_openapi(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    (void)rq;
-    struct http_answer a = http_answer_new(200);
-    a.content_type = "application/yaml";
-    a.etag = true;
-    buf_add(&a.body, openapi_yaml, openapi_yaml_size);
-    http_answer(p->server, x, &a);
-}
-
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static const route_fn routes[HTTP_ROUTE_COUNT] = {
-    [ROUTE_SUBMIT] = serve_submit,   [ROUTE_LIST] = serve_list,
-    [ROUTE_JOB] = serve_job,         [ROUTE_DELETE] = serve_delete,
-    [ROUTE_PROFILE] = serve_profile, [ROUTE_WORKFLOW] = serve_workflow,
-    [ROUTE_CANCEL] = serve_cancel,   [ROUTE_OUTPUTS] = serve_outputs,
-    [ROUTE_OUTPUT] = serve_output,   [ROUTE_BACKENDS] = serve_backends,
-    [ROUTE_STATS] = serve_stats,     [ROUTE_HEALTHZ] = serve_healthz,
-    [ROUTE_READYZ] = serve_readyz,   [ROUTE_OPENAPI] = serve_openapi,
+    [ROUTE_SUBMIT] = serve_submit,
+    [ROUTE_LIST] = serve_list,
+    [ROUTE_JOB] = serve_job,
+    [ROUTE_CHANGE] = serve_change,
+    [ROUTE_DELETE] = serve_delete,
+    [ROUTE_PROFILE] = serve_profile,
+    [ROUTE_ATTEMPTS] = serve_attempts,
+    [ROUTE_ATTEMPT_PROFILE] = serve_attempt_profile,
+    [ROUTE_WORKFLOW] = serve_workflow,
+    [ROUTE_CANCEL] = serve_cancel,
+    [ROUTE_RETRY] = serve_retry,
+    [ROUTE_OUTPUTS] = serve_outputs,
+    [ROUTE_OUTPUT] = serve_output,
+    [ROUTE_BACKENDS] = serve_backends,
+    [ROUTE_BACKEND_ADD] = serve_backend_add,
+    [ROUTE_BACKEND] = serve_backend,
+    [ROUTE_BACKEND_CHANGE] = serve_backend_change,
+    [ROUTE_BACKEND_REMOVE] = serve_backend_remove,
+    [ROUTE_BACKEND_DRAIN] = serve_backend_admin,
+    [ROUTE_BACKEND_RESUME] = serve_backend_admin,
+    [ROUTE_BACKEND_QUARANTINE] = serve_backend_admin,
+    [ROUTE_QUEUE_PAUSE] = serve_queue_pause,
+    [ROUTE_QUEUE_RESUME] = serve_queue_pause,
+    [ROUTE_STATS] = serve_stats,
+    [ROUTE_HEALTHZ] = serve_healthz,
+    [ROUTE_READYZ] = serve_readyz,
+    [ROUTE_OPENAPI] = serve_openapi,
 };
 
 void pool_serve(void *pool, struct http_request *rq, struct http_ref x)

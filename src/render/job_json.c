@@ -53,7 +53,7 @@ static void render_progress(struct js_out *o, const struct job_record *r,
 
 static void render_links(struct js_out *o, const char *id)
 {
-    static const char *const links[] = {"profile", "workflow", "outputs", "cancel"};
+    static const char *const links[] = {"profile", "attempts", "workflow", "outputs", "cancel"};
     char path[96] = "/jobs/";
     memcpy(path + 6, id, UUID_SIZE);
     js_key(o, "links");
@@ -87,7 +87,7 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     member_optional(&o, "backend", r->backend);
     member_optional(&o, "promptId", r->prompt_id[0] == '\0' ? NULL : r->prompt_id);
     js_member_int(&o, "attempts", r->attempts);
-    js_member_int(&o, "maxAttempts", r->max_attempts);
+    js_member_int(&o, "maxAttempts", r->policy.max_attempts);
     js_member_string(&o, "workflowHash", r->workflow_hash);
     js_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
     if (r->cancel_requested && !job_state_is_terminal(r->state)) {
@@ -107,5 +107,44 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
         js_member_raw(&o, "profileStats", m->profile);
     }
     render_links(&o, r->id);
+    js_close(&o, '}');
+}
+
+static void member_time(struct js_out *o, const char *name, struct wall_us at)
+{
+    if (at.us != 0) {
+        js_member_ms(o, name, at.us);
+    }
+}
+
+static void render_attempt(struct js_out *o, const struct attempt_record *a)
+{
+    js_open(o, '{');
+    js_member_int(o, "attempt", a->number);
+    member_optional(o, "backend", a->backend);
+    js_member_string(o, "promptId", a->prompt_id);
+    if (a->outcome != ATTEMPT_OPEN) {
+        js_member_string(o, "outcome", attempt_outcome_name(a->outcome));
+    }
+    if (a->late != ATTEMPT_OPEN) {
+        js_member_string(o, "lateOutcome", attempt_outcome_name(a->late));
+    }
+    member_time(o, "submittedAt", a->submitted_at);
+    member_time(o, "startedAt", a->started_at);
+    member_time(o, "completedAt", a->completed_at);
+    render_error(o, &a->error, false);
+    js_close(o, '}');
+}
+
+void render_attempts_json(const struct attempt_record *list, size_t len, struct buf *out)
+{
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_key(&o, "attempts");
+    js_open(&o, '[');
+    for (size_t i = 0; i < len; i++) {
+        render_attempt(&o, &list[i]);
+    }
+    js_close(&o, ']');
     js_close(&o, '}');
 }

@@ -18,7 +18,7 @@ START_TEST(a_job_is_rendered)
         .backend = (char[]){"one"},
         .prompt_id = "348640bb-767c-4e19-8105-bd47ad33cb05",
         .attempts = 2,
-        .max_attempts = 3,
+        .policy.max_attempts = 3,
         .workflow_hash = "00",
         .metadata = (char[]){"{\"big\": 18446744073709551615, \"r\": 1.0}"},
         .error =
@@ -44,6 +44,7 @@ START_TEST(a_job_is_rendered)
         "\"nodeType\":\"VAEDecode\"},"
         "\"links\":{\"self\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538\","
         "\"profile\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/profile\","
+        "\"attempts\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/attempts\","
         "\"workflow\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/workflow\","
         "\"outputs\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/outputs\","
         "\"cancel\":\"/jobs/01a204ec-7f48-7332-8199-72b2aa99b538/cancel\"}}");

@@ -24,6 +24,8 @@ struct pool_backend_options {
     const char *url;
     double weight;
     unsigned max_in_flight;
+    const char *const *labels;
+    size_t labels_len;
     const char *const *headers; /* "Name: value", NULL at the end; or NULL */
 };
 
@@ -34,8 +36,13 @@ struct pool_options {
     struct dur_us submit_settle; /* "in neither" counts only this long after the POST */
     struct dur_us quiet_poll;    /* a trusted socket that is silent while a prompt runs */
     struct dur_us backend_lost;  /* unreachable this long: its attempts are lost */
-    unsigned max_attempts;
-    struct dur_us retry_delay;
+    struct job_policy policy;    /* what a job gets that does not say otherwise */
+    struct dur_us cancel_grace;  /* told to stop, a prompt must end in this time */
+    size_t queue_limit;          /* queued jobs beyond it are refused */
+    unsigned breaker_failures;
+    struct dur_us breaker_open;
+    unsigned quarantine_failures;
+    struct dur_us dead_worker; /* running, and nothing after execution_start for so long */
     bool profiling;
     unsigned max_progress_events;
     struct dur_us keep_for; /* retention by age; 0: for ever */

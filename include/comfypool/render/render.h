@@ -36,6 +36,9 @@ struct render_job_more {
 void render_job_json(const struct job_record *r, const struct render_job_more *more,
                      struct buf *out);
 
+/* {"attempts": [Attempt]}. Appends. */
+void render_attempts_json(const struct attempt_record *list, size_t len, struct buf *out);
+
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 /* One file among a job's outputs. */

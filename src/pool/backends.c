@@ -1,0 +1,548 @@
+/*
+ * The backends: their links, what people said of them, and whether the daemon trusts them with
+ * jobs. A backend gets jobs when its link is up and nothing else speaks against it
+ * (backend_settle); which of them gets the next one is dispatch.c. Invariant: while an attempt or a
+ * stray of it lives, a backend lives.
+ */
+#include <stdlib.h>
+
+#include "comfypool/base/json_read.h"
+#include "comfypool/base/log.h"
+#include "comfypool/core/retry.h"
+#include "inner.h"
+
+enum {
+    /* The server broadcasts a status when a prompt is put, before it answers the POST. */
+    STATUS_DUE_MS = 3000,
+    PROBE_FIRST_MS = 60000,
+    PROBE_LAST_MS = 600000,
+};
+
+/* ---- whether it gets jobs ---------------------------------------------------------------------
+ */
+
+void backend_settle(struct backend *b)
+{
+    struct pool *p = b->pool;
+    const bool takes =
+        b->up && b->admin == ADMIN_NONE && b->quarantine == QUARANTINE_NONE && !b->removing;
+    if (takes != b->slot.up) {
+        scheduler_set_up(&p->scheduler, &b->slot, takes);
+    }
+    if (takes) {
+        pool_dispatch(p);
+    }
+}
+
+const char *backend_state_name(const struct backend *b)
+{
+    static const char *const links[] = {
+        [COMFY_DOWN] = "down", [COMFY_CONNECTING] = "connecting", [COMFY_UP] = "up"};
+    if (b->removing || b->admin == ADMIN_DRAINED) {
+        return "draining";
+    }
+    if (b->admin == ADMIN_QUARANTINED || b->quarantine != QUARANTINE_NONE) {
+        return "quarantined";
+    }
+    const enum comfy_link link = comfy_link_state(b->comfy);
+    return links[link == COMFY_UP && !b->up ? COMFY_CONNECTING : link];
+}
+
+/* ---- quarantine -------------------------------------------------------------------------------
+ */
+
+static void probe_due(void *ctx)
+{
+    struct backend *b = ctx;
+    LOG(LOG_INFO, "backend out of quarantine, to be tried", LOG_S("backend", b->name));
+    backend_lift_quarantine(b);
+}
+
+void backend_quarantine(struct backend *b, enum quarantine why, const char *reason)
+{
+    LOG(LOG_WARN, "backend quarantined", LOG_S("backend", b->name), LOG_S("why", reason));
+    b->quarantine = why;
+    free(b->quarantine_reason);
+    b->quarantine_reason = mem_strdup(reason);
+    if (why == QUARANTINE_FAILURES) {
+        b->probe_ms = b->probe_ms == 0 ? PROBE_FIRST_MS : b->probe_ms * 2;
+        b->probe_ms = b->probe_ms > PROBE_LAST_MS ? PROBE_LAST_MS : b->probe_ms;
+        deadline_set(&b->pool->deadlines, &b->probe, mono_add(time_mono(), dur_ms(b->probe_ms)),
+                     probe_due, b);
+    } else {
+        deadline_clear(&b->pool->deadlines, &b->probe);
+    }
+    backend_settle(b);
+}
+
+/* After failures one more is enough to put it back: the run is not forgotten, only a success ends
+   it. */
+void backend_lift_quarantine(struct backend *b)
+{
+    deadline_clear(&b->pool->deadlines, &b->probe);
+    b->quarantine = QUARANTINE_NONE;
+    free(b->quarantine_reason);
+    b->quarantine_reason = NULL;
+    if (b->failed_len > 0) {
+        b->failed_len--;
+    }
+    backend_settle(b);
+}
+
+static void note_failure(struct backend *b, struct str hash)
+{
+    const unsigned limit = b->pool->options.quarantine_failures;
+    for (unsigned i = 0; i < b->failed_len; i++) {
+        if (str_is(hash, b->failed[i])) {
+            return;
+        }
+    }
+    (void)snprintf(b->failed[b->failed_len++], DIGEST_HEX_SIZE, "%.*s", (int)hash.n, hash.p);
+    if (b->failed_len >= limit && b->quarantine == QUARANTINE_NONE) {
+        char why[96];
+        (void)snprintf(why, sizeof why, "%u different workflows failed here in a row", limit);
+        backend_quarantine(b, QUARANTINE_FAILURES, why);
+    }
+    b->failed_len = b->failed_len >= limit ? limit - 1 : b->failed_len;
+}
+
+void backend_note_end(struct backend *b, const struct attempt *a)
+{
+    struct pool *p = b->pool;
+    const struct str hash = job_hash(a->job);
+    b->ends[a->outcome]++;
+    if (a->outcome == ATTEMPT_COMPLETED) {
+        ability_worked(&p->ability, hash, b->id);
+        b->failed_len = 0;
+        b->probe_ms = 0;
+    } else if (retry_blames_backend(a->outcome, a->error.code) && !a->cut_off) {
+        struct mono_us until;
+        if (ability_failed(&p->ability, hash, b->id, time_mono(), &until)) {
+            LOG(LOG_WARN, "the breaker of a workflow on a backend is open",
+                LOG_S("backend", b->name), LOG_S("workflow", a->job->r.workflow_hash));
+            dispatch_plan_breaker(p);
+        }
+        note_failure(b, hash);
+    }
+}
+
+/* Down for so long that it is no place for a job any more: some may have no other. */
+static void is_gone(void *ctx)
+{
+    jobs_check_supported(((struct backend *)ctx)->pool);
+}
+
+static void plan_gone(struct backend *b)
+{
+    struct pool *p = b->pool;
+    if (!heap_holds(&b->gone.node) && !p->stopping) {
+        deadline_set(&p->deadlines, &b->gone,
+                     mono_add(b->down_since, dur_ms(p->options.backend_lost.us / 1000 + 1)),
+                     is_gone, b);
+    }
+}
+
+/* ---- deaf sockets ------------------------------------------------------------------------------
+ */
+
+void backend_renew(struct backend *b, struct mono_us now)
+{
+    b->up = false;
+    b->down_since = now;
+    plan_gone(b);
+    deadline_clear(&b->pool->deadlines, &b->deaf_check);
+    backend_settle(b);
+    comfy_renew(b->comfy);
+}
+
+void backend_is_deaf(struct backend *b, struct mono_us now)
+{
+    LOG(LOG_WARN, "the socket of a backend is deaf: connecting anew", LOG_S("backend", b->name));
+    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+        if (a->posted) {
+            attempt_distrust(a, mono_min(now, a->last_sign), "socket_silent");
+            a->planned = true; /* nobody knows any more */
+            attempt_ask_in(a, 1000);
+        }
+    }
+    comfy_unpin(b->comfy); /* the server may never speak to this id again */
+    backend_renew(b, now);
+}
+
+static void status_overdue(void *ctx)
+{
+    struct backend *b = ctx;
+    if (b->up && mono_before(b->last_status, b->deaf_since)) {
+        backend_is_deaf(b, time_mono());
+    }
+}
+
+void backend_expect_status(struct backend *b, struct mono_us posted_at)
+{
+    const bool still_due =
+        heap_holds(&b->deaf_check.node) && mono_before(b->last_status, b->deaf_since);
+    if (b->up && !still_due && mono_before(b->last_status, posted_at)) {
+        b->deaf_since = posted_at;
+        deadline_set(&b->pool->deadlines, &b->deaf_check,
+                     mono_add(time_mono(), dur_ms(STATUS_DUE_MS)), status_overdue, b);
+    }
+}
+
+/* ---- what backends say ------------------------------------------------------------------------
+ */
+
+static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
+{
+    struct attempt *a = b->attempts;
+    while (a != NULL && !str_is(prompt_id, a->r.prompt_id)) {
+        a = a->next;
+    }
+    return a;
+}
+
+/* A new connection under the client id of a prompt is told that one of its nodes has begun. */
+static void node_runs(struct backend *b)
+{
+    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+        a->planned = a->planned || strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
+    }
+}
+
+static void frame_came(struct backend *b, struct mono_us now, const struct frame *f)
+{
+    if (f->stamp_ms != 0) {
+        server_clock_observe(&b->clock, now, f->stamp_ms);
+    }
+    if (f->type == FRAME_STATUS) {
+        b->queue_remaining = f->queue_remaining;
+        b->last_status = now;
+        strays_status(b);
+    } else if (f->type == FRAME_EXECUTING && f->prompt_id.p == NULL && f->node.p != NULL) {
+        node_runs(b);
+    } else if (f->prompt_id.p != NULL) {
+        struct attempt *a = find_attempt(b, f->prompt_id);
+        if (a != NULL && a->posted) {
+            attempt_frame(a, now, f);
+        } else if (b->strays != NULL) {
+            strays_frame(b, f->prompt_id, f->type);
+        }
+    }
+}
+
+struct server_clock backend_clock(const struct backend *b)
+{
+    return b->clock.known ? b->clock : b->old_clock;
+}
+
+static void went_up(struct backend *b)
+{
+    struct pool *p = b->pool;
+    free(b->last_error);
+    b->last_error = NULL;
+    b->old_clock = backend_clock(b);
+    b->clock.known = false;
+    b->up = true;
+    b->up_since = b->last_status = time_mono();
+    deadline_clear(&p->deadlines, &b->gone);
+    ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
+    struct attempt *next = NULL;
+    for (struct attempt *a = b->attempts; a != NULL; a = next) {
+        next = a->next;
+        if (a->posted && a->submit == NULL) {
+            attempt_ask_in(a, 0);
+            (void)attempt_stop_again(a);
+        }
+    }
+    strays_up(b);
+    backend_settle(b);
+}
+
+static void went_down(struct backend *b, struct mono_us now, const char *why)
+{
+    free(b->last_error);
+    b->last_error = mem_strdup(why);
+    const bool lost = b->up;
+    b->up = false;
+    if (lost) {
+        b->down_since = now;
+        plan_gone(b);
+    }
+    deadline_clear(&b->pool->deadlines, &b->deaf_check);
+    backend_settle(b);
+    struct attempt *next = NULL;
+    for (struct attempt *a = b->attempts; a != NULL; a = next) {
+        next = a->next;
+        if (a->posted && lost) {
+            attempt_distrust(a, now, "socket_lost");
+        }
+        if (a->posted) {
+            attempt_ask_in(a, lost ? 0 : 1000);
+            (void)attempt_stop_again(a);
+        }
+    }
+    backend_maybe_reap(b);
+}
+
+/* vram_total of all devices together. */
+static int64_t read_vram(struct str devices)
+{
+    int64_t sum = 0;
+    struct js_reader r;
+    js_read_lenient(&r, devices, JS_MAX_DEPTH);
+    for (struct js_token t = js_next(&r); t.kind != JS_END && t.kind != JS_ERROR; t = js_next(&r)) {
+        int64_t n = 0;
+        if (t.kind == JS_KEY && js_is(t, "vram_total")) {
+            sum += js_int(js_next(&r), &n) && n > 0 && n < INT64_MAX / 64 ? n : 0;
+        }
+    }
+    return sum;
+}
+
+static void stats_came(struct backend *b, const struct stats_answer *s)
+{
+    free(b->version);
+    free(b->devices);
+    b->version = mem_copy(buf_str(&s->version));
+    b->devices = mem_copy(buf_str(&s->devices));
+    b->vram = read_vram(str_of(b->devices));
+}
+
+static void on_backend_event(void *ctx, const struct comfy_event *e)
+{
+    struct backend *b = ctx;
+    switch (e->kind) {
+    case COMFY_EVENT_UP:
+        went_up(b);
+        break;
+    case COMFY_EVENT_DOWN:
+        went_down(b, e->now, e->text);
+        break;
+    case COMFY_EVENT_FRAME:
+        frame_came(b, e->now, e->frame);
+        break;
+    case COMFY_EVENT_STATS:
+        stats_came(b, e->stats);
+        break;
+    }
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+/* The URL with credentials; the one that people gave counts. */
+static const char *url_of(const struct backend *b)
+{
+    return b->own.url != NULL || b->configured == NULL ? b->own.url : b->configured->url;
+}
+
+/* Owner: the caller. */
+static char *labels_json(const struct pool_backend_options *c)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '[');
+    for (size_t i = 0; c != NULL && i < c->labels_len; i++) {
+        js_string(&o, c->labels[i]);
+    }
+    js_close(&o, ']');
+    return buf_take(&b);
+}
+
+void backend_apply_own(struct backend *b)
+{
+    const struct pool_backend_options *c = b->configured;
+    const struct backend_record *o = &b->own;
+    const bool own = o->name != NULL;
+    b->slot.weight = own && o->weight >= 0 ? (double)o->weight : c != NULL ? c->weight : 1.0;
+    b->slot.max_in_flight = own && o->max_in_flight >= 0 ? (unsigned)o->max_in_flight
+                            : c != NULL                  ? c->max_in_flight
+                                                         : 1;
+    free(b->labels);
+    b->labels = own && o->labels != NULL ? mem_strdup(o->labels) : labels_json(c);
+    b->admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
+    scheduler_set_up(&b->pool->scheduler, &b->slot, b->slot.up);
+}
+
+static void name_backend(struct backend *b)
+{
+    AUTO_BUF struct buf url;
+    AUTO_BUF struct buf name;
+    buf_init(&url, 65536);
+    buf_init(&name, 65536);
+    comfy_url_clean(url_of(b), &url, &name);
+    b->url = buf_take(&url);
+    const char *given = b->configured == NULL ? NULL : b->configured->name;
+    given = b->own.name != NULL ? b->own.name : given;
+    b->name = given != NULL ? mem_strdup(given) : buf_take(&name);
+}
+
+struct backend *backend_new(struct pool *p, const struct pool_backend_options *configured,
+                            struct backend_record *take_own)
+{
+    struct backend *b = mem_zero(1, sizeof *b);
+    b->pool = p;
+    b->id = ++p->last_backend_id;
+    b->queue_remaining = -1;
+    b->configured = configured;
+    if (take_own != NULL) {
+        b->own = *take_own;
+        *take_own = (struct backend_record){0};
+        b->removing = b->own.removed; /* what still runs there is seen to its end */
+    }
+    b->version = mem_strdup("");
+    b->devices = mem_strdup("[]");
+    b->failed = mem_zero(p->options.quarantine_failures + 1, sizeof *b->failed);
+    name_backend(b);
+    slot_init(&b->slot, 1.0, 1);
+    backend_apply_own(b);
+    (void)map_put(&p->backends_by_name, str_of(b->name), b);
+    p->backends = mem_grow(p->backends, (p->backends_len + 1) * sizeof(struct backend *));
+    p->backends[p->backends_len++] = b;
+    const struct comfy_spec spec = {
+        .name = b->name,
+        .url = url_of(b),
+        .headers = configured == NULL || b->own.url != NULL ? NULL : configured->headers,
+        .timeouts = p->options.timeouts,
+    };
+    b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
+    b->down_since = time_mono();
+    plan_gone(b);
+    return b;
+}
+
+void backend_free(struct backend *b)
+{
+    struct pool *p = b->pool;
+    comfy_close(b->comfy);
+    strays_free(b);
+    scheduler_set_up(&p->scheduler, &b->slot, false);
+    deadline_clear(&p->deadlines, &b->gone);
+    deadline_clear(&p->deadlines, &b->deaf_check);
+    deadline_clear(&p->deadlines, &b->reap);
+    deadline_clear(&p->deadlines, &b->probe);
+    (void)map_remove(&p->backends_by_name, str_of(b->name));
+    backend_record_done(&b->own);
+    free(b->failed);
+    free(b->quarantine_reason);
+    free(b->name);
+    free(b->url);
+    free(b->version);
+    free(b->devices);
+    free(b->labels);
+    free(b->last_error);
+    free(b);
+}
+
+/* Nothing of ours is there, or may turn up. One that cannot be reached is not waited for: its
+   strays are forgotten with it. */
+static bool is_free_of_us(const struct backend *b)
+{
+    return b->refs == 0 && (b->strays == NULL || !b->up);
+}
+
+static void reap(void *ctx)
+{
+    struct backend *b = ctx;
+    struct pool *p = b->pool;
+    if (!is_free_of_us(b)) {
+        return; /* one came back meanwhile */
+    }
+    size_t i = 0;
+    while (p->backends[i] != b) {
+        i++;
+    }
+    memmove(&p->backends[i], &p->backends[i + 1],
+            (p->backends_len - i - 1) * sizeof(struct backend *));
+    p->backends_len--;
+    LOG(LOG_INFO, "backend removed", LOG_S("backend", b->name));
+    if (backend_configured(p, b->name) == NULL) {
+        store_delete_backend(p->store, b->name, NULL, NULL);
+    }
+    ability_forget_backend(&p->ability, b->id);
+    backend_free(b);
+    jobs_check_supported(p);
+}
+
+void backend_maybe_reap(struct backend *b)
+{
+    if (b->removing && !b->pool->stopping && is_free_of_us(b)) {
+        deadline_set(&b->pool->deadlines, &b->reap, time_mono(), reap, b);
+    }
+}
+
+/* ---- the start: what is configured, and over it what people changed ---------------------------
+ */
+
+struct changes {
+    struct backend_record *list;
+    size_t len;
+};
+
+static void collect(void *ctx, struct backend_record *found)
+{
+    struct changes *c = ctx;
+    c->list = mem_grow(c->list, (c->len + 1) * sizeof *c->list);
+    c->list[c->len++] = *found;
+    *found = (struct backend_record){0};
+}
+
+static struct backend_record *find_change(const struct changes *c, const char *name)
+{
+    for (size_t i = 0; i < c->len; i++) {
+        if (c->list[i].name != NULL && strcmp(c->list[i].name, name) == 0) {
+            return &c->list[i];
+        }
+    }
+    return NULL;
+}
+
+const struct pool_backend_options *backend_configured(const struct pool *p, const char *name)
+{
+    for (size_t i = 0; i < p->options.backends_len; i++) {
+        if (strcmp(p->options.backends[i].name, name) == 0) {
+            return &p->options.backends[i];
+        }
+    }
+    return NULL;
+}
+
+static void load_configured(struct pool *p, const struct pool_backend_options *o,
+                            const struct changes *changes)
+{
+    struct backend_record *own = find_change(changes, o->name);
+    if (own != NULL && own->removed) {
+        LOG(LOG_WARN,
+            "a configured backend was removed by DELETE and is left out; POST /backends "
+            "adds it again",
+            LOG_S("backend", o->name));
+    }
+    (void)backend_new(p, o, own);
+}
+
+bool backends_load(struct pool *p)
+{
+    struct changes changes = {.len = 0};
+    const bool good = store_load_backends(p->store, collect, &changes) == ERR_NONE;
+    for (size_t i = 0; good && i < p->options.backends_len; i++) {
+        load_configured(p, &p->options.backends[i], &changes);
+    }
+    for (size_t i = 0; i < changes.len; i++) {
+        struct backend_record *own = &changes.list[i];
+        if (good && own->name != NULL && own->url != NULL) {
+            (void)backend_new(p, NULL, own);
+        }
+        backend_record_done(own);
+    }
+    free(changes.list);
+    return good;
+}
+
+void backends_reap(struct pool *p)
+{
+    for (size_t i = 0; i < p->backends_len; i++) {
+        if (p->backends[i]->strays == NULL) { /* else when it is known whether it can be reached */
+            backend_maybe_reap(p->backends[i]);
+        }
+    }
+}

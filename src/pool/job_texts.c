@@ -1,0 +1,59 @@
+/*
+ * The texts of jobs (workflow and extra data): clients may send megabytes each, and ten thousand
+ * jobs may wait. So what waits keeps its texts in memory only up to QUEUED_TEXT_BYTES in all; the
+ * others have them on disk and get them back when their turn comes (a read of one row).
+ */
+#include <stdlib.h>
+
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+enum { QUEUED_TEXT_BYTES = 64 << 20 };
+
+static size_t text_size(const struct job *j)
+{
+    return j->workflow == NULL
+               ? 0
+               : j->workflow_len + (j->extra_data == NULL ? 0 : strlen(j->extra_data));
+}
+
+void job_count_texts(struct job *j)
+{
+    j->pool->text_bytes += text_size(j);
+}
+
+void job_drop_texts(struct job *j)
+{
+    j->pool->text_bytes -= text_size(j);
+    free(j->workflow);
+    free(j->extra_data);
+    j->workflow = j->extra_data = NULL;
+    j->workflow_len = 0;
+}
+
+void job_spare_texts(struct job *j)
+{
+    if (j->pool->text_bytes > QUEUED_TEXT_BYTES) {
+        job_drop_texts(j);
+    }
+}
+
+bool job_need_texts(struct job *j)
+{
+    if (j->workflow != NULL) {
+        return true;
+    }
+    struct store_active found = {.has_attempt = false};
+    const enum err e = store_load_job(j->pool->store, (struct str){j->r.id, UUID_TEXT}, &found);
+    if (e != ERR_NONE) {
+        LOG(LOG_ERROR, "the workflow of a job cannot be read", LOG_S("job", j->r.id),
+            LOG_S("why", err_code(e)));
+        return false;
+    }
+    j->workflow = found.workflow;
+    j->workflow_len = found.workflow_len;
+    j->extra_data = found.extra_data;
+    job_record_done(&found.job);
+    job_count_texts(j);
+    return true;
+}

@@ -1,0 +1,335 @@
+/*
+ * What people change while the daemon runs: backends, the queue, a job's priority, another try of a
+ * job. Everything is durable before it is answered, and outlives a restart: what people said of a
+ * backend lies over what is configured.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_write.h"
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+/* Who waits for a change to be durable. */
+struct change {
+    struct pool *pool;
+    struct http_ref x;
+    unsigned status;
+    char backend[HTTP_NAME_SIZE];
+    char job_id[UUID_SIZE];
+};
+
+static struct change *change_new(struct pool *p, const struct http_request *rq, struct http_ref x,
+                                 unsigned status)
+{
+    struct change *c = mem_alloc(sizeof *c);
+    *c = (struct change){.pool = p, .x = x, .status = status};
+    (void)snprintf(c->backend, sizeof c->backend, "%s", rq->backend);
+    (void)snprintf(c->job_id, sizeof c->job_id, "%s", rq->job_id);
+    p->writes++;
+    return c;
+}
+
+/* A change that could not be stored would be forgotten at the next start: it is not made. */
+static bool is_storable(struct pool *p, struct http_ref x)
+{
+    if (!store_is_writable(p->store)) {
+        serve_problem(p, x, ERR_STORE_UNAVAILABLE);
+        return false;
+    }
+    return true;
+}
+
+/* True when it may be answered; else it was, or nobody is there any more. */
+static bool change_is_good(const struct change *c, enum err e)
+{
+    if (c->pool->server != NULL && e != ERR_NONE) {
+        serve_problem(c->pool, c->x, e);
+    }
+    return c->pool->server != NULL && e == ERR_NONE;
+}
+
+static void change_done(struct change *c)
+{
+    struct pool *p = c->pool;
+    free(c);
+    pool_one_less(p, &p->writes);
+}
+
+/* ---- backends ---------------------------------------------------------------------------------
+ */
+
+static void backend_changed(void *ctx, enum err e)
+{
+    struct change *c = ctx;
+    if (change_is_good(c, e)) {
+        const struct backend *b = map_get(&c->pool->backends_by_name, str_of(c->backend));
+        struct http_answer a = http_answer_new(c->status);
+        struct js_out o = js_out_to(&a.body);
+        if (b != NULL && c->status != 204) {
+            stats_render_backend(&o, b);
+        }
+        if (c->status == 201) {
+            (void)snprintf(a.location, sizeof a.location, "/backends/%s", c->backend);
+        }
+        http_answer(c->pool->server, c->x, &a);
+    }
+    change_done(c);
+}
+
+static struct backend *find(struct pool *p, const struct http_request *rq, struct http_ref x)
+{
+    struct backend *b = map_get(&p->backends_by_name, str_of(rq->backend));
+    if (b == NULL || b->removing) {
+        http_problem(p->server, x, ERR_BACKEND_NOT_FOUND, "GET /backends lists the backends", NULL);
+        return NULL;
+    }
+    return is_storable(p, x) ? b : NULL;
+}
+
+/* The row of what people said of it, made when nothing was said yet. */
+static struct backend_record *own_of(struct backend *b)
+{
+    if (b->own.name == NULL) {
+        b->own =
+            (struct backend_record){.name = mem_strdup(b->name), .weight = -1, .max_in_flight = -1};
+    }
+    return &b->own;
+}
+
+static void take_change(struct backend_record *own, struct backend_change *take)
+{
+    own->weight = take->weight >= 0 ? take->weight : own->weight;
+    own->max_in_flight = take->max_in_flight >= 0 ? take->max_in_flight : own->max_in_flight;
+    if (take->labels != NULL) {
+        free(own->labels);
+        own->labels = take->labels;
+        take->labels = NULL;
+    }
+}
+
+static void apply_and_store(struct backend *b, const struct http_request *rq, struct http_ref x,
+                            unsigned status)
+{
+    struct pool *p = b->pool;
+    backend_apply_own(b);
+    backend_settle(b);
+    store_put_backend(p->store, &b->own, backend_changed, change_new(p, rq, x, status));
+}
+
+void serve_backend_change(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct backend *b = find(p, rq, x);
+    if (b != NULL) {
+        take_change(own_of(b), &rq->backend_change);
+        apply_and_store(b, rq, x, 200);
+    }
+}
+
+/* drain, resume, quarantine. */
+void serve_backend_admin(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct backend *b = find(p, rq, x);
+    if (b == NULL) {
+        return;
+    }
+    own_of(b)->admin = rq->route == ROUTE_BACKEND_DRAIN        ? ADMIN_DRAINED
+                       : rq->route == ROUTE_BACKEND_QUARANTINE ? ADMIN_QUARANTINED
+                                                               : ADMIN_NONE;
+    if (rq->route == ROUTE_BACKEND_RESUME && b->quarantine == QUARANTINE_FAILURES) {
+        b->failed_len = 0; /* somebody has looked at it */
+        backend_lift_quarantine(b);
+    }
+    apply_and_store(b, rq, x, 200);
+}
+
+/* "host:port" when no name was given; the change's name is then set. */
+static void name_change(struct backend_change *c)
+{
+    AUTO_BUF struct buf url;
+    AUTO_BUF struct buf name;
+    buf_init(&url, 65536);
+    buf_init(&name, HTTP_NAME_SIZE - 1);
+    if (c->name == NULL) {
+        comfy_url_clean(c->url, &url, &name);
+        c->name = buf_take(&name);
+    }
+}
+
+/* There is one of this name. When it is on its way out, this takes the DELETE back. */
+static void add_again(struct backend *b, struct http_request *rq, struct http_ref x)
+{
+    struct pool *p = b->pool;
+    struct backend_change *c = &rq->backend_change;
+    AUTO_BUF struct buf url;
+    AUTO_BUF struct buf name;
+    buf_init(&url, 65536);
+    buf_init(&name, 65536);
+    comfy_url_clean(c->url, &url, &name);
+    if (b->removing && str_is(buf_str(&url), b->url)) {
+        b->removing = false;
+        own_of(b)->removed = false;
+        take_change(&b->own, c);
+        (void)snprintf(rq->backend, sizeof rq->backend, "%s", b->name);
+        apply_and_store(b, rq, x, 201);
+        return;
+    }
+    http_problem(p->server, x, ERR_BACKEND_EXISTS,
+                 b->removing
+                     ? "one of this name, with another URL, goes when its prompts have ended"
+                     : "PATCH /backends/<name> changes it; DELETE removes it",
+                 "/name");
+}
+
+void serve_backend_add(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct backend_change *c = &rq->backend_change;
+    char why[160];
+    if (!comfy_url_check(c->url, why, sizeof why)) {
+        http_problem(p->server, x, ERR_MEMBER_INVALID, why, "/url");
+        return;
+    }
+    name_change(c);
+    if (!is_storable(p, x)) {
+        return;
+    }
+    struct backend *there = map_get(&p->backends_by_name, str_of(c->name));
+    if (there != NULL) {
+        add_again(there, rq, x);
+        return;
+    }
+    struct backend_record own = {.name = c->name, .url = c->url, .weight = -1, .max_in_flight = -1};
+    c->name = c->url = NULL;
+    take_change(&own, c);
+    (void)snprintf(rq->backend, sizeof rq->backend, "%s", own.name);
+    struct backend *b = backend_new(p, NULL, &own);
+    LOG(LOG_INFO, "backend added", LOG_S("backend", b->name), LOG_S("url", b->url));
+    apply_and_store(b, rq, x, 201);
+}
+
+void serve_backend_remove(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct backend *b = find(p, rq, x);
+    if (b == NULL) {
+        return;
+    }
+    b->removing = true;
+    backend_settle(b);
+    own_of(b)->removed = true; /* the row of an added one goes when it goes */
+    store_put_backend(p->store, &b->own, backend_changed, change_new(p, rq, x, 204));
+    backend_maybe_reap(b);
+}
+
+/* ---- the queue --------------------------------------------------------------------------------
+ */
+
+static void queue_changed(void *ctx, enum err e)
+{
+    struct change *c = ctx;
+    if (change_is_good(c, e)) {
+        struct http_answer a = http_answer_new(200);
+        buf_printf(&a.body, "{\"paused\":%s}", c->pool->paused ? "true" : "false");
+        http_answer(c->pool->server, c->x, &a);
+    }
+    change_done(c);
+}
+
+void serve_queue_pause(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (!is_storable(p, x)) {
+        return;
+    }
+    p->paused = rq->route == ROUTE_QUEUE_PAUSE;
+    LOG_PLAIN(LOG_INFO, p->paused ? "the queue is paused" : "the queue goes on");
+    store_put_setting(p->store, "queue.paused", p->paused ? "true" : "false", queue_changed,
+                      change_new(p, rq, x, 200));
+    pool_dispatch(p);
+}
+
+/* ---- jobs -------------------------------------------------------------------------------------
+ */
+
+static void job_changed(void *ctx, enum err e)
+{
+    struct change *c = ctx;
+    if (change_is_good(c, e)) {
+        struct http_request rq = {.route = c->status == 202 ? ROUTE_RETRY : ROUTE_CHANGE};
+        serve_answer_job(c->pool, &rq, c->x, (struct str){c->job_id, UUID_TEXT}, c->status);
+    }
+    change_done(c);
+}
+
+/* ERR_JOB_NOT_FOUND, or ERR_NONE for one that is stored in whatever state. */
+static enum err is_stored(struct pool *p, struct str id)
+{
+    struct job_record r = {0};
+    const enum err e = store_get_job(p->store, id, &r);
+    job_record_done(&r);
+    return e;
+}
+
+void serve_change(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (!is_storable(p, x)) {
+        return;
+    }
+    const struct str id = {rq->job_id, UUID_TEXT};
+    struct job *j = job_find(p, id);
+    const bool waits = j != NULL && heap_holds(&j->entry.node);
+    if (!waits && (j == NULL || !heap_holds(&j->delay.node))) {
+        const enum err e = j != NULL ? ERR_NONE : is_stored(p, id);
+        if (e != ERR_NONE) {
+            serve_problem(p, x, e);
+        } else {
+            http_problem(p->server, x, ERR_JOB_NOT_QUEUED,
+                         "the priority can be changed while the job is queued", NULL);
+        }
+        return;
+    }
+    j->r.priority = rq->priority;
+    if (waits) {
+        queue_remove(&p->queue, &j->entry);
+        job_enqueue(j);
+    }
+    store_update_job(p->store, &j->r, job_changed, change_new(p, rq, x, 200));
+}
+
+/* Its row may be gone by now (DELETE, retention): then it never was. */
+static void revived(void *ctx, enum err e)
+{
+    struct change *c = ctx;
+    struct job *j = job_find(c->pool, (struct str){c->job_id, UUID_TEXT});
+    if (j != NULL && e != ERR_NONE) {
+        job_free(j);
+    } else if (j != NULL && c->pool->server != NULL) {
+        job_wait_again(j);
+    }
+    job_changed(c, e);
+}
+
+void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (!is_storable(p, x)) {
+        return;
+    }
+    if (serve_queue_is_full(p, x)) {
+        return;
+    }
+    const struct str id = {rq->job_id, UUID_TEXT};
+    struct store_active found = {.has_attempt = false};
+    const enum err e =
+        job_find(p, id) != NULL ? ERR_JOB_NOT_RETRIABLE : store_load_job(p->store, id, &found);
+    const bool ended = found.job.state == JOB_FAILED || found.job.state == JOB_CANCELLED;
+    if (e == ERR_NONE && ended) {
+        struct job *j = job_revive(p, &found);
+        store_update_job(p->store, &j->r, revived, change_new(p, rq, x, 202));
+    } else if (e == ERR_NONE || e == ERR_JOB_NOT_RETRIABLE) {
+        http_problem(p->server, x, ERR_JOB_NOT_RETRIABLE,
+                     "only a failed or a cancelled job can be tried again", NULL);
+    } else {
+        serve_problem(p, x, e);
+    }
+    job_record_done(&found.job);
+    free(found.workflow);
+    free(found.extra_data);
+}

@@ -1,0 +1,154 @@
+/*
+ * When an attempt is to end before its time: the timers that watch it, and how its prompt is told
+ * to stop. It ends by the server's word, whatever that is, or, when the server says nothing within
+ * jobs.cancelGraceMs, without it: then a stray is left behind (strays.c) and the backend gets no
+ * other job before it is over.
+ */
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+/* Behind the time in which a POST settles, for the question that is asked then. */
+enum { GRACE_AGAIN_MS = 2000 };
+
+/* ---- timers --------------------------------------------------------------------------------- */
+
+static void start_overdue(void *ctx)
+{
+    struct attempt *a = ctx;
+    a->start_late = true; /* found_pending decides */
+    attempt_ask_in(a, 0);
+}
+
+/* execution_start must come within this time after `since`. */
+void attempt_watch_start(struct attempt *a, struct mono_us since)
+{
+    const int64_t ms = a->job->r.policy.start_timeout_ms;
+    a->start_late = false;
+    if (ms > 0 && !a->timeline.started.set && !a->ended) {
+        deadline_set(&a->backend->pool->deadlines, &a->start_timer, mono_add(since, dur_ms(ms)),
+                     start_overdue, a);
+    }
+}
+
+void attempt_start_is_late(struct attempt *a, bool others_run)
+{
+    if (others_run) {
+        attempt_watch_start(a, time_mono());
+    } else {
+        attempt_stop(a, STOP_TIMEOUT, ERR_START_TIMEOUT);
+    }
+}
+
+/* A socket that is not trusted proves nothing by its silence. */
+static void node_overdue(void *ctx)
+{
+    struct attempt *a = ctx;
+    const struct dur_us limit = dur_ms(a->job->r.policy.node_timeout_ms);
+    const struct mono_us now = time_mono();
+    const struct mono_us due = mono_add(a->trusted ? a->last_sign : now, limit);
+    if (mono_before(now, due)) {
+        deadline_set(&a->backend->pool->deadlines, &a->node_timer, due, node_overdue, a);
+    } else {
+        attempt_stop(a, STOP_TIMEOUT, ERR_NODE_TIMEOUT);
+    }
+}
+
+/* A node runs: from now on signs of life must come. Costs nothing a frame: the timer looks. */
+void attempt_watch_nodes(struct attempt *a, struct mono_us now)
+{
+    const int64_t ms = a->job->r.policy.node_timeout_ms;
+    a->node_seen = true;
+    if (ms > 0) {
+        deadline_set(&a->backend->pool->deadlines, &a->node_timer, mono_add(now, dur_ms(ms)),
+                     node_overdue, a);
+    }
+}
+
+/* ---- told to stop ----------------------------------------------------------------------------
+ */
+
+static const char *timeout_message(enum err code)
+{
+    return code == ERR_JOB_TIMEOUT     ? "it took longer than jobTimeoutMs and was told to stop"
+           : code == ERR_START_TIMEOUT ? "the backend did not begin with it within "
+                                         "executionStartTimeoutMs, and nothing else ran there"
+                                       : "a node gave no sign of life for nodeExecutionTimeoutMs";
+}
+
+void attempt_end_stopped(struct attempt *a, struct mono_us now, int64_t stamp_ms)
+{
+    if (a->stop == STOP_TIMEOUT) {
+        struct job_error e = attempt_error(a->stop_code, timeout_message(a->stop_code));
+        attempt_end(a, now, stamp_ms, ATTEMPT_TIMED_OUT, &e);
+    } else {
+        attempt_end(a, now, stamp_ms, ATTEMPT_CANCELLED, NULL);
+    }
+}
+
+/* It goes on, whatever it is told: lost with its backend, which gets no other job before it ends.
+ */
+static void grace_is_over(void *ctx)
+{
+    struct attempt *a = ctx;
+    struct backend *b = a->backend;
+    const struct mono_us now = time_mono();
+    const struct mono_us settled = mono_add(a->posted_at, b->pool->options.submit_settle);
+    if (!a->known && mono_before(now, settled)) { /* whether it is there at all is still open */
+        deadline_set(&b->pool->deadlines, &a->grace, mono_add(settled, dur_ms(GRACE_AGAIN_MS)),
+                     grace_is_over, a);
+        return;
+    }
+    LOG(LOG_WARN, "a prompt does not stop: its backend gets no other job before it ends",
+        LOG_S("job", a->job->r.id), LOG_S("backend", b->name));
+    a->holds_slot = true;
+    backend_quarantine(b, QUARANTINE_HELD, "a prompt was told to stop and goes on");
+    if (a->stop == STOP_TIMEOUT) {
+        attempt_end_stopped(a, now, 0);
+    } else {
+        struct job_error e = attempt_error(ERR_LOST, "it was told to stop and did not");
+        attempt_end(a, now, 0, ATTEMPT_LOST, &e);
+    }
+}
+
+bool attempt_stop_again(struct attempt *a)
+{
+    struct pool *p = a->backend->pool;
+    if (a->stop == STOP_NONE || a->ended || !a->posted || a->submit != NULL || p->stopping) {
+        return true; /* at intent_stored, or when the POST is answered */
+    }
+    /* Nobody waits for a cancelled one: it is cleaned up when the backend is back. */
+    const bool unreachable = !a->backend->up && comfy_link_state(a->backend->comfy) != COMFY_UP;
+    if (unreachable && a->stop == STOP_CANCEL && (!a->adopted || a->unreachable)) {
+        attempt_end_stopped(a, time_mono(), 0);
+        return false;
+    }
+    if (!heap_holds(&a->grace.node)) {
+        deadline_set(&p->deadlines, &a->grace, mono_add(time_mono(), p->options.cancel_grace),
+                     grace_is_over, a);
+    }
+    if (!unreachable) {
+        comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
+        a->cancel_sent = true;
+        /* A pending prompt that is deleted leaves no trace but its absence. */
+        attempt_ask_in(a, 200);
+    }
+    return true;
+}
+
+void attempt_stop(struct attempt *a, enum stop why, enum err code)
+{
+    if (a->stop == STOP_NONE || (a->stop == STOP_TIMEOUT && why == STOP_CANCEL)) {
+        a->stop = why;
+        a->stop_code = code;
+        (void)attempt_stop_again(a);
+    }
+}
+
+void attempt_clear_timers(struct attempt *a)
+{
+    struct deadlines *d = &a->backend->pool->deadlines;
+    deadline_clear(d, &a->poll);
+    deadline_clear(d, &a->grace);
+    deadline_clear(d, &a->start_timer);
+    deadline_clear(d, &a->node_timer);
+}

@@ -1,0 +1,155 @@
+/*
+ * POST /jobs: the queue's limit, Idempotency-Keys, and the insert. 202 is sent when the job is
+ * durable. A request that waits for its job comes here again, with rq->subject set.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+/* A key belongs to whoever sent it. Owner: the caller; NULL: none was sent. */
+static char *key_of(const struct http_request *rq)
+{
+    if (rq->idempotency_key[0] == '\0') {
+        return NULL;
+    }
+    AUTO_BUF struct buf b;
+    buf_init(&b, HTTP_NAME_SIZE + HTTP_KEY_SIZE + 1);
+    buf_printf(&b, "%s/%s", rq->caller, rq->idempotency_key);
+    return buf_take(&b);
+}
+
+/* The job of a submission, new or of an earlier request with the same key. */
+static void serve_submit_subject(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, serve_id(rq->subject));
+    if (j != NULL && rq->waits && !rq->wait_over) {
+        job_add_waiter(j, x);
+        http_hold(p->server, x);
+        return;
+    }
+    AUTO_FREE char *key = key_of(rq);
+    if (key != NULL && j == NULL && rq->replayed == 0) {
+        store_set_key_status(p->store, key, 200);
+    }
+    serve_answer_job(p, rq, x, serve_id(rq->subject), 202);
+}
+
+static void inserted(void *ctx, enum err e)
+{
+    struct job *j = ctx;
+    struct pool *p = j->pool;
+    const struct http_ref x = j->submitter;
+    if (p->server == NULL) { /* the daemon stops; the next one finds what was stored */
+        pool_one_less(p, &p->writes);
+        return;
+    }
+    if (e != ERR_NONE) {
+        job_free(j);
+        serve_problem(p, x, e);
+    } else {
+        if (j->key != NULL) {
+            (void)map_remove(&p->keys, str_of(j->key));
+            free(j->key);
+            j->key = NULL;
+        }
+        job_enqueue(j);
+        http_again(p->server, x);
+        pool_dispatch(p);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+/* The job of an earlier request: its first answer's status, and what it is now. */
+static void replay(struct pool *p, struct http_request *rq, struct http_ref x,
+                   const struct key_record *k)
+{
+    if (strcmp(k->digest, rq->body_digest) != 0) {
+        http_problem(p->server, x, ERR_IDEMPOTENCY_KEY_REUSED,
+                     "this Idempotency-Key came with another body before; use a new key for a new "
+                     "job",
+                     NULL);
+        return;
+    }
+    memcpy(rq->subject, k->job_id, sizeof rq->subject);
+    rq->replayed = k->status;
+    serve_submit_subject(p, rq, x);
+}
+
+/* True when the request was answered (or is held) because of its key. */
+static bool key_decides(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
+{
+    if (key == NULL) {
+        return false;
+    }
+    if (map_get(&p->keys, str_of(key)) != NULL) {
+        http_problem_retry(p->server, x, ERR_IDEMPOTENCY_IN_PROGRESS,
+                           "another request with this Idempotency-Key is being stored", 1);
+        return true;
+    }
+    struct key_record k = {0};
+    const enum err e = store_get_key(p->store, key, time_wall(), &k);
+    if (e != ERR_NONE) {
+        serve_problem(p, x, e);
+    } else if (k.key != NULL) {
+        replay(p, rq, x, &k);
+    }
+    const bool decided = e != ERR_NONE || k.key != NULL;
+    key_record_done(&k);
+    return decided;
+}
+
+/* Seconds until a place is free, by the rate at which jobs ended in the last minute. */
+static int drain_seconds(const struct pool *p)
+{
+    const unsigned ended = stats_ended_last_minute(p);
+    return ended == 0 ? 60 : (int)((60 + ended - 1) / ended);
+}
+
+bool serve_queue_is_full(struct pool *p, struct http_ref x)
+{
+    const bool full = p->jobs.len - p->attempts >= p->options.queue_limit;
+    if (full) {
+        http_problem_retry(p->server, x, ERR_QUEUE_FULL,
+                           "queue.limit jobs are waiting already; try again later",
+                           drain_seconds(p));
+    }
+    return full;
+}
+
+static void submit_new(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
+{
+    struct job *j = job_new(p, &rq->submission);
+    memcpy(rq->subject, j->r.id, sizeof rq->subject);
+    j->submitter = x;
+    struct key_record k = {.status = 202, .at = j->r.queued_at};
+    if (key != NULL) {
+        j->key = mem_strdup(key);
+        (void)map_put(&p->keys, str_of(j->key), j);
+        k.key = j->key;
+        memcpy(k.digest, rq->body_digest, sizeof k.digest);
+        memcpy(k.job_id, j->r.id, sizeof k.job_id);
+    }
+    p->writes++;
+    store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
+                 key == NULL ? NULL : &k, inserted, j);
+}
+
+void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (rq->subject[0] != '\0') { /* its job is stored */
+        serve_submit_subject(p, rq, x);
+        return;
+    }
+    if (p->stopping) {
+        http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
+        return;
+    }
+    AUTO_FREE char *key = key_of(rq);
+    if (key_decides(p, rq, x, key)) {
+        return;
+    }
+    if (serve_queue_is_full(p, x)) {
+        return;
+    }
+    submit_new(p, rq, x, key);
+}
