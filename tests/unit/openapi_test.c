@@ -39,7 +39,7 @@ static const struct {
     const char *method;
     const char *path;
 } routes[] = {
-#define X(symbol, m, p) {m, p},
+#define X(symbol, m, p, role) {m, p},
     HTTP_ROUTE_TABLE(X)
 #undef X
 };
