@@ -772,13 +772,25 @@ static void expand_node(struct executor *x, struct node *parent)
 
 /* ---- the job ---------------------------------------------------------------------------- */
 
+/* A storm decided when it was posted; a single fault counts jobs. */
+static struct strike next_strike(const struct executor *x, const struct job *job)
+{
+    return job->strike.mode != FAULT_NONE ? job->strike : faults_at_job(&x->sim->faults);
+}
+
 static void begin_job(struct executor *x, struct job *job)
 {
     struct sim *sim = x->sim;
     x->job = job;
     sim->jobs.running = job;
-    x->fault = faults_at_job(&sim->faults);
+    const struct strike strike = next_strike(x, job);
+    x->fault = strike.mode;
+    x->fault_ms = strike.arg_ms;
+    x->stalled_until = 0;
     faults_count_job(&sim->faults);
+    if (x->fault != FAULT_NONE) {
+        faults_note(&sim->faults, x->fault);
+    }
     x->fault_done = false;
     x->interrupt = false;
     x->n_pending = 0;
@@ -812,7 +824,7 @@ static void start_job(struct executor *x)
     TEXT_LIT(&x->data, "{");
     add_prompt_id(x, &x->data);
     send_message(x, "execution_start", (int64_t)job->start_ms, false);
-    if (job->graph->deadly) {
+    if (job->graph->deadly || x->fault == FAULT_DEAD_WORKER) {
         x->phase = PHASE_DEAD;
         return;
     }
@@ -868,30 +880,77 @@ static void phase_pick(struct executor *x)
     x->phase = PHASE_START;
 }
 
-/* The faults that strike when the first node starts. True: nothing else happens now. */
+static void cut_sockets(struct executor *x)
+{
+    server_cut_sockets(&x->sim->server);
+}
+
+static void silence_sockets(struct executor *x)
+{
+    server_silence(&x->sim->server, x->fault == FAULT_HALF_OPEN);
+}
+
+static void unregister_sockets(struct executor *x)
+{
+    server_unregister(&x->sim->server);
+}
+
+static void crash(struct executor *x)
+{
+    sim_crash(x->sim, x->fault_ms);
+}
+
+static void stand_still(struct executor *x)
+{
+    x->phase = PHASE_FOREVER;
+    x->waiting = true;
+}
+
+static void kill_worker(struct executor *x)
+{
+    x->phase = PHASE_DEAD;
+}
+
+static void run_out_of_memory(struct executor *x)
+{
+    end_failed(x, x->current, "OOM: CUDA out of memory. Tried to allocate 2.00 GiB");
+}
+
+static void ignore_interrupts(struct executor *x)
+{
+    for (int i = 0; i < x->job->graph->n_nodes; i++) {
+        x->job->graph->nodes[i]->uninterruptible = true;
+    }
+}
+
+/* What strikes when the first node starts; `last`: nothing else happens now. */
+static const struct {
+    enum fault fault;
+    void (*strike)(struct executor *x);
+    bool last;
+} at_first_node[] = {
+    {FAULT_DROP_WS, cut_sockets, false},
+    {FAULT_SILENT_WS, silence_sockets, false},
+    {FAULT_HALF_OPEN, silence_sockets, false},
+    {FAULT_MUTE, unregister_sockets, false},
+    {FAULT_IGNORE_INTERRUPT, ignore_interrupts, false},
+    {FAULT_CRASH, crash, true},
+    {FAULT_VANISH, crash, true},
+    {FAULT_HANG, stand_still, true},
+    {FAULT_DEAD_WORKER_MID, kill_worker, true},
+    {FAULT_OOM, run_out_of_memory, true},
+};
+
+/* True: nothing else happens now. */
 static bool strike(struct executor *x)
 {
-    struct sim *sim = x->sim;
     x->fault_done = true;
-    if (x->fault != FAULT_DROP_WS && x->fault != FAULT_SILENT_WS && x->fault != FAULT_HALF_OPEN &&
-        x->fault != FAULT_CRASH && x->fault != FAULT_HANG && x->fault != FAULT_OOM) {
-        return false;
-    }
-    server_flush(&sim->server);
-    if (x->fault == FAULT_DROP_WS) {
-        server_cut_sockets(&sim->server);
-    } else if (x->fault == FAULT_SILENT_WS || x->fault == FAULT_HALF_OPEN) {
-        server_silence(&sim->server, x->fault == FAULT_HALF_OPEN);
-    } else if (x->fault == FAULT_CRASH) {
-        sim_crash(sim, sim->faults.arg_ms);
-        return true;
-    } else if (x->fault == FAULT_HANG) {
-        x->phase = PHASE_FOREVER;
-        x->waiting = true;
-        return true;
-    } else {
-        end_failed(x, x->current, "OOM: CUDA out of memory. Tried to allocate 2.00 GiB");
-        return true;
+    for (size_t i = 0; i < sizeof(at_first_node) / sizeof(at_first_node[0]); i++) {
+        if (at_first_node[i].fault == x->fault) {
+            server_flush(&x->sim->server);
+            at_first_node[i].strike(x);
+            return at_first_node[i].last;
+        }
     }
     return false;
 }
@@ -1009,17 +1068,41 @@ static void phase_end(struct executor *x)
     set_outcome(x, OUTCOME_SUCCESS);
     if (x->fault == FAULT_LATE_FINISH) {
         x->phase = PHASE_LATE;
-        exec_wait(x, mono_ns() + ms_to_ns(x->sim->faults.arg_ms));
+        exec_wait(x, mono_ns() + ms_to_ns(x->fault_ms));
         return;
     }
     send_success(x);
 }
 
-static bool may_begin(const struct executor *x)
+static void on_stalled(struct sim_timer *timer)
+{
+    sim_kick(((struct executor *)timer->owner)->sim);
+}
+
+/* stall-start: for ever, or (in a storm) for its time. */
+static bool is_stalled(struct executor *x)
+{
+    const struct job *next = x->sim->jobs.heap[0];
+    if (next_strike(x, next).mode != FAULT_STALL_START) {
+        return false;
+    }
+    if (next->strike.mode == FAULT_NONE) {
+        return true;
+    }
+    const uint64_t now = mono_ns();
+    if (x->stalled_until == 0) {
+        x->stalled_until = now + ms_to_ns(next->strike.arg_ms);
+        x->stall.fire = on_stalled;
+        x->stall.owner = x;
+        timer_start(&x->sim->timers, &x->stall, x->stalled_until);
+    }
+    return now < x->stalled_until;
+}
+
+static bool may_begin(struct executor *x)
 {
     const struct sim *sim = x->sim;
-    return sim->jobs.n_heap > 0 && !sim->paused && !sim->down &&
-           faults_at_job(&sim->faults) != FAULT_STALL_START;
+    return sim->jobs.n_heap > 0 && !sim->paused && !sim->down && !is_stalled(x);
 }
 
 bool exec_run(struct executor *x)
@@ -1128,6 +1211,8 @@ void exec_reset(struct executor *x)
         job_free(x->job);
     }
     timer_stop(&x->sim->timers, &x->timer);
+    timer_stop(&x->sim->timers, &x->stall);
+    x->stalled_until = 0;
     x->job = NULL;
     x->sim->jobs.running = NULL;
     x->current = NULL;

@@ -37,7 +37,9 @@ struct executor {
     struct job *job;
     enum phase phase;
     enum fault fault;
-    bool fault_done; /* it struck at the first node */
+    double fault_ms;
+    bool fault_done;        /* it struck at the first node */
+    uint64_t stalled_until; /* stall-start in a storm; 0: no */
     bool interrupt;
     bool waiting; /* a timer will wake it */
     struct node **pending;
@@ -47,6 +49,7 @@ struct executor {
     int step;
     uint64_t start_ns; /* of the current node's work */
     struct sim_timer timer;
+    struct sim_timer stall;
     struct text frame, data;
     struct text states; /* progress_state: its head and entries, without the closing braces */
     struct state_entry *entries;

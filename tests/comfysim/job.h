@@ -6,6 +6,7 @@
 #ifndef COMFYSIM_JOB_H
 #define COMFYSIM_JOB_H
 
+#include "faults.h"
 #include "graph.h"
 
 enum outcome { OUTCOME_NONE, OUTCOME_SUCCESS, OUTCOME_ERROR, OUTCOME_INTERRUPTED };
@@ -29,6 +30,7 @@ struct job {
     uint64_t queued_ns, start_ns, end_ns;
     double start_ms, end_ms;
     enum outcome outcome;
+    struct strike strike; /* of a storm: when it runs */
     struct text outputs;
     struct text meta;
     struct text messages;

@@ -19,7 +19,7 @@ struct options {
     int port;
     double speed, overhead;
     bool v028, zero, no_cache;
-    const char *trace, *truth, *ledger, *fault;
+    const char *trace, *truth, *ledger, *fault, *storm;
     int trace_prompt;
 };
 
@@ -142,6 +142,7 @@ void sim_crash(struct sim *sim, double ms)
         return;
     }
     sim->down = true;
+    ledger_note(&sim->truth, NULL, NULL, "down");
     server_deafen(&sim->server);
     server_cut_all(&sim->server);
     held_clear(sim);
@@ -209,6 +210,8 @@ static void print_help(FILE *out)
             "  --trace-prompt K    the K-th POST /prompt of the trace instead, from 0\n"
             "  --truth FILE        appends a JSON line per finished prompt\n"
             "  --ledger FILE       appends a JSON line per event of a prompt's life\n"
+            "  --storm SEED[:RATE] each prompt is struck by a random fault with probability\n"
+            "                      RATE (0.3), always the same ones for a seed\n"
             "  --fault MODE[@WHEN[:ARG]]\n"
             "%s",
             faults_help());
@@ -239,7 +242,8 @@ static int parse_options(int argc, char **argv, struct options *o)
         TRACE_PROMPT,
         TRUTH,
         LEDGER,
-        FAULT
+        FAULT,
+        STORM
     };
     static const struct option names[] = {{"help", no_argument, NULL, HELP},
                                           {"port", required_argument, NULL, PORT},
@@ -254,6 +258,7 @@ static int parse_options(int argc, char **argv, struct options *o)
                                           {"truth", required_argument, NULL, TRUTH},
                                           {"ledger", required_argument, NULL, LEDGER},
                                           {"fault", required_argument, NULL, FAULT},
+                                          {"storm", required_argument, NULL, STORM},
                                           {NULL, 0, NULL, 0}};
     *o = (struct options){
         .host = "127.0.0.1", .port = -1, .speed = 1, .v028 = true, .trace_prompt = -1};
@@ -305,6 +310,9 @@ static int parse_options(int argc, char **argv, struct options *o)
         case FAULT:
             o->fault = optarg;
             break;
+        case STORM:
+            o->storm = optarg;
+            break;
         default:
             return 2; /* getopt_long said why */
         }
@@ -337,6 +345,8 @@ static bool sim_open(struct sim *sim, const struct options *o)
     sim->exec.overhead_ms = o->overhead;
     if (!faults_set(&sim->faults, o->fault)) {
         fprintf(stderr, "comfysim: no such fault: %s\n", o->fault);
+    } else if (o->storm && !faults_set_storm(&sim->faults, o->storm)) {
+        fprintf(stderr, "comfysim: no such storm: %s\n", o->storm);
     } else if (!truth_open(&sim->truth, o->truth, o->ledger)) {
         fprintf(stderr, "comfysim: cannot open the truth or ledger file: %s\n", strerror(errno));
     } else if (o->trace &&

@@ -166,7 +166,7 @@ static void answer_accepted(const struct job *job, const char *node_errors, stru
 
 static void hold_fire(struct sim_timer *timer);
 
-static struct held *hold(struct sim *sim, struct conn *conn)
+static struct held *hold(struct sim *sim, struct conn *conn, double ms)
 {
     struct held *held = sim_alloc(sizeof(*held));
     held->sim = sim;
@@ -176,8 +176,7 @@ static struct held *hold(struct sim *sim, struct conn *conn)
     conn->held = held;
     held->timer.owner = held;
     held->timer.fire = hold_fire;
-    timer_start(&sim->timers, &held->timer,
-                mono_ns() + (uint64_t)(sim->faults.arg_ms > 0 ? sim->faults.arg_ms * 1e6 : 0));
+    timer_start(&sim->timers, &held->timer, mono_ns() + (uint64_t)(ms > 0 ? ms * 1e6 : 0));
     return held;
 }
 
@@ -224,25 +223,26 @@ static void refuse(struct conn *conn, const struct text *error)
     }
 }
 
-static void answer_job(struct sim *sim, struct conn *conn, enum fault fault, bool tie,
+static void answer_job(struct sim *sim, struct conn *conn, struct strike strike, bool tie,
                        const struct text *accepted)
 {
     if (!conn) {
         return;
     }
-    if (tie || fault == FAULT_HTTP500_ACCEPTED) {
+    if (tie || strike.mode == FAULT_HTTP500_ACCEPTED) {
         answer_trouble(conn);
-    } else if (fault == FAULT_LOST_ACCEPT) {
+    } else if (strike.mode == FAULT_LOST_ACCEPT) {
         conn_drop(conn);
-    } else if (fault == FAULT_LATE_ACCEPT) {
-        text_add(&hold(sim, conn)->answer, accepted->data, accepted->len);
+    } else if (strike.mode == FAULT_LATE_ACCEPT) {
+        text_add(&hold(sim, conn, strike.arg_ms)->answer, accepted->data, accepted->len);
     } else {
         answer_text(conn, 200, accepted);
     }
 }
 
 /* Validates and queues. `conn` NULL: nobody waits for the answer any more. */
-static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body, enum fault fault)
+static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body,
+                          struct strike strike)
 {
     uint64_t now = mono_ns();
     int64_t now_ms = wall_ms_int();
@@ -306,6 +306,7 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
         job->graph = graph;
         job->create_ms = now_ms;
         job->queued_ns = now;
+        job->strike = faults_is_at_job(strike.mode) ? strike : (struct strike){0};
         const char *tag = first_tag(prompt);
         job->tag = tag ? sim_strndup(tag, strlen(tag)) : NULL;
         note_client(job);
@@ -314,7 +315,7 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
         ledger_note(&sim->truth, job->id, job->tag, "accepted");
         struct text accepted = {0};
         answer_accepted(job, node_errors.data, &accepted);
-        answer_job(sim, conn, fault, tie, &accepted);
+        answer_job(sim, conn, strike, tie, &accepted);
         text_free(&accepted);
         sim_send_status(sim);
         sim_kick(sim);
@@ -334,7 +335,7 @@ static void hold_fire(struct sim_timer *timer)
     held->answer = (struct text){0};
     held_free(sim, held);
     if (body) {
-        accept_prompt(sim, conn, body, FAULT_NONE);
+        accept_prompt(sim, conn, body, (struct strike){0});
         json_decref(body);
     } else if (conn) {
         answer_text(conn, 200, &answer);
@@ -360,32 +361,55 @@ static void answer_reject(struct conn *conn)
     conn_answer(conn, 400, "application/json; charset=utf-8", NULL, body, sizeof(body) - 1);
 }
 
+/* The faults that keep the prompt out, or late. True: nothing is left to do. */
+static bool strike_post(struct sim *sim, struct conn *conn, json_t *body, struct strike strike)
+{
+    if (strike.mode == FAULT_KEEPALIVE_CUT) {
+        conn_drop(conn);
+    } else if (strike.mode == FAULT_HTTP500) {
+        answer_trouble(conn);
+    } else if (strike.mode == FAULT_HTTP429) {
+        conn_answer(conn, 429, "text/plain; charset=utf-8", NULL, "429: Too Many Requests", 22);
+    } else if (strike.mode == FAULT_REJECT) {
+        answer_reject(conn);
+    } else if (strike.mode == FAULT_SLOW_ACCEPT) {
+        hold(sim, conn, strike.arg_ms)->body = json_incref(body);
+    } else if (strike.mode == FAULT_LATE_TURN_UP) {
+        hold(sim, conn, strike.arg_ms)->body = json_incref(body);
+        held_forget(sim, conn);
+        conn_drop(conn);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void crash_soon(struct sim *sim, double ms)
+{
+    sim->crash_ms = ms;
+    sim->revive.owner = sim;
+    sim->revive.fire = on_refused;
+    timer_start(&sim->timers, &sim->revive, mono_ns());
+}
+
 void post_prompt(struct sim *sim, struct conn *conn)
 {
     sim->posts++;
     bool repeated = conn->prompts_posted++ > 0;
-    enum fault fault = faults_at_post(&sim->faults, repeated);
+    struct strike strike = faults_at_post(&sim->faults, repeated);
     json_t *body = text_json_load(conn->body.data, conn->body.len);
     const json_t *prompt = json_object_get(body, "prompt");
     ledger_note(&sim->truth, json_string_value(json_object_get(body, "prompt_id")),
                 sim->truth.ledger_file ? first_tag(prompt) : NULL, "posted");
-    if (fault == FAULT_KEEPALIVE_CUT) {
-        conn_drop(conn);
-    } else if (fault == FAULT_HTTP500 || !json_is_object(body)) {
+    if (strike.mode != FAULT_NONE && !faults_is_at_job(strike.mode)) {
+        faults_note(&sim->faults, strike.mode);
+    }
+    if (!json_is_object(body)) {
         answer_trouble(conn);
-    } else if (fault == FAULT_HTTP429) {
-        conn_answer(conn, 429, "text/plain; charset=utf-8", NULL, "429: Too Many Requests", 22);
-    } else if (fault == FAULT_REJECT) {
-        answer_reject(conn);
-    } else if (fault == FAULT_SLOW_ACCEPT) {
-        hold(sim, conn)->body = json_incref(body);
-    } else {
-        accept_prompt(sim, conn, body, fault);
-        if (fault == FAULT_REFUSE) {
-            sim->crash_ms = sim->faults.arg_ms;
-            sim->revive.owner = sim;
-            sim->revive.fire = on_refused;
-            timer_start(&sim->timers, &sim->revive, mono_ns());
+    } else if (!strike_post(sim, conn, body, strike)) {
+        accept_prompt(sim, conn, body, strike);
+        if (strike.mode == FAULT_REFUSE) {
+            crash_soon(sim, strike.arg_ms);
         }
     }
     json_decref(body);

@@ -331,15 +331,31 @@ static void get_ws(struct sim *sim, struct conn *conn, const char *rest)
 
 /* ---- control ---------------------------------------------------------------------------- */
 
+static void add_struck(const struct faults *faults, struct text *t)
+{
+    const char *comma = "";
+    TEXT_LIT(t, "{");
+    for (int i = FAULT_NONE + 1; i < FAULT_COUNT; i++) {
+        if (faults->struck[i] > 0) {
+            text_printf(t, "%s\"%s\": %ld", comma, fault_name((enum fault)i), faults->struck[i]);
+            comma = ", ";
+        }
+    }
+    TEXT_LIT(t, "}");
+}
+
 static void get_sim(struct sim *sim, struct conn *conn, const char *rest)
 {
     (void)rest;
     struct text t = {0};
     text_printf(&t,
                 "{\"port\": %d, \"jobs\": %ld, \"posts\": %ld, \"queue\": %zu, "
-                "\"running\": %s, \"sockets\": %zu, \"http\": ",
+                "\"running\": %s, \"dead\": %s, \"sockets\": %zu, \"faults\": ",
                 sim->server.port, sim->ended, sim->posts, sim->jobs.n_heap,
-                sim->jobs.running ? "true" : "false", server_sockets(&sim->server));
+                sim->jobs.running ? "true" : "false",
+                sim->exec.phase == PHASE_DEAD ? "true" : "false", server_sockets(&sim->server));
+    add_struck(&sim->faults, &t);
+    TEXT_LIT(&t, ", \"http\": ");
     text_json(&t, sim->http_counts);
     TEXT_LIT(&t, "}");
     answer_text(conn, 200, &t);
@@ -371,6 +387,9 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     bool ok = true;
     if ((value = json_object_get(body, "fault"))) {
         ok = faults_set(&sim->faults, json_string_value(value));
+    }
+    if ((value = json_object_get(body, "storm"))) {
+        ok = json_is_string(value) && faults_set_storm(&sim->faults, json_string_value(value));
     }
     if ((value = json_object_get(body, "node_ms"))) {
         sim->known.node_ms = json_is_number(value) ? json_number_value(value) : -1;

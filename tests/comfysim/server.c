@@ -646,6 +646,13 @@ void server_cut_all(struct server *server)
     }
 }
 
+void server_unregister(struct server *server)
+{
+    while (server->n_registered > 0) {
+        unregister_sid(server, server->registry[0].sid);
+    }
+}
+
 void server_silence(struct server *server, bool freeze)
 {
     for (struct conn *conn = server->conns; conn; conn = conn->next) {
@@ -832,8 +839,6 @@ void server_closed(struct server *server)
     while (server->conns) { /* lws has gone; whatever it did not tell us of */
         conn_free(server->conns);
     }
-    while (server->n_registered > 0) {
-        unregister_sid(server, server->registry[0].sid);
-    }
+    server_unregister(server);
     free(server->registry);
 }

@@ -104,6 +104,7 @@ void server_flush(struct server *server);
 size_t server_sockets(const struct server *server);
 void server_cut_sockets(struct server *server); /* WebSockets, without a close frame */
 void server_cut_all(struct server *server);
+void server_unregister(struct server *server); /* every WebSocket of now: nothing is sent to it */
 void server_silence(struct server *server, bool freeze); /* every WebSocket of now */
 
 /* `headers` are whole lines with \r\n, or NULL. The body is copied. */
