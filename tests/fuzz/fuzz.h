@@ -7,6 +7,12 @@
 
 int fuzz_decoder(const uint8_t *data, size_t size);
 int fuzz_ws_frames(const uint8_t *data, size_t size);
+int fuzz_profiler(const uint8_t *data, size_t size);
+int fuzz_frames(const uint8_t *data, size_t size);
 int fuzz_workflow(const uint8_t *data, size_t size);
+int fuzz_bodies(const uint8_t *data, size_t size);
+int fuzz_headers(const uint8_t *data, size_t size);
+int fuzz_config(const uint8_t *data, size_t size);
+int fuzz_tokens(const uint8_t *data, size_t size);
 
 #endif

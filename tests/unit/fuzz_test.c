@@ -17,9 +17,10 @@ static const struct {
     const char *name;
     int (*run)(const uint8_t *data, size_t size);
 } targets[] = {
-    {"decoder", fuzz_decoder},
-    {"ws_frames", fuzz_ws_frames},
-    {"workflow", fuzz_workflow},
+    {"decoder", fuzz_decoder},   {"decoder", fuzz_frames},      {"frames", fuzz_frames},
+    {"profiler", fuzz_profiler}, {"ws_frames", fuzz_ws_frames}, {"workflow", fuzz_workflow},
+    {"bodies", fuzz_bodies},     {"headers", fuzz_headers},     {"config", fuzz_config},
+    {"tokens", fuzz_tokens},
 };
 
 static uint32_t next_random(uint32_t *state)
@@ -83,6 +84,7 @@ START_TEST(recorded_frames_damaged)
     buf_init(&broken, BUF_NO_LIMIT);
     read_frames(traces.gl_pathv[_i], 20000, &frames);
     (void)fuzz_decoder((const uint8_t *)frames.data, frames.len);
+    (void)fuzz_frames((const uint8_t *)frames.data, frames.len);
     uint32_t random = 42u + (uint32_t)_i;
     for (int round = 0; round < 60; round++) {
         buf_clear(&broken);
@@ -91,11 +93,29 @@ START_TEST(recorded_frames_damaged)
             damage(&broken, &random);
         }
         (void)fuzz_decoder((const uint8_t *)broken.data, broken.len);
+        (void)fuzz_frames((const uint8_t *)broken.data, broken.len);
         (void)fuzz_workflow((const uint8_t *)broken.data, broken.len < 2000 ? broken.len : 2000);
         (void)fuzz_ws_frames((const uint8_t *)broken.data, broken.len < 500 ? broken.len : 500);
     }
 }
 END_TEST
+
+/* As it is, and with some damages. */
+static void run_damaged(int (*run)(const uint8_t *data, size_t size), struct buf *b)
+{
+    AUTO_BUF struct buf broken;
+    buf_init(&broken, BUF_NO_LIMIT);
+    (void)run((const uint8_t *)buf_text(b), b->len);
+    uint32_t random = 7u + (uint32_t)b->len;
+    for (int round = 0; round < 60; round++) {
+        buf_clear(&broken);
+        buf_add_str(&broken, buf_str(b));
+        for (uint32_t k = 0; k <= next_random(&random) % 4; k++) {
+            damage(&broken, &random);
+        }
+        (void)run((const uint8_t *)buf_text(&broken), broken.len);
+    }
+}
 
 /* tests/fuzz/corpus/TARGET/... */
 START_TEST(corpus_is_replayed)
@@ -114,7 +134,7 @@ START_TEST(corpus_is_replayed)
         buf_init(&dir, 256);
         buf_printf(&dir, "/corpus/%s/", targets[i].name);
         if (strstr(path, buf_text(&dir)) != NULL) {
-            (void)targets[i].run((const uint8_t *)buf_text(&b), b.len);
+            run_damaged(targets[i].run, &b);
         }
     }
 }

@@ -9,10 +9,21 @@ static const struct {
     const char *name;
     Suite *(*make)(void);
 } suites[] = {
-    {"base", base_suite},         {"json", json_suite},         {"core", core_suite},
-    {"workflow", workflow_suite}, {"profiler", profiler_suite}, {"trace", trace_suite},
-    {"comfy", comfy_suite},       {"render", render_suite},     {"store", store_suite},
-    {"http", http_suite},         {"config", config_suite},     {"openapi", openapi_suite},
+    {"base", base_suite},
+    {"json", json_suite},
+    {"core", core_suite},
+    {"job model", job_model_suite},
+    {"workflow", workflow_suite},
+    {"profiler", profiler_suite},
+    {"trace", trace_suite},
+    {"comfy", comfy_suite},
+    {"render", render_suite},
+    {"store", store_suite},
+    {"store keep", store_keep_suite},
+    {"store format", store_format_suite},
+    {"http", http_suite},
+    {"config", config_suite},
+    {"openapi", openapi_suite},
     {"fuzz", fuzz_suite},
 };
 

@@ -7,12 +7,15 @@
 Suite *base_suite(void);
 Suite *json_suite(void);
 Suite *core_suite(void);
+Suite *job_model_suite(void);
 Suite *workflow_suite(void);
 Suite *profiler_suite(void);
 Suite *trace_suite(void);
 Suite *comfy_suite(void);
 Suite *render_suite(void);
 Suite *store_suite(void);
+Suite *store_keep_suite(void);
+Suite *store_format_suite(void);
 Suite *http_suite(void);
 Suite *config_suite(void);
 Suite *openapi_suite(void);
