@@ -37,7 +37,7 @@ static const struct command commands[] = {
     {"check, good", {"--check-config"}, "backends: [{url: 'http://127.0.0.1:1'}]\n", 0, {NULL}},
     {"check, bad",
      {"--check-config"},
-     "queue:\n  limits: 3\nlog:\n  level: loud\nlog:\n  level: info\nbackends:\n"
+     "wobble:\n  limits: 3\nlog:\n  level: loud\nlog:\n  level: info\nbackends:\n"
      "  - url: http://127.0.0.1:1\n    maxInFlight: 1000\n",
      2,
      {"config.yaml:1:", "config.yaml:4:", "config.yaml:5:", "config.yaml:9:"}},
@@ -163,7 +163,7 @@ START_TEST(test_stop_with_idle_connections)
         fds[i] = raw_open(d->port);
         if (i % 2 == 0) {
             static const char half[] =
-                "POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{";
+                "POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{";
             raw_send(fds[i], half, i % 4 == 0 ? sizeof half - 1 : 20);
         }
     }

@@ -225,7 +225,8 @@ static bool has_report(const char *path)
 /* ---- children ----------------------------------------------------------------------------------
  */
 
-static void child_setup(const char *out, const char *err, pid_t parent)
+/* passed: a descriptor that becomes 3; 0: none. */
+static void child_setup(const char *out, const char *err, pid_t parent, int passed)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
@@ -237,7 +238,10 @@ static void child_setup(const char *out, const char *err, pid_t parent)
     (void)dup2(n, 0);
     (void)dup2(o, 1);
     (void)dup2(e, 2);
-    for (int i = 3; i < 1024; i++) {
+    if (passed != 0) {
+        (void)dup2(passed, 3);
+    }
+    for (int i = passed != 0 ? 4 : 3; i < 1024; i++) {
         (void)close(i);
     }
     (void)setpgid(0, 0);
@@ -297,7 +301,7 @@ struct sim *sim_start(const char *first, ...)
     const pid_t parent = getpid();
     s->pid = fork();
     if (s->pid == 0) {
-        child_setup(out, s->err, parent);
+        child_setup(out, s->err, parent, 0);
         execv(argv[0], (char **)(uintptr_t)argv);
         _exit(127);
     }
@@ -350,10 +354,14 @@ struct daemon *daemon_start(const struct daemon_options *o)
     const pid_t parent = getpid();
     d->pid = fork();
     if (d->pid == 0) {
-        child_setup(d->out, d->err, parent);
+        child_setup(d->out, d->err, parent, o->activation_fd);
         (void)unsetenv("TEST_DAEMON");
         for (size_t k = 0; k < 4 && o->environment[k] != NULL; k++) {
             (void)putenv((char *)(uintptr_t)o->environment[k]);
+        }
+        if (o->activation_fd != 0) {
+            (void)setenv("LISTEN_FDS", "1", 1);
+            (void)setenv("LISTEN_PID", text("%d", (int)getpid()), 1);
         }
         execv(argv[0], (char **)(uintptr_t)argv);
         _exit(127);

@@ -127,6 +127,7 @@ struct daemon_options {
     const char *environment[4]; /* NAME=VALUE */
     bool no_profile;            /* else --profile is given */
     bool may_fail;              /* it need not come to listen: see daemon_wait */
+    int activation_fd;          /* a listening socket passed on as systemd does; 0: none */
 };
 
 struct daemon {

@@ -30,7 +30,8 @@ static const struct fault faults[] = {
     {"dup", 1, QUICK, "completed", "", 1, WHOLE},
     {"reorder", 1, QUICK, "completed", "", 1, ANY},
     {"late-finish@1:500", 1, QUICK, "completed", "", 1, ANY},
-    {"oom", 1, QUICK, "failed", "out_of_memory", 1, WHOLE},
+    {"oom", 1, QUICK, "completed", "", 2, ANY},
+    {"oom@*", 1, QUICK, "failed", "out_of_memory", 2, WHOLE},
     {"crash@1:400", 1, QUICK, "completed", "", 2, ANY},
     {"crash@1:60000", 2, QUICK ", backendLostMs: 500", "completed", "", 2, ANY},
     {"refuse@1:400", 1, QUICK, "completed", "", 2, ANY},
@@ -45,7 +46,7 @@ static const struct fault faults[] = {
     {"http429", 1, QUICK, "completed", "", 2, ANY},
     {"http429@*", 1, QUICK, "failed", "backend_error", 3, ANY},
     {"http500@*", 1, "quietPollMs: 100, submitSettleMs: 100", "failed", "backend_error", 3, ANY},
-    {"reject", 1, QUICK, "failed", "workflow_invalid", 1, ANY},
+    {"reject", 1, QUICK, "failed", "workflow_not_supported", 1, ANY},
 };
 
 enum { FAULTS = sizeof faults / sizeof *faults };

@@ -18,6 +18,7 @@ static const struct {
     const char *name;
     Suite *(*make)(void);
 } suites[] = {
+    {"timeouts", timeouts_suite}, {"retry", retry_suite},     {"operate", operate_suite},
     {"links", links_suite},       {"restart", restart_suite}, {"cancel", cancel_suite},
     {"dispatch", dispatch_suite}, {"ends", ends_suite},       {"daemon", daemon_suite},
     {"profiles", profiles_suite}, {"routes", routes_suite},   {"outputs", outputs_suite},

@@ -127,8 +127,9 @@ START_TEST(test_large_bodies)
     expect(post(d, "/jobs", filled(20000)), 400, "json_invalid");
     /* Announced far too large: refused at once, closed. */
     int fd = raw_open(d->port);
-    static const char head[] = "POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n"
-                               "Expect: 100-continue\r\n\r\n";
+    static const char head[] =
+        "POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n"
+        "Expect: 100-continue\r\n\r\n";
     raw_send(fd, head, sizeof head - 1);
     a = raw_answer(fd);
     CHECK(a != NULL && a->status == 413);
@@ -149,20 +150,25 @@ struct raw_case {
 
 static const struct raw_case raw_cases[] = {
     {"two lengths",
-     "POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400},
+     "POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+     400},
     {"length and chunked",
-     "POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: "
+     "chunked\r\n\r\n"
      "2\r\n{}\r\n0\r\n\r\n",
      400},
-    {"gzip", "POST /jobs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+    {"gzip", "POST /jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
     {"no host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400},
     {"HTTP/1.0", "GET /healthz HTTP/1.0\r\n\r\n", 200},
-    {"absolute", "GET http://a/healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200},
+    {"absolute", "GET http://a/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+     200},
     {"chunked",
-     "POST /jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: "
+     "chunked\r\n\r\n"
      "2\r\n{}\r\n0\r\n\r\n",
      400},
-    {"escaped slash", "GET /jobs%2Fx HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404},
+    {"escaped slash", "GET /jobs%2Fx HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+     404},
 };
 
 START_TEST(test_raw_requests)
@@ -412,6 +418,9 @@ START_TEST(test_list)
 {
     struct sim *s = sim_start("--zero", NULL);
     struct daemon *d = DAEMON(.sims = {s});
+    struct answer *odd = get(d, "/jobs?foo=1");
+    expect(odd, 400, "query_invalid");
+    CHECK(*header_of(odd, "Allow") == '\0', "only a 405 and OPTIONS say what is allowed");
     char *ids[7];
     for (int i = 0; i < 5; i++) {
         ids[i] = text("%s", str_at(run_job(d, sleep_body(text("t%d", i), 0, "")), "id"));

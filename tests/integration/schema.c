@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,46 @@ static bool check_max_items(struct check *c, const struct yaml_tree *want, const
            fail(c, "has more than %s items", want->text);
 }
 
+/* In bytes: what the file bounds is ASCII. */
+static bool check_min_length(struct check *c, const struct yaml_tree *want, const json_t *v)
+{
+    return !json_is_string(v) || json_string_length(v) >= strtoul(want->text, NULL, 10) ||
+           fail(c, "is shorter than %s", want->text);
+}
+
+static bool check_max_length(struct check *c, const struct yaml_tree *want, const json_t *v)
+{
+    return !json_is_string(v) || json_string_length(v) <= strtoul(want->text, NULL, 10) ||
+           fail(c, "is longer than %s", want->text);
+}
+
+static bool check_pattern(struct check *c, const struct yaml_tree *want, const json_t *v)
+{
+    regex_t re;
+    if (!json_is_string(v)) {
+        return true;
+    }
+    if (regcomp(&re, want->text, REG_EXTENDED | REG_NOSUB) != 0) {
+        return fail(c, "line %u: this is no pattern", want->line);
+    }
+    const bool fits = regexec(&re, json_string_value(v), 0, NULL, 0) == 0;
+    regfree(&re);
+    return fits || fail(c, "is not like %s", want->text);
+}
+
+static bool check_unique_items(struct check *c, const struct yaml_tree *want, const json_t *v)
+{
+    (void)want;
+    for (size_t i = 0; json_is_array(v) && i < json_array_size(v); i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (json_equal(json_array_get(v, i), json_array_get(v, k)) != 0) {
+                return fail(c, "has an item twice");
+            }
+        }
+    }
+    return true;
+}
+
 static bool check_min_properties(struct check *c, const struct yaml_tree *want, const json_t *v)
 {
     return !json_is_object(v) || json_object_size(v) >= strtoul(want->text, NULL, 10) ||
@@ -156,6 +197,10 @@ static const struct {
     {"maximum", check_maximum},
     {"minItems", check_min_items},
     {"maxItems", check_max_items},
+    {"minLength", check_min_length},
+    {"maxLength", check_max_length},
+    {"pattern", check_pattern},
+    {"uniqueItems", check_unique_items},
     {"minProperties", check_min_properties},
     {"required", check_required},
     {"items", check_items},

@@ -15,5 +15,8 @@ Suite *links_suite(void);
 Suite *disk_suite(void);
 Suite *daemon_suite(void);
 Suite *schema_suite(void);
+Suite *retry_suite(void);
+Suite *timeouts_suite(void);
+Suite *operate_suite(void);
 
 #endif
