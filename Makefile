@@ -23,12 +23,13 @@ PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
 ROOMS := $(filter-out src/main.c,$(wildcard src/*/*.c) $(wildcard src/*.c))
 SIM := $(wildcard tests/comfysim/*.c)
 UNIT := $(wildcard tests/unit/*.c) tests/integration/yaml_tree.c \
-        $(wildcard tests/fuzz/*_fuzz.c)
+        $(filter-out tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c))
 INTEGRATION := $(wildcard tests/integration/*.c)
 BENCH := $(wildcard tests/bench/*.c)
+TORTURE := $(wildcard tests/torture/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
 
-.PHONY: all release asan help demo test unit integration lint bench fuzz install uninstall clean packages packages-test packages-lint
+.PHONY: all release asan help demo test unit integration lint bench fuzz torture install uninstall clean packages packages-test packages-lint
 .DEFAULT_GOAL := all
 
 all: packages ## build comfypoold and comfysim (release)
@@ -72,6 +73,12 @@ FUZZ_SECONDS ?= 30
 fuzz: packages-lint ## libFuzzer on each target for FUZZ_SECONDS (30)
 	@scripts/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 
+SEED ?= 1
+SECONDS ?= 60
+torture: packages-test ## a storm of faults and kills for SECONDS (60), by SEED (1), and an account
+	@$(MAKE) -s --no-print-directory asan $(BUILD)/asan/torture
+	@scripts/torture $(BUILD)/asan $(SEED) $(SECONDS)
+
 bench: all ## the daemon beside the direct reference
 	@$(MAKE) -s --no-print-directory $(BUILD)/release/bench
 	@scripts/bench $(BUILD)/release
@@ -79,12 +86,18 @@ bench: all ## the daemon beside the direct reference
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/comfypoold $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/comfypoold
 	install -m 755 $(BUILD)/release/comfypoold $(DESTDIR)$(PREFIX)/bin/comfypoold
-	install -m 644 README.md LICENSE docs/ARCHITECTURE.md config/comfypoold.yaml $(DESTDIR)$(PREFIX)/share/doc/comfypoold/
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/doc/comfypoold/,config docs/decisions examples)
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/comfypoold/
+	install -m 644 config/comfypoold.yaml $(DESTDIR)$(PREFIX)/share/doc/comfypoold/config/
+	install -m 644 docs/ARCHITECTURE.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/
+	install -m 644 docs/decisions/*.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/decisions/
+	install -m 644 examples/*.json $(DESTDIR)$(PREFIX)/share/doc/comfypoold/examples/
 	install -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/comfypoold/openapi.yaml
-	sed 's|@PREFIX@|$(PREFIX)|g' systemd/comfypoold.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/comfypoold.service
+	for unit in comfypoold.service comfypoold.socket; do \
+	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/comfypoold $(DESTDIR)$(PREFIX)/lib/systemd/system/comfypoold.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/comfypoold $(DESTDIR)$(PREFIX)/lib/systemd/system/comfypoold.service $(DESTDIR)$(PREFIX)/lib/systemd/system/comfypoold.socket
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/comfypoold $(DESTDIR)$(PREFIX)/share/comfypoold
 
 clean: ## remove what was built
@@ -119,6 +132,10 @@ $(BUILD)/$(1)/unit: $$(call objects,$(1),$$(ROOMS) $$(UNIT)) $(BUILD)/$(1)/gen/o
 $(BUILD)/$(1)/integration: $$(call objects,$(1),$$(INTEGRATION))
 	@echo "  LD $$@"
 	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) $$$$(pkg-config --libs check) -lm -o $$@
+
+$(BUILD)/$(1)/torture: $$(call objects,$(1),$$(TORTURE))
+	@echo "  LD $$@"
+	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) -lm -o $$@
 
 $(BUILD)/$(1)/bench: $$(call objects,$(1),$$(BENCH))
 	@echo "  LD $$@"
