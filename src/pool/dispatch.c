@@ -15,11 +15,17 @@ enum {
         4, /* it refused this workflow before: asked again before the job is given up */
     BAR_FAILED_HERE = 8, /* the job's last attempt failed there */
     BAR_SMALL = 16,      /* it has no more memory than the one that had too little */
+    BAR_SMALLER = 32,    /* it has even less */
 };
 
 /* What may be overlooked when nobody better is there, in this order. */
-static const unsigned overlooked[] = {0, BAR_SMALL, BAR_SMALL | BAR_FAILED_HERE,
-                                      BAR_SMALL | BAR_FAILED_HERE | BAR_REFUSED_OLD};
+static const unsigned overlooked[] = {
+    0,
+    BAR_SMALL,
+    BAR_SMALL | BAR_FAILED_HERE,
+    BAR_SMALL | BAR_FAILED_HERE | BAR_SMALLER,
+    BAR_SMALL | BAR_FAILED_HERE | BAR_SMALLER | BAR_REFUSED_OLD,
+};
 
 enum { LEVELS = sizeof overlooked / sizeof *overlooked };
 
@@ -42,7 +48,7 @@ static unsigned bars(const struct job *j, const struct backend *b, struct mono_u
         found |= BAR_FAILED_HERE;
     }
     if (j->wants_memory && b->vram <= j->vram) {
-        found |= BAR_SMALL;
+        found |= b->vram < j->vram ? BAR_SMALLER : BAR_SMALL;
     }
     return found;
 }

@@ -17,7 +17,7 @@
 struct options {
     const char *host;
     int port;
-    double speed, overhead;
+    double speed, overhead, vram;
     bool v028, zero, no_cache;
     const char *trace, *truth, *ledger, *fault, *storm;
     int trace_prompt;
@@ -205,6 +205,7 @@ static void print_help(FILE *out)
             "                      is as fast as possible); _ms inputs are exact\n"
             "  --zero              all typical times are 0\n"
             "  --overhead MS       before each execution_start (a real server needs 3 to 6)\n"
+            "  --vram BYTES        what /system_stats says that its device has\n"
             "  --no-cache          no node's output is reused\n"
             "  --trace FILE        each prompt plays the first recorded run of FILE\n"
             "  --trace-prompt K    the K-th POST /prompt of the trace instead, from 0\n"
@@ -243,7 +244,8 @@ static int parse_options(int argc, char **argv, struct options *o)
         TRUTH,
         LEDGER,
         FAULT,
-        STORM
+        STORM,
+        VRAM
     };
     static const struct option names[] = {{"help", no_argument, NULL, HELP},
                                           {"port", required_argument, NULL, PORT},
@@ -259,9 +261,16 @@ static int parse_options(int argc, char **argv, struct options *o)
                                           {"ledger", required_argument, NULL, LEDGER},
                                           {"fault", required_argument, NULL, FAULT},
                                           {"storm", required_argument, NULL, STORM},
+                                          {"vram", required_argument, NULL, VRAM},
                                           {NULL, 0, NULL, 0}};
     *o = (struct options){
-        .host = "127.0.0.1", .port = -1, .speed = 1, .v028 = true, .trace_prompt = -1};
+        .host = "127.0.0.1",
+        .port = -1,
+        .speed = 1,
+        .vram = 25276510208,
+        .v028 = true,
+        .trace_prompt = -1,
+    };
     int c;
     bool ok = true;
     while (ok && (c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
@@ -288,6 +297,10 @@ static int parse_options(int argc, char **argv, struct options *o)
         case OVERHEAD:
             o->overhead = strtod(optarg, &end);
             ok = *optarg && !*end && o->overhead >= 0;
+            break;
+        case VRAM:
+            o->vram = strtod(optarg, &end);
+            ok = *optarg && !*end && o->vram >= 0;
             break;
         case ZERO:
             o->zero = true;
@@ -343,6 +356,7 @@ static bool sim_open(struct sim *sim, const struct options *o)
     sim->prefixes = json_object();
     exec_init(&sim->exec, sim);
     sim->exec.overhead_ms = o->overhead;
+    sim->vram = o->vram;
     if (!faults_set(&sim->faults, o->fault)) {
         fprintf(stderr, "comfysim: no such fault: %s\n", o->fault);
     } else if (o->storm && !faults_set_storm(&sim->faults, o->storm)) {

@@ -233,10 +233,10 @@ static void get_system_stats(struct sim *sim, struct conn *conn, const char *res
     text_printf(&t,
                 "%s\"argv\": [\"main.py\", \"--cpu\", \"--listen\", \"%s\", \"--port\", "
                 "\"%d\"]}, \"devices\": [{\"name\": \"cpu\", \"type\": \"cpu\", \"index\": null, "
-                "\"vram_total\": 25276510208, \"vram_free\": 24194547712, \"torch_vram_total\": "
-                "25276510208, \"torch_vram_free\": 24194547712}]}",
+                "\"vram_total\": %.0f, \"vram_free\": %.0f, \"torch_vram_total\": %.0f, "
+                "\"torch_vram_free\": %.0f}]}",
                 v028 ? "\"deploy_environment\": \"comfysim\", " : "", sim->server.host,
-                sim->server.port);
+                sim->server.port, sim->vram, sim->vram * 0.95, sim->vram, sim->vram * 0.95);
     answer_text(conn, 200, &t);
     text_free(&t);
 }

@@ -191,6 +191,29 @@ START_TEST(test_out_of_memory)
 }
 END_TEST
 
+/* Where there is more memory, else where there is as much: on itself rather than on a smaller one.
+ */
+START_TEST(test_more_memory)
+{
+    struct sim *first = sim_start("--fault", "oom@1", "--vram", "12e9", NULL);
+    struct sim *smaller = sim_start("--vram", "8e9", NULL);
+    struct sim *larger = _i == 0 ? sim_start("--vram", "24e9", NULL) : NULL;
+    struct daemon *d =
+        DAEMON(.config = text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
+                              "  - {name: s1, url: '%s', weight: 5}\n%s%s%s"
+                              "jobs: {retryDelayMs: 20}\n",
+                              first->url, smaller->url, _i == 0 ? "  - {name: s2, url: '" : "",
+                              _i == 0 ? larger->url : "", _i == 0 ? "'}\n" : ""));
+    await_backends_up(d, _i == 0 ? 3 : 2);
+    for (int i = 0; i < (_i == 0 ? 3 : 2); i++) {
+        AWAIT(has(get(d, "/backends/s%d", i)->json, "devices.0"));
+    }
+    json_t *j = run_job(d, sleep_body("a", 5, ""));
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && num_at(j, "attempts") == 2);
+    CHECK(strcmp(str_at(j, "backend"), _i == 0 ? "s2" : "s0") == 0);
+}
+END_TEST
+
 static const struct {
     const char *name;
     const char *fault;
@@ -309,6 +332,7 @@ Suite *retry_suite(void)
         {"many, nowhere", &test_many_nowhere, 0},
         {"the other one is down", &test_the_other_one_is_down, 0},
         {"out of memory", &test_out_of_memory, 0},
+        {"more memory", &test_more_memory, 2},
         {"as the job asks", &test_as_the_job_asks, sizeof asked / sizeof *asked},
         {"breaker", &test_breaker, 0},
         {"retry by hand", &test_retry_by_hand, 0},
