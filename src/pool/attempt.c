@@ -139,6 +139,10 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
     attempt_watch_start(a, a->timeline.intent.received);
     if (j->r.cancel_requested) {
         a->stop = STOP_CANCEL; /* when it is known where it is */
+    } else if (a->r.error.code != ERR_NONE) {
+        a->stop = STOP_TIMEOUT;
+        a->stop_code = a->r.error.code;
+        a->stop_durable = true;
     }
 }
 

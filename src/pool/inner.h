@@ -138,6 +138,7 @@ struct attempt {
     /* Stopping it. */
     enum stop stop;
     enum err stop_code; /* of STOP_TIMEOUT */
+    bool stop_durable;  /* ... and the store has it: after a restart it is ours, too */
     bool cancel_sent;
     struct deadline grace; /* told to stop: it must have ended by then */
     struct deadline start_timer;

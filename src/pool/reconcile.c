@@ -252,7 +252,7 @@ static void found_there(struct attempt *a, struct mono_us now,
         attempt_start_is_late(a, answer->others.running > 0);
     }
     a->start_late = false;
-    if (a->stop != STOP_NONE) {
+    if (a->stop == STOP_CANCEL || a->stop_durable) {
         comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
         a->cancel_sent = true;
     }

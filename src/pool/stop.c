@@ -4,6 +4,8 @@
  * jobs.cancelGraceMs, without it: then a stray is left behind (strays.c) and the backend gets no
  * other job before it is over.
  */
+#include <stdlib.h>
+
 #include "comfypool/base/log.h"
 #include "inner.h"
 
@@ -116,6 +118,9 @@ bool attempt_stop_again(struct attempt *a)
     if (a->stop == STOP_NONE || a->ended || !a->posted || a->submit != NULL || p->stopping) {
         return true; /* at intent_stored, or when the POST is answered */
     }
+    if (a->stop == STOP_TIMEOUT && !a->stop_durable) {
+        return true; /* at stop_stored */
+    }
     /* Nobody waits for a cancelled one: it is cleaned up when the backend is back. */
     const bool unreachable = !a->backend->up && comfy_link_state(a->backend->comfy) != COMFY_UP;
     if (unreachable && a->stop == STOP_CANCEL && (!a->adopted || a->unreachable)) {
@@ -135,13 +140,51 @@ bool attempt_stop_again(struct attempt *a)
     return true;
 }
 
+/* Who waits for a timeout to be durable. */
+struct stopping {
+    struct pool *pool;
+    char job_id[UUID_SIZE];
+    unsigned number;
+};
+
+static void stop_stored(void *ctx, enum err e)
+{
+    struct stopping *s = ctx;
+    struct pool *p = s->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    struct job *j = job_find(p, (struct str){s->job_id, UUID_TEXT});
+    if (j != NULL && j->attempt != NULL && j->attempt->r.number == s->number) {
+        j->attempt->stop_durable = true;
+        (void)attempt_stop_again(j->attempt);
+    }
+    free(s);
+    pool_one_less(p, &p->writes);
+}
+
+/* An interrupt that the next daemon finds must not look like somebody else's: what we do is written
+   down before it is done, as the code of an attempt that has not ended. */
+static void store_stop(struct attempt *a)
+{
+    struct job *j = a->job;
+    struct stopping *s = mem_alloc(sizeof *s);
+    *s = (struct stopping){.pool = j->pool, .number = a->r.number};
+    memcpy(s->job_id, j->r.id, sizeof s->job_id);
+    a->r.error.code = a->stop_code;
+    j->pool->writes++;
+    store_begin_attempt(j->pool->store, &j->r, &a->r, stop_stored, s);
+}
+
 void attempt_stop(struct attempt *a, enum stop why, enum err code)
 {
-    if (a->stop == STOP_NONE || (a->stop == STOP_TIMEOUT && why == STOP_CANCEL)) {
-        a->stop = why;
-        a->stop_code = code;
-        (void)attempt_stop_again(a);
+    if (a->stop != STOP_NONE && (a->stop != STOP_TIMEOUT || why != STOP_CANCEL)) {
+        return;
     }
+    a->stop = why;
+    a->stop_code = code;
+    if (why == STOP_TIMEOUT && a->posted) {
+        store_stop(a);
+    }
+    (void)attempt_stop_again(a);
 }
 
 void attempt_clear_timers(struct attempt *a)

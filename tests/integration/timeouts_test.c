@@ -131,6 +131,27 @@ START_TEST(test_timers_over_a_kill)
 }
 END_TEST
 
+/* Our own interrupt, found by the next daemon, is no stranger's. */
+START_TEST(test_timeout_over_a_kill)
+{
+    struct sim *s = sim_plain();
+    char *config = config_of(s, "");
+    struct daemon *d = DAEMON(.config = config);
+    char *id = submit(d, q("{'workflow':{'1':{'class_type':'T_Sleep','inputs':{'_ms':2500,"
+                           "'_uninterruptible':true,'_tag':'a'}},'2':{'class_type':'T_SleepOut',"
+                           "'inputs':{'a':['1',0]}}},'nodeExecutionTimeoutMs':300,"
+                           "'maxAttempts':1}"));
+    AWAIT(sim_says(s, "http.POST /jobs") >= 1); /* it was told */
+    daemon_kill(d);
+    AWAIT(ledger_count(s, "interrupted", "a") == 1);
+    d = DAEMON(.config = config);
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "failed") == 0 &&
+          strcmp(str_at(j, "error.code"), "node_timeout") == 0);
+    CHECK(strcmp(str_at(j, "profileStats.outcome"), "timed_out") == 0);
+}
+END_TEST
+
 /* Told to stop, and it goes on: the backend is out of use until it ends; the success that comes
    later is noted and changes nothing. Over a kill as well. */
 START_TEST(test_it_does_not_stop)
@@ -327,6 +348,7 @@ Suite *timeouts_suite(void)
         {"behind others", &test_no_start_timeout_behind_others, 0},
         {"node", &test_node_timeout, 0},
         {"over a kill", &test_timers_over_a_kill, 0},
+        {"timeout over a kill", &test_timeout_over_a_kill, 0},
         {"it does not stop", &test_it_does_not_stop, 2},
         {"late accept", &test_late_accept, 0},
         {"dead worker", &test_dead_worker, 0},
