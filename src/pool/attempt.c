@@ -19,6 +19,7 @@ enum {
     HISTORY_TRIES = 20,
     HISTORY_PAUSE_MS = 150,
     HISTORY_AWAY_MS = 500,
+    HISTORY_MOST_MS = 10000,
 };
 
 struct job_error attempt_error(enum err code, const char *message)
@@ -532,7 +533,9 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     if (answer->place == COMFY_ENDED) {
         attempt_apply_history(a, time_mono(), &answer->history);
         conclude_now(a);
-    } else if (a->history_tries >= HISTORY_TRIES) {
+    } else if (a->history_tries >= HISTORY_TRIES || a->job->timed_out ||
+               a->job->r.cancel_requested ||
+               mono_diff(time_mono(), a->ended_at).us > (int64_t)HISTORY_MOST_MS * 1000) {
         LOG(LOG_WARN, "a job ended and its history cannot be had: outputs may be missing",
             LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
         conclude_now(a);
@@ -567,6 +570,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
 {
     struct pool *p = a->backend->pool;
     a->ended = true;
+    a->ended_at = time_mono();
     a->outcome = outcome;
     if (take_error != NULL) {
         a->error = *take_error;

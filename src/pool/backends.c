@@ -129,7 +129,9 @@ void backend_note_end(struct backend *b, const struct attempt *a)
 /* Down for so long that it is no place for a job any more: some may have no other. */
 static void is_gone(void *ctx)
 {
-    jobs_check_supported(((struct backend *)ctx)->pool);
+    struct backend *b = ctx;
+    backend_maybe_reap(b);
+    jobs_check_supported(b->pool);
 }
 
 static void plan_gone(struct backend *b)
@@ -204,7 +206,8 @@ static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
 static void node_runs(struct backend *b)
 {
     for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        a->planned = a->planned || strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
+        const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
+        a->planned = a->planned || (ours && a->timeline.started.set);
     }
 }
 
@@ -349,6 +352,11 @@ static char *labels_json(const struct pool_backend_options *c)
     return buf_take(&b);
 }
 
+bool backend_has_url(const struct backend *b, const char *url)
+{
+    return strcmp(url_of(b), url) == 0;
+}
+
 void backend_apply_own(struct backend *b)
 {
     const struct pool_backend_options *c = b->configured;
@@ -434,19 +442,21 @@ void backend_free(struct backend *b)
     free(b);
 }
 
-/* Nothing of ours is there, or may turn up. One that cannot be reached is not waited for: its
-   strays are forgotten with it. */
+/* Nothing of ours is there, or may turn up. One that is out of reach for link.backendLostMs is not
+   waited for: its strays are forgotten with it. */
 static bool is_free_of_us(const struct backend *b)
 {
-    return b->refs == 0 && (b->strays == NULL || !b->up);
+    const int64_t down_us = b->up ? 0 : mono_diff(time_mono(), b->down_since).us;
+    const bool lost = !b->up && down_us >= b->pool->options.backend_lost.us;
+    return b->refs == 0 && (b->strays == NULL || lost);
 }
 
 static void reap(void *ctx)
 {
     struct backend *b = ctx;
     struct pool *p = b->pool;
-    if (!is_free_of_us(b)) {
-        return; /* one came back meanwhile */
+    if (!b->removing || !is_free_of_us(b)) {
+        return; /* somebody wants it back, or something came back */
     }
     size_t i = 0;
     while (p->backends[i] != b) {
@@ -541,8 +551,6 @@ bool backends_load(struct pool *p)
 void backends_reap(struct pool *p)
 {
     for (size_t i = 0; i < p->backends_len; i++) {
-        if (p->backends[i]->strays == NULL) { /* else when it is known whether it can be reached */
-            backend_maybe_reap(p->backends[i]);
-        }
+        backend_maybe_reap(p->backends[i]);
     }
 }

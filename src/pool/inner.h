@@ -158,7 +158,8 @@ struct attempt {
     struct mono_us unreachable_since;
     struct mono_us last_sign;
     /* The end. */
-    bool ended;      /* the outcome is known */
+    bool ended; /* the outcome is known */
+    struct mono_us ended_at;
     bool gone;       /* surely nowhere any more: the server said so, or restarted */
     bool left_dead;  /* its backend died under it */
     bool holds_slot; /* it goes on there: the backend gets no other job */
@@ -232,6 +233,8 @@ bool job_apply(struct job *j, enum job_event e);
 /* A new job from a submission (taken); its id is set. Not stored yet. */
 struct job *job_new(struct pool *p, struct submission *take);
 void job_free(struct job *j);
+/* The same, and whoever waits for it is told (asked again: there is no such job in memory). */
+void job_forget(struct job *j);
 struct job *job_find(struct pool *p, struct str id);
 /* What a job holds of texts is counted from now on; or not any more. */
 void job_count_texts(struct job *j);
@@ -316,6 +319,8 @@ void backend_lift_quarantine(struct backend *b);
 void backend_maybe_reap(struct backend *b);
 /* The same for all, when jobs and strays are loaded. */
 void backends_reap(struct pool *p);
+/* With credentials, as it was given. */
+bool backend_has_url(const struct backend *b, const char *url);
 /* Applies what people changed (weight, slots, labels, admin) to the running backend. */
 void backend_apply_own(struct backend *b);
 

@@ -103,6 +103,19 @@ void job_free(struct job *j)
     free(j);
 }
 
+void job_forget(struct job *j)
+{
+    struct pool *p = j->pool;
+    struct http_ref *waiters = j->waiters;
+    const size_t n = j->waiters_len;
+    j->waiters = NULL;
+    job_free(j);
+    for (size_t i = 0; i < n && p->server != NULL; i++) {
+        http_again(p->server, waiters[i]);
+    }
+    free(waiters);
+}
+
 /* Those whose wait is over or who hung up; amortised O(1) a waiter. */
 static void forget_gone_waiters(struct job *j)
 {
@@ -295,15 +308,7 @@ static void concluded(void *ctx, enum err e)
         return;
     }
     count_end(p, j->r.state);
-    struct http_ref *waiters = j->waiters;
-    const size_t n = j->waiters_len;
-    j->waiters = NULL;
-    (void)map_remove(&p->jobs, (struct str){j->r.id, UUID_TEXT});
-    job_free(j);
-    for (size_t i = 0; i < n && p->server != NULL; i++) {
-        http_again(p->server, waiters[i]);
-    }
-    free(waiters);
+    job_forget(j);
     pool_one_less(p, &p->writes);
 }
 

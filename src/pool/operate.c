@@ -161,12 +161,8 @@ static void add_again(struct backend *b, struct http_request *rq, struct http_re
 {
     struct pool *p = b->pool;
     struct backend_change *c = &rq->backend_change;
-    AUTO_BUF struct buf url;
-    AUTO_BUF struct buf name;
-    buf_init(&url, 65536);
-    buf_init(&name, 65536);
-    comfy_url_clean(c->url, &url, &name);
-    if (b->removing && str_is(buf_str(&url), b->url)) {
+    if (b->removing && backend_has_url(b, c->url)) {
+        deadline_clear(&p->deadlines, &b->reap);
         b->removing = false;
         own_of(b)->removed = false;
         take_change(&b->own, c);
@@ -300,7 +296,8 @@ static void revived(void *ctx, enum err e)
     struct change *c = ctx;
     struct job *j = job_find(c->pool, (struct str){c->job_id, UUID_TEXT});
     if (j != NULL && e != ERR_NONE) {
-        job_free(j);
+        job_forget(j);
+        e = ERR_JOB_NOT_FOUND;
     } else if (j != NULL && c->pool->server != NULL) {
         job_wait_again(j);
     }

@@ -44,7 +44,7 @@ static void inserted(void *ctx, enum err e)
         return;
     }
     if (e != ERR_NONE) {
-        job_free(j);
+        job_forget(j);
         serve_problem(p, x, e);
     } else {
         if (j->key != NULL) {
