@@ -37,7 +37,7 @@ struct sim {
     json_t *http_counts;
     json_t *prefixes; /* filename_prefix -> how many files it has */
     int64_t number;   /* the server's counter */
-    double vram; /* bytes */
+    double vram;      /* bytes */
     long ended, posts;
     bool paused;
     bool down;    /* between a crash and its end */
