@@ -25,10 +25,14 @@ void profiler_free_result(struct profiler *p)
     free(p->result_slices);
     free(p->result_progress);
     free(p->result_gaps);
+    free(p->result_idle);
+    free(p->result_path);
     p->result = NULL;
     p->result_slices = NULL;
     p->result_progress = NULL;
     p->result_gaps = NULL;
+    p->result_idle = NULL;
+    p->result_path = NULL;
 }
 
 /* What computing the result needs at hand. */
@@ -76,6 +80,7 @@ static void account_progress(struct account *a, const struct node *n, struct pro
     to->progress = a->progress;
     to->progress_len = n->progress_len;
     to->progress_dropped = n->progress_dropped;
+    to->steps.count = n->steps;
     for (size_t i = 0; i < n->progress_len; i++) {
         *a->progress = n->progress[i];
         a->progress->at = clamp(a, n->progress[i].at);
@@ -95,15 +100,17 @@ static void account_run(struct account *a, const struct node *n, struct profile_
     /* Its start or end lay in a gap, or the socket was blind when the prompt ended. */
     const bool end_missed =
         n->end_missed || (n->open && a->p->unwatched && to->status == PROFILE_COMPLETED);
+    /* It runs at this moment: its slice counts as time that is accounted for, and has no end. */
+    const bool runs = n->open && a->out->outcome == ATTEMPT_OPEN;
     to->has_start = n->start_known;
     to->start = clamp(a, n->start);
-    to->has_end = to->has_start && !end_missed && to->slices_len > 0;
+    to->has_end = to->has_start && !end_missed && !runs && to->slices_len > 0;
     to->has_duration = to->has_end;
     if (to->has_end) {
         to->end = to->slices[to->slices_len - 1].to;
     } else {
         to->duration.us = 0;
-        to->slices_len = 0;
+        to->slices_len = runs && to->has_start ? to->slices_len : 0;
     }
     account_progress(a, n, to);
 }
@@ -122,6 +129,7 @@ static void account_node(struct account *a, const struct node *n, struct profile
         to->display = str_of(n->display);
     }
     if (n->planned != NULL) {
+        to->planned = (uint32_t)(n->planned - a->p->workflow->nodes);
         to->type = n->planned->class_type;
         to->title = n->planned->title;
         to->deps = a->p->workflow->deps + n->planned->first_dep;
@@ -243,6 +251,9 @@ static void account_self(struct profile_node *n, const struct child *children, s
                          struct profile_slice *scratch)
 {
     n->self = n->duration;
+    if (!n->has_duration) {
+        return;
+    }
     const struct child key = {.parent = n->id};
     const struct child *hit =
         len == 0 ? NULL : bsearch(&key, children, len, sizeof *children, by_parent);
@@ -276,15 +287,6 @@ static void account_selves(struct profile *out, size_t all_slices)
     for (size_t i = 0; i < out->nodes_len; i++) {
         account_self(&out->nodes[i], children, len, scratch);
     }
-    len = 0;
-    for (size_t i = 0; i < out->nodes_len; i++) {
-        for (size_t k = 0; k < out->nodes[i].slices_len; k++) {
-            scratch[len++] = out->nodes[i].slices[k];
-        }
-    }
-    const struct mono_us from = {out->at.started.us + out->planning.us};
-    const struct dur_us covered = union_length(scratch, len, from, out->at.ended);
-    out->unaccounted = (struct dur_us){out->executing.us - covered.us};
     free(children);
     free(scratch);
 }
@@ -417,4 +419,5 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
     account_gaps(&a);
     account_selves(ret, slices);
     count(ret);
+    profiler_analyse(p, ret, slices);
 }

@@ -280,6 +280,9 @@ static void feed_progress(struct profiler *p, struct mono_us now, const struct f
     if (n == NULL || !n->open) {
         return; /* a stray thread of another prompt, or a node that is over */
     }
+    /* A value that falls begins a new series, at 0. */
+    n->steps += f->value - (f->value < n->progress_last ? 0 : n->progress_last);
+    n->progress_last = f->value;
     if (n->progress_len >= p->max_progress) {
         n->progress_dropped++;
         return;

@@ -32,6 +32,8 @@ struct node {
     struct profile_progress *progress;
     size_t progress_len, progress_cap;
     uint64_t progress_dropped;
+    double progress_last; /* value of the last progress event, kept or not */
+    double steps;         /* advances of value */
 };
 
 struct start {
@@ -65,8 +67,14 @@ struct profiler {
     struct profile_slice *result_slices;
     struct profile_progress *result_progress;
     struct profile_gap *result_gaps;
+    struct profile_idle *result_idle;
+    uint32_t *result_path;
 };
 
 void profiler_free_result(struct profiler *p);
+
+/* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, when all else
+   is there. all_slices: at least as many as the nodes have together. */
+void profiler_analyse(struct profiler *p, struct profile *profile, size_t all_slices);
 
 #endif

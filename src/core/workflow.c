@@ -5,6 +5,7 @@
  */
 #include "comfypool/core/workflow.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
@@ -32,12 +33,14 @@ struct span {
     bool there;
 };
 
-/* A link or a model name among a node's inputs, in order of the text. */
+enum input_kind { INPUT_LINK, INPUT_MODEL, INPUT_NUMBER };
+
+/* An input of a node that counts for something, in order of the text. */
 struct input {
-    size_t node; /* index */
+    enum input_kind kind;
     struct span name;
-    struct span value; /* a model's name, or the id that is linked to */
-    struct span slot;  /* of a link: its number, raw; absent: a model's name */
+    struct span value; /* the id that is linked to, a model's name, or a number, raw */
+    struct span slot;  /* of a link: its number, raw */
 };
 
 struct draft_node {
@@ -100,14 +103,27 @@ static bool names_a_model(struct str name, struct str value)
     return false;
 }
 
-static void add_input(struct draft *d, struct span name, struct span value, struct span slot)
+static void add_input(struct draft *d, struct input in)
 {
     if (d->inputs_len == d->inputs_cap) {
         d->inputs_cap = d->inputs_cap == 0 ? 64 : d->inputs_cap * 2;
         d->inputs = mem_grow(d->inputs, d->inputs_cap * sizeof *d->inputs);
     }
-    d->inputs[d->inputs_len++] =
-        (struct input){.node = d->len, .name = name, .value = value, .slot = slot};
+    d->inputs[d->inputs_len++] = in;
+}
+
+/* A token's text as it stands. */
+static struct span keep_raw(struct draft *d, struct js_token t)
+{
+    const size_t at = d->texts.len;
+    buf_add_str(&d->texts, t.text);
+    return (struct span){at, t.text.n, true};
+}
+
+/* seed, noise_seed: what makes a result another one and not dearer. */
+static bool is_seed(struct str name)
+{
+    return str_ends_with(name, STR("seed"));
 }
 
 /* An array that has begun: [nodeId, slot] is a link, everything else is a value. */
@@ -119,10 +135,8 @@ static void read_array(struct draft *d, struct js_reader *r, struct span name)
         const struct js_token slot = js_next(r);
         if (slot.kind == JS_NUMBER) {
             if (js_next(r).kind == JS_ARRAY_END) {
-                const size_t at = d->texts.len;
-                buf_add_str(&d->texts, slot.text);
-                const struct span raw = {at, slot.text.n, true};
-                add_input(d, name, keep_text(d, id), raw);
+                const struct span raw = keep_raw(d, slot);
+                add_input(d, (struct input){INPUT_LINK, name, keep_text(d, id), raw});
                 return;
             }
         }
@@ -143,8 +157,10 @@ static void read_inputs(struct draft *d, struct js_reader *r)
         } else if (v.kind == JS_STRING) {
             const struct span value = keep_text(d, v);
             if (names_a_model(span_str(d, name), span_str(d, value))) {
-                add_input(d, name, value, (struct span){0});
+                add_input(d, (struct input){INPUT_MODEL, name, value, {0}});
             }
+        } else if (v.kind == JS_NUMBER && !is_seed(span_str(d, name))) {
+            add_input(d, (struct input){INPUT_NUMBER, name, keep_raw(d, v), {0}});
         } else {
             (void)js_rest(r, v);
         }
@@ -252,10 +268,13 @@ static void resolve_links(const struct draft *d, struct workflow *w)
         n->first_dep = (uint32_t)w->deps_len;
         for (size_t k = 0; k < d->nodes[i].inputs; k++) {
             const struct input *in = &d->inputs[d->nodes[i].first_input + k];
-            const struct workflow_node *to =
-                in->slot.there ? map_get(&w->by_id, span_str(d, in->value)) : NULL;
+            n->names_model = n->names_model || in->kind == INPUT_MODEL;
+            if (in->kind != INPUT_LINK) {
+                continue;
+            }
+            const struct workflow_node *to = map_get(&w->by_id, span_str(d, in->value));
             if (to == NULL) {
-                n->dangling = n->dangling || in->slot.there;
+                n->dangling = true;
                 continue;
             }
             const uint32_t index = (uint32_t)(to - w->nodes);
@@ -297,7 +316,13 @@ static void hash_text(struct buf *b, char kind, struct str s)
     buf_add_str(b, s);
 }
 
-static void hash_inputs(struct buf *b, const struct draft *d, const struct draft_node *n)
+/* Structure and models go into one text, numbers (with their node) into the other. */
+struct hash_texts {
+    struct buf structure;
+    struct buf numbers;
+};
+
+static void hash_inputs(struct hash_texts *t, const struct draft *d, const struct draft_node *n)
 {
     struct hash_item *items = mem_alloc((n->inputs + 1) * sizeof *items);
     for (size_t i = 0; i < n->inputs; i++) {
@@ -307,37 +332,46 @@ static void hash_inputs(struct buf *b, const struct draft *d, const struct draft
     qsort(items, n->inputs, sizeof *items, compare_items);
     for (size_t i = 0; i < n->inputs; i++) {
         const struct input *in = &d->inputs[items[i].index];
-        hash_text(b, in->slot.there ? 'l' : 'm', span_str(d, in->name));
+        struct buf *b = in->kind == INPUT_NUMBER ? &t->numbers : &t->structure;
+        hash_text(b, in->kind == INPUT_LINK ? 'l' : 'm', span_str(d, in->name));
         hash_text(b, 'v', span_str(d, in->value));
-        if (in->slot.there) {
+        if (in->kind == INPUT_LINK) {
             hash_text(b, 's', span_str(d, in->slot));
         }
     }
     free(items);
 }
 
-static void compute_hash(const struct draft *d, char ret[DIGEST_HEX_SIZE])
+/* The hash of the structure, and beside it that of the numbers. */
+static void compute_hashes(const struct draft *d, struct workflow *w)
 {
     struct hash_item *items = mem_alloc(d->len * sizeof *items);
     for (size_t i = 0; i < d->len; i++) {
         items[i] = (struct hash_item){span_str(d, d->nodes[i].id), i};
     }
     qsort(items, d->len, sizeof *items, compare_items);
-    AUTO_BUF struct buf b;
-    buf_init(&b, BUF_NO_LIMIT);
+    struct hash_texts t;
+    buf_init(&t.structure, BUF_NO_LIMIT);
+    buf_init(&t.numbers, BUF_NO_LIMIT);
     for (size_t i = 0; i < d->len; i++) {
         const struct draft_node *n = &d->nodes[items[i].index];
-        hash_text(&b, 'n', items[i].key);
+        hash_text(&t.structure, 'n', items[i].key);
         if (n->class_type.there) {
-            hash_text(&b, 'c', span_str(d, n->class_type));
+            hash_text(&t.structure, 'c', span_str(d, n->class_type));
         }
-        hash_inputs(&b, d, n);
+        hash_text(&t.numbers, 'n', items[i].key);
+        hash_inputs(&t, d, n);
     }
     free(items);
-    digest_sha256_hex(buf_str(&b), ret);
+    char numbers[DIGEST_HEX_SIZE];
+    digest_sha256_hex(buf_str(&t.structure), w->hash);
+    digest_sha256_hex(buf_str(&t.numbers), numbers);
+    (void)snprintf(w->cost_key, sizeof w->cost_key, "%.32s-%.16s", w->hash, numbers);
+    buf_done(&t.structure);
+    buf_done(&t.numbers);
 }
 
-static struct workflow *finish(struct draft *d)
+static struct workflow *finish(struct draft *d, bool hashed)
 {
     (void)buf_text(&d->texts); /* never NULL from here on */
     struct workflow *w = mem_zero(1, sizeof *w);
@@ -353,12 +387,15 @@ static struct workflow *finish(struct draft *d)
         (void)map_put(&w->by_id, w->nodes[i].id, &w->nodes[i]);
     }
     resolve_links(d, w);
-    compute_hash(d, w->hash);
+    if (hashed) {
+        compute_hashes(d, w);
+    }
     w->texts = buf_take(&d->texts);
     return w;
 }
 
-bool workflow_parse(struct str text, struct workflow **ret, struct workflow_problem *problem)
+static bool parse(struct str text, bool hashed, struct workflow **ret,
+                  struct workflow_problem *problem)
 {
     *problem = (struct workflow_problem){0};
     buf_init(&problem->pointer, BUF_NO_LIMIT);
@@ -371,11 +408,27 @@ bool workflow_parse(struct str text, struct workflow **ret, struct workflow_prob
     buf_init(&d.texts, BUF_NO_LIMIT);
     const bool good = read_nodes(&d, text, problem);
     if (good) {
-        *ret = finish(&d);
+        *ret = finish(&d, hashed);
         buf_done(&problem->pointer);
     }
     draft_done(&d);
     return good;
+}
+
+bool workflow_parse(struct str text, struct workflow **ret, struct workflow_problem *problem)
+{
+    return parse(text, true, ret, problem);
+}
+
+struct workflow *workflow_reparse(struct str text)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    if (!parse(text, false, &w, &problem)) {
+        buf_done(&problem.pointer);
+        return NULL;
+    }
+    return w;
 }
 
 void workflow_free(struct workflow *w)

@@ -70,9 +70,8 @@ static struct attempt *attempt_new(struct job *j, struct backend *b)
     struct attempt *a = mem_zero(1, sizeof *a);
     a->job = j;
     a->backend = b;
-    struct workflow_problem problem;
-    if (!workflow_parse((struct str){j->workflow, j->workflow_len}, &a->workflow, &problem)) {
-        buf_done(&problem.pointer);
+    a->workflow = workflow_reparse((struct str){j->workflow, j->workflow_len});
+    if (a->workflow == NULL) {
         abort(); /* it was checked at its submission */
     }
     progress_init(&a->progress, a->workflow);

@@ -426,13 +426,10 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
 /* The profile of a job that has no attempt: everything is pending. */
 static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, struct buf *out)
 {
-    struct workflow *w = NULL;
-    struct workflow_problem problem;
-    if (!job_need_texts(j)) {
-        return;
-    }
-    if (!workflow_parse((struct str){j->workflow, j->workflow_len}, &w, &problem)) {
-        buf_done(&problem.pointer);
+    struct workflow *w = job_need_texts(j)
+                             ? workflow_reparse((struct str){j->workflow, j->workflow_len})
+                             : NULL;
+    if (w == NULL) {
         return;
     }
     struct profiler *profiler = profiler_new(w, 0);

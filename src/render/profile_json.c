@@ -1,6 +1,9 @@
 /* A profile as JobProfileStats. Points in time are carried to the wall clock with the attempt's one
    anchor; everything is milliseconds with up to three decimals. */
+#include <math.h>
+
 #include "comfypool/base/json_write.h"
+#include "comfypool/core/samples.h"
 #include "comfypool/render/render.h"
 
 static void member_point(struct js_out *o, const char *name, const struct profile *p,
@@ -14,6 +17,12 @@ static void member_text(struct js_out *o, const char *name, struct str s)
     if (s.p != NULL) {
         js_member_str(o, name, s);
     }
+}
+
+/* The account so far of an attempt that runs. */
+static bool is_live(const struct profile *p)
+{
+    return p->outcome == ATTEMPT_OPEN;
 }
 
 static void render_slices(struct js_out *o, const struct profile *p, const struct profile_node *n)
@@ -48,6 +57,132 @@ static void render_progress(struct js_out *o, const struct profile *p, const str
     }
 }
 
+/* ---- steps and resources ----------------------------------------------------------------------
+ */
+
+/* What is not known is null. */
+static void member_known(struct js_out *o, const char *name, bool known, double value)
+{
+    js_key(o, name);
+    if (known && isfinite(value)) {
+        js_real(o, value);
+    } else {
+        js_null(o);
+    }
+}
+
+static void member_span(struct js_out *o, const char *name, bool known, struct dur_us span)
+{
+    js_key(o, name);
+    if (known) {
+        js_ms(o, span.us);
+    } else {
+        js_null(o);
+    }
+}
+
+static void render_steps(struct js_out *o, const struct profile_steps *s)
+{
+    js_key(o, "steps");
+    js_open(o, '{');
+    member_known(o, "count", true, s->count);
+    member_known(o, "perSecond", s->has_times, s->per_second);
+    member_span(o, "median", s->has_times, s->median);
+    member_span(o, "p95", s->has_times, s->p95);
+    member_span(o, "first", s->has_first, s->first);
+    js_close(o, '}');
+}
+
+struct gauge {
+    const char *name;
+    double value;
+};
+
+static void render_gauges(struct js_out *o, const char *name, const struct gauge *g, size_t n)
+{
+    js_key(o, name);
+    js_open(o, '{');
+    for (size_t i = 0; i < n; i++) {
+        member_known(o, g[i].name, true, g[i].value);
+    }
+    js_close(o, '}');
+}
+
+static void render_resource_members(struct js_out *o, const struct resources *r)
+{
+    js_member_string(o, "source", sample_source_name(r->source));
+    js_member_int(o, "sampleCount", (int64_t)r->count);
+    render_gauges(o, "gpuUtilization", (struct gauge[]){{"avg", r->gpu_avg}, {"max", r->gpu_max}},
+                  2);
+    render_gauges(o, "vramUsed", (struct gauge[]){{"max", r->vram_max}, {"delta", r->vram_delta}},
+                  2);
+    render_gauges(o, "ramUsed", (struct gauge[]){{"max", r->ram_max}}, 1);
+    render_gauges(o, "gpuTemperature", (struct gauge[]){{"max", r->temperature_max}}, 1);
+}
+
+static void render_node_resources(struct js_out *o, const struct resources *r)
+{
+    js_key(o, "resources");
+    if (r == NULL) {
+        js_null(o);
+        return;
+    }
+    js_open(o, '{');
+    render_resource_members(o, r);
+    js_close(o, '}');
+}
+
+static void render_samples(struct js_out *o, const struct profile *p,
+                           const struct resources_of_job *r)
+{
+    js_key(o, "samples");
+    js_open(o, '[');
+    for (size_t i = 0; i < r->samples_len; i++) {
+        const struct sample *s = &r->samples[i];
+        js_open(o, '{');
+        member_point(o, "at", p, s->at);
+        member_known(o, "gpuUtilization", true, s->gpu_utilization);
+        member_known(o, "vramUsed", true, s->vram_used);
+        member_known(o, "ramUsed", true, s->ram_used);
+        member_known(o, "gpuTemperature", true, s->gpu_temperature);
+        js_close(o, '}');
+    }
+    js_close(o, ']');
+}
+
+/* Of an attempt of which only the process was looked at there are no samples: nulls, and 0 of them.
+ */
+static void render_job_resources(struct js_out *o, const struct profile *p)
+{
+    const struct resources_of_job *r = p->resources;
+    js_key(o, "resources");
+    if (r == NULL) {
+        js_null(o);
+        return;
+    }
+    static const struct resources nothing = {
+        .source = SAMPLE_LOCAL,
+        .gpu_avg = NAN,
+        .gpu_max = NAN,
+        .vram_max = NAN,
+        .vram_delta = NAN,
+        .ram_max = NAN,
+        .temperature_max = NAN,
+    };
+    js_open(o, '{');
+    render_resource_members(o, r->sampled ? &r->all : &nothing);
+    member_span(o, "interval", r->has_interval, r->interval);
+    member_known(o, "diskRead", r->io.disk_read >= 0, (double)r->io.disk_read);
+    member_known(o, "diskWritten", r->io.disk_written >= 0, (double)r->io.disk_written);
+    member_known(o, "netReceived", r->io.net_received >= 0, (double)r->io.net_received);
+    member_known(o, "netSent", r->io.net_sent >= 0, (double)r->io.net_sent);
+    render_samples(o, p, r);
+    js_close(o, '}');
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------
+ */
+
 static void render_times(struct js_out *o, const struct profile *p, const struct profile_node *n)
 {
     if (n->has_start) {
@@ -65,6 +200,7 @@ static void render_times(struct js_out *o, const struct profile *p, const struct
     }
     if (n->progress_len > 0 || n->progress_dropped > 0) {
         render_progress(o, p, n);
+        render_steps(o, &n->steps);
     }
 }
 
@@ -88,8 +224,11 @@ static void render_node(struct js_out *o, const struct profile *p, const struct 
     js_close(o, ']');
     member_text(o, "parentNodeId", n->parent);
     member_text(o, "displayNodeId", n->display);
-    if (n->slices_len > 1) {
+    if (n->slices_len > 1 && n->has_duration) {
         render_slices(o, p, n);
+    }
+    if (!is_live(p)) {
+        render_node_resources(o, n->resources);
     }
     js_close(o, '}');
 }
@@ -130,6 +269,59 @@ static void render_summary(struct js_out *o, const struct profile *p)
     js_member_int(o, "expandedNodes", (int64_t)p->expanded);
     js_member_int(o, "pendingNodes", (int64_t)p->pending);
     js_member_ms(o, "unaccounted", p->unaccounted.us);
+    js_close(o, '}');
+}
+
+/* ---- where the time went ----------------------------------------------------------------------
+ */
+
+static void member_node(struct js_out *o, const char *name, const struct profile *p, size_t index)
+{
+    js_key(o, name);
+    if (index == PROFILE_NO_NODE) {
+        js_null(o);
+    } else {
+        js_str(o, p->nodes[index].id);
+    }
+}
+
+static void render_path(struct js_out *o, const struct profile *p)
+{
+    const struct profile_analysis *a = &p->analysis;
+    js_key(o, "criticalPath");
+    js_open(o, '{');
+    js_key(o, "nodes");
+    js_open(o, '[');
+    for (size_t i = 0; i < a->path_len; i++) {
+        js_str(o, p->workflow->nodes[a->path[i]].id);
+    }
+    js_close(o, ']');
+    js_member_ms(o, "length", a->path_length.us);
+    member_known(o, "share", true, a->path_share);
+    js_close(o, '}');
+}
+
+static void render_analysis(struct js_out *o, const struct profile *p)
+{
+    const struct profile_analysis *a = &p->analysis;
+    js_key(o, "analysis");
+    js_open(o, '{');
+    render_path(o, p);
+    js_key(o, "gaps");
+    js_open(o, '[');
+    for (size_t i = 0; i < a->idle_len; i++) {
+        const struct profile_idle *g = &a->idle[i];
+        js_open(o, '{');
+        member_point(o, "from", p, g->from);
+        member_point(o, "to", p, g->to);
+        js_member_ms(o, "duration", mono_diff(g->to, g->from).us);
+        member_node(o, "after", p, g->after);
+        member_node(o, "before", p, g->before);
+        js_close(o, '}');
+    }
+    js_close(o, ']');
+    js_member_ms(o, "modelLoading", a->model_loading.us);
+    member_known(o, "cacheHitRate", true, a->cache_hit_rate);
     js_close(o, '}');
 }
 
@@ -195,7 +387,7 @@ void render_profile_json(const struct profile *p, struct buf *out)
     if (p->at.has_started) {
         member_point(&o, "startedAt", p, p->at.started);
     }
-    member_point(&o, "completedAt", p, p->at.ended);
+    member_point(&o, is_live(p) ? "asOf" : "completedAt", p, p->at.ended);
     const struct mono_us started = p->at.has_started ? p->at.started : p->at.ended;
     js_member_ms(&o, "totalDuration", mono_diff(p->at.ended, p->at.queued).us);
     js_member_ms(&o, "queueTime", mono_diff(started, p->at.queued).us);
@@ -209,5 +401,9 @@ void render_profile_json(const struct profile *p, struct buf *out)
     js_close(&o, ']');
     render_summary(&o, p);
     render_evidence(&o, p);
+    render_analysis(&o, p);
+    if (!is_live(p)) {
+        render_job_resources(&o, p);
+    }
     js_close(&o, '}');
 }

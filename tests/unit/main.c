@@ -15,6 +15,7 @@ static const struct {
     {"job model", job_model_suite},
     {"workflow", workflow_suite},
     {"profiler", profiler_suite},
+    {"analysis", analysis_suite},
     {"trace", trace_suite},
     {"comfy", comfy_suite},
     {"render", render_suite},

@@ -10,6 +10,7 @@ Suite *core_suite(void);
 Suite *job_model_suite(void);
 Suite *workflow_suite(void);
 Suite *profiler_suite(void);
+Suite *analysis_suite(void);
 Suite *trace_suite(void);
 Suite *comfy_suite(void);
 Suite *render_suite(void);

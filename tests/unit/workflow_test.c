@@ -132,6 +132,58 @@ START_TEST(hash_is_about_the_structure)
 }
 END_TEST
 
+#define SAMPLER(inputs)                                                                            \
+    "{\"3\":{\"class_type\":\"KSampler\",\"inputs\":{" inputs "}},\"5\":{\"inputs\":{\"w\":512}}}"
+
+/* Against steps 20, seed 1, cfg 7.5, a text "a" and a width of 512. */
+static const struct {
+    const char *name;
+    const char *text;
+    bool same;
+} costs[] = {
+    {"other seeds", SAMPLER("\"steps\":20,\"seed\":99,\"noise_seed\":5,\"cfg\":7.5,\"t\":\"a\""),
+     true},
+    {"another text", SAMPLER("\"steps\":20,\"seed\":1,\"cfg\":7.5,\"t\":\"b\""), true},
+    {"another order", SAMPLER("\"cfg\":7.5,\"t\":\"a\",\"seed\":1,\"steps\":20"), true},
+    {"more steps", SAMPLER("\"steps\":21,\"seed\":1,\"cfg\":7.5,\"t\":\"a\""), false},
+    {"the number under another name", SAMPLER("\"stops\":20,\"seed\":1,\"cfg\":7.5,\"t\":\"a\""),
+     false},
+    {"the number in another node",
+     "{\"3\":{\"class_type\":\"KSampler\",\"inputs\":{\"seed\":1,\"cfg\":7.5,\"t\":\"a\"}},"
+     "\"5\":{\"inputs\":{\"w\":512,\"steps\":20}}}",
+     false},
+};
+
+START_TEST(cost_is_about_the_numbers)
+{
+    struct workflow *base = parse(SAMPLER("\"steps\":20,\"seed\":1,\"cfg\":7.5,\"t\":\"a\""));
+    struct workflow *w = parse(costs[_i].text);
+    ck_assert_str_eq(base->hash, w->hash);
+    ck_assert_msg(memcmp(base->cost_key, w->cost_key, WORKFLOW_KEY_PREFIX) == 0, "%s",
+                  costs[_i].name);
+    ck_assert_uint_eq(strlen(w->cost_key), WORKFLOW_KEY_SIZE - 1);
+    ck_assert_msg((strcmp(base->cost_key, w->cost_key) == 0) == costs[_i].same, "%s",
+                  costs[_i].name);
+    workflow_free(base);
+    workflow_free(w);
+}
+END_TEST
+
+START_TEST(models_are_named)
+{
+    struct workflow *w = parse(BASE);
+    ck_assert(workflow_find(w, STR("4"))->names_model);
+    ck_assert(!workflow_find(w, STR("8"))->names_model);
+    workflow_free(w);
+    w = workflow_reparse(STR(BASE));
+    ck_assert(workflow_find(w, STR("4"))->names_model);
+    ck_assert_uint_eq(workflow_find(w, STR("8"))->deps, 1);
+    ck_assert_str_eq(w->hash, "");
+    workflow_free(w);
+    ck_assert_ptr_null(workflow_reparse(STR("{}")));
+}
+END_TEST
+
 START_TEST(a_bare_graph_is_told_from_a_wrapped_one)
 {
     ck_assert(workflow_is_bare_graph(STR(BASE)));
@@ -148,6 +200,8 @@ Suite *workflow_suite(void)
     tcase_add_loop_test(c, workflows_are_judged, 0, sizeof texts / sizeof *texts);
     tcase_add_test(c, nodes_have_names_and_links);
     tcase_add_loop_test(c, hash_is_about_the_structure, 0, sizeof variants / sizeof *variants);
+    tcase_add_loop_test(c, cost_is_about_the_numbers, 0, sizeof costs / sizeof *costs);
+    tcase_add_test(c, models_are_named);
     tcase_add_test(c, a_bare_graph_is_told_from_a_wrapped_one);
     suite_add_tcase(s, c);
     return s;

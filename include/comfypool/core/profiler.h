@@ -72,6 +72,21 @@ struct profile_progress {
     double max;
 };
 
+/*
+ * Progress as steps: a value that grows advances, one that falls begins a new series at 0 (servers
+ * skip steps, repeat them, and run several bars in one node). Times are those between two advances
+ * of one series, divided by what the second one advanced.
+ */
+struct profile_steps {
+    double count; /* advances of value; 0: it has no steps */
+    bool has_times;
+    double per_second;
+    struct dur_us median;
+    struct dur_us p95;
+    bool has_first;
+    struct dur_us first; /* from its slice's start to its first progress: models move to the GPU */
+};
+
 struct profile_node {
     struct str id;
     struct str type;    /* p == NULL: absent */
@@ -80,7 +95,8 @@ struct profile_node {
     struct str display; /* p == NULL: absent, or the id itself */
     const char *error;  /* NULL: none */
     enum profile_status status;
-    bool expanded; /* no node of the submitted workflow */
+    bool expanded;    /* no node of the submitted workflow */
+    uint32_t planned; /* index in the workflow, unless expanded */
     bool has_start;
     bool has_end; /* completedAt */
     bool has_duration;
@@ -94,14 +110,39 @@ struct profile_node {
     const struct profile_progress *progress;
     size_t progress_len;
     uint64_t progress_dropped;
+    struct profile_steps steps;
     const uint32_t *deps; /* indices into workflow nodes */
     uint32_t deps_len;
+    const struct resources *resources; /* NULL: no sample lies inside it; see core/samples.h */
 };
 
 struct profile_gap {
     struct mono_us from;
     struct mono_us to;
     const char *reason;
+};
+
+/* A stretch of the executing phase in which no node ran. after, before: indices into nodes of what
+   ended last and of what began next; PROFILE_NO_NODE: nothing did. */
+#define PROFILE_NO_NODE SIZE_MAX
+struct profile_idle {
+    struct mono_us from;
+    struct mono_us to;
+    size_t after;
+    size_t before;
+};
+
+/* Where the time went. Cost: O(nodes + links + slices log slices). */
+struct profile_analysis {
+    const uint32_t *path; /* the heaviest path through the graph, first node first; indices into
+                             workflow nodes. Links that close a cycle do not count */
+    size_t path_len;
+    struct dur_us path_length;
+    double path_share;               /* of executionTime, 0 to 1 */
+    const struct profile_idle *idle; /* together summary.unaccounted */
+    size_t idle_len;
+    struct dur_us model_loading; /* nodes whose class is called a Loader and that name a model */
+    double cache_hit_rate;       /* cached / total, 0 to 1 */
 };
 
 enum profile_source { PROFILE_FROM_EVENTS, PROFILE_FROM_HISTORY, PROFILE_FROM_BOTH };
@@ -126,6 +167,8 @@ struct profile {
     size_t slowest[PROFILE_SLOWEST]; /* indices into nodes, slowest first */
     size_t slowest_len;
     struct dur_us unaccounted;
+    struct profile_analysis analysis;
+    const struct resources_of_job *resources; /* NULL: nothing was sampled */
     enum profile_source source;
     const struct profile_gap *gaps;
     size_t gaps_len;
@@ -135,8 +178,10 @@ struct profile {
 };
 
 /*
- * The attempt is over: t->ended must be set. Everything in *ret points into the profiler and lives
- * as long as it. May be called again. Cost: O(nodes log nodes + slices + progress).
+ * The attempt is over: t->ended must be set. With outcome ATTEMPT_OPEN it is the account so far, as
+ * of t->ended: nodes that run have no end and no duration. Everything in *ret points into the
+ * profiler and lives as long as it. May be called again. Cost: O(nodes log nodes + slices +
+ * progress).
  */
 void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_outcome outcome,
                      struct profile *ret);

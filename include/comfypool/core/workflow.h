@@ -23,15 +23,24 @@ struct workflow_node {
     uint32_t first_dep;    /* into workflow.deps */
     uint32_t deps;         /* how many nodes it links to; each once, in order of its inputs */
     bool dangling;         /* it links to a node that is not there */
+    bool names_model;      /* one of its inputs names a model, as the hash understands it */
 };
+
+/*
+ * What a run costs follows from its cost key: the beginning of the structural hash, and a hash of
+ * the numbers among the inputs (steps, sizes, batches) but seeds. All keys of a structure begin
+ * with the same WORKFLOW_KEY_PREFIX characters.
+ */
+enum { WORKFLOW_KEY_PREFIX = 32, WORKFLOW_KEY_SIZE = WORKFLOW_KEY_PREFIX + 1 + 16 + 1 };
 
 struct workflow {
     struct workflow_node *nodes; /* in the order of the text */
     size_t len;
     uint32_t *deps; /* indices of nodes; links to nodes that are not there are left out */
     size_t deps_len;
-    struct map by_id; /* id -> &nodes[i] */
-    char hash[DIGEST_HEX_SIZE];
+    struct map by_id;           /* id -> &nodes[i] */
+    char hash[DIGEST_HEX_SIZE]; /* "": not computed */
+    char cost_key[WORKFLOW_KEY_SIZE];
     char *texts; /* what the strs point into */
 };
 
@@ -52,6 +61,9 @@ struct workflow_problem {
  */
 bool workflow_parse(struct str text, struct workflow **ret,
                     struct workflow_problem *problem) MUST_CHECK;
+/* The same for a text that was parsed before, without its hashes, which were kept then. NULL: it is
+   no workflow. */
+struct workflow *workflow_reparse(struct str text);
 void workflow_free(struct workflow *w);
 
 /* The node with this id, or NULL. */
