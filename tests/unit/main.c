@@ -10,6 +10,7 @@ static const struct {
     Suite *(*make)(void);
 } suites[] = {
     {"base", base_suite},
+    {"net rules", net_rules_suite},
     {"json", json_suite},
     {"core", core_suite},
     {"job model", job_model_suite},

@@ -21,5 +21,6 @@ Suite *http_suite(void);
 Suite *config_suite(void);
 Suite *openapi_suite(void);
 Suite *fuzz_suite(void);
+Suite *net_rules_suite(void);
 
 #endif
