@@ -25,6 +25,7 @@ static const struct {
     {"store format", store_format_suite},
     {"http", http_suite},
     {"config", config_suite},
+    {"process", process_suite},
     {"openapi", openapi_suite},
     {"fuzz", fuzz_suite},
 };

@@ -22,5 +22,6 @@ Suite *config_suite(void);
 Suite *openapi_suite(void);
 Suite *fuzz_suite(void);
 Suite *net_rules_suite(void);
+Suite *process_suite(void);
 
 #endif
