@@ -38,7 +38,8 @@ all: packages ## build comfypoold and comfysim (release)
 release: $(BUILD)/release/comfypoold $(BUILD)/release/comfysim
 	@:
 
-asan: $(BUILD)/asan/comfypoold $(BUILD)/asan/comfysim $(BUILD)/asan/unit $(BUILD)/asan/integration
+asan: $(BUILD)/asan/comfypoold $(BUILD)/asan/comfysim $(BUILD)/asan/unit $(BUILD)/asan/integration \
+      $(BUILD)/asan/fakenvml/libnvidia-ml.so.1 $(BUILD)/asan/fakenvml/old/libnvidia-ml.so.1
 	@:
 
 help: ## list the targets
@@ -132,6 +133,11 @@ $(BUILD)/$(1)/unit: $$(call objects,$(1),$$(ROOMS) $$(UNIT)) $(BUILD)/$(1)/gen/o
 $(BUILD)/$(1)/integration: $$(call objects,$(1),$$(INTEGRATION))
 	@echo "  LD $$@"
 	@$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ $$(PKG_LIBS) $$$$(pkg-config --libs check) -lm -o $$@
+
+$(BUILD)/$(1)/fakenvml/libnvidia-ml.so.1 $(BUILD)/$(1)/fakenvml/old/libnvidia-ml.so.1: tests/fakenvml/nvml.c
+	@mkdir -p $$(@D)
+	@echo "  LD $$@"
+	@$$(CC) $$(CFLAGS_ALL) -O1 -g -fPIC -shared $$(if $$(findstring /old/,$$@),-DWITHOUT_V3) $$< -o $$@
 
 $(BUILD)/$(1)/torture: $$(call objects,$(1),$$(TORTURE))
 	@echo "  LD $$@"

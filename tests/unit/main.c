@@ -26,6 +26,8 @@ static const struct {
     {"http", http_suite},
     {"config", config_suite},
     {"process", process_suite},
+    {"host", host_suite},
+    {"gpus", gpus_suite},
     {"openapi", openapi_suite},
     {"fuzz", fuzz_suite},
 };

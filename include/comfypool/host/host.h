@@ -1,0 +1,121 @@
+/*
+ * What this host knows of a server that runs on it: whether an address is ours, which process
+ * listens on a port, what that process uses, and how its GPUs are. Linux only (/proc, NVML). All
+ * of it may be unavailable, in part or as a whole; then it says why, in words for people.
+ */
+#ifndef COMFYPOOL_HOST_HOST_H
+#define COMFYPOOL_HOST_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+/* ---- this machine ---------------------------------------------------------------------------- */
+
+/*
+ * Whether a URL's host (name or literal, brackets allowed) means this machine: localhost and
+ * *.localhost, loopback, 0.0.0.0 and ::, or an address of one of our interfaces. No other name is
+ * looked up: false. Cost: a netlink request for addresses that are not loopback.
+ */
+bool host_is_here(const char *host);
+
+/* ---- the process behind a port --------------------------------------------------------------- */
+
+enum { HOST_NAME_SIZE = 64 };
+
+struct host_process {
+    int64_t pid;
+    uint64_t start_time; /* clock ticks since boot: with the pid it names one process for ever */
+    char name[HOST_NAME_SIZE]; /* as in /proc/PID/comm */
+};
+
+struct host_search;
+
+/* found NULL: `why` says why not and what to do about it. Both for the callback only. */
+typedef void (*host_found_fn)(void *ctx, const struct host_process *found, const char *why);
+
+/*
+ * Looks for the process that listens on a TCP port of this host, on any address and in our own
+ * network namespace. When several hold the socket (forked workers) it is the one that started
+ * first. Programs that only pass connections on (ssh, docker-proxy ...) are not taken for it.
+ * Runs on libuv's pool, for milliseconds (all descriptors of all processes); answers once, never
+ * from inside this call. Lives until its callback begins, or host_search_cancel.
+ */
+struct host_search *host_search_start(uv_loop_t *loop, int port, host_found_fn done, void *ctx);
+/* The callback never comes. Freed when the loop has run what is left of it. */
+void host_search_cancel(struct host_search *s);
+
+/* ---- what a process uses --------------------------------------------------------------------- */
+
+struct host_usage {
+    bool has_memory;
+    int64_t resident_bytes;
+    bool has_disk; /* what reached or left the storage layer, since it started */
+    int64_t read_bytes, write_bytes;
+    bool has_network; /* over all interfaces but lo of its network namespace, since boot */
+    int64_t received_bytes, sent_bytes;
+    bool has_namespace;
+    uint64_t namespace_inode; /* of its network namespace: processes with the same one share it */
+    char missing[256];        /* which parts cannot be read and why; "" when none */
+};
+
+/*
+ * Reads it now. False when the process is gone, is a zombie, is another one with the same pid, or
+ * cannot be seen any more; *ret then has no part. Cost: five small files of /proc, some tens of
+ * microseconds.
+ */
+bool host_read_usage(int64_t pid, uint64_t start_time, struct host_usage *ret);
+
+/* ---- GPUs ------------------------------------------------------------------------------------ */
+
+enum { HOST_UUID_SIZE = 96 };
+
+/* One GPU. What the driver does not tell is unknown, never zero. */
+struct host_gpu {
+    unsigned index;
+    char uuid[HOST_UUID_SIZE]; /* "" when unknown */
+    int utilization;           /* per cent of the driver's last sample period; -1: unknown */
+    int temperature;           /* degrees Celsius; -1: unknown */
+    int64_t vram_used;         /* bytes, by all processes; -1: unknown */
+    int64_t vram_total;        /* bytes; -1: unknown */
+    bool has_pids;
+    size_t pids_len;
+    int64_t *pids; /* of the processes that compute on it */
+};
+
+struct host_gpus;
+
+/*
+ * A reading; the GPUs are borrowed, for the callback only. n = 0: none is known. trouble: "" when
+ * all went well, else what did not, for people; GPUs may be known nevertheless.
+ */
+typedef void (*host_gpus_fn)(void *ctx, const struct host_gpu *gpus, size_t n, const char *trouble);
+
+/*
+ * Watches the GPUs of this host by NVML (libnvidia-ml.so.1), which comes with NVIDIA's driver. The
+ * library is opened at the first question, and every call of it is made on a thread of its own: a
+ * driver that hangs stalls neither the loop nor the shutdown. A library that is not there, or
+ * fails, is tried again at a question, at most each 30 s.
+ */
+struct host_gpus *host_gpus_new(uv_loop_t *loop);
+
+/*
+ * Asks for a reading. False, and no callback comes, while one is still open (g NULL: always).
+ * The callback comes once, on the loop, never from inside this call; not after host_gpus_close.
+ */
+bool host_gpus_ask(struct host_gpus *g, host_gpus_fn done, void *ctx);
+
+/* What the last reading's trouble was, or that the driver has not answered for some seconds; ""
+   when there is none. g may be NULL. Lives until the next call with g. */
+const char *host_gpus_trouble(struct host_gpus *g);
+
+/*
+ * Ends the thread and closes the handle; freed when the loop has run its close callback. Blocks
+ * for at most 200 ms, and only while a call is inside the driver. False: it still is; the thread
+ * and its memory are left behind, and what the library runs at exit() may hang as well. g may be
+ * NULL.
+ */
+bool host_gpus_close(struct host_gpus *g);
+
+#endif
