@@ -11,7 +11,7 @@ struct comfy_backend {
     struct http_client *http;
     struct ws_client *ws;
     char *name;
-    struct comfy_address address;
+    struct url_parts address;
     char *base; /* URL of the server, without credentials */
     const char **headers;
     size_t headers_len;

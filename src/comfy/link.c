@@ -145,7 +145,7 @@ static void connect_now(struct comfy_backend *b)
     b->link = COMFY_CONNECTING;
     AUTO_BUF struct buf path;
     buf_init(&path, 65536);
-    buf_printf(&path, "%s/ws?clientId=%s", b->address.prefix, b->client_id);
+    buf_printf(&path, "%s/ws?clientId=%s", b->address.path, b->client_id);
     AUTO_BUF struct buf header;
     buf_init(&header, 65536);
     buf_printf(&header, "%s:%d", b->address.host, b->address.port);
@@ -276,7 +276,7 @@ static void backend_freed(uv_handle_t *handle)
 {
     struct comfy_backend *b = handle->data;
     decoder_free(b->decoder);
-    comfy_address_done(&b->address);
+    url_parts_done(&b->address);
     for (size_t i = 0; i < b->headers_len; i++) {
         free((void *)(uintptr_t)b->headers[i]);
     }

@@ -10,6 +10,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/base/map.h"
 #include "comfypool/base/time.h"
+#include "comfypool/base/time_text.h"
 #include "comfypool/base/uuid.h"
 #include "suites.h"
 
@@ -205,6 +206,56 @@ START_TEST(anchor_carries_both_ways)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    int64_t us; /* -1: refused */
+} times[] = {
+    {"0", 0},
+    {"1795380692558", 1795380692558000},
+    {"1795380692558.585", 1795380692558585},
+    {"1970-01-01T00:00:00Z", 0},
+    {"2026-11-25T18:15:00Z", 1795630500000000},
+    {"2026-11-25T18:15:00.5Z", 1795630500500000},
+    {"2026-11-25T19:15:00.123456789+01:00", 1795630500123456},
+    {"2026-11-25T19:15:00 01:00", 1795630500000000},
+    {"2026-11-25t17:15:00-01:00", 1795630500000000},
+    {"2026-11-25", 1795564800000000},
+    {"2024-02-29", 1709164800000000},
+    {"2023-02-29", -1},
+    {"2026-13-01", -1},
+    {"2026-11-25T24:00:00Z", -1},
+    {"2026-11-25T18:15:00", -1},
+    {"2026-11-25T18:15:00.Z", -1},
+    {"2026-11-25T18:15:00Zx", -1},
+    {"1969-12-31", -1},
+    {"yesterday", -1},
+    {"", -1},
+    {"-5", -1},
+    {"1.", -1},
+    {"1e3", -1},
+    {"1234567890123456", -1},
+};
+
+START_TEST(times_are_read)
+{
+    struct wall_us t = {-1};
+    const bool good = time_read(str_of(times[_i].text), &t);
+    ck_assert_msg(good == (times[_i].us >= 0), "%s", times[_i].text);
+    ck_assert_msg(!good || t.us == times[_i].us, "%s: %lld", times[_i].text, (long long)t.us);
+}
+END_TEST
+
+START_TEST(times_are_written)
+{
+    char text[TIME_TEXT_SIZE];
+    time_write((struct wall_us){1795630500123999}, text);
+    ck_assert_str_eq(text, "2026-11-25T18:15:00.123Z");
+    struct wall_us back;
+    ck_assert(time_read(str_of(text), &back));
+    ck_assert_int_eq(back.us, 1795630500123000);
+}
+END_TEST
+
 START_TEST(log_levels_have_words)
 {
     enum log_level level = LOG_ERROR;
@@ -226,6 +277,8 @@ Suite *base_suite(void)
     tcase_add_test(c, uuids_are_canonical_and_versioned);
     tcase_add_test(c, digest_is_sha256);
     tcase_add_test(c, anchor_carries_both_ways);
+    tcase_add_loop_test(c, times_are_read, 0, sizeof times / sizeof *times);
+    tcase_add_test(c, times_are_written);
     tcase_add_test(c, log_levels_have_words);
     suite_add_tcase(s, c);
     return s;

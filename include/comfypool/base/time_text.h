@@ -1,0 +1,21 @@
+/* Points in time as people and programs write them. */
+#ifndef COMFYPOOL_BASE_TIME_TEXT_H
+#define COMFYPOOL_BASE_TIME_TEXT_H
+
+#include <stdbool.h>
+
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+
+/*
+ * Milliseconds since the Unix epoch (with up to three decimals), or RFC 3339 such as
+ * 2026-11-25T18:15:00.5+01:00 (a date alone is its beginning in UTC). Where a "+" was read as a
+ * blank, as in a query, the blank is taken for it. False when it is neither, or before 1970.
+ */
+bool time_read(struct str text, struct wall_us *ret);
+
+/* RFC 3339 in UTC with milliseconds: "2026-11-25T18:15:00.123Z". */
+enum { TIME_TEXT_SIZE = 32 };
+void time_write(struct wall_us t, char ret[TIME_TEXT_SIZE]);
+
+#endif
