@@ -1,7 +1,9 @@
-/* SHA-256; see the header. */
+/* SHA-256 and HMAC; see the header. */
 #include "comfypool/base/digest.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 
 void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE])
@@ -14,6 +16,12 @@ void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE])
         ret[2 * i + 1] = hex[sum[i] & 15];
     }
     ret[2 * sizeof sum] = '\0';
+}
+
+void digest_hmac_sha256(struct str key, struct str text, unsigned char ret[DIGEST_SIZE])
+{
+    (void)HMAC(EVP_sha256(), key.n == 0 ? "" : key.p, (int)key.n,
+               (const unsigned char *)(text.n == 0 ? "" : text.p), text.n, ret, NULL);
 }
 
 bool digest_hex_equal(const char a[DIGEST_HEX_SIZE], const char b[DIGEST_HEX_SIZE])

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/base64.h"
 #include "comfypool/base/buf.h"
 #include "comfypool/base/digest.h"
 #include "comfypool/base/err.h"
@@ -195,6 +196,43 @@ START_TEST(digest_is_sha256)
 }
 END_TEST
 
+START_TEST(hmac_is_rfc_4231)
+{
+    unsigned char sum[DIGEST_SIZE];
+    digest_hmac_sha256(STR("Jefe"), STR("what do ya want for nothing?"), sum);
+    static const unsigned char want[] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e};
+    ck_assert_mem_eq(sum, want, sizeof want);
+}
+END_TEST
+
+static const struct {
+    const char *bytes; /* NULL: refused */
+    const char *text;
+} codes[] = {
+    {"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+    {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"},
+    {NULL, "Zg="},   {NULL, "Zg"},         {NULL, "Z==="},
+    {NULL, "Zm9 "},  {NULL, "Zm9v\n"},     {NULL, "Zg==Zg=="},
+    {NULL, "Zm-_"},  {NULL, "===="},
+};
+
+START_TEST(base64_goes_both_ways)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    const bool good = base64_read(str_of(codes[_i].text), &out);
+    ck_assert_msg(good == (codes[_i].bytes != NULL), "%s", codes[_i].text);
+    if (good) {
+        ck_assert_msg(str_is(buf_str(&out), codes[_i].bytes), "%s", codes[_i].text);
+        buf_clear(&out);
+        base64_write(&out, str_of(codes[_i].bytes));
+        ck_assert_str_eq(buf_text(&out), codes[_i].text);
+    } else {
+        ck_assert_uint_eq(out.len, 0);
+    }
+}
+END_TEST
+
 START_TEST(anchor_carries_both_ways)
 {
     const struct time_anchor a = {.mono = {5000000}, .wall = {1700000000000000}};
@@ -276,6 +314,8 @@ Suite *base_suite(void)
     tcase_add_test(c, heap_sorts_and_lets_go);
     tcase_add_test(c, uuids_are_canonical_and_versioned);
     tcase_add_test(c, digest_is_sha256);
+    tcase_add_test(c, hmac_is_rfc_4231);
+    tcase_add_loop_test(c, base64_goes_both_ways, 0, sizeof codes / sizeof *codes);
     tcase_add_test(c, anchor_carries_both_ways);
     tcase_add_loop_test(c, times_are_read, 0, sizeof times / sizeof *times);
     tcase_add_test(c, times_are_written);

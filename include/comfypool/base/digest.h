@@ -1,4 +1,4 @@
-/* SHA-256 by libcrypto. */
+/* SHA-256, and HMAC with it (RFC 2104), by libcrypto. */
 #ifndef COMFYPOOL_BASE_DIGEST_H
 #define COMFYPOOL_BASE_DIGEST_H
 
@@ -11,7 +11,12 @@ enum { DIGEST_HEX_SIZE = 65 };
 /* The lowercase hex SHA-256 of s, terminated. */
 void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE]);
 
-/* Compares two of them; the time that it takes says nothing about where they differ. */
+enum { DIGEST_SIZE = 32 };
+
+/* The HMAC-SHA256 of text under key. */
+void digest_hmac_sha256(struct str key, struct str text, unsigned char ret[DIGEST_SIZE]);
+
+/* Compares two hex digests; the time that it takes says nothing about where they differ. */
 bool digest_hex_equal(const char a[DIGEST_HEX_SIZE], const char b[DIGEST_HEX_SIZE]);
 
 #endif

@@ -30,6 +30,8 @@
     X(ERR_JOB_NOT_QUEUED,         "job_not_queued",          409, false, "The job is not queued") \
     X(ERR_JOB_NOT_RETRIABLE,      "job_not_retriable",       409, false, "The job cannot be tried again") \
     X(ERR_ATTEMPT_NOT_FOUND,      "attempt_not_found",       404, false, "The job has no such attempt") \
+    X(ERR_PROFILE_NOT_FOUND,      "profile_not_found",       404, false, "There is no such profile") \
+    X(ERR_DELIVERY_NOT_FOUND,     "delivery_not_found",      404, false, "There is no such delivery") \
     X(ERR_BACKEND_EXISTS,         "backend_exists",          409, false, "There is a backend of this name") \
     X(ERR_ROUTE_NOT_FOUND,        "route_not_found",         404, false, "There is nothing at this path") \
     X(ERR_METHOD_NOT_ALLOWED,     "method_not_allowed",      405, false, "The method is not allowed here") \
@@ -42,7 +44,7 @@
     X(ERR_IDEMPOTENCY_KEY_REUSED, "idempotency_key_reused",  422, false, "The idempotency key belongs to another body") \
     X(ERR_IDEMPOTENCY_IN_PROGRESS, "idempotency_in_progress", 409, true, "A request with this idempotency key is under way") \
     X(ERR_UNAUTHORIZED,           "unauthorized",            401, false, "A token is needed") \
-    X(ERR_FORBIDDEN,              "forbidden",               403, false, "The token's role does not allow this") \
+    X(ERR_FORBIDDEN,              "forbidden",               403, false, "This is not allowed") \
     X(ERR_FORBIDDEN_ORIGIN,       "forbidden_origin",        403, false, "Requests from this origin are not allowed") \
     X(ERR_HOST_NOT_ALLOWED,       "host_not_allowed",        421, false, "This host name is not served here") \
     /* Ends of jobs and attempts. */ \
