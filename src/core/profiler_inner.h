@@ -73,8 +73,8 @@ struct profiler {
 
 void profiler_free_result(struct profiler *p);
 
-/* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, when all else
-   is there. all_slices: at least as many as the nodes have together. */
+/* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, when all
+   else is there. all_slices: at least as many as the nodes have together. */
 void profiler_analyse(struct profiler *p, struct profile *profile, size_t all_slices);
 
 #endif

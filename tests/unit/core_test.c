@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/core/event.h"
+#include "comfypool/core/format.h"
+#include "comfypool/core/group.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/ability.h"
@@ -11,6 +14,7 @@
 #include "comfypool/core/scheduler.h"
 #include "comfypool/core/timeline.h"
 #include "comfypool/core/verdict.h"
+#include "comfypool/core/webhook.h"
 #include "suites.h"
 
 /* ---- the job table ----------------------------------------------------------------------------
@@ -550,36 +554,175 @@ END_TEST
 /* ---- progress ----------------------------------------------------------------------------------
  */
 
-START_TEST(progress_counts_each_node_once)
+/* A run in a few words: "c1" is cached by the list, "e1" executing, "r1" running, "f1" finished,
+   "x1" executed, "p1" progress, "!1" an error, "G" a gap, "S" success; and what is told of it. */
+static const struct {
+    const char *name;
+    const char *run;
+    const char *told;
+    size_t done;
+    size_t executed;
+} runs[] = {
+    {"plain", "c e1 r1 p1 f1 r2 e2 f2 S", "1 executing, 1 completed, 2 executing, 2 completed", 2,
+     2},
+    {"cached by the list", "c1 c1 r2 f2 S", "1 cached, 2 executing, 2 completed", 2, 1},
+    {"said twice", "e1 e1 r1 r1 f1 f1 S S", "1 executing, 1 completed", 1, 1},
+    {"finished without a start is cached", "r1 f2 f1", "1 executing, 2 cached, 1 completed", 2, 1},
+    {"executed without a start is cached", "r1 x2 f1", "1 executing, 2 cached, 1 completed", 2, 1},
+    {"executed while it runs is no end", "r1 x1", "1 executing", 0, 1},
+    {"after a gap it is completed", "G f1", "1 completed", 1, 0},
+    {"listed as cached, but it ran", "c1 e1 f1", "1 cached, 1 executing, 1 completed", 1, 1},
+    {"what ended does not begin again", "r1 f1 r1 e1", "1 executing, 1 completed", 1, 1},
+    {"lazy: it goes on", "r1 e1 r2 f2 e1 f1", "1 executing, 2 executing, 2 completed, 1 completed",
+     2, 2},
+    {"an error", "r1 !1", "1 executing, 1 failed", 0, 1},
+    {"open at the success", "r1 r2 S", "1 executing, 2 executing, 1 completed, 2 completed", 2, 2},
+    {"no progress_state: the next one ends it", "e1 e2 e3 S",
+     "1 executing, 1 completed, 2 executing, 2 completed, 3 executing, 3 completed", 3, 3},
+    {"expanded nodes are told and not counted", "r1 r1.0 f1.0 f1",
+     "1 executing, 1.0 executing (expanded), 1.0 completed (expanded), 1 completed", 1, 1},
+};
+
+static void note_change(void *ctx, const struct progress_change *c)
 {
-    struct workflow *w = NULL;
-    struct workflow_problem problem;
-    ck_assert(workflow_parse(
-        STR("{\"1\":{\"inputs\":{}},\"2\":{\"inputs\":{}},\"3\":{\"inputs\":{}}}"), &w, &problem));
+    struct buf *out = ctx;
+    buf_printf(out, "%s%.*s %s%s", out->len == 0 ? "" : ", ", (int)c->node_id.n, c->node_id.p,
+               profile_status_name(c->status), c->expanded ? " (expanded)" : "");
+}
+
+static struct frame frame_of(const char *word, const struct str *id, struct frame_node *node)
+{
+    static const struct {
+        char letter;
+        enum frame_type type;
+    } types[] = {{'c', FRAME_CACHED}, {'e', FRAME_EXECUTING}, {'r', FRAME_STATE},
+                 {'f', FRAME_STATE},  {'x', FRAME_EXECUTED},  {'p', FRAME_PROGRESS},
+                 {'!', FRAME_ERROR},  {'S', FRAME_SUCCESS}};
+    struct frame f = {.node = *id, .value = 3, .max = 20, .ids = id, .ids_len = id->n > 0 ? 1 : 0};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        f.type = types[i].letter == *word ? types[i].type : f.type;
+    }
+    *node = (struct frame_node){.id = *id,
+                                .state = *word == 'r' ? NODE_STATE_RUNNING : NODE_STATE_FINISHED};
+    f.nodes = node;
+    f.nodes_len = 1;
+    return f;
+}
+
+START_TEST(nodes_go_through_their_states)
+{
+    struct workflow *w = workflow_reparse(
+        STR("{\"1\":{\"inputs\":{}},\"2\":{\"inputs\":{}},\"3\":{\"inputs\":{}}}"));
     struct progress p;
     progress_init(&p, w);
-    const struct str cached[] = {STR("1"), STR("1"), STR("stranger")};
-    progress_feed(&p, &(struct frame){.type = FRAME_CACHED, .ids = cached, .ids_len = 3});
-    ck_assert_uint_eq(p.nodes_done, 1);
-    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING, .node = STR("2")});
-    progress_feed(&p,
-                  &(struct frame){.type = FRAME_PROGRESS, .node = STR("2"), .value = 3, .max = 20});
-    ck_assert_str_eq(p.node_id, "2");
-    ck_assert(p.has_value && p.value == 3 && p.max == 20);
-    const struct frame_node nodes[] = {{.id = STR("1"), .state = NODE_STATE_FINISHED},
-                                       {.id = STR("2"), .state = NODE_STATE_FINISHED},
-                                       {.id = STR("3"), .state = NODE_STATE_RUNNING}};
-    const struct frame state = {.type = FRAME_STATE, .nodes = nodes, .nodes_len = 3};
-    progress_feed(&p, &state);
-    progress_feed(&p, &state);
-    ck_assert_uint_eq(p.nodes_done, 2);
-    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING, .node = STR("3")});
-    ck_assert_str_eq(p.node_id, "3");
-    ck_assert(!p.has_value);
-    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING});
-    ck_assert_str_eq(p.node_id, "3");
+    AUTO_BUF struct buf told;
+    buf_init(&told, BUF_NO_LIMIT);
+    char run[128];
+    (void)snprintf(run, sizeof run, "%s", runs[_i].run);
+    char *rest = run;
+    for (char *word = strtok_r(rest, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+        const struct str id = str_of(word + 1);
+        struct frame_node node;
+        const struct frame f = frame_of(word, &id, &node);
+        if (*word == 'G') {
+            progress_gap(&p);
+        } else {
+            progress_feed(&p, &f, note_change, &told);
+        }
+    }
+    ck_assert_msg(strcmp(buf_text(&told), runs[_i].told) == 0, "%s:\ngot  %s\nwant %s",
+                  runs[_i].name, buf_text(&told), runs[_i].told);
+    ck_assert_msg(p.nodes_done == runs[_i].done && p.executed == runs[_i].executed, "%s",
+                  runs[_i].name);
     progress_done(&p);
     workflow_free(w);
+}
+END_TEST
+
+START_TEST(progress_has_the_last_value)
+{
+    struct workflow *w = workflow_reparse(STR("{\"1\":{\"inputs\":{}},\"2\":{\"inputs\":{}}}"));
+    struct progress p;
+    progress_init(&p, w);
+    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING, .node = STR("2")}, NULL, NULL);
+    const uint64_t before = p.changes;
+    progress_feed(&p,
+                  &(struct frame){.type = FRAME_PROGRESS, .node = STR("2"), .value = 3, .max = 20},
+                  NULL, NULL);
+    ck_assert_uint_eq(p.changes, before + 1);
+    ck_assert_str_eq(p.node_id, "2");
+    ck_assert(p.has_value && p.value == 3 && p.max == 20);
+    progress_feed(&p, &(struct frame){.type = FRAME_STATUS}, NULL, NULL);
+    ck_assert_uint_eq(p.changes, before + 1);
+    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING, .node = STR("1")}, NULL, NULL);
+    ck_assert_str_eq(p.node_id, "1");
+    ck_assert(!p.has_value);
+    progress_feed(&p, &(struct frame){.type = FRAME_EXECUTING}, NULL, NULL);
+    ck_assert_str_eq(p.node_id, "1");
+    progress_done(&p);
+    workflow_free(w);
+}
+END_TEST
+
+/* ---- events, webhooks --------------------------------------------------------------------------
+ */
+
+START_TEST(events_have_names)
+{
+    for (int t = 0; t < EVENT_TYPE_COUNT; t++) {
+        ck_assert_int_eq(event_from_name(str_of(event_name((enum event_type)t))), t);
+        ck_assert(!event_is_for_hooks((enum event_type)t) || event_is_durable((enum event_type)t));
+    }
+    ck_assert_int_eq(event_from_name(STR("job:moon")), EVENT_TYPE_COUNT);
+    ck_assert_int_eq(event_of_end(JOB_CANCELLED), EVENT_CANCELLED);
+    ck_assert(!event_is_durable(EVENT_NODE) && !event_is_durable(EVENT_PROGRESS) &&
+              !event_is_durable(EVENT_PREVIEW) && !event_is_for_hooks(EVENT_BACKEND));
+    ck_assert_int_eq(format_from_name(STR("folded")), FORMAT_FOLDED);
+    ck_assert_int_eq(format_from_name(STR("events")), FORMAT_COUNT);
+    ck_assert_int_eq(group_from_name(STR("")), GROUP_COUNT);
+}
+END_TEST
+
+START_TEST(tries_become_rarer_over_a_day)
+{
+    const struct wall_us since = {1700000000000000};
+    for (uint32_t random = 0; random < 1024; random += 1023) {
+        struct wall_us now = since;
+        struct dur_us pause;
+        unsigned tries = 0;
+        int64_t last_us = 0;
+        while (webhook_pause(++tries, since, now, random, &pause)) {
+            ck_assert_msg(pause.us > 0, "try %u", tries);
+            ck_assert_msg(tries > 9 || pause.us > last_us, "try %u", tries);
+            now.us += pause.us;
+            last_us = pause.us;
+            if (tries == 2) { /* the third try */
+                ck_assert_int_lt(now.us - since.us, 20 * 1000000);
+            }
+            ck_assert_uint_lt(tries, 20);
+        }
+        ck_assert_int_eq(now.us - since.us, INT64_C(24) * 3600 * 1000000);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    bool good;
+} secrets[] = {
+    {"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true},
+    {"whsec_c2VjcmV0", true},
+    {"whsec_", false},
+    {"whsec_!!", false},
+    {"c2VjcmV0", false},
+    {"whsec_c2VjcmV", false},
+    {"", false},
+};
+
+START_TEST(secrets_are_base64)
+{
+    ck_assert_msg(webhook_secret_is_good(str_of(secrets[_i].text)) == secrets[_i].good, "%s",
+                  secrets[_i].text);
 }
 END_TEST
 
@@ -603,7 +746,11 @@ Suite *core_suite(void)
     tcase_add_loop_test(c, ends_are_the_servers_word, 0, sizeof lines / sizeof *lines);
     tcase_add_test(c, offset_is_the_smallest_seen);
     tcase_add_test(c, never_started_has_only_a_queue);
-    tcase_add_test(c, progress_counts_each_node_once);
+    tcase_add_loop_test(c, nodes_go_through_their_states, 0, sizeof runs / sizeof *runs);
+    tcase_add_test(c, progress_has_the_last_value);
+    tcase_add_test(c, events_have_names);
+    tcase_add_test(c, tries_become_rarer_over_a_day);
+    tcase_add_loop_test(c, secrets_are_base64, 0, sizeof secrets / sizeof *secrets);
     suite_add_tcase(s, c);
     return s;
 }

@@ -10,13 +10,14 @@
 /* symbol, name, media type, by_accept: Accept may choose it */
 #define FORMAT_TABLE(X)                                                                            \
     X(FORMAT_JSON, "json", "application/json", true)                                               \
+    X(FORMAT_NDJSON, "ndjson", "application/x-ndjson", true) /* of several profiles */             \
     X(FORMAT_TEXT, "text", "text/plain; charset=utf-8", true)                                      \
     X(FORMAT_CSV, "csv", "text/csv; charset=utf-8", true)                                          \
-    X(FORMAT_CHROME, "chrome", "application/json", false)         /* Trace Event Format */         \
-    X(FORMAT_SPEEDSCOPE, "speedscope", "application/json", false) /* its file format */            \
+    X(FORMAT_CHROME, "chrome", "application/json", false)          /* Trace Event Format */        \
+    X(FORMAT_SPEEDSCOPE, "speedscope", "application/json", false)  /* its file format */           \
     X(FORMAT_FOLDED, "folded", "text/plain; charset=utf-8", false) /* for flame graphs */          \
-    X(FORMAT_OTLP, "otlp", "application/json", false)             /* OTLP/HTTP JSON */             \
-    X(FORMAT_NDJSON, "ndjson", "application/x-ndjson", true)      /* of several profiles */
+    X(FORMAT_OTLP, "otlp", "application/json", false)              /* OTLP/HTTP JSON */            \
+    X(FORMAT_EVENTS, "", "text/event-stream", true)                /* no profile: what happens */
 
 enum format {
 #define X(symbol, name, media_type, by_accept) symbol,

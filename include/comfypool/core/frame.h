@@ -24,6 +24,7 @@ enum frame_type {
     FRAME_SUCCESS,
     FRAME_ERROR,
     FRAME_INTERRUPTED,
+    FRAME_MONITOR, /* crystools.monitor: memory and GPUs of the server's host */
 };
 
 enum node_state { NODE_STATE_OTHER, NODE_STATE_RUNNING, NODE_STATE_FINISHED };
@@ -36,6 +37,13 @@ struct frame_node {
     enum node_state state;
     double value;
     double max;
+};
+
+/* One GPU of a monitor frame. NaN: unknown. */
+struct frame_gpu {
+    double utilization; /* per cent */
+    double temperature; /* degrees Celsius */
+    double vram_used;   /* bytes */
 };
 
 struct frame {
@@ -57,6 +65,17 @@ struct frame {
     struct str traceback;    /* ERROR: raw JSON (lenient) */
     int64_t queue_remaining; /* STATUS; -1: not said */
     struct str sid;          /* STATUS: first one of a connection */
+    double ram_used;         /* MONITOR: bytes of the host; 0 or NaN: unknown */
+    const struct frame_gpu *gpus; /* MONITOR: all of the host's, in the driver's order */
+    size_t gpus_len;
+};
+
+/* A preview image: a binary message. Lives as long as the message. */
+struct frame_preview {
+    struct str prompt_id; /* p == NULL: the server said none */
+    struct str node_id;   /* p == NULL: the server said none */
+    const char *media_type;
+    struct str image;
 };
 
 /* True for an end of the prompt: an error that only blocks a branch (ExecutionBlocked) is none. */

@@ -1,28 +1,56 @@
 /*
- * How far a running prompt is, for Job.progress: kept for every running job, profiled or not.
+ * How far a running prompt is, and the state of each of its nodes: for Job.progress, for job:node
+ * events, and for the live account of a job that is not profiled. Kept for every running job,
+ * profiled or not; it knows no times.
+ *
+ * The rules are those of the profiler (core/profiler.h) without slices.
  */
 #ifndef COMFYPOOL_CORE_PROGRESS_H
 #define COMFYPOOL_CORE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "comfypool/core/frame.h"
+#include "comfypool/core/profiler.h"
 #include "comfypool/core/workflow.h"
+
+struct progress_node; /* of one that the server expanded */
 
 struct progress {
     const struct workflow *workflow; /* borrowed */
-    unsigned char *done;             /* one flag a node of the workflow */
-    size_t nodes_done;
-    char *node_id; /* what was said to run last, or NULL */
+    unsigned char *states;           /* enum profile_status, a node of the workflow each */
+    struct map expanded;             /* by id */
+    size_t nodes_done;               /* completed or cached, of the workflow */
+    size_t executed;                 /* seen to run, of the workflow */
+    char *node_id;                   /* what was said to run last, or NULL */
     bool has_value;
     double value;
     double max;
+    bool saw_state; /* the server sends progress_state */
+    bool missed;    /* something may have gone unseen: "ended without a start" proves nothing */
+    uint64_t changes;
 };
+
+/* A node has another state. expanded: it is none of the workflow's. */
+struct progress_change {
+    struct str node_id;
+    enum profile_status status;
+    bool expanded;
+};
+typedef void (*progress_fn)(void *ctx, const struct progress_change *c);
 
 void progress_init(struct progress *p, const struct workflow *w);
 void progress_done(struct progress *p);
-/* Cost: O(nodes in the frame). */
-void progress_feed(struct progress *p, const struct frame *f);
+/* From here on something may be missed. */
+void progress_gap(struct progress *p);
+/* Tells each change to on_change (may be NULL). `changes` grows with every change, values included.
+   Cost: O(nodes in the frame); without progress_state O(nodes) at an `executing`. */
+void progress_feed(struct progress *p, const struct frame *f, progress_fn on_change, void *ctx);
+
+/* Sets the states of a profile's nodes, and its counts, from what is known here: for the account of
+   a job that is not profiled. */
+void progress_mark(const struct progress *p, struct profile *profile);
 
 #endif

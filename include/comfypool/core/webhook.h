@@ -1,0 +1,50 @@
+/*
+ * What a webhook is, and when its deliveries are tried. Pure.
+ */
+#ifndef COMFYPOOL_CORE_WEBHOOK_H
+#define COMFYPOOL_CORE_WEBHOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+
+/* symbol, public name. The numbers are on disk. */
+#define DELIVERY_STATE_TABLE(X)                                                                    \
+    X(DELIVERY_PENDING, "pending")     /* not tried yet */                                         \
+    X(DELIVERY_FAILING, "failing")     /* tried in vain, and will be again */                      \
+    X(DELIVERY_DEAD, "dead")           /* given up */                                              \
+    X(DELIVERY_FORBIDDEN, "forbidden") /* its target may not be called */
+
+enum delivery_state {
+#define X(symbol, name) symbol,
+    DELIVERY_STATE_TABLE(X)
+#undef X
+        DELIVERY_STATE_COUNT
+};
+
+const char *delivery_state_name(enum delivery_state s);
+/* DELIVERY_STATE_COUNT when there is none of this name. */
+enum delivery_state delivery_state_from_name(struct str name);
+
+/* What a job's or the configuration's webhook wants. */
+struct webhook {
+    char *url;       /* NULL: there is none */
+    unsigned events; /* 1u << event_type each */
+    char *secret;    /* "whsec_" and base64, or NULL: not signed */
+};
+void webhook_done(struct webhook *w);
+
+/*
+ * The pause after try number `tries` (from 1), of a delivery that was made at `since`: the first
+ * three tries lie within 20 s, then they become rarer over 24 h. random: any 32 random bits, for 10
+ * % of jitter. False: that was the last one.
+ */
+bool webhook_pause(unsigned tries, struct wall_us since, struct wall_us now, uint32_t random,
+                   struct dur_us *ret);
+
+/* True when text is "whsec_" and the base64 of some bytes (Standard Webhooks). */
+bool webhook_secret_is_good(struct str text);
+
+#endif

@@ -1,0 +1,66 @@
+/* Webhooks; see the header. */
+#include "comfypool/core/webhook.h"
+
+#include <stdlib.h>
+
+#include "comfypool/base/base64.h"
+
+static const char *const names[DELIVERY_STATE_COUNT] = {
+#define X(symbol, name) [symbol] = (name),
+    DELIVERY_STATE_TABLE(X)
+#undef X
+};
+
+const char *delivery_state_name(enum delivery_state s)
+{
+    return names[s];
+}
+
+enum delivery_state delivery_state_from_name(struct str name)
+{
+    int s = 0;
+    while (s < DELIVERY_STATE_COUNT && !str_is(name, names[s])) {
+        s++;
+    }
+    return (enum delivery_state)s;
+}
+
+void webhook_done(struct webhook *w)
+{
+    free(w->url);
+    free(w->secret);
+    *w = (struct webhook){0};
+}
+
+/* Behind the first two, as Standard Webhooks proposes it: rarer and rarer, over a day. */
+static const int64_t pauses_s[] = {3, 10, 60, 300, 900, 3600, 7200, 14400, 21600, 28800};
+enum { PAUSES = sizeof pauses_s / sizeof *pauses_s };
+
+static const int64_t LIFE_US = INT64_C(24) * 3600 * 1000000;
+
+bool webhook_pause(unsigned tries, struct wall_us since, struct wall_us now, uint32_t random,
+                   struct dur_us *ret)
+{
+    const unsigned index = tries == 0 ? 0 : tries > PAUSES ? PAUSES - 1 : tries - 1;
+    const int64_t pause_us = pauses_s[index] * 1000000;
+    /* Plus or minus 10 %. */
+    const int64_t jitter_us = pause_us / 5 * (random % 1024) / 1023 - pause_us / 10;
+    const int64_t left_us = since.us + LIFE_US - now.us;
+    if (left_us <= 0) {
+        return false;
+    }
+    /* The last one lies at the end of its day. */
+    ret->us = pause_us + jitter_us < left_us ? pause_us + jitter_us : left_us;
+    return true;
+}
+
+bool webhook_secret_is_good(struct str text)
+{
+    static const struct str prefix = STR_INIT("whsec_");
+    AUTO_BUF struct buf key;
+    buf_init(&key, 1024);
+    if (text.n <= prefix.n || memcmp(text.p, prefix.p, prefix.n) != 0) {
+        return false;
+    }
+    return base64_read((struct str){text.p + prefix.n, text.n - prefix.n}, &key) && key.len > 0;
+}
