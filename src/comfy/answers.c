@@ -1,6 +1,7 @@
 /* HTTP answers of a ComfyUI server; see the header. */
 #include "comfypool/comfy/answers.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "comfypool/base/json_write.h"
@@ -467,38 +468,140 @@ void history_answer_done(struct history_answer *h)
 /* ---- GET /system_stats, cancel ----------------------------------------------------------------
  */
 
-bool stats_answer_read(struct str text, struct stats_answer *ret)
+/* One device whose brace was read. */
+static bool read_device(struct js_reader *r, struct stats_device *d)
 {
-    buf_init(&ret->version, 256);
-    buf_init(&ret->devices, 262144);
+    double total = NAN;
+    double free_bytes = NAN;
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "vram_total")) {
+            (void)js_double(v, &total);
+        } else if (js_is(key, "vram_free")) {
+            (void)js_double(v, &free_bytes);
+        } else if (js_is(key, "index")) {
+            (void)js_int(v, &d->index);
+        } else if (js_is(key, "type")) {
+            d->is_cpu = v.kind == JS_STRING && js_is(v, "cpu");
+        }
+        if (js_rest(r, v).n == 0) {
+            return false;
+        }
+    }
+    /* Infinities and lies are no memory. */
+    const double used = total - free_bytes;
+    d->vram_used = isfinite(used) && used >= 0 ? used : NAN;
+    return key.kind == JS_OBJECT_END;
+}
+
+static void read_devices(struct str raw, struct stats_answer *ret)
+{
+    struct js_reader r;
+    js_read_lenient(&r, raw, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_ARRAY) {
+        return;
+    }
+    for (struct js_token t = js_next(&r); t.kind == JS_OBJECT; t = js_next(&r)) {
+        struct stats_device d = {.index = -1, .vram_used = NAN};
+        if (!read_device(&r, &d)) {
+            return;
+        }
+        if (ret->list_len < STATS_DEVICES) {
+            ret->list[ret->list_len++] = d;
+        }
+    }
+}
+
+/* --cuda-device N, or --cuda-device=N; a list of several says nothing. */
+static void read_argument(struct str text, bool *is_next, struct stats_answer *ret)
+{
+    static const struct str flag = STR_INIT("--cuda-device");
+    int64_t n = -1;
+    if (*is_next) {
+        ret->cuda_device = str_to_int64(text, &n) && n >= 0 ? n : -1;
+        *is_next = false;
+    } else if (str_eq(text, flag)) {
+        *is_next = true;
+    } else if (text.n > flag.n && memcmp(text.p, flag.p, flag.n) == 0 && text.p[flag.n] == '=') {
+        *is_next = true;
+        read_argument((struct str){text.p + flag.n + 1, text.n - flag.n - 1}, is_next, ret);
+    }
+}
+
+static bool read_arguments(struct js_reader *r, struct stats_answer *ret)
+{
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    struct js_reader r;
-    if (open_object(&r, text).kind != JS_OBJECT) {
-        return false;
+    bool is_next = false;
+    struct js_token t = js_next(r);
+    for (; t.kind != JS_ARRAY_END && t.kind != JS_ERROR; t = js_next(r)) {
+        buf_clear(&scratch);
+        if (t.kind == JS_STRING) {
+            read_argument(js_text(t, &scratch), &is_next, ret);
+        } else if (js_rest(r, t).n == 0) {
+            return false;
+        }
     }
-    struct js_token t = js_next(&r);
-    while (t.kind != JS_END && t.kind != JS_ERROR) {
-        if (t.kind == JS_KEY && js_is(t, "comfyui_version") && ret->version.len == 0) {
-            t = js_next(&r);
-            if (t.kind == JS_STRING) {
-                buf_add_str(&ret->version, js_text(t, &scratch));
+    return t.kind == JS_ARRAY_END;
+}
+
+/* The "system" object, whose brace was read. */
+static bool read_system(struct js_reader *r, struct stats_answer *ret)
+{
+    double total = NAN;
+    double free_bytes = NAN;
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (v.kind == JS_STRING && js_is(key, "comfyui_version") && ret->version.len == 0) {
+            AUTO_BUF struct buf scratch;
+            buf_init(&scratch, BUF_NO_LIMIT);
+            buf_add_str(&ret->version, js_text(v, &scratch));
+        } else if (js_is(key, "ram_total")) {
+            (void)js_double(v, &total);
+        } else if (js_is(key, "ram_free")) {
+            (void)js_double(v, &free_bytes);
+        } else if (v.kind == JS_ARRAY && js_is(key, "argv")) {
+            if (!read_arguments(r, ret)) {
+                return false;
             }
             continue;
         }
-        if (t.kind == JS_KEY && r.depth == 1 && js_is(t, "devices")) {
-            t = js_next(&r);
-            const struct str raw = js_rest(&r, t);
-            if (t.kind == JS_ARRAY && ret->devices.len == 0) {
-                (void)js_clean(raw, &ret->devices);
-            }
+        if (js_rest(r, v).n == 0) {
+            return false;
         }
-        t = js_next(&r);
+    }
+    const double used = total - free_bytes;
+    ret->ram_used = isfinite(used) && used >= 0 ? used : NAN;
+    return key.kind == JS_OBJECT_END;
+}
+
+bool stats_answer_read(struct str text, struct stats_answer *ret)
+{
+    *ret = (struct stats_answer){.ram_used = NAN, .cuda_device = -1};
+    buf_init(&ret->version, 256);
+    buf_init(&ret->devices, 262144);
+    struct js_reader r;
+    bool good = open_object(&r, text).kind == JS_OBJECT;
+    struct js_token key = good ? js_next(&r) : (struct js_token){.kind = JS_ERROR};
+    for (; good && key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        if (v.kind == JS_OBJECT && js_is(key, "system")) {
+            good = read_system(&r, ret);
+            continue;
+        }
+        const struct str raw = js_rest(&r, v);
+        good = raw.n > 0;
+        if (v.kind == JS_ARRAY && js_is(key, "devices") && ret->devices.len == 0) {
+            (void)js_clean(raw, &ret->devices);
+            read_devices(raw, ret);
+        }
     }
     if (ret->devices.len == 0) {
         buf_add_text(&ret->devices, "[]");
     }
-    return t.kind == JS_END;
+    return good && key.kind == JS_OBJECT_END;
 }
 
 void stats_answer_done(struct stats_answer *s)

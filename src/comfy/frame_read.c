@@ -18,6 +18,7 @@ void frame_store_done(struct frame_store *s)
     free(s->ids);
     free(s->nodes);
     free(s->spans);
+    free(s->gpus);
     buf_done(&s->scratch);
 }
 
@@ -25,6 +26,7 @@ void frame_store_reset(struct frame_store *s, size_t text_len)
 {
     s->ids_len = 0;
     s->nodes_len = 0;
+    s->gpus_len = 0;
     s->text_len = text_len;
     buf_clear(&s->scratch);
 }
@@ -47,11 +49,17 @@ static const struct {
     const char *name;
     enum frame_type type;
 } types[] = {
-    {"progress_state", FRAME_STATE},    {"progress", FRAME_PROGRESS},
-    {"executing", FRAME_EXECUTING},     {"executed", FRAME_EXECUTED},
-    {"status", FRAME_STATUS},           {"execution_start", FRAME_START},
-    {"execution_cached", FRAME_CACHED}, {"execution_success", FRAME_SUCCESS},
-    {"execution_error", FRAME_ERROR},   {"execution_interrupted", FRAME_INTERRUPTED},
+    {"progress_state", FRAME_STATE},
+    {"progress", FRAME_PROGRESS},
+    {"executing", FRAME_EXECUTING},
+    {"executed", FRAME_EXECUTED},
+    {"status", FRAME_STATUS},
+    {"execution_start", FRAME_START},
+    {"execution_cached", FRAME_CACHED},
+    {"execution_success", FRAME_SUCCESS},
+    {"execution_error", FRAME_ERROR},
+    {"execution_interrupted", FRAME_INTERRUPTED},
+    {"crystools.monitor", FRAME_MONITOR},
 };
 
 enum frame_type frame_type_from_name(struct js_token name)
@@ -195,6 +203,58 @@ static void read_stamp(struct js_token v, struct frame *f)
     f->stamp_ms = stamp > 0 && stamp < 1e15 ? (int64_t)stamp : 0;
 }
 
+/* ---- crystools.monitor ------------------------------------------------------------------------
+ */
+
+enum { MAX_GPUS = 64 };
+
+/* -1 is how crystools says that it does not know. */
+static double known_number(struct js_token t)
+{
+    double v = 0;
+    return js_double(t, &v) && isfinite(v) && v >= 0 ? v : NAN;
+}
+
+/* One GPU whose brace was read. */
+static bool read_gpu(struct js_reader *r, struct frame_gpu *g)
+{
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        double *to = js_is(key, "gpu_utilization")   ? &g->utilization
+                     : js_is(key, "gpu_temperature") ? &g->temperature
+                     : js_is(key, "vram_used")       ? &g->vram_used
+                                                     : NULL;
+        if (to != NULL) {
+            *to = known_number(v);
+        }
+        if (js_rest(r, v).n == 0) {
+            return false;
+        }
+    }
+    return key.kind == JS_OBJECT_END;
+}
+
+/* A list of GPUs whose bracket was read. What is no object is a GPU of which nothing is known: the
+   others keep their places. */
+static bool read_gpus(struct js_reader *r, struct frame_store *s)
+{
+    s->gpus = s->gpus == NULL ? mem_alloc(MAX_GPUS * sizeof *s->gpus) : s->gpus;
+    for (;;) {
+        const struct js_token t = js_next(r);
+        if (t.kind == JS_ARRAY_END) {
+            return true;
+        }
+        struct frame_gpu g = {NAN, NAN, NAN};
+        if (t.kind == JS_OBJECT ? !read_gpu(r, &g) : js_rest(r, t).n == 0) {
+            return false;
+        }
+        if (s->gpus_len < MAX_GPUS) {
+            s->gpus[s->gpus_len++] = g;
+        }
+    }
+}
+
 /* Members whose value is a string, or a number where an id is meant. */
 static struct str *text_member(struct frame *f, struct js_token key)
 {
@@ -227,6 +287,9 @@ static bool read_structure(struct js_reader *r, struct frame_store *s, struct fr
         const bool good = frame_read_entries(r, s);
         *ret_nodes_end = js_offset(r) - 1;
         return good;
+    }
+    if (v.kind == JS_ARRAY && f->type == FRAME_MONITOR && js_is(key, "gpus")) {
+        return read_gpus(r, s);
     }
     if (v.kind == JS_ARRAY && (js_is(key, "nodes") || js_is(key, "executed"))) {
         return read_ids(r, s);
@@ -267,8 +330,12 @@ bool frame_read_data(struct js_reader *r, struct frame_store *s, struct frame *f
             f->value = finite_number(v);
         } else if (js_is(key, "max")) {
             f->max = finite_number(v);
+        } else if (f->type == FRAME_MONITOR && js_is(key, "ram_used")) {
+            f->ram_used = known_number(v);
         }
     }
+    f->gpus = s->gpus;
+    f->gpus_len = s->gpus_len;
     f->ids = s->ids;
     f->ids_len = s->ids_len;
     f->nodes = s->nodes;

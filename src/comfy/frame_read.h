@@ -19,6 +19,8 @@ struct frame_store {
     struct frame_node *nodes;
     size_t nodes_len, nodes_cap;
     struct entry_span *spans; /* of nodes[i] */
+    struct frame_gpu *gpus;
+    size_t gpus_len;
     struct buf scratch;
     size_t text_len; /* of the message: bounds what scratch may need, so that it never moves */
 };

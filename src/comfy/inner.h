@@ -28,14 +28,13 @@ struct comfy_backend {
     uv_timer_t timer;  /* reconnect, ping or pong deadline: one at a time */
     bool pong_due;
     bool closing;
+    bool wants_previews;
     struct http_call *stats_call;
     /* The requests. */
     int jobs_api;           /* has /api/jobs: -1 unknown, 0 no, 1 yes */
     struct cancel *cancels; /* under way */
 };
 
-/* rest.c: asks for version and devices. */
-void comfy_ask_stats(struct comfy_backend *b);
 /* rest.c: ends the requests that belong to the backend itself. */
 void comfy_end_requests(struct comfy_backend *b);
 

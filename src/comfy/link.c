@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "comfypool/base/base64.h"
 #include "comfypool/base/log.h"
+#include "preview_read.h"
 
 enum { BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 15000, MAX_MESSAGE = 64 << 20 };
 
@@ -113,6 +115,7 @@ static void on_text(void *ctx, struct buf *message)
         b->link = COMFY_UP;
         b->failures = 0;
         LOG(LOG_INFO, "backend up", LOG_S("backend", b->name));
+        b->jobs_api = -1; /* it may be another version now */
         comfy_ask_stats(b);
         emit(b, COMFY_EVENT_UP, NULL, NULL);
     }
@@ -123,8 +126,15 @@ static void on_text(void *ctx, struct buf *message)
 
 static void on_binary(void *ctx, struct str message)
 {
-    (void)ctx;
-    (void)message; /* previews: nobody looks at them */
+    struct comfy_backend *b = ctx;
+    struct frame_preview preview;
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    if (b->link == COMFY_UP && b->wants_previews && preview_read(message, &preview, &scratch)) {
+        const struct comfy_event e = {
+            .kind = COMFY_EVENT_PREVIEW, .now = time_mono(), .text = "", .preview = &preview};
+        b->on_event(b->ctx, &e);
+    }
 }
 
 static void on_closed(void *ctx, const char *why)
@@ -180,6 +190,11 @@ const char *comfy_client_id(const struct comfy_backend *b)
     return b->client_id;
 }
 
+void comfy_want_previews(struct comfy_backend *b, bool wants)
+{
+    b->wants_previews = wants;
+}
+
 void comfy_renew(struct comfy_backend *b)
 {
     if (b->conn != NULL) {
@@ -207,22 +222,10 @@ void comfy_unpin(struct comfy_backend *b)
 
 static char *basic_authorization(const char *credentials)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     AUTO_BUF struct buf b;
     buf_init(&b, 16384);
     buf_add_text(&b, "Authorization: Basic ");
-    const unsigned char *p = (const unsigned char *)credentials;
-    for (size_t n = strlen(credentials); n > 0;) {
-        const size_t take = n < 3 ? n : 3;
-        const uint32_t v = (uint32_t)p[0] << 16 | (take > 1 ? (uint32_t)p[1] << 8 : 0) |
-                           (take > 2 ? (uint32_t)p[2] : 0);
-        buf_add_char(&b, digits[v >> 18]);
-        buf_add_char(&b, digits[v >> 12 & 63]);
-        buf_add_char(&b, take > 1 ? digits[v >> 6 & 63] : '=');
-        buf_add_char(&b, take > 2 ? digits[v & 63] : '=');
-        p += take;
-        n -= take;
-    }
+    base64_write(&b, str_of(credentials));
     return buf_take(&b);
 }
 

@@ -272,7 +272,6 @@ static void stats_came(void *ctx, const struct http_result *r)
 
 void comfy_ask_stats(struct comfy_backend *b)
 {
-    b->jobs_api = -1; /* it may be another version now */
     if (b->stats_call == NULL) {
         b->stats_call = get(b, "/system_stats", stats_came, b);
     }

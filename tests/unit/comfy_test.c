@@ -1,5 +1,6 @@
 /* The decoder of frames, WebSocket framing, HTTP answers and URLs of a backend. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 #include "comfypool/comfy/backend.h"
 #include "comfypool/comfy/decoder.h"
 #include "comfypool/loop/ws_frames.h"
+#include "../../src/comfy/preview_read.h"
 #include "suites.h"
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -39,7 +41,8 @@ static const struct {
      FRAME_INTERRUPTED, "p", "12", 0},
     {"{\"type\": \"execution_success\", \"data\": {\"prompt_id\": \"p\", \"timestamp\": \"x\"}}",
      FRAME_SUCCESS, "p", NULL, 0},
-    {"{\"type\": \"crystools.monitor\", \"data\": {\"cpu\": 1}}", FRAME_OTHER, NULL, NULL, 0},
+    {"{\"type\": \"crystools.monitor\", \"data\": {\"cpu\": 1}}", FRAME_MONITOR, NULL, NULL, 0},
+    {"{\"type\": \"my.custom.event\", \"data\": {\"cpu\": 1}}", FRAME_OTHER, NULL, NULL, 0},
     {"{\"type\":", FRAME_OTHER, NULL, NULL, 0},
     {"[]", FRAME_OTHER, NULL, NULL, 0},
     {"null", FRAME_OTHER, NULL, NULL, 0},
@@ -396,6 +399,143 @@ START_TEST(a_history_without_end_is_not_followed)
 }
 END_TEST
 
+/* ---- monitor frames and previews ----------------------------------------------------------------
+ */
+
+/* "RAM; UTILIZATION TEMPERATURE VRAM" of each GPU; ? is unknown. */
+static const struct {
+    const char *data;
+    const char *want;
+} monitors[] = {
+    {"{\"cpu_utilization\": 12.5, \"ram_used\": 21474836480, \"device_type\": \"cuda\", \"gpus\": "
+     "[{\"gpu_utilization\": 80, \"gpu_temperature\": 60.5, \"vram_total\": 1, \"vram_used\": "
+     "6442450944, \"vram_used_percent\": 9}]}",
+     "21474836480; 80 60.5 6442450944"},
+    {"{\"gpus\": [{\"gpu_utilization\": -1, \"gpu_temperature\": -1, \"vram_used\": -1}, {}, null, "
+     "5, "
+     "{\"gpu_utilization\": 0}]}",
+     "?; ? ? ?; ? ? ?; ? ? ?; ? ? ?; 0 ? ?"},
+    {"{\"ram_used\": \"y\", \"gpus\": [{\"gpu_utilization\": \"NaN\", \"vram_used\": 1e400}]}",
+     "?; ? ? ?"},
+    {"{\"ram_used\": NaN, \"gpus\": [{\"gpu_utilization\": NaN, \"vram_used\": [1]}]}", "?; ? ? ?"},
+    {"{\"gpus\": \"x\"}", "?"},
+    {"{\"gpus\": null, \"ram_used\": 5}", "5"},
+    {"{}", "?"},
+    {"null", "?"},
+    {"[]", "?"},
+};
+
+static void write_known(struct buf *out, double v)
+{
+    if (isnan(v)) {
+        buf_add_text(out, "?");
+    } else {
+        buf_printf(out, "%.15g", v);
+    }
+}
+
+START_TEST(monitor_frames_are_read)
+{
+    struct decoder *d = decoder_new();
+    struct buf message;
+    buf_init(&message, BUF_NO_LIMIT);
+    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf out;
+    buf_init(&text, BUF_NO_LIMIT);
+    buf_init(&out, BUF_NO_LIMIT);
+    buf_printf(&text, "{\"type\": \"crystools.monitor\", \"data\": %s}", monitors[_i].data);
+    const struct frame *f = decode(d, &message, buf_text(&text));
+    ck_assert_int_eq(f->type, FRAME_MONITOR);
+    write_known(&out, f->ram_used > 0 ? f->ram_used : NAN);
+    for (size_t i = 0; i < f->gpus_len; i++) {
+        buf_add_text(&out, "; ");
+        write_known(&out, f->gpus[i].utilization);
+        buf_add_char(&out, ' ');
+        write_known(&out, f->gpus[i].temperature);
+        buf_add_char(&out, ' ');
+        write_known(&out, f->gpus[i].vram_used);
+    }
+    ck_assert_str_eq(buf_text(&out), monitors[_i].want);
+    buf_done(&message);
+    decoder_free(d);
+}
+END_TEST
+
+#define METADATA "{\"node_id\": \"3\", \"prompt_id\": \"p\", \"image_type\": \"image/png\"}"
+
+static const struct {
+    const char *name;
+    struct str message;
+    const char *want; /* NULL: none */
+} previews[] = {
+    {"an image without metadata: JPEG", STR_INIT("\0\0\0\1\0\0\0\1abc"), "- - image/jpeg abc"},
+    {"an image without metadata: PNG", STR_INIT("\0\0\0\1\0\0\0\2abc"), "- - image/png abc"},
+    {"with metadata", STR_INIT("\0\0\0\4\0\0\0\x3d" METADATA "abc"), "p 3 image/png abc"},
+    {"metadata that is none", STR_INIT("\0\0\0\4\0\0\0\2{]abc"), NULL},
+    {"metadata that is longer than the message", STR_INIT("\0\0\0\4\0\0\0\x7f{}abc"), NULL},
+    {"a text",
+     STR_INIT("\0\0\0\3\0\0\0\1"
+              "3abc"),
+     NULL},
+    {"another type", STR_INIT("\0\0\0\x9\1\2\3\4"), NULL},
+    {"too short", STR_INIT("\0\0"), NULL},
+    {"nothing behind the head", STR_INIT("\0\0\0\1\0\0\0\1"), NULL},
+};
+
+START_TEST(previews_are_read)
+{
+    struct frame_preview f;
+    AUTO_BUF struct buf scratch;
+    AUTO_BUF struct buf out;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    buf_init(&out, BUF_NO_LIMIT);
+    const bool good = preview_read(previews[_i].message, &f, &scratch);
+    ck_assert_msg(good == (previews[_i].want != NULL), "%s", previews[_i].name);
+    if (good) {
+        buf_add_str(&out, f.prompt_id.p == NULL ? STR("-") : f.prompt_id);
+        buf_add_char(&out, ' ');
+        buf_add_str(&out, f.node_id.p == NULL ? STR("-") : f.node_id);
+        buf_printf(&out, " %s ", f.media_type);
+        buf_add_str(&out, f.image);
+        ck_assert_msg(strcmp(buf_text(&out), previews[_i].want) == 0, "%s: %s", previews[_i].name,
+                      buf_text(&out));
+    }
+}
+END_TEST
+
+START_TEST(stats_tell_memory)
+{
+    struct stats_answer s;
+    ck_assert(stats_answer_read(
+        STR("{\"system\": {\"ram_total\": 64, \"ram_free\": 24, \"argv\": [\"main.py\", "
+            "\"--cuda-device\", \"2\"]}, \"devices\": [{\"type\": \"cpu\", \"index\": null, "
+            "\"vram_total\": 10, \"vram_free\": 1}, {\"type\": \"cuda\", \"index\": 1, "
+            "\"vram_total\": "
+            "30, \"vram_free\": 10}, {\"vram_total\": 5, \"vram_free\": NaN}]}"),
+        &s));
+    ck_assert(s.ram_used == 40 && s.cuda_device == 2 && s.list_len == 3);
+    ck_assert(s.list[0].is_cpu && s.list[0].index == -1 && s.list[0].vram_used == 9);
+    ck_assert(!s.list[1].is_cpu && s.list[1].index == 1 && s.list[1].vram_used == 20);
+    ck_assert(isnan(s.list[2].vram_used));
+    stats_answer_done(&s);
+    static const struct {
+        const char *argv;
+        int64_t device;
+    } arguments[] = {{"\"--cuda-device=0\"", 0},       {"\"--cuda-device\",\"0,1\"", -1},
+                     {"\"--cuda-device\"", -1},        {"\"--cuda-device\",7", -1},
+                     {"\"--cuda-devices\",\"1\"", -1}, {"[\"--cuda-device\",\"1\"]", -1}};
+    for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
+        AUTO_BUF struct buf text;
+        buf_init(&text, BUF_NO_LIMIT);
+        buf_printf(&text, "{\"system\":{\"argv\":[%s]}}", arguments[i].argv);
+        ck_assert(stats_answer_read(buf_str(&text), &s));
+        ck_assert_msg(s.cuda_device == arguments[i].device && isnan(s.ram_used), "%s",
+                      arguments[i].argv);
+        stats_answer_done(&s);
+    }
+}
+END_TEST
+
 START_TEST(stats_tell_version_and_devices)
 {
     struct stats_answer s;
@@ -471,6 +611,9 @@ Suite *comfy_suite(void)
     tcase_add_test(c, history_tells_messages_and_outputs);
     tcase_add_test(c, a_history_without_end_is_not_followed);
     tcase_add_test(c, stats_tell_version_and_devices);
+    tcase_add_test(c, stats_tell_memory);
+    tcase_add_loop_test(c, monitor_frames_are_read, 0, sizeof monitors / sizeof *monitors);
+    tcase_add_loop_test(c, previews_are_read, 0, sizeof previews / sizeof *previews);
     tcase_add_loop_test(c, urls_are_checked_and_cleaned, 0, sizeof urls / sizeof *urls);
     suite_add_tcase(s, c);
     return s;

@@ -73,9 +73,21 @@ void history_answer_done(struct history_answer *h);
 /* ---- GET /system_stats ------------------------------------------------------------------------
  */
 
+struct stats_device {
+    bool is_cpu;
+    int64_t index;    /* -1: not said */
+    double vram_used; /* bytes: total minus free; NaN: unknown */
+};
+
+enum { STATS_DEVICES = 16 };
+
 struct stats_answer {
     struct buf version; /* "" when it was not said */
     struct buf devices; /* valid JSON array; "[]" when there were none */
+    struct stats_device list[STATS_DEVICES];
+    size_t list_len;
+    double ram_used;     /* bytes of the host; NaN: unknown */
+    int64_t cuda_device; /* --cuda-device among its arguments; -1: none, or several */
 };
 bool stats_answer_read(struct str text, struct stats_answer *ret);
 void stats_answer_done(struct stats_answer *s);

@@ -31,10 +31,11 @@ struct comfy_backend;
 enum comfy_link { COMFY_DOWN, COMFY_CONNECTING, COMFY_UP };
 
 enum comfy_event_kind {
-    COMFY_EVENT_UP,    /* the socket is open and the server has greeted */
-    COMFY_EVENT_DOWN,  /* it is not any more, or could not be opened; text says why */
-    COMFY_EVENT_FRAME, /* a text message */
-    COMFY_EVENT_STATS, /* version and devices are known */
+    COMFY_EVENT_UP,      /* the socket is open and the server has greeted */
+    COMFY_EVENT_DOWN,    /* it is not any more, or could not be opened; text says why */
+    COMFY_EVENT_FRAME,   /* a text message */
+    COMFY_EVENT_STATS,   /* version and devices are known */
+    COMFY_EVENT_PREVIEW, /* a preview image; only when somebody wants them */
 };
 
 struct comfy_event {
@@ -43,6 +44,7 @@ struct comfy_event {
     const struct frame *frame;
     const char *text;
     const struct stats_answer *stats; /* the callee may take its buffers */
+    const struct frame_preview *preview;
 };
 
 typedef void (*comfy_event_fn)(void *ctx, const struct comfy_event *e);
@@ -81,6 +83,8 @@ const char *comfy_client_id(const struct comfy_backend *b);
 /* While pinned, reconnects keep this id. A connection under another id is cut at once. */
 void comfy_pin(struct comfy_backend *b, const char *client_id);
 void comfy_unpin(struct comfy_backend *b);
+/* Whether preview images are told from now on; at first they are not. */
+void comfy_want_previews(struct comfy_backend *b, bool wants);
 /* Cuts the connection and connects anew at once (under a fresh id unless one is pinned): for a
    socket that proved deaf. No event tells it; COMFY_EVENT_UP follows. */
 void comfy_renew(struct comfy_backend *b);
@@ -137,6 +141,10 @@ void comfy_locate_cancel(struct comfy_locate *l);
  * frames, or asked.
  */
 void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id);
+
+/* Asks for /system_stats, as each new connection does; one question at a time. COMFY_EVENT_STATS
+   comes when it was answered well. */
+void comfy_ask_stats(struct comfy_backend *b);
 
 /* GET /view, streamed. filename, subfolder and type as the server named them. */
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
