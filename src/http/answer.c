@@ -140,7 +140,13 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
         header(r, "Content-Type", a->content_type == NULL ? "application/json" : a->content_type);
     }
     header(r, "X-Content-Type-Options", "nosniff");
-    header(r, "Cache-Control", "no-cache");
+    header(r, "Cache-Control", a->no_store ? "no-store" : "no-cache");
+    if (a->no_store) {
+        header(r, "X-Accel-Buffering", "no"); /* nginx holds answers back otherwise */
+    }
+    if (route_formats(x->rq.route) != 0) {
+        header(r, "Vary", "Accept");
+    }
     if (a->location[0] != '\0') {
         header(r, "Location", a->location);
     }
@@ -187,11 +193,37 @@ enum { ANSWERS_AT_ONCE = 8, LARGE_ANSWER = 64 * 1024, ANSWERS_RETRY_S = 1 };
 
 enum { ETAG_DIGITS = 32, ETAG_SIZE = ETAG_DIGITS + 3 };
 
-static void make_etag(const struct buf *body, char ret[ETAG_SIZE])
+static void make_etag(struct str body, char ret[ETAG_SIZE])
 {
     char hex[DIGEST_HEX_SIZE];
-    digest_sha256_hex(buf_str(body), hex);
+    digest_sha256_hex(body, hex);
     (void)snprintf(ret, ETAG_SIZE, "\"%.*s\"", (int)ETAG_DIGITS, hex);
+}
+
+/* The ETag of an answer: of its body, but what is volatile in it. */
+static void make_answer_etag(const struct http_answer *a, char ret[ETAG_SIZE])
+{
+    if (a->volatile_len == 0) {
+        make_etag(buf_str(&a->body), ret);
+        return;
+    }
+    AUTO_BUF struct buf stable;
+    buf_init(&stable, BUF_NO_LIMIT);
+    const size_t behind = a->volatile_at + a->volatile_len;
+    buf_add(&stable, a->body.data, a->volatile_at);
+    buf_add(&stable, a->body.data + behind, a->body.len - behind);
+    make_etag(buf_str(&stable), ret);
+}
+
+bool http_matches(struct http_server *s, struct http_ref ref, struct str body)
+{
+    const struct exchange *x = exchange_find(s, ref);
+    char etag[ETAG_SIZE];
+    if (x == NULL || !x->rq.conditional) {
+        return false;
+    }
+    make_etag(body, etag);
+    return headers_match_etag(&x->headers, str_of(etag));
 }
 
 /* Clients that ask for much and read slowly must not fill the memory with what waits for them. What
@@ -216,7 +248,7 @@ void http_answer(struct http_server *s, struct http_ref ref, struct http_answer 
     unsigned status = a->status == 0 ? MHD_HTTP_OK : a->status;
     char etag[ETAG_SIZE] = "";
     if (a->etag) {
-        make_etag(&a->body, etag);
+        make_answer_etag(a, etag);
         if (status == MHD_HTTP_OK && strcmp(route_method(x->rq.route), "GET") == 0 &&
             headers_match_etag(&x->headers, str_of(etag))) {
             status = MHD_HTTP_NOT_MODIFIED;

@@ -10,7 +10,7 @@
 
 #include "comfypool/base/digest.h"
 
-enum { MAX_LABELS = 64, MAX_LABEL = 100, MAX_URL = 2000, MAX_WEIGHT = 1000, MAX_IN_FLIGHT = 100 };
+enum { MAX_LABELS = 64, MAX_LABEL = 100, MAX_WEIGHT = 1000, MAX_IN_FLIGHT = 100 };
 
 void backend_change_done(struct backend_change *c)
 {
@@ -23,31 +23,15 @@ void backend_change_done(struct backend_change *c)
 /* ---- members of a backend ----------------------------------------------------------------------
  */
 
-/* Stores a copy of a string that has no control characters. */
-static bool read_text(const struct member *m, struct value *v, void *ret, size_t most)
-{
-    AUTO_BUF struct buf scratch;
-    buf_init(&scratch, BUF_NO_LIMIT);
-    if (v->token.kind != JS_STRING) {
-        return false;
-    }
-    const struct str text = js_text(v->token, &scratch);
-    if (text.n == 0 || text.n > most || !text_is_plain(text)) {
-        return false;
-    }
-    *(char **)(void *)((char *)ret + m->offset) = mem_copy(text);
-    return true;
-}
-
 static bool read_url(const struct member *m, struct value *v, void *ret)
 {
-    return read_text(m, v, ret, MAX_URL);
+    return member_text(m, v, ret, MEMBER_URL_MOST);
 }
 
 static bool read_name(const struct member *m, struct value *v, void *ret)
 {
     const struct backend_change *c = ret;
-    return read_text(m, v, ret, HTTP_NAME_SIZE - 1) && text_is_name(str_of(c->name));
+    return member_text(m, v, ret, HTTP_NAME_SIZE - 1) && text_is_name(str_of(c->name));
 }
 
 static bool check_label(void *ctx, struct str text)
@@ -78,9 +62,9 @@ static const struct member backend_members[] = {
                  .offset = offsetof(struct backend_change, url)},
     [ADD_NAME] = {"name", read_name, "1 to 100 letters, digits, dots, colons, - and _",
                   .offset = offsetof(struct backend_change, name)},
-    {"weight", member_int, NULL, 1, MAX_WEIGHT, offsetof(struct backend_change, weight)},
+    {"weight", member_int, NULL, 1, MAX_WEIGHT, .offset = offsetof(struct backend_change, weight)},
     {"maxInFlight", member_int, NULL, 1, MAX_IN_FLIGHT,
-     offsetof(struct backend_change, max_in_flight)},
+     .offset = offsetof(struct backend_change, max_in_flight)},
     {"labels", read_labels,
      "an array of at most 64 strings of 1 to 100 bytes, such as \"gpu=4090\" or \"fast\"",
      .offset = 0},
@@ -193,6 +177,7 @@ static const struct {
     [ROUTE_BACKEND_QUARANTINE] = {read_nothing, false},
     [ROUTE_QUEUE_PAUSE] = {read_nothing, false},
     [ROUTE_QUEUE_RESUME] = {read_nothing, false},
+    [ROUTE_REDELIVER] = {read_nothing, false},
 };
 
 bool body_is_read(enum http_route route)

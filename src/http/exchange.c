@@ -236,6 +236,7 @@ static bool check_details(struct exchange *x, const struct match *m)
     x->rq.number = m->number;
     memcpy(x->rq.job_id, m->job_id, sizeof x->rq.job_id);
     memcpy(x->rq.backend, m->backend, sizeof x->rq.backend);
+    memcpy(x->rq.delivery, m->delivery, sizeof x->rq.delivery);
     return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) &&
            (!body_is_json(m->route) || headers_check_body_type(&x->headers, p)) &&
            (m->route != ROUTE_SUBMIT ||

@@ -1,6 +1,7 @@
 /*
  * The request headers that count, and what they mean: framing, content type, Prefer, Accept,
- * If-None-Match, Idempotency-Key. Pure; values are borrowed. What else a client sends is ignored.
+ * If-None-Match, Idempotency-Key, Last-Event-ID, traceparent. Pure; values are borrowed. What else
+ * a client sends is ignored.
  */
 #include "internal.h"
 
@@ -20,6 +21,8 @@ static const char *const names[HEADER_COUNT] = {
     [HEADER_SEC_FETCH_SITE] = "Sec-Fetch-Site",
     [HEADER_AUTHORIZATION] = "Authorization",
     [HEADER_IDEMPOTENCY_KEY] = "Idempotency-Key",
+    [HEADER_LAST_EVENT_ID] = "Last-Event-ID",
+    [HEADER_TRACEPARENT] = "traceparent",
 };
 
 void headers_add(struct headers *h, struct str name, struct str value)
@@ -158,11 +161,29 @@ bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds)
 
 /* How much a type is wanted: by the most specific range that names it. */
 struct wanted {
-    const char *type;
-    const char *range; /* type/ * */
+    struct str type;  /* "text/csv" */
+    struct str group; /* "text" */
     int specific;
-    int q; /* thousandths; -1: not named */
+    int q; /* thousandths; 0: not named, or not wanted */
 };
+
+static struct wanted wanted_type(const char *media_type)
+{
+    const struct str type = {media_type, strcspn(media_type, ";")};
+    return (struct wanted){.type = type, .group = {media_type, strcspn(media_type, "/")}};
+}
+
+static bool same_word(struct str a, struct str b)
+{
+    return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
+}
+
+/* "text/" and "*" of "text/ *". */
+static bool is_group(struct str range, struct str group)
+{
+    return range.n == group.n + 2 && strncasecmp(range.p, group.p, group.n) == 0 &&
+           memcmp(range.p + group.n, "/*", 2) == 0;
+}
 
 /* 0 to 1 with up to three decimals; a malformed one counts as 1. */
 static int read_q(struct str s)
@@ -196,10 +217,10 @@ static int read_quality(struct str parameters)
 
 static void weigh(struct wanted *w, struct str range, int q)
 {
-    const int specific = text_same_word(range, w->type)    ? 3
-                         : text_same_word(range, w->range) ? 2
-                         : text_same_word(range, "*/*")    ? 1
-                                                           : 0;
+    const int specific = same_word(range, w->type)      ? 3
+                         : is_group(range, w->group)    ? 2
+                         : text_same_word(range, "*/*") ? 1
+                                                        : 0;
     if (specific > w->specific) {
         w->specific = specific;
         w->q = q;
@@ -209,8 +230,7 @@ static void weigh(struct wanted *w, struct str range, int q)
 }
 
 struct choice {
-    struct wanted json;
-    struct wanted text;
+    struct wanted of[FORMAT_COUNT];
 };
 
 static bool read_range(void *ctx, struct str element)
@@ -221,27 +241,91 @@ static bool read_range(void *ctx, struct str element)
     (void)!text_cut(&rest, ';', &range);
     range = text_trim(range);
     const int q = read_quality(rest);
-    weigh(&c->json, range, q);
-    weigh(&c->text, range, q);
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        weigh(&c->of[f], range, q);
+    }
     return true;
 }
 
-bool headers_choose_text(const struct headers *h, bool *ret_text, struct problem *p)
+static bool refuse_formats(unsigned formats, struct problem *p)
 {
-    struct choice c = {
-        .json = {.type = "application/json", .range = "application/*"},
-        .text = {.type = "text/plain", .range = "text/*"},
-    };
-    *ret_text = false;
-    if (headers_first(h, HEADER_ACCEPT).n == 0) {
-        return true;
+    AUTO_BUF struct buf list;
+    buf_init(&list, 256);
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        if ((formats >> f & 1u) != 0 && format_is_by_accept((enum format)f)) {
+            const struct wanted w = wanted_type(format_media_type((enum format)f));
+            buf_printf(&list, "%s%.*s", list.len == 0 ? "" : ", ", (int)w.type.n, w.type.p);
+        }
+    }
+    return problem_set(p, ERR_NOT_ACCEPTABLE, "there is %s", buf_text(&list));
+}
+
+bool headers_choose_format(const struct headers *h, unsigned formats, enum format *ret,
+                           struct problem *p)
+{
+    const bool any = headers_first(h, HEADER_ACCEPT).n == 0;
+    struct choice c;
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        c.of[f] = wanted_type(format_media_type((enum format)f));
+        c.of[f].q = any ? 1000 : 0;
     }
     (void)each_element(h, HEADER_ACCEPT, read_range, &c);
-    if (c.json.q == 0 && c.text.q == 0) {
-        return problem_set(p, ERR_NOT_ACCEPTABLE, "there is application/json and text/plain");
+    int best = 0;
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        const bool may = (formats >> f & 1u) != 0 && format_is_by_accept((enum format)f);
+        if (may && c.of[f].q > best) {
+            best = c.of[f].q;
+            *ret = (enum format)f;
+        }
     }
-    *ret_text = c.text.q > c.json.q;
-    return true;
+    return best > 0 || refuse_formats(formats, p);
+}
+
+/* ---- Last-Event-ID, traceparent
+ * ------------------------------------------------------------------
+ */
+
+bool headers_last_event_id(const struct headers *h, char ret[HTTP_EVENT_ID_SIZE])
+{
+    const struct str id = headers_first(h, HEADER_LAST_EVENT_ID);
+    ret[0] = '\0';
+    if (id.n > 0 && id.n < HTTP_EVENT_ID_SIZE) {
+        memcpy(ret, id.p, id.n);
+        ret[id.n] = '\0';
+    }
+    return id.n > 0;
+}
+
+static bool is_all_zeros(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && s.p[n] == '0') {
+        n++;
+    }
+    return n == s.n;
+}
+
+/* VERSION-TRACE-SPAN-FLAGS at fixed places; version 00 has nothing behind them, a later one may. */
+void headers_trace(const struct headers *h, char ret[HTTP_TRACE_SIZE])
+{
+    enum { TRACE = 3, TRACE_LEN = 32, SPAN = 36, SPAN_LEN = 16, FLAGS = 53, LEN = 55 };
+    const struct str s = headers_first(h, HEADER_TRACEPARENT);
+    ret[0] = '\0';
+    if (h->of[HEADER_TRACEPARENT].count != 1 || s.n < LEN || s.p[TRACE - 1] != '-' ||
+        s.p[SPAN - 1] != '-' || s.p[FLAGS - 1] != '-') {
+        return;
+    }
+    const struct str version = {s.p, 2};
+    const struct str trace = {s.p + TRACE, TRACE_LEN};
+    const struct str span = {s.p + SPAN, SPAN_LEN};
+    const bool ends_well = s.n == LEN || (!str_is(version, "00") && s.p[LEN] == '-');
+    if (!ends_well || str_is(version, "ff") || !text_is_hex(version) || !text_is_hex(trace) ||
+        !text_is_hex(span) || !text_is_hex((struct str){s.p + FLAGS, 2}) || is_all_zeros(trace) ||
+        is_all_zeros(span)) {
+        return;
+    }
+    memcpy(ret, s.p + TRACE, TRACE_LEN + 1 + SPAN_LEN);
+    ret[HTTP_TRACE_SIZE - 1] = '\0';
 }
 
 /* ---- If-None-Match -----------------------------------------------------------------------------

@@ -51,6 +51,7 @@ struct str text_trim(struct str s);
 bool text_same_word(struct str a, const char *word); /* without regard to case */
 bool text_is_name(struct str s);  /* a backend's or token's: A-Z a-z 0-9 . _ : - */
 bool text_is_plain(struct str s); /* no control characters */
+bool text_is_hex(struct str s);   /* lowercase hex digits */
 
 /* ---- router.c ----------------------------------------------------------------------------------
  */
@@ -61,6 +62,7 @@ struct match {
     bool options; /* OPTIONS of a path that there is: allow says the rest */
     char job_id[UUID_SIZE];
     char backend[HTTP_NAME_SIZE];
+    char delivery[UUID_SIZE];
     unsigned number;
     struct str authority; /* of a target in absolute form; n == 0: none */
     struct str query;     /* inside the target; n == 0: none */
@@ -90,6 +92,8 @@ enum header {
     HEADER_SEC_FETCH_SITE,
     HEADER_AUTHORIZATION,
     HEADER_IDEMPOTENCY_KEY,
+    HEADER_LAST_EVENT_ID,
+    HEADER_TRACEPARENT,
     HEADER_COUNT
 };
 
@@ -115,8 +119,14 @@ struct str headers_first(const struct headers *h, enum header which);
 bool headers_check_body_type(const struct headers *h, struct problem *p) MUST_CHECK;
 /* Prefer: wait=N. False when there is none that is well formed. */
 bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds);
-/* JSON or text/plain, by Accept. */
-bool headers_choose_text(const struct headers *h, bool *ret_text, struct problem *p) MUST_CHECK;
+/* The format that Accept wants most, of those in the mask (1u << format) that it may choose; the
+   first one among equals. */
+bool headers_choose_format(const struct headers *h, unsigned formats, enum format *ret,
+                           struct problem *p) MUST_CHECK;
+/* Last-Event-ID; "" when it cannot be one of ours. False: there is none. */
+bool headers_last_event_id(const struct headers *h, char ret[HTTP_EVENT_ID_SIZE]);
+/* traceparent (W3C Trace Context); "" when there is none, or a malformed one. */
+void headers_trace(const struct headers *h, char ret[HTTP_TRACE_SIZE]);
 /* True when If-None-Match names this ETag (with its quotes). */
 bool headers_match_etag(const struct headers *h, struct str etag);
 /* Idempotency-Key, its quotes taken off; "" when there is none. */
@@ -160,6 +170,8 @@ bool access_check_token(const struct visitor *v, const struct http_token *tokens
 
 enum { MAX_WAIT_S = 300 };
 
+/* Which formats a route has, 1u << format each; 0: it has no choice. */
+unsigned route_formats(enum http_route route);
 /* A number of seconds, digits only; above MAX_WAIT_S it is MAX_WAIT_S. */
 bool query_read_wait(struct str value, int64_t *ret_seconds);
 /* Fills rq from the query string and, where the query is silent, from the headers. rq->route is
@@ -187,6 +199,9 @@ struct member {
     int64_t least;
     int64_t most;
     size_t offset;
+    /* In place of read, for a value with members of its own: sets p, whose pointer names this
+       member already. */
+    bool (*read_inside)(struct value *v, void *ret, struct problem *p);
 };
 
 /* Strict JSON and an object. */
@@ -203,7 +218,10 @@ bool members_refuse_unknown(struct js_token key, const char *detail, struct prob
 /* Appends a name to the pointer of p. */
 void members_point_at(struct problem *p, struct str name);
 
-/* Readers: int64_t; a priority as int; each string of an array (false ends it). */
+/* Readers: int64_t; a priority as int; a copy of a string of 1 to `most` bytes without control
+   characters; each string of an array (false ends it). */
+enum { MEMBER_URL_MOST = 2000 };
+bool member_text(const struct member *m, struct value *v, void *ret, size_t most);
 bool member_int(const struct member *m, struct value *v, void *ret);
 bool member_priority(const struct member *m, struct value *v, void *ret);
 bool member_each_string(struct value *v, bool (*each)(void *ctx, struct str text), void *ctx);

@@ -85,9 +85,27 @@ size_t members_find(const struct member *table, size_t len, struct js_token key)
     return i;
 }
 
+/* The pointer names the member while its inside is read. */
+static bool read_inside(const struct member *m, struct js_token key, struct value *v, void *ret,
+                        struct problem *p)
+{
+    const size_t n = p->pointer.len;
+    const bool pointed = p->has_pointer;
+    point_at_key(p, key);
+    if (!m->read_inside(v, ret, p)) {
+        return false;
+    }
+    p->pointer.len = n;
+    p->has_pointer = pointed;
+    return true;
+}
+
 bool members_read_one(const struct member *m, struct js_token key, struct value *v, void *ret,
                       struct problem *p)
 {
+    if (m->read_inside != NULL) {
+        return read_inside(m, key, v, ret, p);
+    }
     v->bad = -1;
     return m->read(m, v, ret) || refuse_value(m, key, v, p);
 }
@@ -134,6 +152,21 @@ bool member_priority(const struct member *m, struct value *v, void *ret)
         return false;
     }
     *(int *)(void *)((char *)ret + m->offset) = (int)n;
+    return true;
+}
+
+bool member_text(const struct member *m, struct value *v, void *ret, size_t most)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    if (v->token.kind != JS_STRING) {
+        return false;
+    }
+    const struct str text = js_text(v->token, &scratch);
+    if (text.n == 0 || text.n > most || !text_is_plain(text)) {
+        return false;
+    }
+    *(char **)(void *)((char *)ret + m->offset) = mem_copy(text);
     return true;
 }
 

@@ -6,12 +6,32 @@
 
 #include <string.h>
 
+#include "comfypool/base/time_text.h"
+#include "comfypool/core/event.h"
 #include "comfypool/core/job.h"
 
-enum { MIN_LIMIT = 1, MAX_LIMIT = 1000, DEFAULT_LIMIT = 50 };
+enum { MIN_LIMIT = 1, MAX_LIMIT = 1000, DEFAULT_LIMIT = 50, MAX_RUNS = 1000, DEFAULT_RUNS = 20 };
 
-#define BIT(n) (1u << (n))
-_Static_assert(HTTP_ROUTE_COUNT <= 32, "the routes of a parameter are a 32 bit mask");
+#define BIT(n) (UINT64_C(1) << (n))
+_Static_assert(HTTP_ROUTE_COUNT <= 64, "the routes of a parameter are a 64 bit mask");
+
+#define PROFILE_FORMATS                                                                            \
+    (1u << FORMAT_JSON | 1u << FORMAT_TEXT | 1u << FORMAT_CSV | 1u << FORMAT_CHROME |              \
+     1u << FORMAT_SPEEDSCOPE | 1u << FORMAT_FOLDED | 1u << FORMAT_OTLP)
+
+static const unsigned formats[HTTP_ROUTE_COUNT] = {
+    [ROUTE_PROFILE] = PROFILE_FORMATS,
+    [ROUTE_ATTEMPT_PROFILE] = PROFILE_FORMATS,
+    [ROUTE_EXPORT] = 1u << FORMAT_NDJSON | 1u << FORMAT_CSV,
+    [ROUTE_COMPARE] = 1u << FORMAT_JSON | 1u << FORMAT_TEXT,
+    [ROUTE_JOB_EVENTS] = 1u << FORMAT_EVENTS,
+    [ROUTE_EVENTS] = 1u << FORMAT_EVENTS,
+};
+
+unsigned route_formats(enum http_route route)
+{
+    return route < HTTP_ROUTE_COUNT ? formats[route] : 0;
+}
 
 bool query_read_wait(struct str value, int64_t *ret_seconds)
 {
@@ -80,8 +100,100 @@ static bool read_state(struct str value, struct http_request *rq)
 
 static bool read_format(struct str value, struct http_request *rq)
 {
-    rq->text = str_is(value, "text");
-    return rq->text || str_is(value, "json");
+    rq->format = format_from_name(value);
+    return rq->format < FORMAT_COUNT && (formats[rq->route] >> rq->format & 1u) != 0;
+}
+
+static bool read_types(struct str value, struct http_request *rq)
+{
+    struct str name;
+    rq->event_types = 0;
+    while (text_cut(&value, ',', &name)) {
+        const enum event_type t = event_from_name(name);
+        if (t == EVENT_TYPE_COUNT) {
+            return false;
+        }
+        rq->event_types |= 1u << t;
+    }
+    return rq->event_types != 0;
+}
+
+static bool read_since(struct str value, struct http_request *rq)
+{
+    return time_read(value, &rq->since);
+}
+
+static bool read_until(struct str value, struct http_request *rq)
+{
+    return time_read(value, &rq->until);
+}
+
+static bool read_hash(struct str value, struct http_request *rq)
+{
+    if (value.n != DIGEST_HEX_SIZE - 1 || !text_is_hex(value)) {
+        return false;
+    }
+    memcpy(rq->workflow_hash, value.p, value.n);
+    return true;
+}
+
+static bool read_backend(struct str value, struct http_request *rq)
+{
+    if (!text_is_name(value)) {
+        return false;
+    }
+    memcpy(rq->backend, value.p, value.n);
+    rq->backend[value.n] = '\0';
+    return true;
+}
+
+static bool read_job(struct str value, char ret[UUID_SIZE])
+{
+    if (!uuid_is_canonical(value)) {
+        return false;
+    }
+    memcpy(ret, value.p, UUID_TEXT);
+    return true;
+}
+
+static bool read_base(struct str value, struct http_request *rq)
+{
+    return str_is(value, "baseline") || read_job(value, rq->base);
+}
+
+static bool read_target(struct str value, struct http_request *rq)
+{
+    return read_job(value, rq->target);
+}
+
+static bool read_runs(struct str value, struct http_request *rq)
+{
+    int64_t n = 0;
+    if (!str_to_int64(value, &n) || n < 1 || n > MAX_RUNS) {
+        return false;
+    }
+    rq->runs = (unsigned)n;
+    return true;
+}
+
+static bool read_group(struct str value, struct http_request *rq)
+{
+    rq->group_by = group_from_name(value);
+    return rq->group_by < GROUP_COUNT;
+}
+
+static bool read_delivery_state(struct str value, struct http_request *rq)
+{
+    struct str name;
+    rq->delivery_states = 0;
+    while (text_cut(&value, ',', &name)) {
+        const enum delivery_state state = delivery_state_from_name(name);
+        if (state == DELIVERY_STATE_COUNT) {
+            return false;
+        }
+        rq->delivery_states |= 1u << state;
+    }
+    return rq->delivery_states != 0;
 }
 
 static bool read_flag(struct str value, bool *ret)
@@ -100,24 +212,75 @@ static bool read_live(struct str value, struct http_request *rq)
     return read_flag(value, &rq->live);
 }
 
-enum parameter { WAIT, LIMIT, CURSOR, STATE, FORMAT, TRACEBACK, LIVE, PARAMETER_COUNT };
+static bool read_previews(struct str value, struct http_request *rq)
+{
+    return read_flag(value, &rq->previews);
+}
+
+/* The route needs it. */
+enum { NEEDED = 1 };
+
+enum parameter {
+    WAIT,
+    LIMIT,
+    CURSOR,
+    STATE,
+    FORMAT,
+    TRACEBACK,
+    LIVE,
+    TYPES,
+    PREVIEWS,
+    SINCE,
+    UNTIL,
+    HASH,
+    BACKEND,
+    BASE,
+    TARGET,
+    RUNS,
+    GROUP_BY,
+    DELIVERY_STATE,
+    PARAMETER_COUNT
+};
+
+static const char a_time[] = "milliseconds since the epoch, or RFC 3339";
 
 static const struct {
     const char *name;
-    unsigned routes;
+    uint64_t routes;
     bool (*read)(struct str value, struct http_request *rq);
-    const char *shape;
+    const char *shape; /* NULL: the route's formats */
+    int needed;
 } parameters[PARAMETER_COUNT] = {
     [WAIT] = {"wait", BIT(ROUTE_SUBMIT) | BIT(ROUTE_JOB) | BIT(ROUTE_PROFILE), read_wait,
-              "a whole number of seconds"},
-    [LIMIT] = {"limit", BIT(ROUTE_LIST), read_limit, "a whole number from 1 to 1000"},
-    [CURSOR] = {"cursor", BIT(ROUTE_LIST), read_cursor, "a nextCursor of this list"},
+              "a whole number of seconds", 0},
+    [LIMIT] = {"limit", BIT(ROUTE_LIST) | BIT(ROUTE_SUMMARY) | BIT(ROUTE_DELIVERIES), read_limit,
+               "a whole number from 1 to 1000", 0},
+    [CURSOR] = {"cursor", BIT(ROUTE_LIST) | BIT(ROUTE_DELIVERIES), read_cursor,
+                "a nextCursor of this list", 0},
     [STATE] = {"state", BIT(ROUTE_LIST), read_state,
-               "queued, running, completed, failed or cancelled, separated by commas"},
-    [FORMAT] = {"format", BIT(ROUTE_PROFILE) | BIT(ROUTE_ATTEMPT_PROFILE), read_format,
-                "json or text"},
-    [TRACEBACK] = {"traceback", BIT(ROUTE_JOB), read_traceback, "0 or 1"},
-    [LIVE] = {"live", BIT(ROUTE_PROFILE), read_live, "0 or 1"},
+               "queued, running, completed, failed or cancelled, separated by commas", 0},
+    [FORMAT] = {"format",
+                BIT(ROUTE_PROFILE) | BIT(ROUTE_ATTEMPT_PROFILE) | BIT(ROUTE_EXPORT) |
+                    BIT(ROUTE_COMPARE),
+                read_format, NULL, 0},
+    [TRACEBACK] = {"traceback", BIT(ROUTE_JOB), read_traceback, "0 or 1", 0},
+    [LIVE] = {"live", BIT(ROUTE_PROFILE), read_live, "0 or 1", 0},
+    [TYPES] = {"types", BIT(ROUTE_JOB_EVENTS) | BIT(ROUTE_EVENTS), read_types,
+               "names of events such as job:completed, separated by commas", 0},
+    [PREVIEWS] = {"previews", BIT(ROUTE_JOB_EVENTS) | BIT(ROUTE_EVENTS), read_previews, "0 or 1",
+                  0},
+    [SINCE] = {"since", BIT(ROUTE_EXPORT) | BIT(ROUTE_SUMMARY), read_since, a_time, 0},
+    [UNTIL] = {"until", BIT(ROUTE_EXPORT), read_until, a_time, 0},
+    [HASH] = {"workflowHash", BIT(ROUTE_EXPORT) | BIT(ROUTE_SUMMARY), read_hash,
+              "64 lowercase hex digits, as in a Job", 0},
+    [BACKEND] = {"backend", BIT(ROUTE_EXPORT), read_backend, "the name of a backend", 0},
+    [BASE] = {"base", BIT(ROUTE_COMPARE), read_base, "a job's id, or baseline", NEEDED},
+    [TARGET] = {"target", BIT(ROUTE_COMPARE), read_target, "a job's id", NEEDED},
+    [RUNS] = {"n", BIT(ROUTE_COMPARE), read_runs, "a whole number from 1 to 1000", 0},
+    [GROUP_BY] = {"groupBy", BIT(ROUTE_SUMMARY), read_group, "classType, node, workflow or backend",
+                  0},
+    [DELIVERY_STATE] = {"state", BIT(ROUTE_DELIVERIES), read_delivery_state,
+                        "pending, failing, dead or forbidden, separated by commas", 0},
 };
 
 static int find_parameter(struct str name, enum http_route route)
@@ -130,13 +293,36 @@ static int find_parameter(struct str name, enum http_route route)
     return -1;
 }
 
+static void add_formats(enum http_route route, struct buf *out)
+{
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        if ((formats[route] >> f & 1u) != 0) {
+            buf_printf(out, "%s%s", out->len == 0 ? "" : ", ", format_name((enum format)f));
+        }
+    }
+}
+
+/* "NAME: must be SHAPE". */
+static bool refuse_value(int parameter, enum http_route route, struct problem *p)
+{
+    AUTO_BUF struct buf shape;
+    buf_init(&shape, 512);
+    if (parameters[parameter].shape != NULL) {
+        buf_add_text(&shape, parameters[parameter].shape);
+    } else {
+        add_formats(route, &shape);
+    }
+    return problem_set(p, ERR_QUERY_INVALID, "%s: must be %s%s", parameters[parameter].name,
+                       parameters[parameter].shape == NULL ? "one of " : "", buf_text(&shape));
+}
+
 /* For a message: a name may be as long as a client likes. */
 static int shown(struct str s)
 {
     return s.n > 64 ? 64 : (int)s.n;
 }
 
-static bool read_pair(struct str pair, struct http_request *rq, unsigned *seen, struct problem *p)
+static bool read_pair(struct str pair, struct http_request *rq, uint64_t *seen, struct problem *p)
 {
     AUTO_BUF struct buf name;
     AUTO_BUF struct buf value;
@@ -154,18 +340,17 @@ static bool read_pair(struct str pair, struct http_request *rq, unsigned *seen, 
         return problem_set(p, ERR_QUERY_INVALID, "%.*s: there is no such parameter here",
                            shown(buf_str(&name)), buf_text(&name));
     }
-    if ((*seen & (1u << i)) != 0) {
+    if ((*seen & BIT(i)) != 0) {
         return problem_set(p, ERR_QUERY_INVALID, "%s: given twice", parameters[i].name);
     }
-    *seen |= 1u << i;
+    *seen |= BIT(i);
     if (!text_unescape(raw_value, true, &value) || !parameters[i].read(buf_str(&value), rq)) {
-        return problem_set(p, ERR_QUERY_INVALID, "%s: must be %s", parameters[i].name,
-                           parameters[i].shape);
+        return refuse_value(i, rq->route, p);
     }
     return true;
 }
 
-static bool apply_headers(const struct headers *h, unsigned seen, struct http_request *rq,
+static bool apply_headers(const struct headers *h, uint64_t seen, struct http_request *rq,
                           bool *ret_preferred, struct problem *p)
 {
     int64_t seconds = 0;
@@ -174,8 +359,23 @@ static bool apply_headers(const struct headers *h, unsigned seen, struct http_re
         set_wait(rq, seconds);
         *ret_preferred = rq->waits;
     }
-    if ((parameters[FORMAT].routes & BIT(rq->route)) != 0 && (seen & BIT(FORMAT)) == 0) {
-        return headers_choose_text(h, &rq->text, p);
+    rq->conditional = headers_first(h, HEADER_IF_NONE_MATCH).n > 0;
+    rq->resumes = headers_last_event_id(h, rq->last_event_id);
+    headers_trace(h, rq->trace);
+    if (formats[rq->route] != 0 && (seen & BIT(FORMAT)) == 0) {
+        return headers_choose_format(h, formats[rq->route], &rq->format, p);
+    }
+    return true;
+}
+
+static bool check_needed(uint64_t seen, enum http_route route, struct problem *p)
+{
+    for (int i = 0; i < PARAMETER_COUNT; i++) {
+        if (parameters[i].needed == NEEDED && (parameters[i].routes & BIT(route)) != 0 &&
+            (seen & BIT(i)) == 0) {
+            return problem_set(p, ERR_QUERY_INVALID, "%s: must be given: %s", parameters[i].name,
+                               parameters[i].shape);
+        }
     }
     return true;
 }
@@ -184,9 +384,13 @@ bool query_parse(struct str query, const struct headers *h, struct http_request 
                  bool *ret_preferred, struct problem *p)
 {
     rq->limit = DEFAULT_LIMIT;
+    rq->runs = DEFAULT_RUNS;
     rq->state_mask = (1u << JOB_STATE_COUNT) - 1;
+    rq->event_types = EVENTS_ALL;
+    rq->delivery_states = (1u << DELIVERY_STATE_COUNT) - 1;
+    rq->until.us = INT64_MAX;
     *ret_preferred = false;
-    unsigned seen = 0;
+    uint64_t seen = 0;
     while (query.n > 0) {
         const char *end = memchr(query.p, '&', query.n);
         const size_t n = end == NULL ? query.n : (size_t)(end - query.p);
@@ -196,5 +400,8 @@ bool query_parse(struct str query, const struct headers *h, struct http_request 
         query.p += n < query.n ? n + 1 : n;
         query.n -= n < query.n ? n + 1 : n;
     }
-    return apply_headers(h, seen, rq, ret_preferred, p);
+    /* Who names previews wants them. */
+    rq->previews =
+        rq->previews || ((seen & BIT(TYPES)) != 0 && (rq->event_types >> EVENT_PREVIEW & 1u) != 0);
+    return check_needed(seen, rq->route, p) && apply_headers(h, seen, rq, ret_preferred, p);
 }

@@ -124,6 +124,15 @@ static bool read_name(const struct segment *s, struct match *ret, struct problem
     return true;
 }
 
+static bool read_delivery(const struct segment *s, struct match *ret, struct problem *p)
+{
+    if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
+        return problem_set(p, ERR_DELIVERY_NOT_FOUND, "see GET /webhooks/deliveries for their ids");
+    }
+    memcpy(ret->delivery, s->text, UUID_SIZE);
+    return true;
+}
+
 static bool read_number(const struct segment *s, int64_t least, struct match *ret)
 {
     int64_t n = -1;
@@ -156,6 +165,7 @@ static const struct {
     {STR_INIT("/backends/{name}"), 1, read_name},
     {STR_INIT("/jobs/{id}/outputs/{n}"), 3, read_output},
     {STR_INIT("/jobs/{id}/attempts/{n}"), 3, read_attempt},
+    {STR_INIT("/webhooks/deliveries/{delivery}"), 2, read_delivery},
 };
 
 static bool read_parameters(const struct path *path, struct match *ret, struct problem *p)

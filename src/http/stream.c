@@ -18,10 +18,11 @@ struct stream {
     const struct http_stream_ops *ops;
     void *ctx;
     struct buf data;
-    size_t taken; /* of data, by libmicrohttpd */
-    bool paused;  /* write said false; drained is due */
-    bool ended;   /* by the other side */
-    bool cut;     /* the connection must not look complete */
+    size_t taken;          /* of data, by libmicrohttpd */
+    uint64_t taken_before; /* of what is not in data any more */
+    bool paused;           /* write said false; drained is due */
+    bool ended;            /* by the other side */
+    bool cut;              /* the connection must not look complete */
 };
 
 static size_t left(const struct stream *st)
@@ -29,17 +30,22 @@ static size_t left(const struct stream *st)
     return st->data.len - st->taken;
 }
 
-/* Keeps the front free without moving bytes each time. */
+/* Keeps the front free without moving bytes each time. A stream that is idle holds no memory. */
 static void compact(struct stream *st)
 {
-    if (st->taken == st->data.len) {
+    if (st->taken == st->data.len && st->data.cap > STREAM_BLOCK) {
+        buf_done(&st->data);
+        buf_init(&st->data, BUF_NO_LIMIT);
+    } else if (st->taken == st->data.len) {
         buf_clear(&st->data);
-        st->taken = 0;
     } else if (st->taken >= STREAM_HALF) {
         memmove(st->data.data, st->data.data + st->taken, left(st));
         st->data.len -= st->taken;
-        st->taken = 0;
+    } else {
+        return;
     }
+    st->taken_before += st->taken;
+    st->taken = 0;
 }
 
 static void tell_drained(struct stream *st)
@@ -93,6 +99,9 @@ static ssize_t pull(void *ctx, uint64_t at, char *out, size_t max)
     st->taken += n;
     compact(st);
     tell_drained(st);
+    if (left(st) == 0 && !st->ended && st->ops->empty != NULL) {
+        st->ops->empty(st->ctx);
+    }
     return (ssize_t)n;
 }
 
@@ -156,6 +165,40 @@ void http_stream_end(struct http_server *s, struct http_ref ref, bool whole)
         st->cut = st->cut || !whole;
         exchange_resume(st->x);
     }
+}
+
+bool http_stream_state(struct http_server *s, struct http_ref ref, size_t *ret_waiting,
+                       uint64_t *ret_taken)
+{
+    const struct stream *st = find(s, ref);
+    if (st != NULL) {
+        *ret_waiting = left(st);
+        *ret_taken = st->taken_before + st->taken;
+    }
+    return st != NULL;
+}
+
+/* Its client may never read again, so that libmicrohttpd would wait for the socket: the socket is
+   shut down, and reset when it is closed, so that the kernel keeps nothing for it either. */
+void http_stream_drop(struct http_server *s, struct http_ref ref)
+{
+    struct stream *st = find(s, ref);
+    if (st == NULL) {
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(st->x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL) {
+        const struct linger at_once = {.l_onoff = 1};
+        (void)setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        (void)shutdown(info->connect_fd, SHUT_RDWR);
+    }
+    st->ended = true;
+    st->cut = true;
+    buf_done(&st->data);
+    buf_init(&st->data, BUF_NO_LIMIT);
+    st->taken = 0;
+    exchange_resume(st->x);
 }
 
 void stream_cut(struct stream *st)

@@ -6,17 +6,109 @@
  */
 #include "internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_METADATA = 16384 };
+#include "comfypool/core/event.h"
+#include "comfypool/loop/url.h"
+
+enum { MAX_METADATA = 16384, MAX_SECRET = 1000 };
 
 void submission_done(struct submission *s)
 {
     free(s->workflow);
     free(s->metadata);
     free(s->extra_data);
+    webhook_done(&s->webhook);
     *s = (struct submission){0};
+}
+
+/* ---- the webhook --------------------------------------------------------------------------------
+ */
+
+static bool read_hook_url(const struct member *m, struct value *v, void *ret)
+{
+    return member_text(m, v, ret, MEMBER_URL_MOST);
+}
+
+static bool add_event(void *ctx, struct str text)
+{
+    unsigned *mask = ctx;
+    const enum event_type t = event_from_name(text);
+    if (t == EVENT_TYPE_COUNT || !event_is_for_hooks(t) || (*mask >> t & 1u) != 0) {
+        return false;
+    }
+    *mask |= 1u << t;
+    return true;
+}
+
+static bool read_hook_events(const struct member *m, struct value *v, void *ret)
+{
+    (void)m;
+    unsigned mask = 0;
+    if (!member_each_string(v, add_event, &mask) || mask == 0) {
+        return false;
+    }
+    ((struct webhook *)ret)->events = mask;
+    return true;
+}
+
+static bool read_hook_secret(const struct member *m, struct value *v, void *ret)
+{
+    return member_text(m, v, ret, MAX_SECRET) &&
+           webhook_secret_is_good(str_of(((struct webhook *)ret)->secret));
+}
+
+static const struct member hook_members[] = {
+    {.name = "url",
+     .read = read_hook_url,
+     .shape = "the URL of a receiver, http or https",
+     .offset = offsetof(struct webhook, url)},
+    {.name = "events",
+     .read = read_hook_events,
+     .shape = "an array of distinct names of durable events of a job, such as job:completed"},
+    {.name = "secret",
+     .read = read_hook_secret,
+     .shape = "whsec_ and base64",
+     .offset = offsetof(struct webhook, secret)},
+};
+
+/* Only what the client that connects would make of it counts. */
+static bool check_hook_url(const char *url, struct problem *p)
+{
+    struct url_parts parts;
+    char why[128] = "";
+    bool good = url_read(url, &parts, why, sizeof why);
+    if (good && parts.credentials != NULL) {
+        (void)snprintf(why, sizeof why, "credentials in the URL are not taken; use a secret");
+        good = false;
+    }
+    url_parts_done(&parts);
+    if (!good) {
+        members_point_at(p, STR("url"));
+        (void)problem_set(p, ERR_MEMBER_INVALID, "url: %s", why);
+    }
+    return good;
+}
+
+static bool read_webhook(struct value *v, void *ret, struct problem *p)
+{
+    struct webhook *w = &((struct submission *)ret)->webhook;
+    unsigned seen = 0;
+    w->events = EVENTS_OF_ENDS;
+    if (v->token.kind != JS_OBJECT) {
+        return problem_set(p, ERR_MEMBER_INVALID, "webhook must be an object with a url");
+    }
+    if (!members_read(v->text, hook_members, sizeof hook_members / sizeof *hook_members, w, &seen,
+                      p)) {
+        return false;
+    }
+    if (w->url == NULL) {
+        members_point_at(p, STR("url"));
+        return problem_set(p, ERR_MEMBER_INVALID, "url must be here");
+    }
+    return check_hook_url(w->url, p);
 }
 
 /* ---- the members beside the graph --------------------------------------------------------------
@@ -91,8 +183,9 @@ static const struct member members[] = {
     {"extraData", read_extra_data, "an object, or null, and not beside extra_data", .offset = 0},
     {"extra_data", read_extra_data, "an object, or null, and not beside extraData", .offset = 0},
     {"retryOn", read_retry_on, retry_on_shape, .offset = 0},
+    {.name = "webhook", .read_inside = read_webhook},
 #define X(symbol, name, member, least, most, value)                                                \
-    {name, member_int, NULL, least, most, offsetof(struct submission, policy.member)},
+    {name, member_int, NULL, least, most, .offset = offsetof(struct submission, policy.member)},
     JOB_POLICY_TABLE(X)
 #undef X
 };
@@ -174,6 +267,7 @@ static bool read_graph(struct str text, enum form form, struct submission *ret, 
     ret->workflow_len = text.n;
     ret->nodes_total = w->len;
     memcpy(ret->hash, w->hash, sizeof ret->hash);
+    memcpy(ret->cost_key, w->cost_key, sizeof ret->cost_key);
     workflow_free(w);
     return true;
 }

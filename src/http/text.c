@@ -134,3 +134,12 @@ bool text_is_plain(struct str s)
     }
     return true;
 }
+
+bool text_is_hex(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && memchr("0123456789abcdef", s.p[n], 16) != NULL) {
+        n++;
+    }
+    return n == s.n;
+}

@@ -138,7 +138,9 @@ START_TEST(every_route_is_found)
         buf_init(&target, BUF_NO_LIMIT);
         for (const char *p = route_path((enum http_route)i); *p != '\0'; p++) {
             if (*p == '{') {
-                buf_add_text(&target, p[1] == 'i' ? ID : p[2] == 'a' ? "gpu-1" : "3");
+                buf_add_text(&target, p[1] == 'i' || p[1] == 'd' ? ID
+                                      : p[2] == 'a'              ? "gpu-1"
+                                                                 : "3");
                 p = strchr(p, '}');
             } else {
                 buf_add_char(&target, *p);
@@ -259,12 +261,151 @@ START_TEST(queries)
         ck_assert_msg(rq.wait.us == r->wait * 1000000 && rq.waits == (r->wait > 0), "%s", r->query);
         ck_assert_msg(rq.limit == r->limit && rq.state_mask == r->mask && rq.cursor == r->cursor,
                       "%s: limit %u mask %u", r->query, rq.limit, rq.state_mask);
-        ck_assert_msg((rq.text || rq.traceback || rq.live) == r->flag, "%s %s", r->query,
-                      r->header);
+        ck_assert_msg((rq.format == FORMAT_TEXT || rq.traceback || rq.live) == r->flag, "%s %s",
+                      r->query, r->header);
     } else {
         ck_assert_int_eq(p.code, r->query[0] == '\0' ? ERR_NOT_ACCEPTABLE : ERR_QUERY_INVALID);
         ck_assert_msg(strstr(buf_text(&p.detail), r->names) != NULL, "%s: %s", r->query,
                       buf_text(&p.detail));
+    }
+    problem_done(&p);
+}
+END_TEST
+
+#define HASH "5076e1ef9a015076e1ef9a015076e1ef9a015076e1ef9a015076e1ef9a015076"
+#define JOB_A "01a20505-ce2a-781d-b757-1160541c8a06"
+#define JOB_B "01a20505-ce2a-781d-b757-1160541c8a07"
+
+/* What a request says beyond lists and waits, in one line; "refused: NAME" names what is wrong. */
+static const struct {
+    enum http_route route;
+    const char *query;
+    const char *header;
+    const char *want;
+} detail_rows[] = {
+    {ROUTE_EVENTS, "", NULL, "events 4095"},
+    {ROUTE_EVENTS, "", "Accept: text/event-stream", "events 4095"},
+    {ROUTE_EVENTS, "", "Accept: application/json", "refused: text/event-stream"},
+    {ROUTE_EVENTS, "types=job:queued", NULL, "events 1"},
+    {ROUTE_EVENTS, "types=job%3Aqueued,job:completed", NULL, "events 257"},
+    {ROUTE_EVENTS, "types=job:preview", NULL, "events 32 previews"},
+    {ROUTE_EVENTS, "types=job:moon", NULL, "refused: types"},
+    {ROUTE_EVENTS, "types=", NULL, "refused: types"},
+    {ROUTE_JOB_EVENTS, "previews=1", NULL, "events 4095 previews"},
+    {ROUTE_JOB_EVENTS, "previews=yes", NULL, "refused: previews"},
+    {ROUTE_JOB_EVENTS, "", "Last-Event-ID: 17-42", "events 4095 after 17-42"},
+    {ROUTE_JOB_EVENTS, "",
+     "Last-Event-ID: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+     "events 4095 after "},
+    {ROUTE_PROFILE, "format=chrome", NULL, "chrome"},
+    {ROUTE_PROFILE, "format=otlp", "Accept: image/png", "otlp"},
+    {ROUTE_PROFILE, "", "Accept: text/csv", "csv"},
+    {ROUTE_PROFILE, "", "Accept: TEXT/CSV;q=0.9, application/json;q=0.2", "csv"},
+    {ROUTE_PROFILE, "", "Accept: text/*", "text"},
+    {ROUTE_PROFILE, "", "Accept: application/x-ndjson", "refused: text/csv"},
+    {ROUTE_PROFILE, "format=ndjson", NULL, "refused: speedscope"},
+    {ROUTE_PROFILE, "format=", NULL, "refused: format"},
+    {ROUTE_EXPORT, "", NULL, "ndjson"},
+    {ROUTE_EXPORT, "", "Accept: text/csv", "csv"},
+    {ROUTE_EXPORT, "format=json", NULL, "refused: ndjson"},
+    {ROUTE_EXPORT, "since=5&until=1970-01-01T00:00:01Z&backend=one&workflowHash=" HASH, NULL,
+     "ndjson since 5000 until 1000000 backend one hash 5076"},
+    {ROUTE_EXPORT, "since=2026-11-25T19:15:00%2B01:00", NULL, "ndjson since 1795630500000000"},
+    {ROUTE_EXPORT, "since=2026-11-25T19:15:00+01:00", NULL, "ndjson since 1795630500000000"},
+    {ROUTE_EXPORT, "since=yesterday", NULL, "refused: since"},
+    {ROUTE_EXPORT, "until=x", NULL, "refused: until"},
+    {ROUTE_EXPORT, "workflowHash=5076", NULL, "refused: workflowHash"},
+    {ROUTE_EXPORT, "workflowHash=" HASH "0", NULL, "refused: workflowHash"},
+    {ROUTE_EXPORT, "backend=a/b", NULL, "refused: backend"},
+    {ROUTE_COMPARE, "base=" JOB_A "&target=" JOB_B, NULL, "json base " JOB_A " runs 20"},
+    {ROUTE_COMPARE, "base=baseline&target=" JOB_B "&n=5&format=text", NULL, "text base  runs 5"},
+    {ROUTE_COMPARE, "base=baseline", NULL, "refused: target"},
+    {ROUTE_COMPARE, "target=" JOB_B, NULL, "refused: base"},
+    {ROUTE_COMPARE, "base=x&target=" JOB_B, NULL, "refused: base"},
+    {ROUTE_COMPARE, "base=baseline&target=" JOB_B "&n=0", NULL, "refused: n"},
+    {ROUTE_COMPARE, "base=baseline&target=" JOB_B "&format=csv", NULL, "refused: format"},
+    {ROUTE_SUMMARY, "groupBy=backend", NULL, "group 3"},
+    {ROUTE_SUMMARY, "groupBy=", NULL, "refused: groupBy"},
+    {ROUTE_SUMMARY, "groupBy=colour", NULL, "refused: groupBy"},
+    {ROUTE_DELIVERIES, "state=dead,forbidden", NULL, "states 12"},
+    {ROUTE_DELIVERIES, "state=queued", NULL, "refused: state"},
+    {ROUTE_DELIVERIES, "", NULL, "states 15"},
+    {ROUTE_SUBMIT, "", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+     "trace 4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"},
+    {ROUTE_SUBMIT, "", "traceparent: cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+     "trace 4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"},
+    {ROUTE_SUBMIT, "", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+     "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+     "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+     "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+     "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: 00-4BF92F3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+     "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g",
+     "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: 00-zz-yy-01", "trace "},
+    {ROUTE_SUBMIT, "", "traceparent: ", "trace "},
+};
+
+static void write_details(const struct http_request *rq, struct buf *out)
+{
+    switch ((int)rq->route) {
+    case ROUTE_EVENTS:
+    case ROUTE_JOB_EVENTS:
+        buf_printf(out, "events %u%s%s%s", rq->event_types, rq->previews ? " previews" : "",
+                   rq->resumes ? " after " : "", rq->last_event_id);
+        break;
+    case ROUTE_SUMMARY:
+        buf_printf(out, "group %d", (int)rq->group_by);
+        break;
+    case ROUTE_DELIVERIES:
+        buf_printf(out, "states %u", rq->delivery_states);
+        break;
+    case ROUTE_SUBMIT:
+        buf_printf(out, "trace %s", rq->trace);
+        break;
+    default:
+        buf_add_text(out, format_name(rq->format));
+    }
+    if (rq->route == ROUTE_COMPARE) {
+        buf_printf(out, " base %s runs %u", rq->base, rq->runs);
+    }
+    if (rq->since.us != 0) {
+        buf_printf(out, " since %lld", (long long)rq->since.us);
+    }
+    if (rq->until.us != INT64_MAX) {
+        buf_printf(out, " until %lld", (long long)rq->until.us);
+    }
+    if (rq->backend[0] != '\0') {
+        buf_printf(out, " backend %s", rq->backend);
+    }
+    if (rq->workflow_hash[0] != '\0') {
+        buf_printf(out, " hash %.4s", rq->workflow_hash);
+    }
+}
+
+START_TEST(details)
+{
+    struct http_request rq = {.route = detail_rows[_i].route};
+    struct headers h = {0};
+    struct problem p;
+    bool preferred = false;
+    AUTO_BUF struct buf out;
+    buf_init(&out, 4096);
+    add_header_line(&h, detail_rows[_i].header);
+    problem_init(&p);
+    if (query_parse(str_of(detail_rows[_i].query), &h, &rq, &preferred, &p)) {
+        write_details(&rq, &out);
+        ck_assert_str_eq(buf_text(&out), detail_rows[_i].want);
+    } else {
+        const char *name = detail_rows[_i].want + strlen("refused: ");
+        ck_assert_msg(strncmp(detail_rows[_i].want, "refused: ", 9) == 0 &&
+                          strstr(buf_text(&p.detail), name) != NULL,
+                      "%s: %s, want %s", detail_rows[_i].query, buf_text(&p.detail),
+                      detail_rows[_i].want);
     }
     problem_done(&p);
 }
@@ -1001,7 +1142,7 @@ static void on_gone(void *ctx)
     seen.gone++;
 }
 
-static const struct http_stream_ops stream_ops = {on_drained, on_gone};
+static const struct http_stream_ops stream_ops = {.drained = on_drained, .gone = on_gone};
 
 static void on_serve(void *ctx, struct http_request *rq, struct http_ref x)
 {
@@ -2214,6 +2355,7 @@ static TCase *tables(void)
     tcase_add_test(t, every_route_is_found);
     tcase_add_test(t, a_long_segment_is_no_job);
     tcase_add_loop_test(t, queries, 0, (int)COUNT(query_rows));
+    tcase_add_loop_test(t, details, 0, (int)COUNT(detail_rows));
     tcase_add_loop_test(t, framing, 0, (int)COUNT(framing_rows));
     tcase_add_loop_test(t, etags, 0, (int)COUNT(etag_rows));
     tcase_add_loop_test(t, body_types, 0, (int)COUNT(type_rows));

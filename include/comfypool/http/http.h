@@ -19,7 +19,10 @@
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
+#include "comfypool/core/format.h"
+#include "comfypool/core/group.h"
 #include "comfypool/core/job.h"
+#include "comfypool/core/webhook.h"
 #include "comfypool/core/workflow.h"
 
 struct http_server;
@@ -49,6 +52,13 @@ enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
     X(ROUTE_RETRY, "POST", "/jobs/{id}/retry", ROLE_SUBMIT)                                        \
     X(ROUTE_OUTPUTS, "GET", "/jobs/{id}/outputs", ROLE_READ)                                       \
     X(ROUTE_OUTPUT, "GET", "/jobs/{id}/outputs/{n}", ROLE_READ)                                    \
+    X(ROUTE_JOB_EVENTS, "GET", "/jobs/{id}/events", ROLE_READ)                                     \
+    X(ROUTE_EVENTS, "GET", "/events", ROLE_READ)                                                   \
+    X(ROUTE_EXPORT, "GET", "/profiles", ROLE_READ)                                                 \
+    X(ROUTE_COMPARE, "GET", "/profiles/compare", ROLE_READ)                                        \
+    X(ROUTE_SUMMARY, "GET", "/profiles/summary", ROLE_READ)                                        \
+    X(ROUTE_DELIVERIES, "GET", "/webhooks/deliveries", ROLE_OPERATE)                               \
+    X(ROUTE_REDELIVER, "POST", "/webhooks/deliveries/{delivery}/redeliver", ROLE_OPERATE)          \
     X(ROUTE_BACKENDS, "GET", "/backends", ROLE_READ)                                               \
     X(ROUTE_BACKEND_ADD, "POST", "/backends", ROLE_OPERATE)                                        \
     X(ROUTE_BACKEND, "GET", "/backends/{name}", ROLE_READ)                                         \
@@ -82,8 +92,10 @@ struct submission {
     int priority;
     enum tristate profile;
     struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
+    struct webhook webhook;
     size_t nodes_total;
     char hash[DIGEST_HEX_SIZE];
+    char cost_key[WORKFLOW_KEY_SIZE];
 };
 
 /* Owner of what it points to: the caller. */
@@ -100,7 +112,9 @@ struct backend_change {
 };
 void backend_change_done(struct backend_change *c);
 
-enum { HTTP_NAME_SIZE = 101, HTTP_KEY_SIZE = 256 };
+enum { HTTP_NAME_SIZE = 101, HTTP_KEY_SIZE = 256, HTTP_EVENT_ID_SIZE = 64 };
+/* "TRACEID-SPANID" of a traceparent, 32 and 16 hex digits. */
+enum { HTTP_TRACE_SIZE = 32 + 1 + 16 + 1 };
 
 struct http_request {
     enum http_route route;
@@ -112,12 +126,27 @@ struct http_request {
     /* Queries and headers, checked. */
     bool waits;         /* ?wait= or Prefer: wait= of more than 0 */
     struct dur_us wait; /* at most 300 s */
-    bool text;          /* a profile as text: ?format=text or Accept: text/plain */
+    enum format format; /* by ?format= or Accept */
     bool traceback;
     bool live;
-    unsigned state_mask; /* (1u << state) each; all when none was named */
-    unsigned limit;      /* 1 to 1000, default 50 */
-    int64_t cursor;      /* 0: from the newest */
+    bool conditional;                       /* there is an If-None-Match: see http_matches */
+    unsigned state_mask;                    /* (1u << state) each; all when none was named */
+    unsigned limit;                         /* 1 to 1000, default 50 */
+    int64_t cursor;                         /* 0: from the newest */
+    unsigned event_types;                   /* 1u << event_type each */
+    bool previews;                          /* of event streams */
+    bool resumes;                           /* there is a Last-Event-ID */
+    char last_event_id[HTTP_EVENT_ID_SIZE]; /* "": an unreadable one */
+    struct wall_us since;                   /* 0: not given */
+    struct wall_us until;                   /* INT64_MAX: not given */
+    char workflow_hash[DIGEST_HEX_SIZE];    /* "": not given */
+    char base[UUID_SIZE];                   /* of a comparison: a job, or "" for the baseline */
+    char target[UUID_SIZE];
+    unsigned runs; /* of a baseline: 1 to 1000, default 20 */
+    enum group_by group_by;
+    unsigned delivery_states;    /* (1u << state) each; all when none was named */
+    char delivery[UUID_SIZE];    /* {delivery} */
+    char trace[HTTP_TRACE_SIZE]; /* of POST /jobs, from traceparent; "": none */
     struct submission submission;
     char idempotency_key[HTTP_KEY_SIZE];  /* of POST /jobs; "": none */
     char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of the body, beside a key */
@@ -188,6 +217,9 @@ struct http_answer {
     char link[256];           /* "": none */
     char filename[256];       /* "": none; Content-Disposition: inline; filename="..." */
     bool replayed;            /* Idempotency-Replayed: true */
+    bool no_store;            /* an event stream: nothing on the way may keep it or hold it back */
+    size_t volatile_at;       /* this part of the body is no part of the ETag */
+    size_t volatile_len;
 };
 
 static inline struct http_answer http_answer_new(unsigned status)
@@ -208,6 +240,8 @@ void http_problem_retry(struct http_server *s, struct http_ref x, enum err code,
 
 /* Holds a request that waits: serve is called again when its wait is over (wait_over set). */
 void http_hold(struct http_server *s, struct http_ref x);
+/* True when the request has an If-None-Match that names the ETag that this body would have. */
+bool http_matches(struct http_server *s, struct http_ref x, struct str body);
 /* False when it was answered or its client has hung up. */
 bool http_is_open(struct http_server *s, struct http_ref x);
 /* Calls serve again now, with asked_again set, if the exchange still lives. */
@@ -218,6 +252,7 @@ void http_again(struct http_server *s, struct http_ref x);
 struct http_stream_ops {
     void (*drained)(void *ctx); /* there is room again after http_stream_write said false */
     void (*gone)(void *ctx);    /* the client hung up or the server stops; no call follows */
+    void (*empty)(void *ctx);   /* everything was handed to the network; may be NULL */
 };
 
 /*
@@ -229,6 +264,12 @@ bool http_stream_begin(struct http_server *s, struct http_ref x, struct http_ans
                        int64_t length, const struct http_stream_ops *ops, void *ctx);
 /* Queues bytes (copied). Returns false when the buffer (256 KiB) is full: pause until drained. */
 bool http_stream_write(struct http_server *s, struct http_ref x, const void *bytes, size_t n);
+/* Bytes that wait, and bytes that were handed to the network so far. False: there is no such stream
+   any more. */
+bool http_stream_state(struct http_server *s, struct http_ref x, size_t *ret_waiting,
+                       uint64_t *ret_taken);
+/* Ends it at once, also when the client does not read: what waits is thrown away. No callback. */
+void http_stream_drop(struct http_server *s, struct http_ref x);
 /* No more bytes. whole == false: the connection is cut so that nobody takes it for complete. */
 void http_stream_end(struct http_server *s, struct http_ref x, bool whole);
 
