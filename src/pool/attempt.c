@@ -79,6 +79,7 @@ static struct attempt *attempt_new(struct job *j, struct backend *b)
         a->profiler = profiler_new(a->workflow, j->pool->options.max_progress_events);
     }
     timeline_init(&a->timeline, j->anchor, j->queued);
+    buf_init(&a->preview.image, BUF_NO_LIMIT);
     a->trusted = true;
     a->last_sign = time_mono();
     j->attempt = a;
@@ -116,6 +117,7 @@ void attempt_begin(struct job *j, struct backend *b)
     memcpy(a->r.client_id, comfy_client_id(b->comfy), UUID_SIZE);
     tell_job(a);
     link_attempt(a);
+    job_has_changed(j);
     j->pool->writes++;
     store_begin_attempt(j->pool->store, &j->r, &a->r, intent_stored, j);
 }
@@ -231,6 +233,7 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
         attempt_conclude(a);
         return;
     }
+    tell_accepted(a);
     if (a->job->phase == JOB_PHASE_ASSIGNED) {
         a->job->phase = JOB_PHASE_SUBMITTED;
     }
@@ -297,6 +300,16 @@ static void intent_stored(void *ctx, enum err e)
 /* A node's output, or all of them, may be text; beyond this they are no outputs any more. */
 enum { MAX_OUTPUTS = 16 << 20, MAX_MESSAGE = 16384 };
 
+static struct output *find_output(const struct attempt *a, struct str node_id)
+{
+    for (size_t i = 0; i < a->outputs_len; i++) {
+        if (str_is(node_id, a->outputs[i].node_id)) {
+            return &a->outputs[i];
+        }
+    }
+    return NULL;
+}
+
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
     if (ui.n > MAX_OUTPUTS || a->outputs_bytes + ui.n > MAX_OUTPUTS) {
@@ -310,22 +323,26 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     if (ui.n == 0 || !js_clean(ui, &clean)) {
         return;
     }
-    for (size_t i = 0; i < a->outputs_len; i++) {
-        if (str_is(node_id, a->outputs[i].node_id)) {
-            free(a->outputs[i].json);
-            a->outputs[i].json = buf_take(&clean);
-            return;
-        }
+    struct output *to = find_output(a, node_id);
+    if (to != NULL && str_is(buf_str(&clean), to->json)) {
+        return; /* said twice, or history says it too */
     }
-    a->outputs = mem_grow(a->outputs, (a->outputs_len + 1) * sizeof *a->outputs);
-    a->outputs[a->outputs_len++] = (struct output){mem_copy(node_id), buf_take(&clean)};
+    tell_output(a, node_id, buf_str(&clean));
+    if (to == NULL) {
+        a->outputs = mem_grow(a->outputs, (a->outputs_len + 1) * sizeof *a->outputs);
+        to = &a->outputs[a->outputs_len++];
+        *to = (struct output){.node_id = mem_copy(node_id)};
+    }
+    free(to->json);
+    to->json = buf_take(&clean);
 }
 
-static void started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
+void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
 {
     (void)timeline_start(&a->timeline, now, stamp_ms);
     a->job->phase = JOB_PHASE_STARTED;
     deadline_clear(&a->backend->pool->deadlines, &a->start_timer);
+    tell_started(a);
 }
 
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f)
@@ -373,9 +390,9 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
     }
     attempt_heard(a, now);
     if (f->type == FRAME_START) {
-        started(a, now, f->stamp_ms);
+        attempt_started(a, now, f->stamp_ms);
     } else if (!a->timeline.started.set && f->type != FRAME_STATUS) {
-        started(a, now, 0);
+        attempt_started(a, now, 0);
     }
     if (f->type != FRAME_START) {
         a->planned = true;
@@ -383,9 +400,16 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
             attempt_watch_nodes(a, now);
         }
     }
-    progress_feed(&a->progress, f);
     if (a->profiler != NULL) {
         profiler_feed(a->profiler, now, f);
+    }
+    const uint64_t changes = a->progress.changes;
+    progress_feed(&a->progress, f, events_wanted(a->job->pool) ? tell_node : NULL, a);
+    if (f->type == FRAME_PROGRESS && a->progress.changes != changes) {
+        tell_progress(a, now);
+    }
+    if (a->progress.changes != changes) {
+        job_has_changed(a->job);
     }
     if (f->type == FRAME_EXECUTED && f->node.p != NULL) {
         attempt_add_output(a, f->node, f->output);
@@ -576,6 +600,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
         *take_error = (struct job_error){0};
     }
     attempt_clear_timers(a);
+    tell_last_progress(a);
     a->timeline.clock = backend_clock(a->backend);
     timeline_end(&a->timeline, now, stamp_ms);
     if (a->locate != NULL) {
@@ -600,6 +625,10 @@ void attempt_free(struct attempt *a)
     }
     attempt_clear_timers(a);
     deadline_clear(&p->deadlines, &a->patience);
+    deadline_clear(&p->deadlines, &a->told_progress.timer);
+    free(a->told_progress.node_id);
+    free(a->preview.node_id);
+    buf_done(&a->preview.image);
     unlink_attempt(a);
     a->job->attempt = NULL;
     p->attempts--;

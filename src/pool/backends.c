@@ -29,6 +29,7 @@ void backend_settle(struct backend *b)
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
+    tell_backend(b);
     if (takes) {
         pool_dispatch(p);
     }
@@ -310,6 +311,26 @@ static void stats_came(struct backend *b, const struct stats_answer *s)
     b->vram = read_vram(str_of(b->devices));
 }
 
+/* One that names no prompt may be anybody's: it is ours only when nothing else runs. */
+static struct attempt *attempt_of_preview(struct backend *b, const struct frame_preview *f)
+{
+    if (f->prompt_id.p != NULL) {
+        return find_attempt(b, f->prompt_id);
+    }
+    struct attempt *a = b->attempts;
+    return a != NULL && a->next == NULL && a->timeline.started.set && b->queue_remaining <= 1
+               ? a
+               : NULL;
+}
+
+static void preview_came(struct backend *b, const struct frame_preview *f)
+{
+    struct attempt *a = attempt_of_preview(b, f);
+    if (a != NULL && !a->ended) {
+        tell_preview(a, f);
+    }
+}
+
 static void on_backend_event(void *ctx, const struct comfy_event *e)
 {
     struct backend *b = ctx;
@@ -325,6 +346,9 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
         break;
     case COMFY_EVENT_STATS:
         stats_came(b, e->stats);
+        break;
+    case COMFY_EVENT_PREVIEW:
+        preview_came(b, e->preview);
         break;
     }
 }
@@ -414,6 +438,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
+    comfy_want_previews(b->comfy, p->events.preview_listeners > 0);
     b->down_since = time_mono();
     plan_gone(b);
     return b;
@@ -552,5 +577,12 @@ void backends_reap(struct pool *p)
 {
     for (size_t i = 0; i < p->backends_len; i++) {
         backend_maybe_reap(p->backends[i]);
+    }
+}
+
+void backends_want_previews(struct pool *p)
+{
+    for (size_t i = 0; i < p->backends_len; i++) {
+        comfy_want_previews(p->backends[i]->comfy, p->events.preview_listeners > 0);
     }
 }

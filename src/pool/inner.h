@@ -16,6 +16,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
+#include "events.h"
 
 /* What people said of a backend; on disk as these numbers. */
 enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
@@ -55,6 +56,7 @@ struct backend {
     struct deadline deaf_check; /* a POST was answered: its `status` must have come by then */
     struct mono_us deaf_since;  /* ... since here */
     int64_t queue_remaining;    /* as its last status said; -1: unknown */
+    const char *told_state;     /* by backend:state; NULL: nothing yet. Static */
     /* What people changed. */
     const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
     struct backend_record own; /* as the store has it; name NULL: nothing was changed */
@@ -73,10 +75,17 @@ struct backend {
     struct mono_us busy_since;
 };
 
+/* Requests to be asked again. */
+struct waiters {
+    struct http_ref *list;
+    size_t len, cap;
+};
+
 struct job {
     struct pool *pool;
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
+    bool stored;            /* its row is durable: it may be told */
     bool ending;
     bool cancel_durable;      /* cancel_requested is in the store */
     bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
@@ -98,9 +107,12 @@ struct job {
     char *extra_data; /* or NULL */
     char *key;        /* its Idempotency-Key, while the insert is under way; or NULL */
     enum job_phase phase;
-    struct attempt *attempt; /* or NULL */
-    struct http_ref *waiters;
-    size_t waiters_len, waiters_cap;
+    struct attempt *attempt;   /* or NULL */
+    struct waiters waiters;    /* for its end */
+    struct waiters watchers;   /* for any change of its live profile */
+    struct mono_us changed_at; /* the last one */
+    struct deadline wake;      /* of the watchers: at the end of the turn */
+    char *retry;               /* what job:retrying tells of the attempt that ended; or NULL */
     struct http_ref submitter; /* who waits for the insert */
 };
 
@@ -112,6 +124,25 @@ static inline struct str job_hash(const struct job *j)
 struct output {
     char *node_id;
     char *json;
+};
+
+/* What was told of an attempt's progress, and what is to be told. */
+enum { PROGRESS_A_SECOND = 9 }; /* with the one at the end of the job: 10 at most */
+struct told_progress {
+    bool owed;
+    char *node_id;
+    double value, max;
+    struct mono_us at[PROGRESS_A_SECOND]; /* the last ones; next is the oldest */
+    unsigned next;
+    struct deadline timer;
+};
+
+/* The newest preview image of an attempt, kept while somebody listens for them. */
+struct preview {
+    uint64_t n; /* counts up over all attempts; 0: there is none */
+    char *node_id;
+    const char *media_type;
+    struct buf image;
 };
 
 /* Why an attempt is told to stop. */
@@ -144,6 +175,11 @@ struct attempt {
     struct deadline start_timer;
     struct deadline node_timer;
     bool start_late; /* the start timer is over: whether something else runs there decides */
+    /* Telling. */
+    bool told_accepted;
+    bool told_started;
+    struct told_progress told_progress;
+    struct preview preview;
     /* Watching. */
     bool trusted;   /* the socket saw everything so far, and the backend answered well */
     bool missed;    /* the socket did not see everything: history must be asked at the end */
@@ -205,6 +241,8 @@ struct pool {
     struct map keys;   /* jobs whose insert is under way, by Idempotency-Key */
     size_t attempts;   /* jobs with an attempt: they are not queued */
     size_t text_bytes; /* of the jobs' texts in memory */
+    struct events events;
+    uint64_t previews; /* so far */
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
@@ -264,9 +302,13 @@ void job_end_queued(struct job *j, enum err code, const char *message);
 struct job *job_revive(struct pool *p, struct store_active *take);
 /* Jobs that no backend can run any more fail, with each backend's reason. */
 void jobs_check_supported(struct pool *p);
-/* x is asked again when the job has ended. */
+/* x is asked again when the job has ended; or at the next change of its live profile. */
 void job_add_waiter(struct job *j, struct http_ref x);
-/* The profile of a job as far as it is known; empty when there is none. */
+void job_add_watcher(struct job *j, struct http_ref x);
+/* Its live profile is another one now. */
+void job_has_changed(struct job *j);
+/* The profile of a job as far as it is known, as of its last change: the same text until the next
+   one. Of a job that is not profiled: the states of its nodes, without times. */
 void job_live_profile(struct job *j, struct buf *out);
 
 /* ---- pool.c -----------------------------------------------------------------------------------
@@ -324,6 +366,9 @@ bool backend_has_url(const struct backend *b, const char *url);
 /* Applies what people changed (weight, slots, labels, admin) to the running backend. */
 void backend_apply_own(struct backend *b);
 
+/* Whether somebody listens for preview images has changed. */
+void backends_want_previews(struct pool *p);
+
 /* ---- strays.c -------------------------------------------------------------------------------- */
 
 /* The prompt of an attempt that is over for us and perhaps not for its backend. */
@@ -343,6 +388,8 @@ void attempt_begin(struct job *j, struct backend *b);
 /* An attempt from before a restart, on the backend that it ran on. */
 void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take);
 void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f);
+/* It runs; stamp_ms 0: the server said no time of its start. */
+void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms);
 /* The outcome is known; error is taken. Frees the slot at once. stamp_ms 0: the server said none.
  */
 void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
@@ -386,6 +433,31 @@ void attempt_apply_history(struct attempt *a, struct mono_us now, const struct h
 /* The end that a terminal message means. */
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f);
 
+/* ---- tell.c ------------------------------------------------------------------------------------
+ */
+
+/* A Job as events and webhooks tell it. Appends. */
+void tell_render_job(const struct job_record *r, struct buf *out);
+/* What job:retrying says of the attempt that ended, and its place in a rendered Job. */
+char *tell_render_retry(const struct job *j, const struct attempt *a);
+void tell_add_retry(const char *retry, struct buf *job);
+void tell_queued(struct job *j);
+void tell_retrying(struct job *j);
+void tell_end(struct job *j);
+/* Each once an attempt. */
+void tell_accepted(struct attempt *a);
+void tell_started(struct attempt *a);
+/* ui: valid JSON. */
+void tell_output(struct attempt *a, struct str node_id, struct str ui);
+/* A progress_fn for an attempt; only when events_wanted. */
+void tell_node(void *attempt, const struct progress_change *c);
+void tell_progress(struct attempt *a, struct mono_us now);
+/* The attempt is over: what is owed goes first. */
+void tell_last_progress(struct attempt *a);
+void tell_preview(struct attempt *a, const struct frame_preview *f);
+/* If its state is another one than was told. */
+void tell_backend(struct backend *b);
+
 /* ---- serve.c, submit.c, operate.c, stats.c, output.c ----------------------------------------- */
 
 typedef void (*route_fn)(struct pool *p, struct http_request *rq, struct http_ref x);
@@ -399,6 +471,11 @@ void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x
 bool serve_queue_is_full(struct pool *p, struct http_ref x);
 /* The Job's JSON of an active job. */
 void serve_render_active(struct job *j, bool traceback, struct buf *out);
+/* The Job's JSON of any job, without its profile; null when there is none (any more). */
+void serve_render_job(struct pool *p, struct str id, struct buf *out);
+/* ERR_NONE when there is such a job, active or ended. */
+enum err serve_is_stored(struct pool *p, const char *id);
+void serve_events(struct pool *p, struct http_request *rq, struct http_ref x);
 
 struct str serve_id(const char *id);
 void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x);

@@ -53,7 +53,7 @@ struct job *job_new(struct pool *p, struct submission *take)
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
     j->anchor = time_anchor_now();
-    j->queued = j->submitted = j->anchor.mono;
+    j->queued = j->submitted = j->changed_at = j->anchor.mono;
     j->r = (struct job_record){
         .seq = store_next_seq(p->store),
         .state = JOB_QUEUED,
@@ -88,6 +88,7 @@ void job_free(struct job *j)
     deadline_clear(&p->deadlines, &j->settles);
     deadline_clear(&p->deadlines, &j->queue_timer);
     deadline_clear(&p->deadlines, &j->job_timer);
+    deadline_clear(&p->deadlines, &j->wake);
     if (j->key != NULL) {
         (void)map_remove(&p->keys, str_of(j->key));
         free(j->key);
@@ -99,45 +100,81 @@ void job_free(struct job *j)
     job_record_done(&j->next);
     job_error_done(&j->refusal);
     job_drop_texts(j);
-    free(j->waiters);
+    free(j->waiters.list);
+    free(j->watchers.list);
+    free(j->retry);
     free(j);
+}
+
+/* Whoever waits is asked again; the list is empty then. */
+static void wake(struct pool *p, struct waiters *w)
+{
+    struct waiters all = *w;
+    *w = (struct waiters){.list = NULL};
+    for (size_t i = 0; i < all.len && p->server != NULL; i++) {
+        http_again(p->server, all.list[i]);
+    }
+    free(all.list);
 }
 
 void job_forget(struct job *j)
 {
     struct pool *p = j->pool;
-    struct http_ref *waiters = j->waiters;
-    const size_t n = j->waiters_len;
-    j->waiters = NULL;
+    struct waiters waiters = j->waiters;
+    struct waiters watchers = j->watchers;
+    j->waiters = j->watchers = (struct waiters){.list = NULL};
     job_free(j);
-    for (size_t i = 0; i < n && p->server != NULL; i++) {
-        http_again(p->server, waiters[i]);
-    }
-    free(waiters);
+    wake(p, &waiters);
+    wake(p, &watchers);
 }
 
 /* Those whose wait is over or who hung up; amortised O(1) a waiter. */
-static void forget_gone_waiters(struct job *j)
+static void forget_gone(struct pool *p, struct waiters *w)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < j->waiters_len; i++) {
-        if (http_is_open(j->pool->server, j->waiters[i])) {
-            j->waiters[kept++] = j->waiters[i];
+    for (size_t i = 0; i < w->len; i++) {
+        if (http_is_open(p->server, w->list[i])) {
+            w->list[kept++] = w->list[i];
         }
     }
-    j->waiters_len = kept;
+    w->len = kept;
+}
+
+static void add_waiter(struct pool *p, struct waiters *w, struct http_ref x)
+{
+    if (w->len == w->cap) {
+        forget_gone(p, w);
+    }
+    if (w->len * 2 >= w->cap) {
+        w->cap = w->cap == 0 ? 4 : w->cap * 2;
+        w->list = mem_grow(w->list, w->cap * sizeof *w->list);
+    }
+    w->list[w->len++] = x;
 }
 
 void job_add_waiter(struct job *j, struct http_ref x)
 {
-    if (j->waiters_len == j->waiters_cap) {
-        forget_gone_waiters(j);
+    add_waiter(j->pool, &j->waiters, x);
+}
+
+void job_add_watcher(struct job *j, struct http_ref x)
+{
+    add_waiter(j->pool, &j->watchers, x);
+}
+
+/* In a turn of its own: many things change together. */
+static void wake_watchers(void *ctx)
+{
+    struct job *j = ctx;
+    wake(j->pool, &j->watchers);
+}
+
+void job_has_changed(struct job *j)
+{
+    j->changed_at = time_mono();
+    if (j->watchers.len > 0) {
+        deadline_set(&j->pool->deadlines, &j->wake, j->changed_at, wake_watchers, j);
     }
-    if (j->waiters_len * 2 >= j->waiters_cap) {
-        j->waiters_cap = j->waiters_cap == 0 ? 4 : j->waiters_cap * 2;
-        j->waiters = mem_grow(j->waiters, j->waiters_cap * sizeof *j->waiters);
-    }
-    j->waiters[j->waiters_len++] = x;
 }
 
 /* ---- timers ----------------------------------------------------------------------------------
@@ -303,11 +340,14 @@ static void concluded(void *ctx, enum err e)
     j->next = (struct job_record){0};
     j->ending = false;
     if (!job_state_is_terminal(j->r.state)) {
+        job_has_changed(j);
+        tell_retrying(j);
         job_wait_again(j);
         pool_one_less(p, &p->writes);
         return;
     }
     count_end(p, j->r.state);
+    tell_end(j);
     job_forget(j);
     pool_one_less(p, &p->writes);
 }
@@ -412,6 +452,8 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     a->r.outcome = a->outcome;
     if (e == JOB_EVENT_REQUEUE) {
         prepare_requeue(j, a);
+        free(j->retry);
+        j->retry = tell_render_retry(j, a);
     }
     p->writes++;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
@@ -426,16 +468,15 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
 /* The profile of a job that has no attempt: everything is pending. */
 static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, struct buf *out)
 {
-    struct workflow *w = job_need_texts(j)
-                             ? workflow_reparse((struct str){j->workflow, j->workflow_len})
-                             : NULL;
+    struct workflow *w =
+        job_need_texts(j) ? workflow_reparse((struct str){j->workflow, j->workflow_len}) : NULL;
     if (w == NULL) {
         return;
     }
     struct profiler *profiler = profiler_new(w, 0);
     struct timeline t;
     timeline_init(&t, j->anchor, j->queued);
-    timeline_end(&t, time_mono(), 0);
+    timeline_end(&t, outcome == ATTEMPT_OPEN ? j->changed_at : time_mono(), 0);
     struct profile profile;
     profiler_finish(profiler, &t, outcome, &profile);
     profile.job_id = j->r.id;
@@ -486,7 +527,7 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     take->workflow = take->extra_data = NULL;
     job_count_texts(j);
     j->anchor = time_anchor_now();
-    j->queued = j->submitted = j->anchor.mono;
+    j->queued = j->submitted = j->changed_at = j->anchor.mono;
     (void)job_apply(j, JOB_EVENT_RETRY);
     struct job_record *r = &j->r;
     r->waiting_since = r->budget_since = j->anchor.wall;
@@ -502,24 +543,33 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     return j;
 }
 
+/* What is known of a running attempt: to the profiler, or without one. */
+static void finish_so_far(struct attempt *a, struct profiler *profiler, struct profile *ret)
+{
+    struct timeline t = a->timeline;
+    t.clock = backend_clock(a->backend);
+    timeline_end(&t, a->job->changed_at, 0);
+    profiler_finish(profiler, &t, ATTEMPT_OPEN, ret);
+    ret->job_id = a->job->r.id;
+    ret->prompt_id = a->r.prompt_id;
+    ret->backend = a->r.backend;
+    ret->attempt = a->r.number;
+}
+
 void job_live_profile(struct job *j, struct buf *out)
 {
     struct attempt *a = j->attempt;
+    struct profile profile;
     if (a == NULL) {
         render_waiting_profile(j, ATTEMPT_OPEN, out);
-        return;
+    } else if (a->profiler != NULL) {
+        finish_so_far(a, a->profiler, &profile);
+        render_profile_json(&profile, out);
+    } else {
+        struct profiler *nothing = profiler_new(a->workflow, 0);
+        finish_so_far(a, nothing, &profile);
+        progress_mark(&a->progress, &profile);
+        render_profile_json(&profile, out);
+        profiler_free(nothing);
     }
-    if (a->profiler == NULL) {
-        return;
-    }
-    struct timeline t = a->timeline;
-    t.clock = backend_clock(a->backend);
-    timeline_end(&t, time_mono(), 0);
-    struct profile profile;
-    profiler_finish(a->profiler, &t, ATTEMPT_OPEN, &profile);
-    profile.job_id = j->r.id;
-    profile.prompt_id = a->r.prompt_id;
-    profile.backend = a->r.backend;
-    profile.attempt = a->r.number;
-    render_profile_json(&profile, out);
 }

@@ -255,15 +255,6 @@ static void job_changed(void *ctx, enum err e)
     change_done(c);
 }
 
-/* ERR_JOB_NOT_FOUND, or ERR_NONE for one that is stored in whatever state. */
-static enum err is_stored(struct pool *p, struct str id)
-{
-    struct job_record r = {0};
-    const enum err e = store_get_job(p->store, id, &r);
-    job_record_done(&r);
-    return e;
-}
-
 void serve_change(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     if (!is_storable(p, x)) {
@@ -273,7 +264,7 @@ void serve_change(struct pool *p, struct http_request *rq, struct http_ref x)
     struct job *j = job_find(p, id);
     const bool waits = j != NULL && heap_holds(&j->entry.node);
     if (!waits && (j == NULL || !heap_holds(&j->delay.node))) {
-        const enum err e = j != NULL ? ERR_NONE : is_stored(p, id);
+        const enum err e = serve_is_stored(p, rq->job_id);
         if (e != ERR_NONE) {
             serve_problem(p, x, e);
         } else {
@@ -299,6 +290,8 @@ static void revived(void *ctx, enum err e)
         job_forget(j);
         e = ERR_JOB_NOT_FOUND;
     } else if (j != NULL && c->pool->server != NULL) {
+        j->stored = true;
+        tell_queued(j);
         job_wait_again(j);
     }
     job_changed(c, e);

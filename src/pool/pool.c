@@ -96,6 +96,8 @@ static void load_job(void *ctx, struct store_active *found)
     j->queued = mono_min(j->anchor.mono, anchor_mono(&j->anchor, j->r.waiting_since));
     j->submitted = mono_min(j->anchor.mono, anchor_mono(&j->anchor, j->r.budget_since));
     j->cancel_durable = j->r.cancel_requested;
+    j->stored = true;
+    j->changed_at = j->anchor.mono;
     (void)map_put(&p->jobs, (struct str){j->r.id, UUID_TEXT}, j);
     if (j->r.state == JOB_QUEUED) {
         j->elsewhere = j->r.attempts > 0 && j->r.backend != NULL;
@@ -144,6 +146,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     map_init(&p->backends_by_name);
     map_init(&p->jobs);
     map_init(&p->keys);
+    events_init(&p->events);
     queue_init(&p->queue);
     scheduler_init(&p->scheduler);
     const struct ability_limits limits = {
@@ -209,6 +212,7 @@ void pool_one_less(struct pool *p, unsigned *counter)
 void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
 {
     p->stopping = true;
+    streams_end(p);
     p->stopped = done;
     p->stopped_ctx = ctx;
     const bool idle = p->writes == 0 && p->submits == 0;
@@ -231,6 +235,7 @@ void pool_close(struct pool *p)
     for (size_t i = 0; i < p->backends_len; i++) {
         backend_free(p->backends[i]);
     }
+    events_done(&p->events);
     ability_done(&p->ability);
     map_done(&p->keys);
     map_done(&p->jobs);

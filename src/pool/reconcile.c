@@ -32,6 +32,9 @@ void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason)
     a->trusted = false;
     a->poll_ms = FIRST_POLL_MS;
     a->missed = a->missed || reason != NULL;
+    if (reason != NULL) {
+        progress_gap(&a->progress);
+    }
     if (a->profiler != NULL && reason != NULL) {
         profiler_gap_begin(a->profiler, now, reason);
     }
@@ -108,7 +111,7 @@ static void found_ended(struct attempt *a, struct mono_us now, const struct hist
         backend_is_deaf(b, now);
     }
     a->known = true;
-    (void)timeline_start(&a->timeline, now, 0);
+    attempt_started(a, now, 0);
     attempt_apply_history(a, now, h);
     end_by_history(a, now, h);
 }
@@ -237,9 +240,9 @@ static void found_there(struct attempt *a, struct mono_us now,
 {
     a->known = true;
     a->absent = 0;
+    tell_accepted(a);
     if (answer->place == COMFY_RUNNING && !a->trusted) {
-        (void)timeline_start(&a->timeline, now, 0);
-        a->job->phase = JOB_PHASE_STARTED;
+        attempt_started(a, now, 0);
     }
     if (answer->place == COMFY_RUNNING &&
         (worker_is_dead(a, now, &answer->others) || worker_proves_dead(a, now))) {

@@ -58,6 +58,29 @@ static enum err render_ended(struct pool *p, struct str id, bool traceback, stru
     return e;
 }
 
+void serve_render_job(struct pool *p, struct str id, struct buf *out)
+{
+    struct job *j = job_find(p, id);
+    struct job_record r = {0};
+    if (j != NULL) {
+        serve_render_active(j, false, out);
+    } else if (store_get_job(p->store, id, &r) == ERR_NONE) {
+        render_job_json(&r, NULL, out);
+    } else {
+        buf_add_text(out, "null");
+    }
+    job_record_done(&r);
+}
+
+enum err serve_is_stored(struct pool *p, const char *id)
+{
+    struct job_record r = {0};
+    const enum err e =
+        job_find(p, serve_id(id)) != NULL ? ERR_NONE : store_get_job(p->store, serve_id(id), &r);
+    job_record_done(&r);
+    return e;
+}
+
 void serve_problem(struct pool *p, struct http_ref x, enum err e)
 {
     const char *detail = err_title(e);
@@ -206,32 +229,58 @@ static void serve_list(struct pool *p, struct http_request *rq, struct http_ref 
 /* ---- profile, workflow ------------------------------------------------------------------------
  */
 
-static void answer_profile(struct pool *p, struct http_request *rq, struct http_ref x,
-                           struct buf *take_json)
+/* The answer that a profile makes, in the format that was asked for. Takes the JSON. */
+static struct http_answer render_answer(const struct http_request *rq, struct buf *take_json)
 {
     struct http_answer a = http_answer_new(200);
     a.etag = true;
     a.wait_applied = rq->waits;
-    if (rq->text) {
-        a.content_type = "text/plain; charset=utf-8";
+    a.content_type = format_media_type(rq->format);
+    if (rq->format == FORMAT_JSON) {
+        a.body = *take_json;
+    } else {
         (void)render_profile_text(buf_str(take_json), &a.body);
         buf_done(take_json);
-    } else {
-        a.body = *take_json;
     }
+    return a;
+}
+
+static void answer_profile(struct pool *p, const struct http_request *rq, struct http_ref x,
+                           struct buf *take_json)
+{
+    struct http_answer a = render_answer(rq, take_json);
     http_answer(p->server, x, &a);
+}
+
+/* What is known so far; a client that knows it already may wait for a change. */
+static void serve_live_profile(struct job *j, struct http_request *rq, struct http_ref x)
+{
+    struct pool *p = j->pool;
+    const bool may_wait = rq->waits && !rq->wait_over;
+    if (j->ending && j->attempt == NULL && store_is_writable(p->store)) {
+        job_add_watcher(j, x); /* its end is being stored: told in a moment */
+        return;
+    }
+    struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    job_live_profile(j, &json);
+    struct http_answer a = render_answer(rq, &json);
+    if (may_wait && http_matches(p->server, x, buf_str(&a.body))) {
+        buf_done(&a.body);
+        job_add_watcher(j, x);
+        http_hold(p->server, x);
+    } else {
+        http_answer(p->server, x, &a);
+    }
 }
 
 static void serve_active_profile(struct job *j, struct http_request *rq, struct http_ref x)
 {
     struct pool *p = j->pool;
-    if (!j->r.profiled) {
+    if (rq->live) {
+        serve_live_profile(j, rq, x);
+    } else if (!j->r.profiled) {
         serve_problem(p, x, ERR_PROFILING_DISABLED);
-    } else if (rq->live) {
-        struct buf json;
-        buf_init(&json, BUF_NO_LIMIT);
-        job_live_profile(j, &json);
-        answer_profile(p, rq, x, &json);
     } else if (rq->waits && !rq->wait_over) {
         job_add_waiter(j, x);
         http_hold(p->server, x);
@@ -506,6 +555,8 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_RETRY] = serve_retry,
     [ROUTE_OUTPUTS] = serve_outputs,
     [ROUTE_OUTPUT] = serve_output,
+    [ROUTE_JOB_EVENTS] = serve_events,
+    [ROUTE_EVENTS] = serve_events,
     [ROUTE_BACKENDS] = serve_backends,
     [ROUTE_BACKEND_ADD] = serve_backend_add,
     [ROUTE_BACKEND] = serve_backend,

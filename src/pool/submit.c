@@ -52,6 +52,8 @@ static void inserted(void *ctx, enum err e)
             free(j->key);
             j->key = NULL;
         }
+        j->stored = true;
+        tell_queued(j);
         job_enqueue(j);
         http_again(p->server, x);
         pool_dispatch(p);

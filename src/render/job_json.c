@@ -16,7 +16,8 @@ static void member_json(struct js_out *o, const char *name, const char *json)
     }
 }
 
-static void render_error(struct js_out *o, const struct job_error *e, bool traceback)
+static void render_error(struct js_out *o, const struct job_error *e,
+                         const struct render_job_more *m)
 {
     if (e->code == ERR_NONE) {
         return;
@@ -27,8 +28,10 @@ static void render_error(struct js_out *o, const struct job_error *e, bool trace
     js_member_string(o, "message", e->message == NULL ? err_title(e->code) : e->message);
     member_optional(o, "nodeId", e->node_id);
     member_optional(o, "nodeType", e->node_type);
-    member_json(o, "nodeErrors", e->node_errors);
-    if (traceback) {
+    if (m->event != EVENT_JOB_BRIEF) {
+        member_json(o, "nodeErrors", e->node_errors);
+    }
+    if (m->traceback) {
         member_json(o, "traceback", e->traceback);
     }
     js_close(o, '}');
@@ -74,6 +77,9 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     const struct render_job_more *m = more == NULL ? &nothing : more;
     struct js_out o = js_out_to(out);
     js_open(&o, '{');
+    if (m->event != EVENT_NONE) {
+        js_member_string(&o, "jobId", r->id);
+    }
     js_member_string(&o, "id", r->id);
     js_member_string(&o, "state", job_state_name(r->state));
     js_member_int(&o, "priority", r->priority);
@@ -89,7 +95,9 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     js_member_int(&o, "attempts", r->attempts);
     js_member_int(&o, "maxAttempts", r->policy.max_attempts);
     js_member_string(&o, "workflowHash", r->workflow_hash);
-    js_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
+    if (m->event != EVENT_JOB_BRIEF) {
+        js_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
+    }
     if (r->cancel_requested && !job_state_is_terminal(r->state)) {
         js_member_bool(&o, "cancelRequested", true);
     }
@@ -100,9 +108,13 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     if (r->partial) {
         js_member_bool(&o, "partial", true);
     }
-    member_json(&o, "nodeErrors", r->node_errors);
-    render_error(&o, &r->error, m->traceback);
-    member_json(&o, "outputs", r->outputs);
+    if (m->event != EVENT_JOB_BRIEF) {
+        member_json(&o, "nodeErrors", r->node_errors);
+    }
+    render_error(&o, &r->error, m);
+    if (m->event == EVENT_NONE) {
+        member_json(&o, "outputs", r->outputs);
+    }
     if (m->profile.n > 0) {
         js_member_raw(&o, "profileStats", m->profile);
     }
@@ -132,7 +144,7 @@ static void render_attempt(struct js_out *o, const struct attempt_record *a)
     member_time(o, "submittedAt", a->submitted_at);
     member_time(o, "startedAt", a->started_at);
     member_time(o, "completedAt", a->completed_at);
-    render_error(o, &a->error, false);
+    render_error(o, &a->error, &(struct render_job_more){.event = EVENT_NONE});
     js_close(o, '}');
 }
 

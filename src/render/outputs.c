@@ -135,6 +135,34 @@ static void render_kind(struct js_out *o, const char *filename)
     js_member_string(o, "mediaType", media_type);
 }
 
+static void render_file_members(struct js_out *o, const struct render_output *f)
+{
+    js_member_string(o, "name", f->filename);
+    js_member_string(o, "subfolder", f->subfolder);
+    js_member_string(o, "type", f->type);
+    render_kind(o, f->filename);
+}
+
+void render_output_files(struct str ui_json, struct js_out *o)
+{
+    struct reading in = {0};
+    buf_init(&in.scratch, BUF_NO_LIMIT);
+    js_read_lenient(&in.r, ui_json, JS_MAX_DEPTH);
+    if (js_next(&in.r).kind == JS_OBJECT) {
+        (void)read_node(&in, "");
+    }
+    buf_done(&in.scratch);
+    js_key(o, "files");
+    js_open(o, '[');
+    for (size_t i = 0; i < in.len; i++) {
+        js_open(o, '{');
+        render_file_members(o, &in.list[i]);
+        js_close(o, '}');
+    }
+    js_close(o, ']');
+    render_outputs_free(in.list, in.len);
+}
+
 void render_outputs_json(const char *job_id, const struct render_output *list, size_t len,
                          struct buf *out)
 {
@@ -148,10 +176,7 @@ void render_outputs_json(const char *job_id, const struct render_output *list, s
         js_open(&o, '{');
         js_member_int(&o, "n", (int64_t)i);
         js_member_string(&o, "nodeId", list[i].node_id);
-        js_member_string(&o, "name", list[i].filename);
-        js_member_string(&o, "subfolder", list[i].subfolder);
-        js_member_string(&o, "type", list[i].type);
-        render_kind(&o, list[i].filename);
+        render_file_members(&o, &list[i]);
         js_member_string(&o, "url", url);
         js_close(&o, '}');
     }

@@ -102,6 +102,43 @@ START_TEST(outputs_are_numbered)
 }
 END_TEST
 
+static const struct {
+    const char *json;
+    const char *want;
+} briefs[] = {
+    {"{\"nodes\":[{\"nodeId\":\"3\",\"order\":1,\"progressEvents\":[{\"value\":1},{\"value\":2}],"
+     "\"steps\":{}},{\"nodeId\":\"4\",\"progressEvents\":[]}],\"x\":1}",
+     "{\"nodes\":[{\"nodeId\":\"3\",\"order\":1,\"steps\":{}},{\"nodeId\":\"4\"}],\"x\":1}"},
+    {"{\"nodes\":[{\"nodeId\":\"progressEvents\",\"title\":\",\\\"progressEvents\\\":[1]\"}]}",
+     "{\"nodes\":[{\"nodeId\":\"progressEvents\",\"title\":\",\\\"progressEvents\\\":[1]\"}]}"},
+    {"{}", "{}"},
+};
+
+START_TEST(a_brief_profile_has_no_progress_events)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    render_profile_brief(str_of(briefs[_i].json), &out);
+    ck_assert_str_eq(buf_text(&out), briefs[_i].want);
+}
+END_TEST
+
+START_TEST(files_of_a_node_are_listed)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&out);
+    js_open(&o, '{');
+    render_output_files(
+        STR("{\"images\":[{\"filename\":\"a.png\",\"type\":\"temp\"}],\"text\":[\"long\"]}"), &o);
+    js_close(&o, '}');
+    ck_assert_str_eq(
+        buf_text(&out),
+        "{\"files\":[{\"name\":\"a.png\",\"subfolder\":\"\",\"type\":\"temp\",\"kind\":"
+        "\"image\",\"mediaType\":\"image/png\"}]}");
+}
+END_TEST
+
 START_TEST(a_table_is_made_of_json)
 {
     static const char profile[] =
@@ -149,6 +186,9 @@ Suite *render_suite(void)
     TCase *c = tcase_create("render");
     tcase_add_test(c, a_job_is_rendered);
     tcase_add_test(c, outputs_are_numbered);
+    tcase_add_loop_test(c, a_brief_profile_has_no_progress_events, 0,
+                        sizeof briefs / sizeof *briefs);
+    tcase_add_test(c, files_of_a_node_are_listed);
     tcase_add_test(c, a_table_is_made_of_json);
     suite_add_tcase(s, c);
     return s;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/base/json_write.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/profiler.h"
@@ -19,8 +20,16 @@ void render_profile_json(const struct profile *p, struct buf *out);
    store kept). False when it is no such thing. */
 bool render_profile_text(struct str profile_json, struct buf *out);
 
+/* The same profile without progressEvents, for events. Appends. */
+void render_profile_brief(struct str profile_json, struct buf *out);
+
+/* A Job in an event or a webhook: with jobId first, without outputs; BRIEF: also without metadata
+   and the errors of single nodes, which may be of any size. */
+enum render_event { EVENT_NONE, EVENT_JOB_WHOLE, EVENT_JOB_BRIEF };
+
 /* What a Job tells beside its record. */
 struct render_job_more {
+    enum render_event event;
     const char *waiting_reason; /* NULL: none */
     bool has_progress;
     size_t nodes_done;
@@ -48,6 +57,9 @@ struct render_output {
     char *subfolder;
     char *type; /* output, temp or input */
 };
+
+/* "files": [{name, subfolder, type, kind, mediaType}] of one node's ui output, as a member. */
+void render_output_files(struct str ui_json, struct js_out *o);
 
 /* The files in Job.outputs, in its order; *ret_len how many. Owner: the caller. */
 struct render_output *render_outputs_read(struct str outputs_json, size_t *ret_len);

@@ -1,0 +1,81 @@
+/*
+ * What happens, kept for a while and told to whoever listens. Durable events get a number and lie
+ * in a ring: a stream that comes back with Last-Event-ID is given what it missed from there. The
+ * others are told once, and cost nothing when nobody listens.
+ *
+ * Kept: EVENTS_KEPT_S seconds, EVENTS_KEPT events or EVENTS_KEPT_BYTES, whichever is less. A
+ * profile is kept as a reference and read from the store when it is sent.
+ */
+#ifndef COMFYPOOL_SRC_POOL_EVENTS_H
+#define COMFYPOOL_SRC_POOL_EVENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/core/event.h"
+
+struct pool;
+struct listener;
+
+enum { EVENTS_KEPT_S = 600, EVENTS_KEPT = 10000, EVENTS_KEPT_BYTES = 64 << 20 };
+
+struct event {
+    uint64_t n; /* from 1; 0: it is not durable */
+    enum event_type type;
+    struct mono_us at;
+    char job_id[UUID_SIZE]; /* "": of no job */
+    char *data;             /* a JSON object */
+    size_t len;
+    int64_t seq; /* of the job, and the attempt whose profile goes with it; 0: none */
+    unsigned attempt;
+};
+
+struct events {
+    char start[24]; /* of the daemon: the first part of each id */
+    struct event *ring;
+    size_t first;
+    size_t len;
+    size_t cap;
+    size_t bytes;
+    uint64_t last; /* the newest number */
+    struct listener *listeners;
+    size_t listeners_len;
+    size_t preview_listeners;
+    uint64_t slow_readers; /* dropped */
+    struct roster *roster; /* of the last snapshot of all jobs; may be NULL */
+};
+
+void events_init(struct events *e);
+/* The streams must be gone. */
+void events_done(struct events *e);
+
+/* A durable event. data is taken; seq 0: no profile goes with it. */
+void events_add(struct pool *p, enum event_type type, const char *job_id, struct buf *take_data,
+                int64_t seq, unsigned attempt);
+/* One that is not: to be made only when events_wanted says so. */
+void events_tell(struct pool *p, enum event_type type, const char *job_id, struct str data);
+/* Somebody listens at all. */
+bool events_wanted(const struct pool *p);
+
+/* The kept event with this number, NULL when there is none (any more). O(1). */
+const struct event *events_find(struct events *e, uint64_t n);
+/* The number in an id of ours, of an event that is kept or followed by those that are; false:
+ * reset.
+ */
+bool events_read_id(struct events *e, const char *id, uint64_t *ret);
+
+/* ---- streams.c ---------------------------------------------------------------------------------
+ */
+
+/* Tells an event to the streams that want it. */
+void streams_tell(struct pool *p, const struct event *e);
+/* A new preview image of a running job is there. */
+void streams_preview(struct pool *p);
+/* All of them end; clients come back. */
+void streams_end(struct pool *p);
+
+#endif

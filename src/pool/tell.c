@@ -1,0 +1,295 @@
+/*
+ * What is told of jobs and backends: the data of each event, made when it happens. Durable ones are
+ * told when they are true on disk (queued and the ends), or seen (accepted, started, outputs); the
+ * others only when somebody listens. Progress is told at most PROGRESS_A_SECOND times a second for
+ * a job, its last value always.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+enum {
+    PROGRESS_PAUSE_MS = 100,
+    /* The data of an event, and a webhook's body: Standard Webhooks advises against more. */
+    MAX_DATA = 19 << 10,
+};
+
+/* ---- the Job ----------------------------------------------------------------------------------
+ */
+
+void tell_render_job(const struct job_record *r, struct buf *out)
+{
+    static const struct render_job_more whole = {.event = EVENT_JOB_WHOLE};
+    static const struct render_job_more brief = {.event = EVENT_JOB_BRIEF};
+    const size_t start = out->len;
+    render_job_json(r, &whole, out);
+    if (out->len - start > MAX_DATA) { /* errors of nodes may be of any size */
+        out->len = start;
+        render_job_json(r, &brief, out);
+    }
+}
+
+static void tell_job(struct job *j, enum event_type type, int64_t seq)
+{
+    struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    tell_render_job(&j->r, &data);
+    events_add(j->pool, type, j->r.id, &data, seq, seq == 0 ? 0 : j->r.attempts);
+}
+
+void tell_queued(struct job *j)
+{
+    tell_job(j, EVENT_QUEUED, 0);
+}
+
+void tell_end(struct job *j)
+{
+    const bool has_profile = j->r.state == JOB_COMPLETED && j->r.profiled;
+    tell_job(j, event_of_end(j->r.state), has_profile ? j->r.seq : 0);
+}
+
+/* "failedAttempt": what ended, and "retryAt": when the next one may begin. Owner: the caller. */
+char *tell_render_retry(const struct job *j, const struct attempt *a)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    js_key(&o, "failedAttempt");
+    js_open(&o, '{');
+    js_member_int(&o, "attempt", a->r.number);
+    js_member_string(&o, "backend", a->r.backend == NULL ? "" : a->r.backend);
+    js_member_string(&o, "outcome", attempt_outcome_name(a->outcome));
+    if (a->error.code != ERR_NONE) {
+        js_key(&o, "error");
+        js_open(&o, '{');
+        js_member_string(&o, "code", err_code(a->error.code));
+        js_member_string(&o, "message",
+                         a->error.message == NULL ? err_title(a->error.code) : a->error.message);
+        js_close(&o, '}');
+    }
+    js_close(&o, '}');
+    js_member_ms(&o, "retryAt", anchor_wall(&j->anchor, j->delay.at).us);
+    return buf_take(&b);
+}
+
+void tell_add_retry(const char *retry, struct buf *job)
+{
+    if (retry != NULL) {
+        job->len--; /* the brace */
+        buf_add_char(job, ',');
+        buf_add_text(job, retry);
+        buf_add_char(job, '}');
+    }
+}
+
+void tell_retrying(struct job *j)
+{
+    struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    tell_render_job(&j->r, &data);
+    tell_add_retry(j->retry, &data);
+    free(j->retry);
+    j->retry = NULL;
+    events_add(j->pool, EVENT_RETRYING, j->r.id, &data, 0, 0);
+}
+
+/* ---- attempts ---------------------------------------------------------------------------------
+ */
+
+static void begin_data(struct js_out *o, struct buf *b, const struct attempt *a)
+{
+    buf_init(b, BUF_NO_LIMIT);
+    *o = js_out_to(b);
+    js_open(o, '{');
+    js_member_string(o, "jobId", a->job->r.id);
+    js_member_int(o, "attempt", a->r.number);
+}
+
+static void add_backend(struct js_out *o, const struct attempt *a)
+{
+    js_member_string(o, "backend", a->r.backend);
+    js_member_string(o, "promptId", a->r.prompt_id);
+}
+
+static void end_data(struct js_out *o, struct buf *b, enum event_type type, const struct attempt *a)
+{
+    js_close(o, '}');
+    events_add(a->job->pool, type, a->job->r.id, b, 0, 0);
+}
+
+void tell_accepted(struct attempt *a)
+{
+    if (a->told_accepted) {
+        return;
+    }
+    a->told_accepted = true;
+    struct buf b;
+    struct js_out o;
+    begin_data(&o, &b, a);
+    add_backend(&o, a);
+    js_member_ms(&o, "acceptedAt", anchor_wall(&a->timeline.anchor, time_mono()).us);
+    end_data(&o, &b, EVENT_ACCEPTED, a);
+    job_has_changed(a->job);
+}
+
+void tell_started(struct attempt *a)
+{
+    tell_accepted(a); /* its answer may still be on the way */
+    if (a->told_started) {
+        return;
+    }
+    a->told_started = true;
+    struct timeline t = a->timeline;
+    t.clock = backend_clock(a->backend);
+    struct buf b;
+    struct js_out o;
+    begin_data(&o, &b, a);
+    add_backend(&o, a);
+    js_member_ms(&o, "startedAt", anchor_wall(&t.anchor, timeline_point(&t, &t.started)).us);
+    end_data(&o, &b, EVENT_STARTED, a);
+    job_has_changed(a->job);
+}
+
+void tell_output(struct attempt *a, struct str node_id, struct str ui)
+{
+    struct buf b;
+    struct js_out o;
+    begin_data(&o, &b, a);
+    js_member_str(&o, "nodeId", node_id);
+    render_output_files(ui, &o);
+    end_data(&o, &b, EVENT_OUTPUT, a);
+}
+
+/* ---- what nobody keeps -------------------------------------------------------------------------
+ */
+
+static void add_done(struct js_out *o, const struct attempt *a)
+{
+    js_member_int(o, "nodesDone", (int64_t)a->progress.nodes_done);
+    js_member_int(o, "nodesTotal", a->job->r.nodes_total);
+}
+
+static void tell_and_drop(struct js_out *o, struct buf *b, enum event_type type,
+                          const struct attempt *a)
+{
+    js_close(o, '}');
+    events_tell(a->job->pool, type, a->job->r.id, buf_str(b));
+    buf_done(b);
+}
+
+static void send_progress(struct attempt *a, struct mono_us now)
+{
+    struct told_progress *t = &a->told_progress;
+    t->owed = false;
+    t->at[t->next] = now;
+    t->next = (t->next + 1) % PROGRESS_A_SECOND;
+    struct buf b;
+    struct js_out o;
+    begin_data(&o, &b, a);
+    js_member_string(&o, "nodeId", t->node_id);
+    js_key(&o, "value");
+    js_real(&o, t->value);
+    js_key(&o, "max");
+    js_real(&o, t->max);
+    add_done(&o, a);
+    tell_and_drop(&o, &b, EVENT_PROGRESS, a);
+}
+
+/* When there were less than PROGRESS_A_SECOND in the second before. */
+static struct mono_us second_is_over(const struct told_progress *t)
+{
+    return mono_add(t->at[t->next], dur_ms(1000));
+}
+
+static void progress_is_due(void *ctx)
+{
+    struct attempt *a = ctx;
+    if (a->told_progress.owed) {
+        send_progress(a, time_mono());
+    }
+}
+
+void tell_progress(struct attempt *a, struct mono_us now)
+{
+    struct told_progress *t = &a->told_progress;
+    if (!events_wanted(a->job->pool) || a->progress.node_id == NULL) {
+        return;
+    }
+    if (t->node_id == NULL || strcmp(t->node_id, a->progress.node_id) != 0) {
+        free(t->node_id);
+        t->node_id = mem_strdup(a->progress.node_id);
+    }
+    t->value = a->progress.value;
+    t->max = a->progress.max;
+    t->owed = true;
+    const struct mono_us last = t->at[(t->next + PROGRESS_A_SECOND - 1) % PROGRESS_A_SECOND];
+    const struct mono_us due =
+        mono_max(second_is_over(t), mono_add(last, dur_ms(PROGRESS_PAUSE_MS)));
+    if (!mono_before(now, due)) {
+        send_progress(a, now);
+    } else {
+        deadline_set(&a->job->pool->deadlines, &t->timer, due, progress_is_due, a);
+    }
+}
+
+void tell_last_progress(struct attempt *a)
+{
+    deadline_clear(&a->job->pool->deadlines, &a->told_progress.timer);
+    progress_is_due(a);
+}
+
+void tell_node(void *attempt, const struct progress_change *c)
+{
+    struct attempt *a = attempt;
+    const struct told_progress *t = &a->told_progress;
+    const struct workflow_node *n = c->expanded ? NULL : workflow_find(a->workflow, c->node_id);
+    /* Its last value goes before its end, unless that were too many: then a little later. */
+    if (t->owed && c->status != PROFILE_EXECUTING && str_is(c->node_id, t->node_id) &&
+        !mono_before(time_mono(), second_is_over(t))) {
+        tell_last_progress(a);
+    }
+    struct buf b;
+    struct js_out o;
+    begin_data(&o, &b, a);
+    js_member_str(&o, "nodeId", c->node_id);
+    if (n != NULL && n->class_type.p != NULL) {
+        js_member_str(&o, "type", n->class_type);
+    }
+    js_member_string(&o, "status", profile_status_name(c->status));
+    add_done(&o, a);
+    tell_and_drop(&o, &b, EVENT_NODE, a);
+}
+
+void tell_preview(struct attempt *a, const struct frame_preview *f)
+{
+    struct preview *v = &a->preview;
+    const char *running = a->progress.node_id == NULL ? "" : a->progress.node_id;
+    v->n = ++a->job->pool->previews;
+    v->media_type = f->media_type;
+    free(v->node_id);
+    v->node_id = f->node_id.p == NULL ? mem_strdup(running) : mem_copy(f->node_id);
+    buf_clear(&v->image);
+    buf_add_str(&v->image, f->image);
+    streams_preview(a->job->pool);
+}
+
+/* ---- backends ----------------------------------------------------------------------------------
+ */
+
+void tell_backend(struct backend *b)
+{
+    const char *state = backend_state_name(b);
+    /* Its tries to connect are nobody's news. */
+    if (b->told_state == state || (strcmp(state, "connecting") == 0 && b->told_state == NULL)) {
+        return;
+    }
+    b->told_state = state;
+    struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&data);
+    js_open(&o, '{');
+    js_member_string(&o, "backend", b->name);
+    js_member_string(&o, "state", state);
+    js_close(&o, '}');
+    events_add(b->pool, EVENT_BACKEND, "", &data, 0, 0);
+}
