@@ -17,6 +17,7 @@ static const struct {
     {"workflow", workflow_suite},
     {"profiler", profiler_suite},
     {"analysis", analysis_suite},
+    {"measures", measures_suite},
     {"trace", trace_suite},
     {"comfy", comfy_suite},
     {"render", render_suite},

@@ -11,6 +11,7 @@ Suite *job_model_suite(void);
 Suite *workflow_suite(void);
 Suite *profiler_suite(void);
 Suite *analysis_suite(void);
+Suite *measures_suite(void);
 Suite *trace_suite(void);
 Suite *comfy_suite(void);
 Suite *render_suite(void);

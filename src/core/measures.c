@@ -1,0 +1,167 @@
+/* Times of the last runs by key; see the header. Keys are one text: which kind it is, and its
+ * parts. */
+#include "comfypool/core/measures.h"
+
+#include <stdlib.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/map.h"
+#include "comfypool/core/workflow.h"
+
+/* The last values, a ring. */
+struct recent {
+    int64_t us[MEASURES_LAST];
+    unsigned char len;
+    unsigned char next;
+};
+
+struct entry {
+    struct entry *newer, *older; /* by use */
+    struct recent warm;
+    struct recent cold;
+    char key[];
+};
+
+struct measures {
+    struct map by_key;
+    struct entry *newest, *oldest;
+};
+
+struct measures *measures_new(void)
+{
+    struct measures *m = mem_zero(1, sizeof *m);
+    map_init(&m->by_key);
+    return m;
+}
+
+static void unlink_entry(struct measures *m, struct entry *e)
+{
+    *(e->newer == NULL ? &m->newest : &e->newer->older) = e->older;
+    *(e->older == NULL ? &m->oldest : &e->older->newer) = e->newer;
+}
+
+static void link_newest(struct measures *m, struct entry *e)
+{
+    e->newer = NULL;
+    e->older = m->newest;
+    *(m->newest == NULL ? &m->oldest : &m->newest->newer) = e;
+    m->newest = e;
+}
+
+static void forget(struct measures *m, struct entry *e)
+{
+    unlink_entry(m, e);
+    (void)map_remove(&m->by_key, str_of(e->key));
+    free(e);
+}
+
+void measures_free(struct measures *m)
+{
+    while (m->oldest != NULL) {
+        forget(m, m->oldest);
+    }
+    map_done(&m->by_key);
+    free(m);
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------
+ */
+
+/* Nearest first. */
+enum level { LEVEL_RUN, LEVEL_COST, LEVEL_STRUCTURE, LEVEL_BACKEND, LEVEL_ALL, LEVELS };
+
+static void write_key(struct buf *out, enum level level, struct str cost_key, struct str backend)
+{
+    const size_t prefix =
+        cost_key.n < WORKFLOW_KEY_PREFIX ? cost_key.n : (size_t)WORKFLOW_KEY_PREFIX;
+    buf_clear(out);
+    buf_add_char(out, (char)('0' + level));
+    if (level == LEVEL_RUN || level == LEVEL_COST) {
+        buf_add_str(out, cost_key);
+    } else if (level == LEVEL_STRUCTURE) {
+        buf_add(out, cost_key.p, prefix);
+    }
+    if (level == LEVEL_RUN || level == LEVEL_BACKEND) {
+        buf_add_char(out, '/');
+        buf_add_str(out, backend);
+    }
+}
+
+static struct entry *touch(struct measures *m, struct str key)
+{
+    struct entry *e = map_get(&m->by_key, key);
+    if (e != NULL) {
+        unlink_entry(m, e);
+        link_newest(m, e);
+    }
+    return e;
+}
+
+static struct entry *touch_or_make(struct measures *m, struct str key)
+{
+    struct entry *e = touch(m, key);
+    if (e != NULL) {
+        return e;
+    }
+    if (m->by_key.len >= MEASURES_KEYS) {
+        forget(m, m->oldest);
+    }
+    e = mem_zero(1, sizeof *e + key.n + 1);
+    memcpy(e->key, key.p, key.n);
+    link_newest(m, e);
+    (void)map_put(&m->by_key, str_of(e->key), e);
+    return e;
+}
+
+/* ---- values -------------------------------------------------------------------------------------
+ */
+
+static void add(struct recent *r, int64_t us)
+{
+    r->us[r->next] = us;
+    r->next = (unsigned char)((r->next + 1) % MEASURES_LAST);
+    r->len = (unsigned char)(r->len < MEASURES_LAST ? r->len + 1 : MEASURES_LAST);
+}
+
+static int by_value(const void *x, const void *y)
+{
+    const int64_t a = *(const int64_t *)x;
+    const int64_t b = *(const int64_t *)y;
+    return (a > b) - (a < b);
+}
+
+static int64_t median(const struct recent *r)
+{
+    int64_t sorted[MEASURES_LAST];
+    memcpy(sorted, r->us, sizeof sorted);
+    qsort(sorted, r->len, sizeof *sorted, by_value);
+    return sorted[r->len / 2];
+}
+
+void measures_add(struct measures *m, struct str cost_key, struct str backend, bool cold,
+                  struct dur_us took)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    for (int level = 0; level < LEVELS; level++) {
+        write_key(&key, (enum level)level, cost_key, backend);
+        struct entry *e = touch_or_make(m, buf_str(&key));
+        add(cold ? &e->cold : &e->warm, took.us);
+    }
+}
+
+bool measures_expect(struct measures *m, struct str cost_key, struct str backend,
+                     struct dur_us *ret)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    for (int level = 0; level < LEVELS; level++) {
+        write_key(&key, (enum level)level, cost_key, backend);
+        const struct entry *e = touch(m, buf_str(&key));
+        if (e != NULL) {
+            ret->us = median(e->warm.len > 0 ? &e->warm : &e->cold);
+            return true;
+        }
+    }
+    return false;
+}
