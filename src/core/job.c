@@ -144,6 +144,8 @@ void job_error_copy(struct job_error *to, const struct job_error *from)
 
 void job_record_done(struct job_record *r)
 {
+    free(r->trace);
+    webhook_done(&r->hook);
     free(r->backend);
     free(r->metadata);
     free(r->node_errors);

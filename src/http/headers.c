@@ -306,7 +306,7 @@ static bool is_all_zeros(struct str s)
 }
 
 /* VERSION-TRACE-SPAN-FLAGS at fixed places; version 00 has nothing behind them, a later one may. */
-void headers_trace(const struct headers *h, char ret[HTTP_TRACE_SIZE])
+void headers_trace(const struct headers *h, char ret[JOB_TRACE_SIZE])
 {
     enum { TRACE = 3, TRACE_LEN = 32, SPAN = 36, SPAN_LEN = 16, FLAGS = 53, LEN = 55 };
     const struct str s = headers_first(h, HEADER_TRACEPARENT);
@@ -325,7 +325,7 @@ void headers_trace(const struct headers *h, char ret[HTTP_TRACE_SIZE])
         return;
     }
     memcpy(ret, s.p + TRACE, TRACE_LEN + 1 + SPAN_LEN);
-    ret[HTTP_TRACE_SIZE - 1] = '\0';
+    ret[JOB_TRACE_SIZE - 1] = '\0';
 }
 
 /* ---- If-None-Match -----------------------------------------------------------------------------

@@ -126,7 +126,7 @@ bool headers_choose_format(const struct headers *h, unsigned formats, enum forma
 /* Last-Event-ID; "" when it cannot be one of ours. False: there is none. */
 bool headers_last_event_id(const struct headers *h, char ret[HTTP_EVENT_ID_SIZE]);
 /* traceparent (W3C Trace Context); "" when there is none, or a malformed one. */
-void headers_trace(const struct headers *h, char ret[HTTP_TRACE_SIZE]);
+void headers_trace(const struct headers *h, char ret[JOB_TRACE_SIZE]);
 /* True when If-None-Match names this ETag (with its quotes). */
 bool headers_match_etag(const struct headers *h, struct str etag);
 /* Idempotency-Key, its quotes taken off; "" when there is none. */

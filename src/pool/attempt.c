@@ -119,7 +119,7 @@ void attempt_begin(struct job *j, struct backend *b)
     link_attempt(a);
     job_has_changed(j);
     j->pool->writes++;
-    store_begin_attempt(j->pool->store, &j->r, &a->r, intent_stored, j);
+    store_begin_attempt(j->pool->store, &j->r, &a->r, NULL, intent_stored, j);
 }
 
 void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take)

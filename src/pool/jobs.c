@@ -457,11 +457,11 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     }
     p->writes++;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
-        store_end_attempt(p->store, &j->next, &a->r, profile, NULL, concluded, j);
+        store_end_attempt(p->store, &j->next, &a->r, profile, NULL, NULL, concluded, j);
         return;
     }
     struct stray_record stray = stray_record_of(a);
-    store_end_attempt(p->store, &j->next, &a->r, profile, &stray, concluded, j);
+    store_end_attempt(p->store, &j->next, &a->r, profile, &stray, NULL, concluded, j);
     stray_begin(a->backend, &stray, a->known);
 }
 
@@ -512,7 +512,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     }
     j->next.completed_at = anchor_wall(&j->anchor, time_mono());
     p->writes++;
-    store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, concluded, j);
+    store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, NULL, concluded, j);
 }
 
 struct job *job_revive(struct pool *p, struct store_active *take)

@@ -278,7 +278,7 @@ void serve_change(struct pool *p, struct http_request *rq, struct http_ref x)
         queue_remove(&p->queue, &j->entry);
         job_enqueue(j);
     }
-    store_update_job(p->store, &j->r, job_changed, change_new(p, rq, x, 200));
+    store_update_job(p->store, &j->r, NULL, job_changed, change_new(p, rq, x, 200));
 }
 
 /* Its row may be gone by now (DELETE, retention): then it never was. */
@@ -312,7 +312,7 @@ void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
     const bool ended = found.job.state == JOB_FAILED || found.job.state == JOB_CANCELLED;
     if (e == ERR_NONE && ended) {
         struct job *j = job_revive(p, &found);
-        store_update_job(p->store, &j->r, revived, change_new(p, rq, x, 202));
+        store_update_job(p->store, &j->r, NULL, revived, change_new(p, rq, x, 202));
     } else if (e == ERR_NONE || e == ERR_JOB_NOT_RETRIABLE) {
         http_problem(p->server, x, ERR_JOB_NOT_RETRIABLE,
                      "only a failed or a cancelled job can be tried again", NULL);

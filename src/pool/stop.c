@@ -171,7 +171,7 @@ static void store_stop(struct attempt *a)
     memcpy(s->job_id, j->r.id, sizeof s->job_id);
     a->r.error.code = a->stop_code;
     j->pool->writes++;
-    store_begin_attempt(j->pool->store, &j->r, &a->r, stop_stored, s);
+    store_begin_attempt(j->pool->store, &j->r, &a->r, NULL, stop_stored, s);
 }
 
 void attempt_stop(struct attempt *a, enum stop why, enum err code)

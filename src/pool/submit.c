@@ -133,7 +133,7 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
     }
     p->writes++;
     store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
-                 key == NULL ? NULL : &k, inserted, j);
+                 key == NULL ? NULL : &k, NULL, inserted, j);
 }
 
 void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)

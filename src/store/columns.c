@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comfypool/core/event.h"
+
 /* The numbers of states and outcomes are on disk. */
 _Static_assert(JOB_QUEUED == 0 && JOB_RUNNING == 1 && JOB_COMPLETED == 2 && JOB_FAILED == 3 &&
                    JOB_CANCELLED == 4,
@@ -19,6 +21,16 @@ _Static_assert(ATTEMPT_OPEN == 0 && ATTEMPT_COMPLETED == 1 && ATTEMPT_FAILED == 
 _Static_assert(RETRY_TRANSIENT == 0 && RETRY_LOST == 1 && RETRY_OUT_OF_MEMORY == 2 &&
                    RETRY_TIMEOUT == 3 && RETRY_NODE_ERROR == 4,
                "jobs.retry_on has a bit for each");
+_Static_assert(DELIVERY_PENDING == 0 && DELIVERY_FAILING == 1 && DELIVERY_DEAD == 2 &&
+                   DELIVERY_FORBIDDEN == 3,
+               "deliveries.state");
+_Static_assert(GROUP_CLASS == 0 && GROUP_NODE == 1 && GROUP_WORKFLOW == 2 && GROUP_BACKEND == 3 &&
+                   GROUP_RUN == 4,
+               "rollups.kind");
+_Static_assert(EVENT_QUEUED == 0 && EVENT_ACCEPTED == 1 && EVENT_STARTED == 2 &&
+                   EVENT_OUTPUT == 6 && EVENT_RETRYING == 7 && EVENT_COMPLETED == 8 &&
+                   EVENT_FAILED == 9 && EVENT_CANCELLED == 10,
+               "jobs.hook_events has a bit for each");
 _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 &&
                    sizeof(int) == 4 && sizeof(unsigned) == 4 && sizeof(struct wall_us) == 8,
                "COLUMN_INT and COLUMN_INT64");
@@ -37,10 +49,18 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
         .size = sizeof(((struct job_record *)0)->member)                                           \
     }
 #define JOB_CONSTANT(column, member, kind) COLUMN(job_record, column, member, kind, true)
+#define JOB_APART(column, member, column_kind, is_constant)                                        \
+    {                                                                                              \
+        .name = (column), .kind = (column_kind), .apart = true, .constant = (is_constant),         \
+        .offset = offsetof(struct job_record, member),                                             \
+        .size = sizeof(((struct job_record *)0)->member)                                           \
+    }
 #define ATTEMPT(column, member, kind) COLUMN(attempt_record, column, member, kind, false)
 #define KEY(column, member, kind) COLUMN(key_record, column, member, kind, false)
 #define STRAY(column, member, kind) COLUMN(stray_record, column, member, kind, false)
 #define BACKEND(column, member, kind) COLUMN(backend_record, column, member, kind, false)
+#define DELIVERY(column, member, kind) COLUMN(delivery_record, column, member, kind, false)
+#define DELIVERY_CONSTANT(column, member, kind) COLUMN(delivery_record, column, member, kind, true)
 
 /* Large texts last: what is before them is read without following overflow pages. */
 static const struct column jobs[] = {
@@ -81,6 +101,13 @@ static const struct column jobs[] = {
     JOB_BULKY("outputs", outputs),
     JOB_BULKY("error_node_errors", error.node_errors),
     JOB_BULKY("error_traceback", error.traceback),
+    /* Behind them in the row, whatever the order here: lists leave these out. */
+    JOB_APART("cost_key", cost_key, COLUMN_FIXED, false),
+    JOB_APART("executed", executed, COLUMN_INT, false),
+    JOB_APART("trace", trace, COLUMN_TEXT, true),
+    JOB_APART("hook_url", hook.url, COLUMN_TEXT, true),
+    JOB_APART("hook_events", hook.events, COLUMN_INT, true),
+    JOB_APART("hook_secret", hook.secret, COLUMN_TEXT, true),
 };
 
 static const struct column attempts[] = {
@@ -120,6 +147,28 @@ static const struct column strays[] = {
     STRAY("holds_slot", holds_slot, COLUMN_BOOL),
 };
 
+static const struct column deliveries[] = {
+    DELIVERY_CONSTANT("n", n, COLUMN_ROWID),
+    DELIVERY_CONSTANT("id", id, COLUMN_FIXED),
+    DELIVERY_CONSTANT("job_id", job_id, COLUMN_FIXED),
+    DELIVERY_CONSTANT("type", type, COLUMN_TEXT),
+    DELIVERY_CONSTANT("url", url, COLUMN_TEXT),
+    DELIVERY_CONSTANT("secret", secret, COLUMN_TEXT),
+    DELIVERY_CONSTANT("configured", configured, COLUMN_BOOL),
+    DELIVERY("state", state, COLUMN_INT),
+    DELIVERY("tries", tries, COLUMN_INT),
+    DELIVERY("last_status", last_status, COLUMN_INT),
+    DELIVERY("last_error", last_error, COLUMN_TEXT),
+    DELIVERY("made_at", made_at, COLUMN_INT64),
+    DELIVERY("next_at", next_at, COLUMN_INT64),
+    {.name = "body",
+     .kind = COLUMN_TEXT,
+     .apart = true,
+     .constant = true,
+     .offset = offsetof(struct delivery_record, body),
+     .size = sizeof(char *)},
+};
+
 static const struct column backends[] = {
     BACKEND("name", name, COLUMN_TEXT),      BACKEND("url", url, COLUMN_TEXT),
     BACKEND("weight", weight, COLUMN_INT64), BACKEND("max_in_flight", max_in_flight, COLUMN_INT64),
@@ -137,6 +186,7 @@ const struct columns attempt_columns = COLUMNS(attempts, attempt_record);
 const struct columns key_columns = COLUMNS(keys, key_record);
 const struct columns stray_columns = COLUMNS(strays, stray_record);
 const struct columns backend_columns = COLUMNS(backends, backend_record);
+const struct columns delivery_columns = COLUMNS(deliveries, delivery_record);
 
 void columns_add_names(const struct columns *c, struct buf *sql)
 {
@@ -150,7 +200,9 @@ void columns_add_light_names(const struct columns *c, struct buf *sql)
     for (size_t i = 0; i < c->len; i++) {
         const char *comma = i == 0 ? "" : ", ";
         const char *name = c->list[i].name;
-        if (c->list[i].bulky) {
+        if (c->list[i].apart) {
+            buf_printf(sql, "%sNULL", comma);
+        } else if (c->list[i].bulky) {
             buf_printf(sql, "%sCASE WHEN length(%s) <= %d THEN %s END", comma, name,
                        COLUMNS_LIGHT_TEXT, name);
         } else {
@@ -191,10 +243,13 @@ static void bind_one(const struct column *c, sqlite3_stmt *q, int at, const char
         (void)sqlite3_bind_int(q, at, value);
         break;
     }
+    case COLUMN_ROWID:
     case COLUMN_INT64: {
         int64_t value;
         memcpy(&value, field, sizeof value);
-        (void)sqlite3_bind_int64(q, at, value);
+        if (c->kind == COLUMN_INT64 || value != 0) { /* NULL: SQLite chooses */
+            (void)sqlite3_bind_int64(q, at, value);
+        }
         break;
     }
     case COLUMN_BOOL:
@@ -239,6 +294,7 @@ static void read_one(const struct column *c, sqlite3_stmt *q, int at, char *fiel
         memcpy(field, &value, sizeof value);
         break;
     }
+    case COLUMN_ROWID:
     case COLUMN_INT64: {
         const int64_t value = sqlite3_column_int64(q, at);
         memcpy(field, &value, sizeof value);
@@ -332,4 +388,9 @@ void stray_record_done(struct stray_record *r)
 void backend_record_done(struct backend_record *r)
 {
     free_record(&backend_columns, r);
+}
+
+void delivery_record_done(struct delivery_record *d)
+{
+    free_record(&delivery_columns, d);
 }

@@ -21,6 +21,7 @@
 enum column_kind {
     COLUMN_INT,   /* an enum, int, unsigned or mask: 4 bytes */
     COLUMN_INT64, /* int64_t, also struct wall_us */
+    COLUMN_ROWID, /* int64_t; 0: SQLite chooses it */
     COLUMN_BOOL,
     COLUMN_TEXT,  /* char *, or NULL */
     COLUMN_FIXED, /* char[n], "" is NULL */
@@ -31,6 +32,7 @@ struct column {
     const char *name;
     enum column_kind kind;
     bool bulky;    /* may be megabytes: left out of lists */
+    bool apart;    /* left out of lists: what is behind bulky ones in its row costs reading those */
     bool constant; /* written by the insert only */
     size_t offset;
     size_t size;
@@ -47,6 +49,7 @@ extern const struct columns attempt_columns;
 extern const struct columns key_columns;
 extern const struct columns stray_columns;
 extern const struct columns backend_columns;
+extern const struct columns delivery_columns;
 
 enum { COLUMNS_ALL, COLUMNS_CHANGING };
 
@@ -91,6 +94,9 @@ enum op_kind {
     OP_PUT_BACKEND,
     OP_DELETE_BACKEND,
     OP_PUT_SETTING,
+    OP_UPDATE_DELIVERY,
+    OP_DELETE_DELIVERY,
+    OP_FOLD,
     OP_PRUNE,
     OP_KIND_COUNT
 };
@@ -102,6 +108,7 @@ struct op {
     enum err result;
     store_done_fn done;
     store_pruned_fn pruned;
+    store_folded_fn folded;
     void *ctx;
     /* What the kind needs of these; the texts lie behind the op. */
     struct job_record job;
@@ -109,10 +116,14 @@ struct op {
     struct key_record key;     /* key.key NULL: none */
     struct stray_record stray; /* stray.prompt_id "": none */
     struct backend_record backend;
+    struct delivery_record delivery;
     struct str text; /* the workflow, the profile, or a name */
     struct str extra;
+    struct delivery_record *deliveries; /* new ones */
+    size_t deliveries_len;
+    struct str measurement;
     struct wall_us before;
-    struct wall_us keys_before;
+    struct wall_us now;
     int64_t max_count;
     unsigned deleted;
     bool more;
@@ -159,6 +170,25 @@ enum write_statement {
     Q_PUT_BACKEND,
     Q_DELETE_BACKEND,
     Q_PUT_SETTING,
+    Q_PUT_DELIVERY,
+    Q_UPDATE_DELIVERY,
+    Q_DELETE_DELIVERY,
+    Q_PUT_MEASUREMENT,
+    Q_MEASUREMENTS,
+    Q_DELETE_MEASUREMENTS,
+    Q_GET_ROLLUP,
+    Q_PUT_ROLLUP,
+    Q_ROLLUPS_OF_KEYS,
+    Q_DELETE_ROLLUPS_OF_KEYS,
+    Q_TOUCH_KEY,
+    Q_PUT_KEY,
+    Q_COUNT_KEYS,
+    Q_OLDEST_KEY,
+    Q_DELETE_KEYS,
+    Q_OLD_HOURS,
+    Q_DELETE_ROLLUP,
+    Q_PRUNE_DAYS,
+    Q_PRUNE_DELIVERIES,
     Q_PRUNE_AGE,
     Q_PRUNE_COUNT,
     Q_PRUNE_KEYS,
@@ -188,6 +218,17 @@ enum write_result write_step(sqlite3_stmt *q);
 /* Does op inside the open transaction. */
 enum write_result op_apply(struct write_session *w, struct op *op);
 const char *op_name(enum op_kind kind);
+
+/* Resets and clears a statement after its use; what its last result means. */
+enum write_result write_finish(sqlite3_stmt *q, int rc);
+void write_bind_str(sqlite3_stmt *q, int at, struct str s);
+
+/* ---- folds.c: roll-ups -------------------------------------------------------------------------
+ */
+
+enum write_result apply_fold(struct write_session *w, struct op *op);
+/* One step of making days of hours, and of forgetting what is old. */
+enum write_result fold_prune(struct write_session *w, struct wall_us now, bool *ret_more);
 
 /* ---- writer.c: the thread ----------------------------------------------------------------------
  */
@@ -232,34 +273,55 @@ enum read_statement {
     Q_ATTEMPTS,
     Q_KEY,
     Q_SETTING,
+    Q_DUE,
+    Q_DELIVERY,
+    Q_DELIVERY_COUNTS,
     Q_READ_COUNT
 };
 
-enum { LISTS_AT_ONCE = 2 };
+enum { READS_AT_ONCE = 2 };
 
-struct list_request;
+struct off_read;
 
 struct reader {
     sqlite3 *db;
     sqlite3_stmt *q[Q_READ_COUNT];
-    /* Lists: a connection for each that may be in flight. */
-    sqlite3 *list_db[LISTS_AT_ONCE];
-    struct list_request *running[LISTS_AT_ONCE];
-    struct list_request *first; /* waiting, in order */
-    struct list_request *last;
-    uv_mutex_t mutex; /* guards list_request.finished */
+    /* Off the loop: a connection for each read that may be in flight. */
+    sqlite3 *off_db[READS_AT_ONCE];
+    struct off_read *running[READS_AT_ONCE];
+    struct off_read *first; /* waiting, in order */
+    struct off_read *last;
+    uv_mutex_t mutex; /* guards off_read.finished */
     uv_cond_t finished;
 };
 
 bool reader_open(struct store *s, char *why, size_t why_size) MUST_CHECK;
-/* After lists_close. */
+/* After off_reads_close. */
 void reader_close(struct store *s);
 
-/* ---- lists.c -----------------------------------------------------------------------------------
+/* ---- off_reads.c: reads on libuv's pool ---------------------------------------------------------
  */
 
-/* Waits for the lists in flight, answers all of them, closes their connections. */
-void lists_close(struct store *s);
+/* Embedded, as its first member, in what is read: a piece of memory that is freed when it was
+   answered. */
+struct off_read {
+    uv_work_t work;
+    struct store *store;
+    struct off_read *next; /* while it waits */
+    unsigned slot;
+    /* On a thread of the pool, with a connection to itself; false with a message in why. */
+    bool (*run)(struct off_read *r, sqlite3 *db, char *why, size_t why_size);
+    /* On the loop, once; error says whether it went well. Frees what the members point to. */
+    void (*answer)(struct off_read *r);
+    enum err error;
+    bool finished; /* under reader.mutex */
+    bool answered;
+};
+
+/* Takes r (from mem_zero; run and answer are set). */
+void off_read_start(struct store *s, struct off_read *r);
+/* Waits for those in flight, answers all of them, closes their connections. */
+void off_reads_close(struct store *s);
 
 /* ---- store.c -----------------------------------------------------------------------------------
  */
@@ -272,7 +334,7 @@ struct store {
     uv_async_t async;
     uv_prepare_t turn_ends; /* wakes the writer once a turn of the loop, for all of its writes */
     bool wake_due;
-    unsigned refs; /* the two handles and lists in flight; freed at 0 */
+    unsigned refs; /* the two handles and reads in flight; freed at 0 */
     bool closing;
     /* Loop side. */
     int64_t last_seq;

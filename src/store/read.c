@@ -49,7 +49,22 @@ static void key_sql(struct buf *sql)
     buf_add_text(sql, " FROM keys WHERE key = ? AND at >= ?");
 }
 
+static void due_sql(struct buf *sql)
+{
+    buf_add_text(sql, "SELECT ");
+    columns_add_light_names(&delivery_columns, sql);
+    buf_add_text(sql, " FROM deliveries WHERE state < 2 ORDER BY next_at LIMIT ?");
+}
+
+static void delivery_sql(struct buf *sql)
+{
+    buf_add_text(sql, "SELECT ");
+    columns_add_names(&delivery_columns, sql);
+    buf_add_text(sql, " FROM deliveries WHERE id = ?");
+}
+
 static const char *const fixed_sql[Q_READ_COUNT] = {
+    [Q_DELIVERY_COUNTS] = "SELECT state, count(*) FROM deliveries GROUP BY state",
     [Q_WORKFLOW] = "SELECT text FROM workflows WHERE seq = ?",
     [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
     [Q_SETTING] = "SELECT value FROM settings WHERE name = ?",
@@ -60,6 +75,8 @@ static void (*const made_sql[Q_READ_COUNT])(struct buf *) = {
     [Q_WHOLE_JOB] = whole_job_sql,
     [Q_ATTEMPTS] = attempts_sql,
     [Q_KEY] = key_sql,
+    [Q_DUE] = due_sql,
+    [Q_DELIVERY] = delivery_sql,
 };
 
 static bool prepare_reads(struct reader *r, char *why, size_t why_size)
@@ -208,6 +225,50 @@ enum err store_get_setting(struct store *s, const char *name, char **ret)
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         *ret = column_copy(q, 0, NULL);
+    }
+    return give_back(q, rc, ERR_NONE);
+}
+
+/* ---- deliveries --------------------------------------------------------------------------------
+ */
+
+enum err store_load_due(struct store *s, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx)
+{
+    sqlite3_stmt *q = s->reader.q[Q_DUE];
+    (void)sqlite3_bind_int64(q, 1, limit);
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        struct delivery_record d = {0};
+        (void)columns_read(&delivery_columns, q, 0, &d);
+        each(ctx, &d);
+        delivery_record_done(&d);
+    }
+    return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
+{
+    *ret = (struct delivery_record){0};
+    sqlite3_stmt *q = s->reader.q[Q_DELIVERY];
+    (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        (void)columns_read(&delivery_columns, q, 0, ret);
+    }
+    return give_back(q, rc, ERR_DELIVERY_NOT_FOUND);
+}
+
+enum err store_count_deliveries(struct store *s, int64_t ret[DELIVERY_STATE_COUNT])
+{
+    memset(ret, 0, DELIVERY_STATE_COUNT * sizeof *ret);
+    sqlite3_stmt *q = s->reader.q[Q_DELIVERY_COUNTS];
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        const int state = sqlite3_column_int(q, 0);
+        if (state >= 0 && state < DELIVERY_STATE_COUNT) {
+            ret[state] = sqlite3_column_int64(q, 1);
+        }
     }
     return give_back(q, rc, ERR_NONE);
 }

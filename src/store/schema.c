@@ -132,6 +132,59 @@ static const char *const migrations[] = {
     "    name TEXT PRIMARY KEY,"
     "    value TEXT NOT NULL"
     ") WITHOUT ROWID;",
+    /* 3. What a run costs, webhooks, roll-ups. executed -1: not known. */
+    "ALTER TABLE jobs ADD COLUMN cost_key TEXT;"
+    "ALTER TABLE jobs ADD COLUMN executed INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE jobs ADD COLUMN trace TEXT;"
+    "ALTER TABLE jobs ADD COLUMN hook_url TEXT;"
+    "ALTER TABLE jobs ADD COLUMN hook_events INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN hook_secret TEXT;"
+    /* Baselines: completed, profiled runs in which something was executed. */
+    "CREATE INDEX jobs_by_cost ON jobs (cost_key, completed_at)"
+    "    WHERE state = 2 AND profiled AND executed > 0;"
+    /* Ends of jobs that are not in the roll-ups yet; see core/rollup.h for the bytes. */
+    "CREATE TABLE measurements ("
+    "    n INTEGER PRIMARY KEY,"
+    "    data BLOB NOT NULL"
+    ");"
+    /* kind: core/group.h; start and span in hours (since the epoch), span 1 or 24. */
+    "CREATE TABLE rollups ("
+    "    kind INTEGER NOT NULL,"
+    "    key TEXT NOT NULL,"
+    "    start INTEGER NOT NULL,"
+    "    span INTEGER NOT NULL,"
+    "    label TEXT,"
+    "    data BLOB NOT NULL,"
+    "    PRIMARY KEY (kind, key, start, span)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX rollups_by_age ON rollups (span, start);"
+    /* Which keys there are, and when each was seen last (in microseconds). */
+    "CREATE TABLE rollup_keys ("
+    "    kind INTEGER NOT NULL,"
+    "    key TEXT NOT NULL,"
+    "    last INTEGER NOT NULL,"
+    "    PRIMARY KEY (kind, key)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX rollup_keys_by_age ON rollup_keys (kind, last);"
+    /* state: core/webhook.h. They outlive their jobs: no reference. */
+    "CREATE TABLE deliveries ("
+    "    n INTEGER PRIMARY KEY,"
+    "    id TEXT NOT NULL UNIQUE,"
+    "    job_id TEXT NOT NULL,"
+    "    type TEXT NOT NULL,"
+    "    url TEXT NOT NULL,"
+    "    secret TEXT,"
+    "    configured INTEGER NOT NULL,"
+    "    state INTEGER NOT NULL,"
+    "    tries INTEGER NOT NULL,"
+    "    last_status INTEGER NOT NULL,"
+    "    last_error TEXT,"
+    "    made_at INTEGER NOT NULL,"
+    "    next_at INTEGER NOT NULL,"
+    "    body TEXT NOT NULL"
+    ");"
+    "CREATE INDEX deliveries_due ON deliveries (next_at) WHERE state < 2;"
+    "CREATE INDEX deliveries_dead ON deliveries (next_at) WHERE state >= 2;",
 };
 
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };

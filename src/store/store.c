@@ -1,7 +1,8 @@
 /*
  * The store as a whole: its directory and lock, the options of its connections, the answers of the
  * writer on the loop thread, the counts, and the end. Writes are writes.c, write_ops.c and
- * writer.c, reads are read.c and lists.c, the format is schema.c and columns.c.
+ * writer.c, roll-ups folds.c; reads of one thing are read.c, those off the loop off_reads.c and
+ * what it names; the format is schema.c and columns.c.
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
@@ -209,6 +210,9 @@ static void answer(struct store *s, struct op *op)
         const bool good = op->result == ERR_NONE;
         op->pruned(op->ctx, good ? op->deleted : 0, good && op->more);
     }
+    if (op->folded != NULL) {
+        op->folded(op->ctx, op->result == ERR_NONE && op->more);
+    }
     free(op);
 }
 
@@ -364,7 +368,7 @@ void store_close(struct store *s)
     writer_stop(s);
     deliver(s);
     refuse_late(s);
-    lists_close(s);
+    off_reads_close(s);
     refuse_late(s);
     reader_close(s);
     uv_close((uv_handle_t *)&s->turn_ends, on_closed);

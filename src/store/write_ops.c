@@ -3,7 +3,7 @@
  * ops is writes.c; when and how often they are done is the writer's business.
  *
  * Invariant: an op applied twice in two transactions (the first one rolled back) writes the same.
- * A job without a key, a stray or a profile costs no statement for them.
+ * A job without a key, a stray, a profile or a webhook costs no statement for them.
  */
 #include "internal.h"
 
@@ -37,6 +37,29 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_DELETE_BACKEND] = "DELETE FROM backends WHERE name = ?",
     [Q_PUT_SETTING] = "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
     [Q_PUT_PROFILE] = "INSERT OR REPLACE INTO profiles (seq, number, json) VALUES (?, ?, ?)",
+    [Q_DELETE_DELIVERY] = "DELETE FROM deliveries WHERE id = ?",
+    [Q_PRUNE_DELIVERIES] = "DELETE FROM deliveries WHERE state >= 2 AND next_at < ?",
+    [Q_PUT_MEASUREMENT] = "INSERT INTO measurements (data) VALUES (?)",
+    [Q_MEASUREMENTS] = "SELECT n, data FROM measurements ORDER BY n LIMIT ?",
+    [Q_DELETE_MEASUREMENTS] = "DELETE FROM measurements WHERE n <= ?",
+    [Q_GET_ROLLUP] = "SELECT data FROM rollups WHERE kind = ? AND key = ? AND start = ? AND "
+                     "span = ?",
+    [Q_PUT_ROLLUP] = "INSERT INTO rollups (kind, key, start, span, label, data) "
+                     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, key, start, span) DO UPDATE "
+                     "SET label = coalesce(excluded.label, label), data = excluded.data",
+    [Q_ROLLUPS_OF_KEYS] = "SELECT start, span, data FROM rollups WHERE kind = ?1 AND key >= ?2 "
+                          "AND key < ?3",
+    [Q_DELETE_ROLLUPS_OF_KEYS] = "DELETE FROM rollups WHERE kind = ?1 AND key >= ?2 AND key < ?3",
+    [Q_TOUCH_KEY] = "UPDATE rollup_keys SET last = max(last, ?1) WHERE kind = ?2 AND key = ?3",
+    [Q_PUT_KEY] = "INSERT OR REPLACE INTO rollup_keys (kind, key, last) VALUES (?, ?, ?)",
+    [Q_COUNT_KEYS] = "SELECT count(*) FROM rollup_keys WHERE kind = ?1 AND key >= ?2 AND key < ?3",
+    [Q_OLDEST_KEY] = "SELECT key FROM rollup_keys WHERE kind = ? AND key <> 'other' "
+                     "ORDER BY last LIMIT 1",
+    [Q_DELETE_KEYS] = "DELETE FROM rollup_keys WHERE kind = ?1 AND key >= ?2 AND key < ?3",
+    [Q_OLD_HOURS] = "SELECT kind, key, start, label, data FROM rollups WHERE span = 1 AND "
+                    "start < ? LIMIT ?",
+    [Q_DELETE_ROLLUP] = "DELETE FROM rollups WHERE kind = ? AND key = ? AND start = ? AND span = ?",
+    [Q_PRUNE_DAYS] = "DELETE FROM rollups WHERE span = 24 AND start < ?",
     [Q_PRUNE_AGE] = "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state >= 2 AND "
                     "completed_at < ?1 ORDER BY completed_at LIMIT ?2) RETURNING state",
     [Q_PRUNE_COUNT] = "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state >= 2 "
@@ -98,10 +121,23 @@ static void backend_put_sql(struct buf *sql)
     put_sql(sql, "INSERT OR REPLACE", "backends", &backend_columns);
 }
 
+static void delivery_put_sql(struct buf *sql)
+{
+    put_sql(sql, "INSERT", "deliveries", &delivery_columns);
+}
+
+static void delivery_update_sql(struct buf *sql)
+{
+    buf_add_text(sql, "UPDATE deliveries SET ");
+    columns_add_sets(&delivery_columns, sql);
+    buf_add_text(sql, " WHERE id = ?");
+}
+
 static void (*const made_sql[Q_WRITE_COUNT])(struct buf *) = {
-    [Q_INSERT_JOB] = job_insert_sql,   [Q_UPDATE_JOB] = job_update_sql,
-    [Q_PUT_ATTEMPT] = attempt_put_sql, [Q_INSERT_KEY] = key_insert_sql,
-    [Q_PUT_STRAY] = stray_put_sql,     [Q_PUT_BACKEND] = backend_put_sql,
+    [Q_INSERT_JOB] = job_insert_sql,     [Q_UPDATE_JOB] = job_update_sql,
+    [Q_PUT_ATTEMPT] = attempt_put_sql,   [Q_INSERT_KEY] = key_insert_sql,
+    [Q_PUT_STRAY] = stray_put_sql,       [Q_PUT_BACKEND] = backend_put_sql,
+    [Q_PUT_DELIVERY] = delivery_put_sql, [Q_UPDATE_DELIVERY] = delivery_update_sql,
 };
 
 static bool load_counts(struct write_session *w, char *why, size_t why_size)
@@ -176,7 +212,7 @@ static enum write_result result_of(int rc)
 }
 
 /* A statement is reset and its bindings are cleared after every use, also on an error. */
-static enum write_result finish(sqlite3_stmt *q, int rc)
+enum write_result write_finish(sqlite3_stmt *q, int rc)
 {
     (void)sqlite3_reset(q);
     (void)sqlite3_clear_bindings(q);
@@ -189,10 +225,10 @@ enum write_result write_step(sqlite3_stmt *q)
     while (rc == SQLITE_ROW) {
         rc = sqlite3_step(q);
     }
-    return finish(q, rc);
+    return write_finish(q, rc);
 }
 
-static void bind_str(sqlite3_stmt *q, int at, struct str s)
+void write_bind_str(sqlite3_stmt *q, int at, struct str s)
 {
     (void)sqlite3_bind_text64(q, at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8);
 }
@@ -214,7 +250,7 @@ static enum write_result read_state(struct write_session *w, const struct op *op
     if (rc == SQLITE_ROW) {
         *ret = sqlite3_column_int(q, 0);
     }
-    const enum write_result r = finish(q, rc);
+    const enum write_result r = write_finish(q, rc);
     return r == WRITE_GOOD && rc != SQLITE_ROW ? WRITE_WRONG : r;
 }
 
@@ -275,9 +311,9 @@ static enum write_result apply_insert(struct write_session *w, struct op *op)
     count(w, op, (int)op->job.state, 1);
     q = w->q[Q_INSERT_WORKFLOW];
     (void)sqlite3_bind_int64(q, 1, op->job.seq);
-    bind_str(q, 2, op->text);
+    write_bind_str(q, 2, op->text);
     if (op->extra.n > 0) {
-        bind_str(q, 3, op->extra);
+        write_bind_str(q, 3, op->extra);
     }
     const enum write_result inserted = write_step(q);
     return inserted == WRITE_GOOD && op->key.key != NULL ? insert_key(w, op) : inserted;
@@ -288,7 +324,7 @@ static enum write_result apply_key_status(struct write_session *w, struct op *op
 {
     sqlite3_stmt *q = w->q[Q_KEY_STATUS];
     (void)sqlite3_bind_int64(q, 1, op->key.status);
-    bind_str(q, 2, op->text);
+    write_bind_str(q, 2, op->text);
     return write_step(q);
 }
 
@@ -313,7 +349,7 @@ static enum write_result put_profile(struct write_session *w, const struct op *o
     sqlite3_stmt *q = w->q[Q_PUT_PROFILE];
     (void)sqlite3_bind_int64(q, 1, op->job.seq);
     (void)sqlite3_bind_int64(q, 2, op->attempt.number);
-    bind_str(q, 3, op->text);
+    write_bind_str(q, 3, op->text);
     return write_step(q);
 }
 
@@ -403,15 +439,31 @@ static enum write_result apply_put_backend(struct write_session *w, struct op *o
 static enum write_result apply_delete_backend(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_DELETE_BACKEND];
-    bind_str(q, 1, op->text);
+    write_bind_str(q, 1, op->text);
     return write_step(q);
 }
 
 static enum write_result apply_put_setting(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_SETTING];
-    bind_str(q, 1, op->text);
-    bind_str(q, 2, op->extra);
+    write_bind_str(q, 1, op->text);
+    write_bind_str(q, 2, op->extra);
+    return write_step(q);
+}
+
+/* A delivery that is gone needs nothing any more. */
+static enum write_result apply_update_delivery(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_UPDATE_DELIVERY];
+    const int at = columns_bind(&delivery_columns, COLUMNS_CHANGING, q, 1, &op->delivery);
+    (void)sqlite3_bind_text(q, at, op->delivery.id, -1, SQLITE_STATIC);
+    return write_step(q);
+}
+
+static enum write_result apply_delete_delivery(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_DELIVERY];
+    write_bind_str(q, 1, op->text);
     return write_step(q);
 }
 
@@ -423,7 +475,7 @@ static enum write_result delete_counting(struct write_session *w, struct op *op,
         count(w, op, sqlite3_column_int(q, 0), -1);
         op->deleted++;
     }
-    return finish(q, rc);
+    return write_finish(q, rc);
 }
 
 static int64_t terminal_jobs(const struct write_session *w)
@@ -441,13 +493,13 @@ static enum write_result anything_older(struct write_session *w, struct op *op)
     (void)sqlite3_bind_int64(q, 1, op->before.us);
     const int rc = sqlite3_step(q);
     op->more = rc == SQLITE_ROW && sqlite3_column_int(q, 0) != 0;
-    return finish(q, rc);
+    return write_finish(q, rc);
 }
 
 static enum write_result prune_keys(struct write_session *w, const struct op *op, bool *ret_more)
 {
     sqlite3_stmt *q = w->q[Q_PRUNE_KEYS];
-    (void)sqlite3_bind_int64(q, 1, op->keys_before.us);
+    (void)sqlite3_bind_int64(q, 1, op->now.us - KEY_LIFE_US);
     (void)sqlite3_bind_int(q, 2, PRUNE_STEP);
     const enum write_result r = write_step(q);
     *ret_more = sqlite3_changes(w->db) == PRUNE_STEP;
@@ -473,7 +525,11 @@ static enum write_result prune_jobs(struct write_session *w, struct op *op)
 static enum write_result apply_prune(struct write_session *w, struct op *op)
 {
     bool more_keys = false;
+    bool more_hours = false;
     enum write_result r = prune_keys(w, op, &more_keys);
+    if (r == WRITE_GOOD) {
+        r = fold_prune(w, op->now, &more_hours);
+    }
     if (r == WRITE_GOOD) {
         r = prune_jobs(w, op);
     }
@@ -482,7 +538,26 @@ static enum write_result apply_prune(struct write_session *w, struct op *op)
     }
     if (r == WRITE_GOOD) {
         r = anything_older(w, op);
-        op->more = op->more || more_keys || terminal_jobs(w) > op->max_count;
+        op->more = op->more || more_keys || more_hours || terminal_jobs(w) > op->max_count;
+    }
+    return r;
+}
+
+/* ---- what is written beside -------------------------------------------------------------------
+ */
+
+static enum write_result put_beside(struct write_session *w, const struct op *op)
+{
+    enum write_result r = WRITE_GOOD;
+    for (size_t i = 0; i < op->deliveries_len && r == WRITE_GOOD; i++) {
+        sqlite3_stmt *q = w->q[Q_PUT_DELIVERY];
+        (void)columns_bind(&delivery_columns, COLUMNS_ALL, q, 1, &op->deliveries[i]);
+        r = write_step(q);
+    }
+    if (op->measurement.n > 0 && r == WRITE_GOOD) {
+        sqlite3_stmt *q = w->q[Q_PUT_MEASUREMENT];
+        (void)sqlite3_bind_blob64(q, 1, op->measurement.p, op->measurement.n, SQLITE_STATIC);
+        r = write_step(q);
     }
     return r;
 }
@@ -503,6 +578,9 @@ static const struct {
     [OP_PUT_BACKEND] = {"put backend", apply_put_backend},
     [OP_DELETE_BACKEND] = {"delete backend", apply_delete_backend},
     [OP_PUT_SETTING] = {"put setting", apply_put_setting},
+    [OP_UPDATE_DELIVERY] = {"update delivery", apply_update_delivery},
+    [OP_DELETE_DELIVERY] = {"delete delivery", apply_delete_delivery},
+    [OP_FOLD] = {"fold", apply_fold},
     [OP_PRUNE] = {"prune", apply_prune},
 };
 
@@ -516,5 +594,6 @@ enum write_result op_apply(struct write_session *w, struct op *op)
     memset(op->delta, 0, sizeof op->delta);
     op->deleted = 0;
     op->more = false;
-    return kinds[op->kind].apply(w, op);
+    const enum write_result r = kinds[op->kind].apply(w, op);
+    return r == WRITE_GOOD ? put_beside(w, op) : r;
 }

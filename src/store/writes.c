@@ -11,7 +11,7 @@
 /* ---- making ops --------------------------------------------------------------------------------
  */
 
-enum op_record { REC_JOB, REC_ATTEMPT, REC_KEY, REC_STRAY, REC_BACKEND, REC_COUNT };
+enum op_record { REC_JOB, REC_ATTEMPT, REC_KEY, REC_STRAY, REC_BACKEND, REC_DELIVERY, REC_COUNT };
 
 static const struct {
     const struct columns *columns;
@@ -22,6 +22,7 @@ static const struct {
     [REC_KEY] = {&key_columns, offsetof(struct op, key)},
     [REC_STRAY] = {&stray_columns, offsetof(struct op, stray)},
     [REC_BACKEND] = {&backend_columns, offsetof(struct op, backend)},
+    [REC_DELIVERY] = {&delivery_columns, offsetof(struct op, delivery)},
 };
 
 /* What goes into an op; what is left out is NULL or empty there. */
@@ -29,11 +30,22 @@ struct source {
     const void *record[REC_COUNT];
     struct str text;
     struct str extra;
+    const struct store_beside *beside;
 };
+
+static size_t room_for_beside(const struct store_beside *b)
+{
+    size_t room = b->measurement.n;
+    for (size_t i = 0; i < b->deliveries_len; i++) {
+        room += sizeof *b->deliveries + columns_room(&delivery_columns, &b->deliveries[i]);
+    }
+    return room;
+}
 
 static size_t room_for(const struct source *from)
 {
     size_t room = from->text.n + from->extra.n;
+    room += from->beside == NULL ? 0 : room_for_beside(from->beside);
     for (int i = 0; i < REC_COUNT; i++) {
         room += from->record[i] == NULL ? 0 : columns_room(records[i].columns, from->record[i]);
     }
@@ -50,12 +62,27 @@ static struct str copy_str(struct str s, char **room)
     return copy;
 }
 
+/* The array lies first in the room, which is aligned there. */
+static void copy_deliveries(struct op *op, const struct store_beside *b, char **room)
+{
+    op->deliveries = (struct delivery_record *)(void *)*room;
+    op->deliveries_len = b->deliveries_len;
+    *room += b->deliveries_len * sizeof *op->deliveries;
+    for (size_t i = 0; i < b->deliveries_len; i++) {
+        columns_copy(&delivery_columns, &op->deliveries[i], &b->deliveries[i], room);
+    }
+}
+
 static struct op *make_op(enum op_kind kind, const struct source *from)
 {
     struct op *op = mem_alloc(sizeof *op + room_for(from));
     memset(op, 0, sizeof *op);
     op->kind = kind;
     char *room = (char *)(op + 1);
+    if (from->beside != NULL) {
+        copy_deliveries(op, from->beside, &room);
+        op->measurement = copy_str(from->beside->measurement, &room);
+    }
     for (int i = 0; i < REC_COUNT; i++) {
         if (from->record[i] != NULL) {
             columns_copy(records[i].columns, (char *)op + records[i].offset, from->record[i],
@@ -84,14 +111,16 @@ static void queue(struct store *s, enum op_kind kind, struct source from, store_
  */
 
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
-                  struct str extra_data, const struct key_record *key, store_done_fn done,
-                  void *ctx)
+                  struct str extra_data, const struct key_record *key,
+                  const struct store_beside *beside, store_done_fn done, void *ctx)
 {
-    queue(
-        s, OP_INSERT,
-        (struct source){
-            .record[REC_JOB] = job, .record[REC_KEY] = key, .text = workflow, .extra = extra_data},
-        done, ctx);
+    queue(s, OP_INSERT,
+          (struct source){.record[REC_JOB] = job,
+                          .record[REC_KEY] = key,
+                          .text = workflow,
+                          .extra = extra_data,
+                          .beside = beside},
+          done, ctx);
 }
 
 void store_set_key_status(struct store *s, const char *key, unsigned status)
@@ -101,27 +130,32 @@ void store_set_key_status(struct store *s, const char *key, unsigned status)
     add(s, op, NULL, NULL);
 }
 
-void store_update_job(struct store *s, const struct job_record *job, store_done_fn done, void *ctx)
+void store_update_job(struct store *s, const struct job_record *job,
+                      const struct store_beside *beside, store_done_fn done, void *ctx)
 {
-    queue(s, OP_UPDATE_JOB, (struct source){.record[REC_JOB] = job}, done, ctx);
+    queue(s, OP_UPDATE_JOB, (struct source){.record[REC_JOB] = job, .beside = beside}, done, ctx);
 }
 
 void store_begin_attempt(struct store *s, const struct job_record *job,
-                         const struct attempt_record *attempt, store_done_fn done, void *ctx)
+                         const struct attempt_record *attempt, const struct store_beside *beside,
+                         store_done_fn done, void *ctx)
 {
     queue(s, OP_BEGIN_ATTEMPT,
-          (struct source){.record[REC_JOB] = job, .record[REC_ATTEMPT] = attempt}, done, ctx);
+          (struct source){.record[REC_JOB] = job, .record[REC_ATTEMPT] = attempt, .beside = beside},
+          done, ctx);
 }
 
 void store_end_attempt(struct store *s, const struct job_record *job,
                        const struct attempt_record *attempt, struct str profile,
-                       const struct stray_record *stray, store_done_fn done, void *ctx)
+                       const struct stray_record *stray, const struct store_beside *beside,
+                       store_done_fn done, void *ctx)
 {
     queue(s, OP_END_ATTEMPT,
           (struct source){.record[REC_JOB] = job,
                           .record[REC_ATTEMPT] = attempt,
                           .record[REC_STRAY] = stray,
-                          .text = profile},
+                          .text = profile,
+                          .beside = beside},
           done, ctx);
 }
 
@@ -173,12 +207,31 @@ void store_put_setting(struct store *s, const char *name, const char *value, sto
           ctx);
 }
 
+void store_update_delivery(struct store *s, const struct delivery_record *d, store_done_fn done,
+                           void *ctx)
+{
+    queue(s, OP_UPDATE_DELIVERY, (struct source){.record[REC_DELIVERY] = d}, done, ctx);
+}
+
+void store_delete_delivery(struct store *s, const char *id, store_done_fn done, void *ctx)
+{
+    queue(s, OP_DELETE_DELIVERY, (struct source){.text = str_of(id)}, done, ctx);
+}
+
+void store_fold(struct store *s, store_folded_fn done, void *ctx)
+{
+    struct op *op = make_op(OP_FOLD, &(struct source){0});
+    op->folded = done;
+    op->ctx = ctx;
+    writer_add(s, op);
+}
+
 void store_prune(struct store *s, struct wall_us before, int64_t max_count, store_pruned_fn done,
                  void *ctx)
 {
     struct op *op = make_op(OP_PRUNE, &(struct source){0});
     op->before = before;
-    op->keys_before.us = time_wall().us - KEY_LIFE_US;
+    op->now = time_wall();
     op->max_count = max_count;
     op->pruned = done;
     op->ctx = ctx;

@@ -155,6 +155,7 @@ Suite *job_model_suite(void)
 {
     Suite *s = suite_create("job model");
     TCase *c = tcase_create("random");
+    tcase_set_timeout(c, 120);
     tcase_add_test(c, random_lives_agree_with_the_model);
     suite_add_tcase(s, c);
     return s;

@@ -24,6 +24,8 @@ static const struct {
     {"store", store_suite},
     {"store keep", store_keep_suite},
     {"store format", store_format_suite},
+    {"store roll-ups", store_rollups_suite},
+    {"store lists", store_lists_suite},
     {"http", http_suite},
     {"config", config_suite},
     {"process", process_suite},

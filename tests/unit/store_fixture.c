@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "comfypool/core/event.h"
+
 /* ---- a directory, a loop and a store -----------------------------------------------------------
  */
 
@@ -112,10 +114,16 @@ struct job_record make_job(enum job_state state)
                    .retry_on = 1u << RETRY_NODE_ERROR},
         .nodes_total = 1,
         .profiled = true,
+        .executed = 4,
         .metadata = mem_strdup("{\"who\": \"m\xc3\xa9\"}"),
+        .trace = mem_strdup("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        .hook = {.url = mem_strdup("https://example.org/hook"),
+                 .events = 1u << EVENT_QUEUED | 1u << EVENT_COMPLETED,
+                 .secret = mem_strdup("whsec_c2VjcmV0")},
     };
     uuid_v7((struct wall_us){1700000000000000 + j.seq}, j.id);
     memset(j.workflow_hash, 'a', sizeof j.workflow_hash - 1);
+    memset(j.cost_key, 'b', sizeof j.cost_key - 1);
     if (job_state_is_terminal(state)) {
         j.completed_at.us = 1000 * j.seq;
     }
@@ -167,7 +175,7 @@ void set_failed(struct job_record *j)
 enum err insert(const struct job_record *j)
 {
     struct answer a = {0};
-    store_insert(store, j, str_of(WORKFLOW), STR("{\"x\":1}"), NULL, on_done, &a);
+    store_insert(store, j, str_of(WORKFLOW), STR("{\"x\":1}"), NULL, NULL, on_done, &a);
     return wait_for(&a);
 }
 
@@ -201,6 +209,12 @@ void same_job(const struct job_record *a, const struct job_record *b)
     ck_assert(a->partial == b->partial);
     ck_assert_str_eq(a->workflow_hash, b->workflow_hash);
     same_text("metadata", a->metadata, b->metadata);
+    ck_assert_str_eq(a->cost_key, b->cost_key);
+    ck_assert_int_eq(a->executed, b->executed);
+    same_text("trace", a->trace, b->trace);
+    same_text("hook.url", a->hook.url, b->hook.url);
+    ck_assert_uint_eq(a->hook.events, b->hook.events);
+    same_text("hook.secret", a->hook.secret, b->hook.secret);
     same_text("node_errors", a->node_errors, b->node_errors);
     same_text("outputs", a->outputs, b->outputs);
     ck_assert_int_eq(a->error.code, b->error.code);
@@ -278,20 +292,27 @@ static void limit_file_size(rlim_t bytes)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void fill_up(void)
+/* Until a job with a workflow of this size does not fit any more. */
+static void fill_with(const char *text, size_t n)
 {
-    char *big = mem_alloc(65536);
-    memset(big, 'x', 65536);
     enum err e = ERR_NONE;
     for (int i = 0; i < 1000 && e == ERR_NONE; i++) {
         struct job_record j = make_job(JOB_QUEUED);
         struct answer a = {0};
-        store_insert(store, &j, (struct str){big, 65536}, STR(""), NULL, on_done, &a);
+        store_insert(store, &j, (struct str){text, n}, STR(""), NULL, NULL, on_done, &a);
         e = wait_for(&a);
         job_record_done(&j);
     }
-    free(big);
     ck_assert_int_eq(e, ERR_STORE_UNAVAILABLE);
+}
+
+/* To the brim: a small one may still fit where a large one does not. */
+static void fill_up(void)
+{
+    static char big[65536];
+    memset(big, 'x', sizeof big);
+    fill_with(big, sizeof big);
+    fill_with(big, 16);
 }
 
 void fill_disk(void)

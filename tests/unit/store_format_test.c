@@ -82,6 +82,14 @@ static const struct old_row {
      ERR_NODE_FAILED},
 };
 
+/* What no format before the third had. */
+static void is_plain(const char *id, const struct job_record *j)
+{
+    ck_assert_msg(j->cost_key[0] == '\0' && j->executed == -1 && j->trace == NULL &&
+                      j->hook.url == NULL && j->hook.events == 0 && j->hook.secret == NULL,
+                  "%s", id);
+}
+
 static void is_migrated(const struct old_row *r, const struct job_record *j)
 {
     struct job_policy policy = job_policy_default();
@@ -99,6 +107,7 @@ static void is_migrated(const struct old_row *r, const struct job_record *j)
 #undef X
     ck_assert_msg(j->policy.retry_on == policy.retry_on, "%s: retryOn", r->id);
     ck_assert_msg(j->error.code == r->error, "%s: error", r->id);
+    is_plain(r->id, j);
 }
 
 static void attempts_are_migrated(const struct old_row *r, int64_t seq)
@@ -141,6 +150,75 @@ START_TEST(format_1_is_brought_up_to_date)
 }
 END_TEST
 
+static void take_stray(void *ctx, struct stray_record *r)
+{
+    *(struct stray_record *)ctx = *r;
+    *r = (struct stray_record){.seq = 0};
+}
+
+static void take_backend(void *ctx, struct backend_record *r)
+{
+    *(struct backend_record *)ctx = *r;
+    *r = (struct backend_record){.name = NULL};
+}
+
+/* What the second format brought is as it was left. */
+static void policies_are_kept(void)
+{
+    struct job_record j = {0};
+    ck_assert_int_eq(store_get_job(store, STR("0199bbbb-0000-7000-8000-000000000001"), &j),
+                     ERR_NONE);
+    ck_assert(j.state == JOB_COMPLETED && j.policy.retry_delay_ms == 250 &&
+              j.policy.queue_timeout_ms == 11 && j.policy.start_timeout_ms == 12 &&
+              j.policy.node_timeout_ms == 13 && j.policy.job_timeout_ms == 14 &&
+              j.policy.retry_on == 3 && j.policy.max_attempts == 7);
+    is_plain("1", &j);
+    job_record_done(&j);
+    ck_assert_int_eq(store_get_job(store, STR("0199bbbb-0000-7000-8000-000000000002"), &j),
+                     ERR_NONE);
+    ck_assert(j.state == JOB_QUEUED && j.waiting_since.us == 1700000000000150 &&
+              j.budget_since.us == 1700000000000101 && j.free_attempts == 1);
+    is_plain("2", &j);
+    job_record_done(&j);
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    ck_assert_int_eq(store_get_attempts(store, 3, &list, &len), ERR_NONE);
+    ck_assert(len == 1 && list[0].late == ATTEMPT_COMPLETED &&
+              list[0].outcome == ATTEMPT_TIMED_OUT);
+    attempt_record_done(&list[0]);
+    free(list);
+}
+
+START_TEST(format_2_is_brought_up_to_date)
+{
+    make_old("tests/samples/store_format_2.sql");
+    for (int round = 0; round < 2; round++) {
+        open_store();
+        policies_are_kept();
+        counts_are(1, 0, 1, 1, 0);
+        struct stray_record r = {.seq = 0};
+        ck_assert_int_eq(store_load_strays(store, take_stray, &r), ERR_NONE);
+        ck_assert(r.holds_slot && r.seq == 3 && r.number == 1);
+        stray_record_done(&r);
+        struct backend_record b = {.name = NULL};
+        ck_assert_int_eq(store_load_backends(store, take_backend, &b), ERR_NONE);
+        ck_assert_str_eq(b.url, "http://u:p@h:3");
+        ck_assert_str_eq(b.labels, "[\"gpu=4090\"]");
+        backend_record_done(&b);
+        AUTO_FREE char *paused = NULL;
+        ck_assert_int_eq(store_get_setting(store, "queue.paused", &paused), ERR_NONE);
+        ck_assert_str_eq(paused, "true");
+        struct key_record k = {.key = NULL};
+        ck_assert_int_eq(store_get_key(store, "/order-1", (struct wall_us){1700000000000002}, &k),
+                         ERR_NONE);
+        ck_assert_str_eq(k.digest, "d1");
+        key_record_done(&k);
+        close_store();
+    }
+    open_store();
+}
+END_TEST
+
 /* ---- all that is in a database, as a text ------------------------------------------------------
  */
 
@@ -153,6 +231,10 @@ static const char *const everything[] = {
     "SELECT * FROM strays ORDER BY prompt_id",
     "SELECT * FROM backends ORDER BY name",
     "SELECT * FROM settings ORDER BY name",
+    "SELECT n, hex(data) FROM measurements ORDER BY n",
+    "SELECT kind, key, start, span, label, hex(data) FROM rollups ORDER BY kind, key, start, span",
+    "SELECT * FROM rollup_keys ORDER BY kind, key",
+    "SELECT * FROM deliveries ORDER BY n",
 };
 
 static void add_row(sqlite3_stmt *q, struct buf *out)
@@ -194,10 +276,14 @@ static struct attempt_record first, second;
 static struct stray_record stray;
 static struct answer stepped;
 
+/* With a delivery of its webhook. */
 static void insert_one(void)
 {
     one = make_job(JOB_QUEUED);
-    store_insert(store, &one, str_of(WORKFLOW), STR("{}"), NULL, on_done, &stepped);
+    const struct delivery_record d = {
+        .id = "d", .job_id = "j", .type = "job:queued", .url = "http://h/", .body = "{}"};
+    store_insert(store, &one, str_of(WORKFLOW), STR("{}"), NULL,
+                 &(struct store_beside){.deliveries = &d, .deliveries_len = 1}, on_done, &stepped);
 }
 
 static void insert_with_key(void)
@@ -205,7 +291,7 @@ static void insert_with_key(void)
     two = make_job(JOB_QUEUED);
     struct key_record k = {.key = "me/k", .digest = "d", .status = 202, .at = {7}};
     memcpy(k.job_id, two.id, sizeof k.job_id);
-    store_insert(store, &two, str_of(WORKFLOW), STR(""), &k, on_done, &stepped);
+    store_insert(store, &two, str_of(WORKFLOW), STR(""), &k, NULL, on_done, &stepped);
 }
 
 /* Its workflow takes pages of its own. */
@@ -214,7 +300,7 @@ static void insert_large(void)
     static char large[20000];
     memset(large, 'w', sizeof large);
     three = make_job(JOB_QUEUED);
-    store_insert(store, &three, (struct str){large, sizeof large}, STR(""), NULL, on_done,
+    store_insert(store, &three, (struct str){large, sizeof large}, STR(""), NULL, NULL, on_done,
                  &stepped);
 }
 
@@ -222,7 +308,7 @@ static void begin_first(void)
 {
     set_running(&one);
     first = make_attempt(&one);
-    store_begin_attempt(store, &one, &first, on_done, &stepped);
+    store_begin_attempt(store, &one, &first, NULL, on_done, &stepped);
 }
 
 static void give_first_up(void)
@@ -231,14 +317,14 @@ static void give_first_up(void)
     first.outcome = ATTEMPT_LOST;
     stray = (struct stray_record){.backend = mem_strdup("one"), .seq = one.seq, .number = 1};
     memcpy(stray.prompt_id, first.prompt_id, sizeof stray.prompt_id);
-    store_end_attempt(store, &one, &first, STR("{\"attempt\":1}"), &stray, on_done, &stepped);
+    store_end_attempt(store, &one, &first, STR("{\"attempt\":1}"), &stray, NULL, on_done, &stepped);
 }
 
 static void begin_second(void)
 {
     set_running(&one);
     second = make_attempt(&one);
-    store_begin_attempt(store, &one, &second, on_done, &stepped);
+    store_begin_attempt(store, &one, &second, NULL, on_done, &stepped);
 }
 
 /* Nobody is told when it is done; the write behind it changes nothing. */
@@ -257,14 +343,37 @@ static void end_second(void)
 {
     set_failed(&one);
     second.outcome = ATTEMPT_FAILED;
-    store_end_attempt(store, &one, &second, STR("{\"attempt\":2}"), NULL, on_done, &stepped);
+    const struct node_run run = {STR("3"), STR("KSampler"), RUN_EXECUTED, 1000};
+    const struct measurement m = {
+        .at = {7}, .state = JOB_COMPLETED, .execution_us = 5, .runs = &run, .runs_len = 1};
+    AUTO_BUF struct buf bytes;
+    buf_init(&bytes, BUF_NO_LIMIT);
+    measurement_write(&m, &bytes);
+    store_end_attempt(store, &one, &second, STR("{\"attempt\":2}"), NULL,
+                      &(struct store_beside){.measurement = buf_str(&bytes)}, on_done, &stepped);
+}
+
+static void folded(void *ctx, bool more)
+{
+    ck_assert(!more);
+    on_done(ctx, ERR_NONE);
+}
+
+static void fold_second(void)
+{
+    store_fold(store, folded, &stepped);
+}
+
+static void drop_delivery(void)
+{
+    store_delete_delivery(store, "d", on_done, &stepped);
 }
 
 static void retry_one(void)
 {
     one.state = JOB_QUEUED;
     one.completed_at.us = 0;
-    store_update_job(store, &one, on_done, &stepped);
+    store_update_job(store, &one, NULL, on_done, &stepped);
 }
 
 static void put_backend(void)
@@ -276,7 +385,7 @@ static void cancel_two(void)
 {
     two.state = JOB_CANCELLED;
     two.completed_at.us = 5;
-    store_end_attempt(store, &two, NULL, STR("{}"), NULL, on_done, &stepped);
+    store_end_attempt(store, &two, NULL, STR("{}"), NULL, NULL, on_done, &stepped);
 }
 
 static void delete_two(void)
@@ -285,8 +394,9 @@ static void delete_two(void)
 }
 
 static void (*const history[])(void) = {
-    insert_one, insert_with_key, begin_first, insert_large, give_first_up, begin_second, end_stray,
-    end_second, retry_one,       put_backend, put_setting,  cancel_two,    delete_two,
+    insert_one,   insert_with_key, begin_first, insert_large,  give_first_up,
+    begin_second, end_stray,       end_second,  retry_one,     put_backend,
+    fold_second,  put_setting,     cancel_two,  drop_delivery, delete_two,
 };
 
 enum { STEPS = sizeof history / sizeof *history };
@@ -428,6 +538,7 @@ Suite *store_format_suite(void)
     TCase *old = tcase_create("old");
     tcase_add_checked_fixture(old, make_dir, tear_down);
     tcase_add_test(old, format_1_is_brought_up_to_date);
+    tcase_add_test(old, format_2_is_brought_up_to_date);
     suite_add_tcase(suite, old);
     TCase *cut = tcase_create("cut");
     tcase_add_checked_fixture(cut, live_history, forget_history);

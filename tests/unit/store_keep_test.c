@@ -35,7 +35,7 @@ static enum err insert_with_key(const struct job_record *j, const char *key, int
 {
     struct key_record k = make_key(key, j, at);
     struct answer a = {0};
-    store_insert(store, j, str_of(WORKFLOW), STR(""), &k, on_done, &a);
+    store_insert(store, j, str_of(WORKFLOW), STR(""), &k, NULL, on_done, &a);
     key_record_done(&k);
     return wait_for(&a);
 }
@@ -139,7 +139,7 @@ START_TEST(old_keys_are_pruned)
         char key[32];
         (void)snprintf(key, sizeof key, "old/%d", i);
         struct key_record k = make_key(key, &j, now - DAY - 1000000 - i);
-        store_insert(store, &j, str_of(WORKFLOW), STR(""), &k, i == 200 ? on_done : NULL, &a);
+        store_insert(store, &j, str_of(WORKFLOW), STR(""), &k, NULL, i == 200 ? on_done : NULL, &a);
         key_record_done(&k);
         job_record_done(&j);
     }
@@ -209,13 +209,13 @@ static void give_up(struct job_record *j, struct attempt_record *a, struct stray
     set_running(j);
     *a = make_attempt(j);
     struct answer done[2] = {{0}};
-    store_begin_attempt(store, j, a, on_done, &done[0]);
+    store_begin_attempt(store, j, a, NULL, on_done, &done[0]);
     j->state = JOB_QUEUED;
     a->outcome = ATTEMPT_LOST;
     a->completed_at.us = 1700000000000800;
     a->error = (struct job_error){.code = ERR_LOST, .message = mem_strdup("gone")};
     *stray = make_stray(j, a);
-    store_end_attempt(store, j, a, STR(""), stray, on_done, &done[1]);
+    store_end_attempt(store, j, a, STR(""), stray, NULL, on_done, &done[1]);
     ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
 }
 
@@ -262,7 +262,7 @@ START_TEST(a_stray_is_told_by_its_prompt)
     stray.holds_slot = false;
     stray.since.us++;
     struct answer done = {0};
-    store_end_attempt(store, &j, &a, STR(""), &stray, on_done, &done);
+    store_end_attempt(store, &j, &a, STR(""), &stray, NULL, on_done, &done);
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
     strays_are(1, &stray);
     stray_record_done(&stray);
@@ -280,7 +280,7 @@ START_TEST(a_stray_outlives_its_job)
     give_up(&j, &a, &stray);
     j.state = JOB_FAILED;
     struct answer done[2] = {{0}};
-    store_update_job(store, &j, on_done, &done[0]);
+    store_update_job(store, &j, NULL, on_done, &done[0]);
     store_delete(store, j.seq, on_done, &done[1]);
     ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
     reopen();
@@ -291,7 +291,7 @@ START_TEST(a_stray_outlives_its_job)
     set_running(&other);
     struct attempt_record b = make_attempt(&other);
     struct answer begun = {0};
-    store_begin_attempt(store, &other, &b, on_done, &begun);
+    store_begin_attempt(store, &other, &b, NULL, on_done, &begun);
     store_end_stray(store, &stray, ATTEMPT_COMPLETED);
     reopen();
     strays_are(0, NULL);
@@ -314,10 +314,10 @@ START_TEST(a_failed_job_is_queued_again)
     set_running(&j);
     struct attempt_record a = make_attempt(&j);
     struct answer done[4] = {{0}};
-    store_begin_attempt(store, &j, &a, on_done, &done[0]);
+    store_begin_attempt(store, &j, &a, NULL, on_done, &done[0]);
     set_failed(&j);
     a.outcome = ATTEMPT_FAILED;
-    store_end_attempt(store, &j, &a, STR("{}"), NULL, on_done, &done[1]);
+    store_end_attempt(store, &j, &a, STR("{}"), NULL, NULL, on_done, &done[1]);
     ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
     counts_are(0, 0, 0, 1, 0);
     job_error_done(&j.error);
@@ -326,7 +326,7 @@ START_TEST(a_failed_job_is_queued_again)
     j.budget_since.us = j.waiting_since.us = 1700000000009999;
     j.free_attempts = 1;
     j.priority = 12;
-    store_update_job(store, &j, on_done, &done[2]);
+    store_update_job(store, &j, NULL, on_done, &done[2]);
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
     counts_are(1, 0, 0, 0, 0);
     reopen();
@@ -334,7 +334,7 @@ START_TEST(a_failed_job_is_queued_again)
     stored_as(&j);
     ck_assert_int_eq(active_jobs(), 1);
     j.seq = 99;
-    store_update_job(store, &j, on_done, &done[3]);
+    store_update_job(store, &j, NULL, on_done, &done[3]);
     ck_assert_int_eq(wait_for(&done[3]), ERR_STORE_UNAVAILABLE); /* there is no such job */
     counts_are(1, 0, 0, 0, 0);
     attempt_record_done(&a);
@@ -395,7 +395,7 @@ START_TEST(attempts_come_in_order)
         made[i].completed_at.us = 3 * i;
         made[i].late = (enum attempt_outcome)((i + 1) % ATTEMPT_OUTCOME_COUNT);
         made[i].error = (struct job_error){.code = ERR_LOST, .message = mem_strdup("gone")};
-        store_begin_attempt(store, &j, &made[i], on_done, &done[i]);
+        store_begin_attempt(store, &j, &made[i], NULL, on_done, &done[i]);
     }
     ck_assert_int_eq(wait_for(&done[MANY - 1]), ERR_NONE);
     struct attempt_record *list = NULL;
@@ -512,7 +512,7 @@ static void kept_over_a_full_disk(void)
     store_put_setting(store, "s", "1", on_done, &done[1]);
     store_put_setting(store, "s", "2", on_done, &done[2]);
     j.priority = 77;
-    store_update_job(store, &j, on_done, &done[3]);
+    store_update_job(store, &j, NULL, on_done, &done[3]);
     ck_assert_int_eq(insert(&refused), ERR_STORE_UNAVAILABLE);
     ck_assert(done[0].order == 0 && done[3].order == 0);
     make_room();

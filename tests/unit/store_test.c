@@ -86,7 +86,7 @@ START_TEST(a_whole_life_with_a_retry)
     set_running(&j);
     struct attempt_record a = make_attempt(&j);
     struct answer done[5] = {{0}};
-    store_begin_attempt(store, &j, &a, on_done, &done[0]);
+    store_begin_attempt(store, &j, &a, NULL, on_done, &done[0]);
     ck_assert_int_eq(wait_for(&done[0]), ERR_NONE);
     stored_as(&j);
     counts_are(0, 1, 0, 0, 0);
@@ -99,7 +99,7 @@ START_TEST(a_whole_life_with_a_retry)
     j.state = JOB_QUEUED; /* a retry */
     a.outcome = ATTEMPT_LOST;
     a.completed_at.us = 5;
-    store_end_attempt(store, &j, &a, STR("{\"attempt\":1}"), NULL, on_done, &done[2]);
+    store_end_attempt(store, &j, &a, STR("{\"attempt\":1}"), NULL, NULL, on_done, &done[2]);
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
     counts_are(1, 0, 0, 0, 0);
     active_is(&j, NULL);
@@ -107,9 +107,9 @@ START_TEST(a_whole_life_with_a_retry)
     set_running(&j);
     a = make_attempt(&j);
     set_failed(&j);
-    store_begin_attempt(store, &j, &a, on_done, &done[3]); /* both in one batch */
+    store_begin_attempt(store, &j, &a, NULL, on_done, &done[3]); /* both in one batch */
     a.outcome = ATTEMPT_FAILED;
-    store_end_attempt(store, &j, &a, STR("{\"attempt\":2}"), NULL, on_done, &done[4]);
+    store_end_attempt(store, &j, &a, STR("{\"attempt\":2}"), NULL, NULL, on_done, &done[4]);
     ck_assert_int_eq(wait_for(&done[4]), ERR_NONE);
     stored_as(&j);
     counts_are(0, 0, 0, 1, 0);
@@ -137,7 +137,7 @@ START_TEST(a_withdrawn_attempt_is_forgotten)
     set_running(&j);
     struct attempt_record a = make_attempt(&j);
     struct answer done[2] = {{0}};
-    store_begin_attempt(store, &j, &a, on_done, &done[0]);
+    store_begin_attempt(store, &j, &a, NULL, on_done, &done[0]);
     j.state = JOB_QUEUED;
     j.attempts = 0;
     j.prompt_id[0] = '\0';
@@ -157,7 +157,7 @@ START_TEST(a_job_that_never_ran_has_profile_zero)
     j.state = JOB_CANCELLED;
     j.completed_at.us = 9;
     struct answer done = {0};
-    store_end_attempt(store, &j, NULL, STR("{}"), NULL, on_done, &done);
+    store_end_attempt(store, &j, NULL, STR("{}"), NULL, NULL, on_done, &done);
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
     AUTO_BUF struct buf p;
     buf_init(&p, BUF_NO_LIMIT);
@@ -174,7 +174,7 @@ START_TEST(answers_come_in_order)
     answers = 0;
     for (int i = 0; i < 64; i++) {
         struct job_record j = make_job(JOB_QUEUED);
-        store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, on_done, &done[i]);
+        store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, NULL, on_done, &done[i]);
         job_record_done(&j);
     }
     (void)wait_for(&done[63]);
@@ -193,11 +193,11 @@ START_TEST(a_wrong_write_is_refused_alone)
     struct job_record stranger = make_job(JOB_RUNNING);
     struct job_record last = make_job(JOB_QUEUED);
     struct answer done[5] = {{0}};
-    store_insert(store, &good, str_of(WORKFLOW), STR(""), NULL, on_done, &done[0]);
-    store_insert(store, &twice, str_of(WORKFLOW), STR(""), NULL, on_done, &done[1]);
-    store_end_attempt(store, &stranger, NULL, STR(""), NULL, on_done, &done[2]);
+    store_insert(store, &good, str_of(WORKFLOW), STR(""), NULL, NULL, on_done, &done[0]);
+    store_insert(store, &twice, str_of(WORKFLOW), STR(""), NULL, NULL, on_done, &done[1]);
+    store_end_attempt(store, &stranger, NULL, STR(""), NULL, NULL, on_done, &done[2]);
     store_delete(store, good.seq, on_done, &done[3]); /* it is active */
-    store_insert(store, &last, str_of(WORKFLOW), STR(""), NULL, on_done, &done[4]);
+    store_insert(store, &last, str_of(WORKFLOW), STR(""), NULL, NULL, on_done, &done[4]);
     static const enum err want[] = {ERR_NONE, ERR_STORE_UNAVAILABLE, ERR_STORE_UNAVAILABLE,
                                     ERR_STORE_UNAVAILABLE, ERR_NONE};
     for (int i = 0; i < 5; i++) {
@@ -246,7 +246,7 @@ static void insert_many(int n)
     struct answer done = {0};
     for (int i = 0; i < n; i++) {
         struct job_record j = make_job((enum job_state)(i % JOB_STATE_COUNT));
-        store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, i == n - 1 ? on_done : NULL,
+        store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, NULL, i == n - 1 ? on_done : NULL,
                      &done);
         job_record_done(&j);
     }
@@ -310,7 +310,7 @@ START_TEST(closing_answers_what_waits)
     struct listed l[8] = {{0}};
     struct answer a = {0};
     struct job_record j = make_job(JOB_QUEUED);
-    store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, on_done, &a);
+    store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, NULL, on_done, &a);
     for (int i = 0; i < 8; i++) {
         store_list(store, 31, 0, 10, on_list, &l[i]);
     }
@@ -385,7 +385,7 @@ START_TEST(delete_takes_all_that_belongs_to_it)
     struct attempt_record a = make_attempt(&j);
     set_failed(&j);
     struct answer done[3] = {{0}};
-    store_end_attempt(store, &j, &a, STR("{}"), NULL, on_done, &done[0]);
+    store_end_attempt(store, &j, &a, STR("{}"), NULL, NULL, on_done, &done[0]);
     store_delete(store, j.seq, on_done, &done[1]);
     store_delete(store, j.seq, on_done, &done[2]); /* gone already: as asked */
     ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
@@ -505,7 +505,7 @@ static void full_disk_and_room_again(void)
     j.completed_at.us = 7;
     struct answer kept[2] = {{0}};
     answers = 0;
-    store_end_attempt(store, &j, NULL, STR("{}"), NULL, on_done, &kept[0]);
+    store_end_attempt(store, &j, NULL, STR("{}"), NULL, NULL, on_done, &kept[0]);
     store_mark_cancel(store, &j, on_done, &kept[1]);
     struct job_record more = make_job(JOB_QUEUED);
     ck_assert_int_eq(insert(&more), ERR_STORE_UNAVAILABLE);
@@ -568,7 +568,8 @@ static void insert_for_ever(void)
     for (;;) {
         for (int i = 0; i < 4; i++) {
             struct job_record j = make_job(JOB_QUEUED);
-            store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, on_told, mem_strdup(j.id));
+            store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, NULL, on_told,
+                         mem_strdup(j.id));
             job_record_done(&j);
         }
         (void)uv_run(&loop, UV_RUN_ONCE);

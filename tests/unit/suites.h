@@ -18,6 +18,8 @@ Suite *render_suite(void);
 Suite *store_suite(void);
 Suite *store_keep_suite(void);
 Suite *store_format_suite(void);
+Suite *store_rollups_suite(void);
+Suite *store_lists_suite(void);
 Suite *http_suite(void);
 Suite *config_suite(void);
 Suite *openapi_suite(void);

@@ -18,6 +18,11 @@
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
+#include "comfypool/core/webhook.h"
+#include "comfypool/core/workflow.h"
+
+/* "TRACEID-SPANID" of a traceparent, 32 and 16 hex digits. */
+enum { JOB_TRACE_SIZE = 32 + 1 + 16 + 1 };
 
 /* symbol, public name, terminal */
 #define JOB_STATE_TABLE(X)                                                                         \
@@ -159,6 +164,10 @@ struct job_record {
     bool cancel_requested;
     bool partial; /* the backend refused some outputs and ran the rest */
     char workflow_hash[DIGEST_HEX_SIZE];
+    char cost_key[WORKFLOW_KEY_SIZE]; /* "": not known, it is from an older store */
+    int executed; /* nodes that ran in its last attempt, once it has ended; -1: not known */
+    char *trace;  /* "TRACEID-SPANID" of its submission's traceparent, or NULL */
+    struct webhook hook;
     char *metadata;    /* valid JSON object as the client sent it, or NULL */
     char *node_errors; /* valid JSON: of a partial job, or NULL */
     char *outputs;     /* valid JSON: {nodeId: ui output}, or NULL */

@@ -113,8 +113,6 @@ struct backend_change {
 void backend_change_done(struct backend_change *c);
 
 enum { HTTP_NAME_SIZE = 101, HTTP_KEY_SIZE = 256, HTTP_EVENT_ID_SIZE = 64 };
-/* "TRACEID-SPANID" of a traceparent, 32 and 16 hex digits. */
-enum { HTTP_TRACE_SIZE = 32 + 1 + 16 + 1 };
 
 struct http_request {
     enum http_route route;
@@ -144,9 +142,9 @@ struct http_request {
     char target[UUID_SIZE];
     unsigned runs; /* of a baseline: 1 to 1000, default 20 */
     enum group_by group_by;
-    unsigned delivery_states;    /* (1u << state) each; all when none was named */
-    char delivery[UUID_SIZE];    /* {delivery} */
-    char trace[HTTP_TRACE_SIZE]; /* of POST /jobs, from traceparent; "": none */
+    unsigned delivery_states;   /* (1u << state) each; all when none was named */
+    char delivery[UUID_SIZE];   /* {delivery} */
+    char trace[JOB_TRACE_SIZE]; /* of POST /jobs, from traceparent; "": none */
     struct submission submission;
     char idempotency_key[HTTP_KEY_SIZE];  /* of POST /jobs; "": none */
     char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of the body, beside a key */

@@ -23,6 +23,8 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/core/job.h"
+#include "comfypool/core/rollup.h"
+#include "comfypool/core/webhook.h"
 
 struct store;
 
@@ -69,20 +71,49 @@ struct key_record {
 };
 void key_record_done(struct key_record *k);
 
+/* A webhook's delivery: what is sent, and how far it is. */
+struct delivery_record {
+    int64_t n; /* counts up; set by the store */
+    char id[UUID_SIZE];
+    char job_id[UUID_SIZE];
+    char *type; /* of the event */
+    char *url;
+    char *secret;    /* or NULL: not signed, unless `configured` */
+    bool configured; /* one of the configuration's: signed with its secret, if it has one */
+    char *body;      /* JSON; NULL in lists */
+    enum delivery_state state;
+    unsigned tries;
+    unsigned last_status;   /* of the last answer; 0: none came */
+    char *last_error;       /* what went wrong the last time, or NULL */
+    struct wall_us made_at; /* here its 24 h begin */
+    struct wall_us
+        next_at; /* of DELIVERY_PENDING and DELIVERY_FAILING; of a dead one: when it died */
+};
+void delivery_record_done(struct delivery_record *d);
+
+/* What becomes true in the same transaction as a write. Anything of it may be missing. */
+struct store_beside {
+    const struct delivery_record *deliveries; /* new ones */
+    size_t deliveries_len;
+    struct str measurement; /* of the job's end; n == 0: none. See store_fold */
+};
+
 /* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
    transaction; a key that is older than key->at - 24 h is replaced. May be refused. */
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
-                  struct str extra_data, const struct key_record *key, store_done_fn done,
-                  void *ctx);
+                  struct str extra_data, const struct key_record *key,
+                  const struct store_beside *beside, store_done_fn done, void *ctx);
 /* The status of a key's first answer, known after the insert. */
 void store_set_key_status(struct store *s, const char *key, unsigned status);
 
 /* The job's whole record, as it is: a priority, a job that is queued again by POST /retry. */
-void store_update_job(struct store *s, const struct job_record *job, store_done_fn done, void *ctx);
+void store_update_job(struct store *s, const struct job_record *job,
+                      const struct store_beside *beside, store_done_fn done, void *ctx);
 
 /* The intent: job is running and has one more attempt. Sets state, backend, prompt_id, attempts. */
 void store_begin_attempt(struct store *s, const struct job_record *job,
-                         const struct attempt_record *attempt, store_done_fn done, void *ctx);
+                         const struct attempt_record *attempt, const struct store_beside *beside,
+                         store_done_fn done, void *ctx);
 
 /*
  * A prompt that may still be (or turn up) on a backend though nobody waits for it: its job was
@@ -110,7 +141,8 @@ void stray_record_done(struct stray_record *r);
  */
 void store_end_attempt(struct store *s, const struct job_record *job,
                        const struct attempt_record *attempt, struct str profile,
-                       const struct stray_record *stray, store_done_fn done, void *ctx);
+                       const struct stray_record *stray, const struct store_beside *beside,
+                       store_done_fn done, void *ctx);
 
 /* The stray is over. late: how its prompt ended (ATTEMPT_OPEN: unknown), noted in its attempt. */
 void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late);
@@ -145,10 +177,25 @@ void store_delete_backend(struct store *s, const char *name, store_done_fn done,
 void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
                        void *ctx);
 
+/* State, tries, last_status, last_error, made_at and next_at of a delivery. */
+void store_update_delivery(struct store *s, const struct delivery_record *d, store_done_fn done,
+                           void *ctx);
+/* It was taken by its receiver. */
+void store_delete_delivery(struct store *s, const char *id, store_done_fn done, void *ctx);
+
+/*
+ * Puts measurements that wait into the roll-ups: some hundred at a time; more of the callback:
+ * there are others. Each counts once, whatever happens. Keys are bounded: 2,000 workflows, 200
+ * nodes each, 2,000 classes and backends; what was least recently seen goes into the key "other".
+ */
+typedef void (*store_folded_fn)(void *ctx, bool more);
+void store_fold(struct store *s, store_folded_fn done, void *ctx);
+
 /*
  * One small step of retention (at most 200 jobs): deletes terminal jobs that ended before `before`,
- * and the oldest terminal ones beyond max_count; and keys older than 24 h. more of the callback:
- * another step would find more.
+ * and the oldest terminal ones beyond max_count; keys older than 24 h; deliveries that died 7 days
+ * ago; and makes one roll-up a day of those an hour that are older than a week. more of the
+ * callback: another step would find more.
  */
 typedef void (*store_pruned_fn)(void *ctx, unsigned deleted, bool more);
 void store_prune(struct store *s, struct wall_us before, int64_t max_count, store_pruned_fn done,
@@ -208,5 +255,77 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,
 typedef void (*store_list_fn)(void *ctx, enum err e, struct job_record *jobs, size_t n);
 void store_list(struct store *s, unsigned state_mask, int64_t before_seq, unsigned limit,
                 store_list_fn done, void *ctx);
+
+/* A profile of an ended job. Texts are borrowed. */
+struct profile_row {
+    int64_t seq;
+    struct wall_us completed_at;
+    const char *job_id;
+    struct str json;
+};
+
+/* Which ended jobs' profiles; of each job that of its last attempt. */
+struct profile_query {
+    struct wall_us since;      /* completedAt, inclusive */
+    struct wall_us until;      /* exclusive */
+    const char *workflow_hash; /* "": any */
+    const char *backend;       /* "": any */
+};
+
+/*
+ * A page of them in order of completed_at, those behind `after` (seq 0: from the beginning): up to
+ * some dozens and about a megabyte. more: there may be others; *last is where the next page begins.
+ * Runs off the loop.
+ */
+struct profile_place {
+    struct wall_us completed_at;
+    int64_t seq;
+};
+typedef void (*store_profiles_fn)(void *ctx, enum err e, const struct profile_row *rows, size_t n,
+                                  bool more, struct profile_place last);
+void store_list_profiles(struct store *s, const struct profile_query *q, struct profile_place after,
+                         store_profiles_fn done, void *ctx);
+
+/* Which completed, profiled runs a baseline stands on: the last `limit` in which something was
+   executed, but never the job except_seq. */
+struct baseline_query {
+    const char
+        *cost_key; /* whole, or only the first WORKFLOW_KEY_PREFIX characters: of the structure */
+    const char *backend; /* "": any */
+    int64_t except_seq;
+    unsigned limit;
+};
+void store_list_baseline(struct store *s, const struct baseline_query *q, store_profiles_fn done,
+                         void *ctx);
+
+/* One key of a summary: merged over the time that was asked for. */
+struct summary_row {
+    char *key;
+    struct rollup data;
+};
+/* Roll-ups of one kind from `since` on, by key; of one workflow only when a hash is given ("":
+   all). *ret_since of the callback: where the first of them begins, at or before `since`. Runs off
+   the loop; rows lives for the call. */
+typedef void (*store_summary_fn)(void *ctx, enum err e, const struct summary_row *rows, size_t n);
+void store_summarize(struct store *s, enum group_by group, struct wall_us since,
+                     const char *workflow_hash, store_summary_fn done, void *ctx);
+/* `since` as roll-ups can tell it: the beginning of its hour, or of its day when that is over a
+   week ago. */
+struct wall_us store_summary_since(struct wall_us since, struct wall_us now);
+
+/* Deliveries by n, newest first, as store_list does it; without their bodies. */
+typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery_record *list,
+                                    size_t n);
+void store_list_deliveries(struct store *s, unsigned state_mask, int64_t before_n, unsigned limit,
+                           store_deliveries_fn done, void *ctx);
+/* Those that are to be tried, the earliest first, at most `limit`; without their bodies. Calls
+   `each` for every one, which may take its texts by clearing them. On the loop. */
+enum err store_load_due(struct store *s, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx) MUST_CHECK;
+/* A delivery with its body. ERR_DELIVERY_NOT_FOUND. Owner of its texts: the caller. */
+enum err store_get_delivery(struct store *s, const char *id,
+                            struct delivery_record *ret) MUST_CHECK;
+/* How many there are in each state. O(deliveries). */
+enum err store_count_deliveries(struct store *s, int64_t ret[DELIVERY_STATE_COUNT]) MUST_CHECK;
 
 #endif

@@ -1,0 +1,195 @@
+/*
+ * Profiles of many jobs, off the loop: pages for exports, and the runs that a baseline stands on. A
+ * page is bounded in rows and in bytes, and read whole before it is answered.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_ROWS = 64, PAGE_BYTES = 1 << 20 };
+
+struct profiles_request {
+    struct off_read read;
+    /* The query. */
+    bool is_baseline;
+    struct profile_query query;
+    char workflow_hash[DIGEST_HEX_SIZE];
+    char backend[128];
+    struct profile_place after;
+    char cost_key[WORKFLOW_KEY_SIZE];
+    int64_t except_seq;
+    unsigned limit;
+    store_profiles_fn done;
+    void *ctx;
+    /* The answer. Texts are offsets until all are there. */
+    struct buf texts;
+    struct found {
+        int64_t seq;
+        struct wall_us completed_at;
+        size_t job_id;
+        size_t json;
+        size_t json_len;
+    } * rows;
+    size_t len, cap;
+    bool more;
+};
+
+static void add_row(struct profiles_request *r, sqlite3_stmt *q)
+{
+    if (r->len == r->cap) {
+        r->cap = r->cap == 0 ? 16 : r->cap * 2;
+        r->rows = mem_grow(r->rows, r->cap * sizeof *r->rows);
+    }
+    struct found *f = &r->rows[r->len++];
+    f->seq = sqlite3_column_int64(q, 0);
+    f->completed_at.us = sqlite3_column_int64(q, 1);
+    f->job_id = r->texts.len;
+    buf_add_text(&r->texts, (const char *)sqlite3_column_text(q, 2));
+    buf_add_char(&r->texts, '\0');
+    f->json = r->texts.len;
+    f->json_len = (size_t)sqlite3_column_bytes(q, 3);
+    buf_add(&r->texts, sqlite3_column_text(q, 3), f->json_len);
+    buf_add_char(&r->texts, '\0');
+}
+
+/* ---- pages of an export ------------------------------------------------------------------------
+ */
+
+/* The index on completed_at ends with seq: a page is one stretch of it. */
+static void page_sql(const struct profiles_request *r, struct buf *sql)
+{
+    buf_add_text(sql, "SELECT j.seq, j.completed_at, j.id, p.json FROM jobs j JOIN profiles p "
+                      "ON p.seq = j.seq AND p.number = j.attempts "
+                      "WHERE j.state >= 2 AND j.completed_at >= ?1 AND j.completed_at < ?2 "
+                      "AND (j.completed_at, j.seq) > (?3, ?4)");
+    buf_add_text(sql, r->workflow_hash[0] == '\0' ? "" : " AND j.workflow_hash = ?5");
+    buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND j.backend = ?6");
+    buf_add_text(sql, " ORDER BY j.completed_at, j.seq");
+}
+
+static void bind_page(const struct profiles_request *r, sqlite3_stmt *q)
+{
+    (void)sqlite3_bind_int64(q, 1, r->query.since.us);
+    (void)sqlite3_bind_int64(q, 2, r->query.until.us);
+    (void)sqlite3_bind_int64(q, 3, r->after.completed_at.us);
+    (void)sqlite3_bind_int64(q, 4, r->after.seq);
+    (void)sqlite3_bind_text(q, 5, r->workflow_hash, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(q, 6, r->backend, -1, SQLITE_STATIC);
+}
+
+/* ---- the runs of a baseline ---------------------------------------------------------------------
+ */
+
+/* All keys of a structure begin alike. */
+static bool is_prefix(const struct profiles_request *r)
+{
+    return strlen(r->cost_key) == WORKFLOW_KEY_PREFIX;
+}
+
+static void baseline_sql(const struct profiles_request *r, struct buf *sql)
+{
+    buf_add_text(sql, "SELECT j.seq, j.completed_at, j.id, p.json FROM jobs j JOIN profiles p "
+                      "ON p.seq = j.seq AND p.number = j.attempts "
+                      "WHERE j.state = 2 AND j.profiled AND j.executed > 0 AND j.seq != ?3 AND ");
+    /* '.' comes behind '-', which is behind the prefix. */
+    buf_add_text(sql,
+                 is_prefix(r) ? "j.cost_key > ?1 AND j.cost_key < ?1 || '.'" : "j.cost_key = ?1");
+    buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND j.backend = ?2");
+    buf_add_text(sql, " ORDER BY j.completed_at DESC");
+}
+
+static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
+{
+    (void)sqlite3_bind_text(q, 1, r->cost_key, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(q, 2, r->backend, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(q, 3, r->except_seq);
+}
+
+/* ---- both ---------------------------------------------------------------------------------------
+ */
+
+static bool is_full(const struct profiles_request *r)
+{
+    return r->is_baseline ? r->len >= r->limit : r->len >= PAGE_ROWS || r->texts.len >= PAGE_BYTES;
+}
+
+static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
+{
+    struct profiles_request *r = (struct profiles_request *)read;
+    AUTO_BUF struct buf sql;
+    buf_init(&sql, BUF_NO_LIMIT);
+    (r->is_baseline ? baseline_sql : page_sql)(r, &sql);
+    sqlite3_stmt *q = NULL;
+    if (!store_prepare(db, buf_text(&sql), &q, why, why_size)) {
+        return false;
+    }
+    (r->is_baseline ? bind_baseline : bind_page)(r, q);
+    int rc = SQLITE_ROW;
+    while (!is_full(r) && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        add_row(r, q);
+    }
+    r->more = rc == SQLITE_ROW;
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+    }
+    (void)sqlite3_finalize(q);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW;
+}
+
+static void answer(struct off_read *read)
+{
+    struct profiles_request *r = (struct profiles_request *)read;
+    struct profile_row *rows = mem_alloc((r->len + 1) * sizeof *rows);
+    struct profile_place last = r->after;
+    for (size_t i = 0; i < r->len; i++) {
+        const struct found *f = &r->rows[i];
+        rows[i] = (struct profile_row){
+            .seq = f->seq,
+            .completed_at = f->completed_at,
+            .job_id = r->texts.data + f->job_id,
+            .json = {r->texts.data + f->json, f->json_len},
+        };
+        last = (struct profile_place){f->completed_at, f->seq};
+    }
+    const bool good = read->error == ERR_NONE;
+    r->done(r->ctx, read->error, rows, good ? r->len : 0, good && r->more, last);
+    free(rows);
+    free(r->rows);
+    buf_done(&r->texts);
+}
+
+static struct profiles_request *request_new(store_profiles_fn done, void *ctx)
+{
+    struct profiles_request *r = mem_zero(1, sizeof *r);
+    r->read.run = run;
+    r->read.answer = answer;
+    r->done = done;
+    r->ctx = ctx;
+    buf_init(&r->texts, BUF_NO_LIMIT);
+    return r;
+}
+
+void store_list_profiles(struct store *s, const struct profile_query *q, struct profile_place after,
+                         store_profiles_fn done, void *ctx)
+{
+    struct profiles_request *r = request_new(done, ctx);
+    r->query = *q;
+    r->after = after;
+    (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", q->workflow_hash);
+    (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
+    off_read_start(s, &r->read);
+}
+
+void store_list_baseline(struct store *s, const struct baseline_query *q, store_profiles_fn done,
+                         void *ctx)
+{
+    struct profiles_request *r = request_new(done, ctx);
+    r->is_baseline = true;
+    r->except_seq = q->except_seq;
+    r->limit = q->limit;
+    (void)snprintf(r->cost_key, sizeof r->cost_key, "%s", q->cost_key);
+    (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
+    off_read_start(s, &r->read);
+}

@@ -1,0 +1,165 @@
+/*
+ * Summaries: the roll-ups of one kind, merged by key over the time that was asked for. Runs off the
+ * loop. Cost: its roll-ups, one an hour (a day after a week) and key.
+ */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/map.h"
+
+static const int64_t HOUR_US = INT64_C(3600) * 1000000;
+enum { WEEK_HOURS = 7 * 24, DAY_HOURS = 24 };
+
+struct wall_us store_summary_since(struct wall_us since, struct wall_us now)
+{
+    int64_t hour = since.us / HOUR_US;
+    if (hour < now.us / HOUR_US - WEEK_HOURS) {
+        hour -= hour % DAY_HOURS;
+    }
+    return (struct wall_us){hour * HOUR_US};
+}
+
+struct summary_request {
+    struct off_read read;
+    enum group_by group;
+    int64_t since_hour;
+    char workflow_hash[DIGEST_HEX_SIZE]; /* "": all */
+    store_summary_fn done;
+    void *ctx;
+    struct map by_key;
+    struct summary_row *rows;
+    size_t len, cap;
+};
+
+/* What is read for a group; of one workflow, classes are the labels of its nodes, and backends the
+   ends of its runs' keys. */
+static enum group_by kind_of(const struct summary_request *r)
+{
+    if (r->workflow_hash[0] == '\0') {
+        return r->group;
+    }
+    return r->group == GROUP_CLASS ? GROUP_NODE : r->group == GROUP_BACKEND ? GROUP_RUN : r->group;
+}
+
+static void write_sql(const struct summary_request *r, struct buf *sql)
+{
+    static const char *const filters[GROUP_COUNT] = {
+        [GROUP_NODE] = " AND key >= ?3 || '/' AND key < ?3 || '0'",
+        [GROUP_WORKFLOW] = " AND key = ?3",
+        [GROUP_RUN] = " AND key >= ?4 || '-' AND key < ?4 || '.'",
+    };
+    const enum group_by kind = kind_of(r);
+    buf_add_text(sql, "SELECT key, label, data FROM rollups WHERE kind = ?1 AND start >= ?2");
+    if (r->workflow_hash[0] != '\0') {
+        buf_add_text(sql, filters[kind]);
+    }
+}
+
+static void bind_all(const struct summary_request *r, sqlite3_stmt *q)
+{
+    (void)sqlite3_bind_int(q, 1, (int)kind_of(r));
+    (void)sqlite3_bind_int64(q, 2, r->since_hour);
+    (void)sqlite3_bind_text(q, 3, r->workflow_hash, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(q, 4, r->workflow_hash, WORKFLOW_KEY_PREFIX, SQLITE_STATIC);
+}
+
+static struct str column(sqlite3_stmt *q, int at)
+{
+    const char *p = sqlite3_column_blob(q, at);
+    return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
+}
+
+/* Under which key a row counts; n == 0: under none. */
+static struct str key_of(const struct summary_request *r, sqlite3_stmt *q)
+{
+    const struct str key = column(q, 0);
+    if (kind_of(r) == r->group) {
+        return key;
+    }
+    if (r->group == GROUP_CLASS) {
+        return column(q, 1);
+    }
+    const char *slash = memchr(key.p, '/', key.n);
+    return slash == NULL ? (struct str){NULL, 0}
+                         : (struct str){slash + 1, key.n - (size_t)(slash + 1 - key.p)};
+}
+
+static void add_row(struct summary_request *r, struct str key, const struct rollup *data)
+{
+    const size_t *place = map_get(&r->by_key, key);
+    if (place == NULL) {
+        if (r->len == r->cap) {
+            r->cap = r->cap == 0 ? 16 : r->cap * 2;
+            r->rows = mem_grow(r->rows, r->cap * sizeof *r->rows);
+        }
+        size_t *made = mem_alloc(sizeof *made);
+        *made = r->len;
+        r->rows[r->len++] = (struct summary_row){.key = mem_copy(key)};
+        (void)map_put(&r->by_key, str_of(r->rows[*made].key), made);
+        place = made;
+    }
+    rollup_merge(&r->rows[*place].data, data);
+}
+
+static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
+{
+    struct summary_request *r = (struct summary_request *)read;
+    AUTO_BUF struct buf sql;
+    buf_init(&sql, BUF_NO_LIMIT);
+    write_sql(r, &sql);
+    sqlite3_stmt *q = NULL;
+    if (!store_prepare(db, buf_text(&sql), &q, why, why_size)) {
+        return false;
+    }
+    bind_all(r, q);
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        struct rollup data = {.count = 0};
+        const struct str key = key_of(r, q);
+        if (key.n > 0 && rollup_read(&data, column(q, 2))) {
+            add_row(r, key, &data);
+        }
+        rollup_done(&data);
+    }
+    if (rc != SQLITE_DONE) {
+        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+    }
+    (void)sqlite3_finalize(q);
+    return rc == SQLITE_DONE;
+}
+
+static void answer(struct off_read *read)
+{
+    struct summary_request *r = (struct summary_request *)read;
+    r->done(r->ctx, read->error, r->rows, read->error == ERR_NONE ? r->len : 0);
+    size_t at = 0;
+    for (void *place = map_next(&r->by_key, &at); place != NULL;
+         place = map_next(&r->by_key, &at)) {
+        free(place);
+    }
+    map_done(&r->by_key);
+    for (size_t i = 0; i < r->len; i++) {
+        free(r->rows[i].key);
+        rollup_done(&r->rows[i].data);
+    }
+    free(r->rows);
+}
+
+void store_summarize(struct store *s, enum group_by group, struct wall_us since,
+                     const char *workflow_hash, store_summary_fn done, void *ctx)
+{
+    struct summary_request *r = mem_zero(1, sizeof *r);
+    r->read.run = run;
+    r->read.answer = answer;
+    r->group = group;
+    r->since_hour = since.us / HOUR_US;
+    (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", workflow_hash);
+    r->done = done;
+    r->ctx = ctx;
+    map_init(&r->by_key);
+    off_read_start(s, &r->read);
+}
