@@ -29,7 +29,7 @@ BENCH := $(wildcard tests/bench/*.c)
 TORTURE := $(wildcard tests/torture/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
 
-.PHONY: all release asan help demo test unit integration lint bench fuzz torture install uninstall clean packages packages-test packages-lint
+.PHONY: all release asan help demo test unit integration goldens lint bench fuzz torture install uninstall clean packages packages-test packages-lint
 .DEFAULT_GOAL := all
 
 all: packages ## build comfypoold and comfysim (release)
@@ -66,6 +66,10 @@ unit: packages-test ## the unit tests alone
 integration: packages-test ## the integration tests alone
 	@$(MAKE) --no-print-directory asan
 	@scripts/test $(BUILD)/asan integration
+
+goldens: packages-test ## make tests/traces/formats again from what the code gives
+	@$(MAKE) -s --no-print-directory $(BUILD)/asan/unit
+	@scripts/goldens $(BUILD)/asan
 
 lint: packages-lint ## format, clang-tidy, include directions, openapi and config against the code
 	@scripts/lint

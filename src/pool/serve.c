@@ -239,7 +239,7 @@ static struct http_answer render_answer(const struct http_request *rq, struct bu
     if (rq->format == FORMAT_JSON) {
         a.body = *take_json;
     } else {
-        (void)render_profile_text(buf_str(take_json), &a.body);
+        (void)render_profile(FORMAT_TEXT, buf_str(take_json), &a.body);
         buf_done(take_json);
     }
     return a;

@@ -1,66 +1,74 @@
 /*
- * A profile as a table for a terminal. It is made from the stored JSON, so that an old profile
- * reads like a new one. Columns are as wide as their content, within bounds; text from a workflow
- * or a backend is cut to its column and stripped of control characters.
+ * A profile as people read it in a terminal: what it was, where the time went, and a row a node
+ * with a bar that shows when it ran. Columns are as wide as their content, within bounds that keep
+ * a row within 120; text from a workflow or a backend is cut to its column and stripped of
+ * controls. What the profile does not have is left out.
  */
-#include <jansson.h>
-#include <stdio.h>
+#include "formats.h"
+#include "glyphs.h"
 
-#include "comfypool/render/render.h"
+enum {
+    MAX_TEXT = 28,
+    GOOD_TEXT = 18,
+    LEAST_TEXT = 12,
+    ROW = 120,
+    LINE = 100,
+    BAR = 24, /* cells; each has two halves */
+    GOOD_BAR = 16,
+    LEAST_BAR = 12,
+    MAX_ERROR = 90,
+};
 
-enum { MAX_TEXT = 28 };
+/* ---- cells ------------------------------------------------------------------------------------
+ */
 
-static const char *text_of(const json_t *o, const char *key)
+static void add_blanks(struct buf *out, size_t n)
 {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s == NULL ? "" : s;
-}
-
-static double number_of(const json_t *o, const char *key)
-{
-    return json_number_value(json_object_get(o, key));
-}
-
-static size_t sizes(const json_t *o, const char *key)
-{
-    return json_array_size(json_object_get(o, key));
-}
-
-/* Adds s in a column of `width` characters (not bytes), cut with ".." when it is longer. */
-static void add_cell(struct buf *out, const char *s, size_t width)
-{
-    size_t shown = 0;
-    size_t all = 0;
-    for (const char *p = s; *p != '\0'; p++) {
-        all += ((unsigned char)*p & 0xc0) != 0x80;
-    }
-    const size_t keep = all > width ? width - 2 : all;
-    for (const char *p = s; *p != '\0'; p++) {
-        const bool begins = ((unsigned char)*p & 0xc0) != 0x80;
-        if (begins && shown == keep) {
-            break;
-        }
-        shown += begins;
-        buf_add_char(out, (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p);
-    }
-    if (all > width) {
-        buf_add_text(out, "..");
-        shown += 2;
-    }
-    for (; shown < width; shown++) {
+    for (size_t i = 0; i < n; i++) {
         buf_add_char(out, ' ');
     }
-    buf_add_text(out, "  ");
+}
+
+/* Adds s in at most `width` columns, cut with ".." when it is longer; returns how many it took. */
+static size_t add_cut(struct buf *out, struct str s, size_t width)
+{
+    const bool cut = glyphs_width(s) > width;
+    const size_t keep = cut ? width - 2 : width;
+    size_t shown = 0;
+    while (s.n > 0) {
+        const char *from = s.p;
+        const uint32_t c = glyph_next(&s);
+        const size_t columns = glyph_is_unruly(c) ? 1 : glyph_width(c);
+        if (shown + columns > keep) {
+            break;
+        }
+        if (glyph_is_unruly(c)) {
+            buf_add_char(out, '?');
+        } else {
+            buf_add(out, from, (size_t)(s.p - from));
+        }
+        shown += columns;
+    }
+    buf_add_text(out, cut ? ".." : "");
+    return shown + (cut ? 2 : 0);
+}
+
+static void add_cell(struct buf *out, struct str s, size_t width)
+{
+    add_blanks(out, width - add_cut(out, s, width) + 2);
+}
+
+/* A text of any length, "-" for none. */
+static void add_whole(struct buf *out, struct str s)
+{
+    (void)add_cut(out, s.n == 0 ? STR("-") : s, SIZE_MAX);
 }
 
 static size_t column_width(const json_t *nodes, const char *key, size_t least)
 {
     size_t width = least;
     for (size_t i = 0; i < json_array_size(nodes); i++) {
-        size_t n = 0;
-        for (const char *p = text_of(json_array_get(nodes, i), key); *p != '\0'; p++) {
-            n += ((unsigned char)*p & 0xc0) != 0x80;
-        }
+        const size_t n = glyphs_width(text_of(json_array_get(nodes, i), key));
         width = n > width ? n : width;
     }
     return width > MAX_TEXT ? MAX_TEXT : width;
@@ -68,37 +76,246 @@ static size_t column_width(const json_t *nodes, const char *key, size_t least)
 
 static void add_ms(struct buf *out, const json_t *o, const char *key)
 {
-    const json_t *v = json_object_get(o, key);
-    if (json_is_number(v)) {
+    const json_t *v = known_number(o, key);
+    if (v != NULL) {
         buf_printf(out, "%12.3f", json_number_value(v));
     } else {
         buf_printf(out, "%12s", "-");
     }
 }
 
-static void add_head(struct buf *out, const json_t *p)
+/* Bytes for people: three digits or four, and a unit. */
+static void add_bytes(struct buf *out, double n)
 {
-    buf_printf(out, "Job       %s\n", text_of(p, "jobId"));
-    buf_printf(out, "Prompt    %s\n",
-               text_of(p, "promptId")[0] == '\0' ? "-" : text_of(p, "promptId"));
-    buf_add_text(out, "Backend   ");
-    add_cell(out, text_of(p, "backend")[0] == '\0' ? "-" : text_of(p, "backend"), MAX_TEXT);
-    buf_printf(out, "attempt %.0f, %s\n\n", number_of(p, "attempt"),
-               text_of(p, "outcome")[0] == '\0' ? "still running" : text_of(p, "outcome"));
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while ((n >= 1023.95 || n <= -1023.95) && unit + 1 < sizeof units / sizeof *units) {
+        n /= 1024;
+        unit++;
+    }
+    buf_printf(out, unit == 0 ? "%.0f %s" : "%.1f %s", n, units[unit]);
+}
+
+/* ---- head -------------------------------------------------------------------------------------
+ */
+
+static void add_head(struct buf *out, const struct stored_profile *p)
+{
+    buf_add_text(out, "Job       ");
+    add_whole(out, text_of(p->json, "jobId"));
+    buf_add_text(out, "\nPrompt    ");
+    add_whole(out, text_of(p->json, "promptId"));
+    buf_add_text(out, "\nBackend   ");
+    const struct str backend = text_of(p->json, "backend");
+    add_cell(out, backend.n == 0 ? STR("-") : backend, MAX_TEXT);
+    buf_printf(out, "attempt %.0f, ", number_of(p->json, "attempt"));
+    add_whole(out, p->live ? STR("still running") : text_of(p->json, "outcome"));
+    buf_add_text(out, "\n\n");
     static const char *const rows[][2] = {
         {"Total", "totalDuration"}, {"Queue", "queueTime"}, {"Execution", "executionTime"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         buf_printf(out, "%-10s", rows[i][0]);
-        add_ms(out, p, rows[i][1]);
+        add_ms(out, p->json, rows[i][1]);
         buf_add_text(out, " ms\n");
     }
-    const json_t *ph = json_object_get(p, "phases");
+    const json_t *ph = json_object_get(p->json, "phases");
     buf_printf(out,
                "Phases    waiting %.3f, dispatch %.3f, backend queue %.3f, planning %.3f, "
-               "executing %.3f ms\n\n",
+               "executing %.3f ms\n",
                number_of(ph, "waiting"), number_of(ph, "dispatch"), number_of(ph, "backendQueue"),
                number_of(ph, "planning"), number_of(ph, "executing"));
 }
+
+/* ---- resources --------------------------------------------------------------------------------
+ */
+
+enum gauge_unit { PERCENT, BYTES, CHANGE, DEGREES };
+
+static const struct gauge {
+    const char *name;
+    const char *path[2];
+    enum gauge_unit unit;
+} gauges[] = {
+    {"GPU average", {"gpuUtilization", "avg"}, PERCENT},
+    {"GPU max", {"gpuUtilization", "max"}, PERCENT},
+    {"VRAM max", {"vramUsed", "max"}, BYTES},
+    {"VRAM change", {"vramUsed", "delta"}, CHANGE},
+    {"RAM max", {"ramUsed", "max"}, BYTES},
+    {"temperature max", {"gpuTemperature", "max"}, DEGREES},
+    {"disk read", {"diskRead"}, BYTES},
+    {"disk written", {"diskWritten"}, BYTES},
+    {"net received", {"netReceived"}, BYTES},
+    {"net sent", {"netSent"}, BYTES},
+};
+
+static const json_t *gauge_of(const json_t *resources, const struct gauge *g)
+{
+    return g->path[1] == NULL ? known_number(resources, g->path[0])
+                              : known_number(json_object_get(resources, g->path[0]), g->path[1]);
+}
+
+static void add_gauge(struct buf *out, enum gauge_unit unit, double v)
+{
+    switch (unit) {
+    case PERCENT:
+        buf_printf(out, "%.0f %%", v);
+        break;
+    case CHANGE:
+        buf_add_text(out, v > 0 ? "+" : "");
+        add_bytes(out, v);
+        break;
+    case BYTES:
+        add_bytes(out, v);
+        break;
+    case DEGREES:
+        buf_printf(out, "%.0f C", v);
+        break;
+    }
+}
+
+/* The pieces behind each other, on a new line where one would not fit. */
+static void add_resources(struct buf *out, const json_t *r)
+{
+    if (!json_is_object(r)) {
+        return;
+    }
+    size_t line = out->len;
+    buf_add_text(out, "Resources ");
+    add_whole(out, text_of(r, "source"));
+    buf_printf(out, ", %.0f samples", number_of(r, "sampleCount"));
+    if (known_number(r, "interval") != NULL) {
+        buf_printf(out, " every %.0f ms", number_of(r, "interval"));
+    }
+    AUTO_BUF struct buf piece;
+    buf_init(&piece, BUF_NO_LIMIT);
+    for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++) {
+        const json_t *v = gauge_of(r, &gauges[i]);
+        if (v == NULL) {
+            continue;
+        }
+        buf_clear(&piece);
+        buf_printf(&piece, "%s ", gauges[i].name);
+        add_gauge(&piece, gauges[i].unit, json_number_value(v));
+        buf_add_char(out, ',');
+        if (out->len - line + 1 + piece.len > LINE) {
+            buf_add_char(out, '\n');
+            line = out->len;
+            add_blanks(out, 9);
+        }
+        buf_add_char(out, ' ');
+        buf_add_str(out, buf_str(&piece));
+    }
+    buf_add_char(out, '\n');
+}
+
+/* ---- where the time went ----------------------------------------------------------------------
+ */
+
+/* The nodes of a path, the middle of a long one left out. */
+static void add_path(struct buf *out, const json_t *nodes)
+{
+    enum { FIRST = 5, LAST = 3 };
+    const size_t len = json_array_size(nodes);
+    for (size_t i = 0; i < len; i++) {
+        buf_add_text(out, i == 0 ? ": " : " > ");
+        if (len > FIRST + LAST + 1 && i == FIRST) {
+            buf_printf(out, "(%zu more)", len - FIRST - LAST);
+            i = len - LAST - 1;
+            continue;
+        }
+        const json_t *id = json_array_get(nodes, i);
+        (void)add_cut(out, (struct str){json_string_value(id), json_string_length(id)}, MAX_TEXT);
+    }
+}
+
+static void add_percent(struct buf *out, const json_t *o, const char *key)
+{
+    if (known_number(o, key) != NULL) {
+        buf_printf(out, "%.1f %%", number_of(o, key) * 100);
+    } else {
+        buf_add_char(out, '-');
+    }
+}
+
+static void add_critical_path(struct buf *out, const json_t *path)
+{
+    if (!json_is_object(path)) {
+        return;
+    }
+    buf_add_text(out, "  Critical path ");
+    add_ms(out, path, "length");
+    buf_add_text(out, " ms, ");
+    add_percent(out, path, "share");
+    buf_add_text(out, " of the execution");
+    add_path(out, json_object_get(path, "nodes"));
+    buf_add_char(out, '\n');
+}
+
+static void add_side(struct buf *out, const char *word, const char *edge, struct str node)
+{
+    buf_add_text(out, word);
+    if (node.p == NULL) {
+        buf_add_text(out, edge);
+    } else {
+        (void)add_cut(out, node, MAX_TEXT);
+    }
+}
+
+enum { LONGEST = 3 };
+
+/* The longest of them, the longest first; returns how many. */
+static size_t longest(const json_t *gaps, const json_t *ret[LONGEST + 1])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < json_array_size(gaps); i++) {
+        const json_t *g = json_array_get(gaps, i);
+        size_t at = len;
+        for (; at > 0 && number_of(ret[at - 1], "duration") < number_of(g, "duration"); at--) {
+            ret[at] = ret[at - 1];
+        }
+        ret[at] = g;
+        len += len < LONGEST;
+    }
+    return len;
+}
+
+static void add_idle(struct buf *out, const json_t *gaps)
+{
+    const json_t *shown[LONGEST + 1];
+    const size_t len = longest(gaps, shown);
+    for (size_t i = 0; i < len; i++) {
+        buf_add_text(out, i == 0 ? "  Nothing ran   " : "                ");
+        add_ms(out, shown[i], "duration");
+        add_side(out, " ms after ", "the start", text_of(shown[i], "after"));
+        add_side(out, ", before ", "the end", text_of(shown[i], "before"));
+        buf_add_char(out, '\n');
+    }
+    if (json_array_size(gaps) > len) {
+        buf_printf(out, "%18sand %zu shorter\n", "", json_array_size(gaps) - len);
+    }
+}
+
+static void add_analysis(struct buf *out, const json_t *a)
+{
+    if (!json_is_object(a)) {
+        return;
+    }
+    buf_add_text(out, "Where the time went\n");
+    add_critical_path(out, json_object_get(a, "criticalPath"));
+    if (known_number(a, "modelLoading") != NULL) {
+        buf_add_text(out, "  Model loading ");
+        add_ms(out, a, "modelLoading");
+        buf_add_text(out, " ms\n");
+    }
+    if (known_number(a, "cacheHitRate") != NULL) {
+        buf_printf(out, "  Cache hits    %12.1f %%\n", number_of(a, "cacheHitRate") * 100);
+    }
+    add_idle(out, json_object_get(a, "gaps"));
+    buf_add_char(out, '\n');
+}
+
+/* ---- summary, slowest nodes, progress --------------------------------------------------------
+ */
 
 static void add_summary(struct buf *out, const json_t *s)
 {
@@ -109,110 +326,255 @@ static void add_summary(struct buf *out, const json_t *s)
     if (number_of(s, "expandedNodes") > 0) {
         buf_printf(out, ", %.0f expanded", number_of(s, "expandedNodes"));
     }
-    buf_printf(out, "; %.3f ms unaccounted\n", number_of(s, "unaccounted"));
-    const json_t *slowest = json_object_get(s, "slowestNodes");
-    if (json_array_size(slowest) == 0) {
-        buf_add_char(out, '\n');
-        return;
-    }
-    buf_add_text(out, "\nSlowest nodes\n");
+    buf_printf(out, "; %.3f ms unaccounted\n\n", number_of(s, "unaccounted"));
+}
+
+static void add_slowest(struct buf *out, const json_t *slowest)
+{
     const size_t id_width = column_width(slowest, "nodeId", 4);
     const size_t type_width = column_width(slowest, "type", 4);
     for (size_t i = 0; i < json_array_size(slowest); i++) {
         const json_t *n = json_array_get(slowest, i);
-        buf_printf(out, "  %zu. ", i + 1);
+        buf_printf(out, "%s  %zu. ", i == 0 ? "Slowest nodes\n" : "", i + 1);
         add_cell(out, text_of(n, "nodeId"), id_width);
         add_cell(out, text_of(n, "type"), type_width);
         add_ms(out, n, "duration");
         buf_add_text(out, " ms\n");
     }
-    buf_add_char(out, '\n');
+    buf_add_text(out, json_array_size(slowest) > 0 ? "\n" : "");
 }
 
-static void add_progress(struct buf *out, const json_t *nodes)
+static void add_steps(struct buf *out, const json_t *steps)
+{
+    static const char *const spans[][2] = {
+        {"median", "median"}, {"p95", "p95"}, {"first", "first"}};
+    if (known_number(steps, "count") != NULL) {
+        buf_printf(out, "; %.0f steps", number_of(steps, "count"));
+    }
+    if (known_number(steps, "perSecond") != NULL) {
+        buf_printf(out, ", %.2f/s", number_of(steps, "perSecond"));
+    }
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        if (known_number(steps, spans[i][0]) != NULL) {
+            buf_printf(out, ", %s %.3f ms", spans[i][1], number_of(steps, spans[i][0]));
+        }
+    }
+}
+
+static void add_progress(struct buf *out, const struct stored_profile *p)
 {
     bool any = false;
-    for (size_t i = 0; i < json_array_size(nodes); i++) {
-        const json_t *n = json_array_get(nodes, i);
-        const json_t *events = json_object_get(n, "progressEvents");
+    const json_t *nodes = json_object_get(p->json, "nodes");
+    const size_t id_width = column_width(nodes, "nodeId", 4);
+    const size_t type_width = column_width(nodes, "type", 4);
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        const struct stored_node *n = &p->nodes[i];
+        const json_t *events = json_object_get(n->json, "progressEvents");
         const size_t len = json_array_size(events);
         if (len == 0) {
             continue;
         }
-        if (!any) {
-            buf_add_text(out, "Progress events\n");
-            any = true;
-        }
         const json_t *last = json_array_get(events, len - 1);
-        buf_add_text(out, "  ");
-        add_cell(out, text_of(n, "nodeId"), 8);
-        add_cell(out, text_of(n, "type"), MAX_TEXT);
-        buf_printf(out, "%zu events, last %g/%g\n", len, number_of(last, "value"),
+        buf_add_text(out, any ? "  " : "Progress events\n  ");
+        add_cell(out, n->id, id_width);
+        add_cell(out, n->type, type_width);
+        buf_printf(out, "%zu events, last %g/%g", len, number_of(last, "value"),
                    number_of(last, "max"));
-    }
-    if (any) {
+        add_steps(out, json_object_get(n->json, "steps"));
         buf_add_char(out, '\n');
+        any = true;
+    }
+    buf_add_text(out, any ? "\n" : "");
+}
+
+/* ---- the nodes --------------------------------------------------------------------------------
+ */
+
+struct columns {
+    int order;
+    size_t id;
+    size_t type;
+    size_t title;
+    size_t bar; /* cells; 0: nothing ran */
+    bool resources;
+};
+
+static bool any_resources(const struct stored_profile *p)
+{
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        if (json_is_object(json_object_get(p->nodes[i].json, "resources"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What of a row is not text from elsewhere: #, status, two times, the bar, VRAM and GPU. */
+static size_t fixed_width(const struct columns *c)
+{
+    return (size_t)c->order + 2 + 3 * 2 + 11 + 24 + (c->bar > 0 ? 4 + c->bar : 0) +
+           (c->resources ? 20 : 0);
+}
+
+static bool is_too_wide(const struct columns *c)
+{
+    return fixed_width(c) + c->id + c->type + c->title > ROW;
+}
+
+static size_t *widest_text(struct columns *c)
+{
+    return c->type > c->title ? &c->type : &c->title;
+}
+
+/* Takes columns from what comes from a workflow, but leaves it `least`. */
+static void narrow_text(struct columns *c, size_t least)
+{
+    while (is_too_wide(c) && *widest_text(c) > least) {
+        (*widest_text(c))--;
     }
 }
 
-static void add_nodes(struct buf *out, const json_t *p, const json_t *nodes)
+static void narrow_bar(struct columns *c, size_t least)
 {
-    const size_t id_width = column_width(nodes, "nodeId", 4);
-    const size_t type_width = column_width(nodes, "type", 4);
-    const size_t title_width = column_width(nodes, "title", 5);
-    buf_add_text(out, "  #  ");
-    add_cell(out, "Node", id_width);
-    add_cell(out, "Type", type_width);
-    add_cell(out, "Title", title_width);
-    add_cell(out, "Status", 9);
-    buf_printf(out, "%12s%12s\n", "start ms", "duration ms");
-    for (size_t i = 0; i < json_array_size(nodes); i++) {
-        const json_t *n = json_array_get(nodes, i);
-        const json_t *order = json_object_get(n, "order");
-        if (json_is_integer(order)) {
-            buf_printf(out, "%3lld  ", (long long)json_integer_value(order));
-        } else {
-            buf_add_text(out, "  -  ");
-        }
-        add_cell(out, text_of(n, "nodeId"), id_width);
-        add_cell(out, text_of(n, "type"), type_width);
-        add_cell(out, text_of(n, "title"), title_width);
-        add_cell(out, text_of(n, "status"), 9);
-        if (json_object_get(n, "startedAt") != NULL) {
-            buf_printf(out, "%12.3f", number_of(n, "startedAt") - number_of(p, "startedAt"));
-        } else {
-            buf_printf(out, "%12s", "-");
-        }
-        add_ms(out, n, "duration");
-        if (sizes(n, "slices") > 1) {
-            buf_printf(out, "  in %zu slices", sizes(n, "slices"));
-        }
-        if (text_of(n, "error")[0] != '\0') {
-            buf_add_text(out, "  ");
-            add_cell(out, text_of(n, "error"), 60);
-            while (out->data[out->len - 1] == ' ') {
-                out->len--;
-            }
-        }
-        buf_add_char(out, '\n');
+    while (is_too_wide(c) && c->bar > least) {
+        c->bar--;
     }
 }
 
-bool render_profile_text(struct str profile_json, struct buf *out)
+static struct columns columns_of(const struct stored_profile *p)
 {
-    json_auto_t *p = json_loadb(profile_json.p, profile_json.n, JSON_ALLOW_NUL, NULL);
-    const json_t *nodes = json_object_get(p, "nodes");
-    if (!json_is_array(nodes)) {
-        return false;
+    const json_t *nodes = json_object_get(p->json, "nodes");
+    struct columns c = {
+        .order = p->nodes_len > 1000 ? 6 : 3,
+        .id = column_width(nodes, "nodeId", 4),
+        .type = column_width(nodes, "type", 4),
+        .title = column_width(nodes, "title", 5),
+        .bar = p->slices_len > 0 && p->start.us < p->end.us ? BAR : 0,
+        .resources = any_resources(p),
+    };
+    narrow_text(&c, GOOD_TEXT);
+    narrow_bar(&c, GOOD_BAR);
+    narrow_text(&c, LEAST_TEXT);
+    narrow_bar(&c, LEAST_BAR);
+    return c;
+}
+
+/* When in the execution it ran: a half of a cell is full when a slice touches it. */
+static void add_bar(struct buf *out, const struct stored_profile *p, const struct stored_node *n,
+                    size_t cells)
+{
+    static const char *const shapes[] = {" ", "\u258c", "\u2590", "\u2588"};
+    unsigned char halves[BAR] = {0};
+    const double scale = (double)(2 * cells) / (double)(p->end.us - p->start.us);
+    for (size_t i = 0; i < n->slices_len; i++) {
+        const double from = (double)(n->slices[i].from.us - p->start.us) * scale;
+        const double to = (double)(n->slices[i].to.us - p->start.us) * scale;
+        size_t k = from < 0 ? 0 : (size_t)from;
+        k = k >= 2 * cells ? 2 * cells - 1 : k;
+        do {
+            halves[k / 2] |= (unsigned char)(1u << k % 2);
+            k++;
+        } while (k < 2 * cells && (double)k < to);
     }
+    buf_add_text(out, "  |");
+    for (size_t i = 0; i < cells; i++) {
+        buf_add_text(out, shapes[halves[i]]);
+    }
+    buf_add_char(out, '|');
+}
+
+static void add_row_resources(struct buf *out, const json_t *r)
+{
+    const json_t *vram = known_number(json_object_get(r, "vramUsed"), "max");
+    const json_t *gpu = known_number(json_object_get(r, "gpuUtilization"), "max");
+    AUTO_BUF struct buf bytes;
+    buf_init(&bytes, BUF_NO_LIMIT);
+    if (vram != NULL) {
+        add_bytes(&bytes, json_number_value(vram));
+    } else {
+        buf_add_char(&bytes, '-');
+    }
+    buf_printf(out, "%12s", buf_text(&bytes));
+    if (gpu != NULL) {
+        buf_printf(out, "%6.0f %%", json_number_value(gpu));
+    } else {
+        buf_printf(out, "%8s", "-");
+    }
+}
+
+static void add_order(struct buf *out, const json_t *node, int width)
+{
+    const json_t *order = known_number(node, "order");
+    if (order != NULL) {
+        buf_printf(out, "%*.0f  ", width, json_number_value(order));
+    } else {
+        buf_printf(out, "%*s  ", width, "-");
+    }
+}
+
+static void add_row(struct buf *out, const struct stored_profile *p, const struct stored_node *n,
+                    const struct columns *c)
+{
+    add_order(out, n->json, c->order);
+    add_cell(out, n->id, c->id);
+    add_cell(out, n->type, c->type);
+    add_cell(out, n->title, c->title);
+    add_cell(out, n->status, 9);
+    if (n->has_start) {
+        buf_printf(out, "%12.3f", (double)(n->start.us - p->start.us) / 1000.0);
+    } else {
+        buf_printf(out, "%12s", "-");
+    }
+    add_ms(out, n->json, "duration");
+    if (c->resources) {
+        add_row_resources(out, json_object_get(n->json, "resources"));
+    }
+    if (c->bar > 0) {
+        add_bar(out, p, n, c->bar);
+    }
+    if (n->slices_len > 1) {
+        buf_printf(out, "  in %zu slices", n->slices_len);
+    }
+    const struct str error = text_of(n->json, "error");
+    if (error.n > 0) {
+        buf_add_text(out, "\n       ");
+        (void)add_cut(out, error, MAX_ERROR);
+    }
+    buf_add_char(out, '\n');
+}
+
+static void add_nodes(struct buf *out, const struct stored_profile *p)
+{
+    const struct columns c = columns_of(p);
+    buf_printf(out, "%*s  ", c.order, "#");
+    add_cell(out, STR("Node"), c.id);
+    add_cell(out, STR("Type"), c.type);
+    add_cell(out, STR("Title"), c.title);
+    add_cell(out, STR("Status"), 9);
+    buf_printf(out, "%12s%12s", "start ms", "duration ms");
+    if (c.resources) {
+        buf_printf(out, "%12s%8s", "VRAM max", "GPU max");
+    }
+    buf_add_char(out, '\n');
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        add_row(out, p, &p->nodes[i], &c);
+    }
+}
+
+void profile_text(const struct stored_profile *p, struct buf *out)
+{
     add_head(out, p);
-    add_summary(out, json_object_get(p, "summary"));
-    add_progress(out, nodes);
-    add_nodes(out, p, nodes);
-    const json_t *evidence = json_object_get(p, "evidence");
+    add_resources(out, json_object_get(p->json, "resources"));
+    buf_add_char(out, '\n');
+    add_summary(out, json_object_get(p->json, "summary"));
+    add_analysis(out, json_object_get(p->json, "analysis"));
+    add_slowest(out, json_object_get(json_object_get(p->json, "summary"), "slowestNodes"));
+    add_progress(out, p);
+    add_nodes(out, p);
+    const json_t *evidence = json_object_get(p->json, "evidence");
     if (!json_is_true(json_object_get(evidence, "complete"))) {
-        buf_printf(out, "\nSomething was missed: %zu gap(s). Source: %s.\n",
-                   sizes(evidence, "gaps"), text_of(evidence, "source"));
+        buf_printf(out, "\nSomething was missed: %zu gap(s). Source: ", sizes_of(evidence, "gaps"));
+        add_whole(out, text_of(evidence, "source"));
+        buf_add_text(out, ".\n");
     }
-    return true;
 }

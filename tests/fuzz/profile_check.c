@@ -220,6 +220,34 @@ static void check_counts(const struct profile *p)
     }
 }
 
+/* Every format takes it, and those that are JSON are. */
+static void check_formats(const struct profile *p, struct str json)
+{
+    size_t offset = 0;
+    const char *why = NULL;
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    for (int f = FORMAT_JSON; f < FORMAT_COUNT; f++) {
+        buf_clear(&out);
+        must(render_profile(f, json, &out) == render_has(f));
+        must(render_has(f) == (out.len > 0));
+        must((f != FORMAT_CHROME && f != FORMAT_SPEEDSCOPE) ||
+             js_check(buf_str(&out), 64, &offset, &why));
+    }
+    const struct render_trace job = {
+        .job_id = p->job_id,
+        .trace_parent = "",
+        .state = "completed",
+        .workflow_hash = "",
+        .profiles = &json,
+        .profiles_len = 1,
+        .version = "1",
+    };
+    buf_clear(&out);
+    render_otlp(&job, &out);
+    must(js_check(buf_str(&out), 64, &offset, &why));
+}
+
 static void check_profile(struct watched *w, struct profile *p, struct buf *json)
 {
     check_points(p);
@@ -235,6 +263,7 @@ static void check_profile(struct watched *w, struct profile *p, struct buf *json
     size_t offset = 0;
     const char *why = NULL;
     must(js_check(buf_str(json), 64, &offset, &why));
+    check_formats(p, buf_str(json));
 }
 
 void watched_check(struct watched *w, struct mono_us now, enum attempt_outcome outcome)

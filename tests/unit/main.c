@@ -21,6 +21,7 @@ static const struct {
     {"trace", trace_suite},
     {"comfy", comfy_suite},
     {"render", render_suite},
+    {"formats", formats_suite},
     {"store", store_suite},
     {"store keep", store_keep_suite},
     {"store format", store_format_suite},

@@ -7,7 +7,11 @@
  * that never end are lost at the last line.
  *
  * The decoder runs twice, with and without its fast path; both must give the same text. Identities
- * that hold for any profile are checked on each.
+ * that hold for any profile are checked on each, and the rules of every format.
+ *
+ * Of some recordings every format is compared with
+ * tests/traces/formats/VERSION/NAME[.PROMPT].ENDING (of JSON, indented). `make goldens` makes these
+ * files again; read what changed before it is kept.
  */
 #include <check.h>
 #include <glob.h>
@@ -19,6 +23,7 @@
 #include "comfypool/comfy/decoder.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/render/render.h"
+#include "format_rules.h"
 #include "suites.h"
 
 enum { MAX_PROMPTS = 64, MAX_CONNS = 16 };
@@ -51,6 +56,7 @@ struct replay {
     size_t conns_len;
     struct mono_us now;
     bool whole;
+    const char *path;
 };
 
 static const char *text_of(const json_t *o, const char *key)
@@ -336,63 +342,27 @@ static void write_profile(const struct profile *p, struct buf *out)
     }
 }
 
-static void finish_prompt(struct replay *r, struct prompt *p, struct buf *out)
-{
-    if (p->id != NULL) {
-        if (!p->ended) {
-            p->outcome = ATTEMPT_LOST;
-            timeline_end(&p->timeline, r->now, 0);
-        }
-        struct profile profile;
-        profiler_finish(p->profiler, &p->timeline, p->outcome, &profile);
-        profile.job_id = "";
-        profile.prompt_id = p->id;
-        check_identities(&profile);
-        write_profile(&profile, out);
-        /* What is rendered must be JSON for a strict reader. */
-        AUTO_BUF struct buf json;
-        buf_init(&json, BUF_NO_LIMIT);
-        render_profile_json(&profile, &json);
-        json_error_t error;
-        json_auto_t *parsed = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, &error);
-        ck_assert_msg(parsed != NULL, "rendered profile: %s", error.text);
-        AUTO_BUF struct buf table;
-        buf_init(&table, BUF_NO_LIMIT);
-        ck_assert(render_profile_text(buf_str(&json), &table));
-    }
-    profiler_free(p->profiler);
-    workflow_free(p->workflow);
-    free(p->request);
-    free(p->id);
-    free(p->client);
-}
+/* ---- formats ----------------------------------------------------------------------------------
+ */
 
-static void play(const char *path, bool whole, struct buf *out)
-{
-    FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "cannot open %s (run from the project's root)", path);
-    struct replay *r = mem_zero(1, sizeof *r);
-    r->whole = whole;
-    char *line = NULL;
-    size_t cap = 0;
-    while (getline(&line, &cap, file) > 0) {
-        json_auto_t *o = json_loads(line, JSON_ALLOW_NUL, NULL);
-        if (o != NULL) {
-            play_line(r, o);
-        }
-    }
-    free(line);
-    (void)fclose(file);
-    for (size_t i = 0; i < r->prompts_len; i++) {
-        finish_prompt(r, &r->prompts[i], out);
-    }
-    for (size_t i = 0; i < r->conns_len; i++) {
-        free(r->conns[i].label);
-        free(r->conns[i].client);
-        decoder_free(r->conns[i].decoder);
-    }
-    free(r);
-}
+static const struct golden {
+    const char *trace;  /* begins so, behind the version */
+    const char *prompt; /* which one of the recording */
+} goldens[] = {
+    {"01-", "1"}, {"03-", "1"}, {"04-", "1"}, {"05-", "1"}, {"07-", "1"}, {"09-", "1"},
+    {"11-", "1"}, {"11-", "3"}, {"11-", "6"}, {"11-", "8"}, {"12-", "1"}, {"12-", "2"},
+    {"12-", "5"}, {"13-", "1"}, {"13-", "3"}, {"13-", "4"},
+};
+
+static const char *const endings[FORMAT_COUNT] = {
+    [FORMAT_JSON] = "json",
+    [FORMAT_TEXT] = "txt",
+    [FORMAT_CSV] = "csv",
+    [FORMAT_CHROME] = "chrome.json",
+    [FORMAT_SPEEDSCOPE] = "speedscope.json",
+    [FORMAT_FOLDED] = "folded",
+    [FORMAT_OTLP] = "otlp.json",
+};
 
 static char *read_file(const char *path)
 {
@@ -407,6 +377,157 @@ static char *read_file(const char *path)
     }
     (void)fclose(file);
     return buf_take(&b);
+}
+
+static void render_as(enum format f, const struct profile *p, struct str json, struct buf *out)
+{
+    if (f != FORMAT_OTLP) {
+        ck_assert(render_profile(f, json, out));
+        return;
+    }
+    const struct render_trace job = {
+        .job_id = p->job_id,
+        .trace_parent = "",
+        .state = p->outcome == ATTEMPT_COMPLETED ? "completed" : "failed",
+        .workflow_hash = "00",
+        .backend = p->backend,
+        .queued_at = anchor_wall(&p->anchor, p->at.queued),
+        .completed_at = anchor_wall(&p->anchor, p->at.ended),
+        .profiles = &json,
+        .profiles_len = 1,
+        .version = "1",
+    };
+    render_otlp(&job, out);
+}
+
+/* So that people can read what changed. */
+static void indent_json(struct buf *b)
+{
+    json_auto_t *o = json_loadb(b->data, b->len, 0, NULL);
+    AUTO_FREE char *text = json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(16));
+    buf_clear(b);
+    buf_add_text(b, text);
+    buf_add_char(b, '\n');
+}
+
+/* tests/traces/VERSION/NAME.jsonl -> tests/traces/formats/VERSION/NAME[.PROMPT].ENDING */
+static void golden_path(const char *trace, const char *prompt, const char *ending, struct buf *out)
+{
+    static const char root[] = "tests/traces/";
+    const char *name = trace + sizeof root - 1;
+    const bool only = strcmp(prompt, "1") == 0;
+    buf_printf(out, "tests/traces/formats/%.*s%s%s.%s", (int)(strlen(name) - strlen(".jsonl")),
+               name, only ? "" : ".", only ? "" : prompt, ending);
+}
+
+static void compare_format(const struct replay *r, const struct golden *g, enum format f,
+                           struct buf *made)
+{
+    AUTO_BUF struct buf path;
+    buf_init(&path, BUF_NO_LIMIT);
+    golden_path(r->path, g->prompt, endings[f], &path);
+    if (strstr(endings[f], "json") != NULL) {
+        indent_json(made);
+    }
+    if (getenv("FORMATS_PRINT") != NULL) {
+        printf("==> %s\n%s<==\n", buf_text(&path), buf_text(made));
+        return;
+    }
+    AUTO_FREE char *want = read_file(buf_text(&path));
+    ck_assert_msg(want != NULL, "%s is missing", buf_text(&path));
+    size_t i = 0; /* shows where they part: the texts are too long for a message */
+    size_t line = 1;
+    for (; want[i] != '\0' && buf_text(made)[i] == want[i]; i++) {
+        line += want[i] == '\n';
+    }
+    ck_assert_msg(buf_text(made)[i] == want[i], "%s:%zu: got \"%.200s\", expected \"%.200s\"",
+                  buf_text(&path), line, buf_text(made) + i, want + i);
+}
+
+static void compare_formats(const struct replay *r, size_t prompt, const struct profile *p,
+                            struct str json)
+{
+    const char *name = strrchr(r->path, '/') + 1;
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        const struct golden *g = &goldens[i];
+        if (strncmp(name, g->trace, strlen(g->trace)) != 0 ||
+            strtoul(g->prompt, NULL, 10) != prompt) {
+            continue;
+        }
+        for (int f = 0; f < FORMAT_COUNT; f++) {
+            if (endings[f] == NULL) {
+                continue;
+            }
+            AUTO_BUF struct buf made;
+            buf_init(&made, BUF_NO_LIMIT);
+            render_as(f, p, json, &made);
+            compare_format(r, g, f, &made);
+        }
+    }
+}
+
+static void check_rendered(const struct replay *r, size_t prompt, struct profile *p)
+{
+    p->job_id = "01a204ec-7f48-7332-8199-72b2aa99b538";
+    p->backend = "one";
+    p->attempt = 1;
+    AUTO_BUF struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    render_profile_json(p, &json);
+    check_formats(r->path, buf_str(&json));
+    compare_formats(r, prompt, p, buf_str(&json));
+}
+
+static void finish_prompt(struct replay *r, size_t index, struct buf *out)
+{
+    struct prompt *p = &r->prompts[index];
+    if (p->id != NULL) {
+        if (!p->ended) {
+            p->outcome = ATTEMPT_LOST;
+            timeline_end(&p->timeline, r->now, 0);
+        }
+        struct profile profile;
+        profiler_finish(p->profiler, &p->timeline, p->outcome, &profile);
+        profile.prompt_id = p->id;
+        check_identities(&profile);
+        write_profile(&profile, out);
+        if (!r->whole) {
+            check_rendered(r, index + 1, &profile);
+        }
+    }
+    profiler_free(p->profiler);
+    workflow_free(p->workflow);
+    free(p->request);
+    free(p->id);
+    free(p->client);
+}
+
+static void play(const char *path, bool whole, struct buf *out)
+{
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "cannot open %s (run from the project's root)", path);
+    struct replay *r = mem_zero(1, sizeof *r);
+    r->whole = whole;
+    r->path = path;
+    char *line = NULL;
+    size_t cap = 0;
+    while (getline(&line, &cap, file) > 0) {
+        json_auto_t *o = json_loads(line, JSON_ALLOW_NUL, NULL);
+        if (o != NULL) {
+            play_line(r, o);
+        }
+    }
+    free(line);
+    (void)fclose(file);
+    for (size_t i = 0; i < r->prompts_len; i++) {
+        finish_prompt(r, i, out);
+    }
+    for (size_t i = 0; i < r->conns_len; i++) {
+        free(r->conns[i].label);
+        free(r->conns[i].client);
+        decoder_free(r->conns[i].decoder);
+    }
+    free(r);
 }
 
 static glob_t traces;

@@ -10,18 +10,64 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/format.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/profiler.h"
 
 /* JobProfileStats (api/openapi.yaml). Appends. */
 void render_profile_json(const struct profile *p, struct buf *out);
 
-/* The table that people read in a terminal, from the JSON that render_profile_json made (or the
-   store kept). False when it is no such thing. */
-bool render_profile_text(struct str profile_json, struct buf *out);
-
 /* The same profile without progressEvents, for events. Appends. */
 void render_profile_brief(struct str profile_json, struct buf *out);
+
+/* ---- a stored profile in other formats --------------------------------------------------------
+ */
+
+/*
+ * The JSON that render_profile_json made (or the store kept, or of an attempt that still runs) in
+ * another format. Appends. FORMAT_JSON copies it unread.
+ * Returns: false, and nothing appended, when it is no profile; and for the formats that are not
+ *   of one profile (NDJSON; OTLP, which is of a whole job).
+ * Cost: O(nodes log nodes + slices + bytes).
+ */
+bool render_profile(enum format f, struct str profile_json, struct buf *out);
+/* True of those that it makes. */
+bool render_has(enum format f);
+
+/*
+ * FORMAT_CSV in pieces, for many jobs: one head, then the rows of each profile. exported: the job's
+ * id is the first column. Append; false: it is no profile.
+ */
+void render_csv_head(bool exported, struct buf *out);
+bool render_csv_rows(struct str profile_json, bool exported, struct buf *out);
+
+/* What one job tells of itself as a trace. All of it is borrowed. */
+struct render_trace {
+    const char *job_id;
+    const char *trace_parent; /* "TRACE ID-SPAN ID" of the caller, 32 and 16 hex digits; "": none */
+    const char *state;
+    const char *workflow_hash;
+    const char *backend; /* NULL: none */
+    struct wall_us queued_at;
+    struct wall_us completed_at; /* 0: it runs; the end is then what is known of its last attempt */
+    const char *error_message;   /* NULL: none */
+    const struct str *profiles;  /* JSON, of its attempts, in order */
+    size_t profiles_len;
+    const char *version; /* of the daemon */
+};
+
+/* A whole request body of OTLP/HTTP in JSON with one trace. The ids of a job's spans are the same
+   each time. Appends. */
+void render_otlp(const struct render_trace *t, struct buf *out);
+
+/* The same in pieces, for the traces of many jobs in one body: begin, the spans of each, end. */
+void render_otlp_begin(struct js_out *o, const char *version);
+void render_otlp_spans(struct js_out *o, const struct render_trace *t);
+void render_otlp_end(struct js_out *o);
+
+/* ---- jobs -------------------------------------------------------------------------------------
+ */
 
 /* A Job in an event or a webhook: with jobId first, without outputs; BRIEF: also without metadata
    and the errors of single nodes, which may be of any size. */
