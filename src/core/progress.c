@@ -257,6 +257,15 @@ void progress_feed(struct progress *p, const struct frame *f, progress_fn on_cha
     }
 }
 
+size_t progress_cached(const struct progress *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->workflow->len; i++) {
+        n += status_of(p->states[i]) == PROFILE_CACHED ? 1 : 0;
+    }
+    return n;
+}
+
 /* ---- the account of a job that is not profiled ------------------------------------------------
  */
 

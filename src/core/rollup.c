@@ -7,6 +7,7 @@
 #include "comfypool/base/pack.h"
 
 enum { MEASUREMENT_VERSION = 1, ROLLUP_VERSION = 1 };
+enum { COLD = 1, EXECUTED = 2 };
 
 /* ---- measurements ------------------------------------------------------------------------------
  */
@@ -16,7 +17,7 @@ void measurement_write(const struct measurement *m, struct buf *out)
     pack_uint(out, MEASUREMENT_VERSION);
     pack_uint(out, (uint64_t)m->at.us);
     pack_uint(out, m->state);
-    pack_uint(out, m->cold ? 1 : 0);
+    pack_uint(out, (m->cold ? COLD : 0u) | (m->executed ? EXECUTED : 0u));
     pack_uint(out, (uint64_t)(m->execution_us + 1)); /* 0: none */
     pack_uint(out, m->nodes);
     pack_uint(out, m->nodes_cached);
@@ -43,19 +44,20 @@ static bool read_head(struct str *from, struct head *ret)
     uint64_t version = 0;
     uint64_t at = 0;
     uint64_t state = 0;
-    uint64_t cold = 0;
+    uint64_t flags = 0;
     uint64_t execution = 0;
     struct measurement *m = &ret->m;
     const bool good = unpack_uint(from, &version) && version == MEASUREMENT_VERSION &&
                       unpack_uint(from, &at) && unpack_uint(from, &state) &&
-                      state < JOB_STATE_COUNT && unpack_uint(from, &cold) &&
+                      state < JOB_STATE_COUNT && unpack_uint(from, &flags) &&
                       unpack_uint(from, &execution) && unpack_uint(from, &m->nodes) &&
                       unpack_uint(from, &m->nodes_cached) && unpack_text(from, &m->workflow_hash) &&
                       unpack_text(from, &m->cost_key) && unpack_text(from, &m->backend) &&
                       unpack_uint(from, &ret->runs);
     m->at.us = (int64_t)at;
     m->state = (enum job_state)state;
-    m->cold = cold != 0;
+    m->cold = (flags & COLD) != 0;
+    m->executed = (flags & EXECUTED) != 0;
     m->execution_us = (int64_t)execution - 1;
     return good;
 }
@@ -91,7 +93,7 @@ static void observe_job(struct observing *s)
 {
     const struct measurement *m = s->m;
     const bool completed = m->state == JOB_COMPLETED;
-    const struct observation o = {
+    struct observation o = {
         .status = m->state == JOB_FAILED ? RUN_FAILED : RUN_EXECUTED,
         .has_value = completed && m->execution_us >= 0,
         .us = (double)m->execution_us,
@@ -101,6 +103,7 @@ static void observe_job(struct observing *s)
     tell(s, GROUP_WORKFLOW, m->workflow_hash, &o);
     if (m->backend.n > 0) {
         tell(s, GROUP_BACKEND, m->backend, &o);
+        o.has_value = o.has_value && m->executed;
         tell(s, GROUP_RUN, joined(s, m->cost_key, m->backend), &o);
     }
 }

@@ -81,7 +81,7 @@ double sketch_quantile(const struct sketch *s, double q)
         }
     }
     /* The middle of the bucket, as far from its ends in proportion. */
-    return s->buckets[i].index == 0 ? 1 : 2 * pow(GROWTH, s->buckets[i].index) / (GROWTH + 1);
+    return s->buckets[i].index == 0 ? 0 : 2 * pow(GROWTH, s->buckets[i].index) / (GROWTH + 1);
 }
 
 void sketch_write(const struct sketch *s, struct buf *out)

@@ -58,6 +58,7 @@ static void unlink_attempt(struct attempt *a)
         a->next->link = a->link;
     }
     a->link = NULL;
+    b->settling += a->posted ? 1 : 0;
     if (b->attempts == NULL) {
         b->busy_us += mono_diff(time_mono(), b->busy_since).us;
         comfy_unpin(b->comfy);
@@ -339,6 +340,9 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 
 void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
 {
+    if (!a->timeline.started.set) {
+        learn_start(a);
+    }
     (void)timeline_start(&a->timeline, now, stamp_ms);
     a->job->phase = JOB_PHASE_STARTED;
     deadline_clear(&a->backend->pool->deadlines, &a->start_timer);
@@ -507,24 +511,38 @@ static bool must_wait(struct attempt *a)
     return true;
 }
 
+static void finish_profile(struct attempt *a, struct profile *ret)
+{
+    profiler_finish(a->profiler, &a->timeline, a->outcome, ret);
+    ret->job_id = a->job->r.id;
+    ret->prompt_id = a->r.prompt_id;
+    ret->backend = a->r.backend;
+    ret->attempt = a->r.number;
+}
+
 static void conclude_now(struct attempt *a)
 {
     struct job *j = a->job;
     AUTO_BUF struct buf json;
+    AUTO_BUF struct buf measurement;
     buf_init(&json, BUF_NO_LIMIT);
-    if (a->profiler != NULL) {
-        struct profile profile;
-        profiler_finish(a->profiler, &a->timeline, a->outcome, &profile);
-        profile.job_id = j->r.id;
-        profile.prompt_id = a->r.prompt_id;
-        profile.backend = a->r.backend;
-        profile.attempt = a->r.number;
+    buf_init(&measurement, BUF_NO_LIMIT);
+    struct profile profile;
+    const bool profiled = a->profiler != NULL;
+    if (profiled) {
+        finish_profile(a, &profile);
         render_profile_json(&profile, &json);
     }
+    a->executed = (int)(profiled ? profile.executed : a->progress.executed);
     count_attempt(a);
     judge_poison(a);
     backend_note_end(a->backend, a);
-    job_conclude(j, event_of(a), a, render_outputs(a), buf_str(&json));
+    const enum job_event e = event_of(a);
+    enum job_state state = j->r.state;
+    if (job_transition(j->r.state, e, &state) && job_state_is_terminal(state)) {
+        learn_end(a, state, profiled ? &profile : NULL, &measurement);
+    }
+    job_conclude(j, e, a, render_outputs(a), buf_str(&json), buf_str(&measurement));
     attempt_free(a);
 }
 

@@ -220,6 +220,7 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
     if (f->type == FRAME_STATUS) {
         b->queue_remaining = f->queue_remaining;
         b->last_status = now;
+        learn_status(b);
         strays_status(b);
     } else if (f->type == FRAME_EXECUTING && f->prompt_id.p == NULL && f->node.p != NULL) {
         node_runs(b);
@@ -229,6 +230,8 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
             attempt_frame(a, now, f);
         } else if (b->strays != NULL) {
             strays_frame(b, f->prompt_id, f->type);
+        } else if (f->type == FRAME_START) {
+            learn_foreign(b);
         }
     }
 }
@@ -270,6 +273,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
     if (lost) {
         b->down_since = now;
         plan_gone(b);
+        learn_lost(b);
     }
     deadline_clear(&b->pool->deadlines, &b->deaf_check);
     backend_settle(b);

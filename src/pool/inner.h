@@ -8,6 +8,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/map.h"
 #include "comfypool/core/ability.h"
+#include "comfypool/core/measures.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/queue.h"
@@ -56,7 +57,13 @@ struct backend {
     struct deadline deaf_check; /* a POST was answered: its `status` must have come by then */
     struct mono_us deaf_since;  /* ... since here */
     int64_t queue_remaining;    /* as its last status said; -1: unknown */
-    const char *told_state;     /* by backend:state; NULL: nothing yet. Static */
+    /* What is in its memory; see learn.c. */
+    char warm_hash[DIGEST_HEX_SIZE]; /* of the workflow that began last; "": nobody knows */
+    bool foreign;                    /* a prompt of somebody else's came meanwhile */
+    unsigned settling;               /* attempts that ended since its last status */
+    struct heap_node eta_node;       /* see eta.c */
+    struct mono_us eta_free_at;
+    const char *told_state; /* by backend:state; NULL: nothing yet. Static */
     /* What people changed. */
     const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
     struct backend_record own; /* as the store has it; name NULL: nothing was changed */
@@ -112,6 +119,10 @@ struct job {
     struct waiters watchers;   /* for any change of its live profile */
     struct mono_us changed_at; /* the last one */
     struct deadline wake;      /* of the watchers: at the end of the turn */
+    struct mono_us eta_asked;  /* see eta.c: the play that it was in */
+    bool eta_known;
+    struct mono_us eta_starts;
+    struct mono_us eta_completes;
     char *retry;               /* what job:retrying tells of the attempt that ended; or NULL */
     struct http_ref submitter; /* who waits for the insert */
 };
@@ -193,8 +204,10 @@ struct attempt {
     bool unreachable;
     struct mono_us unreachable_since;
     struct mono_us last_sign;
+    bool cold; /* see learn.c */
     /* The end. */
-    bool ended; /* the outcome is known */
+    bool ended;   /* the outcome is known */
+    int executed; /* nodes that were, as far as anybody saw */
     struct mono_us ended_at;
     bool gone;       /* surely nowhere any more: the server said so, or restarted */
     bool left_dead;  /* its backend died under it */
@@ -243,6 +256,11 @@ struct pool {
     size_t text_bytes; /* of the jobs' texts in memory */
     struct events events;
     uint64_t previews; /* so far */
+    struct measures *measures;
+    struct deadline fold;
+    bool folding;
+    unsigned unfolded;     /* ends since the last fold */
+    struct mono_us eta_at; /* when estimates were made last; 0: never */
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
@@ -268,8 +286,8 @@ struct pool {
 
 /* The one setter of a job's state; false when the pair is not in the table (logged, counted). */
 bool job_apply(struct job *j, enum job_event e);
-/* A new job from a submission (taken); its id is set. Not stored yet. */
-struct job *job_new(struct pool *p, struct submission *take);
+/* A new job from a request's submission (taken); its id is set. Not stored yet. */
+struct job *job_new(struct pool *p, struct http_request *rq);
 void job_free(struct job *j);
 /* The same, and whoever waits for it is told (asked again: there is no such job in memory). */
 void job_forget(struct job *j);
@@ -292,10 +310,11 @@ void job_wait_for_store(struct job *j);
 void job_set_timers(struct job *j);
 /*
  * The job's attempt is over: stores what the job becomes. What the attempt holds (errors, its
- * node_errors) and outputs (may be NULL) are taken. profile may be empty.
+ * node_errors) and outputs (may be NULL) are taken. profile and measurement (see learn_end) may be
+ * empty.
  */
 void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
-                  struct str profile);
+                  struct str profile, struct str measurement);
 /* Ends a queued job without another attempt. code ERR_NONE: it is cancelled; else it fails. */
 void job_end_queued(struct job *j, enum err code, const char *message);
 /* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
@@ -433,6 +452,29 @@ void attempt_apply_history(struct attempt *a, struct mono_us now, const struct h
 /* The end that a terminal message means. */
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f);
 
+/* ---- learn.c -----------------------------------------------------------------------------------
+ */
+
+/* At the start: what the store remembers, and what waits there is folded. */
+void learn_begin(struct pool *p);
+/* A status frame came; a prompt of somebody else's was seen; its link was lost, perhaps with it. */
+void learn_status(struct backend *b);
+void learn_foreign(struct backend *b);
+void learn_lost(struct backend *b);
+/* The attempt runs: is it cold? */
+void learn_start(struct attempt *a);
+/* The job ends as `state`: writes its measurement. profile: NULL when it is not profiled. */
+void learn_end(struct attempt *a, enum job_state state, const struct profile *profile,
+               struct buf *out);
+/* What such a run takes there; false: nothing was measured yet. */
+bool learn_expect(const struct job *j, const struct backend *b, struct dur_us *ret);
+
+/* ---- eta.c -------------------------------------------------------------------------------------
+ */
+
+/* "eta": {startsAt, completesAt} of an active job, or null, as a member. */
+void eta_render(struct job *j, struct js_out *o);
+
 /* ---- tell.c ------------------------------------------------------------------------------------
  */
 
@@ -484,6 +526,13 @@ void serve_output(struct pool *p, struct http_request *rq, struct http_ref x);
 void stats_render_backend(struct js_out *o, const struct backend *b);
 void serve_backends(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_backend(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_profile(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_attempt_profile(struct pool *p, struct http_request *rq, struct http_ref x);
+/* A job and its profiles as a trace; everything is borrowed. */
+void profiles_render_trace(struct pool *p, const struct job_record *r, const struct str *profiles,
+                           size_t len, struct render_trace *ret);
+void serve_export(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_summary(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_healthz(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_readyz(struct pool *p, struct http_request *rq, struct http_ref x);

@@ -48,8 +48,9 @@ static struct job_policy merge_policy(const struct job_policy *defaults,
     return p;
 }
 
-struct job *job_new(struct pool *p, struct submission *take)
+struct job *job_new(struct pool *p, struct http_request *rq)
 {
+    struct submission *take = &rq->submission;
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
     j->anchor = time_anchor_now();
@@ -64,14 +65,19 @@ struct job *job_new(struct pool *p, struct submission *take)
         .policy = merge_policy(&p->options.policy, &take->policy),
         .nodes_total = (unsigned)take->nodes_total,
         .profiled = take->profile == UNSET ? p->options.profiling : take->profile == ON,
+        .executed = -1,
         .metadata = take->metadata,
+        .trace = rq->trace[0] == '\0' ? NULL : mem_strdup(rq->trace),
+        .hook = take->webhook,
     };
     uuid_v7(j->anchor.wall, j->r.id);
     memcpy(j->r.workflow_hash, take->hash, sizeof j->r.workflow_hash);
+    memcpy(j->r.cost_key, take->cost_key, sizeof j->r.cost_key);
     j->workflow = take->workflow;
     j->workflow_len = take->workflow_len;
     j->extra_data = take->extra_data;
     take->workflow = take->metadata = take->extra_data = NULL;
+    take->webhook = (struct webhook){.url = NULL};
     job_count_texts(j);
     job_register(j);
     return j;
@@ -360,6 +366,9 @@ static struct job_record copy_record(const struct job_record *r)
     c.metadata = mem_strdup(r->metadata);
     c.node_errors = mem_strdup(r->node_errors);
     c.outputs = mem_strdup(r->outputs);
+    c.trace = mem_strdup(r->trace);
+    c.hook.url = mem_strdup(r->hook.url);
+    c.hook.secret = mem_strdup(r->hook.secret);
     job_error_copy(&c.error, &r->error);
     return c;
 }
@@ -434,12 +443,13 @@ static void prepare_next(struct job *j, enum job_event e)
 }
 
 void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
-                  struct str profile)
+                  struct str profile, struct str measurement)
 {
     struct pool *p = j->pool;
     prepare_next(j, e);
     free(j->next.outputs);
     j->next.outputs = take_outputs;
+    j->next.executed = a->executed;
     set_error(j, e, a);
     if (a->node_errors != NULL) {
         free(j->next.node_errors);
@@ -455,13 +465,14 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
         free(j->retry);
         j->retry = tell_render_retry(j, a);
     }
+    const struct store_beside beside = {.measurement = measurement};
     p->writes++;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
-        store_end_attempt(p->store, &j->next, &a->r, profile, NULL, NULL, concluded, j);
+        store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
         return;
     }
     struct stray_record stray = stray_record_of(a);
-    store_end_attempt(p->store, &j->next, &a->r, profile, &stray, NULL, concluded, j);
+    store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
     stray_begin(a->backend, &stray, a->known);
 }
 
@@ -534,6 +545,7 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     r->started_at = r->completed_at = (struct wall_us){0};
     r->free_attempts = r->attempts;
     r->cut_off = r->oom = r->left_dead = 0;
+    r->executed = -1;
     r->cancel_requested = r->partial = false;
     job_error_done(&r->error);
     free(r->outputs);

@@ -65,7 +65,7 @@ static void orphaned(struct job *j, struct attempt_record *r)
     LOG(LOG_WARN,
         "the backend of a running job is not configured any more: the job is queued again",
         LOG_S("job", j->r.id), LOG_S("backend", r->backend));
-    struct attempt a = {.job = j, .r = *r, .outcome = ATTEMPT_LOST, .gone = true};
+    struct attempt a = {.job = j, .r = *r, .outcome = ATTEMPT_LOST, .gone = true, .executed = -1};
     timeline_init(&a.timeline, j->anchor, j->queued);
     timeline_end(&a.timeline, time_mono(), 0);
     a.error = attempt_error(ERR_LOST, "the backend is not configured any more");
@@ -73,7 +73,7 @@ static void orphaned(struct job *j, struct attempt_record *r)
     const enum job_event e = j->r.cancel_requested ? JOB_EVENT_CANCEL
                              : again               ? JOB_EVENT_REQUEUE
                                                    : JOB_EVENT_FAIL;
-    job_conclude(j, e, &a, NULL, STR(""));
+    job_conclude(j, e, &a, NULL, STR(""), STR(""));
     job_error_done(&a.error);
     *r = a.r;
 }
@@ -184,6 +184,7 @@ bool pool_start(struct pool *p)
         LOG(LOG_INFO, "active jobs loaded", LOG_I("jobs", p->jobs.len));
     }
     backends_reap(p);
+    learn_begin(p);
     prune(p);
     return true;
 }
@@ -236,6 +237,7 @@ void pool_close(struct pool *p)
         backend_free(p->backends[i]);
     }
     events_done(&p->events);
+    measures_free(p->measures);
     ability_done(&p->ability);
     map_done(&p->keys);
     map_done(&p->jobs);

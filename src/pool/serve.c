@@ -105,6 +105,17 @@ void serve_problem(struct pool *p, struct http_ref x, enum err e)
     http_problem(p->server, x, e, detail, NULL);
 }
 
+/* The last member of a Job that has not ended; it alone changes nothing of the ETag. */
+static void add_eta(struct job *j, struct http_answer *a)
+{
+    a->body.len--; /* the brace */
+    struct js_out o = {.buf = &a->body, .comma = true};
+    a->volatile_at = a->body.len;
+    eta_render(j, &o);
+    a->volatile_len = a->body.len - a->volatile_at;
+    js_close(&o, '}');
+}
+
 /* Answers with the Job; status is 200, or 202 for a submission whose job goes on. */
 void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x, struct str id,
                       unsigned active_status)
@@ -123,6 +134,9 @@ void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x
         }
     }
     a.etag = rq->route == ROUTE_JOB;
+    if (j != NULL && rq->route == ROUTE_JOB) {
+        add_eta(j, &a);
+    }
     a.wait_applied = rq->waits;
     if (rq->replayed != 0) {
         a.replayed = true;
@@ -226,94 +240,8 @@ static void serve_list(struct pool *p, struct http_request *rq, struct http_ref 
     store_list(p->store, rq->state_mask, rq->cursor, rq->limit, listed, l);
 }
 
-/* ---- profile, workflow ------------------------------------------------------------------------
+/* ---- workflow ------------------------------------------------------------------------
  */
-
-/* The answer that a profile makes, in the format that was asked for. Takes the JSON. */
-static struct http_answer render_answer(const struct http_request *rq, struct buf *take_json)
-{
-    struct http_answer a = http_answer_new(200);
-    a.etag = true;
-    a.wait_applied = rq->waits;
-    a.content_type = format_media_type(rq->format);
-    if (rq->format == FORMAT_JSON) {
-        a.body = *take_json;
-    } else {
-        (void)render_profile(FORMAT_TEXT, buf_str(take_json), &a.body);
-        buf_done(take_json);
-    }
-    return a;
-}
-
-static void answer_profile(struct pool *p, const struct http_request *rq, struct http_ref x,
-                           struct buf *take_json)
-{
-    struct http_answer a = render_answer(rq, take_json);
-    http_answer(p->server, x, &a);
-}
-
-/* What is known so far; a client that knows it already may wait for a change. */
-static void serve_live_profile(struct job *j, struct http_request *rq, struct http_ref x)
-{
-    struct pool *p = j->pool;
-    const bool may_wait = rq->waits && !rq->wait_over;
-    if (j->ending && j->attempt == NULL && store_is_writable(p->store)) {
-        job_add_watcher(j, x); /* its end is being stored: told in a moment */
-        return;
-    }
-    struct buf json;
-    buf_init(&json, BUF_NO_LIMIT);
-    job_live_profile(j, &json);
-    struct http_answer a = render_answer(rq, &json);
-    if (may_wait && http_matches(p->server, x, buf_str(&a.body))) {
-        buf_done(&a.body);
-        job_add_watcher(j, x);
-        http_hold(p->server, x);
-    } else {
-        http_answer(p->server, x, &a);
-    }
-}
-
-static void serve_active_profile(struct job *j, struct http_request *rq, struct http_ref x)
-{
-    struct pool *p = j->pool;
-    if (rq->live) {
-        serve_live_profile(j, rq, x);
-    } else if (!j->r.profiled) {
-        serve_problem(p, x, ERR_PROFILING_DISABLED);
-    } else if (rq->waits && !rq->wait_over) {
-        job_add_waiter(j, x);
-        http_hold(p->server, x);
-    } else {
-        http_problem_retry(p->server, x, ERR_JOB_NOT_FINISHED,
-                           "the profile is served when the job has ended; ?wait=SECONDS waits for "
-                           "it, ?live=1 shows what is known so far",
-                           1);
-    }
-}
-
-static void serve_profile(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    struct job *j = job_find(p, serve_id(rq->job_id));
-    if (j != NULL) {
-        serve_active_profile(j, rq, x);
-        return;
-    }
-    struct job_record r = {0};
-    enum err e = store_get_job(p->store, serve_id(rq->job_id), &r);
-    struct buf json;
-    buf_init(&json, BUF_NO_LIMIT);
-    if (e == ERR_NONE) {
-        e = store_get_profile(p->store, r.seq, r.attempts, &json);
-    }
-    job_record_done(&r);
-    if (e == ERR_NONE) {
-        answer_profile(p, rq, x, &json);
-    } else {
-        buf_done(&json);
-        serve_problem(p, x, e);
-    }
-}
 
 static void serve_workflow(struct pool *p, struct http_request *rq, struct http_ref x)
 {
@@ -493,31 +421,6 @@ static void serve_attempts(struct pool *p, struct http_request *rq, struct http_
     http_answer(p->server, x, &a);
 }
 
-static void serve_attempt_profile(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    struct job *j = job_find(p, serve_id(rq->job_id));
-    struct job_record r = {0};
-    enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, serve_id(rq->job_id), &r);
-    const struct job_record *known = j != NULL ? &j->r : &r;
-    struct buf json;
-    buf_init(&json, BUF_NO_LIMIT);
-    if (e == ERR_NONE && (rq->number == 0 || rq->number > known->attempts)) {
-        e = ERR_ATTEMPT_NOT_FOUND;
-    } else if (e == ERR_NONE && j != NULL && rq->number == known->attempts &&
-               (j->attempt != NULL || j->ending)) {
-        e = known->profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
-    } else if (e == ERR_NONE) {
-        e = store_get_profile(p->store, known->seq, rq->number, &json);
-    }
-    job_record_done(&r);
-    if (e == ERR_NONE) {
-        answer_profile(p, rq, x, &json);
-    } else {
-        buf_done(&json);
-        serve_problem(p, x, e);
-    }
-}
-
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 static void serve_outputs(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -557,6 +460,8 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_OUTPUT] = serve_output,
     [ROUTE_JOB_EVENTS] = serve_events,
     [ROUTE_EVENTS] = serve_events,
+    [ROUTE_EXPORT] = serve_export,
+    [ROUTE_SUMMARY] = serve_summary,
     [ROUTE_BACKENDS] = serve_backends,
     [ROUTE_BACKEND_ADD] = serve_backend_add,
     [ROUTE_BACKEND] = serve_backend,

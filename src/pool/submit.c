@@ -120,7 +120,7 @@ bool serve_queue_is_full(struct pool *p, struct http_ref x)
 
 static void submit_new(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
 {
-    struct job *j = job_new(p, &rq->submission);
+    struct job *j = job_new(p, rq);
     memcpy(rq->subject, j->r.id, sizeof rq->subject);
     j->submitter = x;
     struct key_record k = {.status = 202, .at = j->r.queued_at};

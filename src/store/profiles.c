@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_ROWS = 64, PAGE_BYTES = 1 << 20 };
+enum { PAGE_ROWS = 64, PAGE_BYTES = 1 << 20, BASELINE_BYTES = 64 << 20 };
 
 struct profiles_request {
     struct off_read read;
@@ -112,7 +112,8 @@ static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
 
 static bool is_full(const struct profiles_request *r)
 {
-    return r->is_baseline ? r->len >= r->limit : r->len >= PAGE_ROWS || r->texts.len >= PAGE_BYTES;
+    return r->is_baseline ? r->len >= r->limit || r->texts.len >= BASELINE_BYTES
+                          : r->len >= PAGE_ROWS || r->texts.len >= PAGE_BYTES;
 }
 
 static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)

@@ -145,6 +145,7 @@ static struct measurement a_measurement(void)
         .at = {1700000000000001},
         .state = JOB_COMPLETED,
         .cold = true,
+        .executed = true,
         .execution_us = 2000,
         .nodes = 3,
         .nodes_cached = 1,
@@ -179,11 +180,20 @@ START_TEST(a_measurement_says_something_of_each_key)
     }
     buf_clear(&bytes);
     buf_clear(&out);
+    m.executed = m.cold = false; /* all was in the cache: no estimate learns from it */
+    m.nodes_cached = 3;
+    m.runs_len = 0;
+    measurement_write(&m, &bytes);
+    ck_assert(measurement_observe(buf_str(&bytes), note, &out));
+    ck_assert_str_eq(buf_text(&out), "workflow hash ran 2000 3/3\n"
+                                     "backend one ran 2000 3/3\n"
+                                     "run cost/one ran 3/3\n");
+    buf_clear(&bytes);
+    buf_clear(&out);
     m.state = JOB_FAILED;
     m.execution_us = -1;
     m.backend = STR("");
     m.runs_len = 0;
-    m.cold = false;
     measurement_write(&m, &bytes);
     ck_assert(measurement_observe(buf_str(&bytes), note, &out));
     ck_assert_str_eq(buf_text(&out), "workflow hash failed 0/0\n");

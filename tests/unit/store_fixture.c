@@ -116,7 +116,7 @@ struct job_record make_job(enum job_state state)
         .profiled = true,
         .executed = 4,
         .metadata = mem_strdup("{\"who\": \"m\xc3\xa9\"}"),
-        .trace = mem_strdup("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        .trace = mem_strdup("0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"),
         .hook = {.url = mem_strdup("https://example.org/hook"),
                  .events = 1u << EVENT_QUEUED | 1u << EVENT_COMPLETED,
                  .secret = mem_strdup("whsec_c2VjcmV0")},

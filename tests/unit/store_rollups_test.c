@@ -59,6 +59,7 @@ static void render_end(const struct end *e, struct buf *out)
     const struct measurement m = {
         .at = e->at,
         .state = JOB_COMPLETED,
+        .executed = true,
         .execution_us = e->us,
         .nodes = 1,
         .workflow_hash = str_of(e->hash),

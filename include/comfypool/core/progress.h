@@ -49,6 +49,9 @@ void progress_gap(struct progress *p);
    Cost: O(nodes in the frame); without progress_state O(nodes) at an `executing`. */
 void progress_feed(struct progress *p, const struct frame *f, progress_fn on_change, void *ctx);
 
+/* How many nodes of the workflow came from the cache. O(nodes). */
+size_t progress_cached(const struct progress *p);
+
 /* Sets the states of a profile's nodes, and its counts, from what is known here: for the account of
    a job that is not profiled. */
 void progress_mark(const struct progress *p, struct profile *profile);

@@ -36,7 +36,8 @@ struct measurement {
     enum job_state state;
     bool cold; /* the first run on its backend after another workflow, a restart or a foreign prompt
                 */
-    int64_t execution_us; /* -1: nothing ran, it teaches nothing */
+    bool executed;        /* something was: what was only found in a cache teaches no estimate */
+    int64_t execution_us; /* -1: it never began */
     uint64_t nodes;
     uint64_t nodes_cached;
     struct str workflow_hash;

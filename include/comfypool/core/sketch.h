@@ -16,7 +16,7 @@
 #define SKETCH_ERROR 0.02
 
 struct sketch_bucket {
-    int32_t index; /* of values v: ceil(log(v) / log(growth)); 0: up to 1 */
+    int32_t index; /* of values v: ceil(log(v) / log(growth)); 0: up to 1, told as 0 */
     uint64_t count;
 };
 

@@ -1,0 +1,183 @@
+/*
+ * When queued and running jobs will begin and end, as far as measurements tell: the whole queue is
+ * played through in its order, each job on the backend that is free first, for as long as such runs
+ * took lately. A ComfyUI server runs one prompt at a time, whatever its slots. Played when somebody
+ * asks, at most once a second; what a workflow may not run on is left to the real dispatch.
+ */
+#include <stdlib.h>
+
+#include "comfypool/base/heap.h"
+#include "inner.h"
+
+enum { FRESH_MS = 1000 };
+
+static bool is_free_first(const struct heap_node *a, const struct heap_node *b)
+{
+    return mono_before(heap_item(a, const struct backend, eta_node)->eta_free_at,
+                       heap_item(b, const struct backend, eta_node)->eta_free_at);
+}
+
+static void set_eta(struct job *j, struct mono_us starts, struct mono_us completes)
+{
+    j->eta_known = true;
+    j->eta_starts = starts;
+    j->eta_completes = completes;
+}
+
+/* ---- what is on a backend already --------------------------------------------------------------
+ */
+
+/* The one that runs first, then in the order of their POSTs. */
+static int by_turn(const void *x, const void *y)
+{
+    const struct attempt *a = *(struct attempt *const *)x;
+    const struct attempt *b = *(struct attempt *const *)y;
+    if (a->timeline.started.set != b->timeline.started.set) {
+        return a->timeline.started.set ? -1 : 1;
+    }
+    return a->posted_at.us < b->posted_at.us ? -1 : a->posted_at.us > b->posted_at.us;
+}
+
+static void play_attempt(struct attempt *a, struct backend *b, struct mono_us now)
+{
+    struct dur_us expected;
+    if (!learn_expect(a->job, b, &expected)) {
+        return;
+    }
+    struct mono_us starts = b->eta_free_at;
+    if (a->timeline.started.set) {
+        struct timeline t = a->timeline;
+        t.clock = backend_clock(b);
+        starts = timeline_point(&t, &t.started);
+    }
+    const struct mono_us completes = mono_max(now, mono_add(starts, expected));
+    set_eta(a->job, starts, completes);
+    b->eta_free_at = mono_max(b->eta_free_at, completes);
+}
+
+static void play_backend(struct backend *b, struct mono_us now)
+{
+    b->eta_free_at = now;
+    struct attempt **list = mem_alloc((b->slot.in_flight + 1) * sizeof(struct attempt *));
+    size_t n = 0;
+    for (struct attempt *a = b->attempts; a != NULL && n < b->slot.in_flight; a = a->next) {
+        list[n++] = a;
+    }
+    qsort(list, n, sizeof *list, by_turn);
+    for (size_t i = 0; i < n; i++) {
+        play_attempt(list[i], b, now);
+    }
+    free(list);
+}
+
+/* ---- the queue ---------------------------------------------------------------------------------
+ */
+
+static int by_order(const void *x, const void *y)
+{
+    const struct job *a = *(struct job *const *)x;
+    const struct job *b = *(struct job *const *)y;
+    if (a->r.priority != b->r.priority) {
+        return a->r.priority > b->r.priority ? -1 : 1;
+    }
+    return a->r.seq < b->r.seq ? -1 : a->r.seq > b->r.seq;
+}
+
+/* In the order of the queue. Owner: the caller. */
+static struct job **waiting_jobs(struct pool *p, size_t *ret_len)
+{
+    struct job **list = mem_alloc((p->jobs.len + 1) * sizeof(struct job *));
+    size_t n = 0;
+    size_t at = 0;
+    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
+        j->eta_known = false;
+        j->eta_asked = p->eta_at;
+        if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
+            list[n++] = j;
+        }
+    }
+    qsort(list, n, sizeof *list, by_order);
+    *ret_len = n;
+    return list;
+}
+
+/* The backend has it when it is free of all before. */
+static void play_job(struct job *j, struct backend *b)
+{
+    struct dur_us expected;
+    if (!learn_expect(j, b, &expected)) {
+        return;
+    }
+    const bool delayed = heap_holds(&j->delay.node);
+    const struct mono_us starts = delayed ? mono_max(b->eta_free_at, j->delay.at) : b->eta_free_at;
+    set_eta(j, starts, mono_add(starts, expected));
+    b->eta_free_at = j->eta_completes;
+}
+
+/* When no backend takes jobs nobody knows anything. */
+static bool takes_jobs(const struct backend *b)
+{
+    return b->slot.up && !b->pool->paused;
+}
+
+static void play(struct pool *p, struct mono_us now)
+{
+    size_t len = 0;
+    struct job **list = waiting_jobs(p, &len);
+    struct heap backends;
+    heap_init(&backends, is_free_first);
+    for (size_t i = 0; i < p->backends_len; i++) {
+        struct backend *b = p->backends[i];
+        play_backend(b, now);
+        b->eta_node = (struct heap_node){0};
+        if (takes_jobs(b)) {
+            heap_push(&backends, &b->eta_node);
+        }
+    }
+    for (size_t i = 0; i < len && heap_top(&backends) != NULL; i++) {
+        struct heap_node *first = heap_top(&backends);
+        play_job(list[i], heap_item(first, struct backend, eta_node));
+        heap_update(&backends, first);
+    }
+    heap_done(&backends);
+    free(list);
+}
+
+/* It came after the play: behind all others, until the next one. */
+static void play_late(struct job *j, struct mono_us now)
+{
+    struct pool *p = j->pool;
+    struct backend *best = NULL;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        struct backend *b = p->backends[i];
+        b->eta_free_at = mono_max(now, b->eta_free_at);
+        if (takes_jobs(b) && (best == NULL || mono_before(b->eta_free_at, best->eta_free_at))) {
+            best = b;
+        }
+    }
+    j->eta_asked = p->eta_at;
+    if (best != NULL) {
+        play_job(j, best);
+    }
+}
+
+void eta_render(struct job *j, struct js_out *o)
+{
+    struct pool *p = j->pool;
+    const struct mono_us now = time_mono();
+    if (p->eta_at.us == 0 || mono_diff(now, p->eta_at).us >= FRESH_MS * 1000) {
+        p->eta_at = now;
+        play(p, now);
+    } else if (j->eta_asked.us != p->eta_at.us) {
+        play_late(j, now);
+    }
+    js_key(o, "eta");
+    if (!j->eta_known) {
+        js_null(o);
+        return;
+    }
+    js_open(o, '{');
+    js_member_ms(o, "startsAt", anchor_wall(&j->anchor, j->eta_starts).us);
+    js_member_ms(o, "completesAt", anchor_wall(&j->anchor, mono_max(now, j->eta_completes)).us);
+    js_close(o, '}');
+}

@@ -1,0 +1,142 @@
+/*
+ * GET /profiles: the profiles of many jobs as one stream, in the order of their ends. The store is
+ * read page by page, the next one when the client has taken most of the last, so that neither
+ * memory nor an open read grows with a slow client. When a page cannot be read the connection is
+ * cut: nobody takes a part for the whole.
+ */
+#include <stdlib.h>
+
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+struct export
+{
+    struct pool *pool;
+    struct http_ref x;
+    enum format format;
+    struct profile_query query;
+    char workflow_hash[DIGEST_HEX_SIZE];
+    char backend[HTTP_NAME_SIZE];
+    struct profile_place place; /* where the next page begins */
+    bool begun;
+    bool reading;
+    bool gone; /* its client; freed by whoever is last */
+};
+
+static void read_page(struct export *e);
+
+static void client_drained(void *ctx)
+{
+    read_page(ctx);
+}
+
+static void client_gone(void *ctx)
+{
+    struct export *e = ctx;
+    e->gone = true;
+    if (!e->reading) {
+        free(e);
+    }
+}
+
+static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
+
+/* False: there is nobody to tell it, or too many streams; e is then of no use. */
+static bool begin(struct export *e)
+{
+    struct http_answer a = http_answer_new(200);
+    a.content_type = format_media_type(e->format);
+    a.no_store = true;
+    e->begun = http_stream_begin(e->pool->server, e->x, &a, -1, &stream_ops, e);
+    if (e->begun && e->format == FORMAT_CSV) {
+        AUTO_BUF struct buf head;
+        buf_init(&head, BUF_NO_LIMIT);
+        render_csv_head(true, &head);
+        (void)http_stream_write(e->pool->server, e->x, head.data, head.len);
+    }
+    return e->begun;
+}
+
+static void render_row(enum format f, const struct profile_row *row, struct buf *out)
+{
+    if (f == FORMAT_CSV) {
+        (void)render_csv_rows(row->json, true, out);
+    } else {
+        buf_add_str(out, row->json);
+        buf_add_char(out, '\n');
+    }
+}
+
+/* True: the client keeps up. */
+static bool write_rows(struct export *e, const struct profile_row *rows, size_t n)
+{
+    bool room = true;
+    for (size_t i = 0; i < n; i++) {
+        AUTO_BUF struct buf text;
+        buf_init(&text, BUF_NO_LIMIT);
+        render_row(e->format, &rows[i], &text);
+        room = http_stream_write(e->pool->server, e->x, text.data, text.len);
+    }
+    return room;
+}
+
+static void fail(struct export *e, enum err why)
+{
+    struct http_server *server = e->pool->server;
+    if (server != NULL && e->begun) {
+        LOG_PLAIN(LOG_ERROR, "an export is cut: the store cannot be read");
+        http_stream_end(server, e->x, false);
+    } else if (server != NULL) {
+        serve_problem(e->pool, e->x, why);
+    }
+    free(e);
+}
+
+static void page_came(void *ctx, enum err why, const struct profile_row *rows, size_t n, bool more,
+                      struct profile_place last)
+{
+    struct export *e = ctx;
+    struct http_server *server = e->pool->server;
+    e->reading = false;
+    if (e->gone || server == NULL) {
+        free(e);
+    } else if (why != ERR_NONE) {
+        fail(e, why);
+    } else if (!e->begun && !begin(e)) {
+        free(e);
+    } else {
+        e->place = last;
+        const bool room = write_rows(e, rows, n);
+        if (!more) {
+            http_stream_end(server, e->x, true);
+            free(e);
+        } else if (room) {
+            read_page(e);
+        }
+    }
+}
+
+static void read_page(struct export *e)
+{
+    e->reading = true;
+    store_list_profiles(e->pool->store, &e->query, e->place, page_came, e);
+}
+
+void serve_export(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct export *e = mem_zero(1, sizeof *e);
+    e->pool = p;
+    e->x = x;
+    e->format = rq->format;
+    memcpy(e->workflow_hash, rq->workflow_hash, sizeof e->workflow_hash);
+    memcpy(e->backend, rq->backend, sizeof e->backend);
+    /* What ends while it is told is for the next one. */
+    const struct wall_us now = time_wall();
+    e->query = (struct profile_query){
+        .since = rq->since,
+        .until = rq->until.us > now.us ? now : rq->until,
+        .workflow_hash = e->workflow_hash,
+        .backend = e->backend,
+    };
+    read_page(e);
+}

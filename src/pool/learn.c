@@ -1,0 +1,203 @@
+/*
+ * What runs teach. Each end of a job leaves a measurement, written with it; some of them together
+ * are folded into the roll-ups of the store, soon. How long runs took lately is also kept in
+ * memory, for estimates. Every job counts, profiled or not; nodes only of profiled ones.
+ *
+ * A run is cold when its backend ran something else before, perhaps was restarted, or had a prompt
+ * of somebody else's: nothing of it is in memory there.
+ */
+#include <stdlib.h>
+
+#include "comfypool/core/rollup.h"
+#include "inner.h"
+
+enum {
+    FOLD_SOON_MS = 2000,
+    FOLD_MANY = 256,
+    /* How old a measurement may be to be an estimate after a restart. */
+    REMEMBERED_DAYS = 30,
+};
+
+/* ---- cold and warm -----------------------------------------------------------------------------
+ */
+
+/* Its queue has more than what is ours. A prompt that ended may be counted by the server for a
+   moment longer than by us: until its next status. */
+static bool has_foreign(const struct backend *b)
+{
+    int64_t own = b->settling;
+    for (const struct attempt *a = b->attempts; a != NULL; a = a->next) {
+        own += a->posted ? 1 : 0;
+    }
+    for (const struct stray *s = b->strays; s != NULL; s = s->next) {
+        own++;
+    }
+    return b->queue_remaining > own;
+}
+
+void learn_status(struct backend *b)
+{
+    b->foreign = b->foreign || has_foreign(b);
+    b->settling = 0;
+}
+
+void learn_foreign(struct backend *b)
+{
+    b->foreign = true;
+}
+
+void learn_lost(struct backend *b)
+{
+    b->warm_hash[0] = '\0';
+}
+
+void learn_start(struct attempt *a)
+{
+    struct backend *b = a->backend;
+    a->cold = b->foreign || strcmp(b->warm_hash, a->job->r.workflow_hash) != 0;
+    memcpy(b->warm_hash, a->job->r.workflow_hash, sizeof b->warm_hash);
+    b->foreign = has_foreign(b); /* it may come behind this one */
+}
+
+/* ---- folding -----------------------------------------------------------------------------------
+ */
+
+static void fold_now(void *ctx);
+
+static void fold_at(struct pool *p, struct mono_us at)
+{
+    if (!p->stopping && !p->folding) {
+        deadline_set(&p->deadlines, &p->fold, at, fold_now, p);
+    }
+}
+
+static void folded(void *ctx, bool more)
+{
+    struct pool *p = ctx;
+    p->folding = false;
+    if (more || p->unfolded > 0) {
+        fold_at(p, mono_add(time_mono(), dur_ms(more ? 0 : FOLD_SOON_MS)));
+    }
+}
+
+static void fold_now(void *ctx)
+{
+    struct pool *p = ctx;
+    p->folding = true;
+    p->unfolded = 0;
+    store_fold(p->store, folded, p);
+}
+
+static void plan_fold(struct pool *p)
+{
+    p->unfolded++;
+    if (p->unfolded >= FOLD_MANY) {
+        fold_at(p, time_mono());
+    } else if (!heap_holds(&p->fold.node)) {
+        fold_at(p, mono_add(time_mono(), dur_ms(FOLD_SOON_MS)));
+    }
+}
+
+/* ---- the end of a job --------------------------------------------------------------------------
+ */
+
+static bool run_of(const struct profile_node *n, struct node_run *ret)
+{
+    *ret = (struct node_run){.node_id = n->id, .class_type = n->type};
+    if (n->status == PROFILE_COMPLETED && n->has_duration) {
+        ret->status = RUN_EXECUTED;
+        ret->us = n->duration.us;
+        return true;
+    }
+    ret->status = n->status == PROFILE_FAILED ? RUN_FAILED : RUN_CACHED;
+    return n->status == PROFILE_FAILED || n->status == PROFILE_CACHED;
+}
+
+static struct node_run *runs_of(const struct profile *profile, size_t *ret_len)
+{
+    struct node_run *runs = mem_alloc((profile->nodes_len + 1) * sizeof *runs);
+    size_t len = 0;
+    for (size_t i = 0; i < profile->nodes_len; i++) {
+        len += run_of(&profile->nodes[i], &runs[len]) ? 1 : 0;
+    }
+    *ret_len = len;
+    return runs;
+}
+
+static struct str cost_of(const struct job *j)
+{
+    return str_of(j->r.cost_key);
+}
+
+void learn_end(struct attempt *a, enum job_state state, const struct profile *profile,
+               struct buf *out)
+{
+    const struct job *j = a->job;
+    struct pool *p = j->pool;
+    const struct timeline_points at = timeline_points(&a->timeline);
+    const struct dur_us took = mono_diff(at.ended, at.started);
+    struct node_run *runs = NULL;
+    struct measurement m = {
+        .at = anchor_wall(&a->timeline.anchor, at.ended),
+        .state = state,
+        .cold = a->cold,
+        .executed = a->executed > 0,
+        .execution_us = at.has_started ? took.us : -1,
+        .nodes = a->workflow->len,
+        .nodes_cached = profile == NULL ? progress_cached(&a->progress) : profile->cached,
+        .workflow_hash = job_hash(j),
+        .cost_key = cost_of(j),
+        .backend = str_of(a->r.backend),
+    };
+    if (profile != NULL) {
+        m.runs = runs = runs_of(profile, &m.runs_len);
+    }
+    measurement_write(&m, out);
+    free(runs);
+    if (state == JOB_COMPLETED && m.executed && at.has_started) {
+        measures_add(p->measures, m.cost_key, m.backend, m.cold, took);
+    }
+    plan_fold(p);
+}
+
+bool learn_expect(const struct job *j, const struct backend *b, struct dur_us *ret)
+{
+    return measures_expect(j->pool->measures, cost_of(j), str_of(b->name), ret);
+}
+
+/* ---- the start ---------------------------------------------------------------------------------
+ */
+
+static void remember(struct pool *p, const struct summary_row *row)
+{
+    const char *slash = strchr(row->key, '/');
+    if (slash == NULL) {
+        return; /* "other" */
+    }
+    const struct str cost = {row->key, (size_t)(slash - row->key)};
+    const struct sketch *sketches[] = {&row->data.cold, &row->data.warm};
+    for (size_t i = 0; i < 2; i++) {
+        if (sketches[i]->count > 0) {
+            measures_add(p->measures, cost, str_of(slash + 1), i == 0,
+                         (struct dur_us){(int64_t)sketch_quantile(sketches[i], 0.5)});
+        }
+    }
+}
+
+static void remembered(void *ctx, enum err e, const struct summary_row *rows, size_t n)
+{
+    (void)e; /* logged; there are no estimates then, before something has run */
+    for (size_t i = 0; i < n; i++) {
+        remember(ctx, &rows[i]);
+    }
+}
+
+void learn_begin(struct pool *p)
+{
+    const int64_t day = INT64_C(86400) * 1000000;
+    const struct wall_us since = {time_wall().us - REMEMBERED_DAYS * day};
+    p->measures = measures_new();
+    store_summarize(p->store, GROUP_RUN, store_summary_since(since, time_wall()), "", remembered,
+                    p);
+    fold_at(p, time_mono()); /* what the last daemon left */
+}

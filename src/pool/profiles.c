@@ -1,0 +1,210 @@
+/*
+ * GET /jobs/<id>/profile and the profile of one attempt: of an ended job as the store has it, of
+ * one that goes on as far as it is known, in every format. An OTLP trace is of the whole job, with
+ * all of its attempts.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+/* What a request for a profile finds. */
+struct found {
+    const struct job_record *job;
+    struct buf json; /* the profile */
+    bool live;
+    unsigned attempt; /* the one that was asked for; 0: the last */
+};
+
+/* ---- traces ------------------------------------------------------------------------------------
+ */
+
+struct texts {
+    struct buf *list;
+    size_t len;
+};
+
+static void add_stored(struct texts *t, struct pool *p, const struct job_record *r, unsigned number)
+{
+    t->list = mem_grow(t->list, (t->len + 1) * sizeof *t->list);
+    struct buf *b = &t->list[t->len];
+    buf_init(b, BUF_NO_LIMIT);
+    if (store_get_profile(p->store, r->seq, number, b) == ERR_NONE) {
+        t->len++;
+    } else {
+        buf_done(b);
+    }
+}
+
+/* The attempts before the last one, whose profile is known already. */
+static struct texts earlier_attempts(struct pool *p, const struct found *f)
+{
+    struct texts t = {.list = NULL};
+    const unsigned last = f->job->attempts;
+    for (unsigned n = 1; n < last && f->attempt == 0; n++) {
+        add_stored(&t, p, f->job, n);
+    }
+    return t;
+}
+
+void profiles_render_trace(struct pool *p, const struct job_record *r, const struct str *profiles,
+                           size_t len, struct render_trace *ret)
+{
+    *ret = (struct render_trace){
+        .job_id = r->id,
+        .trace_parent = r->trace == NULL ? "" : r->trace,
+        .state = job_state_name(r->state),
+        .workflow_hash = r->workflow_hash,
+        .backend = r->backend,
+        .queued_at = r->queued_at,
+        .completed_at = r->completed_at,
+        .error_message = r->error.code == ERR_NONE  ? NULL
+                         : r->error.message != NULL ? r->error.message
+                                                    : err_title(r->error.code),
+        .profiles = profiles,
+        .profiles_len = len,
+        .version = p->options.version,
+    };
+}
+
+static void render_job_trace(struct pool *p, const struct found *f, struct buf *out)
+{
+    struct texts earlier = earlier_attempts(p, f);
+    struct str *profiles = mem_alloc((earlier.len + 1) * sizeof *profiles);
+    for (size_t i = 0; i < earlier.len; i++) {
+        profiles[i] = buf_str(&earlier.list[i]);
+    }
+    profiles[earlier.len] = buf_str(&f->json);
+    struct render_trace t;
+    profiles_render_trace(p, f->job, profiles, earlier.len + 1, &t);
+    render_otlp(&t, out);
+    for (size_t i = 0; i < earlier.len; i++) {
+        buf_done(&earlier.list[i]);
+    }
+    free(earlier.list);
+    free(profiles);
+}
+
+/* ---- the answer --------------------------------------------------------------------------------
+ */
+
+/* In the format that was asked for. Takes the JSON. */
+static struct http_answer render_answer(struct pool *p, const struct http_request *rq,
+                                        struct found *f)
+{
+    struct http_answer a = http_answer_new(200);
+    a.etag = true;
+    a.wait_applied = rq->waits;
+    a.content_type = format_media_type(rq->format);
+    if (rq->format == FORMAT_JSON) {
+        a.body = f->json;
+    } else if (rq->format == FORMAT_OTLP) {
+        render_job_trace(p, f, &a.body);
+        buf_done(&f->json);
+    } else {
+        (void)render_profile(rq->format, buf_str(&f->json), &a.body);
+        buf_done(&f->json);
+    }
+    return a;
+}
+
+static void answer_profile(struct pool *p, const struct http_request *rq, struct http_ref x,
+                           struct found *take)
+{
+    struct http_answer a = render_answer(p, rq, take);
+    http_answer(p->server, x, &a);
+}
+
+/* ---- of a job ----------------------------------------------------------------------------------
+ */
+
+/* What is known so far; a client that knows it already may wait for a change. */
+static void serve_live(struct job *j, struct http_request *rq, struct http_ref x)
+{
+    struct pool *p = j->pool;
+    const bool may_wait = rq->waits && !rq->wait_over;
+    if (j->ending && j->attempt == NULL && store_is_writable(p->store)) {
+        job_add_watcher(j, x); /* its end is being stored: told in a moment */
+        return;
+    }
+    struct found f = {.job = &j->r, .live = true};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    job_live_profile(j, &f.json);
+    struct http_answer a = render_answer(p, rq, &f);
+    if (may_wait && http_matches(p->server, x, buf_str(&a.body))) {
+        buf_done(&a.body);
+        job_add_watcher(j, x);
+        http_hold(p->server, x);
+    } else {
+        http_answer(p->server, x, &a);
+    }
+}
+
+static void serve_active(struct job *j, struct http_request *rq, struct http_ref x)
+{
+    struct pool *p = j->pool;
+    if (rq->live) {
+        serve_live(j, rq, x);
+    } else if (!j->r.profiled) {
+        serve_problem(p, x, ERR_PROFILING_DISABLED);
+    } else if (rq->waits && !rq->wait_over) {
+        job_add_waiter(j, x);
+        http_hold(p->server, x);
+    } else {
+        http_problem_retry(p->server, x, ERR_JOB_NOT_FINISHED,
+                           "the profile is served when the job has ended; ?wait=SECONDS waits for "
+                           "it, ?live=1 shows what is known so far",
+                           1);
+    }
+}
+
+/* Answers with a stored profile, or with what is wrong. Takes f->json. */
+static void answer_stored(struct pool *p, const struct http_request *rq, struct http_ref x,
+                          enum err e, struct found *take)
+{
+    if (e == ERR_NONE) {
+        answer_profile(p, rq, x, take);
+    } else {
+        buf_done(&take->json);
+        serve_problem(p, x, e);
+    }
+}
+
+void serve_profile(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, serve_id(rq->job_id));
+    if (j != NULL) {
+        serve_active(j, rq, x);
+        return;
+    }
+    struct job_record r = {0};
+    struct found f = {.job = &r};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    enum err e = store_get_job(p->store, serve_id(rq->job_id), &r);
+    if (e == ERR_NONE) {
+        e = store_get_profile(p->store, r.seq, r.attempts, &f.json);
+    }
+    answer_stored(p, rq, x, e, &f);
+    job_record_done(&r);
+}
+
+/* ---- of one attempt ----------------------------------------------------------------------------
+ */
+
+void serve_attempt_profile(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct job *j = job_find(p, serve_id(rq->job_id));
+    struct job_record r = {0};
+    enum err e = j != NULL ? ERR_NONE : store_get_job(p->store, serve_id(rq->job_id), &r);
+    struct found f = {.job = j != NULL ? &j->r : &r, .attempt = rq->number};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    if (e == ERR_NONE && (rq->number == 0 || rq->number > f.job->attempts)) {
+        e = ERR_ATTEMPT_NOT_FOUND;
+    } else if (e == ERR_NONE && j != NULL && rq->number == f.job->attempts &&
+               (j->attempt != NULL || j->ending)) {
+        e = f.job->profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
+    } else if (e == ERR_NONE) {
+        e = store_get_profile(p->store, f.job->seq, rq->number, &f.json);
+    }
+    answer_stored(p, rq, x, e, &f);
+    job_record_done(&r);
+}

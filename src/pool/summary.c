@@ -1,0 +1,190 @@
+/*
+ * GET /profiles/summary: what waits is folded, then the roll-ups of the time that was asked for are
+ * merged, off the loop. A store that cannot be written now tells what it has.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+/* How long what waits may take to be folded. */
+enum { FOLD_PATIENCE_MS = 500 };
+
+struct summing {
+    struct pool *pool;
+    struct http_ref x;
+    enum group_by group;
+    struct wall_us since;
+    char workflow_hash[DIGEST_HEX_SIZE];
+    unsigned limit;
+    bool asked;  /* the store reads */
+    bool folded; /* nothing will be heard of folds any more */
+    bool answered;
+    struct deadline patience;
+};
+
+/* It may be waited for by a fold and a read; whoever is last. */
+static void let_go(struct summing *s)
+{
+    if (s->folded && s->answered) {
+        deadline_clear(&s->pool->deadlines, &s->patience);
+        free(s);
+    }
+}
+
+/* ---- the answer --------------------------------------------------------------------------------
+ */
+
+static double total_of(const struct summary_row *row)
+{
+    return row->data.mean * (double)row->data.count;
+}
+
+/* Where most of the time went comes first. */
+static int by_total(const void *x, const void *y)
+{
+    const struct summary_row *a = x;
+    const struct summary_row *b = y;
+    const double ta = total_of(a);
+    const double tb = total_of(b);
+    return ta != tb ? (ta < tb) - (ta > tb) : strcmp(a->key, b->key);
+}
+
+static void member_us(struct js_out *o, const char *name, bool known, double us)
+{
+    js_key(o, name);
+    if (known) {
+        js_ms(o, (int64_t)(us + 0.5));
+    } else {
+        js_null(o);
+    }
+}
+
+static void render_part(struct js_out *o, const char *name, const struct sketch *s)
+{
+    js_key(o, name);
+    js_open(o, '{');
+    js_member_int(o, "count", (int64_t)s->count);
+    member_us(o, "p50", s->count > 0, sketch_quantile(s, 0.5));
+    js_close(o, '}');
+}
+
+static void render_group(struct js_out *o, const struct summary_row *row)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}};
+    const struct rollup *r = &row->data;
+    const bool any = r->count > 0;
+    js_open(o, '{');
+    js_member_string(o, "key", row->key);
+    js_member_int(o, "count", (int64_t)r->count);
+    member_us(o, "total", true, total_of(row));
+    member_us(o, "mean", any, r->mean);
+    member_us(o, "stddev", any, rollup_stddev(r));
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        member_us(o, quantiles[i].name, any, any ? rollup_quantile(r, quantiles[i].q) : 0);
+    }
+    member_us(o, "min", any, r->min);
+    member_us(o, "max", any, r->max);
+    js_key(o, "cacheHitRate");
+    if (r->lookups > 0) {
+        js_real(o, (double)r->hits / (double)r->lookups);
+    } else {
+        js_null(o);
+    }
+    js_member_int(o, "failures", (int64_t)r->failures);
+    render_part(o, "cold", &r->cold);
+    render_part(o, "warm", &r->warm);
+    js_close(o, '}');
+}
+
+static void render_groups(const struct summing *s, struct summary_row *rows, size_t n,
+                          struct buf *out)
+{
+    qsort(rows, n, sizeof *rows, by_total);
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_key(&o, "groups");
+    js_open(&o, '[');
+    for (size_t i = 0; i < n && i < s->limit; i++) {
+        render_group(&o, &rows[i]);
+    }
+    js_close(&o, ']');
+    js_key(&o, "relativeError");
+    js_real(&o, SKETCH_ERROR);
+    js_member_ms(&o, "since", s->since.us);
+    js_close(&o, '}');
+}
+
+static void summed(void *ctx, enum err e, const struct summary_row *rows, size_t n)
+{
+    struct summing *s = ctx;
+    struct pool *p = s->pool;
+    if (p->server != NULL && e != ERR_NONE) {
+        serve_problem(p, s->x, e);
+    } else if (p->server != NULL) {
+        struct http_answer a = http_answer_new(200);
+        struct summary_row *sorted = mem_alloc((n + 1) * sizeof *sorted); /* borrows */
+        for (size_t i = 0; i < n; i++) {
+            sorted[i] = rows[i];
+        }
+        render_groups(s, sorted, n, &a.body);
+        free(sorted);
+        http_answer(p->server, s->x, &a);
+    }
+    s->answered = true;
+    let_go(s);
+}
+
+/* ---- the way there -----------------------------------------------------------------------------
+ */
+
+static void sum_up(struct summing *s)
+{
+    if (!s->asked) {
+        s->asked = true;
+        store_summarize(s->pool->store, s->group, s->since, s->workflow_hash, summed, s);
+    }
+}
+
+static void patience_is_over(void *ctx)
+{
+    sum_up(ctx);
+}
+
+static void folded(void *ctx, bool more)
+{
+    struct summing *s = ctx;
+    if (more && !s->asked && s->pool->server != NULL) {
+        store_fold(s->pool->store, folded, s);
+        return;
+    }
+    s->folded = true;
+    deadline_clear(&s->pool->deadlines, &s->patience);
+    if (s->pool->server == NULL && !s->asked) { /* the daemon stops: nobody waits */
+        s->answered = true;
+    } else {
+        sum_up(s);
+    }
+    let_go(s);
+}
+
+void serve_summary(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct summing *s = mem_zero(1, sizeof *s);
+    s->pool = p;
+    s->x = x;
+    s->group = rq->group_by;
+    s->since = store_summary_since(rq->since, time_wall());
+    s->limit = rq->limit;
+    memcpy(s->workflow_hash, rq->workflow_hash, sizeof s->workflow_hash);
+    if (!store_is_writable(p->store)) {
+        s->folded = true;
+        sum_up(s);
+        return;
+    }
+    deadline_set(&p->deadlines, &s->patience, mono_add(time_mono(), dur_ms(FOLD_PATIENCE_MS)),
+                 patience_is_over, s);
+    store_fold(p->store, folded, s);
+}
