@@ -10,7 +10,7 @@
 #include "comfypool/core/event.h"
 #include "comfypool/core/job.h"
 
-enum { MIN_LIMIT = 1, MAX_LIMIT = 1000, DEFAULT_LIMIT = 50, MAX_RUNS = 1000, DEFAULT_RUNS = 20 };
+enum { MIN_LIMIT = 1, MAX_LIMIT = 1000, DEFAULT_LIMIT = 50, MAX_RUNS = 100, DEFAULT_RUNS = 20 };
 
 #define BIT(n) (UINT64_C(1) << (n))
 _Static_assert(HTTP_ROUTE_COUNT <= 64, "the routes of a parameter are a 64 bit mask");
@@ -276,7 +276,7 @@ static const struct {
     [BACKEND] = {"backend", BIT(ROUTE_EXPORT), read_backend, "the name of a backend", 0},
     [BASE] = {"base", BIT(ROUTE_COMPARE), read_base, "a job's id, or baseline", NEEDED},
     [TARGET] = {"target", BIT(ROUTE_COMPARE), read_target, "a job's id", NEEDED},
-    [RUNS] = {"n", BIT(ROUTE_COMPARE), read_runs, "a whole number from 1 to 1000", 0},
+    [RUNS] = {"n", BIT(ROUTE_COMPARE), read_runs, "a whole number from 1 to 100", 0},
     [GROUP_BY] = {"groupBy", BIT(ROUTE_SUMMARY), read_group, "classType, node, workflow or backend",
                   0},
     [DELIVERY_STATE] = {"state", BIT(ROUTE_DELIVERIES), read_delivery_state,

@@ -963,6 +963,28 @@ struct tally {
     double last_start;
 };
 
+/* Of a running attempt: until when the account goes. */
+static double end_of(json_t *p)
+{
+    return num_at(p, has(p, "asOf") ? "asOf" : "completedAt");
+}
+
+static void check_analysis(json_t *p)
+{
+    json_t *gaps = at(p, "analysis.gaps");
+    double sum = 0;
+    for (size_t i = 0; i < json_array_size(gaps); i++) {
+        json_t *g = json_array_get(gaps, i);
+        sum += num_at(g, "duration");
+        CHECK(same(num_at(g, "to") - num_at(g, "from"), num_at(g, "duration")), "gap %zu", i);
+    }
+    CHECK(fabs(sum - num_at(p, "summary.unaccounted")) <=
+              0.001 * (double)(json_array_size(gaps) + 1),
+          "the gaps (%f) are what is unaccounted", sum);
+    CHECK(num_at(p, "analysis.criticalPath.length") <= num_at(p, "executionTime") + ROUNDING,
+          "the critical path is longer than the execution");
+}
+
 static void check_node(json_t *p, json_t *n, struct tally *t, struct span *spans, size_t *len)
 {
     const char *id = str_at(n, "nodeId");
@@ -984,15 +1006,15 @@ static void check_node(json_t *p, json_t *n, struct tally *t, struct span *spans
         t->order++;
         CHECK(num_at(n, "startedAt") >= t->last_start - ROUNDING, "node %s: by start", id);
         CHECK(num_at(n, "startedAt") >= num_at(p, "startedAt") - ROUNDING &&
-                  num_at(n, "startedAt") <= num_at(p, "completedAt") + ROUNDING,
+                  num_at(n, "startedAt") <= end_of(p) + ROUNDING,
               "node %s starts outside the attempt", id);
         t->last_start = num_at(n, "startedAt");
     } else {
         CHECK(!has(n, "order") && !has(n, "duration"), "node %s never started", id);
     }
     if (has(n, "completedAt")) {
-        CHECK(num_at(n, "completedAt") <= num_at(p, "completedAt") + ROUNDING,
-              "node %s ends after the attempt", id);
+        CHECK(num_at(n, "completedAt") <= end_of(p) + ROUNDING, "node %s ends after the attempt",
+              id);
     }
     if (has(n, "duration")) {
         CHECK(num_at(n, "duration") >= 0 && num_at(n, "selfDuration") >= 0 &&
@@ -1017,7 +1039,7 @@ static void check_node(json_t *p, json_t *n, struct tally *t, struct span *spans
 void check_profile(json_t *p)
 {
     const double queued = num_at(p, "queuedAt");
-    const double ended = num_at(p, "completedAt");
+    const double ended = end_of(p);
     const double started = has(p, "startedAt") ? num_at(p, "startedAt") : ended;
     CHECK(same(num_at(p, "totalDuration"), ended - queued));
     CHECK(same(num_at(p, "queueTime"), started - queued));
@@ -1067,7 +1089,8 @@ void check_profile(json_t *p)
         json_t *gap = json_array_get(at(e, "gaps"), i);
         CHECK(num_at(gap, "to") >= num_at(gap, "from") && *str_at(gap, "reason") != '\0');
     }
-    if (is_true(e, "complete")) {
+    check_analysis(p);
+    if (is_true(e, "complete") && has(p, "completedAt")) {
         /* Each of the numbers in the union is rounded. */
         CHECK(fabs(num_at(s, "unaccounted") -
                    (num_at(p, "phases.executing") - union_of(spans, len))) <=

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+
 struct schema {
     struct yaml_tree *root;
 };
@@ -68,6 +69,7 @@ static bool check_enum(struct check *c, const struct yaml_tree *want, const json
     const char *text = json_is_string(v)  ? json_string_value(v)
                        : json_is_true(v)  ? "true"
                        : json_is_false(v) ? "false"
+                       : json_is_null(v)  ? "null"
                                           : NULL;
     if (text != NULL && yaml_has(want, text)) {
         return true;
@@ -179,6 +181,28 @@ static bool check_items(struct check *c, const struct yaml_tree *want, const jso
     return true;
 }
 
+/* Exactly one. When none fits the reason of the one that fitted furthest is told. */
+static bool check_one_of(struct check *c, const struct yaml_tree *want, const json_t *v)
+{
+    const size_t n = strlen(c->pointer);
+    char best[512] = "";
+    size_t furthest = 0;
+    unsigned fits = 0;
+    for (size_t i = 0; i < want->len; i++) {
+        if (check_value(c, want->items[i], v)) {
+            fits++;
+        } else if (strlen(c->pointer) >= furthest) {
+            furthest = strlen(c->pointer);
+            (void)snprintf(best, sizeof best, "%s", c->why);
+        }
+        c->pointer[n] = '\0';
+    }
+    if (fits == 0) {
+        (void)snprintf(c->why, c->why_size, "%s", best);
+    }
+    return fits == 1 || (fits == 0 ? false : fail(c, "fits more than one (line %u)", want->line));
+}
+
 static bool check_nothing(struct check *c, const struct yaml_tree *want, const json_t *v)
 {
     (void)c;
@@ -204,6 +228,7 @@ static const struct {
     {"minProperties", check_min_properties},
     {"required", check_required},
     {"items", check_items},
+    {"oneOf", check_one_of},
     {"properties", check_nothing}, /* with additionalProperties, member by member */
     {"additionalProperties", check_nothing},
     {"description", check_nothing},

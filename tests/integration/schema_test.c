@@ -103,6 +103,18 @@ static const struct {
      "/nextCursor: has none of its types (line "},
     {"GET", "/jobs", 200, "{\"jobs\":[{}],\"nextCursor\":null}",
      "/jobs/0: the member id is missing"},
+    {"GET", "/profiles/compare?x", 200,
+     "{\"base\":{\"jobId\":\"b\",\"attempt\":1,\"outcome\":\"completed\"},\"target\":{\"jobId\":"
+     "\"t\","
+     "\"attempt\":1,\"outcome\":\"lost\"},\"nodes\":[],\"added\":[],\"removed\":[],\"total\":{"
+     "\"base\":"
+     "1,\"target\":1,\"delta\":0,\"ratio\":1,\"verdict\":null},\"resources\":null}",
+     NULL},
+    {"GET", "/profiles/compare", 200,
+     "{\"base\":{\"jobId\":\"b\",\"attempt\":-1,\"outcome\":\"completed\"},\"target\":{},\"nodes\":"
+     "[],"
+     "\"added\":[],\"removed\":[],\"total\":{},\"resources\":null}",
+     "/base/attempt: -1 is less than 0"},
     {"GET", "/jobs/x/outputs/1", 418,
      "{\"type\":\"t\",\"title\":\"t\",\"status\":418,\"detail\":\"d\",\"code\":\"lost\"}",
      "/code: \"lost\" is not in the enum (line "},

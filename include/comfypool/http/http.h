@@ -140,7 +140,7 @@ struct http_request {
     char workflow_hash[DIGEST_HEX_SIZE];    /* "": not given */
     char base[UUID_SIZE];                   /* of a comparison: a job, or "" for the baseline */
     char target[UUID_SIZE];
-    unsigned runs; /* of a baseline: 1 to 1000, default 20 */
+    unsigned runs; /* of a baseline: 1 to 100, default 20 */
     enum group_by group_by;
     unsigned delivery_states;   /* (1u << state) each; all when none was named */
     char delivery[UUID_SIZE];   /* {delivery} */
