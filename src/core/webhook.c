@@ -1,9 +1,11 @@
 /* Webhooks; see the header. */
 #include "comfypool/core/webhook.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "comfypool/base/base64.h"
+#include "comfypool/base/digest.h"
 
 static const char *const names[DELIVERY_STATE_COUNT] = {
 #define X(symbol, name) [symbol] = (name),
@@ -54,13 +56,36 @@ bool webhook_pause(unsigned tries, struct wall_us since, struct wall_us now, uin
     return true;
 }
 
-bool webhook_secret_is_good(struct str text)
+enum { MOST_KEY = 1024 };
+
+static bool read_secret(struct str text, struct buf *key)
 {
     static const struct str prefix = STR_INIT("whsec_");
-    AUTO_BUF struct buf key;
-    buf_init(&key, 1024);
     if (text.n <= prefix.n || memcmp(text.p, prefix.p, prefix.n) != 0) {
         return false;
     }
-    return base64_read((struct str){text.p + prefix.n, text.n - prefix.n}, &key) && key.len > 0;
+    return base64_read((struct str){text.p + prefix.n, text.n - prefix.n}, key) && key->len > 0;
+}
+
+bool webhook_secret_is_good(struct str text)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, MOST_KEY);
+    return read_secret(text, &key);
+}
+
+void webhook_sign(struct str secret, struct str id, int64_t timestamp, struct str body,
+                  struct buf *out)
+{
+    AUTO_BUF struct buf key;
+    AUTO_BUF struct buf text;
+    buf_init(&key, MOST_KEY);
+    buf_init(&text, BUF_NO_LIMIT);
+    (void)read_secret(secret, &key);
+    buf_printf(&text, "%.*s.%" PRId64 ".", (int)id.n, id.p, timestamp);
+    buf_add_str(&text, body);
+    unsigned char mac[DIGEST_SIZE];
+    digest_hmac_sha256(buf_str(&key), buf_str(&text), mac);
+    buf_add_text(out, "v1,");
+    base64_write(out, (struct str){(const char *)mac, sizeof mac});
 }

@@ -35,6 +35,8 @@ struct http_call {
     struct http_sink sink;
     bool has_sink;
     bool begun;
+    bool (*may_connect)(void *ctx, const struct sockaddr *a);
+    bool forbidden;
     bool refused; /* the sink ended it, or the answer is too large */
     bool paused;
     struct buf out;
@@ -189,6 +191,18 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
     return n;
 }
 
+/* The one place where the address is known that a name led to. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    (void)purpose;
+    struct http_call *call = arg;
+    if (!call->may_connect(call->ctx, &to->addr)) {
+        call->forbidden = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static void set_timeouts(CURL *easy, const struct http_request_spec *spec)
 {
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -239,6 +253,11 @@ static void set_options(struct http_call *call, const struct http_request_spec *
     }
     if (spec->credentials != NULL) {
         (void)curl_easy_setopt(easy, CURLOPT_USERPWD, spec->credentials);
+    }
+    call->may_connect = spec->may_connect;
+    if (spec->may_connect != NULL) {
+        (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     }
     set_timeouts(easy, spec);
     if (strcmp(spec->method, "POST") == 0) {
@@ -318,6 +337,23 @@ void http_call_resume(struct http_call *call)
     }
 }
 
+/* Seconds, or a date (RFC 9110, section 10.2.3). */
+static struct dur_us read_retry_after(CURL *easy)
+{
+    struct curl_header *h = NULL;
+    if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &h) != CURLHE_OK) {
+        return (struct dur_us){0};
+    }
+    int64_t seconds = 0;
+    if (!str_to_int64(str_of(h->value), &seconds)) {
+        const time_t date = curl_getdate(h->value, NULL);
+        seconds = date < 0 ? 0 : (int64_t)date - time_wall().us / 1000000;
+    }
+    const int64_t most = INT64_C(366) * 24 * 3600;
+    seconds = seconds < 0 ? 0 : seconds > most ? most : seconds;
+    return (struct dur_us){seconds * 1000000};
+}
+
 static void finish(struct http_call *call, CURLcode code)
 {
     struct http_result r = {.error = ""};
@@ -330,6 +366,7 @@ static void finish(struct http_call *call, CURLcode code)
         r.outcome = HTTP_ANSWERED;
         r.status = (unsigned)status;
         r.body = buf_str(&call->in);
+        r.retry_after = read_retry_after(call->easy);
     } else {
         const bool unsent = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
                             code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
@@ -340,6 +377,7 @@ static void finish(struct http_call *call, CURLcode code)
         long os_errno = 0;
         (void)curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
         r.connection_refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
+        r.forbidden = call->forbidden && unsent;
         r.error = call->refused            ? "the answer was refused"
                   : call->error[0] != '\0' ? call->error
                                            : curl_easy_strerror(code);

@@ -153,6 +153,7 @@ static const struct column deliveries[] = {
     DELIVERY_CONSTANT("job_id", job_id, COLUMN_FIXED),
     DELIVERY_CONSTANT("type", type, COLUMN_TEXT),
     DELIVERY_CONSTANT("url", url, COLUMN_TEXT),
+    DELIVERY_CONSTANT("host", host, COLUMN_TEXT),
     DELIVERY_CONSTANT("secret", secret, COLUMN_TEXT),
     DELIVERY_CONSTANT("configured", configured, COLUMN_BOOL),
     DELIVERY("state", state, COLUMN_INT),

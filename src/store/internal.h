@@ -94,6 +94,7 @@ enum op_kind {
     OP_PUT_BACKEND,
     OP_DELETE_BACKEND,
     OP_PUT_SETTING,
+    OP_ADD_DELIVERIES,
     OP_UPDATE_DELIVERY,
     OP_DELETE_DELIVERY,
     OP_FOLD,
@@ -274,6 +275,7 @@ enum read_statement {
     Q_KEY,
     Q_SETTING,
     Q_DUE,
+    Q_DUE_HOSTS,
     Q_DELIVERY,
     Q_DELIVERY_COUNTS,
     Q_READ_COUNT

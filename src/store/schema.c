@@ -173,6 +173,7 @@ static const char *const migrations[] = {
     "    job_id TEXT NOT NULL,"
     "    type TEXT NOT NULL,"
     "    url TEXT NOT NULL,"
+    "    host TEXT NOT NULL,"
     "    secret TEXT,"
     "    configured INTEGER NOT NULL,"
     "    state INTEGER NOT NULL,"
@@ -183,7 +184,7 @@ static const char *const migrations[] = {
     "    next_at INTEGER NOT NULL,"
     "    body TEXT NOT NULL"
     ");"
-    "CREATE INDEX deliveries_due ON deliveries (next_at) WHERE state < 2;"
+    "CREATE INDEX deliveries_due ON deliveries (host, next_at) WHERE state < 2;"
     "CREATE INDEX deliveries_dead ON deliveries (next_at) WHERE state >= 2;",
 };
 

@@ -451,6 +451,14 @@ static enum write_result apply_put_setting(struct write_session *w, struct op *o
     return write_step(q);
 }
 
+/* They lie beside it. */
+static enum write_result apply_nothing(struct write_session *w, struct op *op)
+{
+    (void)w;
+    (void)op;
+    return WRITE_GOOD;
+}
+
 /* A delivery that is gone needs nothing any more. */
 static enum write_result apply_update_delivery(struct write_session *w, struct op *op)
 {
@@ -578,6 +586,7 @@ static const struct {
     [OP_PUT_BACKEND] = {"put backend", apply_put_backend},
     [OP_DELETE_BACKEND] = {"delete backend", apply_delete_backend},
     [OP_PUT_SETTING] = {"put setting", apply_put_setting},
+    [OP_ADD_DELIVERIES] = {"add deliveries", apply_nothing},
     [OP_UPDATE_DELIVERY] = {"update delivery", apply_update_delivery},
     [OP_DELETE_DELIVERY] = {"delete delivery", apply_delete_delivery},
     [OP_FOLD] = {"fold", apply_fold},

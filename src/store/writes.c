@@ -207,6 +207,12 @@ void store_put_setting(struct store *s, const char *name, const char *value, sto
           ctx);
 }
 
+void store_add_deliveries(struct store *s, const struct store_beside *beside, store_done_fn done,
+                          void *ctx)
+{
+    queue(s, OP_ADD_DELIVERIES, (struct source){.beside = beside}, done, ctx);
+}
+
 void store_update_delivery(struct store *s, const struct delivery_record *d, store_done_fn done,
                            void *ctx)
 {

@@ -189,6 +189,7 @@ static struct delivery_record delivery(const char *type, int64_t at)
     struct delivery_record d = {
         .type = mem_strdup(type),
         .url = mem_strdup("https://example.org/"),
+        .host = mem_strdup(at == 300 ? "elsewhere:80" : "example.org:443"),
         .secret = mem_strdup("whsec_c2VjcmV0"),
         .body = mem_strdup("{\"type\":\"job:queued\"}"),
         .made_at = {at},
@@ -207,11 +208,16 @@ static void note_due(void *ctx, struct delivery_record *d)
                d->last_error == NULL ? "-" : d->last_error);
 }
 
-static void due_are(unsigned limit, const char *want)
+static void note_host(void *ctx, const char *host)
+{
+    buf_printf(ctx, "%s|", host);
+}
+
+static void due_are(const char *host, unsigned limit, const char *want)
 {
     AUTO_BUF struct buf got;
     buf_init(&got, BUF_NO_LIMIT);
-    ck_assert_int_eq(store_load_due(store, limit, note_due, &got), ERR_NONE);
+    ck_assert_int_eq(store_load_due(store, host, limit, note_due, &got), ERR_NONE);
     ck_assert_str_eq(buf_text(&got), want);
 }
 
@@ -252,12 +258,18 @@ START_TEST(deliveries_are_written_with_what_they_tell)
     ck_assert_int_eq(rows_in("deliveries"), 2);
     set_running(&j);
     struct attempt_record a = make_attempt(&j);
+    store_add_deliveries(store, &(struct store_beside){.deliveries_len = 0}, NULL, NULL);
     store_begin_attempt(store, &j, &a,
                         &(struct store_beside){.deliveries = &d[2], .deliveries_len = 1}, on_done,
                         &done[2]);
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
-    due_are(10, "b 0 0 -|c 0 0 -|a 0 0 -|");
-    due_are(2, "b 0 0 -|c 0 0 -|");
+    due_are("example.org:443", 10, "b 0 0 -|c 0 0 -|");
+    due_are("example.org:443", 1, "b 0 0 -|");
+    due_are("elsewhere:80", 2, "a 0 0 -|");
+    AUTO_BUF struct buf hosts;
+    buf_init(&hosts, BUF_NO_LIMIT);
+    ck_assert_int_eq(store_load_due_hosts(store, note_host, &hosts), ERR_NONE);
+    ck_assert_str_eq(buf_text(&hosts), "elsewhere:80|example.org:443|");
     struct delivery_record got;
     ck_assert_int_eq(store_get_delivery(store, d[0].id, &got), ERR_NONE);
     ck_assert_str_eq(got.body, d[0].body);
@@ -302,7 +314,7 @@ START_TEST(deliveries_go_on_until_they_are_over)
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
     close_store();
     open_store();
-    due_are(10, "d 0 0 -|a 1 2 HTTP 503|");
+    due_are("example.org:443", 10, "d 0 0 -|a 1 2 HTTP 503|");
     listed_are((1u << DELIVERY_STATE_COUNT) - 1, 0, 10, "4:d 2:b 1:a ");
     listed_are(1u << DELIVERY_DEAD | 1u << DELIVERY_FAILING, 0, 10, "2:b 1:a ");
     listed_are((1u << DELIVERY_STATE_COUNT) - 1, 4, 1, "2:b ");

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 
@@ -43,6 +44,13 @@ void webhook_done(struct webhook *w);
  */
 bool webhook_pause(unsigned tries, struct wall_us since, struct wall_us now, uint32_t random,
                    struct dur_us *ret);
+
+/*
+ * Appends the value of webhook-signature (Standard Webhooks): "v1," and the base64 of the
+ * HMAC-SHA256, under the bytes of a good secret, of "id.timestamp.body". timestamp: in seconds.
+ */
+void webhook_sign(struct str secret, struct str id, int64_t timestamp, struct str body,
+                  struct buf *out);
 
 /* True when text is "whsec_" and the base64 of some bytes (Standard Webhooks). */
 bool webhook_secret_is_good(struct str text);

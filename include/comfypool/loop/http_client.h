@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "comfypool/base/buf.h"
@@ -31,6 +32,8 @@ struct http_result {
     const char *error; /* for people; "" when answered */
     bool timed_out;
     bool connection_refused; /* nobody listens there: with NOT_SENT */
+    bool forbidden;          /* may_connect said no: with NOT_SENT */
+    struct dur_us retry_after; /* what the answer's Retry-After asks for; 0: nothing */
 };
 
 typedef void (*http_done_fn)(void *ctx, const struct http_result *r);
@@ -54,6 +57,10 @@ struct http_request_spec {
     struct dur_us timeout;        /* in all; 0: none (streams: stalls of 60 s end it) */
     size_t max_answer;            /* bytes of the body; more is an error */
     const struct http_sink *sink; /* or NULL: the body is collected */
+    /* Asked for each address that is to be connected to, with the call's ctx; NULL: all are good. A
+       connection that is kept is used again without asking, so a client whose calls have rules has
+       rules for all of them. */
+    bool (*may_connect)(void *ctx, const struct sockaddr *a);
 };
 
 struct http_client *http_client_new(uv_loop_t *loop);

@@ -78,6 +78,7 @@ struct delivery_record {
     char job_id[UUID_SIZE];
     char *type; /* of the event */
     char *url;
+    char *host;      /* of the url, with its port: those of one are tried together */
     char *secret;    /* or NULL: not signed, unless `configured` */
     bool configured; /* one of the configuration's: signed with its secret, if it has one */
     char *body;      /* JSON; NULL in lists */
@@ -177,6 +178,9 @@ void store_delete_backend(struct store *s, const char *name, store_done_fn done,
 void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
                        void *ctx);
 
+/* New ones of an event that no other write goes with. */
+void store_add_deliveries(struct store *s, const struct store_beside *beside, store_done_fn done,
+                          void *ctx);
 /* State, tries, last_status, last_error, made_at and next_at of a delivery. */
 void store_update_delivery(struct store *s, const struct delivery_record *d, store_done_fn done,
                            void *ctx);
@@ -318,10 +322,13 @@ typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery
                                     size_t n);
 void store_list_deliveries(struct store *s, unsigned state_mask, int64_t before_n, unsigned limit,
                            store_deliveries_fn done, void *ctx);
-/* Those that are to be tried, the earliest first, at most `limit`; without their bodies. Calls
-   `each` for every one, which may take its texts by clearing them. On the loop. */
-enum err store_load_due(struct store *s, unsigned limit,
+/* Those of one host that are to be tried, the earliest first, at most `limit`; without their bodies.
+   Calls `each` for every one, which may take its texts by clearing them. On the loop. */
+enum err store_load_due(struct store *s, const char *host, unsigned limit,
                         void (*each)(void *ctx, struct delivery_record *d), void *ctx) MUST_CHECK;
+/* The hosts of all that are to be tried. On the loop, at the start. */
+enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host),
+                              void *ctx) MUST_CHECK;
 /* A delivery with its body. ERR_DELIVERY_NOT_FOUND. Owner of its texts: the caller. */
 enum err store_get_delivery(struct store *s, const char *id,
                             struct delivery_record *ret) MUST_CHECK;
