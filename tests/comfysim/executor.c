@@ -755,6 +755,7 @@ static void expand_node(struct executor *x, struct node *parent)
         child->display = parent->display;
         child->ms = parent->child_ms;
         child->steps = parent->child_steps;
+        child->usage = parent->usage;
         child->is_output = parent->child_output;
         child->error = i == parent->expand ? parent->child_error : NULL;
         if (before) { /* a chain, as the recorded ones */
@@ -828,6 +829,7 @@ static void start_job(struct executor *x)
         x->phase = PHASE_DEAD;
         return;
     }
+    sim->gauges.told = sim->gauges.told || job->graph->measured;
     cache_keep(&sim->cache, job->graph);
     struct text *list = &sim->truth.cached;
     for (int i = 0; i < job->graph->n_nodes; i++) {
@@ -1146,6 +1148,38 @@ bool exec_run(struct executor *x)
         }
     }
     return false;
+}
+
+static const struct node *waiting_async(const struct executor *x)
+{
+    for (int i = 0; i < x->n_pending; i++) {
+        if (x->pending[i]->resume == RESUME_ASYNC && x->pending[i]->block_count > 0) {
+            return x->pending[i];
+        }
+    }
+    return NULL;
+}
+
+const struct node *exec_running_node(const struct executor *x)
+{
+    switch (x->phase) {
+    case PHASE_WORK:
+    case PHASE_FOREVER:
+    case PHASE_DEAD:
+        return x->current;
+    case PHASE_ASYNC:
+        return waiting_async(x);
+    case PHASE_IDLE:
+    case PHASE_BEGIN:
+    case PHASE_PICK:
+    case PHASE_GAP:
+    case PHASE_START:
+    case PHASE_END:
+    case PHASE_LATE:
+    case PHASE_REPLAY:
+        return NULL;
+    }
+    return NULL;
 }
 
 /* The node that an interrupt is blamed on while no node is current. */

@@ -74,7 +74,11 @@ bool exec_run(struct executor *x);
 void exec_interrupt(struct executor *x);
 void exec_reset(struct executor *x); /* a crash: the running job is lost */
 
-/* For replay.c: one frame to the job's client (or to all), with the job's fault applied. */
+/* The node that is at work, or that async one which is not done while no other is; NULL: none. */
+const struct node *exec_running_node(const struct executor *x);
+
+/* For replay.c: one frame to the job's client (or to all), with the job's fault
+ * applied. */
 void exec_send(struct executor *x, const char *a, size_t a_len, const char *b, size_t b_len,
                bool binary, bool broadcast_if_no_client);
 void exec_wait(struct executor *x, uint64_t due_ns);

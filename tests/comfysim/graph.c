@@ -89,6 +89,7 @@ struct node *graph_add_node(struct graph *graph, const char *id)
     node->state = -1;
     node->truth = -1;
     node->display = node;
+    node->usage = (struct usage){NAN, NAN, NAN, NAN};
     graph->nodes[graph->n_nodes++] = node;
     return node;
 }
@@ -185,6 +186,29 @@ static double number_or(const json_t *value, double otherwise)
     return json_is_number(value) ? json_number_value(value) : otherwise;
 }
 
+/* True: it was one of those that say what is used. */
+static bool read_usage(struct graph *graph, struct node *node, const char *key, const json_t *value)
+{
+    struct usage *usage = &node->usage;
+    const struct {
+        const char *key;
+        double *to;
+    } members[] = {
+        {"_vram", &usage->vram},
+        {"_gpu", &usage->gpu},
+        {"_ram", &usage->ram},
+        {"_temp", &usage->temp},
+    };
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        if (!strcmp(key, members[i].key)) {
+            *members[i].to = number_or(value, NAN);
+            graph->measured = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Reads one `_` input. */
 static void read_behaviour(struct graph *graph, struct node *node, const char *key,
                            const json_t *value)
@@ -192,6 +216,9 @@ static void read_behaviour(struct graph *graph, struct node *node, const char *k
     double number = number_or(value, 0);
     int count = number > 0 && number < 1e6 ? (int)number : 0;
     const char *string = json_string_value(value);
+    if (read_usage(graph, node, key, value)) {
+        return;
+    }
     if (!strcmp(key, "_ms")) {
         node->ms = number;
     } else if (!strcmp(key, "_steps")) {

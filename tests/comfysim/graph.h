@@ -30,6 +30,12 @@ enum check { CHECK_NEW, CHECK_BUSY, CHECK_GOOD, CHECK_BAD };
 enum block { BLOCK_NONE, BLOCK_SILENT, BLOCK_MESSAGE };
 enum resume { RESUME_NOT, RESUME_LAZY, RESUME_ASYNC, RESUME_SUBGRAPH };
 
+/* What a node uses while it runs: bytes, per cent, bytes, degrees. NaN: the server's default; < 0:
+   unavailable. */
+struct usage {
+    double vram, gpu, ram, temp;
+};
+
 struct cache_key {
     uint64_t a, b;
 };
@@ -65,6 +71,7 @@ struct node {
     bool said_cached;
     bool invalid;
     const char *lacks;
+    struct usage usage;
 
     struct cache_key key;
     bool has_key;
@@ -100,6 +107,7 @@ struct graph {
     struct node **outputs;
     int n_outputs;
     const char *tag; /* first _tag, borrowed */
+    bool measured;   /* a node has a `usage` */
     bool deadly;     /* a node without "inputs" that validation did not meet */
     struct arena_chunk *chunk;
 };

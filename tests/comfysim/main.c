@@ -17,10 +17,11 @@
 struct options {
     const char *host;
     int port;
-    double speed, overhead, vram;
+    double speed, overhead, vram, crystools;
     bool v028, zero, no_cache;
-    const char *trace, *truth, *ledger, *fault, *storm;
+    const char *trace, *truth, *ledger, *fault, *storm, *argv;
     int trace_prompt;
+    int gpus, gpu;
 };
 
 static struct sim *sim_of(const struct conn *conn)
@@ -206,6 +207,10 @@ static void print_help(FILE *out)
             "  --zero              all typical times are 0\n"
             "  --overhead MS       before each execution_start (a real server needs 3 to 6)\n"
             "  --vram BYTES        what /system_stats says that its device has\n"
+            "  --gpus N            of the host; the server has one of them (0: none)\n"
+            "  --gpu I             which, from 0 (0)\n"
+            "  --crystools MS      every MS a crystools.monitor frame to all sockets\n"
+            "  --argv WORDS        what /system_stats says that it was started with\n"
             "  --no-cache          no node's output is reused\n"
             "  --trace FILE        each prompt plays the first recorded run of FILE\n"
             "  --trace-prompt K    the K-th POST /prompt of the trace instead, from 0\n"
@@ -245,7 +250,11 @@ static int parse_options(int argc, char **argv, struct options *o)
         LEDGER,
         FAULT,
         STORM,
-        VRAM
+        VRAM,
+        GPUS,
+        GPU,
+        CRYSTOOLS,
+        ARGV
     };
     static const struct option names[] = {{"help", no_argument, NULL, HELP},
                                           {"port", required_argument, NULL, PORT},
@@ -262,6 +271,10 @@ static int parse_options(int argc, char **argv, struct options *o)
                                           {"fault", required_argument, NULL, FAULT},
                                           {"storm", required_argument, NULL, STORM},
                                           {"vram", required_argument, NULL, VRAM},
+                                          {"gpus", required_argument, NULL, GPUS},
+                                          {"gpu", required_argument, NULL, GPU},
+                                          {"crystools", required_argument, NULL, CRYSTOOLS},
+                                          {"argv", required_argument, NULL, ARGV},
                                           {NULL, 0, NULL, 0}};
     *o = (struct options){
         .host = "127.0.0.1",
@@ -270,6 +283,7 @@ static int parse_options(int argc, char **argv, struct options *o)
         .vram = 25276510208,
         .v028 = true,
         .trace_prompt = -1,
+        .gpus = -1,
     };
     int c;
     bool ok = true;
@@ -301,6 +315,19 @@ static int parse_options(int argc, char **argv, struct options *o)
         case VRAM:
             o->vram = strtod(optarg, &end);
             ok = *optarg && !*end && o->vram >= 0;
+            break;
+        case GPUS:
+            ok = parse_int(optarg, GPUS_MAX, &o->gpus);
+            break;
+        case GPU:
+            ok = parse_int(optarg, GPUS_MAX, &o->gpu);
+            break;
+        case CRYSTOOLS:
+            o->crystools = strtod(optarg, &end);
+            ok = *optarg && !*end && o->crystools >= 0 && o->crystools <= MONITOR_MS_MAX;
+            break;
+        case ARGV:
+            o->argv = optarg;
             break;
         case ZERO:
             o->zero = true;
@@ -357,7 +384,11 @@ static bool sim_open(struct sim *sim, const struct options *o)
     exec_init(&sim->exec, sim);
     sim->exec.overhead_ms = o->overhead;
     sim->vram = o->vram;
-    if (!faults_set(&sim->faults, o->fault)) {
+    gauges_init(&sim->gauges);
+    sim->gauges.argv = o->argv;
+    if ((o->gpus >= 0 || o->gpu > 0) && !gauges_set_gpus(&sim->gauges, o->gpus, o->gpu)) {
+        fprintf(stderr, "comfysim: --gpu %d is none of --gpus\n", o->gpu);
+    } else if (!faults_set(&sim->faults, o->fault)) {
         fprintf(stderr, "comfysim: no such fault: %s\n", o->fault);
     } else if (o->storm && !faults_set_storm(&sim->faults, o->storm)) {
         fprintf(stderr, "comfysim: no such storm: %s\n", o->storm);
@@ -372,6 +403,7 @@ static bool sim_open(struct sim *sim, const struct options *o)
         fprintf(stderr, "comfysim: cannot listen on %s:%d: %s\n", o->host, o->port,
                 strerror(errno));
     } else {
+        gauges_monitor(sim, o->crystools);
         return true;
     }
     return false;

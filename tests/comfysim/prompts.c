@@ -21,13 +21,6 @@ struct held {
     struct text answer; /* late-accept: what to say */
 };
 
-static const char trouble[] = "500 Internal Server Error\n\nServer got itself in trouble";
-
-static void answer_trouble(struct conn *conn)
-{
-    conn_answer(conn, 500, "text/plain; charset=utf-8", NULL, trouble, sizeof(trouble) - 1);
-}
-
 static bool is_uuid(const char *s)
 {
     for (int i = 0; i < 36; i++) {

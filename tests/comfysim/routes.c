@@ -30,6 +30,12 @@ static void answer_not_found(struct conn *conn)
     conn_answer(conn, 404, "text/plain; charset=utf-8", NULL, "404: Not Found", 14);
 }
 
+void answer_trouble(struct conn *conn)
+{
+    static const char trouble[] = "500 Internal Server Error\n\nServer got itself in trouble";
+    conn_answer(conn, 500, "text/plain; charset=utf-8", NULL, trouble, sizeof(trouble) - 1);
+}
+
 static json_t *body_json(const struct conn *conn)
 {
     return conn->body.len > 0 ? text_json_load(conn->body.data, conn->body.len) : NULL;
@@ -216,13 +222,21 @@ static void post_jobs(struct sim *sim, struct conn *conn, const char *rest)
 static void get_system_stats(struct sim *sim, struct conn *conn, const char *rest)
 {
     (void)rest;
+    if (sim->gauges.stats == STATS_HANG) {
+        return;
+    }
+    if (sim->gauges.stats == STATS_FAIL) {
+        answer_trouble(conn);
+        return;
+    }
     struct text t = {0};
     bool v028 = sim->known.v028;
     text_printf(&t,
-                "{\"system\": {\"os\": \"%s\", \"ram_total\": 25276510208, \"ram_free\": "
-                "24194547712, \"comfyui_version\": \"%s\", \"required_frontend_version\": \"%s\", "
+                "{\"system\": {\"os\": \"%s\", \"ram_total\": %.0f, \"ram_free\": "
+                "%.0f, \"comfyui_version\": \"%s\", \"required_frontend_version\": \"%s\", "
                 "\"installed_templates_version\": null, \"required_templates_version\": \"%s\", ",
-                v028 ? "linux" : "posix", v028 ? "0.28.0" : "0.3.64", v028 ? "1.45.21" : "1.27.10",
+                v028 ? "linux" : "posix", gauges_ram_total(), gauges_ram_free(sim),
+                v028 ? "0.28.0" : "0.3.64", v028 ? "1.45.21" : "1.27.10",
                 v028 ? "0.11.11" : "0.1.95");
     if (v028) {
         TEXT_LIT(&t, "\"comfy_package_versions\": [{\"name\": \"comfyui-frontend-package\", "
@@ -230,13 +244,11 @@ static void get_system_stats(struct sim *sim, struct conn *conn, const char *res
     }
     TEXT_LIT(&t, "\"python_version\": \"3.11.2 (comfysim)\", \"pytorch_version\": \"1.13.0a0\", "
                  "\"embedded_python\": false, ");
-    text_printf(&t,
-                "%s\"argv\": [\"main.py\", \"--cpu\", \"--listen\", \"%s\", \"--port\", "
-                "\"%d\"]}, \"devices\": [{\"name\": \"cpu\", \"type\": \"cpu\", \"index\": null, "
-                "\"vram_total\": %.0f, \"vram_free\": %.0f, \"torch_vram_total\": %.0f, "
-                "\"torch_vram_free\": %.0f}]}",
-                v028 ? "\"deploy_environment\": \"comfysim\", " : "", sim->server.host,
-                sim->server.port, sim->vram, sim->vram * 0.95, sim->vram, sim->vram * 0.95);
+    text_str(&t, v028 ? "\"deploy_environment\": \"comfysim\", \"argv\": " : "\"argv\": ");
+    gauges_argv(sim, &t);
+    TEXT_LIT(&t, "}, \"devices\": ");
+    gauges_devices(sim, &t);
+    TEXT_LIT(&t, "}");
     answer_text(conn, 200, &t);
     text_free(&t);
 }
@@ -350,10 +362,11 @@ static void get_sim(struct sim *sim, struct conn *conn, const char *rest)
     struct text t = {0};
     text_printf(&t,
                 "{\"port\": %d, \"jobs\": %ld, \"posts\": %ld, \"queue\": %zu, "
-                "\"running\": %s, \"dead\": %s, \"sockets\": %zu, \"faults\": ",
+                "\"running\": %s, \"dead\": %s, \"sockets\": %zu, \"monitors\": %ld, \"faults\": ",
                 sim->server.port, sim->ended, sim->posts, sim->jobs.n_heap,
                 sim->jobs.running ? "true" : "false",
-                sim->exec.phase == PHASE_DEAD ? "true" : "false", server_sockets(&sim->server));
+                sim->exec.phase == PHASE_DEAD ? "true" : "false", server_sockets(&sim->server),
+                sim->gauges.monitors);
     add_struck(&sim->faults, &t);
     TEXT_LIT(&t, ", \"http\": ");
     text_json(&t, sim->http_counts);
@@ -374,6 +387,49 @@ static void on_asked_crash(struct sim_timer *timer)
     sim_crash(sim, sim->crash_ms);
 }
 
+static int int_or(const json_t *value, int max, int otherwise)
+{
+    json_int_t n = json_is_integer(value) ? json_integer_value(value) : otherwise;
+    return n >= 0 && n <= max ? (int)n : otherwise;
+}
+
+static bool control_gpus(struct gauges *gauges, const json_t *body)
+{
+    const json_t *gpus = json_object_get(body, "gpus");
+    const json_t *gpu = json_object_get(body, "gpu");
+    if (!gpus && !gpu) {
+        return true;
+    }
+    int count = gpus ? int_or(gpus, GPUS_MAX, -1) : gauges->gpus;
+    int ours = gpu ? int_or(gpu, GPUS_MAX, -1) : gauges->gpu;
+    return !(gpus && count < 0) && gauges_set_gpus(gauges, count, ours);
+}
+
+static bool control_monitor(struct sim *sim, const json_t *value)
+{
+    double ms = json_is_null(value) ? 0 : json_is_number(value) ? json_number_value(value) : -1;
+    if (ms < 0 || ms > MONITOR_MS_MAX) {
+        return false;
+    }
+    gauges_monitor(sim, ms);
+    return true;
+}
+
+/* What is measured; false: some value is none. */
+static bool control_gauges(struct sim *sim, const json_t *body)
+{
+    const json_t *value;
+    bool ok = control_gpus(&sim->gauges, body);
+    if ((value = json_object_get(body, "crystools"))) {
+        ok = control_monitor(sim, value) && ok;
+    }
+    if ((value = json_object_get(body, "stats"))) {
+        const char *name = json_string_value(value);
+        ok = (name || json_is_null(value)) && gauges_set_stats(&sim->gauges, name) && ok;
+    }
+    return ok;
+}
+
 static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
 {
     (void)rest;
@@ -384,12 +440,13 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
         json_decref(body);
         return;
     }
-    bool ok = true;
+    bool ok = control_gauges(sim, body);
     if ((value = json_object_get(body, "fault"))) {
-        ok = faults_set(&sim->faults, json_string_value(value));
+        ok = faults_set(&sim->faults, json_string_value(value)) && ok;
     }
     if ((value = json_object_get(body, "storm"))) {
-        ok = json_is_string(value) && faults_set_storm(&sim->faults, json_string_value(value));
+        ok =
+            json_is_string(value) && faults_set_storm(&sim->faults, json_string_value(value)) && ok;
     }
     if ((value = json_object_get(body, "node_ms"))) {
         sim->known.node_ms = json_is_number(value) ? json_number_value(value) : -1;
@@ -406,7 +463,7 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     if (json_is_true(json_object_get(body, "drop"))) {
         server_cut_sockets(&sim->server);
     }
-    answer_string(conn, ok ? 200 : 400, ok ? "{\"ok\": true}" : "{\"error\": \"no such fault\"}");
+    answer_string(conn, ok ? 200 : 400, ok ? "{\"ok\": true}" : "{\"error\": \"no such value\"}");
     if ((value = json_object_get(body, "crash")) && json_is_number(value)) {
         sim->crash_ms = json_number_value(value);
         sim->revive.owner = sim;

@@ -10,6 +10,7 @@
 #include "executor.h"
 #include "faults.h"
 #include "files.h"
+#include "gauges.h"
 #include "history.h"
 #include "replay.h"
 #include "server.h"
@@ -30,6 +31,7 @@ struct sim {
     struct executor exec;
     struct known known;
     struct files files;
+    struct gauges gauges;
     struct replay *replay;   /* NULL: jobs run */
     struct sim_timer revive; /* a crash to come, or its end */
     double crash_ms;
@@ -56,6 +58,7 @@ void sim_send_status(struct sim *sim);
 /* routes.c */
 void route_request(struct sim *sim, struct conn *conn);
 void answer_text(struct conn *conn, int status, const struct text *json);
+void answer_trouble(struct conn *conn); /* 500: some handler raised */
 /* prompts.c */
 void post_prompt(struct sim *sim, struct conn *conn);
 void held_forget(struct sim *sim, struct conn *conn);
