@@ -8,6 +8,7 @@
  */
 #include "executor.h"
 
+#include "previews.h"
 #include "sim.h"
 
 #include <stdlib.h>
@@ -997,6 +998,7 @@ static void phase_start(struct executor *x)
 static void send_step(struct executor *x, struct node *node)
 {
     set_state(x, node, x->step, node->steps, "running");
+    previews_send(x, node, true);
     text_clear(&x->frame);
     TEXT_LIT(&x->frame, "{\"type\": \"progress\", \"data\": {\"value\": ");
     text_int(&x->frame, x->step);
@@ -1008,6 +1010,7 @@ static void send_step(struct executor *x, struct node *node)
     add_id(&x->frame, node);
     TEXT_LIT(&x->frame, "}}");
     send_frame(x, true);
+    previews_send(x, node, false);
 }
 
 static void after_work(struct executor *x, struct node *node)

@@ -47,6 +47,7 @@ struct executor {
     int external; /* async nodes under way */
     struct node *current;
     int step;
+    uint32_t previews; /* sent so far, of all jobs */
     uint64_t start_ns; /* of the current node's work */
     struct sim_timer timer;
     struct sim_timer stall;
@@ -77,7 +78,7 @@ void exec_reset(struct executor *x); /* a crash: the running job is lost */
 /* The node that is at work, or that async one which is not done while no other is; NULL: none. */
 const struct node *exec_running_node(const struct executor *x);
 
-/* For replay.c: one frame to the job's client (or to all), with the job's fault
+/* For replay.c and previews.c: one frame to the job's client (or to all), with the job's fault
  * applied. */
 void exec_send(struct executor *x, const char *a, size_t a_len, const char *b, size_t b_len,
                bool binary, bool broadcast_if_no_client);

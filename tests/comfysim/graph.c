@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREVIEW_BYTES 1000U
+#define PREVIEW_BYTES_MIN 34U /* what makes it look like a JPEG */
+#define PREVIEW_BYTES_MAX (64U << 20)
 #define MAX_DEPTH 8000 /* Python's recursion limit is lower; ours must spare the stack */
 
 struct arena_chunk {
@@ -90,6 +93,7 @@ struct node *graph_add_node(struct graph *graph, const char *id)
     node->truth = -1;
     node->display = node;
     node->usage = (struct usage){NAN, NAN, NAN, NAN};
+    node->preview_bytes = PREVIEW_BYTES;
     graph->nodes[graph->n_nodes++] = node;
     return node;
 }
@@ -209,6 +213,13 @@ static bool read_usage(struct graph *graph, struct node *node, const char *key, 
     return false;
 }
 
+static size_t preview_bytes(double asked)
+{
+    return asked < PREVIEW_BYTES_MIN   ? PREVIEW_BYTES_MIN
+           : asked < PREVIEW_BYTES_MAX ? (size_t)asked
+                                       : PREVIEW_BYTES_MAX;
+}
+
 /* Reads one `_` input. */
 static void read_behaviour(struct graph *graph, struct node *node, const char *key,
                            const json_t *value)
@@ -257,6 +268,10 @@ static void read_behaviour(struct graph *graph, struct node *node, const char *k
         node->invalid = json_is_true(value);
     } else if (!strcmp(key, "_lacks")) {
         node->lacks = string;
+    } else if (!strcmp(key, "_previews")) {
+        node->previews = count;
+    } else if (!strcmp(key, "_preview_bytes")) {
+        node->preview_bytes = preview_bytes(number);
     } else if (!strcmp(key, "_tag") && !graph->tag) {
         graph->tag = string;
     }

@@ -72,6 +72,8 @@ struct node {
     bool invalid;
     const char *lacks;
     struct usage usage;
+    int previews;
+    size_t preview_bytes;
 
     struct cache_key key;
     bool has_key;

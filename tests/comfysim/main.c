@@ -76,7 +76,7 @@ void sim_on_socket(struct conn *conn)
 
 void sim_on_message(struct conn *conn, const char *text, size_t len)
 {
-    const struct sim *sim = sim_of(conn);
+    struct sim *sim = sim_of(conn);
     json_t *message = text_json_load(text, len);
     const char *type = json_string_value(json_object_get(message, "type"));
     if (type && !strcmp(type, "feature_flags")) {
@@ -88,6 +88,10 @@ void sim_on_message(struct conn *conn, const char *text, size_t len)
             "\"supports_model_type_tags\": true, \"max_upload_size\": 104857600, \"extension\": "
             "{\"manager\": {\"supports_v4\": true}}, \"node_replacements\": true, \"assets\": "
             "false}}";
+        const json_t *flags = json_object_get(message, "data");
+        server_set_takes_metadata(
+            &sim->server, conn->sid,
+            json_is_true(json_object_get(flags, "supports_preview_metadata")));
         const char *answer = sim->known.v028 ? v028 : v03;
         conn_send(conn, answer, strlen(answer), "", 0, false);
     }

@@ -362,11 +362,12 @@ static void get_sim(struct sim *sim, struct conn *conn, const char *rest)
     struct text t = {0};
     text_printf(&t,
                 "{\"port\": %d, \"jobs\": %ld, \"posts\": %ld, \"queue\": %zu, "
-                "\"running\": %s, \"dead\": %s, \"sockets\": %zu, \"monitors\": %ld, \"faults\": ",
+                "\"running\": %s, \"dead\": %s, \"sockets\": %zu, \"monitors\": %ld, "
+                "\"previews\": %u, \"faults\": ",
                 sim->server.port, sim->ended, sim->posts, sim->jobs.n_heap,
                 sim->jobs.running ? "true" : "false",
                 sim->exec.phase == PHASE_DEAD ? "true" : "false", server_sockets(&sim->server),
-                sim->gauges.monitors);
+                sim->gauges.monitors, sim->exec.previews);
     add_struck(&sim->faults, &t);
     TEXT_LIT(&t, ", \"http\": ");
     text_json(&t, sim->http_counts);

@@ -168,6 +168,7 @@ static void register_sid(struct server *server, struct conn *conn)
     for (size_t i = 0; i < server->n_registered; i++) {
         if (!strcmp(server->registry[i].sid, conn->sid)) {
             server->registry[i].conn = conn; /* a dict keeps the place of its key */
+            server->registry[i].takes_metadata = false;
             return;
         }
     }
@@ -575,14 +576,34 @@ void conn_send(struct conn *conn, const char *a, size_t a_len, const char *b, si
     conn->server->any_dirty = true;
 }
 
-static struct conn *find_socket(const struct server *server, const char *sid)
+static struct registration *find_registration(const struct server *server, const char *sid)
 {
     for (size_t i = 0; i < server->n_registered; i++) {
         if (!strcmp(server->registry[i].sid, sid)) {
-            return server->registry[i].conn;
+            return &server->registry[i];
         }
     }
     return NULL;
+}
+
+static struct conn *find_socket(const struct server *server, const char *sid)
+{
+    const struct registration *entry = find_registration(server, sid);
+    return entry ? entry->conn : NULL;
+}
+
+void server_set_takes_metadata(struct server *server, const char *sid, bool takes)
+{
+    struct registration *entry = find_registration(server, sid);
+    if (entry) {
+        entry->takes_metadata = takes;
+    }
+}
+
+bool server_takes_metadata(const struct server *server, const char *sid)
+{
+    const struct registration *entry = sid ? find_registration(server, sid) : NULL;
+    return entry && entry->takes_metadata;
 }
 
 void server_send(struct server *server, const char *sid, const char *a, size_t a_len, const char *b,

@@ -64,6 +64,7 @@ struct conn {
 struct registration {
     char *sid;
     struct conn *conn;
+    bool takes_metadata; /* with its previews */
 };
 
 struct server {
@@ -99,6 +100,9 @@ void server_send(struct server *server, const char *sid, const char *a, size_t a
                  size_t b_len, bool binary);
 void conn_send(struct conn *conn, const char *a, size_t a_len, const char *b, size_t b_len,
                bool binary);
+/* Feature flags belong to a client id until it connects again; no id takes nothing. */
+void server_set_takes_metadata(struct server *server, const char *sid, bool takes);
+bool server_takes_metadata(const struct server *server, const char *sid);
 bool server_reaches(const struct server *server, const char *sid);
 void server_flush(struct server *server);
 size_t server_sockets(const struct server *server);
