@@ -134,14 +134,23 @@ void store_list(struct store *s, unsigned state_mask, int64_t before_seq, unsign
 /* ---- deliveries --------------------------------------------------------------------------------
  */
 
+/* The place of one in the list: this bit is set of those that were tried, the larger comes first.
+ */
+static const int64_t TRIED = INT64_C(1) << 61;
+
+int64_t store_delivery_cursor(const struct delivery_record *d)
+{
+    return d->n + (d->state == DELIVERY_PENDING ? 0 : TRIED);
+}
+
 static void deliveries_sql(const struct list_request *l, struct buf *sql)
 {
     buf_add_text(sql, "SELECT ");
     columns_add_light_names(&delivery_columns, sql);
     buf_printf(sql,
-               " FROM deliveries WHERE n < %" PRId64 " AND (%u >> state) & 1 "
-               "ORDER BY n DESC LIMIT %u",
-               l->before, l->mask, l->limit);
+               " FROM deliveries WHERE n + (state <> 0) * %" PRId64 " < %" PRId64
+               " AND (%u >> state) & 1 ORDER BY state <> 0 DESC, n DESC LIMIT %u",
+               TRIED, l->before, l->mask, l->limit);
 }
 
 static void answer_deliveries(struct off_read *read)
@@ -159,12 +168,12 @@ static void answer_deliveries(struct off_read *read)
     free(l->records);
 }
 
-void store_list_deliveries(struct store *s, unsigned state_mask, int64_t before_n, unsigned limit,
+void store_list_deliveries(struct store *s, unsigned state_mask, int64_t cursor, unsigned limit,
                            store_deliveries_fn done, void *ctx)
 {
     struct list_request *l = list_new(&delivery_columns, deliveries_sql, answer_deliveries);
     l->mask = state_mask;
-    l->before = before_n <= 0 ? INT64_MAX : before_n;
+    l->before = cursor <= 0 ? INT64_MAX : cursor;
     l->limit = limit;
     l->deliveries_done = done;
     l->ctx = ctx;

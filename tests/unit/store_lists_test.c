@@ -315,9 +315,14 @@ START_TEST(deliveries_go_on_until_they_are_over)
     close_store();
     open_store();
     due_are("example.org:443", 10, "d 0 0 -|a 1 2 HTTP 503|");
-    listed_are((1u << DELIVERY_STATE_COUNT) - 1, 0, 10, "4:d 2:b 1:a ");
+    listed_are((1u << DELIVERY_STATE_COUNT) - 1, 0, 10, "2:b 1:a 4:d ");
     listed_are(1u << DELIVERY_DEAD | 1u << DELIVERY_FAILING, 0, 10, "2:b 1:a ");
-    listed_are((1u << DELIVERY_STATE_COUNT) - 1, 4, 1, "2:b ");
+    d[0].n = 1;
+    d[1].n = 2;
+    listed_are((1u << DELIVERY_STATE_COUNT) - 1, store_delivery_cursor(&d[1]), 1, "1:a ");
+    listed_are((1u << DELIVERY_STATE_COUNT) - 1, store_delivery_cursor(&d[0]), 2, "4:d ");
+    d[3].n = 4;
+    listed_are((1u << DELIVERY_STATE_COUNT) - 1, store_delivery_cursor(&d[3]), 2, "");
     int64_t n[DELIVERY_STATE_COUNT];
     ck_assert_int_eq(store_count_deliveries(store, n), ERR_NONE);
     ck_assert(n[DELIVERY_PENDING] == 1 && n[DELIVERY_FAILING] == 1 && n[DELIVERY_DEAD] == 1 &&
@@ -350,7 +355,7 @@ START_TEST(dead_ones_are_kept_for_a_week)
     while (!pruned) {
         (void)uv_run(&loop, UV_RUN_ONCE);
     }
-    listed_are((1u << DELIVERY_STATE_COUNT) - 1, 0, 10, "3:due 2:new ");
+    listed_are((1u << DELIVERY_STATE_COUNT) - 1, 0, 10, "2:new 3:due ");
     for (int i = 0; i < 3; i++) {
         delivery_record_done(&d[i]);
     }

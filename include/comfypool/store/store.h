@@ -317,13 +317,16 @@ void store_summarize(struct store *s, enum group_by group, struct wall_us since,
    week ago. */
 struct wall_us store_summary_since(struct wall_us since, struct wall_us now);
 
-/* Deliveries by n, newest first, as store_list does it; without their bodies. */
+/* Deliveries, those that were tried in vain before those that were not tried yet, newest first in
+   each; otherwise as store_list does it, without their bodies. cursor 0: from the beginning; else
+   store_delivery_cursor of the last one of the page before. */
 typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery_record *list,
                                     size_t n);
-void store_list_deliveries(struct store *s, unsigned state_mask, int64_t before_n, unsigned limit,
+void store_list_deliveries(struct store *s, unsigned state_mask, int64_t cursor, unsigned limit,
                            store_deliveries_fn done, void *ctx);
-/* Those of one host that are to be tried, the earliest first, at most `limit`; without their bodies.
-   Calls `each` for every one, which may take its texts by clearing them. On the loop. */
+int64_t store_delivery_cursor(const struct delivery_record *d);
+/* Those of one host that are to be tried, the earliest first, at most `limit`; without their
+   bodies. Calls `each` for every one, which may take its texts by clearing them. On the loop. */
 enum err store_load_due(struct store *s, const char *host, unsigned limit,
                         void (*each)(void *ctx, struct delivery_record *d), void *ctx) MUST_CHECK;
 /* The hosts of all that are to be tried. On the loop, at the start. */
