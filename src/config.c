@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "comfypool/core/event.h"
 #include "config_inner.h"
 
 enum { MAX_FILE = 1 << 20 };
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
 
 /* ---- the walk ----------------------------------------------------------------------------------
  */
@@ -571,6 +574,12 @@ static const cyaml_strval_t class_words[] = {
 #undef X
 };
 
+static const cyaml_strval_t event_words[] = {
+#define X(symbol, name, durable, hook) {name, 1 << symbol},
+    EVENT_TABLE(X)
+#undef X
+};
+
 static cyaml_schema_value_t scalar_schema(const struct config_key *k)
 {
     cyaml_schema_value_t v = {.type = CYAML_STRING,
@@ -589,12 +598,15 @@ static cyaml_schema_value_t scalar_schema(const struct config_key *k)
             .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
             .data_size = sizeof(enum log_level),
             .enumeration = {level_words, sizeof level_words / sizeof *level_words}};
-    } else if (k->kind == CONFIG_CLASSES) {
-        v = (cyaml_schema_value_t){
-            .type = CYAML_FLAGS,
-            .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
-            .data_size = sizeof(unsigned),
-            .enumeration = {class_words, sizeof class_words / sizeof *class_words}};
+    } else if (config_key_is_mask(k)) {
+        v = (cyaml_schema_value_t){.type = CYAML_FLAGS,
+                                   .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
+                                   .data_size = sizeof(unsigned),
+                                   .enumeration = {class_words, COUNT(class_words)}};
+        if (k->kind == CONFIG_EVENTS) {
+            v.enumeration.strings = event_words;
+            v.enumeration.count = COUNT(event_words);
+        }
     }
     return v;
 }
@@ -619,7 +631,7 @@ static cyaml_schema_field_t key_field(const struct schema *s, const struct confi
     if (k->kind == CONFIG_ADDRESSES) {
         return list_field(k, offsetof(struct config, listen_len), &s->text);
     }
-    if (config_key_is_list(k) && k->kind != CONFIG_CLASSES) {
+    if (config_key_is_list(k) && !config_key_is_mask(k)) {
         return list_field(k, k->offset + offsetof(struct config_list, len), &s->text);
     }
     if (k->kind == CONFIG_BACKENDS) {
@@ -687,12 +699,17 @@ static size_t value_size(enum config_kind kind)
     case CONFIG_URL:
     case CONFIG_PATH:
     case CONFIG_BESIDE:
+    case CONFIG_GPU:
+    case CONFIG_ENDPOINT:
         return sizeof(char *);
     case CONFIG_CLASSES:
+    case CONFIG_EVENTS:
         return sizeof(unsigned);
     case CONFIG_LABELS:
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
+    case CONFIG_RECEIVERS:
+    case CONFIG_NETWORKS:
         return sizeof(struct config_list);
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:

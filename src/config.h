@@ -33,6 +33,7 @@ struct config_backend {
     int64_t weight;
     int64_t max_in_flight;
     struct config_list labels;
+    char *gpu;          /* index or UUID, or NULL */
     char *headers_file; /* or NULL */
     bool enabled;
     char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
@@ -69,6 +70,11 @@ struct config {
     int64_t quarantine_dead_worker_ms;
     bool profiling_enabled;
     int64_t profiling_max_progress_events;
+    bool sampling_crystools;
+    bool sampling_system_stats;
+    int64_t sampling_system_stats_interval_ms;
+    bool sampling_local;
+    bool sampling_nvml;
     int64_t retention_days;  /* 0: no limit */
     int64_t retention_count; /* 0: no limit */
     int64_t http_max_body_bytes;
@@ -81,6 +87,16 @@ struct config {
     struct config_list http_allowed_hosts;
     struct config_list http_allowed_origins;
     char *auth_tokens_file; /* or NULL */
+    struct config_list webhooks_urls;
+    char *webhooks_secret_file; /* or NULL */
+    int64_t webhooks_max_concurrent;
+    struct config_list webhooks_allow; /* networks, addresses, host names */
+    char *hooks_exec;                  /* or NULL */
+    unsigned hooks_events;             /* 1u << event_type each */
+    int64_t hooks_timeout_ms;
+    int64_t hooks_max_concurrent;
+    char *otlp_endpoint;     /* or NULL */
+    char *otlp_headers_file; /* or NULL */
 };
 
 /* The defaults: one address to listen on, no backend. */

@@ -15,11 +15,16 @@ enum config_kind {
     CONFIG_NAME,
     CONFIG_URL,
     CONFIG_PATH,
-    CONFIG_BESIDE,  /* a path; in the file a relative one is beside it */
+    CONFIG_BESIDE, /* a path; in the file a relative one is beside it */
+    CONFIG_GPU,
+    CONFIG_ENDPOINT,
     CONFIG_CLASSES, /* a list that is kept as a mask of enum retry_class */
+    CONFIG_EVENTS,  /* ... of enum event_type */
     CONFIG_LABELS,
     CONFIG_HOSTS,
     CONFIG_ORIGINS,
+    CONFIG_RECEIVERS,
+    CONFIG_NETWORKS,
     CONFIG_ADDRESSES,
     CONFIG_BACKENDS,
 };
@@ -38,7 +43,7 @@ struct config_key {
     size_t offset;
 };
 
-enum { CONFIG_KEY_COUNT = 40 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 10 };
+enum { CONFIG_KEY_COUNT = 56 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 14 };
 enum { CONFIG_WHY_SIZE = 256, CONFIG_PATH_SIZE = 96 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
@@ -53,6 +58,8 @@ bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PA
 
 /* A list of plain values: all lists but listen and backends. */
 bool config_key_is_list(const struct config_key *k);
+/* Such a list that is kept as a mask. */
+bool config_key_is_mask(const struct config_key *k);
 /* Checks one entry of such a list. */
 bool config_entry_check(const struct config_key *k, struct str text,
                         char why[CONFIG_WHY_SIZE]) MUST_CHECK;

@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/base/net_rules.h"
 #include "comfypool/comfy/backend.h"
+#include "comfypool/core/event.h"
+#include "comfypool/loop/url.h"
 #include "config_inner.h"
 
 enum {
@@ -44,6 +47,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {CONFIG_ITEM, "weight", CONFIG_INT, 1, 1000, "1", "share", OF_BACKEND(weight)},
     {CONFIG_ITEM, "maxInFlight", CONFIG_INT, 1, 100, "1", "prompts", OF_BACKEND(max_in_flight)},
     {CONFIG_ITEM, "labels", CONFIG_LABELS, 0, 0, NULL, "labels", OF_BACKEND(labels)},
+    {CONFIG_ITEM, "gpu", CONFIG_GPU, 0, 0, NULL, "index or UUID", OF_BACKEND(gpu)},
     {CONFIG_ITEM, "headersFile", CONFIG_PATH, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
     {CONFIG_ITEM, "enabled", CONFIG_BOOL, 0, 0, "true", "true or false", OF_BACKEND(enabled)},
     {"link", "pingIntervalMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.ping_interval_ms)},
@@ -68,6 +72,11 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"profiling", "enabled", CONFIG_BOOL, 0, 0, "false", "true or false", OF(profiling_enabled)},
     {"profiling", "maxProgressEvents", CONFIG_INT, 0, 1000000, "10000", "events a node",
      OF(profiling_max_progress_events)},
+    {"sampling", "crystools", CONFIG_BOOL, 0, 0, "true", "true or false", OF(sampling_crystools)},
+    {"sampling", "systemStats", CONFIG_BOOL, 0, 0, "true", "true or false", OF(sampling_system_stats)},
+    {"sampling", "systemStatsIntervalMs", CONFIG_INT, 50, HOUR_MS, "500", "ms", OF(sampling_system_stats_interval_ms)},
+    {"sampling", "local", CONFIG_BOOL, 0, 0, "false", "true or false", OF(sampling_local)},
+    {"sampling", "nvml", CONFIG_BOOL, 0, 0, "false", "true or false", OF(sampling_nvml)},
     {"retention", "days", CONFIG_INT, 0, 36500, "30", "days", OF(retention_days)},
     {"retention", "count", CONFIG_INT, 0, 1000000000, "100000", "jobs", OF(retention_count)},
     {"http", "maxBodyBytes", CONFIG_INT, 1024, 1 << 30, "33554432", "bytes", OF(http_max_body_bytes)},
@@ -82,12 +91,22 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"http", "allowedHosts", CONFIG_HOSTS, 0, 0, NULL, "host names", OF(http_allowed_hosts)},
     {"http", "allowedOrigins", CONFIG_ORIGINS, 0, 0, NULL, "origins", OF(http_allowed_origins)},
     {"auth", "tokensFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(auth_tokens_file)},
+    {"webhooks", "urls", CONFIG_RECEIVERS, 0, 0, NULL, "URLs", OF(webhooks_urls)},
+    {"webhooks", "secretFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(webhooks_secret_file)},
+    {"webhooks", "maxConcurrent", CONFIG_INT, 1, 1000, "32", "deliveries", OF(webhooks_max_concurrent)},
+    {"webhooks", "allow", CONFIG_NETWORKS, 0, 0, NULL, "networks, addresses and host names", OF(webhooks_allow)},
+    {"hooks", "exec", CONFIG_BESIDE, 0, 0, NULL, "program", OF(hooks_exec)},
+    {"hooks", "events", CONFIG_EVENTS, 0, 0, "job:completed, job:failed, job:cancelled", "events of jobs", OF(hooks_events)},
+    {"hooks", "timeoutMs", CONFIG_INT, 1, DAY_MS, "30000", "ms", OF(hooks_timeout_ms)},
+    {"hooks", "maxConcurrent", CONFIG_INT, 1, 1000, "4", "runs", OF(hooks_max_concurrent)},
+    {"otlp", "endpoint", CONFIG_ENDPOINT, 0, 0, NULL, "URL", OF(otlp_endpoint)},
+    {"otlp", "headersFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(otlp_headers_file)},
 };
 /* clang-format on */
 
 const char *const config_sections[CONFIG_SECTION_COUNT] = {
-    "log",        "link",      "queue",     "jobs", "breaker",
-    "quarantine", "profiling", "retention", "http", "auth"};
+    "log",      "link",      "queue", "jobs", "breaker",  "quarantine", "profiling",
+    "sampling", "retention", "http",  "auth", "webhooks", "hooks",      "otlp"};
 
 /* ---- finding keys ------------------------------------------------------------------------------
  */
@@ -263,6 +282,36 @@ static bool url_check(struct str text, char why[CONFIG_WHY_SIZE])
     return comfy_url_check(url, why, CONFIG_WHY_SIZE);
 }
 
+/* As nvidia-smi -L shows it: a number, or "GPU-" (of a slice of one "MIG-") and more. */
+static bool gpu_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    int64_t index = 0;
+    if (text.n <= 3 && text.n > 0 && text.p[0] != '-' && str_to_int64(text, &index)) {
+        return true;
+    }
+    bool good = text.n > 4 && text.n <= MAX_NAME &&
+                (memcmp(text.p, "GPU-", 4) == 0 || memcmp(text.p, "MIG-", 4) == 0);
+    for (size_t i = 4; good && i < text.n; i++) {
+        good = isalnum((unsigned char)text.p[i]) || text.p[i] == '-' || text.p[i] == '/';
+    }
+    return good || say(why, "must be an index such as 0, or a UUID such as GPU-6c4b...");
+}
+
+/* The base URL of a collector. */
+static bool endpoint_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    struct url_parts u;
+    AUTO_FREE char *url = mem_copy(text);
+    if (!text_check(text, why) || !url_read(url, &u, why, CONFIG_WHY_SIZE)) {
+        return false;
+    }
+    const bool base = !u.has_more;
+    const bool open = u.credentials == NULL;
+    url_parts_done(&u);
+    return (base || say(why, "must be a base URL: /v1/traces is appended")) &&
+           (open || say(why, "credentials belong into otlp.headersFile"));
+}
+
 static bool host_check(struct str host)
 {
     if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
@@ -402,13 +451,38 @@ static bool origin_check(struct str text, char why[CONFIG_WHY_SIZE])
     return say(why, origin_shape);
 }
 
+static bool event_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    const enum event_type t = event_from_name(text);
+    return (t != EVENT_TYPE_COUNT && event_is_for_hooks(t)) ||
+           say(why, "must be a durable event of a job, such as job:completed");
+}
+
+static bool receiver_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    struct url_parts u;
+    AUTO_FREE char *url = mem_copy(text);
+    const bool good = text_check(text, why) && url_read(url, &u, why, CONFIG_WHY_SIZE);
+    if (!good) {
+        return false;
+    }
+    const bool open = u.credentials == NULL;
+    url_parts_done(&u);
+    return open || say(why, "credentials in the URL are not taken; use webhooks.secretFile");
+}
+
+static bool network_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    return net_rules_check_entry(text, why, CONFIG_WHY_SIZE);
+}
+
 static const struct {
     enum config_kind kind;
     bool (*check)(struct str text, char why[CONFIG_WHY_SIZE]);
 } lists[] = {
-    {CONFIG_CLASSES, class_check},
-    {CONFIG_LABELS, label_check},
-    {CONFIG_HOSTS, allowed_host_check},
+    {CONFIG_CLASSES, class_check},      {CONFIG_EVENTS, event_check},
+    {CONFIG_RECEIVERS, receiver_check}, {CONFIG_NETWORKS, network_check},
+    {CONFIG_LABELS, label_check},       {CONFIG_HOSTS, allowed_host_check},
     {CONFIG_ORIGINS, origin_check},
 };
 
@@ -422,6 +496,11 @@ bool config_key_is_list(const struct config_key *k)
         }
     }
     return false;
+}
+
+bool config_key_is_mask(const struct config_key *k)
+{
+    return k->kind == CONFIG_CLASSES || k->kind == CONFIG_EVENTS;
 }
 
 bool config_entry_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
@@ -461,11 +540,18 @@ bool config_value_check(const struct config_key *k, struct str text, char why[CO
         return name_check(text, why);
     case CONFIG_URL:
         return url_check(text, why);
+    case CONFIG_GPU:
+        return gpu_check(text, why);
+    case CONFIG_ENDPOINT:
+        return endpoint_check(text, why);
     case CONFIG_TEXT:
     case CONFIG_PATH:
     case CONFIG_BESIDE:
         return text_check(text, why);
     case CONFIG_CLASSES:
+    case CONFIG_EVENTS:
+    case CONFIG_RECEIVERS:
+    case CONFIG_NETWORKS:
     case CONFIG_LABELS:
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
@@ -503,12 +589,13 @@ static void set_list(struct config_list *l, struct str text)
     }
 }
 
-static void set_classes(unsigned *mask, struct str text)
+static void set_mask(unsigned *mask, enum config_kind kind, struct str text)
 {
     struct str one;
     *mask = 0;
     while (cut(&text, &one)) {
-        *mask |= 1u << retry_class_from_name(one);
+        *mask |= 1u << (kind == CONFIG_CLASSES ? (int)retry_class_from_name(one)
+                                               : (int)event_from_name(one));
     }
 }
 
@@ -530,11 +617,16 @@ void config_value_store(const struct config_key *k, void *base, const char *text
     case CONFIG_URL:
     case CONFIG_PATH:
     case CONFIG_BESIDE:
+    case CONFIG_GPU:
+    case CONFIG_ENDPOINT:
         set_text(to, text);
         return;
     case CONFIG_CLASSES:
-        set_classes(to, str_of(text));
+    case CONFIG_EVENTS:
+        set_mask(to, k->kind, str_of(text));
         return;
+    case CONFIG_RECEIVERS:
+    case CONFIG_NETWORKS:
     case CONFIG_LABELS:
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
@@ -554,6 +646,7 @@ void config_backend_done(struct config_backend *b)
     free(b->name);
     free(b->url);
     drop_list(&b->labels);
+    free(b->gpu);
     free(b->headers_file);
     config_headers_free(b->headers);
     free(b->where);
@@ -608,7 +701,13 @@ void config_done(struct config *c)
     drop_listen(c);
     drop_list(&c->http_allowed_hosts);
     drop_list(&c->http_allowed_origins);
+    drop_list(&c->webhooks_urls);
+    drop_list(&c->webhooks_allow);
     free(c->auth_tokens_file);
+    free(c->webhooks_secret_file);
+    free(c->hooks_exec);
+    free(c->otlp_endpoint);
+    free(c->otlp_headers_file);
     free(c->state);
     *c = (struct config){0};
 }

@@ -3,6 +3,7 @@
  * end is the order of the beginning turned round: answers first, then what is under way is stored,
  * then the store closes, then every handle; a handle that survives is a bug and exits with 1.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <netdb.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/store/store.h"
 #include "config.h"
+#include "receivers.h"
 #include "tokens.h"
 
 #define VERSION "0.1.0"
@@ -35,7 +37,8 @@ struct daemon {
     struct config config;
     struct tokens tokens;
     struct buf tokens_path; /* empty: there is none */
-    bool insecure;          /* --insecure-no-auth */
+    struct receivers receivers;
+    bool insecure; /* --insecure-no-auth */
     const char **allowed_hosts;
     const char **allowed_origins;
     struct store *store;
@@ -277,6 +280,13 @@ static bool read_tokens(struct daemon *d)
     return tokens_read(buf_text(&d->tokens_path), &d->tokens, &errors) || complain(&errors);
 }
 
+static bool read_receivers(struct daemon *d)
+{
+    AUTO_BUF struct buf errors;
+    buf_init(&errors, BUF_NO_LIMIT);
+    return receivers_read(&d->config, &d->receivers, &errors) || complain(&errors);
+}
+
 /* The old ones stay when the file is broken: nobody is let in, and nobody out, by a mistake. */
 static void reload_tokens(struct daemon *d)
 {
@@ -351,7 +361,7 @@ static int shut_down(struct daemon *d)
     pool_set_server(d->pool, NULL);
     http_server_close(d->server);
     store_close(d->store);
-    pool_close(d->pool);
+    const bool well = pool_close(d->pool);
     http_client_close(d->http_client);
     ws_client_close(d->ws_client);
     for (size_t i = 0; i < 3; i++) {
@@ -361,6 +371,9 @@ static int shut_down(struct daemon *d)
     ws_client_finish(d->ws_client);
     const int left = loop_finish(&d->loop);
     LOG_PLAIN(LOG_INFO, "stopped");
+    if (!well) { /* what the GPU driver runs at exit() might hang, too */
+        _exit(left == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
     return left == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -402,6 +415,7 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
                 .labels = (const char *const *)b->labels.items,
                 .labels_len = b->labels.len,
                 .headers = (const char *const *)b->headers,
+                .gpu = b->gpu,
             };
         }
     }
@@ -433,6 +447,25 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
         .max_progress_events = (unsigned)c->profiling_max_progress_events,
         .keep_for = dur_ms(c->retention_days * 24 * 3600 * 1000),
         .keep_count = c->retention_count,
+        .sampling =
+            {
+                .crystools = c->sampling_crystools,
+                .system_stats = c->sampling_system_stats,
+                .interval = dur_ms(c->sampling_system_stats_interval_ms),
+                .local = c->sampling_local,
+                .nvml = c->sampling_nvml,
+            },
+        .webhook_urls = (const char *const *)c->webhooks_urls.items,
+        .webhook_urls_len = c->webhooks_urls.len,
+        .webhook_secret = d->receivers.secret,
+        .webhook_rules = d->receivers.rules,
+        .webhook_concurrency = (unsigned)c->webhooks_max_concurrent,
+        .hook_exec = c->hooks_exec,
+        .hook_events = c->hooks_events,
+        .hook_timeout = dur_ms(c->hooks_timeout_ms),
+        .hook_concurrency = (unsigned)c->hooks_max_concurrent,
+        .otlp_url = d->receivers.otlp_url,
+        .otlp_headers = (const char *const *)d->receivers.otlp_headers,
         .version = VERSION,
     };
     return pool_new(&d->loop, d->store, d->http_client, d->ws_client, &o);
@@ -554,15 +587,27 @@ static int start(struct daemon *d, const struct arguments *a)
         fprintf(stderr, "the sockets of the service manager: %s\n", strerror(-sockets));
         return EXIT_USAGE;
     }
-    if (!read_tokens(d) || !check_exposure(d, sockets)) {
+    if (!read_tokens(d) || !read_receivers(d) || !check_exposure(d, sockets)) {
         return EXIT_USAGE;
     }
     return a->check_only ? EXIT_SUCCESS : run(d, sockets);
 }
 
+/* Whoever closed one of them: the next file that is opened must not be taken for it, and libuv
+   cannot start a program without. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", O_RDWR); /* takes the lowest free number: this one */
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon d;
+    open_standard_files();
     struct arguments a = {0};
     config_init(&d.config);
     buf_init(&d.tokens_path, BUF_NO_LIMIT);
@@ -574,6 +619,7 @@ int main(int argc, char **argv)
     free(d.allowed_hosts);
     free(d.allowed_origins);
     tokens_done(&d.tokens);
+    receivers_done(&d.receivers);
     buf_done(&d.tokens_path);
     config_done(&d.config);
     return status;

@@ -344,6 +344,7 @@ void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
         learn_start(a);
     }
     (void)timeline_start(&a->timeline, now, stamp_ms);
+    sampling_begin(a);
     a->job->phase = JOB_PHASE_STARTED;
     deadline_clear(&a->backend->pool->deadlines, &a->start_timer);
     tell_started(a);
@@ -514,6 +515,7 @@ static bool must_wait(struct attempt *a)
 static void finish_profile(struct attempt *a, struct profile *ret)
 {
     profiler_finish(a->profiler, &a->timeline, a->outcome, ret);
+    sampling_account(a, ret);
     ret->job_id = a->job->r.id;
     ret->prompt_id = a->r.prompt_id;
     ret->backend = a->r.backend;
@@ -648,6 +650,7 @@ void attempt_free(struct attempt *a)
     free(a->preview.node_id);
     buf_done(&a->preview.image);
     unlink_attempt(a);
+    sampling_end(a);
     a->job->attempt = NULL;
     p->attempts--;
     b->refs--;

@@ -217,7 +217,9 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
     if (f->stamp_ms != 0) {
         server_clock_observe(&b->clock, now, f->stamp_ms);
     }
-    if (f->type == FRAME_STATUS) {
+    if (f->type == FRAME_MONITOR) {
+        sampling_frame(b, now, f);
+    } else if (f->type == FRAME_STATUS) {
         b->queue_remaining = f->queue_remaining;
         b->last_status = now;
         learn_status(b);
@@ -261,6 +263,7 @@ static void went_up(struct backend *b)
         }
     }
     strays_up(b);
+    sampling_up(b);
     backend_settle(b);
 }
 
@@ -274,6 +277,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
         b->down_since = now;
         plan_gone(b);
         learn_lost(b);
+        sampling_down(b);
     }
     deadline_clear(&b->pool->deadlines, &b->deaf_check);
     backend_settle(b);
@@ -306,8 +310,9 @@ static int64_t read_vram(struct str devices)
     return sum;
 }
 
-static void stats_came(struct backend *b, const struct stats_answer *s)
+static void stats_came(struct backend *b, struct mono_us now, const struct stats_answer *s)
 {
+    sampling_stats(b, now, s);
     free(b->version);
     free(b->devices);
     b->version = mem_copy(buf_str(&s->version));
@@ -349,7 +354,7 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
         frame_came(b, e->now, e->frame);
         break;
     case COMFY_EVENT_STATS:
-        stats_came(b, e->stats);
+        stats_came(b, e->now, e->stats);
         break;
     case COMFY_EVENT_PREVIEW:
         preview_came(b, e->preview);
@@ -420,6 +425,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->pool = p;
     b->id = ++p->last_backend_id;
     b->queue_remaining = -1;
+    sampling_init(b);
     b->configured = configured;
     if (take_own != NULL) {
         b->own = *take_own;
@@ -453,6 +459,7 @@ void backend_free(struct backend *b)
     struct pool *p = b->pool;
     comfy_close(b->comfy);
     strays_free(b);
+    sampling_done(b);
     scheduler_set_up(&p->scheduler, &b->slot, false);
     deadline_clear(&p->deadlines, &b->gone);
     deadline_clear(&p->deadlines, &b->deaf_check);

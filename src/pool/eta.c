@@ -63,7 +63,7 @@ static void play_backend(struct backend *b, struct mono_us now)
     for (struct attempt *a = b->attempts; a != NULL && n < b->slot.in_flight; a = a->next) {
         list[n++] = a;
     }
-    qsort(list, n, sizeof *list, by_turn);
+    qsort(list, n, sizeof(struct attempt *), by_turn);
     for (size_t i = 0; i < n; i++) {
         play_attempt(list[i], b, now);
     }
@@ -96,7 +96,7 @@ static struct job **waiting_jobs(struct pool *p, size_t *ret_len)
             list[n++] = j;
         }
     }
-    qsort(list, n, sizeof *list, by_order);
+    qsort(list, n, sizeof(struct job *), by_order);
     *ret_len = n;
     return list;
 }

@@ -8,6 +8,8 @@
 
 #include "inner.h"
 
+enum { FIRST_RING = 64 };
+
 void events_init(struct events *e)
 {
     *e = (struct events){.ring = NULL};
@@ -53,11 +55,16 @@ static void make_room(struct events *e)
     if (e->len < e->cap) {
         return;
     }
+    if (e->cap == 0) {
+        e->cap = FIRST_RING;
+        e->ring = mem_alloc(e->cap * sizeof *e->ring);
+        return;
+    }
     if (e->cap == EVENTS_KEPT) {
         drop_first(e);
         return;
     }
-    const size_t cap = e->cap == 0 ? 64 : e->cap * 2 > EVENTS_KEPT ? EVENTS_KEPT : e->cap * 2;
+    const size_t cap = e->cap * 2 > EVENTS_KEPT ? EVENTS_KEPT : e->cap * 2;
     struct event *ring = mem_alloc(cap * sizeof *ring);
     for (size_t i = 0; i < e->len; i++) {
         ring[i] = e->ring[(e->first + i) % e->cap];

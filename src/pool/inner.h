@@ -18,6 +18,10 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
 #include "events.h"
+#include "hooks.h"
+#include "otlp.h"
+#include "sampling.h"
+#include "webhooks.h"
 
 /* What people said of a backend; on disk as these numbers. */
 enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
@@ -61,7 +65,8 @@ struct backend {
     char warm_hash[DIGEST_HEX_SIZE]; /* of the workflow that began last; "": nobody knows */
     bool foreign;                    /* a prompt of somebody else's came meanwhile */
     unsigned settling;               /* attempts that ended since its last status */
-    struct heap_node eta_node;       /* see eta.c */
+    struct sampling sampling;
+    struct heap_node eta_node; /* see eta.c */
     struct mono_us eta_free_at;
     const char *told_state; /* by backend:state; NULL: nothing yet. Static */
     /* What people changed. */
@@ -123,6 +128,7 @@ struct job {
     bool eta_known;
     struct mono_us eta_starts;
     struct mono_us eta_completes;
+    struct outbox outbox;      /* of the write under way */
     char *retry;               /* what job:retrying tells of the attempt that ended; or NULL */
     struct http_ref submitter; /* who waits for the insert */
 };
@@ -205,6 +211,7 @@ struct attempt {
     struct mono_us unreachable_since;
     struct mono_us last_sign;
     bool cold; /* see learn.c */
+    struct attempt_samples sampled;
     /* The end. */
     bool ended;   /* the outcome is known */
     int executed; /* nodes that were, as far as anybody saw */
@@ -255,7 +262,11 @@ struct pool {
     size_t attempts;   /* jobs with an attempt: they are not queued */
     size_t text_bytes; /* of the jobs' texts in memory */
     struct events events;
-    uint64_t previews; /* so far */
+    struct webhooks webhooks;
+    struct hooks hooks;
+    struct otlp otlp;
+    uint64_t previews;      /* so far */
+    struct host_gpus *gpus; /* NULL: not needed yet */
     struct measures *measures;
     struct deadline fold;
     bool folding;
@@ -532,6 +543,8 @@ void serve_attempt_profile(struct pool *p, struct http_request *rq, struct http_
 void profiles_render_trace(struct pool *p, const struct job_record *r, const struct str *profiles,
                            size_t len, struct render_trace *ret);
 void serve_export(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_deliveries(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_redeliver(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_summary(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_healthz(struct pool *p, struct http_request *rq, struct http_ref x);

@@ -105,6 +105,7 @@ void job_free(struct job *j)
     job_record_done(&j->r);
     job_record_done(&j->next);
     job_error_done(&j->refusal);
+    outbox_done(&j->outbox);
     job_drop_texts(j);
     free(j->waiters.list);
     free(j->watchers.list);
@@ -345,6 +346,7 @@ static void concluded(void *ctx, enum err e)
     j->r = j->next;
     j->next = (struct job_record){0};
     j->ending = false;
+    webhooks_take(p, &j->outbox);
     if (!job_state_is_terminal(j->r.state)) {
         job_has_changed(j);
         tell_retrying(j);
@@ -354,6 +356,9 @@ static void concluded(void *ctx, enum err e)
     }
     count_end(p, j->r.state);
     tell_end(j);
+    if (j->r.profiled) {
+        otlp_add(p, j->r.id);
+    }
     job_forget(j);
     pool_one_less(p, &p->writes);
 }
@@ -442,6 +447,17 @@ static void prepare_next(struct job *j, enum job_event e)
     }
 }
 
+/* What is written with the end, or with the job's going back into the queue. */
+static struct store_beside prepare_beside(struct job *j, struct str measurement)
+{
+    const enum event_type type =
+        job_state_is_terminal(j->next.state) ? event_of_end(j->next.state) : EVENT_RETRYING;
+    webhooks_of_job(j->pool, &j->next, type, type == EVENT_RETRYING ? j->retry : NULL, &j->outbox);
+    struct store_beside beside = outbox_beside(&j->outbox);
+    beside.measurement = measurement;
+    return beside;
+}
+
 void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
                   struct str profile, struct str measurement)
 {
@@ -465,7 +481,7 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
         free(j->retry);
         j->retry = tell_render_retry(j, a);
     }
-    const struct store_beside beside = {.measurement = measurement};
+    const struct store_beside beside = prepare_beside(j, measurement);
     p->writes++;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
         store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
@@ -522,8 +538,9 @@ void job_end_queued(struct job *j, enum err code, const char *message)
         j->next.error.message = mem_strdup(message);
     }
     j->next.completed_at = anchor_wall(&j->anchor, time_mono());
+    const struct store_beside beside = prepare_beside(j, STR(""));
     p->writes++;
-    store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, NULL, concluded, j);
+    store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
 }
 
 struct job *job_revive(struct pool *p, struct store_active *take)

@@ -291,6 +291,7 @@ static void revived(void *ctx, enum err e)
         e = ERR_JOB_NOT_FOUND;
     } else if (j != NULL && c->pool->server != NULL) {
         j->stored = true;
+        webhooks_take(j->pool, &j->outbox);
         tell_queued(j);
         job_wait_again(j);
     }
@@ -312,7 +313,9 @@ void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
     const bool ended = found.job.state == JOB_FAILED || found.job.state == JOB_CANCELLED;
     if (e == ERR_NONE && ended) {
         struct job *j = job_revive(p, &found);
-        store_update_job(p->store, &j->r, NULL, revived, change_new(p, rq, x, 202));
+        webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+        const struct store_beside beside = outbox_beside(&j->outbox);
+        store_update_job(p->store, &j->r, &beside, revived, change_new(p, rq, x, 202));
     } else if (e == ERR_NONE || e == ERR_JOB_NOT_RETRIABLE) {
         http_problem(p->server, x, ERR_JOB_NOT_RETRIABLE,
                      "only a failed or a cancelled job can be tried again", NULL);

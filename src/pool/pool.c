@@ -147,6 +147,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     map_init(&p->jobs);
     map_init(&p->keys);
     events_init(&p->events);
+    webhooks_init(p);
     queue_init(&p->queue);
     scheduler_init(&p->scheduler);
     const struct ability_limits limits = {
@@ -177,7 +178,7 @@ bool pool_start(struct pool *p)
 {
     if (!backends_load(p) || !load_paused(p) ||
         store_load_active(p->store, load_job, p) != ERR_NONE ||
-        store_load_strays(p->store, load_stray, p) != ERR_NONE) {
+        store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p)) {
         return false;
     }
     if (p->jobs.len > 0) {
@@ -214,6 +215,9 @@ void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
 {
     p->stopping = true;
     streams_end(p);
+    webhooks_stop(p);
+    hooks_stop(p);
+    otlp_stop(p);
     p->stopped = done;
     p->stopped_ctx = ctx;
     const bool idle = p->writes == 0 && p->submits == 0;
@@ -226,7 +230,7 @@ static void pool_freed(uv_handle_t *timer)
     free(heap_item(timer, struct pool, deadlines.timer));
 }
 
-void pool_close(struct pool *p)
+bool pool_close(struct pool *p)
 {
     p->stopping = true;
     size_t at = 0;
@@ -237,6 +241,8 @@ void pool_close(struct pool *p)
         backend_free(p->backends[i]);
     }
     events_done(&p->events);
+    webhooks_done(p);
+    otlp_done(p);
     measures_free(p->measures);
     ability_done(&p->ability);
     map_done(&p->keys);
@@ -245,5 +251,7 @@ void pool_close(struct pool *p)
     queue_done(&p->queue);
     scheduler_done(&p->scheduler);
     free(p->backends);
+    const bool well = host_gpus_close(p->gpus);
     deadlines_close(&p->deadlines, pool_freed);
+    return well;
 }

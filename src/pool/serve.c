@@ -92,6 +92,8 @@ void serve_problem(struct pool *p, struct http_ref x, enum err e)
         detail = "GET /backends lists the backends";
     } else if (e == ERR_ATTEMPT_NOT_FOUND) {
         detail = "GET /jobs/<id>/attempts lists the attempts; they are numbered from 1";
+    } else if (e == ERR_DELIVERY_NOT_FOUND) {
+        detail = "GET /webhooks/deliveries lists those that were not taken; others are forgotten";
     } else if (e == ERR_JOB_NOT_FINISHED) {
         http_problem_retry(p->server, x, e, "the attempt has not ended yet", 1);
         return;
@@ -462,6 +464,8 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_EVENTS] = serve_events,
     [ROUTE_EXPORT] = serve_export,
     [ROUTE_SUMMARY] = serve_summary,
+    [ROUTE_DELIVERIES] = serve_deliveries,
+    [ROUTE_REDELIVER] = serve_redeliver,
     [ROUTE_BACKENDS] = serve_backends,
     [ROUTE_BACKEND_ADD] = serve_backend_add,
     [ROUTE_BACKEND] = serve_backend,

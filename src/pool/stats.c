@@ -58,6 +58,7 @@ void stats_render_backend(struct js_out *o, const struct backend *b)
         js_string(o, b->version);
     }
     js_member_raw(o, "devices", str_of(b->devices));
+    sampling_render(o, b);
     js_key(o, "lastError");
     if (b->last_error == NULL && why == NULL) {
         js_null(o);
@@ -143,6 +144,48 @@ unsigned stats_ended_last_minute(const struct pool *p)
     return n;
 }
 
+struct count {
+    const char *name;
+    uint64_t n;
+};
+
+static void render_counts(struct js_out *o, const char *name, const struct count *list, size_t len)
+{
+    js_key(o, name);
+    js_open(o, '{');
+    for (size_t i = 0; i < len; i++) {
+        js_member_int(o, list[i].name, (int64_t)list[i].n);
+    }
+    js_close(o, '}');
+}
+
+/* Those who are told: event streams, receivers, the local program, a tracing endpoint. */
+static void render_telling(struct js_out *o, const struct pool *p)
+{
+    const struct events *e = &p->events;
+    const struct webhooks *w = &p->webhooks;
+    const struct hooks *h = &p->hooks;
+    const struct otlp *t = &p->otlp;
+    const struct count events[] = {{"streams", e->listeners_len},
+                                   {"kept", e->len},
+                                   {"bytes", e->bytes},
+                                   {"slowReaders", e->slow_readers}};
+    const struct count webhooks[] = {{"waiting", webhooks_waiting(w)},
+                                     {"inFlight", w->in_flight},
+                                     {"delivered", w->delivered},
+                                     {"failed", w->failed},
+                                     {"dead", w->dead},
+                                     {"forbidden", w->forbidden}};
+    const struct count hooks[] = {{"running", h->running_len}, {"waiting", h->waiting_len},
+                                  {"completed", h->completed}, {"failed", h->failed},
+                                  {"timedOut", h->timed_out},  {"dropped", h->dropped}};
+    const struct count otlp[] = {{"waiting", t->len}, {"sent", t->sent}, {"dropped", t->dropped}};
+    render_counts(o, "events", events, sizeof events / sizeof *events);
+    render_counts(o, "webhooks", webhooks, sizeof webhooks / sizeof *webhooks);
+    render_counts(o, "hooks", hooks, sizeof hooks / sizeof *hooks);
+    render_counts(o, "otlp", otlp, sizeof otlp / sizeof *otlp);
+}
+
 void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     (void)rq;
@@ -182,6 +225,7 @@ void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x)
     js_member_int(&o, "waits", http.waits);
     js_member_int(&o, "requests", (int64_t)http.requests);
     js_close(&o, '}');
+    render_telling(&o, p);
     js_member_int(&o, "badTransitions", (int64_t)p->bad_transitions);
     js_close(&o, '}');
     http_answer(p->server, x, &a);

@@ -93,7 +93,7 @@ static struct roster *roster_new(struct pool *p)
             list[n++] = j;
         }
     }
-    qsort(list, n, sizeof *list, by_seq);
+    qsort(list, n, sizeof(struct job *), by_seq);
     struct roster *r = mem_alloc(sizeof *r + n * sizeof *r->ids);
     *r = (struct roster){.refs = 1, .at = p->events.last, .len = n};
     for (size_t i = 0; i < n; i++) {

@@ -53,6 +53,7 @@ static void inserted(void *ctx, enum err e)
             j->key = NULL;
         }
         j->stored = true;
+        webhooks_take(p, &j->outbox);
         tell_queued(j);
         job_enqueue(j);
         http_again(p->server, x);
@@ -118,6 +119,20 @@ bool serve_queue_is_full(struct pool *p, struct http_ref x)
     return full;
 }
 
+/* The address of its webhook may be told at once. */
+static bool may_call(struct pool *p, const struct http_request *rq, struct http_ref x)
+{
+    const char *url = rq->submission.webhook.url;
+    const bool may = url == NULL || webhooks_may_call(p, url);
+    if (!may) {
+        http_problem(p->server, x, ERR_FORBIDDEN,
+                     "the webhook's address is not public; webhooks.allow of the configuration "
+                     "can permit it",
+                     "/webhook/url");
+    }
+    return may;
+}
+
 static void submit_new(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
 {
     struct job *j = job_new(p, rq);
@@ -131,9 +146,11 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
         memcpy(k.digest, rq->body_digest, sizeof k.digest);
         memcpy(k.job_id, j->r.id, sizeof k.job_id);
     }
+    webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+    const struct store_beside beside = outbox_beside(&j->outbox);
     p->writes++;
     store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
-                 key == NULL ? NULL : &k, NULL, inserted, j);
+                 key == NULL ? NULL : &k, &beside, inserted, j);
 }
 
 void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -150,7 +167,7 @@ void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
     if (key_decides(p, rq, x, key)) {
         return;
     }
-    if (serve_queue_is_full(p, x)) {
+    if (!may_call(p, rq, x) || serve_queue_is_full(p, x)) {
         return;
     }
     submit_new(p, rq, x, key);

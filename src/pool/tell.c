@@ -34,6 +34,7 @@ static void tell_job(struct job *j, enum event_type type, int64_t seq)
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
     tell_render_job(&j->r, &data);
+    hooks_tell(j->pool, type, buf_str(&data));
     events_add(j->pool, type, j->r.id, &data, seq, seq == 0 ? 0 : j->r.attempts);
 }
 
@@ -90,6 +91,7 @@ void tell_retrying(struct job *j)
     tell_add_retry(j->retry, &data);
     free(j->retry);
     j->retry = NULL;
+    hooks_tell(j->pool, EVENT_RETRYING, buf_str(&data));
     events_add(j->pool, EVENT_RETRYING, j->r.id, &data, 0, 0);
 }
 
@@ -111,9 +113,18 @@ static void add_backend(struct js_out *o, const struct attempt *a)
     js_member_string(o, "promptId", a->r.prompt_id);
 }
 
-static void end_data(struct js_out *o, struct buf *b, enum event_type type, const struct attempt *a)
+static void tell_hooks(struct attempt *a, enum event_type type, struct str data)
+{
+    hooks_tell(a->job->pool, type, data);
+    webhooks_of_attempt(a, type, data);
+}
+
+static void end_data(struct js_out *o, struct buf *b, enum event_type type, struct attempt *a)
 {
     js_close(o, '}');
+    if (b->len <= MAX_DATA) {
+        tell_hooks(a, type, buf_str(b));
+    }
     events_add(a->job->pool, type, a->job->r.id, b, 0, 0);
 }
 
@@ -150,13 +161,27 @@ void tell_started(struct attempt *a)
     job_has_changed(a->job);
 }
 
+/* Hooks and webhooks are told of it, but not of its files: there are too many. */
+static void tell_long_output(struct attempt *a, struct str begun)
+{
+    AUTO_BUF struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    buf_add_str(&data, begun);
+    buf_add_char(&data, '}');
+    tell_hooks(a, EVENT_OUTPUT, buf_str(&data));
+}
+
 void tell_output(struct attempt *a, struct str node_id, struct str ui)
 {
     struct buf b;
     struct js_out o;
     begin_data(&o, &b, a);
     js_member_str(&o, "nodeId", node_id);
+    const size_t without_files = b.len;
     render_output_files(ui, &o);
+    if (b.len > MAX_DATA) {
+        tell_long_output(a, (struct str){b.data, without_files});
+    }
     end_data(&o, &b, EVENT_OUTPUT, a);
 }
 

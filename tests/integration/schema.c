@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 struct schema {
     struct yaml_tree *root;
 };

@@ -280,8 +280,12 @@ static struct answer stepped;
 static void insert_one(void)
 {
     one = make_job(JOB_QUEUED);
-    const struct delivery_record d = {
-        .id = "d", .job_id = "j", .type = "job:queued", .url = "http://h/", .host = "h:80", .body = "{}"};
+    const struct delivery_record d = {.id = "d",
+                                      .job_id = "j",
+                                      .type = "job:queued",
+                                      .url = "http://h/",
+                                      .host = "h:80",
+                                      .body = "{}"};
     store_insert(store, &one, str_of(WORKFLOW), STR("{}"), NULL,
                  &(struct store_beside){.deliveries = &d, .deliveries_len = 1}, on_done, &stepped);
 }

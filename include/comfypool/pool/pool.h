@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "comfypool/base/net_rules.h"
 #include "comfypool/base/time.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/http/http.h"
@@ -27,6 +28,16 @@ struct pool_backend_options {
     const char *const *labels;
     size_t labels_len;
     const char *const *headers; /* "Name: value", NULL at the end; or NULL */
+    const char *gpu;            /* index or UUID among those of its host; NULL: not said */
+};
+
+/* Which sources of samples are used. */
+struct pool_sampling {
+    bool crystools;
+    bool system_stats;
+    struct dur_us interval; /* of those that are asked */
+    bool local;             /* /proc, of backends on this host */
+    bool nvml;              /* the GPUs of this host */
 };
 
 struct pool_options {
@@ -47,7 +58,20 @@ struct pool_options {
     unsigned max_progress_events;
     struct dur_us keep_for; /* retention by age; 0: for ever */
     int64_t keep_count;     /* retention by count; 0: all */
-    const char *version;    /* of the daemon */
+    struct pool_sampling sampling;
+    /* Webhooks of the configuration, and the rules for all of them. */
+    const char *const *webhook_urls;
+    size_t webhook_urls_len;
+    const char *webhook_secret;            /* "whsec_...", of these; NULL: not signed */
+    const struct net_rules *webhook_rules; /* NULL: public addresses alone */
+    unsigned webhook_concurrency;
+    const char *hook_exec; /* a program; NULL: none */
+    unsigned hook_events;  /* 1u << event_type each */
+    struct dur_us hook_timeout;
+    unsigned hook_concurrency;
+    const char *otlp_url;            /* where traces go, with its path; NULL: nowhere */
+    const char *const *otlp_headers; /* "Name: value", NULL at the end; or NULL */
+    const char *version;             /* of the daemon */
 };
 
 /* Everything is borrowed until pool_close. */
@@ -67,7 +91,8 @@ void pool_serve(void *pool, struct http_request *rq, struct http_ref x);
  * answered, or after a second.
  */
 void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx);
-/* Frees everything (handles when the loop has run their close callbacks). After store_close. */
-void pool_close(struct pool *p);
+/* Frees everything (handles when the loop has run their close callbacks). After store_close. False:
+   a GPU driver hangs in a thread of ours, so that exit() might hang too: leave by _exit(). */
+bool pool_close(struct pool *p);
 
 #endif

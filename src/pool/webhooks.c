@@ -1,0 +1,886 @@
+/*
+ * The deliveries of webhooks. In memory is what can be tried soon, without bodies: of one host at
+ * most HOST_MOST, so that a dead receiver with thousands of them keeps nobody else's out; the rest
+ * of a host waits in the store until there is room. At most HOST_IN_FLIGHT of a host and a
+ * configured number in all are under way; hosts take turns.
+ *
+ * A delivery stays here until its end is durable: what is read again from the store meanwhile is
+ * known by its id.
+ */
+#include "webhooks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/log.h"
+#include "comfypool/base/net_rules.h"
+#include "comfypool/base/time_text.h"
+#include "comfypool/loop/url.h"
+#include "inner.h"
+
+enum {
+    HOST_MOST = 1000,
+    ALL_MOST = 20000,
+    HOST_IN_FLIGHT = 2,
+    CONNECT_MS = 5000,
+    TRY_MS = 15000,
+    REFILL_MS = 5000,
+    STORE_PAUSE_MS = 5000,
+    MOST_ERROR = 200,
+    /* A receiver may ask for more patience than the schedule has, up to this. */
+    MOST_RETRY_AFTER_S = 24 * 3600,
+};
+
+enum stage { STAGE_PLANNED, STAGE_DUE, STAGE_FLYING, STAGE_ENDING };
+
+struct delivery {
+    struct pool *pool;
+    struct delivery_record r; /* without its body */
+    struct hook_target *target;
+    enum stage stage;
+    struct delivery *next;  /* in the target's list, of those that are due */
+    struct deadline due;    /* of a planned one */
+    struct http_call *call; /* of a flying one */
+    bool again;             /* asked for while its end was being written */
+};
+
+/* A URL. Those that are ready wait for their turn in their host. */
+struct hook_target {
+    char *url;
+    struct hook_host *host;
+    unsigned len; /* its deliveries in memory */
+    unsigned in_flight;
+    struct delivery *first, *last; /* those that are due */
+    struct hook_target *next_ready;
+    bool is_ready;
+    bool took; /* its last delivery */
+};
+
+struct hook_host {
+    char *name;
+    unsigned len;     /* its deliveries in memory */
+    unsigned targets; /* its URLs */
+    unsigned in_flight;
+    struct hook_target *first, *last; /* those that are ready */
+    struct hook_host *next_ready;
+    bool is_ready;
+    bool parked; /* the store has more of it */
+};
+
+void outbox_done(struct outbox *o)
+{
+    for (size_t i = 0; i < o->len; i++) {
+        delivery_record_done(&o->list[i]);
+    }
+    free(o->list);
+    *o = (struct outbox){.list = NULL};
+}
+
+struct store_beside outbox_beside(const struct outbox *o)
+{
+    return (struct store_beside){.deliveries = o->list, .deliveries_len = o->len};
+}
+
+/* ---- targets -----------------------------------------------------------------------------------
+ */
+
+/* "host:port" with the port that the URL means. Owner: the caller; NULL: it is no URL. */
+static char *host_of(const char *url)
+{
+    struct url_parts u;
+    char why[128];
+    AUTO_BUF struct buf name;
+    buf_init(&name, BUF_NO_LIMIT);
+    const bool good = url_read(url, &u, why, sizeof why);
+    if (good) {
+        buf_printf(&name, "%s:%d", u.host, u.port);
+    }
+    url_parts_done(&u);
+    return good ? buf_take(&name) : NULL;
+}
+
+static struct str without_port(const char *host)
+{
+    const char *colon = strrchr(host, ':');
+    return (struct str){host, colon == NULL ? strlen(host) : (size_t)(colon - host)};
+}
+
+bool webhooks_may_call(const struct pool *p, const char *url)
+{
+    AUTO_FREE char *host = host_of(url);
+    struct sockaddr_storage a;
+    return host != NULL &&
+           (!net_literal(without_port(host), &a) ||
+            net_rules_allow(p->options.webhook_rules, without_port(host), (struct sockaddr *)&a));
+}
+
+/* ---- what is in memory -------------------------------------------------------------------------
+ */
+
+static struct hook_host *host_named(struct webhooks *w, const char *name)
+{
+    struct hook_host *h = map_get(&w->hosts, str_of(name));
+    if (h == NULL) {
+        h = mem_zero(1, sizeof *h);
+        h->name = mem_strdup(name);
+        (void)map_put(&w->hosts, str_of(h->name), h);
+    }
+    return h;
+}
+
+static struct hook_target *target_of(struct webhooks *w, const struct delivery_record *d)
+{
+    struct hook_target *t = map_get(&w->targets, str_of(d->url));
+    if (t == NULL) {
+        t = mem_zero(1, sizeof *t);
+        t->url = mem_strdup(d->url);
+        t->host = host_named(w, d->host);
+        t->host->targets++;
+        (void)map_put(&w->targets, str_of(t->url), t);
+    }
+    return t;
+}
+
+static void host_let_go(struct webhooks *w, struct hook_host *h)
+{
+    if (h->targets == 0 && !h->parked && !h->is_ready) {
+        (void)map_remove(&w->hosts, str_of(h->name));
+        free(h->name);
+        free(h);
+    }
+}
+
+/* Nothing of it is due, or flies. */
+static void target_let_go(struct webhooks *w, struct hook_target *t)
+{
+    if (t->len == 0) {
+        (void)map_remove(&w->targets, str_of(t->url));
+        t->host->targets--;
+        host_let_go(w, t->host);
+        free(t->url);
+        free(t);
+    }
+}
+
+static void plan_refill(struct pool *p);
+static void pump(struct pool *p);
+
+static void forget(struct delivery *d)
+{
+    struct pool *p = d->pool;
+    struct webhooks *w = &p->webhooks;
+    struct hook_target *t = d->target;
+    deadline_clear(&p->deadlines, &d->due);
+    (void)map_remove(&w->by_id, str_of(d->r.id));
+    delivery_record_done(&d->r);
+    free(d);
+    t->host->len--;
+    if (t->host->parked && t->host->len < HOST_MOST / 2) {
+        plan_refill(p);
+    }
+    t->len--;
+    target_let_go(w, t);
+}
+
+/* ---- turns -------------------------------------------------------------------------------------
+ */
+
+static bool may_start(const struct hook_target *t)
+{
+    return t->first != NULL && t->in_flight < (t->took ? HOST_IN_FLIGHT : 1u);
+}
+
+static void host_is_ready(struct webhooks *w, struct hook_host *h)
+{
+    if (h->is_ready || h->first == NULL || h->in_flight >= HOST_IN_FLIGHT) {
+        return;
+    }
+    h->is_ready = true;
+    h->next_ready = NULL;
+    *(w->ready_last == NULL ? &w->ready_first : &w->ready_last->next_ready) = h;
+    w->ready_last = h;
+}
+
+static void target_is_ready(struct webhooks *w, struct hook_target *t)
+{
+    struct hook_host *h = t->host;
+    if (!t->is_ready && may_start(t)) {
+        t->is_ready = true;
+        t->next_ready = NULL;
+        *(h->last == NULL ? &h->first : &h->last->next_ready) = t;
+        h->last = t;
+    }
+    host_is_ready(w, h);
+}
+
+/* Whose turn it is: the first due delivery of the first ready URL of the first ready host. */
+static struct delivery *take_turn(struct webhooks *w)
+{
+    struct hook_host *h = w->ready_first;
+    w->ready_first = h->next_ready;
+    w->ready_last = w->ready_first == NULL ? NULL : w->ready_last;
+    h->is_ready = false;
+    struct hook_target *t = h->first;
+    h->first = t->next_ready;
+    h->last = h->first == NULL ? NULL : h->last;
+    t->is_ready = false;
+    struct delivery *d = t->first;
+    t->first = d->next;
+    t->last = t->first == NULL ? NULL : t->last;
+    return d;
+}
+
+static void is_due(void *ctx)
+{
+    struct delivery *d = ctx;
+    struct hook_target *t = d->target;
+    d->stage = STAGE_DUE;
+    d->next = NULL;
+    *(t->last == NULL ? &t->first : &t->last->next) = d;
+    t->last = d;
+    target_is_ready(&d->pool->webhooks, t);
+    pump(d->pool);
+}
+
+static void plan(struct delivery *d)
+{
+    struct pool *p = d->pool;
+    const struct time_anchor now = time_anchor_now();
+    d->stage = STAGE_PLANNED;
+    if (d->r.next_at.us <= now.wall.us) {
+        is_due(d);
+    } else {
+        deadline_set(&p->deadlines, &d->due, anchor_mono(&now, d->r.next_at), is_due, d);
+    }
+}
+
+/* record is taken. */
+static void add(struct pool *p, struct delivery_record *take)
+{
+    struct delivery *d = mem_zero(1, sizeof *d);
+    d->pool = p;
+    d->target = target_of(&p->webhooks, take);
+    d->r = *take;
+    *take = (struct delivery_record){.n = 0};
+    free(d->r.body);
+    d->r.body = NULL;
+    d->target->len++;
+    d->target->host->len++;
+    (void)map_put(&p->webhooks.by_id, str_of(d->r.id), d);
+    plan(d);
+}
+
+void webhooks_take(struct pool *p, struct outbox *o)
+{
+    struct webhooks *w = &p->webhooks;
+    for (size_t i = 0; i < o->len && !p->stopping; i++) {
+        struct hook_host *h = host_named(w, o->list[i].host);
+        if (h->parked || h->len >= HOST_MOST || w->by_id.len >= ALL_MOST) {
+            h->parked = true; /* behind those that wait in the store */
+            plan_refill(p);
+        } else {
+            add(p, &o->list[i]);
+        }
+    }
+    outbox_done(o);
+}
+
+/* ---- what waits in the store -------------------------------------------------------------------
+ */
+
+struct refilling {
+    struct pool *pool;
+    struct hook_host *host;
+    unsigned found;
+};
+
+static void due_found(void *ctx, struct delivery_record *d)
+{
+    struct refilling *f = ctx;
+    struct webhooks *w = &f->pool->webhooks;
+    f->found++;
+    if (map_get(&w->by_id, str_of(d->id)) == NULL && f->host->len < HOST_MOST) {
+        add(f->pool, d);
+    }
+}
+
+static bool refill_host(struct pool *p, struct hook_host *h)
+{
+    struct refilling f = {p, h, 0};
+    h->targets++; /* what the reading starts may end at once: the host stays */
+    const enum err e = store_load_due(p->store, h->name, HOST_MOST, due_found, &f);
+    h->targets--;
+    h->parked = e != ERR_NONE || f.found >= HOST_MOST;
+    return e == ERR_NONE;
+}
+
+static void refill(void *ctx)
+{
+    struct pool *p = ctx;
+    struct webhooks *w = &p->webhooks;
+    struct hook_host **parked = mem_alloc((w->hosts.len + 1) * sizeof(struct hook_host *));
+    size_t n = 0;
+    size_t at = 0;
+    for (struct hook_host *h = map_next(&w->hosts, &at); h != NULL; h = map_next(&w->hosts, &at)) {
+        if (h->parked) {
+            parked[n++] = h;
+        }
+    }
+    bool more = false;
+    for (size_t i = 0; i < n; i++) {
+        if (parked[i]->len < HOST_MOST / 2 && w->by_id.len < ALL_MOST) {
+            (void)refill_host(p, parked[i]);
+        }
+        more = more || parked[i]->parked;
+        host_let_go(w, parked[i]);
+    }
+    free(parked);
+    if (more) {
+        plan_refill(p);
+    }
+}
+
+static void plan_refill(struct pool *p)
+{
+    struct webhooks *w = &p->webhooks;
+    if (!p->stopping && !heap_holds(&w->refill.node)) {
+        deadline_set(&p->deadlines, &w->refill, mono_add(time_mono(), dur_ms(REFILL_MS)), refill,
+                     p);
+    }
+}
+
+static void host_found(void *ctx, const char *host)
+{
+    host_named(ctx, host)->parked = true;
+}
+
+/* ---- a try -------------------------------------------------------------------------------------
+ */
+
+static void written(void *ctx, enum err e)
+{
+    struct delivery *d = ctx;
+    struct pool *p = d->pool;
+    (void)e;                        /* such a write is kept until it succeeds */
+    if (d->again && !p->stopping) { /* somebody wants it once more; its row is as it was */
+        d->again = false;
+        plan(d);
+    } else {
+        forget(d);
+        pump(p);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+/* Its row goes, or says that it is over. */
+static void end(struct delivery *d, bool delivered)
+{
+    struct pool *p = d->pool;
+    d->stage = STAGE_ENDING;
+    p->writes++;
+    if (delivered) {
+        store_delete_delivery(p->store, d->r.id, written, d);
+    } else {
+        store_update_delivery(p->store, &d->r, written, d);
+    }
+}
+
+static void set_error(struct delivery *d, const struct http_result *r)
+{
+    char text[MOST_ERROR];
+    if (r->forbidden) {
+        (void)snprintf(text, sizeof text, "its address is not public, and not in webhooks.allow");
+    } else if (r->outcome == HTTP_ANSWERED) {
+        (void)snprintf(text, sizeof text, "HTTP %u", r->status);
+    } else if (r->timed_out) {
+        (void)snprintf(text, sizeof text, "no answer within %d s", TRY_MS / 1000);
+    } else {
+        (void)snprintf(text, sizeof text, "%s", r->error);
+    }
+    free(d->r.last_error);
+    d->r.last_error = mem_strdup(text);
+    d->r.last_status = r->outcome == HTTP_ANSWERED ? r->status : 0;
+}
+
+static void give_up(struct delivery *d, enum delivery_state state)
+{
+    struct webhooks *w = &d->pool->webhooks;
+    *(state == DELIVERY_DEAD ? &w->dead : &w->forbidden) += 1;
+    LOG(LOG_WARN, "a webhook delivery is given up", LOG_S("delivery", d->r.id),
+        LOG_S("job", d->r.job_id), LOG_S("to", d->target->host->name), LOG_I("tries", d->r.tries),
+        LOG_S("why", d->r.last_error));
+    d->r.state = state;
+    d->r.next_at = time_wall();
+    end(d, false);
+}
+
+static struct dur_us longer(struct dur_us pause, struct dur_us asked)
+{
+    const int64_t most = (int64_t)MOST_RETRY_AFTER_S * 1000000;
+    const int64_t wanted = asked.us > most ? most : asked.us;
+    return (struct dur_us){wanted > pause.us ? wanted : pause.us};
+}
+
+static void try_again_later(struct delivery *d, struct dur_us asked)
+{
+    struct pool *p = d->pool;
+    const struct wall_us now = time_wall();
+    const uint32_t random = (uint32_t)(map_hash(str_of(d->r.id)) >> (d->r.tries % 16));
+    struct dur_us pause;
+    if (!webhook_pause(d->r.tries, d->r.made_at, now, random, &pause)) {
+        give_up(d, DELIVERY_DEAD);
+        return;
+    }
+    d->r.state = DELIVERY_FAILING;
+    d->r.next_at.us = now.us + longer(pause, asked).us;
+    store_update_delivery(p->store, &d->r, NULL, NULL);
+    plan(d);
+}
+
+/* True when it was taken. */
+static bool judge(struct delivery *d, const struct http_result *r)
+{
+    const bool answered = r->outcome == HTTP_ANSWERED;
+    if (answered && r->status >= 200 && r->status < 300) {
+        d->pool->webhooks.delivered++;
+        end(d, true);
+        return true;
+    }
+    d->pool->webhooks.failed++;
+    d->r.tries++;
+    set_error(d, r);
+    if (r->forbidden) {
+        give_up(d, DELIVERY_FORBIDDEN);
+    } else if (answered && r->status == 410) { /* Gone: it wants no more of it */
+        give_up(d, DELIVERY_DEAD);
+    } else {
+        try_again_later(d, r->retry_after);
+    }
+    return false;
+}
+
+static void tried(void *ctx, const struct http_result *r)
+{
+    struct delivery *d = ctx;
+    struct pool *p = d->pool;
+    struct webhooks *w = &p->webhooks;
+    struct hook_target *t = d->target;
+    d->call = NULL;
+    w->in_flight--;
+    t->in_flight--;
+    t->host->in_flight--;
+    t->len++; /* judging may forget the delivery, but not its URL */
+    t->took = judge(d, r);
+    t->len--;
+    target_is_ready(w, t);
+    target_let_go(w, t);
+    pump(p);
+}
+
+/* What a receiver says beside its status is nobody's business. */
+static bool answer_begins(void *ctx, unsigned status, const char *content_type, int64_t length)
+{
+    (void)ctx;
+    (void)status;
+    (void)content_type;
+    (void)length;
+    return true;
+}
+
+static bool answer_is_dropped(void *ctx, const char *data, size_t n)
+{
+    (void)ctx;
+    (void)data;
+    (void)n;
+    return true;
+}
+
+static bool may_connect(void *ctx, const struct sockaddr *a)
+{
+    const struct delivery *d = ctx;
+    return net_rules_allow(d->pool->options.webhook_rules, without_port(d->target->host->name), a);
+}
+
+static void post(struct delivery *d, const char *secret, struct str body)
+{
+    static const struct http_sink sink = {.begin = answer_begins, .bytes = answer_is_dropped};
+    struct pool *p = d->pool;
+    const int64_t now = time_wall().us / 1000000;
+    AUTO_BUF struct buf signature;
+    buf_init(&signature, BUF_NO_LIMIT);
+    buf_add_text(&signature, "webhook-signature: ");
+    if (secret != NULL) {
+        webhook_sign(str_of(secret), str_of(d->r.id), now, body, &signature);
+    }
+    char id[96];
+    char timestamp[64];
+    char agent[96];
+    (void)snprintf(id, sizeof id, "webhook-id: %s", d->r.id);
+    (void)snprintf(timestamp, sizeof timestamp, "webhook-timestamp: %" PRId64, now);
+    (void)snprintf(agent, sizeof agent, "User-Agent: comfypoold/%s", p->options.version);
+    const char *const headers[] = {id, timestamp, agent,
+                                   secret == NULL ? NULL : buf_text(&signature), NULL};
+    d->call = http_call_start(p->webhooks.http,
+                              &(struct http_request_spec){
+                                  .method = "POST",
+                                  .url = d->r.url,
+                                  .headers = headers,
+                                  .body = body,
+                                  .connect_timeout = dur_ms(CONNECT_MS),
+                                  .timeout = dur_ms(TRY_MS),
+                                  .sink = &sink,
+                                  .may_connect = may_connect,
+                              },
+                              tried, d);
+}
+
+static void start(struct delivery *d)
+{
+    struct pool *p = d->pool;
+    struct delivery_record whole;
+    const enum err e = store_get_delivery(p->store, d->r.id, &whole);
+    if (e == ERR_NONE) {
+        d->stage = STAGE_FLYING;
+        p->webhooks.in_flight++;
+        d->target->in_flight++;
+        d->target->host->in_flight++;
+        post(d, whole.configured ? p->options.webhook_secret : whole.secret, str_of(whole.body));
+    } else if (e == ERR_DELIVERY_NOT_FOUND) { /* somebody deleted it */
+        forget(d);
+    } else {
+        d->r.next_at.us = time_wall().us + (int64_t)STORE_PAUSE_MS * 1000;
+        plan(d);
+    }
+    delivery_record_done(&whole);
+}
+
+static void pump(struct pool *p)
+{
+    struct webhooks *w = &p->webhooks;
+    while (w->ready_first != NULL && w->in_flight < p->options.webhook_concurrency &&
+           !p->stopping) {
+        struct delivery *d = take_turn(w);
+        struct hook_target *t = d->target;
+        t->len++; /* the delivery may go, but not its URL */
+        start(d);
+        t->len--;
+        target_is_ready(w, t);
+        target_let_go(w, t);
+    }
+}
+
+/* ---- what events mean --------------------------------------------------------------------------
+ */
+
+void webhook_render_body(enum event_type type, struct str data, struct buf *out)
+{
+    char now[TIME_TEXT_SIZE];
+    time_write(time_wall(), now);
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "type", event_name(type));
+    js_member_string(&o, "timestamp", now);
+    js_member_raw(&o, "data", data);
+    js_close(&o, '}');
+}
+
+static bool job_wants(const struct job_record *r, enum event_type type)
+{
+    return r->hook.url != NULL && (r->hook.events >> type & 1u) != 0;
+}
+
+static size_t configured_for(const struct pool *p, enum event_type type)
+{
+    return (EVENTS_OF_ENDS >> type & 1u) != 0 ? p->options.webhook_urls_len : 0;
+}
+
+static void add_delivery(struct outbox *o, const struct job_record *r, enum event_type type,
+                         const char *url, const char *body, bool configured)
+{
+    char *host = host_of(url);
+    if (host == NULL) {
+        return; /* it was checked; the URL library changed its mind */
+    }
+    const struct wall_us now = time_wall();
+    o->list = mem_grow(o->list, (o->len + 1) * sizeof *o->list);
+    struct delivery_record *d = &o->list[o->len++];
+    *d = (struct delivery_record){
+        .type = mem_strdup(event_name(type)),
+        .url = mem_strdup(url),
+        .host = host,
+        .secret = configured ? NULL : mem_strdup(r->hook.secret),
+        .configured = configured,
+        .body = mem_strdup(body),
+        .state = DELIVERY_PENDING,
+        .made_at = now,
+        .next_at = now,
+    };
+    uuid_v7(now, d->id);
+    memcpy(d->job_id, r->id, sizeof d->job_id);
+}
+
+static void add_all(struct pool *p, const struct job_record *r, enum event_type type,
+                    struct str data, struct outbox *o)
+{
+    AUTO_BUF struct buf body;
+    buf_init(&body, BUF_NO_LIMIT);
+    webhook_render_body(type, data, &body);
+    if (job_wants(r, type)) {
+        add_delivery(o, r, type, r->hook.url, buf_text(&body), false);
+    }
+    for (size_t i = 0; i < configured_for(p, type); i++) {
+        add_delivery(o, r, type, p->options.webhook_urls[i], buf_text(&body), true);
+    }
+}
+
+void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type type,
+                     const char *retry, struct outbox *o)
+{
+    if (!job_wants(r, type) && configured_for(p, type) == 0) {
+        return;
+    }
+    AUTO_BUF struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    tell_render_job(r, &data);
+    tell_add_retry(retry, &data);
+    add_all(p, r, type, buf_str(&data), o);
+}
+
+/* Deliveries that a write of their own carries. */
+struct sending {
+    struct pool *pool;
+    struct outbox outbox;
+};
+
+static void sent(void *ctx, enum err e)
+{
+    struct sending *s = ctx;
+    struct pool *p = s->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    webhooks_take(p, &s->outbox);
+    free(s);
+    pool_one_less(p, &p->writes);
+}
+
+void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data)
+{
+    struct pool *p = a->job->pool;
+    if (!job_wants(&a->job->r, type)) {
+        return;
+    }
+    struct sending *s = mem_zero(1, sizeof *s);
+    s->pool = p;
+    add_all(p, &a->job->r, type, data, &s->outbox);
+    p->writes++;
+    const struct store_beside beside = outbox_beside(&s->outbox);
+    store_add_deliveries(p->store, &beside, sent, s);
+}
+
+/* ---- the API -----------------------------------------------------------------------------------
+ */
+
+static void render_delivery(struct js_out *o, const struct delivery_record *d)
+{
+    const bool tried_again = d->state == DELIVERY_PENDING || d->state == DELIVERY_FAILING;
+    js_open(o, '{');
+    js_member_string(o, "id", d->id);
+    js_member_string(o, "jobId", d->job_id);
+    js_member_string(o, "type", d->type);
+    js_member_string(o, "url", d->url);
+    js_member_string(o, "state", delivery_state_name(d->state));
+    js_member_int(o, "tries", d->tries);
+    js_key(o, "lastStatus");
+    if (d->last_status != 0) {
+        js_integer(o, d->last_status);
+    } else {
+        js_null(o);
+    }
+    js_key(o, "lastError");
+    if (d->last_error != NULL) {
+        js_string(o, d->last_error);
+    } else {
+        js_null(o);
+    }
+    js_key(o, "nextAt");
+    if (tried_again) {
+        js_ms(o, d->next_at.us);
+    } else {
+        js_null(o);
+    }
+    js_close(o, '}');
+}
+
+struct asking {
+    struct pool *pool;
+    struct http_ref x;
+    unsigned limit;
+    unsigned states;
+};
+
+static void add_link(struct http_answer *a, const struct asking *q, int64_t cursor)
+{
+    char states[96] = "";
+    for (int s = 0; s < DELIVERY_STATE_COUNT; s++) {
+        if (q->states != (1u << DELIVERY_STATE_COUNT) - 1 && (q->states >> s & 1u) != 0) {
+            const size_t n = strlen(states);
+            (void)snprintf(states + n, sizeof states - n, "%s%s", n == 0 ? "&state=" : ",",
+                           delivery_state_name((enum delivery_state)s));
+        }
+    }
+    (void)snprintf(a->link, sizeof a->link,
+                   "</webhooks/deliveries?limit=%u%s&cursor=%lld>; rel=\"next\"", q->limit, states,
+                   (long long)cursor);
+}
+
+static void listed(void *ctx, enum err e, const struct delivery_record *list, size_t n)
+{
+    struct asking *q = ctx;
+    struct pool *p = q->pool;
+    if (p->server != NULL && e != ERR_NONE) {
+        serve_problem(p, q->x, e);
+    } else if (p->server != NULL) {
+        struct http_answer a = http_answer_new(200);
+        struct js_out o = js_out_to(&a.body);
+        js_open(&o, '{');
+        js_key(&o, "deliveries");
+        js_open(&o, '[');
+        for (size_t i = 0; i < n; i++) {
+            render_delivery(&o, &list[i]);
+        }
+        js_close(&o, ']');
+        js_key(&o, "nextCursor");
+        if (n == q->limit) {
+            char cursor[24];
+            const int64_t next = store_delivery_cursor(&list[n - 1]);
+            (void)snprintf(cursor, sizeof cursor, "%" PRId64, next);
+            js_string(&o, cursor);
+            add_link(&a, q, next);
+        } else {
+            js_null(&o);
+        }
+        js_close(&o, '}');
+        http_answer(p->server, q->x, &a);
+    }
+    free(q);
+}
+
+void serve_deliveries(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct asking *q = mem_zero(1, sizeof *q);
+    *q = (struct asking){p, x, rq->limit, rq->delivery_states};
+    store_list_deliveries(p->store, rq->delivery_states, rq->cursor, rq->limit, listed, q);
+}
+
+/* Now, and for another day. */
+static void begin_anew(struct delivery_record *r)
+{
+    r->state = DELIVERY_PENDING;
+    r->tries = 0;
+    r->made_at = r->next_at = time_wall();
+}
+
+static void redeliver(struct pool *p, struct delivery_record *take)
+{
+    struct webhooks *w = &p->webhooks;
+    struct delivery *d = map_get(&w->by_id, str_of(take->id));
+    if (d == NULL) {
+        add(p, take);
+    } else if (d->stage == STAGE_PLANNED) {
+        begin_anew(&d->r);
+        deadline_clear(&p->deadlines, &d->due);
+        plan(d);
+    } else if (d->stage == STAGE_ENDING) {
+        begin_anew(&d->r);
+        d->again = true;
+    }
+}
+
+void serve_redeliver(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct delivery_record r;
+    const enum err e = store_get_delivery(p->store, rq->delivery, &r);
+    if (e != ERR_NONE) {
+        delivery_record_done(&r);
+        serve_problem(p, x, e);
+        return;
+    }
+    if (!store_is_writable(p->store)) {
+        delivery_record_done(&r);
+        serve_problem(p, x, ERR_STORE_UNAVAILABLE);
+        return;
+    }
+    begin_anew(&r);
+    store_update_delivery(p->store, &r, NULL, NULL);
+    struct http_answer a = http_answer_new(202);
+    struct js_out o = js_out_to(&a.body);
+    render_delivery(&o, &r);
+    http_answer(p->server, x, &a);
+    redeliver(p, &r);
+    delivery_record_done(&r);
+}
+
+size_t webhooks_waiting(const struct webhooks *w)
+{
+    return w->by_id.len - w->in_flight;
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+void webhooks_init(struct pool *p)
+{
+    struct webhooks *w = &p->webhooks;
+    w->http = http_client_new(p->loop);
+    map_init(&w->hosts);
+    map_init(&w->targets);
+    map_init(&w->by_id);
+}
+
+bool webhooks_start(struct pool *p)
+{
+    if (store_load_due_hosts(p->store, host_found, &p->webhooks) != ERR_NONE) {
+        return false;
+    }
+    refill(p);
+    return true;
+}
+
+void webhooks_stop(struct pool *p)
+{
+    struct webhooks *w = &p->webhooks;
+    deadline_clear(&p->deadlines, &w->refill);
+    size_t at = 0;
+    for (struct delivery *d = map_next(&w->by_id, &at); d != NULL; d = map_next(&w->by_id, &at)) {
+        if (d->call != NULL) {
+            http_call_cancel(d->call);
+            d->call = NULL;
+        }
+    }
+}
+
+void webhooks_done(struct pool *p)
+{
+    struct webhooks *w = &p->webhooks;
+    size_t at = 0;
+    for (struct delivery *d = map_next(&w->by_id, &at); d != NULL; d = map_next(&w->by_id, &at)) {
+        deadline_clear(&p->deadlines, &d->due);
+        delivery_record_done(&d->r);
+        free(d);
+    }
+    map_done(&w->by_id);
+    at = 0;
+    for (struct hook_target *t = map_next(&w->targets, &at); t != NULL;
+         t = map_next(&w->targets, &at)) {
+        free(t->url);
+        free(t);
+    }
+    map_done(&w->targets);
+    at = 0;
+    for (struct hook_host *h = map_next(&w->hosts, &at); h != NULL; h = map_next(&w->hosts, &at)) {
+        free(h->name);
+        free(h);
+    }
+    map_done(&w->hosts);
+    http_client_close(w->http);
+}
