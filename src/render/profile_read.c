@@ -37,8 +37,7 @@ size_t sizes_of(const json_t *o, const char *key)
     return json_array_size(json_object_get(o, key));
 }
 
-/* Milliseconds as whole microseconds; a double holds those of this millennium exactly. */
-static int64_t us_of(double ms)
+int64_t us_of(double ms)
 {
     static const double most = 9e12;
     return llround(fmax(-most, fmin(ms, most)) * 1000.0);

@@ -25,6 +25,8 @@ struct str text_of(const json_t *o, const char *key);
 double number_of(const json_t *o, const char *key);
 /* NULL: absent, or no number. */
 const json_t *known_number(const json_t *o, const char *key);
+/* Milliseconds as whole microseconds; a double holds those of this millennium exactly. */
+int64_t us_of(double ms);
 /* A span in milliseconds; false when it is absent. */
 bool span_of(const json_t *o, const char *key, struct dur_us *ret);
 size_t sizes_of(const json_t *o, const char *key);

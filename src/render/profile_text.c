@@ -4,15 +4,12 @@
  * a row within 120; text from a workflow or a backend is cut to its column and stripped of
  * controls. What the profile does not have is left out.
  */
+#include "cells.h"
 #include "formats.h"
-#include "glyphs.h"
 
 enum {
-    MAX_TEXT = 28,
     GOOD_TEXT = 18,
     LEAST_TEXT = 12,
-    ROW = 120,
-    LINE = 100,
     BAR = 24, /* cells; each has two halves */
     GOOD_BAR = 16,
     LEAST_BAR = 12,
@@ -22,56 +19,13 @@ enum {
 /* ---- cells ------------------------------------------------------------------------------------
  */
 
-static void add_blanks(struct buf *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        buf_add_char(out, ' ');
-    }
-}
-
-/* Adds s in at most `width` columns, cut with ".." when it is longer; returns how many it took. */
-static size_t add_cut(struct buf *out, struct str s, size_t width)
-{
-    const bool cut = glyphs_width(s) > width;
-    const size_t keep = cut ? width - 2 : width;
-    size_t shown = 0;
-    while (s.n > 0) {
-        const char *from = s.p;
-        const uint32_t c = glyph_next(&s);
-        const size_t columns = glyph_is_unruly(c) ? 1 : glyph_width(c);
-        if (shown + columns > keep) {
-            break;
-        }
-        if (glyph_is_unruly(c)) {
-            buf_add_char(out, '?');
-        } else {
-            buf_add(out, from, (size_t)(s.p - from));
-        }
-        shown += columns;
-    }
-    buf_add_text(out, cut ? ".." : "");
-    return shown + (cut ? 2 : 0);
-}
-
-static void add_cell(struct buf *out, struct str s, size_t width)
-{
-    add_blanks(out, width - add_cut(out, s, width) + 2);
-}
-
-/* A text of any length, "-" for none. */
-static void add_whole(struct buf *out, struct str s)
-{
-    (void)add_cut(out, s.n == 0 ? STR("-") : s, SIZE_MAX);
-}
-
 static size_t column_width(const json_t *nodes, const char *key, size_t least)
 {
     size_t width = least;
     for (size_t i = 0; i < json_array_size(nodes); i++) {
-        const size_t n = glyphs_width(text_of(json_array_get(nodes, i), key));
-        width = n > width ? n : width;
+        widen(&width, text_of(json_array_get(nodes, i), key));
     }
-    return width > MAX_TEXT ? MAX_TEXT : width;
+    return width;
 }
 
 static void add_ms(struct buf *out, const json_t *o, const char *key)
@@ -82,18 +36,6 @@ static void add_ms(struct buf *out, const json_t *o, const char *key)
     } else {
         buf_printf(out, "%12s", "-");
     }
-}
-
-/* Bytes for people: three digits or four, and a unit. */
-static void add_bytes(struct buf *out, double n)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    while ((n >= 1023.95 || n <= -1023.95) && unit + 1 < sizeof units / sizeof *units) {
-        n /= 1024;
-        unit++;
-    }
-    buf_printf(out, unit == 0 ? "%.0f %s" : "%.1f %s", n, units[unit]);
 }
 
 /* ---- head -------------------------------------------------------------------------------------
@@ -107,7 +49,7 @@ static void add_head(struct buf *out, const struct stored_profile *p)
     add_whole(out, text_of(p->json, "promptId"));
     buf_add_text(out, "\nBackend   ");
     const struct str backend = text_of(p->json, "backend");
-    add_cell(out, backend.n == 0 ? STR("-") : backend, MAX_TEXT);
+    add_cell(out, backend.n == 0 ? STR("-") : backend, CELL_MAX);
     buf_printf(out, "attempt %.0f, ", number_of(p->json, "attempt"));
     add_whole(out, p->live ? STR("still running") : text_of(p->json, "outcome"));
     buf_add_text(out, "\n\n");
@@ -197,7 +139,7 @@ static void add_resources(struct buf *out, const json_t *r)
         buf_printf(&piece, "%s ", gauges[i].name);
         add_gauge(&piece, gauges[i].unit, json_number_value(v));
         buf_add_char(out, ',');
-        if (out->len - line + 1 + piece.len > LINE) {
+        if (out->len - line + 1 + piece.len > CELLS_LINE) {
             buf_add_char(out, '\n');
             line = out->len;
             add_blanks(out, 9);
@@ -224,7 +166,7 @@ static void add_path(struct buf *out, const json_t *nodes)
             continue;
         }
         const json_t *id = json_array_get(nodes, i);
-        (void)add_cut(out, (struct str){json_string_value(id), json_string_length(id)}, MAX_TEXT);
+        (void)add_cut(out, (struct str){json_string_value(id), json_string_length(id)}, CELL_MAX);
     }
 }
 
@@ -257,7 +199,7 @@ static void add_side(struct buf *out, const char *word, const char *edge, struct
     if (node.p == NULL) {
         buf_add_text(out, edge);
     } else {
-        (void)add_cut(out, node, MAX_TEXT);
+        (void)add_cut(out, node, CELL_MAX);
     }
 }
 
@@ -418,7 +360,7 @@ static size_t fixed_width(const struct columns *c)
 
 static bool is_too_wide(const struct columns *c)
 {
-    return fixed_width(c) + c->id + c->type + c->title > ROW;
+    return fixed_width(c) + c->id + c->type + c->title > CELLS_ROW;
 }
 
 static size_t *widest_text(struct columns *c)

@@ -248,6 +248,26 @@ static void check_formats(const struct profile *p, struct str json)
     must(js_check(buf_str(&out), 64, &offset, &why));
 }
 
+/* Beside itself nothing is added, removed, slower or faster. */
+static void check_comparison(struct str json)
+{
+    size_t offset = 0;
+    const char *why = NULL;
+    const struct render_comparison c = {.bases = &json, .bases_len = 1, .target = json};
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    must(render_comparison(FORMAT_TEXT, &c, &out) && out.len > 0);
+    buf_clear(&out);
+    must(render_comparison(FORMAT_JSON, &c, &out));
+    must(js_check(buf_str(&out), 64, &offset, &why));
+    static const char none[] = "],\"added\":[],\"removed\":[],\"total\":{";
+    static const char slower[] = "\"verdict\":\"slower\"";
+    static const char faster[] = "\"verdict\":\"faster\"";
+    must(memmem(out.data, out.len, none, sizeof none - 1) != NULL);
+    must(memmem(out.data, out.len, slower, sizeof slower - 1) == NULL);
+    must(memmem(out.data, out.len, faster, sizeof faster - 1) == NULL);
+}
+
 static void check_profile(struct watched *w, struct profile *p, struct buf *json)
 {
     check_points(p);
@@ -264,6 +284,7 @@ static void check_profile(struct watched *w, struct profile *p, struct buf *json
     const char *why = NULL;
     must(js_check(buf_str(json), 64, &offset, &why));
     check_formats(p, buf_str(json));
+    check_comparison(buf_str(json));
 }
 
 void watched_check(struct watched *w, struct mono_us now, enum attempt_outcome outcome)

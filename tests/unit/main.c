@@ -18,6 +18,8 @@ static const struct {
     {"profiler", profiler_suite},
     {"analysis", analysis_suite},
     {"measures", measures_suite},
+    {"compare", compare_suite},
+    {"compare render", compare_render_suite},
     {"trace", trace_suite},
     {"comfy", comfy_suite},
     {"render", render_suite},

@@ -12,6 +12,8 @@ Suite *workflow_suite(void);
 Suite *profiler_suite(void);
 Suite *analysis_suite(void);
 Suite *measures_suite(void);
+Suite *compare_suite(void);
+Suite *compare_render_suite(void);
 Suite *trace_suite(void);
 Suite *comfy_suite(void);
 Suite *render_suite(void);
