@@ -258,7 +258,7 @@ static struct compare_side side_of_base(struct collected *n)
 static void judge(struct compare_times *t, struct collected *n, bool target_finished)
 {
     t->base = side_of_base(n);
-    t->has_delta = t->base.executed && t->target.executed;
+    t->has_delta = t->base.has_duration && t->target.has_duration;
     if (!t->has_delta) {
         return;
     }
@@ -267,8 +267,9 @@ static void judge(struct compare_times *t, struct collected *n, bool target_fini
     t->has_ratio = base.us != 0;
     t->ratio = t->has_ratio ? (double)t->target.duration.us / (double)base.us : 0;
     if (target_finished && !n->cut_off) {
-        const struct dur_us spread = whole(mad(&n->executed, (double)base.us));
-        t->verdict = compare_judge(base, t->target.duration, spread, n->executed.len);
+        const size_t runs = n->executed.len;
+        const struct dur_us spread = whole(runs > 0 ? mad(&n->executed, (double)base.us) : 0);
+        t->verdict = compare_judge(base, t->target.duration, spread, runs);
     }
 }
 
@@ -291,7 +292,7 @@ static struct compare_pair pair_of(const struct comparison *c, size_t i)
         .times.target = {n->cached, !n->cached && n->has_duration, n->has_duration, n->duration},
         .deltas = deltas_of(&c->nodes[i], &n->resources),
     };
-    judge(&p.times, &c->nodes[i], n->finished);
+    judge(&p.times, &c->nodes[i], n->finished || n->cached);
     return p;
 }
 

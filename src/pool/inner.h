@@ -468,6 +468,8 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
 
 /* At the start: what the store remembers, and what waits there is folded. */
 void learn_begin(struct pool *p);
+/* Of a job that an older daemon stored, whose cost key it did not know yet. */
+void learn_key(struct job *j);
 /* A status frame came; a prompt of somebody else's was seen; its link was lost, perhaps with it. */
 void learn_status(struct backend *b);
 void learn_foreign(struct backend *b);
@@ -545,6 +547,7 @@ void profiles_render_trace(struct pool *p, const struct job_record *r, const str
 void serve_export(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_deliveries(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_redeliver(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_compare(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_summary(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_stats(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_healthz(struct pool *p, struct http_request *rq, struct http_ref x);

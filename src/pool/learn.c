@@ -124,6 +124,21 @@ static struct node_run *runs_of(const struct profile *profile, size_t *ret_len)
     return runs;
 }
 
+void learn_key(struct job *j)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    if (j->r.cost_key[0] != '\0' || j->workflow == NULL) {
+        return;
+    }
+    if (workflow_parse((struct str){j->workflow, j->workflow_len}, &w, &problem)) {
+        memcpy(j->r.cost_key, w->cost_key, sizeof j->r.cost_key);
+        workflow_free(w);
+    } else {
+        buf_done(&problem.pointer);
+    }
+}
+
 static struct str cost_of(const struct job *j)
 {
     return str_of(j->r.cost_key);

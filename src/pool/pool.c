@@ -90,6 +90,7 @@ static void load_job(void *ctx, struct store_active *found)
     j->extra_data = found->extra_data;
     found->workflow = found->extra_data = NULL;
     job_count_texts(j);
+    learn_key(j);
     /* The monotonic clock may be another one than when it was queued: carry by the wall. */
     j->anchor = time_anchor_now();
     /* Not later than now: the wall clock may have been set back meanwhile. */

@@ -463,6 +463,7 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_JOB_EVENTS] = serve_events,
     [ROUTE_EVENTS] = serve_events,
     [ROUTE_EXPORT] = serve_export,
+    [ROUTE_COMPARE] = serve_compare,
     [ROUTE_SUMMARY] = serve_summary,
     [ROUTE_DELIVERIES] = serve_deliveries,
     [ROUTE_REDELIVER] = serve_redeliver,

@@ -21,6 +21,7 @@ struct profiles_request {
     char cost_key[WORKFLOW_KEY_SIZE];
     int64_t except_seq;
     unsigned limit;
+    store_look_fn look;
     store_profiles_fn done;
     void *ctx;
     /* The answer. Texts are offsets until all are there. */
@@ -90,14 +91,16 @@ static bool is_prefix(const struct profiles_request *r)
 
 static void baseline_sql(const struct profiles_request *r, struct buf *sql)
 {
-    buf_add_text(sql, "SELECT j.seq, j.completed_at, j.id, p.json FROM jobs j JOIN profiles p "
-                      "ON p.seq = j.seq AND p.number = j.attempts "
-                      "WHERE j.state = 2 AND j.profiled AND j.executed > 0 AND j.seq != ?3 AND ");
+    buf_add_text(sql, "SELECT j.seq, j.completed_at, j.id, p.json FROM (SELECT seq, completed_at, "
+                      "id, attempts FROM jobs WHERE state = 2 AND profiled AND executed > 0 "
+                      "AND seq != ?3 AND ");
     /* '.' comes behind '-', which is behind the prefix. */
-    buf_add_text(sql,
-                 is_prefix(r) ? "j.cost_key > ?1 AND j.cost_key < ?1 || '.'" : "j.cost_key = ?1");
-    buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND j.backend = ?2");
-    buf_add_text(sql, " ORDER BY j.completed_at DESC");
+    buf_add_text(sql, is_prefix(r) ? "cost_key > ?1 AND cost_key < ?1 || '.'" : "cost_key = ?1");
+    buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND backend = ?2");
+    /* A whole structure is sorted: without the profiles. */
+    buf_add_text(sql, " ORDER BY completed_at DESC, seq DESC LIMIT ?4) j JOIN profiles p "
+                      "ON p.seq = j.seq AND p.number = j.attempts "
+                      "ORDER BY j.completed_at DESC, j.seq DESC");
 }
 
 static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
@@ -105,6 +108,7 @@ static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
     (void)sqlite3_bind_text(q, 1, r->cost_key, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(q, 2, r->backend, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(q, 3, r->except_seq);
+    (void)sqlite3_bind_int64(q, 4, r->limit);
 }
 
 /* ---- both ---------------------------------------------------------------------------------------
@@ -114,6 +118,28 @@ static bool is_full(const struct profiles_request *r)
 {
     return r->is_baseline ? r->len >= r->limit || r->texts.len >= BASELINE_BYTES
                           : r->len >= PAGE_ROWS || r->texts.len >= PAGE_BYTES;
+}
+
+/* Owner: the caller; they borrow from r. */
+static struct profile_row *rows_of(const struct profiles_request *r)
+{
+    struct profile_row *rows = mem_alloc((r->len + 1) * sizeof *rows);
+    for (size_t i = 0; i < r->len; i++) {
+        const struct found *f = &r->rows[i];
+        rows[i] = (struct profile_row){
+            .seq = f->seq,
+            .completed_at = f->completed_at,
+            .job_id = r->texts.data + f->job_id,
+            .json = {r->texts.data + f->json, f->json_len},
+        };
+    }
+    return rows;
+}
+
+static void look_at_rows(const struct profiles_request *r)
+{
+    AUTO_FREE struct profile_row *rows = rows_of(r);
+    r->look(r->ctx, rows, r->len);
 }
 
 static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
@@ -136,23 +162,22 @@ static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
         (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
     }
     (void)sqlite3_finalize(q);
-    return rc == SQLITE_DONE || rc == SQLITE_ROW;
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        return false;
+    }
+    if (r->look != NULL) {
+        look_at_rows(r);
+    }
+    return true;
 }
 
 static void answer(struct off_read *read)
 {
     struct profiles_request *r = (struct profiles_request *)read;
-    struct profile_row *rows = mem_alloc((r->len + 1) * sizeof *rows);
+    struct profile_row *rows = rows_of(r);
     struct profile_place last = r->after;
-    for (size_t i = 0; i < r->len; i++) {
-        const struct found *f = &r->rows[i];
-        rows[i] = (struct profile_row){
-            .seq = f->seq,
-            .completed_at = f->completed_at,
-            .job_id = r->texts.data + f->job_id,
-            .json = {r->texts.data + f->json, f->json_len},
-        };
-        last = (struct profile_place){f->completed_at, f->seq};
+    if (r->len > 0) {
+        last = (struct profile_place){rows[r->len - 1].completed_at, rows[r->len - 1].seq};
     }
     const bool good = read->error == ERR_NONE;
     r->done(r->ctx, read->error, rows, good ? r->len : 0, good && r->more, last);
@@ -183,11 +208,12 @@ void store_list_profiles(struct store *s, const struct profile_query *q, struct 
     off_read_start(s, &r->read);
 }
 
-void store_list_baseline(struct store *s, const struct baseline_query *q, store_profiles_fn done,
-                         void *ctx)
+void store_list_baseline(struct store *s, const struct baseline_query *q, store_look_fn look,
+                         store_profiles_fn done, void *ctx)
 {
     struct profiles_request *r = request_new(done, ctx);
     r->is_baseline = true;
+    r->look = look;
     r->except_seq = q->except_seq;
     r->limit = q->limit;
     (void)snprintf(r->cost_key, sizeof r->cost_key, "%s", q->cost_key);

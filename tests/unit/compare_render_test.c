@@ -108,7 +108,7 @@ static const struct rendered_row {
      "'nodes':["
      "{'nodeId':'4','type':'CheckpointLoaderSimple','base':{'duration':240.25,'cached':false},"
      "'target':{'duration':0,'cached':true},"
-     "'delta':null,'ratio':null,'verdict':null,'resources':null},"
+     "'delta':-240.25,'ratio':0,'verdict':'faster','resources':null},"
      "{'nodeId':'16','type':'CLIPTextEncode','baseNodeId':'6','base':{'duration':12,'cached':false}"
      ","
      "'target':{'duration':12,'cached':false},"
@@ -131,11 +131,13 @@ static const struct rendered_row {
      "               base ms   target ms    delta ms   ratio\n"
      "Execution     1100.000    1200.000    +100.000    1.09    same\n"
      "\n"
-     "Nodes     1 slower, 1 faster, 1 same, 2 without a verdict, 1 added, 1 removed\n"
+     "Nodes     1 slower, 2 faster, 1 same, 1 without a verdict, 1 added, 1 removed\n"
      "\n"
      "  Node  Base node  Type                         base ms   target ms    delta ms   ratio  "
      "Verdict\n"
-     "  4                CheckpointLoaderSimple       240.250      cached           -       -  -\n"
+     "\u25bc 4                CheckpointLoaderSimple       240.250      cached    -240.250    0.00 "
+     " "
+     "faster\n"
      "  16    6          CLIPTextEncode                12.000      12.000      +0.000    1.00  "
      "same\n"
      "\u25b2 3                KSampler                     700.000     900.123    +200.123    1.29 "
@@ -260,10 +262,10 @@ static const struct rendered_row {
      "               base ms   target ms    delta ms   ratio\n"
      "Execution      750.000      31.000    -719.000    0.04    -\n"
      "\n"
-     "Nodes     0 slower, 0 faster, 0 same, 3 without a verdict, 0 added, 0 removed\n"
+     "Nodes     0 slower, 1 faster, 0 same, 2 without a verdict, 0 added, 0 removed\n"
      "\n"
      "  Node  Type           base ms   target ms    delta ms   ratio  Verdict\n"
-     "  1     Load            50.000      cached           -       -  -\n"
+     "\u25bc 1     Load            50.000      cached     -50.000    0.00  faster\n"
      "  2     KSampler       690.000      30.000    -660.000    0.04  failed\n"
      "  3     Save            32.000           -           -       -  pending\n"},
     {"nothing alike",
@@ -674,21 +676,17 @@ static const json_t *node_of(const json_t *profile, const char *id)
     return NULL;
 }
 
-static bool ran(const json_t *node, double *ret)
-{
-    return number(node, "duration", ret) && !json_is_true(json_object_get(node, "cached"));
-}
-
 static bool has_finished(const json_t *o, const char *key)
 {
-    return strcmp(text_of(o, key), "completed") == 0;
+    return strcmp(text_of(o, key), "completed") == 0 || json_is_true(json_object_get(o, "cached"));
 }
 
 static void check_pair(const char *name, const json_t *pair, const json_t *base,
                        const json_t *target)
 {
     double durations[2] = {0};
-    const bool known[2] = {ran(base, &durations[0]), ran(target, &durations[1])};
+    const bool known[2] = {number(base, "duration", &durations[0]),
+                           number(target, "duration", &durations[1])};
     static const char *const sides[] = {"base", "target"};
     const json_t *const nodes[] = {base, target};
     for (size_t i = 0; i < 2; i++) {

@@ -158,8 +158,8 @@ static void baseline_is(const char *key, const char *backend, int64_t except, un
 {
     struct rows r = {.came = false};
     buf_init(&r.seqs, BUF_NO_LIMIT);
-    store_list_baseline(store, &(struct baseline_query){key, backend, except, limit}, note_rows,
-                        &r);
+    store_list_baseline(store, &(struct baseline_query){key, backend, except, limit}, NULL,
+                        note_rows, &r);
     wait_for_rows(&r);
     ck_assert_str_eq(buf_text(&r.seqs), want);
     buf_done(&r.seqs);

@@ -74,7 +74,7 @@ struct compare_side {
 struct compare_times {
     struct compare_side base;
     struct compare_side target;
-    bool has_delta; /* both sides executed it */
+    bool has_delta; /* both sides have a duration; that of a cached node is 0 */
     struct dur_us delta;
     bool has_ratio; /* and the base took any time */
     double ratio;

@@ -299,8 +299,10 @@ struct baseline_query {
     int64_t except_seq;
     unsigned limit;
 };
-void store_list_baseline(struct store *s, const struct baseline_query *q, store_profiles_fn done,
-                         void *ctx);
+/* look (NULL: none) gets the rows first, on the thread that read them: for what takes long. */
+typedef void (*store_look_fn)(void *ctx, const struct profile_row *rows, size_t n);
+void store_list_baseline(struct store *s, const struct baseline_query *q, store_look_fn look,
+                         store_profiles_fn done, void *ctx);
 
 /* One key of a summary: merged over the time that was asked for. */
 struct summary_row {
