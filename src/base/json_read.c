@@ -170,6 +170,22 @@ static bool plain8(const char *p)
     return (hits & highs) == 0;
 }
 
+size_t js_plain_length(struct str s)
+{
+    size_t i = 0;
+    while (s.n - i >= 8 && plain8(s.p + i)) {
+        i += 8;
+    }
+    while (i < s.n) {
+        const unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') {
+            break;
+        }
+        i++;
+    }
+    return i;
+}
+
 /* Reads an escape at *at (behind the backslash). */
 static bool check_escape(const char **at, const char *end)
 {

@@ -60,28 +60,40 @@ static size_t sequence_length(struct str s)
     return js_next(&r).kind == JS_STRING ? n : 0;
 }
 
+static void add_plain(struct buf *b, struct str s)
+{
+    char *at = buf_reserve(b, s.n + 2);
+    if (at != NULL) {
+        *at = '"';
+        memcpy(at + 1, s.n == 0 ? "" : s.p, s.n);
+        at[s.n + 1] = '"';
+        b->len += s.n + 2;
+    }
+}
+
 static void add_quoted(struct buf *b, struct str s)
 {
+    size_t i = js_plain_length(s);
+    if (i == s.n) {
+        add_plain(b, s);
+        return;
+    }
     buf_add_char(b, '"');
     size_t from = 0;
-    for (size_t i = 0; i < s.n;) {
+    while (i < s.n) {
         const unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-            i++;
-            continue;
-        }
         const size_t n = c < 0x80 ? 0 : sequence_length((struct str){s.p + i, s.n - i});
-        if (n > 0) {
-            i += n;
-            continue;
+        if (n == 0) {
+            buf_add(b, s.p + from, i - from);
+            if (c < 0x80) {
+                add_escape(b, c);
+            } else {
+                buf_add_text(b, "\xef\xbf\xbd");
+            }
+            from = i + 1;
         }
-        buf_add(b, s.p + from, i - from);
-        if (c < 0x80) {
-            add_escape(b, c);
-        } else {
-            buf_add_text(b, "\xef\xbf\xbd");
-        }
-        from = ++i;
+        i += n == 0 ? 1 : n;
+        i += js_plain_length((struct str){s.p + i, s.n - i});
     }
     if (s.n > from) {
         buf_add(b, s.p + from, s.n - from);
@@ -113,18 +125,6 @@ void js_string(struct js_out *o, const char *value)
     js_str(o, str_of(value));
 }
 
-/* Decimal digits of v into the end of a 24-byte field; returns where they start. */
-static const char *format_digits(uint64_t v, char field[24])
-{
-    char *p = field + 23;
-    *p = '\0';
-    do {
-        *--p = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    return p;
-}
-
 static uint64_t magnitude(int64_t v)
 {
     return v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
@@ -136,8 +136,7 @@ void js_integer(struct js_out *o, int64_t value)
     if (value < 0) {
         buf_add_char(o->buf, '-');
     }
-    char field[24];
-    buf_add_text(o->buf, format_digits(magnitude(value), field));
+    buf_add_uint(o->buf, magnitude(value));
 }
 
 void js_bool(struct js_out *o, bool value)
@@ -157,8 +156,7 @@ void js_ms(struct js_out *o, int64_t us)
         buf_add_char(o->buf, '-');
     }
     const uint64_t v = magnitude(us);
-    char field[24];
-    buf_add_text(o->buf, format_digits(v / 1000, field));
+    buf_add_uint(o->buf, v / 1000);
     const unsigned rest = (unsigned)(v % 1000);
     if (rest != 0) {
         char part[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),

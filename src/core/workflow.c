@@ -312,7 +312,9 @@ static int compare_items(const void *a, const void *b)
 /* Length-prefixed, so that no two different workflows write the same bytes. */
 static void hash_text(struct buf *b, char kind, struct str s)
 {
-    buf_printf(b, "%c%zu:", kind, s.n);
+    buf_add_char(b, kind);
+    buf_add_uint(b, s.n);
+    buf_add_char(b, ':');
     buf_add_str(b, s);
 }
 
@@ -399,17 +401,16 @@ static bool parse(struct str text, bool hashed, struct workflow **ret,
 {
     *problem = (struct workflow_problem){0};
     buf_init(&problem->pointer, BUF_NO_LIMIT);
-    if (workflow_is_ui_format(text)) {
-        problem->code = ERR_WORKFLOW_FORMAT_UI;
-        problem->detail = "this is the editor's format; in ComfyUI use Workflow > Export (API)";
-        return false;
-    }
     struct draft d = {0};
     buf_init(&d.texts, BUF_NO_LIMIT);
     const bool good = read_nodes(&d, text, problem);
     if (good) {
         *ret = finish(&d, hashed);
         buf_done(&problem->pointer);
+    } else if (workflow_is_ui_format(text)) { /* no node is an array, so this was not good */
+        buf_clear(&problem->pointer);
+        problem->code = ERR_WORKFLOW_FORMAT_UI;
+        problem->detail = "this is the editor's format; in ComfyUI use Workflow > Export (API)";
     }
     draft_done(&d);
     return good;

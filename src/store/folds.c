@@ -311,7 +311,10 @@ static void observe(void *ctx, struct wall_us at, const struct observation *o)
     struct folding *f = ctx;
     const int64_t start = at.us / HOUR_US;
     buf_clear(&f->id);
-    buf_printf(&f->id, "%d %lld ", (int)o->group, (long long)start);
+    buf_add_uint(&f->id, o->group);
+    buf_add_char(&f->id, ' ');
+    buf_add_uint(&f->id, (uint64_t)start); /* only to tell them apart */
+    buf_add_char(&f->id, ' ');
     const size_t key_at = f->id.len;
     buf_add_str(&f->id, o->key);
     struct pile *p = map_get(&f->piles, buf_str(&f->id));

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "comfypool/base/str.h"
 
@@ -35,6 +36,8 @@ void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_add_str(struct buf *b, struct str s);
 void buf_add_text(struct buf *b, const char *c_string);
 void buf_add_char(struct buf *b, char c);
+/* In decimal. */
+void buf_add_uint(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Writes a terminator behind the content and returns it. Lives until the next change. */

@@ -99,4 +99,8 @@ bool js_int(struct js_token t, int64_t *ret);
  */
 bool js_check(struct str text, unsigned max_depth, size_t *ret_offset, const char **ret_why);
 
+/* How many bytes at the beginning of s stand for themselves in a string of any text: ASCII without
+   controls, quotes and backslashes. */
+size_t js_plain_length(struct str s);
+
 #endif
