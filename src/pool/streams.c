@@ -11,7 +11,6 @@
  * behind, or for longer than BEHIND_S, or out of the ring, is dropped: nobody waits for a reader.
  * Previews are never queued: the newest goes when all else was read.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -249,11 +248,15 @@ static void heartbeat(void *ctx)
 static void begin_event(struct buf *out, const struct events *e, const char *type, bool has_id,
                         uint64_t n)
 {
-    buf_printf(out, "event: %s\n", type);
+    buf_add_text(out, "event: ");
+    buf_add_text(out, type);
     if (has_id) {
-        buf_printf(out, "id: %s-%" PRIu64 "\n", e->start, n);
+        buf_add_text(out, "\nid: ");
+        buf_add_text(out, e->start);
+        buf_add_char(out, '-');
+        buf_add_uint(out, n);
     }
-    buf_add_text(out, "data: ");
+    buf_add_text(out, "\ndata: ");
 }
 
 /* The profile goes in before the data's last brace. What cannot be read (the job was deleted) is

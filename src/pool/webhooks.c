@@ -1,5 +1,5 @@
 /*
- * The deliveries of webhooks. In memory is what can be tried soon, without bodies: of one host at
+ * The deliveries of webhooks. In memory is what can be tried soon, with few bodies: of one host at
  * most HOST_MOST, so that a dead receiver with thousands of them keeps nobody else's out; the rest
  * of a host waits in the store until there is room. At most HOST_IN_FLIGHT of a host and a
  * configured number in all are under way; hosts take turns.
@@ -27,19 +27,23 @@ enum {
     TRY_MS = 15000,
     REFILL_MS = 5000,
     STORE_PAUSE_MS = 5000,
+    /* Rows of what was taken are deleted together, after FLUSH_MS or when they are many. */
+    FLUSH_MS = 100,
+    FLUSH_MOST = 256,
+    BODIES_MOST = 4 << 20,
     MOST_ERROR = 200,
     /* A receiver may ask for more patience than the schedule has, up to this. */
     MOST_RETRY_AFTER_S = 24 * 3600,
 };
 
-enum stage { STAGE_PLANNED, STAGE_DUE, STAGE_FLYING, STAGE_ENDING };
+enum stage { STAGE_PLANNED, STAGE_DUE, STAGE_FLYING, STAGE_TAKEN, STAGE_ENDING };
 
 struct delivery {
     struct pool *pool;
-    struct delivery_record r; /* without its body */
+    struct delivery_record r; /* body NULL: it is in the store only */
     struct hook_target *target;
     enum stage stage;
-    struct delivery *next;  /* in the target's list, of those that are due */
+    struct delivery *next;  /* in the target's list, of those that are due; or in `taken` */
     struct deadline due;    /* of a planned one */
     struct http_call *call; /* of a flying one */
     bool again;             /* asked for while its end was being written */
@@ -166,11 +170,34 @@ static void target_let_go(struct webhooks *w, struct hook_target *t)
 static void plan_refill(struct pool *p);
 static void pump(struct pool *p);
 
+static void drop_body(struct delivery *d)
+{
+    if (d->r.body != NULL) {
+        d->pool->webhooks.bodies -= strlen(d->r.body);
+        free(d->r.body);
+        d->r.body = NULL;
+    }
+}
+
+/* Its first try is soon: what was written a moment ago need not be read again. */
+static void keep_body(struct delivery *d, char *take)
+{
+    struct webhooks *w = &d->pool->webhooks;
+    const size_t n = take == NULL ? 0 : strlen(take);
+    if (take != NULL && w->bodies + n <= BODIES_MOST) {
+        w->bodies += n;
+        d->r.body = take;
+    } else {
+        free(take);
+    }
+}
+
 static void forget(struct delivery *d)
 {
     struct pool *p = d->pool;
     struct webhooks *w = &p->webhooks;
     struct hook_target *t = d->target;
+    drop_body(d);
     deadline_clear(&p->deadlines, &d->due);
     (void)map_remove(&w->by_id, str_of(d->r.id));
     delivery_record_done(&d->r);
@@ -263,8 +290,9 @@ static void add(struct pool *p, struct delivery_record *take)
     d->target = target_of(&p->webhooks, take);
     d->r = *take;
     *take = (struct delivery_record){.n = 0};
-    free(d->r.body);
+    char *body = d->r.body;
     d->r.body = NULL;
+    keep_body(d, body);
     d->target->len++;
     d->target->host->len++;
     (void)map_put(&p->webhooks.by_id, str_of(d->r.id), d);
@@ -373,17 +401,44 @@ static void written(void *ctx, enum err e)
     pool_one_less(p, &p->writes);
 }
 
-/* Its row goes, or says that it is over. */
-static void end(struct delivery *d, bool delivered)
+static void flush_taken(void *ctx)
+{
+    struct pool *p = ctx;
+    struct webhooks *w = &p->webhooks;
+    struct delivery *next = NULL;
+    deadline_clear(&p->deadlines, &w->flush);
+    for (struct delivery *d = w->taken; d != NULL; d = next) {
+        next = d->next;
+        d->stage = STAGE_ENDING;
+        p->writes++;
+        store_delete_delivery(p->store, d->r.id, written, d);
+    }
+    w->taken = NULL;
+    w->taken_len = 0;
+}
+
+/* Its row goes with those of others: a transaction for each would cost more than the job. */
+static void end_taken(struct delivery *d)
 {
     struct pool *p = d->pool;
-    d->stage = STAGE_ENDING;
-    p->writes++;
-    if (delivered) {
-        store_delete_delivery(p->store, d->r.id, written, d);
-    } else {
-        store_update_delivery(p->store, &d->r, written, d);
+    struct webhooks *w = &p->webhooks;
+    d->stage = STAGE_TAKEN;
+    d->next = w->taken;
+    w->taken = d;
+    if (++w->taken_len >= FLUSH_MOST) {
+        flush_taken(p);
+    } else if (!heap_holds(&w->flush.node)) {
+        deadline_set(&p->deadlines, &w->flush, mono_add(time_mono(), dur_ms(FLUSH_MS)), flush_taken,
+                     p);
     }
+}
+
+/* Its row says that it is over. */
+static void end_dead(struct delivery *d)
+{
+    d->stage = STAGE_ENDING;
+    d->pool->writes++;
+    store_update_delivery(d->pool->store, &d->r, written, d);
 }
 
 static void set_error(struct delivery *d, const struct http_result *r)
@@ -412,7 +467,7 @@ static void give_up(struct delivery *d, enum delivery_state state)
         LOG_S("why", d->r.last_error));
     d->r.state = state;
     d->r.next_at = time_wall();
-    end(d, false);
+    end_dead(d);
 }
 
 static struct dur_us longer(struct dur_us pause, struct dur_us asked)
@@ -444,7 +499,7 @@ static bool judge(struct delivery *d, const struct http_result *r)
     const bool answered = r->outcome == HTTP_ANSWERED;
     if (answered && r->status >= 200 && r->status < 300) {
         d->pool->webhooks.delivered++;
-        end(d, true);
+        end_taken(d);
         return true;
     }
     d->pool->webhooks.failed++;
@@ -535,17 +590,28 @@ static void post(struct delivery *d, const char *secret, struct str body)
                               tried, d);
 }
 
+static void fly(struct delivery *d, const struct delivery_record *whole)
+{
+    struct pool *p = d->pool;
+    d->stage = STAGE_FLYING;
+    p->webhooks.in_flight++;
+    d->target->in_flight++;
+    d->target->host->in_flight++;
+    post(d, whole->configured ? p->options.webhook_secret : whole->secret, str_of(whole->body));
+}
+
 static void start(struct delivery *d)
 {
     struct pool *p = d->pool;
+    if (d->r.body != NULL) {
+        fly(d, &d->r);
+        drop_body(d);
+        return;
+    }
     struct delivery_record whole;
     const enum err e = store_get_delivery(p->store, d->r.id, &whole);
     if (e == ERR_NONE) {
-        d->stage = STAGE_FLYING;
-        p->webhooks.in_flight++;
-        d->target->in_flight++;
-        d->target->host->in_flight++;
-        post(d, whole.configured ? p->options.webhook_secret : whole.secret, str_of(whole.body));
+        fly(d, &whole);
     } else if (e == ERR_DELIVERY_NOT_FOUND) { /* somebody deleted it */
         forget(d);
     } else {
@@ -746,7 +812,10 @@ static void listed(void *ctx, enum err e, const struct delivery_record *list, si
         js_key(&o, "deliveries");
         js_open(&o, '[');
         for (size_t i = 0; i < n; i++) {
-            render_delivery(&o, &list[i]);
+            const struct delivery *d = map_get(&p->webhooks.by_id, str_of(list[i].id));
+            if (d == NULL || d->stage != STAGE_TAKEN) { /* its row is there for a moment yet */
+                render_delivery(&o, &list[i]);
+            }
         }
         js_close(&o, ']');
         js_key(&o, "nextCursor");
@@ -780,6 +849,16 @@ static void begin_anew(struct delivery_record *r)
     r->made_at = r->next_at = time_wall();
 }
 
+static void remove_taken(struct webhooks *w, struct delivery *d)
+{
+    struct delivery **at = &w->taken;
+    while (*at != d) {
+        at = &(*at)->next;
+    }
+    *at = d->next;
+    w->taken_len--;
+}
+
 static void redeliver(struct pool *p, struct delivery_record *take)
 {
     struct webhooks *w = &p->webhooks;
@@ -789,6 +868,10 @@ static void redeliver(struct pool *p, struct delivery_record *take)
     } else if (d->stage == STAGE_PLANNED) {
         begin_anew(&d->r);
         deadline_clear(&p->deadlines, &d->due);
+        plan(d);
+    } else if (d->stage == STAGE_TAKEN) {
+        remove_taken(&p->webhooks, d);
+        begin_anew(&d->r);
         plan(d);
     } else if (d->stage == STAGE_ENDING) {
         begin_anew(&d->r);
@@ -822,7 +905,7 @@ void serve_redeliver(struct pool *p, struct http_request *rq, struct http_ref x)
 
 size_t webhooks_waiting(const struct webhooks *w)
 {
-    return w->by_id.len - w->in_flight;
+    return w->by_id.len - w->in_flight - w->taken_len;
 }
 
 /* ---- life --------------------------------------------------------------------------------------
@@ -850,6 +933,7 @@ void webhooks_stop(struct pool *p)
 {
     struct webhooks *w = &p->webhooks;
     deadline_clear(&p->deadlines, &w->refill);
+    flush_taken(p);
     size_t at = 0;
     for (struct delivery *d = map_next(&w->by_id, &at); d != NULL; d = map_next(&w->by_id, &at)) {
         if (d->call != NULL) {

@@ -14,6 +14,7 @@
 struct pool;
 struct attempt;
 struct hook_host;
+struct delivery;
 
 /* New deliveries that a write carries; tried when it is durable. */
 struct outbox {
@@ -31,6 +32,10 @@ struct webhooks {
     struct map by_id;         /* deliveries in memory */
     struct hook_host *ready_first, *ready_last; /* hosts with a place and something that is due */
     unsigned in_flight;
+    size_t bodies;          /* bytes of those that are kept until their first try */
+    struct delivery *taken; /* their rows go soon, together */
+    unsigned taken_len;
+    struct deadline flush;
     struct deadline refill;
     uint64_t delivered, failed, dead, forbidden; /* since the start */
 };

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "net.h"
+#include "told.h"
 
 enum { SERVERS = 4, CLIENTS = 64, ROUNDS = 3 };
 
@@ -602,6 +603,38 @@ static void compare(const char *title, const struct program *sims, const struct 
            t.p99 / d.p99);
 }
 
+/* The same daemon, with nobody told of anything, and with a reader of events and a webhook. */
+static void compare_told(char *bin, struct fleet *fleet, const char *dir, char *const *graphs,
+                         int jobs)
+{
+    char log[512], quiet_state[512], told_state[512], url[64];
+    int port = 0;
+    double quiet_cpu[ROUNDS], told_cpu[ROUNDS];
+    (void)snprintf(log, sizeof log, "%s/log", dir);
+    (void)snprintf(quiet_state, sizeof quiet_state, "%s/quiet", dir);
+    (void)snprintf(told_state, sizeof told_state, "%s/told", dir);
+    struct program quiet = daemon_start(bin, fleet, quiet_state, log);
+    const pid_t receiver = receiver_start(&port);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%d/hook", port);
+    (void)setenv("COMFYPOOLD_WEBHOOKS_URLS", url, 1);
+    (void)setenv("COMFYPOOLD_WEBHOOKS_ALLOW", "127.0.0.1/32", 1);
+    struct program told = daemon_start(bin, fleet, told_state, log);
+    const pid_t reader = reader_start(told.port);
+    for (int i = 0; i < ROUNDS; i++) {
+        quiet_cpu[i] = run_daemon(&quiet, graphs, jobs).cpu_per_job;
+        told_cpu[i] = run_daemon(&told, graphs, jobs).cpu_per_job;
+    }
+    const double nobody = percentile(quiet_cpu, ROUNDS, 0.5);
+    const double somebody = percentile(told_cpu, ROUNDS, 0.5);
+    printf("\nOne reader of /events and one webhook: %d jobs, %d rounds in turn, medians\n"
+           "  CPU ms/job %.3f, with nobody told %.3f: %+.3f\n",
+           jobs, ROUNDS, somebody, nobody, somebody - nobody);
+    told_stop(reader);
+    stop(&told);
+    told_stop(receiver);
+    stop(&quiet);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4) {
@@ -629,6 +662,7 @@ int main(int argc, char **argv)
     compare("Seven zero-length nodes (29 frames), servers that need 2 ms a prompt", fleet.sims,
             &daemon, graphs, jobs);
     stop(&daemon);
+    compare_told(argv[1], &fleet, dir, graphs, jobs);
     fleet_stop(&fleet);
 
     fleet_start(&fleet, (char *[]){argv[2], "--port", "0", "--zero", "--no-cache", NULL}, log);
