@@ -164,8 +164,12 @@ void comparison_free(struct comparison *c)
     free(c);
 }
 
-static void collect_resources(struct collected *n, const struct compare_resources *r)
+static void collect_resources(struct collected *n, const struct compare_resources *r,
+                              const struct compare_resources *target)
 {
+    if (!str_eq(r->source, target->source)) {
+        return;
+    }
     numbers_add_known(&n->vram, r->vram_max);
     numbers_add_known(&n->ram, r->ram_max);
     numbers_add_known(&n->gpu, r->gpu_average);
@@ -183,7 +187,8 @@ static void collect_id(struct collected *n, struct str id, bool newest)
     }
 }
 
-static void collect_node(struct collected *n, const struct compare_node *base, bool newest)
+static void collect_node(struct collected *n, const struct compare_node *base,
+                         const struct compare_node *target, bool newest)
 {
     collect_id(n, base->id, newest);
     n->there++;
@@ -196,16 +201,17 @@ static void collect_node(struct collected *n, const struct compare_node *base, b
         numbers_add(&n->executed, (double)base->duration.us);
         n->cut_off |= !base->finished;
     }
-    collect_resources(n, &base->resources);
+    collect_resources(n, &base->resources, &target->resources);
 }
 
-static void collect_run(struct collected *total, const struct compare_run *base)
+static void collect_run(struct collected *total, const struct compare_run *base,
+                        const struct compare_run *target)
 {
     if (base->has_execution) {
         numbers_add(&total->executed, (double)base->execution.us);
         total->cut_off |= !base->finished;
     }
-    collect_resources(total, &base->resources);
+    collect_resources(total, &base->resources, &target->resources);
 }
 
 /* Of the newest run: what nobody was matched with. */
@@ -233,10 +239,10 @@ void comparison_add(struct comparison *c, const struct compare_run *base)
     match_runs(&c->placed, &placed, c->match);
     for (size_t i = 0; i < c->placed.len; i++) {
         if (c->match[i] != NO_MATCH) {
-            collect_node(&c->nodes[i], &base->nodes[c->match[i]], newest);
+            collect_node(&c->nodes[i], &base->nodes[c->match[i]], &c->target->nodes[i], newest);
         }
     }
-    collect_run(&c->total, base);
+    collect_run(&c->total, base, c->target);
     if (newest) {
         collect_removed(c, base);
     }

@@ -47,6 +47,7 @@ static const struct member ram_members[] = {
 static const struct member gpu_members[] = {
     {"avg", NUMBER, offsetof(struct compare_resources, gpu_average), NULL}, {.name = NULL}};
 static const struct member resource_members[] = {
+    {"source", TEXT, offsetof(struct compare_resources, source), NULL},
     {"vramUsed", MEMBERS, 0, vram_members},
     {"ramUsed", MEMBERS, 0, ram_members},
     {"gpuUtilization", MEMBERS, 0, gpu_members},
@@ -100,7 +101,8 @@ struct reading {
 
 static bool read_members(struct reading *r, const struct member *members, void *into);
 
-static const struct compare_resources no_resources = {NAN, NAN, NAN};
+static const struct compare_resources no_resources = {
+    .vram_max = NAN, .ram_max = NAN, .gpu_average = NAN};
 
 static size_t grown(size_t cap)
 {

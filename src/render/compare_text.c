@@ -176,7 +176,8 @@ struct row {
     struct str word;
 };
 
-static const struct compare_resources no_deltas = {NAN, NAN, NAN};
+static const struct compare_resources no_deltas = {
+    .vram_max = NAN, .ram_max = NAN, .gpu_average = NAN};
 
 /* What of a row is not text from elsewhere: the mark, times, ratio, VRAM and GPU, the verdict. */
 static size_t fixed_width(const struct columns *c)

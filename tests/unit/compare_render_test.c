@@ -427,6 +427,23 @@ START_TEST(resources_are_told)
 }
 END_TEST
 
+START_TEST(sources_are_not_mixed)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    const struct str other =
+        STR_INIT(PROFILE(NODE("1", "10", "{\"source\":\"crystools\",\"vramUsed\":{\"max\":1}}"),
+                         "{\"source\":\"crystools\",\"ramUsed\":{\"max\":1}}"));
+    const struct render_comparison c = {&other, 1, STR(hungry), NULL};
+    compare(FORMAT_JSON, &c, &out);
+    json_auto_t *o = json_loads(buf_text(&out), 0, NULL);
+    ck_assert(json_is_null(json_object_get(o, "resources")));
+    const json_t *node = json_array_get(json_object_get(o, "nodes"), 0);
+    ck_assert(json_is_null(json_object_get(node, "resources")));
+    ck_assert(json_is_number(json_object_get(node, "delta")));
+}
+END_TEST
+
 /* ---- what is no profile ------------------------------------------------------------------------
  */
 
@@ -947,6 +964,7 @@ Suite *compare_render_suite(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, what_is_told, 0, sizeof rendered / sizeof *rendered);
     tcase_add_test(c, resources_are_told);
+    tcase_add_test(c, sources_are_not_mixed);
     tcase_add_test(c, what_cannot_be_compared);
     tcase_add_test(c, odd_members_are_absent_ones);
     tcase_add_loop_test(c, names_break_nothing, 0, sizeof names / sizeof *names);

@@ -364,13 +364,17 @@ START_TEST(resources_are_compared)
         static struct told bases[3];
         struct told target;
         tell(&target, "1:A", 1);
-        target.nodes[0].resources = (struct compare_resources){rows[i].target, 5, NAN};
-        target.run.resources = (struct compare_resources){NAN, rows[i].target, 7};
+        target.nodes[0].resources = (struct compare_resources){
+            .vram_max = rows[i].target, .ram_max = 5, .gpu_average = NAN};
+        target.run.resources = (struct compare_resources){
+            .vram_max = NAN, .ram_max = rows[i].target, .gpu_average = 7};
         struct comparison *c = comparison_new(&target.run);
         for (size_t k = 0; k < 3; k++) {
             tell(&bases[k], "1:A", 1);
-            bases[k].nodes[0].resources = (struct compare_resources){rows[i].bases[k], NAN, 5};
-            bases[k].run.resources = (struct compare_resources){5, rows[i].bases[k], 5};
+            bases[k].nodes[0].resources = (struct compare_resources){
+                .vram_max = rows[i].bases[k], .ram_max = NAN, .gpu_average = 5};
+            bases[k].run.resources = (struct compare_resources){
+                .vram_max = 5, .ram_max = rows[i].bases[k], .gpu_average = 5};
             comparison_add(c, &bases[k].run);
         }
         const struct comparison_result *r = comparison_end(c);

@@ -46,7 +46,8 @@ static void tell_node(struct told *t, struct str word)
     const size_t i = t->run.nodes_len++;
     ck_assert_uint_lt(i, MAX_NODES);
     struct compare_node *n = &t->nodes[i];
-    *n = (struct compare_node){.depends_on = t->deps[i], .resources = {NAN, NAN, NAN}};
+    *n = (struct compare_node){.depends_on = t->deps[i],
+                               .resources = {.vram_max = NAN, .ram_max = NAN, .gpu_average = NAN}};
     n->id = take_until(&word, ":<^=");
     if (take_sign(&word, ':')) {
         n->class_type = take_until(&word, "<^=");
@@ -68,7 +69,7 @@ void tell(struct told *t, const char *text, int64_t execution)
                                .finished = true,
                                .has_execution = true,
                                .execution = {execution},
-                               .resources = {NAN, NAN, NAN}}};
+                               .resources = {.vram_max = NAN, .ram_max = NAN, .gpu_average = NAN}}};
     while (rest.n > 0) {
         const struct str word = take_until(&rest, " ");
         if (word.n > 0) {

@@ -24,8 +24,9 @@
 /* ---- what is compared --------------------------------------------------------------------------
  */
 
-/* NAN: not known. */
+/* NAN: not known. Numbers of different sources are not compared: they mean different things. */
 struct compare_resources {
+    struct str source;  /* n == 0: none */
     double vram_max;    /* bytes */
     double ram_max;     /* bytes */
     double gpu_average; /* percent */
