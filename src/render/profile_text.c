@@ -124,7 +124,8 @@ static void add_resources(struct buf *out, const json_t *r)
     size_t line = out->len;
     buf_add_text(out, "Resources ");
     add_whole(out, text_of(r, "source"));
-    buf_printf(out, ", %.0f samples", number_of(r, "sampleCount"));
+    const double samples = number_of(r, "sampleCount");
+    buf_printf(out, ", %.0f sample%s", samples, samples == 1 ? "" : "s");
     if (known_number(r, "interval") != NULL) {
         buf_printf(out, " every %.0f ms", number_of(r, "interval"));
     }
@@ -341,10 +342,13 @@ struct columns {
     bool resources;
 };
 
+/* Whether a row has anything for the two columns. */
 static bool any_resources(const struct stored_profile *p)
 {
     for (size_t i = 0; i < p->nodes_len; i++) {
-        if (json_is_object(json_object_get(p->nodes[i].json, "resources"))) {
+        const json_t *r = json_object_get(p->nodes[i].json, "resources");
+        if (known_number(json_object_get(r, "vramUsed"), "max") != NULL ||
+            known_number(json_object_get(r, "gpuUtilization"), "max") != NULL) {
             return true;
         }
     }
