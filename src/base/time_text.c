@@ -120,6 +120,9 @@ static bool read_epoch_ms(struct str s, struct wall_us *ret)
 {
     int64_t ms = 0;
     size_t n = 0;
+    if (s.n == 0) {
+        return false;
+    }
     for (; n < s.n && n < 15 && s.p[n] >= '0' && s.p[n] <= '9'; n++) {
         ms = ms * 10 + (s.p[n] - '0');
     }

@@ -140,7 +140,8 @@ bool measurement_observe(struct str bytes, observation_fn each, void *ctx)
         uint64_t status = 0;
         uint64_t us = 0;
         good = unpack_text(&bytes, &run.node_id) && unpack_text(&bytes, &run.class_type) &&
-               unpack_uint(&bytes, &status) && status <= RUN_FAILED && unpack_uint(&bytes, &us);
+               unpack_uint(&bytes, &status) && status <= RUN_FAILED && unpack_uint(&bytes, &us) &&
+               us <= INT64_MAX;
         if (good) {
             run.status = (enum run_status)status;
             run.us = (int64_t)us;

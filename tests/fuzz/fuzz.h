@@ -14,5 +14,6 @@ int fuzz_bodies(const uint8_t *data, size_t size);
 int fuzz_headers(const uint8_t *data, size_t size);
 int fuzz_config(const uint8_t *data, size_t size);
 int fuzz_tokens(const uint8_t *data, size_t size);
+int fuzz_rollups(const uint8_t *data, size_t size);
 
 #endif
