@@ -115,6 +115,19 @@ bool ask(int port, const char *method, const char *path, const char *headers, co
     return whole;
 }
 
+int open_stream(struct storm *s, const char *path, const char *headers)
+{
+    char head[512];
+    const int fd = s->port == 0 ? -1 : connect_to(s->port, 2);
+    const int len =
+        snprintf(head, sizeof head, "GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n%s\r\n", path, headers);
+    if (fd >= 0 && !send_all(fd, head, (size_t)len)) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 bool ask_daemon(struct storm *s, const char *method, const char *path, const char *headers,
                 const char *body, double seconds, struct reply *ret)
 {

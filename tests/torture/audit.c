@@ -468,11 +468,17 @@ void audit(struct storm *s)
     size_t accepted = 0;
     size_t refused = 0;
     size_t unknown = 0;
+    size_t told = 0;
     for (size_t i = 0; i < s->jobs_len; i++) {
         struct tjob *j = s->jobs[i];
         accepted += j->accepted;
         refused += j->refused;
         unknown += !j->accepted && !j->refused;
+        told += j->told;
+        if (j->ended[0] != '\0' && !j->told) {
+            violation(s, "%s (job %s) is %s, and its webhook did not come", j->tag, j->id,
+                      j->ended);
+        }
         if (j->refused && (j->id[0] != '\0' || address_in(b.by_tag, j->tag) != NULL)) {
             violation(s, "%s was refused and is there (job %s)", j->tag, j->id);
         } else if (j->id[0] != '\0') {
@@ -483,6 +489,8 @@ void audit(struct storm *s)
     }
     printf("  %-10s  submitted %zu  accepted %zu  refused %zu  answer cut %zu  prompts %zu\n",
            "jobs", s->jobs_len, accepted, refused, unknown, json_object_size(b.by_id));
+    printf("  %-10s  jobs %zu  deliveries %u  ends read from /events %u\n", "told", told,
+           s->deliveries, s->events);
     check_stats(s, states);
     print_counts("states", states);
     print_counts("errors", codes);

@@ -178,6 +178,15 @@ void note_job(struct storm *s, const json_t *job, double asked)
     note_state(s, j, text_at(job, "state"), asked);
 }
 
+void note_told(struct storm *s, const json_t *job)
+{
+    note_job(s, job, now_s());
+    struct tjob *j = find_job(s, text_at(json_object_get(job, "metadata"), "tag"));
+    if (j != NULL) {
+        j->told = true;
+    }
+}
+
 /* ---- a client ----------------------------------------------------------------------------------
  */
 

@@ -109,6 +109,7 @@ static void storm_begin(struct storm *s)
     for (unsigned i = 0; i < SIMS; i++) {
         sim_begin(s, i);
     }
+    receiver_listen(s);
     daemon_begin(s);
 }
 
@@ -118,9 +119,11 @@ static void rage(struct storm *s)
     struct worker watcher;
     struct worker breaker;
     struct worker operator;
+    struct worker reader;
     run(&watcher, s, 0, watcher_run);
     run(&breaker, s, 0, breaker_run);
     run(&operator, s, 0, operator_run);
+    run(&reader, s, 0, reader_run);
     for (unsigned i = 0; i < CLIENTS; i++) {
         run(&clients[i], s, i, client_run);
     }
@@ -131,9 +134,11 @@ static void rage(struct storm *s)
     }
     (void)pthread_join(operator.thread, NULL);
     await_ends(s, DRAIN_S);
+    await_deliveries(s, DRAIN_S);
     s->over = true;
     (void)pthread_join(breaker.thread, NULL);
     (void)pthread_join(watcher.thread, NULL);
+    (void)pthread_join(reader.thread, NULL);
     while (!s->aside) {
         sleep_ms(10);
     }
@@ -175,12 +180,15 @@ int main(int argc, char **argv)
     s.rate = argc > 6 ? strtod(argv[6], NULL) : 0.25;
     (void)signal(SIGPIPE, SIG_IGN);
     struct worker killer;
+    struct worker receiver;
     storm_begin(&s);
+    run(&receiver, &s, 0, receiver_run);
     run(&killer, &s, 0, killer_run);
     rage(&s);
     account(&s);
     s.gone = true;
     (void)pthread_join(killer.thread, NULL);
+    (void)pthread_join(receiver.thread, NULL);
     storm_free(&s);
     printf("  %-10s  %d%s\n", "violations", s.violations,
            s.violations == 0 ? "" : "; see the lines above");

@@ -101,7 +101,9 @@ static void write_config(const struct storm *s, const char *path)
         "       jobTimeoutMs: 20000, cancelGraceMs: 1500}\n"
         "breaker: {failures: 3, openMs: 1000}\n"
         "quarantine: {failures: 5, deadWorkerMs: 3000}\n"
-        "profiling: {enabled: true}\n");
+        "profiling: {enabled: true}\n"
+        "webhooks: {urls: ['http://127.0.0.1:%d/'], allow: [127.0.0.1]}\n",
+        s->receiver_port);
     (void)fclose(f);
 }
 

@@ -8,6 +8,7 @@
  * programs.c  the daemon and the simulators as processes
  * ask.c       a small HTTP client that lives with cut connections
  * clients.c   those who submit, cancel and wait
+ * told.c      those who are told: a receiver of webhooks, a reader of events
  * trouble.c   those who kill, crash and revive
  * audit.c     what must hold at the end, from the API's answers and the simulators' ledgers
  */
@@ -58,6 +59,7 @@ struct tjob {
     bool cancel_asked; /* somebody did, once at least */
     char ended[16];    /* the terminal state that was seen first */
     double ended_seen; /* when; monotonic */
+    bool told;         /* a webhook of its end was taken */
 };
 
 struct storm {
@@ -68,6 +70,8 @@ struct storm {
     char dir[200];
     struct sim sims[SIMS];
 
+    int receiver_fd;
+    int receiver_port;
     atomic_int port;       /* the daemon's, the same in all of its lives */
     struct program daemon; /* the killer's thread only */
     pthread_mutex_t lock;
@@ -84,6 +88,7 @@ struct storm {
     atomic_bool aside; /* the killer lets the daemon be */
     atomic_bool gone;  /* the daemon has ended */
     atomic_uint operations, crashes, drops, revived, cancels, waits, replays, cut_answers;
+    atomic_uint deliveries, events;
 };
 
 double now_s(void);
@@ -122,9 +127,12 @@ bool ask(int port, const char *method, const char *path, const char *headers, co
          double seconds, struct reply *ret);
 bool ask_daemon(struct storm *s, const char *method, const char *path, const char *headers,
                 const char *body, double seconds, struct reply *ret);
+/* An answer without end, as HTTP/1.0 has it: a socket, or -1. headers as in ask. */
+int open_stream(struct storm *s, const char *path, const char *headers);
 const char *text_at(const json_t *o, const char *member); /* "" */
 
-/* ---- clients.c, trouble.c -------------------------------------------------------------------- */
+/* ---- clients.c, told.c, trouble.c
+ * -------------------------------------------------------------------- */
 
 struct worker {
     struct storm *storm;
@@ -133,11 +141,19 @@ struct worker {
 };
 void *client_run(void *worker);
 void *watcher_run(void *worker);
+void *receiver_run(void *worker);
+void *reader_run(void *worker);
 void *killer_run(void *worker);
 void *breaker_run(void *worker);
 void *operator_run(void *worker);
 /* Notes what a Job says that was asked for at `asked` (now_s): a terminal state never changes. */
 void note_job(struct storm *s, const json_t *job, double asked);
+/* The same, of a webhook that was taken. */
+void note_told(struct storm *s, const json_t *job);
+/* Before the daemon starts: its configuration names the receiver. */
+void receiver_listen(struct storm *s);
+/* Asks for every delivery that is left again, until none is. */
+void await_deliveries(struct storm *s, double seconds);
 /* Reads the list of all jobs and notes each. */
 void read_all_jobs(struct storm *s);
 bool is_terminal(const char *state);
