@@ -15,8 +15,6 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/base/net_rules.h"
-#include "comfypool/base/time_text.h"
-#include "comfypool/loop/url.h"
 #include "inner.h"
 
 enum {
@@ -71,53 +69,6 @@ struct hook_host {
     bool is_ready;
     bool parked; /* the store has more of it */
 };
-
-void outbox_done(struct outbox *o)
-{
-    for (size_t i = 0; i < o->len; i++) {
-        delivery_record_done(&o->list[i]);
-    }
-    free(o->list);
-    *o = (struct outbox){.list = NULL};
-}
-
-struct store_beside outbox_beside(const struct outbox *o)
-{
-    return (struct store_beside){.deliveries = o->list, .deliveries_len = o->len};
-}
-
-/* ---- targets -----------------------------------------------------------------------------------
- */
-
-/* "host:port" with the port that the URL means. Owner: the caller; NULL: it is no URL. */
-static char *host_of(const char *url)
-{
-    struct url_parts u;
-    char why[128];
-    AUTO_BUF struct buf name;
-    buf_init(&name, BUF_NO_LIMIT);
-    const bool good = url_read(url, &u, why, sizeof why);
-    if (good) {
-        buf_printf(&name, "%s:%d", u.host, u.port);
-    }
-    url_parts_done(&u);
-    return good ? buf_take(&name) : NULL;
-}
-
-static struct str without_port(const char *host)
-{
-    const char *colon = strrchr(host, ':');
-    return (struct str){host, colon == NULL ? strlen(host) : (size_t)(colon - host)};
-}
-
-bool webhooks_may_call(const struct pool *p, const char *url)
-{
-    AUTO_FREE char *host = host_of(url);
-    struct sockaddr_storage a;
-    return host != NULL &&
-           (!net_literal(without_port(host), &a) ||
-            net_rules_allow(p->options.webhook_rules, without_port(host), (struct sockaddr *)&a));
-}
 
 /* ---- what is in memory -------------------------------------------------------------------------
  */
@@ -554,7 +505,8 @@ static bool answer_is_dropped(void *ctx, const char *data, size_t n)
 static bool may_connect(void *ctx, const struct sockaddr *a)
 {
     const struct delivery *d = ctx;
-    return net_rules_allow(d->pool->options.webhook_rules, without_port(d->target->host->name), a);
+    return net_rules_allow(d->pool->options.webhook_rules, webhook_host_name(d->target->host->name),
+                           a);
 }
 
 static void post(struct delivery *d, const char *secret, struct str body)
@@ -636,213 +588,10 @@ static void pump(struct pool *p)
     }
 }
 
-/* ---- what events mean --------------------------------------------------------------------------
+/* ---- once more --------------------------------------------------------------------------------
  */
 
-void webhook_render_body(enum event_type type, struct str data, struct buf *out)
-{
-    char now[TIME_TEXT_SIZE];
-    time_write(time_wall(), now);
-    struct js_out o = js_out_to(out);
-    js_open(&o, '{');
-    js_member_string(&o, "type", event_name(type));
-    js_member_string(&o, "timestamp", now);
-    js_member_raw(&o, "data", data);
-    js_close(&o, '}');
-}
-
-static bool job_wants(const struct job_record *r, enum event_type type)
-{
-    return r->hook.url != NULL && (r->hook.events >> type & 1u) != 0;
-}
-
-static size_t configured_for(const struct pool *p, enum event_type type)
-{
-    return (EVENTS_OF_ENDS >> type & 1u) != 0 ? p->options.webhook_urls_len : 0;
-}
-
-static void add_delivery(struct outbox *o, const struct job_record *r, enum event_type type,
-                         const char *url, const char *body, bool configured)
-{
-    char *host = host_of(url);
-    if (host == NULL) {
-        return; /* it was checked; the URL library changed its mind */
-    }
-    const struct wall_us now = time_wall();
-    o->list = mem_grow(o->list, (o->len + 1) * sizeof *o->list);
-    struct delivery_record *d = &o->list[o->len++];
-    *d = (struct delivery_record){
-        .type = mem_strdup(event_name(type)),
-        .url = mem_strdup(url),
-        .host = host,
-        .secret = configured ? NULL : mem_strdup(r->hook.secret),
-        .configured = configured,
-        .body = mem_strdup(body),
-        .state = DELIVERY_PENDING,
-        .made_at = now,
-        .next_at = now,
-    };
-    uuid_v7(now, d->id);
-    memcpy(d->job_id, r->id, sizeof d->job_id);
-}
-
-static void add_all(struct pool *p, const struct job_record *r, enum event_type type,
-                    struct str data, struct outbox *o)
-{
-    AUTO_BUF struct buf body;
-    buf_init(&body, BUF_NO_LIMIT);
-    webhook_render_body(type, data, &body);
-    if (job_wants(r, type)) {
-        add_delivery(o, r, type, r->hook.url, buf_text(&body), false);
-    }
-    for (size_t i = 0; i < configured_for(p, type); i++) {
-        add_delivery(o, r, type, p->options.webhook_urls[i], buf_text(&body), true);
-    }
-}
-
-void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type type,
-                     const char *retry, struct outbox *o)
-{
-    if (!job_wants(r, type) && configured_for(p, type) == 0) {
-        return;
-    }
-    AUTO_BUF struct buf data;
-    buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(r, &data);
-    tell_add_retry(retry, &data);
-    add_all(p, r, type, buf_str(&data), o);
-}
-
-/* Deliveries that a write of their own carries. */
-struct sending {
-    struct pool *pool;
-    struct outbox outbox;
-};
-
-static void sent(void *ctx, enum err e)
-{
-    struct sending *s = ctx;
-    struct pool *p = s->pool;
-    (void)e; /* such a write is kept until it succeeds */
-    webhooks_take(p, &s->outbox);
-    free(s);
-    pool_one_less(p, &p->writes);
-}
-
-void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data)
-{
-    struct pool *p = a->job->pool;
-    if (!job_wants(&a->job->r, type)) {
-        return;
-    }
-    struct sending *s = mem_zero(1, sizeof *s);
-    s->pool = p;
-    add_all(p, &a->job->r, type, data, &s->outbox);
-    p->writes++;
-    const struct store_beside beside = outbox_beside(&s->outbox);
-    store_add_deliveries(p->store, &beside, sent, s);
-}
-
-/* ---- the API -----------------------------------------------------------------------------------
- */
-
-static void render_delivery(struct js_out *o, const struct delivery_record *d)
-{
-    const bool tried_again = d->state == DELIVERY_PENDING || d->state == DELIVERY_FAILING;
-    js_open(o, '{');
-    js_member_string(o, "id", d->id);
-    js_member_string(o, "jobId", d->job_id);
-    js_member_string(o, "type", d->type);
-    js_member_string(o, "url", d->url);
-    js_member_string(o, "state", delivery_state_name(d->state));
-    js_member_int(o, "tries", d->tries);
-    js_key(o, "lastStatus");
-    if (d->last_status != 0) {
-        js_integer(o, d->last_status);
-    } else {
-        js_null(o);
-    }
-    js_key(o, "lastError");
-    if (d->last_error != NULL) {
-        js_string(o, d->last_error);
-    } else {
-        js_null(o);
-    }
-    js_key(o, "nextAt");
-    if (tried_again) {
-        js_ms(o, d->next_at.us);
-    } else {
-        js_null(o);
-    }
-    js_close(o, '}');
-}
-
-struct asking {
-    struct pool *pool;
-    struct http_ref x;
-    unsigned limit;
-    unsigned states;
-};
-
-static void add_link(struct http_answer *a, const struct asking *q, int64_t cursor)
-{
-    char states[96] = "";
-    for (int s = 0; s < DELIVERY_STATE_COUNT; s++) {
-        if (q->states != (1u << DELIVERY_STATE_COUNT) - 1 && (q->states >> s & 1u) != 0) {
-            const size_t n = strlen(states);
-            (void)snprintf(states + n, sizeof states - n, "%s%s", n == 0 ? "&state=" : ",",
-                           delivery_state_name((enum delivery_state)s));
-        }
-    }
-    (void)snprintf(a->link, sizeof a->link,
-                   "</webhooks/deliveries?limit=%u%s&cursor=%lld>; rel=\"next\"", q->limit, states,
-                   (long long)cursor);
-}
-
-static void listed(void *ctx, enum err e, const struct delivery_record *list, size_t n)
-{
-    struct asking *q = ctx;
-    struct pool *p = q->pool;
-    if (p->server != NULL && e != ERR_NONE) {
-        serve_problem(p, q->x, e);
-    } else if (p->server != NULL) {
-        struct http_answer a = http_answer_new(200);
-        struct js_out o = js_out_to(&a.body);
-        js_open(&o, '{');
-        js_key(&o, "deliveries");
-        js_open(&o, '[');
-        for (size_t i = 0; i < n; i++) {
-            const struct delivery *d = map_get(&p->webhooks.by_id, str_of(list[i].id));
-            if (d == NULL || d->stage != STAGE_TAKEN) { /* its row is there for a moment yet */
-                render_delivery(&o, &list[i]);
-            }
-        }
-        js_close(&o, ']');
-        js_key(&o, "nextCursor");
-        if (n == q->limit) {
-            char cursor[24];
-            const int64_t next = store_delivery_cursor(&list[n - 1]);
-            (void)snprintf(cursor, sizeof cursor, "%" PRId64, next);
-            js_string(&o, cursor);
-            add_link(&a, q, next);
-        } else {
-            js_null(&o);
-        }
-        js_close(&o, '}');
-        http_answer(p->server, q->x, &a);
-    }
-    free(q);
-}
-
-void serve_deliveries(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    struct asking *q = mem_zero(1, sizeof *q);
-    *q = (struct asking){p, x, rq->limit, rq->delivery_states};
-    store_list_deliveries(p->store, rq->delivery_states, rq->cursor, rq->limit, listed, q);
-}
-
-/* Now, and for another day. */
-static void begin_anew(struct delivery_record *r)
+void webhook_begin_anew(struct delivery_record *r)
 {
     r->state = DELIVERY_PENDING;
     r->tries = 0;
@@ -859,48 +608,30 @@ static void remove_taken(struct webhooks *w, struct delivery *d)
     w->taken_len--;
 }
 
-static void redeliver(struct pool *p, struct delivery_record *take)
+void webhooks_redeliver(struct pool *p, struct delivery_record *take)
 {
     struct webhooks *w = &p->webhooks;
     struct delivery *d = map_get(&w->by_id, str_of(take->id));
     if (d == NULL) {
         add(p, take);
     } else if (d->stage == STAGE_PLANNED) {
-        begin_anew(&d->r);
+        webhook_begin_anew(&d->r);
         deadline_clear(&p->deadlines, &d->due);
         plan(d);
     } else if (d->stage == STAGE_TAKEN) {
         remove_taken(&p->webhooks, d);
-        begin_anew(&d->r);
+        webhook_begin_anew(&d->r);
         plan(d);
     } else if (d->stage == STAGE_ENDING) {
-        begin_anew(&d->r);
+        webhook_begin_anew(&d->r);
         d->again = true;
     }
 }
 
-void serve_redeliver(struct pool *p, struct http_request *rq, struct http_ref x)
+bool webhooks_has_taken(const struct webhooks *w, const char *id)
 {
-    struct delivery_record r;
-    const enum err e = store_get_delivery(p->store, rq->delivery, &r);
-    if (e != ERR_NONE) {
-        delivery_record_done(&r);
-        serve_problem(p, x, e);
-        return;
-    }
-    if (!store_is_writable(p->store)) {
-        delivery_record_done(&r);
-        serve_problem(p, x, ERR_STORE_UNAVAILABLE);
-        return;
-    }
-    begin_anew(&r);
-    store_update_delivery(p->store, &r, NULL, NULL);
-    struct http_answer a = http_answer_new(202);
-    struct js_out o = js_out_to(&a.body);
-    render_delivery(&o, &r);
-    http_answer(p->server, x, &a);
-    redeliver(p, &r);
-    delivery_record_done(&r);
+    const struct delivery *d = map_get(&w->by_id, str_of(id));
+    return d != NULL && d->stage == STAGE_TAKEN;
 }
 
 size_t webhooks_waiting(const struct webhooks *w)

@@ -22,6 +22,8 @@ struct outbox {
     size_t len;
 };
 void outbox_done(struct outbox *o);
+/* The name in "host:port". */
+struct str webhook_host_name(const char *host);
 /* A view of it, for the write. */
 struct store_beside outbox_beside(const struct outbox *o);
 
@@ -57,6 +59,12 @@ void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type
 void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data);
 /* They are durable. Empties o. */
 void webhooks_take(struct pool *p, struct outbox *o);
+/* A delivery that somebody wants once more, as it is in the store. Takes *take. */
+void webhooks_redeliver(struct pool *p, struct delivery_record *take);
+/* Now, and for another day. */
+void webhook_begin_anew(struct delivery_record *r);
+/* It was taken; its row is there for a moment yet. */
+bool webhooks_has_taken(const struct webhooks *w, const char *id);
 /* How many wait in memory to be tried. */
 size_t webhooks_waiting(const struct webhooks *w);
 

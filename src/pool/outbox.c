@@ -1,0 +1,165 @@
+/*
+ * What events mean for the receivers of webhooks: which deliveries, to where, with what body. The
+ * write that makes an event true carries them; webhooks.c takes them when it is durable.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/net_rules.h"
+#include "comfypool/base/time_text.h"
+#include "comfypool/loop/url.h"
+#include "inner.h"
+
+void outbox_done(struct outbox *o)
+{
+    for (size_t i = 0; i < o->len; i++) {
+        delivery_record_done(&o->list[i]);
+    }
+    free(o->list);
+    *o = (struct outbox){.list = NULL};
+}
+
+struct store_beside outbox_beside(const struct outbox *o)
+{
+    return (struct store_beside){.deliveries = o->list, .deliveries_len = o->len};
+}
+
+/* ---- addresses ---------------------------------------------------------------------------------
+ */
+
+/* "host:port" with the port that the URL means. Owner: the caller; NULL: it is no URL. */
+static char *host_of(const char *url)
+{
+    struct url_parts u;
+    char why[128];
+    AUTO_BUF struct buf name;
+    buf_init(&name, BUF_NO_LIMIT);
+    const bool good = url_read(url, &u, why, sizeof why);
+    if (good) {
+        buf_printf(&name, "%s:%d", u.host, u.port);
+    }
+    url_parts_done(&u);
+    return good ? buf_take(&name) : NULL;
+}
+
+struct str webhook_host_name(const char *host)
+{
+    const char *colon = strrchr(host, ':');
+    return (struct str){host, colon == NULL ? strlen(host) : (size_t)(colon - host)};
+}
+
+bool webhooks_may_call(const struct pool *p, const char *url)
+{
+    AUTO_FREE char *host = host_of(url);
+    struct sockaddr_storage a;
+    return host != NULL && (!net_literal(webhook_host_name(host), &a) ||
+                            net_rules_allow(p->options.webhook_rules, webhook_host_name(host),
+                                            (struct sockaddr *)&a));
+}
+
+/* ---- what events mean --------------------------------------------------------------------------
+ */
+
+void webhook_render_body(enum event_type type, struct str data, struct buf *out)
+{
+    char now[TIME_TEXT_SIZE];
+    time_write(time_wall(), now);
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "type", event_name(type));
+    js_member_string(&o, "timestamp", now);
+    js_member_raw(&o, "data", data);
+    js_close(&o, '}');
+}
+
+static bool job_wants(const struct job_record *r, enum event_type type)
+{
+    return r->hook.url != NULL && (r->hook.events >> type & 1u) != 0;
+}
+
+static size_t configured_for(const struct pool *p, enum event_type type)
+{
+    return (EVENTS_OF_ENDS >> type & 1u) != 0 ? p->options.webhook_urls_len : 0;
+}
+
+static void add_delivery(struct outbox *o, const struct job_record *r, enum event_type type,
+                         const char *url, const char *body, bool configured)
+{
+    char *host = host_of(url);
+    if (host == NULL) {
+        return; /* it was checked; the URL library changed its mind */
+    }
+    const struct wall_us now = time_wall();
+    o->list = mem_grow(o->list, (o->len + 1) * sizeof *o->list);
+    struct delivery_record *d = &o->list[o->len++];
+    *d = (struct delivery_record){
+        .type = mem_strdup(event_name(type)),
+        .url = mem_strdup(url),
+        .host = host,
+        .secret = configured ? NULL : mem_strdup(r->hook.secret),
+        .configured = configured,
+        .body = mem_strdup(body),
+        .state = DELIVERY_PENDING,
+        .made_at = now,
+        .next_at = now,
+    };
+    uuid_v7(now, d->id);
+    memcpy(d->job_id, r->id, sizeof d->job_id);
+}
+
+static void add_all(struct pool *p, const struct job_record *r, enum event_type type,
+                    struct str data, struct outbox *o)
+{
+    AUTO_BUF struct buf body;
+    buf_init(&body, BUF_NO_LIMIT);
+    webhook_render_body(type, data, &body);
+    if (job_wants(r, type)) {
+        add_delivery(o, r, type, r->hook.url, buf_text(&body), false);
+    }
+    for (size_t i = 0; i < configured_for(p, type); i++) {
+        add_delivery(o, r, type, p->options.webhook_urls[i], buf_text(&body), true);
+    }
+}
+
+void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type type,
+                     const char *retry, struct outbox *o)
+{
+    if (!job_wants(r, type) && configured_for(p, type) == 0) {
+        return;
+    }
+    AUTO_BUF struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    tell_render_job(r, &data);
+    tell_add_retry(retry, &data);
+    add_all(p, r, type, buf_str(&data), o);
+}
+
+/* Deliveries that a write of their own carries. */
+struct sending {
+    struct pool *pool;
+    struct outbox outbox;
+};
+
+static void sent(void *ctx, enum err e)
+{
+    struct sending *s = ctx;
+    struct pool *p = s->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    webhooks_take(p, &s->outbox);
+    free(s);
+    pool_one_less(p, &p->writes);
+}
+
+void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data)
+{
+    struct pool *p = a->job->pool;
+    if (!job_wants(&a->job->r, type)) {
+        return;
+    }
+    struct sending *s = mem_zero(1, sizeof *s);
+    s->pool = p;
+    add_all(p, &a->job->r, type, data, &s->outbox);
+    p->writes++;
+    const struct store_beside beside = outbox_beside(&s->outbox);
+    store_add_deliveries(p->store, &beside, sent, s);
+}
