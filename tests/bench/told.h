@@ -1,6 +1,6 @@
 /*
- * Those who are told of jobs, each a process of its own so that its CPU time is not the benchmark's:
- * a reader of GET /events and a receiver of webhooks that takes everything.
+ * Those who are told of jobs, each a process of its own so that its CPU time is not the
+ * benchmark's: a reader of GET /events and a receiver of webhooks that takes everything.
  */
 #ifndef COMFYPOOL_TESTS_BENCH_TOLD_H
 #define COMFYPOOL_TESTS_BENCH_TOLD_H
