@@ -18,12 +18,19 @@ struct export
     char workflow_hash[DIGEST_HEX_SIZE];
     char backend[HTTP_NAME_SIZE];
     struct profile_place place; /* where the next page begins */
+    struct buf page;            /* while it is read: what is told of it */
     bool begun;
     bool reading;
     bool gone; /* its client; freed by whoever is last */
 };
 
 static void read_page(struct export *e);
+
+static void let_go(struct export *e)
+{
+    buf_done(&e->page);
+    free(e);
+}
 
 static void client_drained(void *ctx)
 {
@@ -35,7 +42,7 @@ static void client_gone(void *ctx)
     struct export *e = ctx;
     e->gone = true;
     if (!e->reading) {
-        free(e);
+        let_go(e);
     }
 }
 
@@ -57,7 +64,7 @@ static bool begin(struct export *e)
     return e->begun;
 }
 
-static void render_row(enum format f, const struct profile_row *row, struct buf *out)
+static void add_row(enum format f, const struct profile_row *row, struct buf *out)
 {
     if (f == FORMAT_CSV) {
         (void)render_csv_rows(row->json, true, out);
@@ -67,16 +74,21 @@ static void render_row(enum format f, const struct profile_row *row, struct buf 
     }
 }
 
-/* True: the client keeps up. */
-static bool write_rows(struct export *e, const struct profile_row *rows, size_t n)
+/* On the thread that read them: a page of large workflows is some 50 ms of work. */
+static void render_page(void *ctx, const struct profile_row *rows, size_t n)
 {
-    bool room = true;
+    struct export *e = ctx;
     for (size_t i = 0; i < n; i++) {
-        AUTO_BUF struct buf text;
-        buf_init(&text, BUF_NO_LIMIT);
-        render_row(e->format, &rows[i], &text);
-        room = http_stream_write(e->pool->server, e->x, text.data, text.len);
+        add_row(e->format, &rows[i], &e->page);
     }
+}
+
+/* True: the client keeps up. */
+static bool write_page(struct export *e)
+{
+    const bool room =
+        e->page.len == 0 || http_stream_write(e->pool->server, e->x, e->page.data, e->page.len);
+    buf_done(&e->page);
     return room;
 }
 
@@ -89,7 +101,7 @@ static void fail(struct export *e, enum err why)
     } else if (server != NULL) {
         serve_problem(e->pool, e->x, why);
     }
-    free(e);
+    let_go(e);
 }
 
 static void page_came(void *ctx, enum err why, const struct profile_row *rows, size_t n, bool more,
@@ -97,19 +109,21 @@ static void page_came(void *ctx, enum err why, const struct profile_row *rows, s
 {
     struct export *e = ctx;
     struct http_server *server = e->pool->server;
+    (void)rows;
+    (void)n;
     e->reading = false;
     if (e->gone || server == NULL) {
-        free(e);
+        let_go(e);
     } else if (why != ERR_NONE) {
         fail(e, why);
     } else if (!e->begun && !begin(e)) {
-        free(e);
+        let_go(e);
     } else {
         e->place = last;
-        const bool room = write_rows(e, rows, n);
+        const bool room = write_page(e);
         if (!more) {
             http_stream_end(server, e->x, true);
-            free(e);
+            let_go(e);
         } else if (room) {
             read_page(e);
         }
@@ -119,7 +133,7 @@ static void page_came(void *ctx, enum err why, const struct profile_row *rows, s
 static void read_page(struct export *e)
 {
     e->reading = true;
-    store_list_profiles(e->pool->store, &e->query, e->place, page_came, e);
+    store_list_profiles(e->pool->store, &e->query, e->place, render_page, page_came, e);
 }
 
 void serve_export(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -128,6 +142,7 @@ void serve_export(struct pool *p, struct http_request *rq, struct http_ref x)
     e->pool = p;
     e->x = x;
     e->format = rq->format;
+    buf_init(&e->page, BUF_NO_LIMIT);
     memcpy(e->workflow_hash, rq->workflow_hash, sizeof e->workflow_hash);
     memcpy(e->backend, rq->backend, sizeof e->backend);
     /* What ends while it is told is for the next one. */

@@ -186,11 +186,12 @@ static void answer(struct off_read *read)
     buf_done(&r->texts);
 }
 
-static struct profiles_request *request_new(store_profiles_fn done, void *ctx)
+static struct profiles_request *request_new(store_look_fn look, store_profiles_fn done, void *ctx)
 {
     struct profiles_request *r = mem_zero(1, sizeof *r);
     r->read.run = run;
     r->read.answer = answer;
+    r->look = look;
     r->done = done;
     r->ctx = ctx;
     buf_init(&r->texts, BUF_NO_LIMIT);
@@ -198,9 +199,9 @@ static struct profiles_request *request_new(store_profiles_fn done, void *ctx)
 }
 
 void store_list_profiles(struct store *s, const struct profile_query *q, struct profile_place after,
-                         store_profiles_fn done, void *ctx)
+                         store_look_fn look, store_profiles_fn done, void *ctx)
 {
-    struct profiles_request *r = request_new(done, ctx);
+    struct profiles_request *r = request_new(look, done, ctx);
     r->query = *q;
     r->after = after;
     (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", q->workflow_hash);
@@ -211,9 +212,8 @@ void store_list_profiles(struct store *s, const struct profile_query *q, struct 
 void store_list_baseline(struct store *s, const struct baseline_query *q, store_look_fn look,
                          store_profiles_fn done, void *ctx)
 {
-    struct profiles_request *r = request_new(done, ctx);
+    struct profiles_request *r = request_new(look, done, ctx);
     r->is_baseline = true;
-    r->look = look;
     r->except_seq = q->except_seq;
     r->limit = q->limit;
     (void)snprintf(r->cost_key, sizeof r->cost_key, "%s", q->cost_key);

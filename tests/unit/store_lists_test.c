@@ -87,7 +87,7 @@ static void page_is(const struct profile_query *q, const char *want)
 {
     struct rows r = {.came = false};
     buf_init(&r.seqs, BUF_NO_LIMIT);
-    store_list_profiles(store, q, (struct profile_place){.seq = 0}, note_rows, &r);
+    store_list_profiles(store, q, (struct profile_place){.seq = 0}, NULL, note_rows, &r);
     wait_for_rows(&r);
     ck_assert(!r.more);
     ck_assert_str_eq(buf_text(&r.seqs), want);
@@ -135,8 +135,8 @@ START_TEST(pages_join)
     buf_init(&r.seqs, BUF_NO_LIMIT);
     int pages = 0;
     do {
-        store_list_profiles(store, &(struct profile_query){{0}, {1000}, "", ""}, r.last, note_rows,
-                            &r);
+        store_list_profiles(store, &(struct profile_query){{0}, {1000}, "", ""}, r.last, NULL,
+                            note_rows, &r);
         wait_for_rows(&r);
         pages++;
     } while (r.more && pages < 100);

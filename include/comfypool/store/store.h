@@ -287,8 +287,10 @@ struct profile_place {
 };
 typedef void (*store_profiles_fn)(void *ctx, enum err e, const struct profile_row *rows, size_t n,
                                   bool more, struct profile_place last);
+/* look (NULL: none) gets the rows first, on the thread that read them: for what takes long. */
+typedef void (*store_look_fn)(void *ctx, const struct profile_row *rows, size_t n);
 void store_list_profiles(struct store *s, const struct profile_query *q, struct profile_place after,
-                         store_profiles_fn done, void *ctx);
+                         store_look_fn look, store_profiles_fn done, void *ctx);
 
 /* Which completed, profiled runs a baseline stands on: the last `limit` in which something was
    executed, but never the job except_seq. */
@@ -299,8 +301,6 @@ struct baseline_query {
     int64_t except_seq;
     unsigned limit;
 };
-/* look (NULL: none) gets the rows first, on the thread that read them: for what takes long. */
-typedef void (*store_look_fn)(void *ctx, const struct profile_row *rows, size_t n);
 void store_list_baseline(struct store *s, const struct baseline_query *q, store_look_fn look,
                          store_profiles_fn done, void *ctx);
 
