@@ -164,6 +164,11 @@ char *read_file(const char *path)
     return keep(read_all(path, NULL));
 }
 
+json_t *json_of(const char *text)
+{
+    return keep_json(json_loads(text, JSON_ALLOW_NUL, NULL));
+}
+
 /* ---- failures ----------------------------------------------------------------------------------
  */
 

@@ -83,6 +83,8 @@ char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *write_file(const char *name, const char *content);
 /* "" when there is none. */
 char *read_file(const char *path);
+/* Text as JSON, until the end of the test; NULL: it is none. */
+json_t *json_of(const char *text);
 
 /* ---- children ----------------------------------------------------------------------------------
  */

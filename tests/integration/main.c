@@ -22,7 +22,7 @@ static const struct {
     {"links", links_suite},       {"restart", restart_suite}, {"cancel", cancel_suite},
     {"dispatch", dispatch_suite}, {"ends", ends_suite},       {"daemon", daemon_suite},
     {"profiles", profiles_suite}, {"routes", routes_suite},   {"outputs", outputs_suite},
-    {"disk", disk_suite},         {"schema", schema_suite},
+    {"disk", disk_suite},         {"schema", schema_suite},   {"webhooks", webhooks_suite},
 };
 
 enum { SUITES = sizeof suites / sizeof *suites };

@@ -18,5 +18,6 @@ Suite *schema_suite(void);
 Suite *retry_suite(void);
 Suite *timeouts_suite(void);
 Suite *operate_suite(void);
+Suite *webhooks_suite(void);
 
 #endif
