@@ -36,8 +36,9 @@ struct http_call {
     bool has_sink;
     bool begun;
     bool (*may_connect)(void *ctx, const struct sockaddr *a);
-    bool forbidden;
-    bool refused; /* the sink ended it, or the answer is too large */
+    bool forbidden; /* by may_connect, one address at least ... */
+    bool tried;     /* ... and another one was not */
+    bool refused;   /* the sink ended it, or the answer is too large */
     bool paused;
     struct buf out;
     size_t out_at;
@@ -200,6 +201,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         call->forbidden = true;
         return CURL_SOCKET_BAD;
     }
+    call->tried = true;
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
@@ -377,7 +379,7 @@ static void finish(struct http_call *call, CURLcode code)
         long os_errno = 0;
         (void)curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
         r.connection_refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
-        r.forbidden = call->forbidden && unsent;
+        r.forbidden = call->forbidden && !call->tried && unsent;
         r.error = call->refused            ? "the answer was refused"
                   : call->error[0] != '\0' ? call->error
                                            : curl_easy_strerror(code);
