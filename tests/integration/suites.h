@@ -19,5 +19,6 @@ Suite *retry_suite(void);
 Suite *timeouts_suite(void);
 Suite *operate_suite(void);
 Suite *webhooks_suite(void);
+Suite *hooks_suite(void);
 
 #endif
