@@ -20,5 +20,6 @@ Suite *timeouts_suite(void);
 Suite *operate_suite(void);
 Suite *webhooks_suite(void);
 Suite *hooks_suite(void);
+Suite *push_suite(void);
 
 #endif
