@@ -23,7 +23,7 @@ static const struct {
     {"dispatch", dispatch_suite}, {"ends", ends_suite},       {"daemon", daemon_suite},
     {"profiles", profiles_suite}, {"routes", routes_suite},   {"outputs", outputs_suite},
     {"disk", disk_suite},         {"schema", schema_suite},   {"webhooks", webhooks_suite},
-    {"hooks", hooks_suite},       {"push", push_suite},
+    {"hooks", hooks_suite},       {"push", push_suite},       {"resources", resources_suite},
 };
 
 enum { SUITES = sizeof suites / sizeof *suites };

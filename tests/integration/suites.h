@@ -21,5 +21,6 @@ Suite *operate_suite(void);
 Suite *webhooks_suite(void);
 Suite *hooks_suite(void);
 Suite *push_suite(void);
+Suite *resources_suite(void);
 
 #endif
