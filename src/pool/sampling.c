@@ -425,7 +425,7 @@ static void render_gpu(struct js_out *o, const struct backend *b)
 static void render_problems(struct js_out *o, const struct backend *b)
 {
     const struct sampling *s = &b->sampling;
-    const char *driver = host_gpus_trouble(b->pool->gpus);
+    const char *driver = b->pool->gpus == NULL ? "" : host_gpus_trouble(b->pool->gpus);
     js_key(o, "problems");
     js_open(o, '[');
     if (s->problem[0] != '\0') {
