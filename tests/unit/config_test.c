@@ -13,6 +13,7 @@
 
 #include "../../src/config.h"
 #include "../../src/tokens.h"
+#include "comfypool/core/event.h"
 
 Suite *config_suite(void);
 
@@ -191,6 +192,55 @@ static const struct {
      "f.yaml:2: did not find expected node content\n"},
     {"not UTF-8", "# a\nstate: \xff\n", "f.yaml:2: invalid leading UTF-8 octet\n"},
     {"control byte", "# a\n# b\nstate: a\x01\n", "f.yaml:3: control characters are not allowed\n"},
+    {"no switch", "sampling: {crystools: 1, systemStats: no, local: x, nvml: yes}\n",
+     "f.yaml:1: sampling.crystools: must be true or false\n"
+     "f.yaml:1: sampling.systemStats: must be true or false\n"
+     "f.yaml:1: sampling.local: must be true or false\n"
+     "f.yaml:1: sampling.nvml: must be true or false\n"},
+    {"sampled too often", "sampling: {systemStatsIntervalMs: 49}\n",
+     "f.yaml:1: sampling.systemStatsIntervalMs: must be from 50 to 3600000 (ms)\n"},
+    {"sampled too rarely", "sampling: {systemStatsIntervalMs: 3600001}\n",
+     "f.yaml:1: sampling.systemStatsIntervalMs: must be from 50 to 3600000 (ms)\n"},
+    {"a GPU by its name", "backends: [{url: 'http://a:1', gpu: RTX 4090}]\n",
+     "f.yaml:1: backends[].gpu: must be an index such as 0, or a UUID such as GPU-6c4b...\n"},
+    {"a negative GPU", "backends: [{url: 'http://a:1', gpu: -1}]\n",
+     "f.yaml:1: backends[].gpu: must be an index such as 0, or a UUID such as GPU-6c4b...\n"},
+    {"a GPU of thousands", "backends: [{url: 'http://a:1', gpu: 1000}]\n",
+     "f.yaml:1: backends[].gpu: must be an index such as 0, or a UUID such as GPU-6c4b...\n"},
+    {"half a UUID", "backends: [{url: 'http://a:1', gpu: GPU-}]\n",
+     "f.yaml:1: backends[].gpu: must be an index such as 0, or a UUID such as GPU-6c4b...\n"},
+    {"a UUID with a blank", "backends: [{url: 'http://a:1', gpu: GPU-1 2}]\n",
+     "f.yaml:1: backends[].gpu: must be an index such as 0, or a UUID such as GPU-6c4b...\n"},
+    {"receivers", "webhooks:\n  urls:\n    - ftp://a\n    - http://u:p@a/\n    - a.example\n",
+     "f.yaml:3: webhooks.urls: the scheme must be http or https\n"
+     "f.yaml:4: webhooks.urls: credentials in the URL are not taken; use webhooks.secretFile\n"
+     "f.yaml:5: webhooks.urls: this is no URL; write http://HOST:PORT\n"},
+    {"one receiver", "webhooks: {urls: http://a}\n",
+     "f.yaml:1: webhooks.urls must be a list (URLs), such as [a, b]\n"},
+    {"no deliveries at all", "webhooks: {maxConcurrent: 0}\n",
+     "f.yaml:1: webhooks.maxConcurrent: must be from 1 to 1000 (deliveries)\n"},
+    {"too many deliveries", "webhooks: {maxConcurrent: 1001}\n",
+     "f.yaml:1: webhooks.maxConcurrent: must be from 1 to 1000 (deliveries)\n"},
+    {"networks", "webhooks:\n  allow:\n    - 10.0.0.0/33\n    - fd00::/8\n    - http://a\n",
+     "f.yaml:3: webhooks.allow: the number behind the / must be between 0 and 32\n"
+     "f.yaml:5: webhooks.allow: this is no address; write a host alone, without scheme and port\n"},
+    {"a secret in the file", "webhooks: {secret: whsec_c2VjcmV0}\n",
+     "f.yaml:1: webhooks.secret is not known\n"},
+    {"what no hook is told of", "hooks: {events: [job:failed, job:node, backend:state, x]}\n",
+     "f.yaml:1: hooks.events: must be a durable event of a job, such as job:completed\n"
+     "f.yaml:1: hooks.events: must be a durable event of a job, such as job:completed\n"
+     "f.yaml:1: hooks.events: must be a durable event of a job, such as job:completed\n"},
+    {"no time for a hook", "hooks: {timeoutMs: 0, maxConcurrent: 0}\n",
+     "f.yaml:1: hooks.timeoutMs: must be from 1 to 86400000 (ms)\n"
+     "f.yaml:1: hooks.maxConcurrent: must be from 1 to 1000 (runs)\n"},
+    {"a collector's query", "otlp: {endpoint: 'http://a:4318/?x'}\n",
+     "f.yaml:1: otlp.endpoint: must be a base URL: /v1/traces is appended\n"},
+    {"a collector's credentials", "otlp: {endpoint: 'http://u:p@a:4318'}\n",
+     "f.yaml:1: otlp.endpoint: credentials belong into otlp.headersFile\n"},
+    {"a collector of gRPC", "otlp: {endpoint: 'grpc://a:4317'}\n",
+     "f.yaml:1: otlp.endpoint: this is no URL; write http://HOST:PORT\n"},
+    {"a collector by FTP", "otlp: {endpoint: 'ftp://a:4317'}\n",
+     "f.yaml:1: otlp.endpoint: the scheme must be http or https\n"},
     {"headers file missing", "backends:\n  - url: http://a:1\n    headersFile: none\n",
      "f.yaml:3: backends[].headersFile: none: No such file or directory\n"},
     {"headers file a directory", "backends:\n  - url: http://a:1\n    headersFile: /tmp\n",
@@ -289,8 +339,23 @@ static void is_default(void)
     ck_assert_int_eq(c.breaker_open_ms, 60000);
     ck_assert_int_eq(c.quarantine_failures, 5);
     ck_assert_int_eq(c.quarantine_dead_worker_ms, 120000);
+    ck_assert(c.sampling_crystools && c.sampling_system_stats);
+    ck_assert_int_eq(c.sampling_system_stats_interval_ms, 500);
+    ck_assert(!c.sampling_local && !c.sampling_nvml);
+    ck_assert_uint_eq(c.webhooks_urls.len + c.webhooks_allow.len, 0);
+    ck_assert_ptr_null(c.webhooks_secret_file);
+    ck_assert_int_eq(c.webhooks_max_concurrent, 32);
+    ck_assert_ptr_null(c.hooks_exec);
+    ck_assert_uint_eq(c.hooks_events, EVENTS_OF_ENDS);
+    ck_assert_int_eq(c.hooks_timeout_ms, 30000);
+    ck_assert_int_eq(c.hooks_max_concurrent, 4);
+    ck_assert_ptr_null(c.otlp_endpoint);
+    ck_assert_ptr_null(c.otlp_headers_file);
     const struct job_policy want = job_policy_default();
-    ck_assert_mem_eq(&c.jobs, &want, sizeof want);
+#define X(symbol, name, member, least, most, value) ck_assert_int_eq(c.jobs.member, want.member);
+    JOB_POLICY_TABLE(X)
+#undef X
+    ck_assert_uint_eq(c.jobs.retry_on, want.retry_on);
 }
 
 static const char *const empty[] = {
@@ -321,8 +386,8 @@ START_TEST(every_key_is_taken)
         load("listen:\n  - 127.0.0.1:0\n  - '[::1]:80'\nstate: /s\nlog: {level: debug}\n"
              "backends:\n"
              "  - {name: a, url: http://h:1, weight: 7, maxInFlight: 4, enabled: false,\n"
-             "     headersFile: headers, labels: [gpu=4090, \"a, b\"]}\n"
-             "  - url: https://u:p@h2/comfy/\n"
+             "     gpu: GPU-6c4b/1, headersFile: headers, labels: [gpu=4090, \"a, b\"]}\n"
+             "  - {url: 'https://u:p@h2/comfy/', gpu: 3}\n"
              "link: {pingIntervalMs: 1, pongTimeoutMs: 2, connectTimeoutMs: 3,\n"
              "  requestTimeoutMs: 4, submitTimeoutMs: 5, submitSettleMs: 6, quietPollMs: 7,\n"
              "  backendLostMs: 8}\n"
@@ -337,7 +402,14 @@ START_TEST(every_key_is_taken)
              "  maxConnectionsPerAddress: 0, headerTimeoutMs: 12, bodyTimeoutMs: 13,\n"
              "  maxStreams: 14, allowedHosts: [a.example, '[::2]'],\n"
              "  allowedOrigins: ['https://a:1', 'http://b', 'https://[::1]:2']}\n"
-             "auth: {tokensFile: /t}\n"),
+             "auth: {tokensFile: /t}\n"
+             "sampling: {crystools: false, systemStats: false, systemStatsIntervalMs: 50,\n"
+             "  local: true, nvml: true}\n"
+             "webhooks: {urls: ['http://a/x', 'https://b'], secretFile: /s, maxConcurrent: 1000,\n"
+             "  allow: [10.0.0.0/8, '::1', a.example]}\n"
+             "hooks: {exec: /x, events: [job:queued, job:output], timeoutMs: 1,\n"
+             "  maxConcurrent: 1}\n"
+             "otlp: {endpoint: 'https://c:4318/base', headersFile: /h}\n"),
         "%s", buf_text(&errors));
     ck_assert_uint_eq(c.listen_len, 2);
     ck_assert_str_eq(c.listen[1], "[::1]:80");
@@ -363,6 +435,21 @@ START_TEST(every_key_is_taken)
     ck_assert_uint_eq(c.http_allowed_origins.len, 3);
     ck_assert_str_eq(c.http_allowed_origins.items[0], "https://a:1");
     ck_assert_str_eq(c.auth_tokens_file, "/t");
+    ck_assert(!c.sampling_crystools && !c.sampling_system_stats);
+    ck_assert_int_eq(c.sampling_system_stats_interval_ms, 50);
+    ck_assert(c.sampling_local && c.sampling_nvml);
+    ck_assert_uint_eq(c.webhooks_urls.len, 2);
+    ck_assert_str_eq(c.webhooks_urls.items[1], "https://b");
+    ck_assert_str_eq(c.webhooks_secret_file, "/s");
+    ck_assert_int_eq(c.webhooks_max_concurrent, 1000);
+    ck_assert_uint_eq(c.webhooks_allow.len, 3);
+    ck_assert_str_eq(c.webhooks_allow.items[1], "::1");
+    ck_assert_str_eq(c.hooks_exec, "/x");
+    ck_assert_uint_eq(c.hooks_events, 1u << EVENT_QUEUED | 1u << EVENT_OUTPUT);
+    ck_assert_int_eq(c.hooks_timeout_ms, 1);
+    ck_assert_int_eq(c.hooks_max_concurrent, 1);
+    ck_assert_str_eq(c.otlp_endpoint, "https://c:4318/base");
+    ck_assert_str_eq(c.otlp_headers_file, "/h");
     ck_assert_int_eq(c.queue_limit, 1);
     ck_assert_uint_eq(c.jobs.retry_on, 1u << RETRY_NODE_ERROR | 1u << RETRY_LOST);
     ck_assert_int_eq(c.jobs.queue_timeout_ms, 1);
@@ -388,11 +475,13 @@ START_TEST(every_key_is_taken)
     ck_assert_str_eq(a->headers[1], "X-Two: a: b");
     ck_assert_ptr_null(a->headers[2]);
     ck_assert_str_eq(a->where, "f.yaml:7");
+    ck_assert_str_eq(a->gpu, "GPU-6c4b/1");
     const struct config_backend *b = &c.backends[1];
     ck_assert_str_eq(b->name, "h2:443/comfy");
     ck_assert_int_eq(b->weight, 1);
     ck_assert_int_eq(b->max_in_flight, 1);
     ck_assert(b->enabled);
+    ck_assert_str_eq(b->gpu, "3");
     ck_assert_ptr_null(b->headers);
     ck_assert(config_validate(&c, &errors));
 }
@@ -473,6 +562,17 @@ static const struct {
     {"COMFYPOOLD_HTTP_ALLOWED_ORIGINS", "http://",
      "COMFYPOOLD_HTTP_ALLOWED_ORIGINS: must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and "
      "no path\n"},
+    {"COMFYPOOLD_SAMPLING_SYSTEM_STATS_INTERVAL_MS", "100", NULL},
+    {"COMFYPOOLD_SAMPLING_NVML", "on", "COMFYPOOLD_SAMPLING_NVML: must be true or false\n"},
+    {"COMFYPOOLD_WEBHOOKS_URLS", "http://a/x,https://b", NULL},
+    {"COMFYPOOLD_WEBHOOKS_URLS", "http://a/x,b",
+     "COMFYPOOLD_WEBHOOKS_URLS: this is no URL; write http://HOST:PORT\n"},
+    {"COMFYPOOLD_WEBHOOKS_ALLOW", "10.0.0.0/8, ::1, a.example", NULL},
+    {"COMFYPOOLD_HOOKS_EVENTS", "job:queued,job:failed", NULL},
+    {"COMFYPOOLD_HOOKS_EVENTS", "job:queued,job:progress",
+     "COMFYPOOLD_HOOKS_EVENTS: must be a durable event of a job, such as job:completed\n"},
+    {"COMFYPOOLD_HOOKS_EXEC", "/x", NULL},
+    {"COMFYPOOLD_OTLP_ENDPOINT", "http://127.0.0.1:4318", NULL},
     {"COMFYPOOLD_BACKENDS", "a=http://h:1,http://h:2/", NULL},
     {"COMFYPOOLD_BACKENDS", "a b=http://h:1,,ftp://x",
      "COMFYPOOLD_BACKENDS: the name of a backend must be 1 to 100 letters, digits, dots, colons, - "
@@ -552,6 +652,22 @@ START_TEST(lists_replace_lists)
     ck_assert(config_load_file(&c, path, &errors));
     (void)snprintf(path, sizeof path, "%s/t", dir);
     ck_assert_str_eq(c.auth_tokens_file, path); /* beside the file */
+}
+END_TEST
+
+START_TEST(files_are_beside_the_file)
+{
+    write_file("f.yaml",
+               "webhooks: {secretFile: s}\nhooks: {exec: bin/x}\notlp: {headersFile: h}\n", 0600);
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/f.yaml", dir);
+    ck_assert(config_load_file(&c, path, &errors));
+    (void)snprintf(path, sizeof path, "%s/s", dir);
+    ck_assert_str_eq(c.webhooks_secret_file, path);
+    (void)snprintf(path, sizeof path, "%s/bin/x", dir);
+    ck_assert_str_eq(c.hooks_exec, path);
+    (void)snprintf(path, sizeof path, "%s/h", dir);
+    ck_assert_str_eq(c.otlp_headers_file, path);
 }
 END_TEST
 
@@ -686,6 +802,7 @@ Suite *config_suite(void)
     tcase_add_test(t, later_sources_replace_earlier_ones);
     tcase_add_test(t, doubles_across_flags_are_found);
     tcase_add_test(t, lists_replace_lists);
+    tcase_add_test(t, files_are_beside_the_file);
     tcase_add_loop_test(t, what_only_this_machine_can_reach, 0, LEN(reach));
     tcase_add_loop_test(t, a_tokens_file, 0, LEN(token_files));
     tcase_add_test(t, a_new_token_is_taken_by_its_line);

@@ -706,6 +706,45 @@ START_TEST(tries_become_rarer_over_a_day)
 }
 END_TEST
 
+/* A tenth more or less, whatever chance says; the last one lies at the end of the day. */
+START_TEST(pauses_are_jittered)
+{
+    static const int64_t seconds[] = {3, 10, 60, 300, 900, 3600, 7200, 14400, 21600, 28800};
+    const struct wall_us since = {1700000000000000};
+    const struct wall_us evening = {since.us + INT64_C(86399) * 1000000};
+    struct dur_us pause;
+    for (unsigned i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        ck_assert(webhook_pause(i + 1, since, since, 0, &pause));
+        ck_assert_int_eq(pause.us, seconds[i] * 900000);
+        ck_assert(webhook_pause(i + 1, since, since, UINT32_MAX, &pause));
+        ck_assert_int_eq(pause.us, seconds[i] * 1100000);
+    }
+    ck_assert(webhook_pause(1000, since, since, 0, &pause)); /* asked for again and again */
+    ck_assert_int_eq(pause.us, INT64_C(28800) * 900000);
+    ck_assert(webhook_pause(3, since, evening, 7, &pause));
+    ck_assert_int_eq(pause.us, 1000000);
+    ck_assert(!webhook_pause(1, since, (struct wall_us){evening.us + 1000000}, 0, &pause));
+}
+END_TEST
+
+/* The example of the Standard Webhooks specification, and the same with an empty body. */
+static const struct {
+    const char *body, *signature;
+} signatures[] = {
+    {"{\"test\": 2432232314}", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="},
+    {"", "v1,v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="},
+};
+
+START_TEST(signatures_are_standard_webhooks)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    webhook_sign(STR("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), STR("msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                 1614265330, str_of(signatures[_i].body), &out);
+    ck_assert_str_eq(buf_text(&out), signatures[_i].signature);
+}
+END_TEST
+
 static const struct {
     const char *text;
     bool good;
@@ -716,6 +755,13 @@ static const struct {
     {"whsec_!!", false},
     {"c2VjcmV0", false},
     {"whsec_c2VjcmV", false},
+    {"whsec_c2VjcmV0\n", false},
+    {"whsec_ c2VjcmV0", false},
+    {"whsec_c2Vj=mV0", false},
+    {"whsec_c2VjcmU=", true},
+    {"whsec_-_-_", false},
+    {"WHSEC_c2VjcmV0", false},
+    {"whsec_====", false},
     {"", false},
 };
 
@@ -750,6 +796,9 @@ Suite *core_suite(void)
     tcase_add_test(c, progress_has_the_last_value);
     tcase_add_test(c, events_have_names);
     tcase_add_test(c, tries_become_rarer_over_a_day);
+    tcase_add_test(c, pauses_are_jittered);
+    tcase_add_loop_test(c, signatures_are_standard_webhooks, 0,
+                        sizeof signatures / sizeof *signatures);
     tcase_add_loop_test(c, secrets_are_base64, 0, sizeof secrets / sizeof *secrets);
     suite_add_tcase(s, c);
     return s;
