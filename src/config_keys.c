@@ -300,15 +300,13 @@ static bool gpu_check(struct str text, char why[CONFIG_WHY_SIZE])
 /* The base URL of a collector. */
 static bool endpoint_check(struct str text, char why[CONFIG_WHY_SIZE])
 {
-    struct url_parts u;
+    struct url_parts u = {0};
     AUTO_FREE char *url = mem_copy(text);
-    if (!text_check(text, why) || !url_read(url, &u, why, CONFIG_WHY_SIZE)) {
-        return false;
-    }
+    const bool good = text_check(text, why) && url_read(url, &u, why, CONFIG_WHY_SIZE);
     const bool base = !u.has_more;
     const bool open = u.credentials == NULL;
     url_parts_done(&u);
-    return (base || say(why, "must be a base URL: /v1/traces is appended")) &&
+    return good && (base || say(why, "must be a base URL: /v1/traces is appended")) &&
            (open || say(why, "credentials belong into otlp.headersFile"));
 }
 
@@ -460,15 +458,13 @@ static bool event_check(struct str text, char why[CONFIG_WHY_SIZE])
 
 static bool receiver_check(struct str text, char why[CONFIG_WHY_SIZE])
 {
-    struct url_parts u;
+    struct url_parts u = {0};
     AUTO_FREE char *url = mem_copy(text);
     const bool good = text_check(text, why) && url_read(url, &u, why, CONFIG_WHY_SIZE);
-    if (!good) {
-        return false;
-    }
     const bool open = u.credentials == NULL;
     url_parts_done(&u);
-    return open || say(why, "credentials in the URL are not taken; use webhooks.secretFile");
+    return good &&
+           (open || say(why, "credentials in the URL are not taken; use webhooks.secretFile"));
 }
 
 static bool network_check(struct str text, char why[CONFIG_WHY_SIZE])
