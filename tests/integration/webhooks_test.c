@@ -474,13 +474,10 @@ START_TEST(test_at_most_two_of_a_host)
     struct receiver *r = receiver_start();
     struct receiver *other = receiver_start();
     struct daemon *d = daemon_for(s);
-    (void)run_job(d, hooked("first", r, ""));
-    AWAIT(is_empty(d));
     receiver_answers(r, 0, NULL);
-    for (int i = 0; i < JOBS; i++) {
-        (void)run_job(d, sleep_body(text("a%d", i), 1,
-                                    text(",'webhook':{'url':'%s/hook%s'}", r->url,
-                                         i % 2 == 0 ? "" : "?other=path")));
+    for (int i = 0; i < JOBS; i++) { /* each URL may have one: it is the host that counts */
+        (void)run_job(
+            d, sleep_body(text("a%d", i), 1, text(",'webhook':{'url':'%s/hook?%d'}", r->url, i)));
     }
     AWAIT(receiver_held(r) == 2);
     (void)run_job(d, hooked("b", other, ""));
@@ -489,7 +486,7 @@ START_TEST(test_at_most_two_of_a_host)
     CHECK(receiver_held(r) == 2 && receiver_most(r) == 2);
     receiver_answers(r, 200, NULL);
     AWAIT(is_empty(d));
-    CHECK(receiver_count(r) == JOBS + 1 && receiver_most(r) == 2);
+    CHECK(receiver_count(r) == JOBS && receiver_most(r) == 2);
 }
 END_TEST
 
