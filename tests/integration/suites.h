@@ -22,5 +22,6 @@ Suite *webhooks_suite(void);
 Suite *hooks_suite(void);
 Suite *push_suite(void);
 Suite *resources_suite(void);
+Suite *events_suite(void);
 
 #endif
