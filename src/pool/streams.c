@@ -9,6 +9,8 @@
  * Up to LIVE a stream takes from the ring what its buffer takes, so that it costs no more memory
  * than that; in LIVE what it does not read is kept for it up to BEHIND_BYTES. One that is further
  * behind, or for longer than BEHIND_S, or out of the ring, is dropped: nobody waits for a reader.
+ * One event that alone is larger does not count while it is the newest such: the fastest reader is
+ * that far behind when it comes.
  * Previews are never queued: the newest goes when all else was read.
  */
 #include <stdio.h>
@@ -57,6 +59,7 @@ struct listener {
     size_t roster_at;
     bool roster_begun; /* the list has an element */
     uint64_t written;
+    uint64_t large_from, large_to; /* of written: the last event larger than BEHIND_BYTES */
     struct mark marks[MARKS];
     unsigned marks_first, marks_len;
     struct deadline heartbeat;
@@ -187,6 +190,13 @@ static void add_mark(struct listener *l, struct mono_us now)
     l->marks_len++;
 }
 
+static bool has_too_much(const struct listener *l, size_t waiting, uint64_t taken)
+{
+    const uint64_t from = taken > l->large_from ? taken : l->large_from;
+    const uint64_t large = l->large_to > from ? l->large_to - from : 0;
+    return l->mode == MODE_LIVE && waiting - large > BEHIND_BYTES;
+}
+
 /* The reader has fallen too far behind; NULL: it has not. */
 static const char *is_behind(struct listener *l, struct mono_us now)
 {
@@ -205,7 +215,7 @@ static const char *is_behind(struct listener *l, struct mono_us now)
         l->marks_first = (l->marks_first + 1) % MARKS;
         l->marks_len--;
     }
-    if (l->mode == MODE_LIVE && waiting > BEHIND_BYTES) {
+    if (has_too_much(l, waiting, taken)) {
         return "it is 1 MiB behind";
     }
     if (l->marks_len > 0 &&
@@ -219,6 +229,10 @@ static const char *is_behind(struct listener *l, struct mono_us now)
 static bool put(struct listener *l, struct str text)
 {
     add_mark(l, time_mono());
+    if (text.n > BEHIND_BYTES) {
+        l->large_from = l->written;
+        l->large_to = l->written + text.n;
+    }
     l->written += text.n;
     return http_stream_write(l->pool->server, l->x, text.p, text.n);
 }
