@@ -4,10 +4,8 @@
  */
 #include "sse.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "suites.h"
 
@@ -420,6 +418,39 @@ START_TEST(test_coming_back)
 }
 END_TEST
 
+static const char *wide(const char *tag)
+{
+    return sleep_body(tag, 1, text(",'metadata':{'p':'%s'}", text("%*s", 15000, "")));
+}
+
+/* A snapshot that its reader takes in pieces: what happens meanwhile comes after it. */
+START_TEST(test_long_snapshot)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    enum { JOBS = 400, CANCELLED = 20 };
+    char *ids[JOBS];
+    for (int i = 0; i < JOBS; i++) {
+        ids[i] = submit(d, wide(text("t%d", i)));
+    }
+    struct sse *r = sse_open_small(d, "/events");
+    AWAIT(num_at(get(d, "/stats")->json, "events.streams") == 1);
+    for (int i = 0; i < CANCELLED; i++) {
+        (void)cancel(d, ids[i == 0 ? JOBS - 1 : i]);
+    }
+    sse_hurry(r);
+    const struct told *t = sse_await(r, "snapshot");
+    const size_t active = json_array_size(at(t->data, "jobs"));
+    CHECK(sse_number(t->id) == JOBS, "as it began: %s", t->id);
+    CHECK(active >= JOBS - CANCELLED && active < JOBS, "%zu: it was sent in pieces", active);
+    long last = sse_number(t->id);
+    for (int i = 0; i < CANCELLED; i++) {
+        t = sse_await(r, "job:cancelled");
+        CHECK(sse_number(t->id) == ++last, "%s, not %ld", t->id, last);
+    }
+}
+END_TEST
+
 START_TEST(test_reset)
 {
     struct sim *s = sim_plain();
@@ -583,23 +614,20 @@ START_TEST(test_slow_reader)
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
     await_ready(d);
-    struct sse *slow = sse_open(d, NULL, "/events");
-    const int small = 4096;
-    (void)setsockopt(slow->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    struct sse *slow = sse_open_small(d, "/events");
     struct sse *good = sse_open(d, NULL, "/events?types=job:completed");
     (void)sse_await(slow, "snapshot");
-    const char *padding = text("%*s", 15000, "");
     int jobs = 0;
     while (num_at(get(d, "/stats")->json, "events.slowReaders") == 0) {
         CHECK(jobs < 600, "nobody is dropped");
-        char *body = sleep_body(text("t%d", jobs), 0, text(",'metadata':{'p':'%s'}", padding));
-        const char *id = str_at(run_job(d, body), "id");
+        const char *id = str_at(run_job(d, wide(text("t%d", jobs))), "id");
         (void)sse_await_of(good, "job:completed", id);
         jobs++;
     }
     CHECK(jobs > 30, "not for what it had time to read: %d jobs", jobs);
     CHECK(num_at(get(d, "/stats")->json, "events.streams") == 1 && !good->ended);
     (void)run_job(d, sleep_body("after", 0, ""));
+    sse_hurry(slow);
     while (sse_next(slow) != NULL) {
     }
     CHECK(slow->is_cut, "not ended as if that were all");
@@ -644,6 +672,7 @@ Suite *events_suite(void)
         {"types", &test_types, 1},
         {"replay", &test_replay, 1},
         {"coming back", &test_coming_back, 1},
+        {"a long snapshot", &test_long_snapshot, 1},
         {"reset", &test_reset, 1},
         {"previews", &test_previews, 1},
         {"large previews", &test_large_previews, 1},

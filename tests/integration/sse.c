@@ -137,8 +137,9 @@ static void read_field(struct sse *s, struct told *t, const char *line)
 static bool read_block(struct sse *s)
 {
     const char *from = s->body == NULL ? NULL : s->body + s->body_at;
-    const char *end = from == NULL ? NULL : strstr(from, "\n\n");
+    const char *end = from == NULL ? NULL : strstr(s->body + s->body_seen, "\n\n");
     if (end == NULL) {
+        s->body_seen = s->body_len > s->body_at + 1 ? s->body_len - 1 : s->body_at;
         return false;
     }
     struct told t = {.id = text("%s", ""), .came = now_s()};
@@ -149,6 +150,7 @@ static bool read_block(struct sse *s)
     }
     free(copy);
     s->body_at += (size_t)(end + 2 - from);
+    s->body_seen = s->body_at;
     if (t.type != NULL) {
         CHECK(t.data != NULL, "%s has data", t.type);
         add_event(s, &t);
@@ -204,6 +206,20 @@ struct sse *sse_open(struct daemon *d, const char *last_id, const char *format, 
              last_id == NULL ? "" : "\r\n");
     raw_send(s->fd, request, strlen(request));
     return s;
+}
+
+struct sse *sse_open_small(struct daemon *d, const char *path)
+{
+    const int small = 4096;
+    struct sse *s = sse_open(d, NULL, "%s", path);
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    return s;
+}
+
+void sse_hurry(struct sse *s)
+{
+    const int large = 1 << 20;
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
 }
 
 const struct told *sse_next(struct sse *s)
