@@ -23,5 +23,6 @@ Suite *hooks_suite(void);
 Suite *push_suite(void);
 Suite *resources_suite(void);
 Suite *events_suite(void);
+Suite *live_suite(void);
 
 #endif
