@@ -433,12 +433,11 @@ START_TEST(test_long_snapshot)
     for (int i = 0; i < JOBS; i++) {
         ids[i] = submit(d, wide(text("t%d", i)));
     }
-    struct sse *r = sse_open_small(d, "/events");
+    struct sse *r = sse_open(d, NULL, "/events");
     AWAIT(num_at(get(d, "/stats")->json, "events.streams") == 1);
     for (int i = 0; i < CANCELLED; i++) {
         (void)cancel(d, ids[i == 0 ? JOBS - 1 : i]);
     }
-    sse_hurry(r);
     const struct told *t = sse_await(r, "snapshot");
     const size_t active = json_array_size(at(t->data, "jobs"));
     CHECK(sse_number(t->id) == JOBS, "as it began: %s", t->id);
@@ -467,14 +466,16 @@ START_TEST(test_reset)
                          text("%.*s-1000000", start, old),
                          text("%.*s--1", start, old),
                          text("%s0x", old),
+                         text("%.*s-0", start, old),
+                         text("%.*s-1", start, old),
                          NULL,
                          NULL};
     daemon_stop(d);
     d = DAEMON(.sims = {s});
     r = sse_open(d, NULL, "/events");
     char *now = text("%s", sse_await(r, "snapshot")->id);
-    ids[8] = old;
-    ids[9] = text("%.*s-1000000", (int)strcspn(now, "-"), now);
+    ids[10] = old;
+    ids[11] = text("%.*s-1000000", (int)strcspn(now, "-"), now);
     CHECK(strncmp(old, now, (size_t)start + 1) != 0, "another start: %s, %s", old, now);
     char *id = submit(d, sleep_body("b", 60000, ""));
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
@@ -614,7 +615,7 @@ START_TEST(test_slow_reader)
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
     await_ready(d);
-    struct sse *slow = sse_open_small(d, "/events");
+    struct sse *slow = sse_open(d, NULL, "/events");
     struct sse *good = sse_open(d, NULL, "/events?types=job:completed");
     (void)sse_await(slow, "snapshot");
     int jobs = 0;
@@ -627,7 +628,6 @@ START_TEST(test_slow_reader)
     CHECK(jobs > 30, "not for what it had time to read: %d jobs", jobs);
     CHECK(num_at(get(d, "/stats")->json, "events.streams") == 1 && !good->ended);
     (void)run_job(d, sleep_body("after", 0, ""));
-    sse_hurry(slow);
     while (sse_next(slow) != NULL) {
     }
     CHECK(slow->is_cut, "not ended as if that were all");

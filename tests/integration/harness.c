@@ -568,7 +568,7 @@ static void check_profiles_in(const struct answer *a)
 static void check_answer(const char *method, const char *path, struct answer *a)
 {
     const char *type = header_of(a, "Content-Type");
-    const bool is_json = strstr(type, "json") != NULL;
+    const bool is_json = strstr(type, "json") != NULL && strstr(type, "ndjson") == NULL;
     if (is_json && a->len > 0) {
         json_error_t e;
         /* Output of a job may hold NUL and numbers beyond a double; nothing else does. */
@@ -1165,7 +1165,8 @@ struct answer *raw_answer(int fd)
     const double until = now_s() + PATIENCE_S;
     for (;;) {
         struct pollfd p = {fd, POLLIN, 0};
-        CHECK(now_s() < until, "no answer on a raw connection; so far: %s", got.data);
+        CHECK(now_s() < until, "no end of an answer on a raw connection; after %zu bytes: %.1000s",
+              got.len, got.data);
         if (poll(&p, 1, 1000) <= 0) {
             continue;
         }

@@ -24,7 +24,7 @@ static const struct {
     {"profiles", profiles_suite}, {"routes", routes_suite},   {"outputs", outputs_suite},
     {"disk", disk_suite},         {"schema", schema_suite},   {"webhooks", webhooks_suite},
     {"hooks", hooks_suite},       {"push", push_suite},       {"resources", resources_suite},
-    {"events", events_suite},     {"live", live_suite},
+    {"events", events_suite},     {"live", live_suite},       {"exports", exports_suite},
 };
 
 enum { SUITES = sizeof suites / sizeof *suites };

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static struct sse *readers;
@@ -206,20 +205,6 @@ struct sse *sse_open(struct daemon *d, const char *last_id, const char *format, 
              last_id == NULL ? "" : "\r\n");
     raw_send(s->fd, request, strlen(request));
     return s;
-}
-
-struct sse *sse_open_small(struct daemon *d, const char *path)
-{
-    const int small = 4096;
-    struct sse *s = sse_open(d, NULL, "%s", path);
-    (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    return s;
-}
-
-void sse_hurry(struct sse *s)
-{
-    const int large = 1 << 20;
-    (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
 }
 
 const struct told *sse_next(struct sse *s)

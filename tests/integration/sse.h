@@ -35,8 +35,6 @@ struct sse {
 /* GET path. last_id: Last-Event-ID, or NULL. */
 struct sse *sse_open(struct daemon *d, const char *last_id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same; until sse_hurry its receive buffer is small: what is not read stays with the daemon. */
-struct sse *sse_open_small(struct daemon *d, const char *path);
 /* The next event; NULL: the stream is over. */
 const struct told *sse_next(struct sse *s);
 /* The next of this type; fails when there is none. */
@@ -47,7 +45,6 @@ const struct told *sse_await_of(struct sse *s, const char *type, const char *job
 void sse_drain(struct sse *s);
 /* What is already there, without waiting for more. */
 void sse_look(struct sse *s);
-void sse_hurry(struct sse *s);
 void sse_close(struct sse *s);
 /* How many events of a type were read. */
 int sse_count(const struct sse *s, const char *type);

@@ -24,5 +24,6 @@ Suite *push_suite(void);
 Suite *resources_suite(void);
 Suite *events_suite(void);
 Suite *live_suite(void);
+Suite *exports_suite(void);
 
 #endif
