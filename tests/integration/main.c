@@ -25,6 +25,7 @@ static const struct {
     {"disk", disk_suite},         {"schema", schema_suite},   {"webhooks", webhooks_suite},
     {"hooks", hooks_suite},       {"push", push_suite},       {"resources", resources_suite},
     {"events", events_suite},     {"live", live_suite},       {"exports", exports_suite},
+    {"numbers", numbers_suite},
 };
 
 enum { SUITES = sizeof suites / sizeof *suites };

@@ -25,5 +25,6 @@ Suite *resources_suite(void);
 Suite *events_suite(void);
 Suite *live_suite(void);
 Suite *exports_suite(void);
+Suite *numbers_suite(void);
 
 #endif
