@@ -207,12 +207,31 @@ static void remembered(void *ctx, enum err e, const struct summary_row *rows, si
     }
 }
 
-void learn_begin(struct pool *p)
+static void recall(struct pool *p)
 {
     const int64_t day = INT64_C(86400) * 1000000;
     const struct wall_us since = {time_wall().us - REMEMBERED_DAYS * day};
-    p->measures = measures_new();
     store_summarize(p->store, GROUP_RUN, store_summary_since(since, time_wall()), "", remembered,
                     p);
-    fold_at(p, time_mono()); /* what the last daemon left */
+}
+
+/* What the last daemon left is in the roll-ups, as far as the store can be written. */
+static void rest_folded(void *ctx, bool more)
+{
+    struct pool *p = ctx;
+    if (more && !p->stopping) {
+        store_fold(p->store, rest_folded, p);
+        return;
+    }
+    if (!p->stopping) {
+        recall(p);
+    }
+    folded(p, more);
+}
+
+void learn_begin(struct pool *p)
+{
+    p->measures = measures_new();
+    p->folding = true;
+    store_fold(p->store, rest_folded, p);
 }
