@@ -143,6 +143,10 @@ START_TEST(test_ended_job)
           "%s", order_of(stream, is_durable));
     CHECK(stream->len == 6, "what nobody keeps is not told again");
     check_completed(d, id, stream->list[4].data);
+    /* Its end was told already. */
+    stream = sse_open(d, stream->list[4].id, "/jobs/%s/events", id);
+    sse_drain(stream);
+    CHECK(stream->len == 1 && sse_is(last_of(stream), "snapshot"));
 }
 END_TEST
 
@@ -423,18 +427,26 @@ static const char *wide(const char *tag)
     return sleep_body(tag, 1, text(",'metadata':{'p':'%s'}", text("%*s", 15000, "")));
 }
 
-/* A snapshot that its reader takes in pieces: what happens meanwhile comes after it. */
-START_TEST(test_long_snapshot)
+/* More than sockets take in advance; nobody reads yet. */
+enum { JOBS = 400, CANCELLED = 20 };
+
+static struct sse *open_long(struct daemon *d, char *ids[JOBS])
 {
-    struct daemon *d = DAEMON(.no_profile = true);
     expect(post(d, "/queue/pause", ""), 200, NULL);
-    enum { JOBS = 400, CANCELLED = 20 };
-    char *ids[JOBS];
     for (int i = 0; i < JOBS; i++) {
         ids[i] = submit(d, wide(text("t%d", i)));
     }
     struct sse *r = sse_open(d, NULL, "/events");
     AWAIT(num_at(get(d, "/stats")->json, "events.streams") == 1);
+    return r;
+}
+
+/* A snapshot that its reader takes in pieces: what happens meanwhile comes after it. */
+START_TEST(test_long_snapshot)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *ids[JOBS];
+    struct sse *r = open_long(d, ids);
     for (int i = 0; i < CANCELLED; i++) {
         (void)cancel(d, ids[i == 0 ? JOBS - 1 : i]);
     }
@@ -579,6 +591,9 @@ START_TEST(test_headers)
         CHECK(r->status == 200 && strstr(r->head, lines[i]) != NULL, "%s in %s", lines[i], r->head);
     }
     CHECK(num_at(get(d, "/stats")->json, "events.streams") == 1);
+    struct answer *a = ask(d, "HEAD", "/events", NULL, NULL);
+    CHECK(a->status == 200 && strcmp(header_of(a, "Cache-Control"), "no-store") == 0);
+    AWAIT(num_at(get(d, "/stats")->json, "events.streams") == 1);
     sse_close(r);
     AWAIT(num_at(get(d, "/stats")->json, "events.streams") == 0);
 }
@@ -658,6 +673,41 @@ START_TEST(test_stop)
 }
 END_TEST
 
+START_TEST(test_many_readers)
+{
+    enum { READERS = 300 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    struct sse *readers[READERS];
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = sse_open(d, NULL, "/events?types=job:queued,job:completed");
+    }
+    AWAIT(num_at(get(d, "/stats")->json, "events.streams") == READERS);
+    char *id = text("%s", str_at(run_job(d, painter("a", 5, 1, "")), "id"));
+    for (int i = 0; i < READERS; i++) {
+        (void)sse_await_of(readers[i], "job:queued", id);
+        (void)sse_await_of(readers[i], "job:completed", id);
+        CHECK(readers[i]->len == 3 && sse_is(&readers[i]->list[0], "snapshot"));
+        sse_close(readers[i]);
+    }
+    AWAIT(num_at(get(d, "/stats")->json, "events.streams") == 0);
+}
+END_TEST
+
+/* A reader that reads nothing does not hold the daemon. */
+START_TEST(test_stop_with_a_stuck_reader)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *ids[JOBS];
+    struct sse *r = open_long(d, ids);
+    daemon_stop(d);
+    CHECK(d->ended_in < 10, "%.1f s", d->ended_in);
+    while (sse_next(r) != NULL) {
+    }
+    CHECK(r->is_cut, "half a snapshot is not all of it");
+}
+END_TEST
+
 Suite *events_suite(void)
 {
     static const struct named_test tests[] = {
@@ -680,7 +730,9 @@ Suite *events_suite(void)
         {"headers", &test_headers, 1},
         {"refusals", &test_refusals, 1},
         {"a slow reader", &test_slow_reader, 1},
+        {"many readers", &test_many_readers, 1},
         {"stop", &test_stop, 1},
+        {"a stop with a stuck reader", &test_stop_with_a_stuck_reader, 1},
     };
     return SUITE("events", 90, tests);
 }

@@ -130,6 +130,27 @@ START_TEST(test_choices)
 }
 END_TEST
 
+/* Cancelled in the queue: there is not much to tell, in any format. */
+START_TEST(test_never_ran)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *good = run(d, painter("a", 1));
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    char *id = submit(d, painter("b", 1));
+    (void)cancel(d, id);
+    for (size_t i = 0; i < FORMATS; i++) {
+        struct answer *a = get(d, "/jobs/%s/profile?format=%s", id, formats[i].name);
+        CHECK(a->status == 200 && a->len > 0, "%s", formats[i].name);
+    }
+    CHECK(count_of(get(d, "/profiles")->body, "\n") == 2);
+    json_t *c = get(d, "/profiles/compare?base=%s&target=%s", good, id)->json;
+    CHECK(json_is_null(at(c, "total.verdict")) && json_is_null(at(c, "nodes.0.verdict")) &&
+              json_is_null(at(c, "nodes.0.delta")) && json_is_null(at(c, "target.backend")),
+          "nothing to compare");
+}
+END_TEST
+
 /* What the other tools need of their files, from a run with overlaps. */
 START_TEST(test_tools)
 {
@@ -261,6 +282,8 @@ START_TEST(test_export)
     struct answer *a = ask(m.d, "GET", "/profiles", "Accept: application/x-ndjson", NULL);
     CHECK(a->status == 200 && strcmp(header_of(a, "Content-Type"), "application/x-ndjson") == 0 &&
           strcmp(header_of(a, "Cache-Control"), "no-store") == 0);
+    a = ask(m.d, "HEAD", "/profiles", NULL, NULL);
+    CHECK(a->status == 200 && strcmp(header_of(a, "Content-Type"), "application/x-ndjson") == 0);
     expect(ask(m.d, "DELETE", text("/jobs/%s", m.ids[0]), NULL, NULL), 204, NULL);
     check_lines(m.d, "", m.ids + 1, 7);
 }
@@ -381,6 +404,17 @@ START_TEST(test_client_goes)
     const double with = num_at(get(d, "/stats")->json, "http.connections");
     (void)close(fd);
     AWAIT(num_at(get(d, "/stats")->json, "http.connections") < with);
+}
+END_TEST
+
+START_TEST(test_stop_during_an_export)
+{
+    struct daemon *d = run_wide();
+    const int fd = begin_export(d, "");
+    daemon_stop(d);
+    CHECK(d->ended_in < 10, "%.1f s", d->ended_in);
+    struct answer *a = raw_answer(fd);
+    CHECK(a == NULL || whole_body(a) == NULL, "nobody takes a part for the whole");
 }
 END_TEST
 
@@ -534,12 +568,14 @@ Suite *exports_suite(void)
     static const struct named_test tests[] = {
         {"formats", &test_formats, 1},
         {"choices", &test_choices, 1},
+        {"never ran", &test_never_ran, 1},
         {"other tools", &test_tools, 1},
         {"export", &test_export, 1},
         {"export as CSV", &test_csv, 1},
         {"export refusals", &test_export_refusals, 1},
         {"a slow client", &test_slow_client, 1},
         {"a client goes", &test_client_goes, 1},
+        {"a stop during an export", &test_stop_during_an_export, 1},
         {"a broken store", &test_broken_store, 1},
         {"traceparent", &test_traceparent, 1},
         {"a trace", &test_trace, 1},
