@@ -624,13 +624,12 @@ START_TEST(test_refusals)
 }
 END_TEST
 
-/* Its job:output is some hundred KB. */
-static char *gallery(const char *tag)
+/* Its job:output is about a hundred bytes a file. */
+static char *gallery(const char *tag, int files)
 {
-    enum { FILES = 4000 };
-    char *images = text("%*s", FILES * 64, "");
+    char *images = text("%*s", files * 64, "");
     size_t n = 0;
-    for (int i = 0; i < FILES; i++) {
+    for (int i = 0; i < files; i++) {
         n += (size_t)sprintf(images + n, "%s{'filename':'%05d.png','subfolder':'','type':'output'}",
                              i == 0 ? "" : ",", i);
     }
@@ -651,7 +650,7 @@ START_TEST(test_slow_reader)
     int jobs = 0;
     while (num_at(get(d, "/stats")->json, "events.slowReaders") == 0) {
         CHECK(jobs < 100, "nobody is dropped");
-        const char *id = str_at(run_job(d, gallery(text("t%d", jobs))), "id");
+        const char *id = str_at(run_job(d, gallery(text("t%d", jobs), 4000)), "id");
         (void)sse_await_of(good, "job:completed", id);
         jobs++;
     }
@@ -710,6 +709,39 @@ START_TEST(test_many_readers)
 }
 END_TEST
 
+/* The loop reads them at one go: what it costs must not grow with their square. */
+START_TEST(test_many_files)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_ready(d);
+    struct sse *stream = NULL;
+    const double before = now_s();
+    (void)submit_watched(d, gallery("a", 60000), "?types=job:output", &stream);
+    sse_drain(stream);
+    CHECK(json_array_size(at(last_of(stream)->data, "files")) == 60000);
+    CHECK(now_s() - before < PATIENCE_S, "%.1f s", now_s() - before);
+}
+END_TEST
+
+/* http.maxStreams: the next one is refused until another goes. */
+START_TEST(test_too_many)
+{
+    struct daemon *d = DAEMON(.config = "http: {maxStreams: 2}\n", .no_profile = true);
+    struct sse *first = sse_open(d, NULL, "/events");
+    struct sse *second = sse_open(d, NULL, "/events");
+    (void)sse_await(first, "snapshot");
+    (void)sse_await(second, "snapshot");
+    struct answer *a = get(d, "/events");
+    expect(a, 503, "too_many_waits");
+    CHECK(*header_of(a, "Retry-After") != '\0');
+    expect(get(d, "/profiles"), 503, "too_many_waits");
+    sse_close(first);
+    AWAIT(get(d, "/profiles")->status == 200);
+    CHECK(num_at(get(d, "/stats")->json, "events.streams") == 1);
+}
+END_TEST
+
 /* A reader that reads nothing does not hold the daemon. */
 START_TEST(test_stop_with_a_stuck_reader)
 {
@@ -747,6 +779,8 @@ Suite *events_suite(void)
         {"refusals", &test_refusals, 1},
         {"a slow reader", &test_slow_reader, 1},
         {"many readers", &test_many_readers, 1},
+        {"many files", &test_many_files, 1},
+        {"too many", &test_too_many, 1},
         {"stop", &test_stop, 1},
         {"a stop with a stuck reader", &test_stop_with_a_stuck_reader, 1},
     };

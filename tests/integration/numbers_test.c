@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -42,7 +43,9 @@ static char *pair(const char *tag, const char *more)
 
 static struct daemon *start(struct sim *a, struct sim *b)
 {
-    struct daemon *d = DAEMON(.sims = {a, b}, .config = "jobs: {maxAttempts: 1}\n");
+    struct daemon *d =
+        DAEMON(.sims = {a, b}, .config = "jobs: {maxAttempts: 1}\n"
+                                         "link: {quietPollMs: 300, submitSettleMs: 500}\n");
     await_backends_up(d, b == NULL ? 1 : 2);
     return d;
 }
@@ -456,6 +459,54 @@ START_TEST(test_summary_after_kills)
 }
 END_TEST
 
+/* A prompt of somebody else's between two of ours: the second is cold again. */
+START_TEST(test_foreign)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = start(s, NULL);
+    (void)run(d, sleep_body("a", 1, ""));
+    (void)run(d, sleep_body("b", 1, ""));
+    json_t *g = group_of(summary(d, "?groupBy=backend"), "s0");
+    CHECK(num_at(g, "cold.count") == 1 && num_at(g, "warm.count") == 1);
+    CHECK(sim_post(s, "/prompt", q("{'prompt':%s}", sleeper("foreign", 300))) == 200);
+    AWAIT(num_at(get(d, "/backends")->json, "backends.0.queue") == 1);
+    (void)run(d, sleep_body("c", 1, ""));
+    g = group_of(summary(d, "?groupBy=backend"), "s0");
+    CHECK(num_at(g, "cold.count") == 2 && num_at(g, "warm.count") == 1, "%g cold",
+          num_at(g, "cold.count"));
+}
+END_TEST
+
+/* Killed at moments of chance: each job counts once. */
+START_TEST(test_killed_often)
+{
+    enum { JOBS = 40, KILLS = 5 };
+    const unsigned seed = (unsigned)time(NULL);
+    srand(seed);
+    struct sim *s = sim_plain();
+    struct daemon *d = start(s, NULL);
+    char *ids[JOBS];
+    for (int i = 0; i < JOBS; i++) {
+        ids[i] = submit(d, sleep_body(text("t%d", i), rand() % 40, ""));
+        if (i % (JOBS / KILLS) == JOBS / KILLS - 1) {
+            const int until = rand() % (i + 1);
+            AWAIT(ledger_count(s, "success", NULL) >= until);
+            daemon_kill(d);
+            d = start(s, NULL);
+        }
+    }
+    for (int i = 0; i < JOBS; i++) {
+        CHECK(strcmp(str_at(await_end(d, ids[i]), "state"), "completed") == 0, "seed %u", seed);
+    }
+    json_t *g = group_of(summary(d, "?groupBy=backend"), "s0");
+    CHECK(num_at(g, "count") == JOBS && num_at(g, "cold.count") + num_at(g, "warm.count") == JOBS,
+          "%g, seed %u", num_at(g, "count"), seed);
+    daemon_kill(d);
+    d = start(s, NULL);
+    CHECK(json_equal(group_of(summary(d, "?groupBy=backend"), "s0"), g), "seed %u", seed);
+}
+END_TEST
+
 /* Jobs count, profiled or not; nodes only of profiled ones. */
 START_TEST(test_unprofiled_summary)
 {
@@ -647,6 +698,8 @@ Suite *numbers_suite(void)
         {"summary", &test_summary, 1},
         {"since", &test_since, 1},
         {"a summary after kills", &test_summary_after_kills, 1},
+        {"foreign prompts", &test_foreign, 1},
+        {"killed often", &test_killed_often, 1},
         {"an unprofiled summary", &test_unprofiled_summary, 1},
         {"no estimate", &test_no_eta, 1},
         {"estimates", &test_eta, 1},
