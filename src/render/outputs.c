@@ -14,6 +14,7 @@ struct reading {
     struct js_reader r;
     struct render_output *list;
     size_t len;
+    size_t cap;
     struct buf scratch;
 };
 
@@ -21,6 +22,15 @@ static char *copy_text(struct reading *in, struct js_token t)
 {
     buf_clear(&in->scratch);
     return t.kind == JS_STRING ? mem_copy(js_text(t, &in->scratch)) : NULL;
+}
+
+static void add_file(struct reading *in, const struct render_output *take)
+{
+    if (in->len == in->cap) {
+        in->cap = in->cap == 0 ? 4 : 2 * in->cap;
+        in->list = mem_grow(in->list, in->cap * sizeof *in->list);
+    }
+    in->list[in->len++] = *take;
 }
 
 /* One element whose brace was read: a file when it has a filename. */
@@ -49,8 +59,7 @@ static bool read_file(struct reading *in, const char *node_id)
     o.node_id = mem_strdup(node_id);
     o.subfolder = o.subfolder == NULL ? mem_strdup("") : o.subfolder;
     o.type = o.type == NULL ? mem_strdup("output") : o.type;
-    in->list = mem_grow(in->list, (in->len + 1) * sizeof *in->list);
-    in->list[in->len++] = o;
+    add_file(in, &o);
     return key.kind == JS_OBJECT_END;
 }
 
