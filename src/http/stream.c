@@ -131,15 +131,22 @@ bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_a
     return true;
 }
 
-/* The stream that ref names while the client is there, or NULL. */
-static struct stream *find(struct http_server *s, struct http_ref ref)
+/* The stream that ref names, until its end, or NULL. Its client may have hung up a moment ago. */
+static struct stream *find_open(struct http_server *s, struct http_ref ref)
 {
     struct exchange *x = exchange_at(s, ref.slot);
-    if (x == NULL || s->slots[ref.slot].generation != ref.generation || x->gone ||
-        x->stream == NULL || x->stream->ended) {
+    if (x == NULL || s->slots[ref.slot].generation != ref.generation || x->stream == NULL ||
+        x->stream->ended) {
         return NULL;
     }
     return x->stream;
+}
+
+/* The same while the client is there. */
+static struct stream *find(struct http_server *s, struct http_ref ref)
+{
+    struct stream *st = find_open(s, ref);
+    return st == NULL || st->x->gone ? NULL : st;
 }
 
 /* Bytes for a client that is gone are taken and forgotten: nobody would say drained. */
@@ -159,9 +166,9 @@ bool http_stream_write(struct http_server *s, struct http_ref ref, const void *b
 
 void http_stream_end(struct http_server *s, struct http_ref ref, bool whole)
 {
-    struct stream *st = find(s, ref);
+    struct stream *st = find_open(s, ref);
     if (st != NULL) {
-        st->ended = true;
+        st->ended = true; /* nobody is told that its client is gone, if it is */
         st->cut = st->cut || !whole;
         exchange_resume(st->x);
     }
@@ -182,7 +189,7 @@ bool http_stream_state(struct http_server *s, struct http_ref ref, size_t *ret_w
    shut down, and reset when it is closed, so that the kernel keeps nothing for it either. */
 void http_stream_drop(struct http_server *s, struct http_ref ref)
 {
-    struct stream *st = find(s, ref);
+    struct stream *st = find_open(s, ref);
     if (st == NULL) {
         return;
     }

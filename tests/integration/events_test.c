@@ -5,6 +5,7 @@
 #include "sse.h"
 
 #include <stdio.h>
+#include <signal.h>
 #include <string.h>
 
 #include "suites.h"
@@ -756,6 +757,27 @@ START_TEST(test_stop_with_a_stuck_reader)
 }
 END_TEST
 
+/* The daemon sees both at once: clients that hang up, and its own end. */
+START_TEST(test_hang_up_at_the_stop)
+{
+    enum { READERS = 20 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    struct sse *readers[READERS];
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = sse_open(d, NULL, "/events");
+        (void)sse_await(readers[i], "snapshot");
+    }
+    (void)kill(d->pid, SIGSTOP);
+    for (int i = 0; i < READERS; i++) {
+        sse_close(readers[i]);
+    }
+    (void)kill(d->pid, SIGTERM);
+    (void)kill(d->pid, SIGCONT);
+    daemon_stop(d);
+}
+END_TEST
+
 Suite *events_suite(void)
 {
     static const struct named_test tests[] = {
@@ -782,6 +804,7 @@ Suite *events_suite(void)
         {"many files", &test_many_files, 1},
         {"too many", &test_too_many, 1},
         {"stop", &test_stop, 1},
+        {"hang up at the stop", &test_hang_up_at_the_stop, 1},
         {"a stop with a stuck reader", &test_stop_with_a_stuck_reader, 1},
     };
     return SUITE("events", 90, tests);
