@@ -112,9 +112,9 @@ void serve_redeliver(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct delivery_record r;
     const enum err e = store_get_delivery(p->store, rq->delivery, &r);
-    if (e != ERR_NONE) {
+    if (e != ERR_NONE || webhooks_has_taken(&p->webhooks, rq->delivery)) {
         delivery_record_done(&r);
-        serve_problem(p, x, e);
+        serve_problem(p, x, e == ERR_NONE ? ERR_DELIVERY_NOT_FOUND : e);
         return;
     }
     if (!store_is_writable(p->store)) {

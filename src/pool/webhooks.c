@@ -45,6 +45,7 @@ struct delivery {
     struct deadline due;    /* of a planned one */
     struct http_call *call; /* of a flying one */
     bool again;             /* asked for while its end was being written */
+    bool taken;             /* by its receiver */
 };
 
 /* A URL. Those that are ready wait for their turn in their host. */
@@ -374,6 +375,7 @@ static void end_taken(struct delivery *d)
     struct pool *p = d->pool;
     struct webhooks *w = &p->webhooks;
     d->stage = STAGE_TAKEN;
+    d->taken = true;
     d->next = w->taken;
     w->taken = d;
     if (++w->taken_len >= FLUSH_MOST) {
@@ -598,16 +600,6 @@ void webhook_begin_anew(struct delivery_record *r)
     r->made_at = r->next_at = time_wall();
 }
 
-static void remove_taken(struct webhooks *w, struct delivery *d)
-{
-    struct delivery **at = &w->taken;
-    while (*at != d) {
-        at = &(*at)->next;
-    }
-    *at = d->next;
-    w->taken_len--;
-}
-
 void webhooks_redeliver(struct pool *p, struct delivery_record *take)
 {
     struct webhooks *w = &p->webhooks;
@@ -618,10 +610,6 @@ void webhooks_redeliver(struct pool *p, struct delivery_record *take)
         webhook_begin_anew(&d->r);
         deadline_clear(&p->deadlines, &d->due);
         plan(d);
-    } else if (d->stage == STAGE_TAKEN) {
-        remove_taken(&p->webhooks, d);
-        webhook_begin_anew(&d->r);
-        plan(d);
     } else if (d->stage == STAGE_ENDING) {
         webhook_begin_anew(&d->r);
         d->again = true;
@@ -631,7 +619,7 @@ void webhooks_redeliver(struct pool *p, struct delivery_record *take)
 bool webhooks_has_taken(const struct webhooks *w, const char *id)
 {
     const struct delivery *d = map_get(&w->by_id, str_of(id));
-    return d != NULL && d->stage == STAGE_TAKEN;
+    return d != NULL && d->taken;
 }
 
 size_t webhooks_waiting(const struct webhooks *w)
