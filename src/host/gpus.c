@@ -12,7 +12,13 @@
 
 static const char LIBRARY[] = "libnvidia-ml.so.1";
 
-enum { RETRY_MS = 30000, CLOSE_WAIT_MS = 200, SILENT_MS = 5000, TROUBLE_SIZE = 320 };
+enum {
+    RETRY_MS = 30000,
+    CLOSE_WAIT_MS = 200,
+    SILENT_MS = 5000,
+    READING_US = 1000000,
+    TROUBLE_SIZE = 320
+};
 
 /* Under the mutex, but for what never changes. */
 struct shared {
@@ -203,6 +209,11 @@ bool host_gpus_ask(struct host_gpus *g, host_gpus_fn done, void *ctx)
     uv_cond_signal(&g->shared->changed);
     uv_mutex_unlock(&g->shared->mutex);
     return true;
+}
+
+bool host_gpus_is_reading(const struct host_gpus *g)
+{
+    return g != NULL && g->open && mono_diff(time_mono(), g->asked_at).us < READING_US;
 }
 
 const char *host_gpus_trouble(struct host_gpus *g)

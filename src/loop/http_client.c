@@ -55,6 +55,28 @@ struct watch {
 
 static void reap(struct http_client *c);
 
+/* ---- answers that nobody reads -----------------------------------------------------------------
+ */
+
+static bool none_begins(void *ctx, unsigned status, const char *content_type, int64_t length)
+{
+    (void)ctx;
+    (void)status;
+    (void)content_type;
+    (void)length;
+    return true;
+}
+
+static bool none_takes(void *ctx, const char *data, size_t n)
+{
+    (void)ctx;
+    (void)data;
+    (void)n;
+    return true;
+}
+
+const struct http_sink http_sink_none = {.begin = none_begins, .bytes = none_takes};
+
 /* ---- libcurl asks for sockets and time ------------------------------------------------------- */
 
 static void watch_freed(uv_handle_t *handle)

@@ -254,7 +254,7 @@ static void gpus_came(void *ctx, const struct host_gpu *gpus, size_t n, const ch
     }
 }
 
-/* A reading for all backends here; false: none will come. */
+/* A reading for all backends here, which another one may have asked for; false: none will come. */
 static bool ask_gpus(struct pool *p)
 {
     if (!p->options.sampling.nvml) {
@@ -263,7 +263,7 @@ static bool ask_gpus(struct pool *p)
     if (p->gpus == NULL) {
         p->gpus = host_gpus_new(p->loop);
     }
-    return host_gpus_ask(p->gpus, gpus_came, p);
+    return host_gpus_is_reading(p->gpus) || host_gpus_ask(p->gpus, gpus_came, p);
 }
 
 /* ---- while something runs ----------------------------------------------------------------------

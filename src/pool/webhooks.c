@@ -486,24 +486,6 @@ static void tried(void *ctx, const struct http_result *r)
     pump(p);
 }
 
-/* What a receiver says beside its status is nobody's business. */
-static bool answer_begins(void *ctx, unsigned status, const char *content_type, int64_t length)
-{
-    (void)ctx;
-    (void)status;
-    (void)content_type;
-    (void)length;
-    return true;
-}
-
-static bool answer_is_dropped(void *ctx, const char *data, size_t n)
-{
-    (void)ctx;
-    (void)data;
-    (void)n;
-    return true;
-}
-
 static bool may_connect(void *ctx, const struct sockaddr *a)
 {
     const struct delivery *d = ctx;
@@ -513,7 +495,6 @@ static bool may_connect(void *ctx, const struct sockaddr *a)
 
 static void post(struct delivery *d, const char *secret, struct str body)
 {
-    static const struct http_sink sink = {.begin = answer_begins, .bytes = answer_is_dropped};
     struct pool *p = d->pool;
     const int64_t now = time_wall().us / 1000000;
     AUTO_BUF struct buf signature;
@@ -538,7 +519,7 @@ static void post(struct delivery *d, const char *secret, struct str body)
                                   .body = body,
                                   .connect_timeout = dur_ms(CONNECT_MS),
                                   .timeout = dur_ms(TRY_MS),
-                                  .sink = &sink,
+                                  .sink = &http_sink_none,
                                   .may_connect = may_connect,
                               },
                               tried, d);
@@ -610,9 +591,9 @@ void webhooks_redeliver(struct pool *p, struct delivery_record *take)
         webhook_begin_anew(&d->r);
         deadline_clear(&p->deadlines, &d->due);
         plan(d);
-    } else if (d->stage == STAGE_ENDING) {
-        webhook_begin_anew(&d->r);
-        d->again = true;
+    } else {
+        webhook_begin_anew(&d->r); /* due or on its way; or its end is being written */
+        d->again = d->stage == STAGE_ENDING;
     }
 }
 

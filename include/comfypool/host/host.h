@@ -105,6 +105,8 @@ struct host_gpus *host_gpus_new(uv_loop_t *loop);
  * The callback comes once, on the loop, never from inside this call; not after host_gpus_close.
  */
 bool host_gpus_ask(struct host_gpus *g, host_gpus_fn done, void *ctx);
+/* A reading is open and may still come: it was asked for less than a second ago. */
+bool host_gpus_is_reading(const struct host_gpus *g);
 
 /* What the last reading's trouble was, or that the driver has not answered for some seconds; ""
    when there is none. g may be NULL. Lives until the next call with g. */

@@ -45,6 +45,8 @@ struct http_sink {
     /* Takes the bytes. Returns false to pause: no more come until http_call_resume. */
     bool (*bytes)(void *ctx, const char *data, size_t n);
 };
+/* For answers of which nothing but the status matters, whatever their size. */
+extern const struct http_sink http_sink_none;
 
 struct http_request_spec {
     const char *method; /* "GET", "POST" */
