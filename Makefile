@@ -22,9 +22,9 @@ PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
 
 ROOMS := $(filter-out src/main.c,$(wildcard src/*/*.c) $(wildcard src/*.c))
 SIM := $(wildcard tests/comfysim/*.c)
-UNIT := $(wildcard tests/unit/*.c) tests/integration/yaml_tree.c \
+UNIT := $(wildcard tests/unit/*.c) tests/runner.c tests/integration/yaml_tree.c \
         $(filter-out tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c))
-INTEGRATION := $(wildcard tests/integration/*.c)
+INTEGRATION := $(wildcard tests/integration/*.c) tests/runner.c
 BENCH := $(wildcard tests/bench/*.c)
 TORTURE := $(wildcard tests/torture/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))

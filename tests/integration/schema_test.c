@@ -104,14 +104,16 @@ static const struct {
     {"GET", "/jobs", 200, "{\"jobs\":[{}],\"nextCursor\":null}",
      "/jobs/0: the member id is missing"},
     {"GET", "/profiles/compare?x", 200,
-     "{\"base\":{\"jobId\":\"b\",\"attempt\":1,\"outcome\":\"completed\"},\"target\":{\"jobId\":"
-     "\"t\","
-     "\"attempt\":1,\"outcome\":\"lost\"},\"nodes\":[],\"added\":[],\"removed\":[],\"total\":{"
+     "{\"base\":{\"jobId\":\"b\",\"attempt\":1,\"backend\":\"one\",\"outcome\":\"completed\","
+     "\"completedAt\":1},\"target\":{\"jobId\":\"t\",\"attempt\":1,\"backend\":null,\"outcome\":"
+     "\"lost\","
+     "\"completedAt\":null},\"nodes\":[],\"added\":[],\"removed\":[],\"total\":{"
      "\"base\":"
      "1,\"target\":1,\"delta\":0,\"ratio\":1,\"verdict\":null},\"resources\":null}",
      NULL},
     {"GET", "/profiles/compare", 200,
-     "{\"base\":{\"jobId\":\"b\",\"attempt\":-1,\"outcome\":\"completed\"},\"target\":{},\"nodes\":"
+     "{\"base\":{\"jobId\":\"b\",\"attempt\":-1,\"backend\":\"one\",\"outcome\":\"completed\","
+     "\"completedAt\":1},\"target\":{},\"nodes\":"
      "[],"
      "\"added\":[],\"removed\":[],\"total\":{},\"resources\":null}",
      "/base/attempt: -1 is less than 0"},

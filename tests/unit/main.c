@@ -1,14 +1,8 @@
-/* Runs the unit tests: all suites, or those whose name holds the first argument. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Runs the unit tests: all suites, or those whose name holds a word that is given. */
+#include "../runner.h"
 #include "suites.h"
 
-static const struct {
-    const char *name;
-    Suite *(*make)(void);
-} suites[] = {
+static const struct named_suite suites[] = {
     {"base", base_suite},
     {"net rules", net_rules_suite},
     {"json", json_suite},
@@ -38,17 +32,9 @@ static const struct {
     {"fuzz", fuzz_suite},
 };
 
+enum { JOBS = 2 };
+
 int main(int argc, char **argv)
 {
-    const char *wanted = argc > 1 ? argv[1] : "";
-    SRunner *runner = srunner_create(NULL);
-    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++) {
-        if (strstr(suites[i].name, wanted) != NULL) {
-            srunner_add_suite(runner, suites[i].make());
-        }
-    }
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suites(suites, sizeof suites / sizeof *suites, JOBS, argc - 1, argv + 1);
 }
