@@ -76,3 +76,14 @@ void mem_free_ptr(void *p)
     free(*pp);
     *pp = NULL;
 }
+
+struct str str_clip(struct str s, size_t most)
+{
+    if (s.n <= most) {
+        return s;
+    }
+    while (most > 0 && ((unsigned char)s.p[most] & 0xc0) == 0x80) {
+        most--;
+    }
+    return (struct str){s.p, most};
+}

@@ -176,9 +176,12 @@ static int by_value(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
+/* Some 300 years: a step that advanced by next to nothing would last longer. */
+static const int64_t MOST_US = INT64_C(1) << 53;
+
 static struct dur_us rounded(double us)
 {
-    return (struct dur_us){(int64_t)(us + 0.5)};
+    return (struct dur_us){us < (double)MOST_US ? (int64_t)(us + 0.5) : MOST_US};
 }
 
 /* The times between advances; `each` has room for one a progress event. */

@@ -36,6 +36,7 @@ void webhook_done(struct webhook *w)
 
 /* Behind the first two, as Standard Webhooks proposes it: rarer and rarer, over a day. */
 static const int64_t pauses_s[] = {3, 10, 60, 300, 900, 3600, 7200, 14400, 21600, 28800};
+enum { FIRST_TRIES = 3 };
 enum { PAUSES = sizeof pauses_s / sizeof *pauses_s };
 
 static const int64_t LIFE_US = INT64_C(24) * 3600 * 1000000;
@@ -48,11 +49,12 @@ bool webhook_pause(unsigned tries, struct wall_us since, struct wall_us now, uin
     /* Plus or minus 10 %. */
     const int64_t jitter_us = pause_us / 5 * (random % 1024) / 1023 - pause_us / 10;
     const int64_t left_us = since.us + LIFE_US - now.us;
-    if (left_us <= 0) {
+    /* The first three tries are had even by one that waited for a day, or seems to have. */
+    if (left_us <= 0 && tries >= FIRST_TRIES) {
         return false;
     }
     /* The last one lies at the end of its day. */
-    ret->us = pause_us + jitter_us < left_us ? pause_us + jitter_us : left_us;
+    ret->us = left_us <= 0 || pause_us + jitter_us < left_us ? pause_us + jitter_us : left_us;
     return true;
 }
 

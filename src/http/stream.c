@@ -38,7 +38,7 @@ static void compact(struct stream *st)
         buf_init(&st->data, BUF_NO_LIMIT);
     } else if (st->taken == st->data.len) {
         buf_clear(&st->data);
-    } else if (st->taken >= STREAM_HALF) {
+    } else if (st->taken >= STREAM_HALF && st->taken >= left(st)) { /* amortised O(1) a byte */
         memmove(st->data.data, st->data.data + st->taken, left(st));
         st->data.len -= st->taken;
     } else {

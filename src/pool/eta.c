@@ -9,7 +9,8 @@
 #include "comfypool/base/heap.h"
 #include "inner.h"
 
-enum { FRESH_MS = 1000 };
+/* More jobs that wait than this would hold the loop for too long: nobody is told then. */
+enum { FRESH_MS = 1000, ETA_MOST = 20000 };
 
 static bool is_free_first(const struct heap_node *a, const struct heap_node *b)
 {
@@ -124,6 +125,7 @@ static void play(struct pool *p, struct mono_us now)
 {
     size_t len = 0;
     struct job **list = waiting_jobs(p, &len);
+    len = len > ETA_MOST ? 0 : len;
     struct heap backends;
     heap_init(&backends, is_free_first);
     for (size_t i = 0; i < p->backends_len; i++) {

@@ -43,8 +43,9 @@ void events_done(struct events *e)
 static void drop_old(struct events *e, struct mono_us now)
 {
     const struct mono_us oldest = {now.us - (int64_t)EVENTS_KEPT_S * 1000000};
-    while (e->len > 0 &&
-           (e->bytes > EVENTS_KEPT_BYTES || mono_before(e->ring[e->first].at, oldest))) {
+    /* The newest is being told: it stays, however large it is. */
+    while ((e->len > 1 && e->bytes > EVENTS_KEPT_BYTES) ||
+           (e->len > 0 && mono_before(e->ring[e->first].at, oldest))) {
         drop_first(e);
     }
 }

@@ -491,11 +491,10 @@ void eta_render(struct job *j, struct js_out *o);
 /* ---- tell.c ------------------------------------------------------------------------------------
  */
 
-/* A Job as events and webhooks tell it. Appends. */
-void tell_render_job(const struct job_record *r, struct buf *out);
-/* What job:retrying says of the attempt that ended, and its place in a rendered Job. */
+/* What job:retrying says of the attempt that ended, for a rendered Job. */
 char *tell_render_retry(const struct job *j, const struct attempt *a);
-void tell_add_retry(const char *retry, struct buf *job);
+/* A Job as events and webhooks tell it, with that (NULL: none); it is bounded. Appends. */
+void tell_render_job(const struct job_record *r, const char *retry, struct buf *out);
 void tell_queued(struct job *j);
 void tell_retrying(struct job *j);
 void tell_end(struct job *j);

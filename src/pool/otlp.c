@@ -40,12 +40,13 @@ static void drop_first(struct otlp *t, size_t n)
 /* ---- rendering ---------------------------------------------------------------------------------
  */
 
-/* Its attempts' profiles, in order. */
-static void add_job(struct pool *p, const char *id, struct js_out *o)
+/* Its attempts' profiles, in order. False: it cannot be read, or was deleted meanwhile. */
+static bool add_job(struct pool *p, const char *id, struct js_out *o)
 {
     struct job_record r = {.seq = 0};
     if (store_get_job(p->store, serve_id(id), &r) != ERR_NONE) {
-        return; /* deleted meanwhile */
+        job_record_done(&r);
+        return false;
     }
     const unsigned first = r.attempts == 0 ? 0 : 1;
     struct buf *texts = mem_zero(r.attempts + 1, sizeof *texts);
@@ -69,6 +70,7 @@ static void add_job(struct pool *p, const char *id, struct js_out *o)
     free(texts);
     free(profiles);
     job_record_done(&r);
+    return true;
 }
 
 static void render_batch(struct pool *p, struct buf *out)
@@ -76,9 +78,9 @@ static void render_batch(struct pool *p, struct buf *out)
     struct otlp *t = &p->otlp;
     struct js_out o = js_out_to(out);
     render_otlp_begin(&o, p->options.version);
-    t->sending = 0;
+    t->sending = t->unreadable = 0;
     while (t->sending < t->len && t->sending < BATCH && out->len < BATCH_BYTES) {
-        add_job(p, t->ids[(t->first + t->sending) % OTLP_MOST], &o);
+        t->unreadable += !add_job(p, t->ids[(t->first + t->sending) % OTLP_MOST], &o);
         t->sending++;
     }
     render_otlp_end(&o);
@@ -120,7 +122,8 @@ static void answered(void *ctx, const struct http_result *r)
     if (!good) {
         log_failure(p, r);
     }
-    *(good ? &t->sent : &t->dropped) += t->sending;
+    t->sent += good ? t->sending - t->unreadable : 0;
+    t->dropped += good ? t->unreadable : t->sending;
     drop_first(t, t->sending);
     t->sending = 0;
     t->pause_ms = 0;

@@ -19,7 +19,8 @@ enum { OTLP_MOST = 1000 };
 struct otlp {
     char (*ids)[UUID_SIZE]; /* of jobs to be told, a ring of OTLP_MOST; NULL: none yet */
     size_t first, len;
-    size_t sending; /* the first ones, in the request under way */
+    size_t sending;    /* the first ones, in the request under way... */
+    size_t unreadable; /* ...though so many of them are not in it */
     struct http_call *call;
     struct deadline next;
     int64_t pause_ms;       /* after failures */

@@ -129,8 +129,7 @@ void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type
     }
     AUTO_BUF struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(r, &data);
-    tell_add_retry(retry, &data);
+    tell_render_job(r, retry, &data);
     add_all(p, r, type, buf_str(&data), o);
 }
 

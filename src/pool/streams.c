@@ -273,6 +273,17 @@ static void begin_event(struct buf *out, const struct events *e, const char *typ
     buf_add_text(out, "\ndata: ");
 }
 
+/* What a client gave (metadata) is kept exactly, line breaks between its tokens too; a line break
+   ends the data of an event. In JSON it is a blank. */
+static void keep_one_line(struct buf *out, size_t from)
+{
+    for (size_t i = from; i < out->len; i++) {
+        if (out->data[i] == '\n' || out->data[i] == '\r') {
+            out->data[i] = ' ';
+        }
+    }
+}
+
 /* The profile goes in before the data's last brace. What cannot be read (the job was deleted) is
    left out. */
 static void add_profile(struct pool *p, const struct event *e, struct buf *out)
@@ -290,10 +301,12 @@ static void add_profile(struct pool *p, const struct event *e, struct buf *out)
 static void render_event(struct pool *p, const struct event *e, struct buf *out)
 {
     begin_event(out, &p->events, event_name(e->type), e->n != 0, e->n);
+    const size_t start = out->len;
     buf_add(out, e->data, e->len);
     if (e->seq != 0) {
         add_profile(p, e, out);
     }
+    keep_one_line(out, start);
     buf_add_text(out, "\n\n");
 }
 
@@ -353,6 +366,7 @@ static bool add_next_job(struct listener *l, struct buf *out)
             buf_add_text(out, l->roster_begun ? "," : "");
             l->roster_begun = true;
             serve_render_active(j, false, out);
+            keep_one_line(out, 0);
             return true;
         }
     }
@@ -369,6 +383,7 @@ static bool continue_snapshot(struct listener *l)
     }
     if (l->job_id[0] != '\0') {
         serve_render_job(l->pool, serve_id(l->job_id), &out);
+        keep_one_line(&out, 0);
         (void)put(l, buf_str(&out));
     }
     end_snapshot(l);

@@ -12,20 +12,34 @@ enum {
     PROGRESS_PAUSE_MS = 100,
     /* The data of an event, and a webhook's body: Standard Webhooks advises against more. */
     MAX_DATA = 19 << 10,
+    /* Of the failed attempt's message: in a brief Job, escaped, it must fit into MAX_DATA. */
+    RETRY_MESSAGE = 1000,
 };
 
 /* ---- the Job ----------------------------------------------------------------------------------
  */
 
-void tell_render_job(const struct job_record *r, struct buf *out)
+static void add_retry(const char *retry, struct buf *job)
+{
+    if (retry != NULL) {
+        job->len--; /* the brace */
+        buf_add_char(job, ',');
+        buf_add_text(job, retry);
+        buf_add_char(job, '}');
+    }
+}
+
+void tell_render_job(const struct job_record *r, const char *retry, struct buf *out)
 {
     static const struct render_job_more whole = {.event = EVENT_JOB_WHOLE};
     static const struct render_job_more brief = {.event = EVENT_JOB_BRIEF};
     const size_t start = out->len;
     render_job_json(r, &whole, out);
+    add_retry(retry, out);
     if (out->len - start > MAX_DATA) { /* errors of nodes may be of any size */
         out->len = start;
         render_job_json(r, &brief, out);
+        add_retry(retry, out);
     }
 }
 
@@ -33,7 +47,7 @@ static void tell_job(struct job *j, enum event_type type, int64_t seq)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(&j->r, &data);
+    tell_render_job(&j->r, NULL, &data);
     hooks_tell(j->pool, type, buf_str(&data));
     events_add(j->pool, type, j->r.id, &data, seq, seq == 0 ? 0 : j->r.attempts);
 }
@@ -64,8 +78,10 @@ char *tell_render_retry(const struct job *j, const struct attempt *a)
         js_key(&o, "error");
         js_open(&o, '{');
         js_member_string(&o, "code", err_code(a->error.code));
-        js_member_string(&o, "message",
-                         a->error.message == NULL ? err_title(a->error.code) : a->error.message);
+        const char *message = a->error.message;
+        js_member_str(
+            &o, "message",
+            str_clip(str_of(message == NULL ? err_title(a->error.code) : message), RETRY_MESSAGE));
         js_close(&o, '}');
     }
     js_close(&o, '}');
@@ -73,22 +89,11 @@ char *tell_render_retry(const struct job *j, const struct attempt *a)
     return buf_take(&b);
 }
 
-void tell_add_retry(const char *retry, struct buf *job)
-{
-    if (retry != NULL) {
-        job->len--; /* the brace */
-        buf_add_char(job, ',');
-        buf_add_text(job, retry);
-        buf_add_char(job, '}');
-    }
-}
-
 void tell_retrying(struct job *j)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(&j->r, &data);
-    tell_add_retry(j->retry, &data);
+    tell_render_job(&j->r, j->retry, &data);
     free(j->retry);
     j->retry = NULL;
     hooks_tell(j->pool, EVENT_RETRYING, buf_str(&data));
@@ -179,7 +184,7 @@ void tell_output(struct attempt *a, struct str node_id, struct str ui)
     js_member_str(&o, "nodeId", node_id);
     const size_t without_files = b.len;
     render_output_files(ui, &o);
-    if (b.len > MAX_DATA) {
+    if (b.len + 1 > MAX_DATA) { /* with its brace */
         tell_long_output(a, (struct str){b.data, without_files});
     }
     end_data(&o, &b, EVENT_OUTPUT, a);

@@ -25,6 +25,8 @@ enum {
     TRY_MS = 15000,
     REFILL_MS = 5000,
     STORE_PAUSE_MS = 5000,
+    /* What is due later than this waits in the store, where memory is short. */
+    SOON_MS = 15000,
     /* Rows of what was taken are deleted together, after FLUSH_MS or when they are many. */
     FLUSH_MS = 100,
     FLUSH_MOST = 256,
@@ -256,10 +258,11 @@ void webhooks_take(struct pool *p, struct outbox *o)
     struct webhooks *w = &p->webhooks;
     for (size_t i = 0; i < o->len && !p->stopping; i++) {
         struct hook_host *h = host_named(w, o->list[i].host);
-        if (h->parked || h->len >= HOST_MOST || w->by_id.len >= ALL_MOST) {
-            h->parked = true; /* behind those that wait in the store */
+        const bool known = map_get(&w->by_id, str_of(o->list[i].id)) != NULL; /* a refill's */
+        if (h->len >= HOST_MOST || w->by_id.len >= ALL_MOST) {
+            h->parked = true;
             plan_refill(p);
-        } else {
+        } else if (!known) {
             add(p, &o->list[i]);
         }
     }
@@ -288,10 +291,12 @@ static void due_found(void *ctx, struct delivery_record *d)
 static bool refill_host(struct pool *p, struct hook_host *h)
 {
     struct refilling f = {p, h, 0};
+    const struct wall_us until = {time_wall().us + (int64_t)SOON_MS * 1000};
+    bool later = false;
     h->targets++; /* what the reading starts may end at once: the host stays */
-    const enum err e = store_load_due(p->store, h->name, HOST_MOST, due_found, &f);
+    const enum err e = store_load_due(p->store, h->name, until, HOST_MOST, due_found, &f, &later);
     h->targets--;
-    h->parked = e != ERR_NONE || f.found >= HOST_MOST;
+    h->parked = e != ERR_NONE || f.found >= HOST_MOST || later;
     return e == ERR_NONE;
 }
 
@@ -386,8 +391,8 @@ static void end_taken(struct delivery *d)
     }
 }
 
-/* Its row says that it is over. */
-static void end_dead(struct delivery *d)
+/* Its row says what became of it, and it leaves memory. */
+static void end_here(struct delivery *d)
 {
     d->stage = STAGE_ENDING;
     d->pool->writes++;
@@ -420,7 +425,15 @@ static void give_up(struct delivery *d, enum delivery_state state)
         LOG_S("why", d->r.last_error));
     d->r.state = state;
     d->r.next_at = time_wall();
-    end_dead(d);
+    end_here(d);
+}
+
+/* It waits in the store, and leaves its place to one that is due soon. */
+static void park(struct delivery *d)
+{
+    d->target->host->parked = true;
+    plan_refill(d->pool);
+    end_here(d);
 }
 
 static struct dur_us longer(struct dur_us pause, struct dur_us asked)
@@ -440,10 +453,15 @@ static void try_again_later(struct delivery *d, struct dur_us asked)
         give_up(d, DELIVERY_DEAD);
         return;
     }
+    pause = longer(pause, asked);
     d->r.state = DELIVERY_FAILING;
-    d->r.next_at.us = now.us + longer(pause, asked).us;
-    store_update_delivery(p->store, &d->r, NULL, NULL);
-    plan(d);
+    d->r.next_at.us = now.us + pause.us;
+    if (pause.us > (int64_t)SOON_MS * 1000 && d->target->host->len > HOST_MOST / 4) {
+        park(d);
+    } else {
+        store_update_delivery(p->store, &d->r, NULL, NULL);
+        plan(d);
+    }
 }
 
 /* True when it was taken. */

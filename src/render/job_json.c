@@ -16,6 +16,16 @@ static void member_json(struct js_out *o, const char *name, const char *json)
     }
 }
 
+/* In a brief Job texts of a server are cut, so that all of it has a bound. */
+enum { BRIEF_MESSAGE = 1500, BRIEF_NAME = 128 };
+
+static void member_name(struct js_out *o, const char *name, const char *text, bool brief)
+{
+    if (text != NULL) {
+        js_member_str(o, name, brief ? str_clip(str_of(text), BRIEF_NAME) : str_of(text));
+    }
+}
+
 static void render_error(struct js_out *o, const struct job_error *e,
                          const struct render_job_more *m)
 {
@@ -25,10 +35,12 @@ static void render_error(struct js_out *o, const struct job_error *e,
     js_key(o, "error");
     js_open(o, '{');
     js_member_string(o, "code", err_code(e->code));
-    js_member_string(o, "message", e->message == NULL ? err_title(e->code) : e->message);
-    member_optional(o, "nodeId", e->node_id);
-    member_optional(o, "nodeType", e->node_type);
-    if (m->event != EVENT_JOB_BRIEF) {
+    const bool brief = m->event == EVENT_JOB_BRIEF;
+    const struct str message = str_of(e->message == NULL ? err_title(e->code) : e->message);
+    js_member_str(o, "message", brief ? str_clip(message, BRIEF_MESSAGE) : message);
+    member_name(o, "nodeId", e->node_id, brief);
+    member_name(o, "nodeType", e->node_type, brief);
+    if (!brief) {
         member_json(o, "nodeErrors", e->node_errors);
     }
     if (m->traceback) {

@@ -16,7 +16,8 @@
 #include "comfypool/base/map.h"
 
 enum {
-    FOLD_AT_ONCE = 256,
+    FOLD_AT_ONCE = 256, /* measurements in one transaction, unless they are of ... */
+    FOLD_PILES = 1000,  /* ... so many roll-ups: other writes wait for it */
     MOST_KEYS = 2000,
     MOST_NODES = 200, /* of one workflow */
     MOST_RUNS = 4000, /* cost keys and backends: forgotten without "other" */
@@ -369,7 +370,7 @@ enum write_result apply_fold(struct write_session *w, struct op *op)
     int64_t last = 0;
     int n = 0;
     int rc = SQLITE_ROW;
-    for (; (rc = sqlite3_step(q)) == SQLITE_ROW; n++) {
+    for (; f.piles.len < FOLD_PILES && (rc = sqlite3_step(q)) == SQLITE_ROW; n++) {
         last = sqlite3_column_int64(q, 0);
         (void)measurement_observe(blob_at(q, 1), observe, &f); /* a broken one says nothing */
     }
@@ -381,7 +382,7 @@ enum write_result apply_fold(struct write_session *w, struct op *op)
         (void)sqlite3_bind_int64(q, 1, last);
         r = write_step(q);
     }
-    op->more = n == FOLD_AT_ONCE;
+    op->more = n == FOLD_AT_ONCE || rc == SQLITE_ROW;
     return r;
 }
 

@@ -275,6 +275,7 @@ enum read_statement {
     Q_KEY,
     Q_SETTING,
     Q_DUE,
+    Q_DUE_LATER,
     Q_DUE_HOSTS,
     Q_DELIVERY,
     Q_DELIVERY_COUNTS,

@@ -53,7 +53,8 @@ static void due_sql(struct buf *sql)
 {
     buf_add_text(sql, "SELECT ");
     columns_add_light_names(&delivery_columns, sql);
-    buf_add_text(sql, " FROM deliveries WHERE state < 2 AND host = ? ORDER BY next_at LIMIT ?");
+    buf_add_text(sql, " FROM deliveries WHERE state < 2 AND host = ? AND next_at <= ? "
+                      "ORDER BY next_at LIMIT ?");
 }
 
 static void delivery_sql(struct buf *sql)
@@ -65,6 +66,7 @@ static void delivery_sql(struct buf *sql)
 
 static const char *const fixed_sql[Q_READ_COUNT] = {
     [Q_DUE_HOSTS] = "SELECT DISTINCT host FROM deliveries WHERE state < 2",
+    [Q_DUE_LATER] = "SELECT 1 FROM deliveries WHERE state < 2 AND host = ? AND next_at > ? LIMIT 1",
     [Q_DELIVERY_COUNTS] = "SELECT state, count(*) FROM deliveries GROUP BY state",
     [Q_WORKFLOW] = "SELECT text FROM workflows WHERE seq = ?",
     [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
@@ -233,12 +235,24 @@ enum err store_get_setting(struct store *s, const char *name, char **ret)
 /* ---- deliveries --------------------------------------------------------------------------------
  */
 
-enum err store_load_due(struct store *s, const char *host, unsigned limit,
-                        void (*each)(void *ctx, struct delivery_record *d), void *ctx)
+static enum err has_later(struct store *s, const char *host, struct wall_us until, bool *ret)
+{
+    sqlite3_stmt *q = s->reader.q[Q_DUE_LATER];
+    (void)sqlite3_bind_text(q, 1, host, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(q, 2, until.us);
+    const int rc = sqlite3_step(q);
+    *ret = rc == SQLITE_ROW;
+    return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                        bool *ret_later)
 {
     sqlite3_stmt *q = s->reader.q[Q_DUE];
     (void)sqlite3_bind_text(q, 1, host, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(q, 2, limit);
+    (void)sqlite3_bind_int64(q, 2, until.us);
+    (void)sqlite3_bind_int64(q, 3, limit);
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         struct delivery_record d = {0};
@@ -246,7 +260,8 @@ enum err store_load_due(struct store *s, const char *host, unsigned limit,
         each(ctx, &d);
         delivery_record_done(&d);
     }
-    return give_back(q, rc, ERR_NONE);
+    const enum err e = give_back(q, rc, ERR_NONE);
+    return e == ERR_NONE ? has_later(s, host, until, ret_later) : e;
 }
 
 enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host), void *ctx)

@@ -333,6 +333,28 @@ START_TEST(test_types)
 }
 END_TEST
 
+/* Metadata are kept to the byte, line breaks too; an event's data stays one line. */
+START_TEST(test_line_breaks)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    struct sse *all = sse_open(d, NULL, "/events");
+    (void)sse_await(all, "snapshot");
+    char *id = submit(d, sleep_body("a", 60000, ",'metadata':{\r\n\n 'a':1,\r\r'b':2}"));
+    const char *events[] = {"job:queued", "job:cancelled"};
+    AWAIT(is_at_node(d, id, "1"));
+    struct sse *later = sse_open(d, NULL, "/events");
+    struct sse *one = sse_open(d, NULL, "/jobs/%s/events", id);
+    CHECK(num_at(sse_await(later, "snapshot")->data, "jobs.0.metadata.b") == 2);
+    CHECK(num_at(sse_await(one, "snapshot")->data, "job.metadata.b") == 2);
+    (void)cancel(d, id);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(num_at(sse_await_of(all, events[i], id)->data, "metadata.b") == 2);
+    }
+    CHECK(strstr(get(d, "/jobs/%s", id)->body, "{\r\n\n \"a\":1,\r\r\"b\":2}") != NULL);
+}
+END_TEST
+
 /* ---- coming back -------------------------------------------------------------------------------
  */
 
@@ -790,6 +812,7 @@ Suite *events_suite(void)
         {"queued again", &test_queued_again, 1},
         {"all jobs", &test_all, 1},
         {"types", &test_types, 1},
+        {"line breaks", &test_line_breaks, 1},
         {"replay", &test_replay, 1},
         {"coming back", &test_coming_back, 1},
         {"a long snapshot", &test_long_snapshot, 1},

@@ -299,6 +299,31 @@ START_TEST(test_large)
 }
 END_TEST
 
+/* Metadata, the error of the attempt that failed, and what escapes make of it. */
+START_TEST(test_large_retrying)
+{
+    struct sim *s = sim_plain();
+    struct receiver *r = receiver_start();
+    struct daemon *d = daemon_for(s);
+    char *filler = text("%015000d", 1);
+    char *controls = text("%s", "");
+    for (int i = 0; i < 3000; i++) {
+        controls = text("%s\\u001b", controls);
+    }
+    json_t *j =
+        run_job(d, text("{\"workflow\":{\"1\":{\"class_type\":\"T_SleepOut\",\"inputs\":{"
+                        "\"_error\":\"%s\",\"_tag\":\"a\"}}},\"metadata\":{\"a\":\"%s\"},"
+                        "\"maxAttempts\":2,\"retryOn\":[\"node_error\"],\"webhook\":{\"url\":"
+                        "\"%s/hook\",\"events\":[\"job:retrying\",\"job:failed\"]}}",
+                        controls, filler, r->url));
+    CHECK(strcmp(str_at(j, "state"), "failed") == 0 && num_at(j, "attempts") == 2);
+    AWAIT(receiver_count(r) == 2);
+    check_delivery(receiver_got(r, 0));
+    check_delivery(receiver_got(r, 1));
+    CHECK(count_type(r, "job:retrying") == 1 && has(nth_body(r, 0), "data.failedAttempt.error"));
+}
+END_TEST
+
 /* ---- tries -------------------------------------------------------------------------------------
  */
 
@@ -861,6 +886,7 @@ Suite *webhooks_suite(void)
         {"events", &test_events, 0},
         {"retrying", &test_retrying, 0},
         {"large", &test_large, 0},
+        {"large, retrying", &test_large_retrying, 0},
         {"tried again", &test_tried_again, 0},
         {"gone, redelivered", &test_gone_and_redelivered, 2},
         {"redelivered early", &test_redelivered_early, 0},

@@ -217,8 +217,17 @@ static void due_are(const char *host, unsigned limit, const char *want)
 {
     AUTO_BUF struct buf got;
     buf_init(&got, BUF_NO_LIMIT);
-    ck_assert_int_eq(store_load_due(store, host, limit, note_due, &got), ERR_NONE);
+    static const struct wall_us never = {INT64_MAX};
+    bool later = true;
+    ck_assert_int_eq(store_load_due(store, host, never, limit, note_due, &got, &later), ERR_NONE);
     ck_assert_str_eq(buf_text(&got), want);
+    ck_assert(!later);
+    /* What is due later is told as that. */
+    const struct wall_us at_once = {0};
+    buf_clear(&got);
+    ck_assert_int_eq(store_load_due(store, host, at_once, limit, note_due, &got, &later), ERR_NONE);
+    ck_assert_uint_eq(got.len, 0);
+    ck_assert_int_eq(later, want[0] != '\0');
 }
 
 static void note_listed(void *ctx, enum err e, const struct delivery_record *list, size_t n)

@@ -30,6 +30,9 @@ static inline struct str str_of(const char *c_string)
     return (struct str){c_string, c_string == NULL ? 0 : strlen(c_string)};
 }
 
+/* At most `most` bytes of its beginning, without a part of a character at the end. */
+struct str str_clip(struct str s, size_t most);
+
 static inline bool str_eq(struct str a, struct str b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);

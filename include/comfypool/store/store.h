@@ -327,10 +327,12 @@ typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery
 void store_list_deliveries(struct store *s, unsigned state_mask, int64_t cursor, unsigned limit,
                            store_deliveries_fn done, void *ctx);
 int64_t store_delivery_cursor(const struct delivery_record *d);
-/* Those of one host that are to be tried, the earliest first, at most `limit`; without their
-   bodies. Calls `each` for every one, which may take its texts by clearing them. On the loop. */
-enum err store_load_due(struct store *s, const char *host, unsigned limit,
-                        void (*each)(void *ctx, struct delivery_record *d), void *ctx) MUST_CHECK;
+/* Those of one host that are to be tried until then, the earliest first, at most `limit`; without
+   their bodies. Calls `each` for every one, which may take its texts by clearing them. *ret_later:
+   there are some that are to be tried later. On the loop. */
+enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                        bool *ret_later) MUST_CHECK;
 /* The hosts of all that are to be tried. On the loop, at the start. */
 enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host),
                               void *ctx) MUST_CHECK;
