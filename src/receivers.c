@@ -83,7 +83,8 @@ static bool check_program(const char *path, struct buf *errors)
         return true;
     }
     if (strchr(path, '/') == NULL) {
-        return complain(errors, "hooks.exec", path, "give its path, such as /usr/local/bin/notify");
+        return complain(errors, "hooks.exec", path,
+                        "give its path, such as /usr/local/bin/notify or ./notify");
     }
     if (stat(path, &st) != 0 || access(path, X_OK) != 0) {
         return complain(errors, "hooks.exec", path, strerror(errno));
@@ -110,6 +111,16 @@ static char *traces_url(const char *endpoint)
     return buf_take(&url);
 }
 
+/* The commonest mistake: it would be asked for .../v1/traces/v1/traces. */
+static bool check_endpoint(const char *endpoint, struct buf *errors)
+{
+    static const char path[] = "/v1/traces";
+    const size_t n = endpoint == NULL ? 0 : strlen(endpoint);
+    const bool has_path = n >= sizeof path - 1 && strstr(endpoint, path) != NULL;
+    return !has_path || complain(errors, "otlp.endpoint", endpoint,
+                                 "give the base URL; /v1/traces is appended to it");
+}
+
 bool receivers_read(const struct config *c, struct receivers *ret, struct buf *errors)
 {
     char why[CONFIG_WHY_SIZE];
@@ -119,6 +130,7 @@ bool receivers_read(const struct config *c, struct receivers *ret, struct buf *e
     good = check_urls(c, ret->rules, errors) && good;
     good = read_secret(c->webhooks_secret_file, &ret->secret, errors) && good;
     good = check_program(c->hooks_exec, errors) && good;
+    good = check_endpoint(c->otlp_endpoint, errors) && good;
     if (c->otlp_headers_file != NULL) {
         good = config_headers_read(c->otlp_headers_file, "otlp.headersFile", &ret->otlp_headers,
                                    errors) &&

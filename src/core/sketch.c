@@ -71,12 +71,12 @@ double sketch_quantile(const struct sketch *s, double q)
     if (s->count == 0) {
         return NAN;
     }
-    const double rank = q * (double)(s->count - 1);
-    uint64_t before = 0;
+    const double rank = ceil(q * (double)s->count); /* nearest rank: from 1, 0 is as 1 */
+    uint64_t up_to = 0;
     size_t i = 0;
     for (; i + 1 < s->len; i++) {
-        before += s->buckets[i].count;
-        if ((double)before > rank) {
+        up_to += s->buckets[i].count;
+        if ((double)up_to >= rank) {
             break;
         }
     }

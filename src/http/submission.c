@@ -67,7 +67,8 @@ static const struct member hook_members[] = {
      .offset = offsetof(struct webhook, url)},
     {.name = "events",
      .read = read_hook_events,
-     .shape = "an array of distinct names of durable events of a job, such as job:completed"},
+     .shape = "an array of different ones of job:queued, job:accepted, job:started, job:output, "
+              "job:retrying, job:completed, job:failed and job:cancelled"},
     {.name = "secret",
      .read = read_hook_secret,
      .shape = "whsec_ and base64",

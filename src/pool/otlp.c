@@ -5,6 +5,7 @@
  */
 #include "otlp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
@@ -96,10 +97,12 @@ static bool is_for_later(const struct http_result *r)
            r->status == 503 || r->status == 504;
 }
 
-static void log_failure(const struct pool *p, const struct http_result *r)
+static void log_failure(const struct pool *p, const struct http_result *r, const char *then)
 {
-    LOG(LOG_WARN, "traces cannot be delivered", LOG_S("to", p->options.otlp_url),
-        LOG_I("status", r->status), LOG_S("why", r->error));
+    char status[32];
+    (void)snprintf(status, sizeof status, "HTTP %u", r->status);
+    LOG(LOG_WARN, "traces were not taken", LOG_S("to", p->options.otlp_url), LOG_S("then", then),
+        LOG_S("why", r->outcome == HTTP_ANSWERED ? status : r->error));
 }
 
 static void answered(void *ctx, const struct http_result *r)
@@ -109,7 +112,7 @@ static void answered(void *ctx, const struct http_result *r)
     t->call = NULL;
     if (is_for_later(r)) {
         if (t->pause_ms == 0) { /* said once */
-            log_failure(p, r);
+            log_failure(p, r, "they are kept and tried again");
         }
         t->pause_ms = t->pause_ms == 0 ? FIRST_PAUSE_MS : t->pause_ms * 2;
         t->pause_ms = t->pause_ms > LAST_PAUSE_MS ? LAST_PAUSE_MS : t->pause_ms;
@@ -120,7 +123,7 @@ static void answered(void *ctx, const struct http_result *r)
     }
     const bool good = r->status >= 200 && r->status < 300;
     if (!good) {
-        log_failure(p, r);
+        log_failure(p, r, "they are dropped");
     }
     t->sent += good ? t->sending - t->unreadable : 0;
     t->dropped += good ? t->unreadable : t->sending;

@@ -160,7 +160,7 @@ static void render_counts(struct js_out *o, const char *name, const struct count
 }
 
 /* Those who are told: event streams, receivers, the local program, a tracing endpoint. */
-static void render_telling(struct js_out *o, const struct pool *p)
+static void render_telling(struct js_out *o, struct pool *p)
 {
     const struct events *e = &p->events;
     const struct webhooks *w = &p->webhooks;
@@ -170,7 +170,7 @@ static void render_telling(struct js_out *o, const struct pool *p)
                                    {"kept", e->len},
                                    {"bytes", e->bytes},
                                    {"slowReaders", e->slow_readers}};
-    const struct count webhooks[] = {{"waiting", webhooks_waiting(w)},
+    const struct count webhooks[] = {{"waiting", webhooks_waiting(p)},
                                      {"inFlight", w->in_flight},
                                      {"delivered", w->delivered},
                                      {"failed", w->failed},

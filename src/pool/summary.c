@@ -2,6 +2,7 @@
  * GET /profiles/summary: what waits is folded, then the roll-ups of the time that was asked for are
  * merged, off the loop. A store that cannot be written now tells what it has.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "inner.h"
@@ -59,12 +60,15 @@ static void member_us(struct js_out *o, const char *name, bool known, double us)
     }
 }
 
-static void render_part(struct js_out *o, const char *name, const struct sketch *s)
+/* Neither lies outside of what there was in all. */
+static void render_part(struct js_out *o, const char *name, const struct sketch *s,
+                        const struct rollup *r)
 {
+    const double p50 = sketch_quantile(s, 0.5);
     js_key(o, name);
     js_open(o, '{');
     js_member_int(o, "count", (int64_t)s->count);
-    member_us(o, "p50", s->count > 0, sketch_quantile(s, 0.5));
+    member_us(o, "p50", s->count > 0, fmax(r->min, fmin(p50, r->max)));
     js_close(o, '}');
 }
 
@@ -94,8 +98,8 @@ static void render_group(struct js_out *o, const struct summary_row *row)
         js_null(o);
     }
     js_member_int(o, "failures", (int64_t)r->failures);
-    render_part(o, "cold", &r->cold);
-    render_part(o, "warm", &r->warm);
+    render_part(o, "cold", &r->cold, r);
+    render_part(o, "warm", &r->warm, r);
     js_close(o, '}');
 }
 

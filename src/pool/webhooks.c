@@ -621,9 +621,13 @@ bool webhooks_has_taken(const struct webhooks *w, const char *id)
     return d != NULL && d->taken;
 }
 
-size_t webhooks_waiting(const struct webhooks *w)
+size_t webhooks_waiting(struct pool *p)
 {
-    return w->by_id.len - w->in_flight - w->taken_len;
+    const struct webhooks *w = &p->webhooks;
+    const int64_t busy = w->in_flight + w->taken_len;
+    int64_t stored = 0;
+    const bool known = store_count_waiting(p->store, &stored) == ERR_NONE && stored > busy;
+    return known ? (size_t)(stored - busy) : 0;
 }
 
 /* ---- life --------------------------------------------------------------------------------------

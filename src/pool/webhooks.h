@@ -65,8 +65,8 @@ void webhooks_redeliver(struct pool *p, struct delivery_record *take);
 void webhook_begin_anew(struct delivery_record *r);
 /* It was taken; its row is there for a moment yet. */
 bool webhooks_has_taken(const struct webhooks *w, const char *id);
-/* How many wait in memory to be tried. */
-size_t webhooks_waiting(const struct webhooks *w);
+/* How many are to be tried, those in the store alone too. */
+size_t webhooks_waiting(struct pool *p);
 
 /* A webhook's body: {"type", "timestamp", "data"}. Appends. */
 void webhook_render_body(enum event_type type, struct str data, struct buf *out);

@@ -47,9 +47,9 @@ static void add_run(struct buf *out, const char *name, const struct compared_run
 static const char *baseline_text(const char *baseline)
 {
     static const char *const texts[][2] = {
-        {"costKeyAndBackend", "same cost key, same backend"},
-        {"costKey", "same cost key, any backend"},
-        {"workflowHash", "same workflow hash"},
+        {"costKeyAndBackend", "same workflow, steps and sizes, same backend"},
+        {"costKey", "same workflow, steps and sizes, any backend"},
+        {"workflowHash", "same workflow; steps and sizes may differ"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (str_is(str_of(baseline), texts[i][0])) {
@@ -118,7 +118,7 @@ static void add_total(struct buf *out, const struct compare_times *t)
 
 static void add_byte_change(struct buf *out, double n)
 {
-    buf_add_text(out, n > 0 ? "+" : "");
+    buf_add_text(out, n >= 0 ? "+" : "");
     add_bytes(out, n);
 }
 

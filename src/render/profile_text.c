@@ -41,6 +41,11 @@ static void add_ms(struct buf *out, const json_t *o, const char *key)
 /* ---- head -------------------------------------------------------------------------------------
  */
 
+static bool has_begun(const struct stored_profile *p)
+{
+    return known_number(p->json, "attempt") == NULL || number_of(p->json, "attempt") > 0;
+}
+
 static void add_head(struct buf *out, const struct stored_profile *p)
 {
     buf_add_text(out, "Job       ");
@@ -51,7 +56,9 @@ static void add_head(struct buf *out, const struct stored_profile *p)
     const struct str backend = text_of(p->json, "backend");
     add_cell(out, backend.n == 0 ? STR("-") : backend, CELL_MAX);
     buf_printf(out, "attempt %.0f, ", number_of(p->json, "attempt"));
-    add_whole(out, p->live ? STR("still running") : text_of(p->json, "outcome"));
+    add_whole(out, !p->live       ? text_of(p->json, "outcome")
+                   : has_begun(p) ? STR("still running")
+                                  : STR("it waits"));
     buf_add_text(out, "\n\n");
     static const char *const rows[][2] = {
         {"Total", "totalDuration"}, {"Queue", "queueTime"}, {"Execution", "executionTime"}};
@@ -513,7 +520,9 @@ void profile_text(const struct stored_profile *p, struct buf *out)
     add_resources(out, json_object_get(p->json, "resources"));
     buf_add_char(out, '\n');
     add_summary(out, json_object_get(p->json, "summary"));
-    add_analysis(out, json_object_get(p->json, "analysis"));
+    if (!p->live || has_begun(p)) {
+        add_analysis(out, json_object_get(p->json, "analysis"));
+    }
     add_slowest(out, json_object_get(json_object_get(p->json, "summary"), "slowestNodes"));
     add_progress(out, p);
     add_nodes(out, p);

@@ -278,7 +278,7 @@ enum read_statement {
     Q_DUE_LATER,
     Q_DUE_HOSTS,
     Q_DELIVERY,
-    Q_DELIVERY_COUNTS,
+    Q_DELIVERIES_WAITING,
     Q_READ_COUNT
 };
 

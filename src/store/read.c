@@ -67,7 +67,7 @@ static void delivery_sql(struct buf *sql)
 static const char *const fixed_sql[Q_READ_COUNT] = {
     [Q_DUE_HOSTS] = "SELECT DISTINCT host FROM deliveries WHERE state < 2",
     [Q_DUE_LATER] = "SELECT 1 FROM deliveries WHERE state < 2 AND host = ? AND next_at > ? LIMIT 1",
-    [Q_DELIVERY_COUNTS] = "SELECT state, count(*) FROM deliveries GROUP BY state",
+    [Q_DELIVERIES_WAITING] = "SELECT count(*) FROM deliveries WHERE state < 2",
     [Q_WORKFLOW] = "SELECT text FROM workflows WHERE seq = ?",
     [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
     [Q_SETTING] = "SELECT value FROM settings WHERE name = ?",
@@ -286,17 +286,11 @@ enum err store_get_delivery(struct store *s, const char *id, struct delivery_rec
     return give_back(q, rc, ERR_DELIVERY_NOT_FOUND);
 }
 
-enum err store_count_deliveries(struct store *s, int64_t ret[DELIVERY_STATE_COUNT])
+enum err store_count_waiting(struct store *s, int64_t *ret)
 {
-    memset(ret, 0, DELIVERY_STATE_COUNT * sizeof *ret);
-    sqlite3_stmt *q = s->reader.q[Q_DELIVERY_COUNTS];
-    int rc = SQLITE_ROW;
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-        const int state = sqlite3_column_int(q, 0);
-        if (state >= 0 && state < DELIVERY_STATE_COUNT) {
-            ret[state] = sqlite3_column_int64(q, 1);
-        }
-    }
+    sqlite3_stmt *q = s->reader.q[Q_DELIVERIES_WAITING];
+    const int rc = sqlite3_step(q);
+    *ret = rc == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
     return give_back(q, rc, ERR_NONE);
 }
 

@@ -179,7 +179,7 @@ static const struct rendered_row {
      "'added':[],'removed':[],"
      "'total':{'base':760,'target':810,"
      "'delta':50,'ratio':1.0658,'verdict':'slower'},'resources':null}",
-     "Base      median of 3 runs: same cost key, same backend\n"
+     "Base      median of 3 runs: same workflow, steps and sizes, same backend\n"
      "          2026-11-22T20:22:14.000Z to 2026-11-22T20:22:17.000Z\n"
      "Target    job-99  attempt 1 on one, completed, 2026-11-22T20:20:38.000Z\n"
      "\n"
@@ -201,7 +201,7 @@ static const struct rendered_row {
      740000,
      "completed",
      NULL,
-     "Base      median of 1 run: same workflow hash\n"
+     "Base      median of 1 run: same workflow; steps and sizes may differ\n"
      "          2026-11-22T20:22:17.000Z\n"
      "Target    job-99  attempt 1 on one, completed, 2026-11-22T20:20:38.000Z\n"
      "\n"
@@ -255,7 +255,7 @@ static const struct rendered_row {
      31000,
      "failed",
      NULL,
-     "Base      median of 1 run: same cost key, any backend\n"
+     "Base      median of 1 run: same workflow, steps and sizes, any backend\n"
      "          2026-11-22T20:22:17.000Z\n"
      "Target    job-99  attempt 1 on one, failed, 2026-11-22T20:20:38.000Z\n"
      "\n"
@@ -395,7 +395,7 @@ START_TEST(resources_are_told)
         "\n"
         "               base ms   target ms    delta ms   ratio\n"
         "Execution      100.000     100.000      +0.000    1.00    same\n"
-        "Resources VRAM max +1.0 GiB, RAM max 0 B, GPU average -10.2 points\n"
+        "Resources VRAM max +1.0 GiB, RAM max +0 B, GPU average -10.2 points\n"
         "\n"
         "Nodes     0 slower, 0 faster, 3 same, 0 without a verdict, 0 added, 0 removed\n"
         "\n"

@@ -339,7 +339,7 @@ enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const cha
 /* A delivery with its body. ERR_DELIVERY_NOT_FOUND. Owner of its texts: the caller. */
 enum err store_get_delivery(struct store *s, const char *id,
                             struct delivery_record *ret) MUST_CHECK;
-/* How many there are in each state. O(deliveries). */
-enum err store_count_deliveries(struct store *s, int64_t ret[DELIVERY_STATE_COUNT]) MUST_CHECK;
+/* How many are to be tried. On the loop; along an index. */
+enum err store_count_waiting(struct store *s, int64_t *ret) MUST_CHECK;
 
 #endif
