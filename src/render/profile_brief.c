@@ -5,44 +5,26 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/render/render.h"
 
-/* Where a member that is left out begins and ends: with the comma before it. */
-struct cut {
-    const char *from;
-    const char *to;
-};
+/* With the comma before it: a node has an id first. In a string each quote has a backslash before
+   it, so that these bytes are a member wherever they are. */
+static const struct str member = STR_INIT(",\"progressEvents\":");
 
-/* The next "progressEvents" of a node behind the reader; its name is never a node's value: strings
-   are no keys. False: there is none. */
-static bool next_cut(struct js_reader *r, struct cut *ret)
+static const char *find_member(struct str s)
 {
-    for (;;) {
-        const struct js_token t = js_next(r);
-        if (t.kind == JS_END || t.kind == JS_ERROR) {
-            return false;
-        }
-        if (t.kind == JS_KEY && js_is(t, "progressEvents")) {
-            ret->from = t.text.p - 1;
-            const struct str value = js_skip(r);
-            ret->to = value.p + value.n;
-            return value.n > 0;
-        }
-    }
+    return s.n == 0 ? NULL : memmem(s.p, s.n, member.p, member.n);
 }
 
 void render_profile_brief(struct str profile_json, struct buf *out)
 {
-    struct js_reader r;
-    struct cut cut;
-    const char *at = profile_json.p;
-    js_read_lenient(&r, profile_json, JS_MAX_DEPTH);
-    while (next_cut(&r, &cut)) {
-        /* A node has an id before it: there is a comma. */
-        const char *comma = cut.from;
-        while (comma > at && *comma != ',') {
-            comma--;
-        }
-        buf_add(out, at, (size_t)(comma - at));
-        at = cut.to;
+    struct str rest = profile_json;
+    for (const char *at = find_member(rest); at != NULL; at = find_member(rest)) {
+        buf_add(out, rest.p, (size_t)(at - rest.p));
+        const char *value = at + member.n;
+        struct js_reader r;
+        js_read_lenient(&r, (struct str){value, (size_t)(rest.p + rest.n - value)}, JS_MAX_DEPTH);
+        const struct str skipped = js_skip(&r);
+        const char *end = skipped.n > 0 ? skipped.p + skipped.n : value;
+        rest = (struct str){end, (size_t)(rest.p + rest.n - end)};
     }
-    buf_add(out, at, (size_t)(profile_json.p + profile_json.n - at));
+    buf_add_str(out, rest);
 }

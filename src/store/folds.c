@@ -264,26 +264,39 @@ static enum write_result admit_node(struct write_session *w, struct str *key, st
     return r;
 }
 
-/* Room for a new key of the other kinds. */
-static enum write_result admit(struct write_session *w, enum group_by kind)
+/* How many keys of a kind there are, as far as it was asked in this transaction. */
+struct key_counts {
+    bool known[GROUP_COUNT];
+    int64_t n[GROUP_COUNT];
+};
+
+/* Room for a new key of the other kinds. Counting costs all keys: it is done once. */
+static enum write_result admit(struct write_session *w, enum group_by kind,
+                               struct key_counts *counts)
 {
     const struct key_range all = {kind, STR(""), STR("\xff")};
     const int64_t most = kind == GROUP_RUN ? MOST_RUNS : MOST_KEYS;
-    int64_t n = 0;
-    const enum write_result r = count_keys(w, &all, &n);
-    return r == WRITE_GOOD && n >= most ? retire_oldest(w, kind) : r;
+    int64_t *n = &counts->n[kind];
+    enum write_result r = counts->known[kind] ? WRITE_GOOD : count_keys(w, &all, n);
+    counts->known[kind] = true;
+    if (r == WRITE_GOOD && *n >= most) {
+        r = retire_oldest(w, kind);
+        --*n;
+    }
+    ++*n;
+    return r;
 }
 
 /* The key under which *key counts; *texts holds what is made for it. */
 static enum write_result settle_key(struct write_session *w, enum group_by kind, struct str *key,
-                                    struct wall_us at, struct buf *texts)
+                                    struct wall_us at, struct key_counts *counts, struct buf *texts)
 {
     bool known = false;
     enum write_result r = touch(w, kind, *key, at, &known);
     if (r != WRITE_GOOD || known) {
         return r;
     }
-    r = kind == GROUP_NODE ? admit_node(w, key, texts) : admit(w, kind);
+    r = kind == GROUP_NODE ? admit_node(w, key, texts) : admit(w, kind, counts);
     return r == WRITE_GOOD ? put_key(w, kind, *key, at) : r;
 }
 
@@ -304,6 +317,7 @@ struct pile {
 
 struct folding {
     struct map piles;
+    struct key_counts counts;
     struct buf id;
 };
 
@@ -335,12 +349,13 @@ static void observe(void *ctx, struct wall_us at, const struct observation *o)
     rollup_add(&p->data, o);
 }
 
-static enum write_result write_pile(struct write_session *w, const struct pile *p)
+static enum write_result write_pile(struct write_session *w, struct folding *f,
+                                    const struct pile *p)
 {
     AUTO_BUF struct buf texts;
     buf_init(&texts, BUF_NO_LIMIT);
     struct str key = {p->id + p->key_at, p->id_len - p->key_at};
-    const enum write_result r = settle_key(w, p->kind, &key, p->last, &texts);
+    const enum write_result r = settle_key(w, p->kind, &key, p->last, &f->counts, &texts);
     const struct place at = {p->kind, key, p->start, 1};
     return r == WRITE_GOOD ? merge_into(w, &at, str_of(p->label), &p->data) : r;
 }
@@ -350,7 +365,7 @@ static enum write_result write_piles(struct write_session *w, struct folding *f)
     enum write_result r = WRITE_GOOD;
     size_t at = 0;
     for (struct pile *p = map_next(&f->piles, &at); p != NULL; p = map_next(&f->piles, &at)) {
-        r = r == WRITE_GOOD ? write_pile(w, p) : r;
+        r = r == WRITE_GOOD ? write_pile(w, f, p) : r;
         rollup_done(&p->data);
         free(p->label);
         free(p);
