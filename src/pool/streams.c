@@ -277,9 +277,12 @@ static void begin_event(struct buf *out, const struct events *e, const char *typ
    ends the data of an event. In JSON it is a blank. */
 static void keep_one_line(struct buf *out, size_t from)
 {
-    for (size_t i = from; i < out->len; i++) {
-        if (out->data[i] == '\n' || out->data[i] == '\r') {
-            out->data[i] = ' ';
+    static const char breaks[] = {'\n', '\r'};
+    for (size_t i = 0; i < sizeof breaks && out->len > from; i++) {
+        char *end = out->data + out->len;
+        char *at = memchr(out->data + from, breaks[i], out->len - from);
+        for (; at != NULL; at = memchr(at, breaks[i], (size_t)(end - at))) {
+            *at = ' ';
         }
     }
 }
