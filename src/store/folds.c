@@ -16,8 +16,8 @@
 #include "comfypool/base/map.h"
 
 enum {
-    FOLD_AT_ONCE = 256, /* measurements in one transaction, unless they are of ... */
-    FOLD_PILES = 1000,  /* ... so many roll-ups: other writes wait for it */
+    FOLD_AT_ONCE = 64, /* measurements in one transaction, unless they are of ... */
+    FOLD_PILES = 1000, /* ... so many roll-ups: other writes wait for it */
     MOST_KEYS = 2000,
     MOST_NODES = 200, /* of one workflow */
     MOST_RUNS = 4000, /* cost keys and backends: forgotten without "other" */
