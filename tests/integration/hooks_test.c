@@ -1,9 +1,10 @@
 /*
- * hooks.exec: shell scripts of the test's own that write down what they get, wait to be let go, or
- * never end. A script that waits polls for a file: a FIFO's reader could miss its writer.
+ * hooks.exec: shell scripts of the test's own that write down what they get, wait at a FIFO to be
+ * let go, or never end.
  */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,22 +133,41 @@ START_TEST(test_killed_with_its_children)
 }
 END_TEST
 
-static const char waits[] = "echo >>\"$d/began\"\nwhile [ ! -e \"$d/go\" ]; do sleep 0.02; done\n";
+/* Ends when there is a line for it in a FIFO. */
+static const char waits[] = "echo >>\"$d/began\"\nread line <\"$d/go\"\n";
+
+/* Open at both ends from the beginning: no reader misses what is written. */
+static int gate_open(void)
+{
+    CHECK(mkfifo(path_of("go"), 0600) == 0);
+    const int fd = open(path_of("go"), O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void gate_pass(int gate, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        CHECK(write(gate, "\n", 1) == 1);
+    }
+}
 
 START_TEST(test_bounded)
 {
     enum { JOBS = 5 };
     struct sim *s = sim_plain();
+    const int gate = gate_open();
     struct daemon *d = daemon_for(s, waits, ", maxConcurrent: 2");
     for (int i = 0; i < JOBS; i++) {
         (void)run_job(d, sleep_body(text("a%d", i), 1, ""));
     }
     AWAIT(counted(d, "running") == 2 && strlen(written("began")) == 2);
     CHECK(counted(d, "waiting") == JOBS - 2 && counted(d, "completed") == 0);
-    (void)write_file("go", "");
+    gate_pass(gate, JOBS);
     AWAIT(counted(d, "completed") == JOBS);
     CHECK(counted(d, "running") == 0 && counted(d, "waiting") == 0);
     CHECK(strlen(written("began")) == JOBS);
+    (void)close(gate);
 }
 END_TEST
 
@@ -155,6 +175,7 @@ END_TEST
 START_TEST(test_dropped)
 {
     enum { JOBS = 504, WAITING = 1000 };
+    const int gate = gate_open(); /* nobody passes */
     struct daemon *d =
         daemon_for(NULL, waits, ", maxConcurrent: 1, events: [job:queued, job:cancelled]");
     for (int i = 0; i < JOBS; i++) {
@@ -166,6 +187,7 @@ START_TEST(test_dropped)
     CHECK(strstr(read_file(d->err), "dropped") != NULL);
     daemon_stop(d);
     CHECK(strlen(written("began")) == 1, "those that wait are forgotten");
+    (void)close(gate);
 }
 END_TEST
 
