@@ -49,6 +49,8 @@ struct draft_node {
     struct span title;
     size_t first_input;
     size_t inputs;
+    size_t inputs_at; /* in the text */
+    size_t inputs_len;
 };
 
 struct draft {
@@ -214,7 +216,9 @@ static bool read_node(struct draft *d, struct js_reader *r, struct draft_node *n
                 return wrong(problem, span_str(d, n->id), "inputs", "inputs must be an object");
             }
             has_inputs = true;
+            n->inputs_at = (size_t)(v.text.p - r->start);
             read_inputs(d, r);
+            n->inputs_len = js_offset(r) - n->inputs_at;
         } else if (v.kind == JS_OBJECT && js_is(key, "_meta")) {
             read_meta(d, r, n);
         } else {
@@ -385,6 +389,8 @@ static struct workflow *finish(struct draft *d, bool hashed)
             .id = span_str(d, d->nodes[i].id),
             .class_type = span_str(d, d->nodes[i].class_type),
             .title = span_str(d, d->nodes[i].title),
+            .inputs_at = d->nodes[i].inputs_at,
+            .inputs_len = d->nodes[i].inputs_len,
         };
         (void)map_put(&w->by_id, w->nodes[i].id, &w->nodes[i]);
     }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "comfypool/core/splice.h"
 #include "comfypool/core/workflow.h"
 #include "suites.h"
 
@@ -193,6 +194,92 @@ START_TEST(a_bare_graph_is_told_from_a_wrapped_one)
 }
 END_TEST
 
+/* What is set in {"a.b":{"inputs":IN},"2":{"inputs":{}}}: node, input, value, twice at most. */
+static const struct {
+    const char *name;
+    const char *inputs;
+    const char *set[3][3];
+    const char *expected;
+    const char *second; /* the inputs of node 2 */
+} splicings[] = {
+    {"nothing", "{ \"seed\" : -1 }", {{NULL}}, "{ \"seed\" : -1 }", "{}"},
+    {"a value, and every other byte stays",
+     "{ \"n\":1.50, \"seed\" : -1 , \"z\":\"\\u0041\"}",
+     {{"a.b", "seed", "18446744073709551615"}},
+     "{ \"n\":1.50, \"seed\" : 18446744073709551615 , \"z\":\"\\u0041\"}",
+     "{}"},
+    {"a link",
+     "{\"image\":[\"2\",0],\"k\":{}}",
+     {{"a.b", "image", "\"x.png\""}},
+     "{\"image\":\"x.png\",\"k\":{}}",
+     "{}"},
+    {"an escaped name", "{\"se\\u0065d\":-1}", {{"a.b", "seed", "5"}}, "{\"se\\u0065d\":5}", "{}"},
+    {"what is not there",
+     "{\"k\":1}",
+     {{"a.b", "q\"", "5"}, {"2", "x", "true"}},
+     "{\"q\\\"\":5,\"k\":1}",
+     "{\"x\":true}"},
+    {"two that are not there",
+     "{\"k\":1}",
+     {{"a.b", "x", "5"}, {"a.b", "y", "6"}},
+     "{\"x\":5,\"y\":6,\"k\":1}",
+     "{}"},
+    {"two in an empty object",
+     "{ }",
+     {{"2", "x", "5"}, {"2", "y", "6"}, {"2", "x", "7"}},
+     "{ }",
+     "{\"x\":7,\"y\":6}"},
+    {"from behind, and the last word counts",
+     "{\"a\":1,\"b\":2}",
+     {{"a.b", "b", "3"}, {"a.b", "a", "4"}, {"a.b", "b", "5"}},
+     "{\"a\":4,\"b\":5}",
+     "{}"},
+};
+
+static void assemble(struct buf *b, const char *first, const char *second)
+{
+    buf_printf(b, "{\"a.b\":{\"inputs\":%s},\"2\":{\"inputs\":%s}}", first, second);
+}
+
+START_TEST(changes_are_spliced_in)
+{
+    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf expected;
+    AUTO_BUF struct buf got;
+    buf_init(&text, BUF_NO_LIMIT);
+    buf_init(&expected, BUF_NO_LIMIT);
+    buf_init(&got, BUF_NO_LIMIT);
+    assemble(&text, splicings[_i].inputs, "{}");
+    assemble(&expected, splicings[_i].expected, splicings[_i].second);
+    struct workflow *w = parse(buf_text(&text));
+    struct splices s = {0};
+    for (size_t i = 0; i < 3 && splicings[_i].set[i][0] != NULL; i++) {
+        const char *const *set = splicings[_i].set[i];
+        ck_assert(splices_set_input(&s, w, buf_str(&text), str_of(set[0]), str_of(set[1]),
+                                    str_of(set[2])));
+    }
+    ck_assert(!splices_set_input(&s, w, buf_str(&text), STR("a"), STR("b"), STR("1")));
+    splices_apply(&s, buf_str(&text), &got);
+    ck_assert_msg(str_eq(buf_str(&got), buf_str(&expected)), "%s: %s", splicings[_i].name,
+                  buf_text(&got));
+    splices_done(&s);
+    workflow_free(w);
+}
+END_TEST
+
+START_TEST(an_input_is_found)
+{
+    const char *text = " {\"1\": {\"inputs\": {\"a\": 1, \"b\" : [ \"2\", 0 ] , \"c\":\"\"}}}";
+    struct workflow *w = parse(text);
+    const struct workflow_node *n = workflow_find(w, STR("1"));
+    ck_assert(str_is(workflow_input(n, str_of(text), STR("a")), "1"));
+    ck_assert(str_is(workflow_input(n, str_of(text), STR("b")), "[ \"2\", 0 ]"));
+    ck_assert(str_is(workflow_input(n, str_of(text), STR("c")), "\"\""));
+    ck_assert_uint_eq(workflow_input(n, str_of(text), STR("d")).n, 0);
+    workflow_free(w);
+}
+END_TEST
+
 Suite *workflow_suite(void)
 {
     Suite *s = suite_create("workflow");
@@ -202,6 +289,8 @@ Suite *workflow_suite(void)
     tcase_add_loop_test(c, hash_is_about_the_structure, 0, sizeof variants / sizeof *variants);
     tcase_add_loop_test(c, cost_is_about_the_numbers, 0, sizeof costs / sizeof *costs);
     tcase_add_test(c, models_are_named);
+    tcase_add_loop_test(c, changes_are_spliced_in, 0, sizeof splicings / sizeof *splicings);
+    tcase_add_test(c, an_input_is_found);
     tcase_add_test(c, a_bare_graph_is_told_from_a_wrapped_one);
     suite_add_tcase(s, c);
     return s;

@@ -24,6 +24,8 @@ struct workflow_node {
     uint32_t deps;         /* how many nodes it links to; each once, in order of its inputs */
     bool dangling;         /* it links to a node that is not there */
     bool names_model;      /* one of its inputs names a model, as the hash understands it */
+    size_t inputs_at;      /* its inputs object in the text that was parsed: "{...}" */
+    size_t inputs_len;
 };
 
 /*
