@@ -64,6 +64,9 @@ struct config {
     int64_t queue_limit;
     struct job_policy jobs; /* what a job gets that does not say otherwise */
     int64_t jobs_cancel_grace_ms;
+    int64_t jobs_max_per_client;         /* 0: no limit */
+    int64_t jobs_max_running_per_client; /* 0: no limit */
+    bool routing_learned;
     int64_t breaker_failures;
     int64_t breaker_open_ms;
     int64_t quarantine_failures;

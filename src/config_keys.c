@@ -65,6 +65,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 #undef X
     {"jobs", "retryOn", CONFIG_CLASSES, 0, 0, "transient, lost, out_of_memory, timeout", "classes of failures", OF(jobs.retry_on)},
     {"jobs", "cancelGraceMs", CONFIG_INT, 0, DAY_MS, "30000", "ms", OF(jobs_cancel_grace_ms)},
+    {"jobs", "maxPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_per_client)},
+    {"jobs", "maxRunningPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_running_per_client)},
+    {"routing", "learned", CONFIG_BOOL, 0, 0, "true", "true or false", OF(routing_learned)},
     {"breaker", "failures", CONFIG_INT, 1, 1000, "3", "failures in a row", OF(breaker_failures)},
     {"breaker", "openMs", CONFIG_INT, 1, DAY_MS, "60000", "ms", OF(breaker_open_ms)},
     {"quarantine", "failures", CONFIG_INT, 1, 1000, "5", "workflows in a row", OF(quarantine_failures)},
@@ -105,7 +108,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 /* clang-format on */
 
 const char *const config_sections[CONFIG_SECTION_COUNT] = {
-    "log",      "link",      "queue", "jobs", "breaker",  "quarantine", "profiling",
+    "log",      "link",      "queue", "jobs", "routing", "breaker",  "quarantine", "profiling",
     "sampling", "retention", "http",  "auth", "webhooks", "hooks",      "otlp"};
 
 /* ---- finding keys ------------------------------------------------------------------------------

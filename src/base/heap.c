@@ -97,3 +97,30 @@ void heap_update(struct heap *h, struct heap_node *n)
     sift_up(h, n->place - 1);
     sift_down(h, n->place - 1);
 }
+
+void heap_walk_begin(struct heap_walk *w, const struct heap *h)
+{
+    w->heap = h;
+    w->steps = 0;
+    w->len = h->len > 0 ? 1 : 0;
+    w->next[0] = 0;
+}
+
+struct heap_node *heap_walk_next(struct heap_walk *w)
+{
+    if (w->len == 0 || w->steps == HEAP_WALK_MOST) {
+        return NULL;
+    }
+    const struct heap *h = w->heap;
+    unsigned least = 0;
+    for (unsigned i = 1; i < w->len; i++) {
+        least = h->before(h->items[w->next[i]], h->items[w->next[least]]) ? i : least;
+    }
+    const size_t place = w->next[least];
+    w->next[least] = w->next[--w->len];
+    w->steps++;
+    for (size_t child = 2 * place + 1; child <= 2 * place + 2 && child < h->len; child++) {
+        w->next[w->len++] = child;
+    }
+    return h->items[place];
+}

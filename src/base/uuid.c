@@ -36,6 +36,13 @@ static void format(unsigned char b[16], unsigned version, char ret[UUID_SIZE])
     *p = '\0';
 }
 
+uint64_t uuid_random(void)
+{
+    uint64_t n = 0;
+    random_bytes((unsigned char *)&n, sizeof n);
+    return n;
+}
+
 void uuid_v4(char ret[UUID_SIZE])
 {
     unsigned char b[16];

@@ -144,6 +144,12 @@ void job_error_copy(struct job_error *to, const struct job_error *from)
 
 void job_record_done(struct job_record *r)
 {
+    free(r->client);
+    free(r->after);
+    free(r->spec);
+    free(r->overrides);
+    free(r->auto_seeds);
+    free(r->placement);
     free(r->trace);
     webhook_done(&r->hook);
     free(r->backend);

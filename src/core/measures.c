@@ -67,8 +67,17 @@ void measures_free(struct measures *m)
 /* ---- keys ---------------------------------------------------------------------------------------
  */
 
-/* Nearest first. */
-enum level { LEVEL_RUN, LEVEL_COST, LEVEL_STRUCTURE, LEVEL_BACKEND, LEVEL_ALL, LEVELS };
+/* Nearest first; what comes behind LEVELS is asked for by name. */
+enum level {
+    LEVEL_RUN,
+    LEVEL_COST,
+    LEVEL_STRUCTURE,
+    LEVEL_BACKEND,
+    LEVEL_ALL,
+    LEVELS,
+    LEVEL_STRUCTURE_HERE = LEVELS, /* by structure and backend */
+    LEVEL_CLASS,                   /* by class of a node and backend */
+};
 
 static void write_key(struct buf *out, enum level level, struct str cost_key, struct str backend)
 {
@@ -78,10 +87,12 @@ static void write_key(struct buf *out, enum level level, struct str cost_key, st
     buf_add_char(out, (char)('0' + level));
     if (level == LEVEL_RUN || level == LEVEL_COST) {
         buf_add_str(out, cost_key);
-    } else if (level == LEVEL_STRUCTURE) {
+    } else if (level == LEVEL_STRUCTURE || level == LEVEL_STRUCTURE_HERE) {
         buf_add(out, cost_key.p, prefix);
+    } else if (level == LEVEL_CLASS) {
+        buf_add_str(out, cost_key);
     }
-    if (level == LEVEL_RUN || level == LEVEL_BACKEND) {
+    if (level == LEVEL_RUN || level == LEVEL_BACKEND || level >= LEVELS) {
         buf_add_char(out, '/');
         buf_add_str(out, backend);
     }
@@ -143,7 +154,7 @@ void measures_add(struct measures *m, struct str cost_key, struct str backend, b
 {
     AUTO_BUF struct buf key;
     buf_init(&key, BUF_NO_LIMIT);
-    for (int level = 0; level < LEVELS; level++) {
+    for (int level = 0; level <= LEVEL_STRUCTURE_HERE; level++) {
         write_key(&key, (enum level)level, cost_key, backend);
         struct entry *e = touch_or_make(m, buf_str(&key));
         add(cold ? &e->cold : &e->warm, took.us);
@@ -160,6 +171,50 @@ bool measures_expect(struct measures *m, struct str cost_key, struct str backend
         const struct entry *e = touch(m, buf_str(&key));
         if (e != NULL) {
             ret->us = median(e->warm.len > 0 ? &e->warm : &e->cold);
+            return true;
+        }
+    }
+    return false;
+}
+
+void measures_add_class(struct measures *m, struct str class_type, struct str backend,
+                        struct dur_us took)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    write_key(&key, LEVEL_CLASS, class_type, backend);
+    add(&touch_or_make(m, buf_str(&key))->warm, took.us);
+}
+
+bool measures_class(struct measures *m, struct str class_type, struct str backend,
+                    struct dur_us *ret)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    write_key(&key, LEVEL_CLASS, class_type, backend);
+    const struct entry *e = touch(m, buf_str(&key));
+    if (e != NULL) {
+        ret->us = median(&e->warm);
+    }
+    return e != NULL;
+}
+
+bool measures_times(struct measures *m, struct str cost_key, struct str backend,
+                    struct measures_times *ret)
+{
+    static const enum level levels[] = {LEVEL_RUN, LEVEL_STRUCTURE_HERE};
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        write_key(&key, levels[i], cost_key, backend);
+        const struct entry *e = touch(m, buf_str(&key));
+        if (e != NULL) {
+            const bool both = e->warm.len > 0 && e->cold.len > 0;
+            ret->warm.us = median(e->warm.len > 0 ? &e->warm : &e->cold);
+            ret->cold.us = median(e->cold.len > 0 ? &e->cold : &e->warm);
+            if (both && ret->cold.us < ret->warm.us) {
+                ret->cold = ret->warm; /* noise: loading gives no time back */
+            }
             return true;
         }
     }

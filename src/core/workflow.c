@@ -60,6 +60,8 @@ struct draft {
     struct input *inputs;
     size_t inputs_len;
     size_t inputs_cap;
+    struct workflow_seed *seeds;
+    size_t seeds_len;
     struct buf texts;
 };
 
@@ -67,6 +69,7 @@ static void draft_done(struct draft *d)
 {
     free(d->nodes);
     free(d->inputs);
+    free(d->seeds);
     buf_done(&d->texts);
 }
 
@@ -105,6 +108,16 @@ static bool names_a_model(struct str name, struct str value)
     return false;
 }
 
+bool workflow_names_model(struct str input, struct str value)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct js_reader r;
+    js_read_strict(&r, value, WORKFLOW_DEPTH);
+    const struct js_token t = js_next(&r);
+    return t.kind == JS_STRING && names_a_model(input, js_text(t, &scratch));
+}
+
 static void add_input(struct draft *d, struct input in)
 {
     if (d->inputs_len == d->inputs_cap) {
@@ -126,6 +139,18 @@ static struct span keep_raw(struct draft *d, struct js_token t)
 static bool is_seed(struct str name)
 {
     return str_ends_with(name, STR("seed"));
+}
+
+/* A seed that is to be chosen; the node is the one that is being read. */
+static void note_seed(struct draft *d, struct str name, struct str value)
+{
+    static const char *const names[] = {"seed", "noise_seed"};
+    for (size_t i = 0; i < 2; i++) {
+        if (str_is(value, "-1") && str_is(name, names[i])) {
+            d->seeds = mem_grow(d->seeds, (d->seeds_len + 1) * sizeof *d->seeds);
+            d->seeds[d->seeds_len++] = (struct workflow_seed){(uint32_t)d->len, names[i]};
+        }
+    }
 }
 
 /* An array that has begun: [nodeId, slot] is a link, everything else is a value. */
@@ -163,6 +188,8 @@ static void read_inputs(struct draft *d, struct js_reader *r)
             }
         } else if (v.kind == JS_NUMBER && !is_seed(span_str(d, name))) {
             add_input(d, (struct input){INPUT_NUMBER, name, keep_raw(d, v), {0}});
+        } else if (v.kind == JS_NUMBER) {
+            note_seed(d, span_str(d, name), v.text);
         } else {
             (void)js_rest(r, v);
         }
@@ -294,6 +321,20 @@ static void resolve_links(const struct draft *d, struct workflow *w)
     }
 }
 
+static void list_models(const struct draft *d, struct workflow *w)
+{
+    w->models = mem_alloc((d->inputs_len + 1) * sizeof *w->models);
+    for (size_t i = 0; i < d->len; i++) {
+        for (size_t k = 0; k < d->nodes[i].inputs; k++) {
+            const struct input *in = &d->inputs[d->nodes[i].first_input + k];
+            if (in->kind == INPUT_MODEL) {
+                w->models[w->models_len++] = (struct workflow_model){
+                    (uint32_t)i, span_str(d, in->name), span_str(d, in->value)};
+            }
+        }
+    }
+}
+
 static int by_bytes(struct str a, struct str b)
 {
     const size_t n = a.n < b.n ? a.n : b.n;
@@ -395,9 +436,13 @@ static struct workflow *finish(struct draft *d, bool hashed)
         (void)map_put(&w->by_id, w->nodes[i].id, &w->nodes[i]);
     }
     resolve_links(d, w);
+    list_models(d, w);
     if (hashed) {
         compute_hashes(d, w);
     }
+    w->seeds = d->seeds;
+    w->seeds_len = d->seeds_len;
+    d->seeds = NULL;
     w->texts = buf_take(&d->texts);
     return w;
 }
@@ -445,6 +490,8 @@ void workflow_free(struct workflow *w)
     }
     free(w->nodes);
     free(w->deps);
+    free(w->seeds);
+    free(w->models);
     map_done(&w->by_id);
     free(w->texts);
     free(w);

@@ -235,11 +235,13 @@ static bool refuse(struct problem *p, enum err code, const char *challenge, cons
 }
 
 bool access_check_token(const struct visitor *v, const struct http_token *tokens, size_t n,
-                        char ret_caller[HTTP_NAME_SIZE], struct problem *p)
+                        char ret_caller[HTTP_NAME_SIZE], enum http_role *ret_role,
+                        struct problem *p)
 {
     /* What there is not is told to those who may read what there is. */
     const enum http_role least = v->route < HTTP_ROUTE_COUNT ? route_role(v->route) : ROLE_READ;
     ret_caller[0] = '\0';
+    *ret_role = n == 0 ? ROLE_OPERATE : ROLE_ANYBODY;
     if (n == 0 || least == ROLE_ANYBODY) {
         return true;
     }
@@ -253,6 +255,7 @@ bool access_check_token(const struct visitor *v, const struct http_token *tokens
                       "this token is not known");
     }
     memcpy(ret_caller, t->name, HTTP_NAME_SIZE);
+    *ret_role = t->role;
     if (t->role < least) {
         return refuse(p, ERR_FORBIDDEN, "Bearer error=\"insufficient_scope\"",
                       least == ROLE_OPERATE ? "this needs a token of the role operate"

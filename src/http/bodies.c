@@ -94,6 +94,21 @@ static bool read_submission(struct str body, const struct http_options *o, struc
     return submission_parse(body, &rq->submission, p);
 }
 
+/* A key that was used for another route belongs to another body. */
+static bool read_batch(struct str body, const struct http_options *o, struct http_request *rq,
+                       struct problem *p)
+{
+    (void)o;
+    if (rq->idempotency_key[0] != '\0') {
+        AUTO_BUF struct buf text;
+        buf_init(&text, BUF_NO_LIMIT);
+        buf_add_text(&text, "batch ");
+        buf_add_str(&text, body);
+        digest_sha256_hex(buf_str(&text), rq->body_digest);
+    }
+    return submission_parse_batch(body, &rq->submission, p);
+}
+
 static bool read_change(struct str body, const struct http_options *o, struct http_request *rq,
                         struct problem *p)
 {
@@ -165,6 +180,9 @@ static const struct {
     bool json;
 } bodies[HTTP_ROUTE_COUNT] = {
     [ROUTE_SUBMIT] = {read_submission, true},
+    [ROUTE_BATCH_SUBMIT] = {read_batch, true},
+    [ROUTE_BATCH_CANCEL] = {read_nothing, false},
+    [ROUTE_BACKEND_REFRESH] = {read_nothing, false},
     [ROUTE_CHANGE] = {read_change, true},
     [ROUTE_DELETE] = {read_nothing, false},
     [ROUTE_CANCEL] = {read_nothing, false},

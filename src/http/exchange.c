@@ -221,7 +221,7 @@ static bool check_access(struct exchange *x, const struct match *m)
     const bool good =
         access_check_host(&v, s->options.allowed_hosts, p) &&
         access_check_origin(&v, s->options.allowed_origins, &x->cors, p) &&
-        (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller, p));
+        (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller, &x->rq.role, p));
     if (!good && headers_expect_continue(&x->headers)) {
         p->close = true; /* the body is not asked for */
     }
@@ -239,7 +239,7 @@ static bool check_details(struct exchange *x, const struct match *m)
     memcpy(x->rq.delivery, m->delivery, sizeof x->rq.delivery);
     return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) &&
            (!body_is_json(m->route) || headers_check_body_type(&x->headers, p)) &&
-           (m->route != ROUTE_SUBMIT ||
+           ((m->route != ROUTE_SUBMIT && m->route != ROUTE_BATCH_SUBMIT) ||
             headers_idempotency_key(&x->headers, x->rq.idempotency_key, p));
 }
 

@@ -163,7 +163,8 @@ bool access_check_origin(const struct visitor *v, const char *const *allowed, st
                          struct problem *p) MUST_CHECK;
 /* The token must be known and its role large enough. No token at all: everybody may come in. */
 bool access_check_token(const struct visitor *v, const struct http_token *tokens, size_t n,
-                        char ret_caller[HTTP_NAME_SIZE], struct problem *p) MUST_CHECK;
+                        char ret_caller[HTTP_NAME_SIZE], enum http_role *ret_role,
+                        struct problem *p) MUST_CHECK;
 
 /* ---- query.c -----------------------------------------------------------------------------------
  */
@@ -232,6 +233,29 @@ extern const char member_priority_shape[];
 
 /* Checks the body of POST /jobs. Owner of *ret: the caller, by submission_done. */
 bool submission_parse(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
+/* The same of POST /batches. */
+bool submission_parse_batch(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
+/* Reads a graph; NULL: p says why. Owner: the caller. */
+struct workflow *submission_graph(struct str text, struct problem *p);
+
+/* ---- submission_spec.c: members of a submission -------------------------------------------------
+ */
+
+bool submission_backends(struct value *v, void *ret, struct problem *p);
+bool submission_labels(struct value *v, void *ret, struct problem *p);
+bool submission_variants(struct value *v, void *ret, struct problem *p);
+bool submission_include(const struct member *m, struct value *v, void *ret);
+bool submission_auto_seed(const struct member *m, struct value *v, void *ret);
+bool submission_client(const struct member *m, struct value *v, void *ret);
+bool submission_not_before(const struct member *m, struct value *v, void *ret);
+bool submission_after(const struct member *m, struct value *v, void *ret);
+bool submission_on_failure(const struct member *m, struct value *v, void *ret);
+/* Each of includeOutputs is a node of the workflow. */
+bool submission_include_known(const struct workflow *w, const struct spec *s,
+                              struct problem *p) MUST_CHECK;
+/* Takes the overrides of a batch; w was parsed from ret->workflow. */
+bool submission_overrides(struct str value, const struct workflow *w, struct submission *ret,
+                          struct problem *p) MUST_CHECK;
 
 /* Whether a route reads its body; else it is thrown away. */
 bool body_is_read(enum http_route route);

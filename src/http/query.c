@@ -212,6 +212,20 @@ static bool read_live(struct str value, struct http_request *rq)
     return read_flag(value, &rq->live);
 }
 
+static bool read_dry_run(struct str value, struct http_request *rq)
+{
+    return read_flag(value, &rq->dry_run);
+}
+
+static bool read_batch(struct str value, struct http_request *rq)
+{
+    if (!uuid_is_canonical(value)) {
+        return false;
+    }
+    memcpy(rq->batch, value.p, UUID_TEXT);
+    return true;
+}
+
 static bool read_previews(struct str value, struct http_request *rq)
 {
     return read_flag(value, &rq->previews);
@@ -239,6 +253,8 @@ enum parameter {
     RUNS,
     GROUP_BY,
     DELIVERY_STATE,
+    DRY_RUN,
+    BATCH,
     PARAMETER_COUNT
 };
 
@@ -281,6 +297,8 @@ static const struct {
                   0},
     [DELIVERY_STATE] = {"state", BIT(ROUTE_DELIVERIES), read_delivery_state,
                         "pending, failing, dead or forbidden, separated by commas", 0},
+    [DRY_RUN] = {"dryRun", BIT(ROUTE_SUBMIT), read_dry_run, "0 or 1", 0},
+    [BATCH] = {"batch", BIT(ROUTE_LIST), read_batch, "the id of a batch", 0},
 };
 
 static int find_parameter(struct str name, enum http_route route)

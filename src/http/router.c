@@ -115,6 +115,15 @@ static bool read_id(const struct segment *s, struct match *ret, struct problem *
     return true;
 }
 
+static bool read_batch(const struct segment *s, struct match *ret, struct problem *p)
+{
+    if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
+        return problem_set(p, ERR_BATCH_NOT_FOUND, "a batch's id is a lowercase UUID");
+    }
+    memcpy(ret->job_id, s->text, UUID_SIZE);
+    return true;
+}
+
 static bool read_name(const struct segment *s, struct match *ret, struct problem *p)
 {
     if (s->broken || !text_is_name((struct str){s->text, s->n})) {
@@ -162,6 +171,7 @@ static const struct {
     bool (*read)(const struct segment *s, struct match *ret, struct problem *p);
 } parameters[] = {
     {STR_INIT("/jobs/{id}"), 1, read_id},
+    {STR_INIT("/batches/{id}"), 1, read_batch},
     {STR_INIT("/backends/{name}"), 1, read_name},
     {STR_INIT("/jobs/{id}/outputs/{n}"), 3, read_output},
     {STR_INIT("/jobs/{id}/attempts/{n}"), 3, read_attempt},

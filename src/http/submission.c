@@ -20,6 +20,10 @@ void submission_done(struct submission *s)
     free(s->workflow);
     free(s->metadata);
     free(s->extra_data);
+    free(s->client);
+    free(s->after);
+    free(s->overrides);
+    spec_done(&s->spec);
     webhook_done(&s->webhook);
     *s = (struct submission){0};
 }
@@ -68,7 +72,7 @@ static const struct member hook_members[] = {
     {.name = "events",
      .read = read_hook_events,
      .shape = "an array of different ones of job:queued, job:accepted, job:started, job:output, "
-              "job:retrying, job:completed, job:failed and job:cancelled"},
+              "job:retrying, job:completed, job:failed, job:cancelled and batch:completed"},
     {.name = "secret",
      .read = read_hook_secret,
      .shape = "whsec_ and base64",
@@ -184,6 +188,18 @@ static const struct member members[] = {
     {"extraData", read_extra_data, "an object, or null, and not beside extra_data", .offset = 0},
     {"extra_data", read_extra_data, "an object, or null, and not beside extraData", .offset = 0},
     {"retryOn", read_retry_on, retry_on_shape, .offset = 0},
+    {.name = "backends", .read_inside = submission_backends},
+    {.name = "labels", .read_inside = submission_labels},
+    {.name = "variants", .read_inside = submission_variants},
+    {"includeOutputs", submission_include,
+     "an array of 1 to 64 different ids of nodes that give outputs", .offset = 0},
+    {"autoSeed", submission_auto_seed, "true or false", .offset = 0},
+    {"client", submission_client, "a text of 1 to 100 bytes without control characters",
+     .offset = offsetof(struct submission, client)},
+    {"notBefore", submission_not_before, "milliseconds since the epoch, or RFC 3339",
+     .offset = offsetof(struct submission, not_before)},
+    {"after", submission_after, "an array of at most 100 different ids of jobs", .offset = 0},
+    {"onFailure", submission_on_failure, "run or fail", .offset = 0},
     {.name = "webhook", .read_inside = read_webhook},
 #define X(symbol, name, member, least, most, value)                                                \
     {name, member_int, NULL, least, most, .offset = offsetof(struct submission, policy.member)},
@@ -203,6 +219,8 @@ static const char *const graph_names[] = {"workflow", "prompt", ""};
 struct outline {
     bool has[2]; /* workflow, prompt */
     struct str graph[2];
+    bool has_variants;
+    struct str overrides; /* n == 0: none */
 };
 
 static struct outline read_outline(struct str body)
@@ -214,6 +232,8 @@ static struct outline read_outline(struct str body)
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const int which = js_is(key, "workflow") ? 0 : js_is(key, "prompt") ? 1 : -1;
         const struct str text = js_skip(&r);
+        o.has_variants = o.has_variants || js_is(key, "variants");
+        o.overrides = js_is(key, "overrides") ? text : o.overrides;
         if (which >= 0) {
             o.has[which] = true;
             o.graph[which] = text;
@@ -222,20 +242,28 @@ static struct outline read_outline(struct str body)
     return o;
 }
 
-static bool read_member(struct js_token key, struct value *v, enum form form,
-                        struct submission *ret, struct problem *p)
+/* What is read, and as what. */
+struct reading {
+    enum form form;
+    bool batch;
+    struct submission *ret;
+};
+
+static bool read_member(struct js_token key, struct value *v, const struct reading *g,
+                        struct problem *p)
 {
     const size_t i = members_find(members, MEMBERS, key);
     if (i < MEMBERS) {
-        return members_read_one(&members[i], key, v, ret, p);
+        return members_read_one(&members[i], key, v, g->ret, p);
     }
-    if (form == FORM_PROMPT || js_is(key, graph_names[form])) {
+    if (g->form == FORM_PROMPT || js_is(key, graph_names[g->form]) ||
+        (g->batch && js_is(key, "overrides"))) {
         return true; /* ComfyUI ignores members that it does not know; clients send such */
     }
     return members_refuse_unknown(key, "there is no such member", p);
 }
 
-static bool read_members(struct str body, enum form form, struct submission *ret, struct problem *p)
+static bool read_members(struct str body, const struct reading *g, struct problem *p)
 {
     struct js_reader r;
     js_read_strict(&r, body, BODY_DEPTH);
@@ -243,33 +271,70 @@ static bool read_members(struct str body, enum form form, struct submission *ret
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         struct value v = {.token = js_next(&r)};
         v.text = js_rest(&r, v.token);
-        if (!read_member(key, &v, form, ret, p)) {
+        if (!read_member(key, &v, g, p)) {
             return false;
         }
     }
     return true;
 }
 
-static bool read_graph(struct str text, enum form form, struct submission *ret, struct problem *p)
+struct workflow *submission_graph(struct str text, struct problem *p)
 {
     struct workflow *w = NULL;
     struct workflow_problem wrong = {0};
     if (!workflow_parse(text, &w, &wrong)) {
-        if (form != FORM_BARE) {
-            members_point_at(p, str_of(graph_names[form]));
-        }
         p->has_pointer = true;
         buf_add_str(&p->pointer, buf_str(&wrong.pointer));
         (void)problem_set(p, wrong.code, "%s", wrong.detail);
         buf_done(&wrong.pointer);
+    }
+    return w;
+}
+
+/* overrides: of a batch; n == 0: there are none. */
+static bool read_graph(struct str text, struct str overrides, enum form form,
+                       struct submission *ret, struct problem *p)
+{
+    const size_t n = p->pointer.len;
+    if (form != FORM_BARE) {
+        members_point_at(p, str_of(graph_names[form]));
+    }
+    struct workflow *w = submission_graph(text, p);
+    if (w == NULL) {
         return false;
     }
+    p->pointer.len = n;
+    p->has_pointer = false;
     ret->workflow = mem_copy(text);
     ret->workflow_len = text.n;
     ret->nodes_total = w->len;
     memcpy(ret->hash, w->hash, sizeof ret->hash);
     memcpy(ret->cost_key, w->cost_key, sizeof ret->cost_key);
+    const bool good = submission_include_known(w, &ret->spec, p) &&
+                      (overrides.n == 0 || submission_overrides(overrides, w, ret, p));
     workflow_free(w);
+    return good;
+}
+
+/* In place of a workflow: the first one stands for all. */
+static bool read_first_variant(struct submission *ret, struct problem *p)
+{
+    const struct spec *s = &ret->spec;
+    for (size_t i = 0; i < s->variants_len && s->include_outputs.len > 0; i++) {
+        const struct spec_variant *v = &s->variants[i];
+        struct workflow *w = workflow_reparse((struct str){v->workflow, v->workflow_len});
+        const bool known = submission_include_known(w, s, p);
+        workflow_free(w);
+        if (!known) {
+            return false;
+        }
+    }
+    const struct spec_variant *v = &s->variants[0];
+    ret->workflow = mem_copy((struct str){v->workflow, v->workflow_len});
+    ret->workflow_len = v->workflow_len;
+    ret->nodes_total = v->nodes_total;
+    memcpy(ret->hash, v->hash, sizeof ret->hash);
+    memcpy(ret->cost_key, v->cost_key, sizeof ret->cost_key);
     return true;
 }
 
@@ -293,14 +358,15 @@ static bool looks_like_a_node(struct str value)
 }
 
 /* An object without a graph: name the stranger, or say what is missing. */
-static bool explain(struct str body, struct problem *p)
+static bool explain(struct str body, bool batch, struct problem *p)
 {
     struct js_reader r;
     js_read_strict(&r, body, BODY_DEPTH);
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const struct str text = js_skip(&r);
-        if (members_find(members, MEMBERS, key) == MEMBERS && !looks_like_a_node(text)) {
+        if (members_find(members, MEMBERS, key) == MEMBERS && !looks_like_a_node(text) &&
+            !(batch && js_is(key, "overrides"))) {
             return members_refuse_unknown(
                 key, "this is neither a member of a submission nor a node of a graph", p);
         }
@@ -310,25 +376,47 @@ static bool explain(struct str body, struct problem *p)
                        "a workflow in API format must be here (or be the whole body)");
 }
 
-static bool read_form(struct str body, struct submission *ret, struct problem *p)
+/* A batch is one workflow and its overrides. */
+static bool check_batch(const struct outline *o, struct problem *p)
 {
-    /* First: a node of a bare graph may be called "prompt". */
-    if (workflow_is_bare_graph(body)) {
-        return read_graph(body, FORM_BARE, ret, p);
+    const char *wrong = o->overrides.n == 0 ? "overrides" : o->has_variants ? "variants" : NULL;
+    if (wrong == NULL) {
+        return true;
     }
-    const struct outline o = read_outline(body);
-    if (o.has[FORM_WORKFLOW] && o.has[FORM_PROMPT]) {
-        members_point_at(p, STR("prompt"));
-        return problem_set(p, ERR_MEMBER_INVALID, "workflow and prompt are two names of one thing");
-    }
-    if (!o.has[FORM_WORKFLOW] && !o.has[FORM_PROMPT]) {
-        return workflow_is_ui_format(body) ? read_graph(body, FORM_BARE, ret, p) : explain(body, p);
-    }
-    const enum form form = o.has[FORM_WORKFLOW] ? FORM_WORKFLOW : FORM_PROMPT;
-    return read_members(body, form, ret, p) && read_graph(o.graph[form], form, ret, p);
+    members_point_at(p, str_of(wrong));
+    return problem_set(p, ERR_MEMBER_INVALID, "%s",
+                       o->overrides.n == 0 ? "overrides must be here: an array of "
+                                             "objects, one for each job"
+                                           : "a batch has one workflow");
 }
 
-bool submission_parse(struct str body, struct submission *ret, struct problem *p)
+static bool read_form(struct str body, bool batch, struct submission *ret, struct problem *p)
+{
+    /* First: a node of a bare graph may be called "prompt". */
+    if (!batch && workflow_is_bare_graph(body)) {
+        return read_graph(body, STR(""), FORM_BARE, ret, p);
+    }
+    const struct outline o = read_outline(body);
+    const int graphs = (o.has[0] ? 1 : 0) + (o.has[1] ? 1 : 0) + (o.has_variants ? 1 : 0);
+    if (graphs > 1) {
+        members_point_at(p, o.has_variants ? STR("variants") : STR("prompt"));
+        return problem_set(p, ERR_MEMBER_INVALID,
+                           "workflow, prompt and variants are names of one thing");
+    }
+    if (graphs == 0) {
+        return workflow_is_ui_format(body) ? read_graph(body, STR(""), FORM_BARE, ret, p)
+                                           : explain(body, batch, p);
+    }
+    const enum form form = o.has[FORM_PROMPT] ? FORM_PROMPT : FORM_WORKFLOW;
+    const struct reading g = {form, batch, ret};
+    if ((batch && !check_batch(&o, p)) || !read_members(body, &g, p)) {
+        return false;
+    }
+    return o.has_variants ? read_first_variant(ret, p)
+                          : read_graph(o.graph[form], batch ? o.overrides : STR(""), form, ret, p);
+}
+
+static bool parse(struct str body, bool batch, struct submission *ret, struct problem *p)
 {
     *ret = (struct submission){.profile = UNSET, .policy = {.retry_on = RETRY_ON_UNSET}};
 #define X(symbol, name, member, least, most, value) ret->policy.member = POLICY_UNSET;
@@ -337,9 +425,19 @@ bool submission_parse(struct str body, struct submission *ret, struct problem *p
     if (!members_check(body, p)) {
         return false;
     }
-    if (!read_form(body, ret, p)) {
+    if (!read_form(body, batch, ret, p)) {
         submission_done(ret);
         return false;
     }
     return true;
+}
+
+bool submission_parse(struct str body, struct submission *ret, struct problem *p)
+{
+    return parse(body, false, ret, p);
+}
+
+bool submission_parse_batch(struct str body, struct submission *ret, struct problem *p)
+{
+    return parse(body, true, ret, p);
 }

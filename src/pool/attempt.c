@@ -64,6 +64,9 @@ static void unlink_attempt(struct attempt *a)
         comfy_unpin(b->comfy);
     }
     scheduler_release(&b->pool->scheduler, &b->slot);
+    if (b->attempts == NULL && b->knows.due) {
+        backend_settle(b);
+    }
 }
 
 static struct attempt *attempt_new(struct job *j, struct backend *b)
@@ -85,6 +88,7 @@ static struct attempt *attempt_new(struct job *j, struct backend *b)
     a->last_sign = time_mono();
     j->attempt = a;
     j->pool->attempts++;
+    client_runs(a);
     b->refs++;
     deadline_clear(&j->pool->deadlines, &j->queue_timer);
     return a;
@@ -116,6 +120,7 @@ void attempt_begin(struct job *j, struct backend *b)
     };
     uuid_v4(a->r.prompt_id);
     memcpy(a->r.client_id, comfy_client_id(b->comfy), UUID_SIZE);
+    prompt_prepare(a);
     tell_job(a);
     link_attempt(a);
     job_has_changed(j);
@@ -150,21 +155,6 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
 }
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
-
-/* extra_data as the client gave it, verbatim. */
-static void render_prompt(const struct attempt *a, struct buf *body)
-{
-    const struct job *j = a->job;
-    struct js_out o = js_out_to(body);
-    js_open(&o, '{');
-    js_member_raw(&o, "prompt", (struct str){j->workflow, j->workflow_len});
-    js_member_string(&o, "client_id", a->r.client_id);
-    js_member_string(&o, "prompt_id", a->r.prompt_id);
-    if (j->extra_data != NULL) {
-        js_member_raw(&o, "extra_data", str_of(j->extra_data));
-    }
-    js_close(&o, '}');
-}
 
 /* Nothing was sent: the attempt never was. */
 static void withdraw(struct attempt *a);
@@ -288,7 +278,7 @@ static void intent_stored(void *ctx, enum err e)
     }
     AUTO_BUF struct buf body;
     buf_init(&body, BUF_NO_LIMIT);
-    render_prompt(a, &body);
+    prompt_render(a, &body);
     a->posted = true;
     a->posted_at = time_mono();
     p->submits++;
@@ -311,11 +301,25 @@ static struct output *find_output(const struct attempt *a, struct str node_id)
     return NULL;
 }
 
+/* Of a job that names its outputs only those count, and what is inside of expanded nodes. */
+static bool is_included(const struct attempt *a, struct str node_id)
+{
+    const struct spec *s = a->job->spec;
+    if (s == NULL || s->include_outputs.len == 0 || workflow_find(a->workflow, node_id) == NULL) {
+        return true;
+    }
+    AUTO_FREE char *id = mem_copy(node_id);
+    return names_have(&s->include_outputs, id);
+}
+
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
     if (ui.n > MAX_OUTPUTS || a->outputs_bytes + ui.n > MAX_OUTPUTS) {
         LOG(LOG_WARN, "an output is left out: outputs of a job may have 16 MiB in all",
             LOG_S("job", a->job->r.id), LOG_I("bytes", ui.n));
+        return;
+    }
+    if (!is_included(a, node_id)) {
         return;
     }
     a->outputs_bytes += ui.n;
@@ -628,6 +632,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
         a->locate = NULL;
     }
     unlink_attempt(a);
+    client_rests(a);
     pool_dispatch(p); /* the next job's intent goes first: somebody's backend is idle */
     attempt_conclude(a);
 }
@@ -650,7 +655,9 @@ void attempt_free(struct attempt *a)
     free(a->preview.node_id);
     buf_done(&a->preview.image);
     unlink_attempt(a);
+    client_rests(a);
     sampling_end(a);
+    splices_done(&a->splices);
     a->job->attempt = NULL;
     p->attempts--;
     b->refs--;

@@ -24,8 +24,9 @@ enum {
 void backend_settle(struct backend *b)
 {
     struct pool *p = b->pool;
-    const bool takes =
-        b->up && b->admin == ADMIN_NONE && b->quarantine == QUARANTINE_NONE && !b->removing;
+    eligible_settle(b);
+    const bool takes = b->up && b->admin == ADMIN_NONE && b->quarantine == QUARANTINE_NONE &&
+                       !b->removing && !eligible_is_reading(b);
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
@@ -264,6 +265,7 @@ static void went_up(struct backend *b)
     }
     strays_up(b);
     sampling_up(b);
+    eligible_read(b);
     backend_settle(b);
 }
 
@@ -278,6 +280,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
         plan_gone(b);
         learn_lost(b);
         sampling_down(b);
+        eligible_down(b);
     }
     deadline_clear(&b->pool->deadlines, &b->deaf_check);
     backend_settle(b);
@@ -401,6 +404,9 @@ void backend_apply_own(struct backend *b)
                                                          : 1;
     free(b->labels);
     b->labels = own && o->labels != NULL ? mem_strdup(o->labels) : labels_json(c);
+    names_done(&b->label_names);
+    names_read(&b->label_names, str_of(b->labels));
+    eligible_changed(b->pool);
     b->admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
     scheduler_set_up(&b->pool->scheduler, &b->slot, b->slot.up);
 }
@@ -426,6 +432,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->id = ++p->last_backend_id;
     b->queue_remaining = -1;
     sampling_init(b);
+    catalog_init(&b->knows.catalog);
     b->configured = configured;
     if (take_own != NULL) {
         b->own = *take_own;
@@ -457,6 +464,8 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
 void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
+    knowledge_done(b);
+    names_done(&b->label_names);
     comfy_close(b->comfy);
     strays_free(b);
     sampling_done(b);

@@ -1,9 +1,11 @@
 /*
- * Which job goes where. A job without restrictions takes the first free backend that the scheduler
- * names: O(log n). One has restrictions when a backend refused its workflow, when a breaker is
- * open, or when its last attempt failed somewhere: then backends are looked at one by one, and it
- * waits in a lane of its kind so that it holds up nobody else.
+ * What keeps a job from a backend, in which lane it therefore waits, and giving it away. A job is
+ * restricted when some backend cannot run it, or is preferred (eligible.c), refused its workflow,
+ * has a breaker open, or failed with it the last time; all others share one lane. Which of the
+ * waiting jobs is next, and where it goes, is routing.c.
  */
+#include <stdlib.h>
+
 #include "comfypool/base/log.h"
 #include "inner.h"
 
@@ -16,6 +18,7 @@ enum {
     BAR_FAILED_HERE = 8, /* the job's last attempt failed there */
     BAR_SMALL = 16,      /* it has no more memory than the one that had too little */
     BAR_SMALLER = 32,    /* it has even less */
+    BAR_UNABLE = 64,     /* it is not for it: by name, label, rule, or by what it knows */
 };
 
 /* What may be overlooked when nobody better is there, in this order. */
@@ -29,15 +32,24 @@ static const unsigned overlooked[] = {
 
 enum { LEVELS = sizeof overlooked / sizeof *overlooked };
 
-static bool is_restricted(const struct job *j)
+/* By what happened to it, or to its workflow. */
+static bool has_history(const struct job *j)
 {
     return j->elsewhere || j->wants_memory || ability_knows(&j->pool->ability, job_hash(j));
 }
 
-static unsigned bars(const struct job *j, const struct backend *b, struct mono_us now)
+static bool is_restricted(struct job *j)
+{
+    return has_history(j) || eligible_is_restricted(j);
+}
+
+static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
 {
     const struct ability_view v = ability_view(&j->pool->ability, job_hash(j), b->id, now);
     unsigned found = v.open ? BAR_BREAKER : 0;
+    if (eligible_is_restricted(j) && eligible_variant(j, b) < 0) {
+        found |= BAR_UNABLE;
+    }
     if (v.refused) {
         found |= mono_before(v.refused_at, j->submitted) ? BAR_REFUSED_OLD : BAR_REFUSED;
     }
@@ -60,91 +72,120 @@ static bool is_gone(const struct backend *b, struct mono_us now)
            (!b->up && mono_diff(now, b->down_since).us >= b->pool->options.backend_lost.us);
 }
 
-static bool is_better(const struct backend *a, const struct backend *b)
+bool dispatch_allows(struct job *j, const struct backend *b, unsigned level)
 {
-    return b == NULL || scheduler_before(&a->slot, &b->slot);
+    return b->slot.up &&
+           (!is_restricted(j) || (bars(j, b, time_mono()) & ~overlooked[level]) == 0);
 }
 
-/* The best free backend at the first level at which any backend would do; *ret_any: there is one,
-   free or not. */
-static struct backend *choose(const struct job *j, bool *ret_any)
+bool dispatch_level(struct job *j, unsigned *ret)
 {
     const struct pool *p = j->pool;
-    const struct mono_us now = time_mono();
-    *ret_any = false;
-    for (size_t level = 0; level < LEVELS && !*ret_any; level++) {
-        struct backend *best = NULL;
-        for (size_t i = 0; i < p->backends_len; i++) {
-            struct backend *b = p->backends[i];
-            if (!b->slot.up || (bars(j, b, now) & ~overlooked[level]) != 0) {
-                continue;
-            }
-            *ret_any = true;
-            if (heap_holds(&b->slot.node) && is_better(b, best)) {
-                best = b;
-            }
-        }
-        if (best != NULL) {
-            return best;
-        }
-    }
-    return NULL;
-}
-
-static struct backend *backend_for(const struct job *j)
-{
+    *ret = 0;
     if (!is_restricted(j)) {
-        struct slot *s = scheduler_first(&j->pool->scheduler);
-        return s == NULL ? NULL : heap_item(s, struct backend, slot);
+        return true;
     }
-    bool any = false;
-    return choose(j, &any);
+    for (unsigned level = 0; level < LEVELS; level++) {
+        for (size_t i = 0; i < p->backends_len; i++) {
+            if (dispatch_allows(j, p->backends[i], level)) {
+                *ret = level;
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
-void dispatch_lane_key(const struct job *j, struct buf *ret)
+/* ---- lanes ------------------------------------------------------------------------------------- */
+
+void dispatch_lane_key(struct job *j, struct buf *ret)
 {
-    if (is_restricted(j)) {
-        buf_printf(ret, "%s/%s/%lld", j->r.workflow_hash, j->elsewhere ? j->r.backend : "",
+    const struct pool *p = j->pool;
+    if (eligible_is_restricted(j)) { /* those of the same backends share one */
+        for (size_t i = 0; i < p->backends_len; i++) {
+            const int variant = eligible_variant(j, p->backends[i]);
+            buf_add_char(ret, variant < 0 ? '-'
+                              : eligible_is_preferred(j, p->backends[i]) ? 'p'
+                                                                         : '+');
+        }
+        if (j->spec != NULL && j->spec->variants_len > 0) {
+            buf_printf(ret, "/%s", j->r.id); /* it is of no kind */
+        }
+    }
+    if (has_history(j)) {
+        buf_printf(ret, "/%s/%s/%lld", j->r.workflow_hash, j->elsewhere ? j->r.backend : "",
                    j->wants_memory ? (long long)j->vram : -1LL);
     }
 }
 
-/* Its lane may not be right any more. True when it was moved. */
-static bool change_lane(struct job *j)
+bool dispatch_change_lane(struct job *j)
 {
     AUTO_BUF struct buf key;
-    buf_init(&key, 4096);
+    buf_init(&key, BUF_NO_LIMIT);
     dispatch_lane_key(j, &key);
     if (str_eq(queue_key(&j->entry), buf_str(&key))) {
         return false;
     }
     queue_remove(&j->pool->queue, &j->entry);
-    queue_push(&j->pool->queue, &j->entry, buf_str(&key), j->r.priority, j->r.seq);
+    queue_push(&j->pool->queue, &j->entry, buf_str(&key), str_of(j->client->name), j->r.priority,
+               j->r.seq);
     return true;
 }
 
-/* The first job, over all lanes, that some free backend can take. */
-static struct job *next_job(struct pool *p, struct backend **ret_backend)
+void jobs_regroup(struct pool *p)
 {
-    struct job *best = NULL;
-    for (size_t i = 0; i < p->queue.lanes_len; i++) {
-        struct queue_entry *e = queue_first_of(&p->queue, i);
-        if (e == NULL || (best != NULL && queue_before(&best->entry, e))) {
-            continue;
-        }
-        struct job *j = heap_item(e, struct job, entry);
-        if (change_lane(j)) { /* lanes have come or gone: from the beginning */
-            best = NULL;
-            i = (size_t)-1;
-            continue;
-        }
-        struct backend *b = backend_for(j);
-        if (b != NULL) {
-            best = j;
-            *ret_backend = b;
+    size_t at = 0;
+    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
+        if (j->entry.flow != NULL) {
+            (void)dispatch_change_lane(j);
         }
     }
-    return best;
+}
+
+/* ---- giving away ------------------------------------------------------------------------------- */
+
+/* Why it runs where it runs, as GET /jobs/<id> tells it. */
+static char *render_placement(const struct route *r)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '{');
+    js_member_string(&o, "backend", r->backend->name);
+    js_member_string(&o, "reason", r->reason);
+    if (r->expected_us >= 0) {
+        js_member_ms(&o, "expectedMs", r->expected_us);
+        js_member_bool(&o, "warm", r->warm);
+    }
+    if (r->job->spec != NULL && r->job->spec->variants_len > 0) {
+        js_member_int(&o, "variant", (int64_t)r->job->variant);
+    }
+    js_close(&o, '}');
+    return buf_take(&b);
+}
+
+/* The workflow of the variant is the job's from now on. */
+static void become_variant(struct job *j)
+{
+    if (j->spec == NULL || j->spec->variants_len == 0) {
+        return;
+    }
+    const struct spec_variant *v = &j->spec->variants[j->variant];
+    job_replace_workflow(j, (struct str){v->workflow, v->workflow_len});
+    j->r.nodes_total = (unsigned)v->nodes_total;
+    memcpy(j->r.workflow_hash, v->hash, sizeof j->r.workflow_hash);
+    memcpy(j->r.cost_key, v->cost_key, sizeof j->r.cost_key);
+}
+
+static void give(struct route *r)
+{
+    struct job *j = r->job;
+    queue_take(&j->pool->queue, &j->entry);
+    j->held_until = (struct mono_us){0};
+    free(j->r.placement);
+    j->r.placement = render_placement(r);
+    become_variant(j);
+    attempt_begin(j, r->backend);
 }
 
 void pool_dispatch(struct pool *p)
@@ -155,22 +196,22 @@ void pool_dispatch(struct pool *p)
     p->dispatching = true;
     while (!p->stopping && !p->paused && queue_length(&p->queue) > 0 &&
            scheduler_first(&p->scheduler) != NULL) {
-        struct backend *b = NULL;
-        struct job *j = next_job(p, &b);
-        if (j == NULL) {
+        struct route r;
+        if (!routing_next(p, &r)) {
             break;
         }
-        if (!job_need_texts(j)) {
-            job_wait_for_store(j);
-            continue;
+        if (job_need_texts(r.job)) {
+            give(&r);
+        } else {
+            job_wait_for_store(r.job);
         }
-        queue_remove(&p->queue, &j->entry);
-        attempt_begin(j, b);
     }
     p->dispatching = false;
 }
 
-bool dispatch_is_supported(const struct job *j, struct buf *ret_why)
+/* ---- telling ----------------------------------------------------------------------------------- */
+
+bool dispatch_is_supported(struct job *j, struct buf *ret_why)
 {
     const struct pool *p = j->pool;
     const struct str hash = job_hash(j);
@@ -181,30 +222,41 @@ bool dispatch_is_supported(const struct job *j, struct buf *ret_why)
     bool refused = false;
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct backend *b = p->backends[i];
-        const bool here = (bars(j, b, now) & BAR_REFUSED) != 0;
-        if (!here && !is_gone(b, now)) {
+        const unsigned found = bars(j, b, now);
+        const bool here = (found & BAR_REFUSED) != 0;
+        const bool unable = (found & BAR_UNABLE) != 0;
+        if (!here && !unable && !is_gone(b, now)) {
             return true;
         }
         refused = refused || here;
-        buf_printf(ret_why, "%s%s: %s", i == 0 ? ". " : "; ", b->name,
-                   here          ? ability_view(&p->ability, hash, b->id, now).reason
-                   : b->removing ? "it is being removed"
-                                 : "it cannot be reached");
+        buf_printf(ret_why, "%s%s: ", i == 0 ? ". " : "; ", b->name);
+        if (!here && unable) {
+            eligible_why(j, b, ret_why);
+        } else {
+            buf_add_text(ret_why, here ? ability_view(&p->ability, hash, b->id, now).reason
+                                  : b->removing ? "it is being removed"
+                                                : "it cannot be reached");
+        }
     }
     return !refused;
 }
 
 /* Of the backends that nothing in the workflow speaks against: what keeps the job from them. */
-static const char *reason_among(const struct job *j)
+static const char *reason_among(struct job *j)
 {
     const struct pool *p = j->pool;
     const struct mono_us now = time_mono();
     bool breaker = false;
     bool held = false;
     bool drained = false;
+    bool unable = false;
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct backend *b = p->backends[i];
         const unsigned found = bars(j, b, now);
+        if ((found & BAR_UNABLE) != 0) {
+            unable = unable || b->slot.up;
+            continue;
+        }
         if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER)) == 0) {
             return NULL; /* it is busy */
         }
@@ -216,18 +268,25 @@ static const char *reason_among(const struct job *j)
     return breaker   ? "breaker_open"
            : held    ? "backends_quarantined"
            : drained ? "backends_draining"
+           : unable  ? "no_able_backend"
                      : "no_backend_up";
 }
 
-const char *dispatch_waiting_reason(const struct job *j)
+const char *dispatch_waiting_reason(struct job *j)
 {
     if (j->r.state != JOB_QUEUED) {
         return NULL;
     }
-    if (heap_holds(&j->delay.node)) {
-        return "retry_delay";
+    if (j->blocked) {
+        return "dependency";
     }
-    return j->pool->paused ? "queue_paused" : reason_among(j);
+    if (heap_holds(&j->delay.node)) {
+        return j->r.attempts == 0 && j->r.not_before.us != 0 ? "not_before" : "retry_delay";
+    }
+    if (j->pool->paused) {
+        return "paused";
+    }
+    return j->client->held ? "client_limit" : reason_among(j);
 }
 
 static void breaker_closes(void *ctx)

@@ -163,16 +163,22 @@ static void play_late(struct job *j, struct mono_us now)
     }
 }
 
-void eta_render(struct job *j, struct js_out *o)
+/* What is known of the job is not older than FRESH_MS then. */
+static void refresh(struct job *j, struct mono_us now)
 {
     struct pool *p = j->pool;
-    const struct mono_us now = time_mono();
     if (p->eta_at.us == 0 || mono_diff(now, p->eta_at).us >= FRESH_MS * 1000) {
         p->eta_at = now;
         play(p, now);
     } else if (j->eta_asked.us != p->eta_at.us) {
         play_late(j, now);
     }
+}
+
+void eta_render(struct job *j, struct js_out *o)
+{
+    const struct mono_us now = time_mono();
+    refresh(j, now);
     js_key(o, "eta");
     if (!j->eta_known) {
         js_null(o);
@@ -182,4 +188,22 @@ void eta_render(struct job *j, struct js_out *o)
     js_member_ms(o, "startsAt", anchor_wall(&j->anchor, j->eta_starts).us);
     js_member_ms(o, "completesAt", anchor_wall(&j->anchor, mono_max(now, j->eta_completes)).us);
     js_close(o, '}');
+}
+
+void eta_render_batch(struct job *jobs, struct js_out *o)
+{
+    const struct time_anchor now = time_anchor_now();
+    struct mono_us last = now.mono;
+    bool known = jobs != NULL;
+    for (struct job *j = jobs; known && j != NULL; j = j->batch_next) {
+        refresh(j, now.mono);
+        known = j->eta_known;
+        last = mono_max(last, j->eta_completes);
+    }
+    js_key(o, "eta");
+    if (known) {
+        js_ms(o, anchor_wall(&now, last).us);
+    } else {
+        js_null(o);
+    }
 }

@@ -13,10 +13,13 @@
 #include "comfypool/core/progress.h"
 #include "comfypool/core/queue.h"
 #include "comfypool/core/scheduler.h"
+#include "comfypool/core/spec.h"
+#include "comfypool/core/splice.h"
 #include "comfypool/core/timeline.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
+#include "eligible.h"
 #include "events.h"
 #include "hooks.h"
 #include "otlp.h"
@@ -49,6 +52,8 @@ struct backend {
     char *devices;                 /* JSON array */
     int64_t vram;                  /* bytes of its devices together; 0: unknown */
     char *labels;                  /* JSON array */
+    struct names label_names;      /* the same */
+    struct knowledge knows;
     char *last_error;              /* or NULL */
     /* The link. */
     bool up;                   /* the socket is open and was not found to be deaf */
@@ -63,6 +68,7 @@ struct backend {
     int64_t queue_remaining;    /* as its last status said; -1: unknown */
     /* What is in its memory; see learn.c. */
     char warm_hash[DIGEST_HEX_SIZE]; /* of the workflow that began last; "": nobody knows */
+    char warm_models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
     bool foreign;                    /* a prompt of somebody else's came meanwhile */
     unsigned settling;               /* attempts that ended since its last status */
     struct sampling sampling;
@@ -93,8 +99,55 @@ struct waiters {
     size_t len, cap;
 };
 
+/* Whoever jobs are submitted for, while it has active ones. */
+struct client {
+    char *name; /* "": those who name none */
+    size_t active;
+    size_t running;
+    bool held; /* jobs.maxRunningPerClient are running */
+};
+
+/* A job that waits for another one's end; in a list of each. */
+struct edge {
+    struct job *waits, *for_job;
+    struct edge *next_dep, **dep_link;             /* of waits->deps */
+    struct edge *next_dependent, **dependent_link; /* of for_job->dependents */
+};
+
+/* A batch with active jobs. */
+struct batch {
+    struct pool *pool;
+    struct batch_record r;
+    char *workflow;
+    size_t workflow_len;
+    char *extra_data; /* or NULL */
+    struct job *jobs; /* active ones, in their order */
+    struct job **last;
+    size_t active;
+    bool stored;
+    bool ending; /* its end is being stored */
+    bool cancelling;
+    struct making *making; /* its jobs are not all there, or not stored yet */
+    struct job *next;      /* the first that is still to be queued, or cancelled */
+    struct deadline work;  /* some of them at a time */
+    struct outbox outbox;
+};
+
 struct job {
     struct pool *pool;
+    struct client *client;
+    struct wish *wishes; /* one for each of its variants; NULL: not made yet. See eligible.h */
+    size_t variant;      /* which of them runs, or ran last */
+    bool restricted;     /* some backend cannot run it, or is preferred */
+    uint64_t able_generation; /* ... as of then */
+    struct mono_us held_until; /* see routing.c; 0: it is not held */
+    struct spec *spec;   /* NULL: nothing was asked */
+    struct batch *batch; /* or NULL */
+    struct job *batch_next, **batch_link;
+    struct edge *deps;       /* what it waits for */
+    struct edge *dependents; /* who waits for it */
+    bool blocked;            /* it waits for others */
+    bool was_blocked;        /* it did */
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
     bool stored;            /* its row is durable: it may be told */
@@ -174,6 +227,7 @@ struct attempt {
     struct profiler *profiler; /* NULL: not profiled */
     struct progress progress;
     struct timeline timeline;
+    struct splices splices; /* what it changes in the workflow's text */
     /* Submission. */
     struct http_call *submit;
     bool intent_stored;
@@ -226,6 +280,7 @@ struct attempt {
     enum attempt_outcome outcome;
     struct job_error error;
     struct job_error job_error; /* of the job, where that is another one */
+    bool runs; /* it counts among those of its client that run */
     struct output *outputs;
     size_t outputs_len;
     size_t outputs_bytes;
@@ -258,6 +313,8 @@ struct pool {
     uint32_t last_backend_id;
     struct map backends_by_name;
     struct map jobs;   /* active ones, by id */
+    struct map clients; /* by name */
+    struct map batches; /* with active jobs, by id */
     struct map keys;   /* jobs whose insert is under way, by Idempotency-Key */
     size_t attempts;   /* jobs with an attempt: they are not queued */
     size_t text_bytes; /* of the jobs' texts in memory */
@@ -275,6 +332,8 @@ struct pool {
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
+    struct eligibility eligibility;
+    struct deadline held;    /* a job waits for a better backend: looked at anew then */
     struct deadline breaker; /* the first to close again */
     struct deadlines deadlines;
     struct deadline prune;
@@ -299,13 +358,24 @@ struct pool {
 bool job_apply(struct job *j, enum job_event e);
 /* A new job from a request's submission (taken); its id is set. Not stored yet. */
 struct job *job_new(struct pool *p, struct http_request *rq);
+/* One of a batch: the submission is shared. */
+struct job *job_new_of_batch(struct pool *p, const struct http_request *rq, struct batch *b,
+                             struct str overrides);
+/* One that the store had; taken. Its clocks are the caller's to set. */
+struct job *job_loaded(struct pool *p, struct store_active *take);
 void job_free(struct job *j);
+/* It is queued, whatever it waits for. */
+bool job_waits(const struct job *j);
+/* Its row is durable: it waits for other jobs, for its time, or in the queue. */
+void job_admit(struct job *j);
 /* The same, and whoever waits for it is told (asked again: there is no such job in memory). */
 void job_forget(struct job *j);
 struct job *job_find(struct pool *p, struct str id);
 /* What a job holds of texts is counted from now on; or not any more. */
 void job_count_texts(struct job *j);
 void job_drop_texts(struct job *j);
+/* Another text in place of its workflow. */
+void job_replace_workflow(struct job *j, struct str text);
 /* It waits, durably: its texts leave memory when there are too many. */
 void job_spare_texts(struct job *j);
 /* They are in memory, or read from the store. False: the store cannot be read. */
@@ -315,6 +385,8 @@ void job_enqueue(struct job *j);
 /* The same after its pause, if there is one; or its end, when somebody cancelled it, its time is
    over or no backend is left for it. */
 void job_wait_again(struct job *j);
+/* Of one that had no attempt yet: its end, as above, or job_admit. */
+void job_wait_first(struct job *j);
 /* Its workflow could not be read: in a moment again. */
 void job_wait_for_store(struct job *j);
 /* Sets the timers of a job that is queued or running, from its record. */
@@ -330,6 +402,8 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
 void job_end_queued(struct job *j, enum err code, const char *message);
 /* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
 struct job *job_revive(struct pool *p, struct store_active *take);
+/* Each waiting job into the lane that is right now. */
+void jobs_regroup(struct pool *p);
 /* Jobs that no backend can run any more fail, with each backend's reason. */
 void jobs_check_supported(struct pool *p);
 /* x is asked again when the job has ended; or at the next change of its live profile. */
@@ -340,6 +414,96 @@ void job_has_changed(struct job *j);
 /* The profile of a job as far as it is known, as of its last change: the same text until the next
    one. Of a job that is not profiled: the states of its nodes, without times. */
 void job_live_profile(struct job *j, struct buf *out);
+
+/* ---- clients.c ---------------------------------------------------------------------------------
+ */
+
+/* The job is one of its client's from now on, until client_leave. */
+void client_join(struct job *j);
+void client_leave(struct job *j);
+/* An attempt of the client's runs, or not any more. */
+void client_runs(struct attempt *a);
+void client_rests(struct attempt *a);
+/* True when it may have `more` jobs beside those that it has. */
+bool client_has_room(struct pool *p, const char *name, size_t more);
+void clients_done(struct pool *p);
+
+/* ---- after.c -----------------------------------------------------------------------------------
+ */
+
+/* Whether all ids of `after` (JSON, or NULL) name jobs; else the place of the first that does not.
+ */
+enum err after_check(struct pool *p, const char *after, size_t *ret_place) MUST_CHECK;
+/* Ties the job to those that it still waits for. False: it waits for nobody, and *ret_why tells of
+   one that did not complete; NULL: all did. Owner of the text: the caller. */
+bool after_tie(struct job *j, char **ret_why);
+/* The job has ended: those that wait for it go on, or fail. */
+void after_ended(struct job *j);
+/* It leaves memory: nobody waits for it, and it for nobody. */
+void after_untie(struct job *j);
+
+/* ---- batches.c ---------------------------------------------------------------------------------
+ */
+
+void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_batch(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_batch_cancel(struct pool *p, struct http_request *rq, struct http_ref x);
+/* Batches whose end was not told, at the start; before jobs are loaded. False: the store failed. */
+bool batches_load(struct pool *p) MUST_CHECK;
+/* The jobs are loaded: what has ended meanwhile is told. */
+void batches_settle(struct pool *p);
+void batch_join(struct job *j, struct batch *b);
+/* The same for a job from the store, whose batch may have ended, or be in memory. */
+void batch_join_again(struct job *j);
+/* Its last job's leaving ends the batch. */
+void batch_leave(struct job *j);
+void batches_done(struct pool *p);
+/* Ends all of its jobs, some at a time. */
+void batch_cancel(struct batch *b);
+
+/* ---- rules.c -----------------------------------------------------------------------------------
+ */
+
+/* No hard rule keeps such a job from the backend; a soft one prefers it. */
+bool rules_allow(const struct pool *p, const char *hash, const char *metadata,
+                 const struct spec *spec, const char *backend);
+bool rules_prefer(const struct pool *p, const char *hash, const char *metadata,
+                  const struct spec *spec, const char *backend);
+
+/* ---- routing.c ---------------------------------------------------------------------------------
+ */
+
+/* A job and the backend that is to have it, now. */
+struct route {
+    struct job *job;
+    struct backend *backend;
+    const char *reason; /* static */
+    int64_t expected_us; /* that the run will take; -1: not known */
+    bool warm;
+};
+/* False: nothing can be given to anybody now. */
+bool routing_next(struct pool *p, struct route *ret);
+/* Whether the backend may have the job as things are, apart from its places. */
+bool dispatch_allows(struct job *j, const struct backend *b, unsigned level);
+/* The first level at which any backend would do; false: none does. */
+bool dispatch_level(struct job *j, unsigned *ret);
+
+/* ---- eligible.c --------------------------------------------------------------------------------
+ */
+
+/* Some backend can run what is submitted, or might later; else (and for ?dryRun) the request is
+   answered, or asked again when the backends were. */
+bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x);
+/* The largest value of a number that a node class takes there, as far as is known. */
+uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input);
+
+/* ---- prompt.c ----------------------------------------------------------------------------------
+ */
+
+/* The texts that the attempt POSTs: seeds are chosen. Before the intent is stored. */
+void prompt_prepare(struct attempt *a);
+/* The body of POST /prompt. */
+void prompt_render(struct attempt *a, struct buf *body);
 
 /* ---- pool.c -----------------------------------------------------------------------------------
  */
@@ -352,11 +516,13 @@ void pool_one_less(struct pool *p, unsigned *counter);
 /* Gives queued jobs to free backends. Called whenever either may have changed. */
 void pool_dispatch(struct pool *p);
 /* The key of the lane that a job waits in; see core/queue.h. */
-void dispatch_lane_key(const struct job *j, struct buf *ret);
+void dispatch_lane_key(struct job *j, struct buf *ret);
+/* It waits in the lane that is right now: true when it had to be moved. */
+bool dispatch_change_lane(struct job *j);
 /* False: every backend refused the job, or is gone; the reasons are then in ret_why. */
-bool dispatch_is_supported(const struct job *j, struct buf *ret_why);
+bool dispatch_is_supported(struct job *j, struct buf *ret_why);
 /* Why a queued job waits, for the API; NULL: it is simply not its turn. Static. */
-const char *dispatch_waiting_reason(const struct job *j);
+const char *dispatch_waiting_reason(struct job *j);
 /* The next breaker that closes again wakes the queue. */
 void dispatch_plan_breaker(struct pool *p);
 
@@ -487,6 +653,8 @@ bool learn_expect(const struct job *j, const struct backend *b, struct dur_us *r
 
 /* "eta": {startsAt, completesAt} of an active job, or null, as a member. */
 void eta_render(struct job *j, struct js_out *o);
+/* "eta": when the last of a batch's active jobs (NULL: none) will be done, or null, as a member. */
+void eta_render_batch(struct job *jobs, struct js_out *o);
 
 /* ---- tell.c ------------------------------------------------------------------------------------
  */
@@ -521,8 +689,14 @@ void serve_problem(struct pool *p, struct http_ref x, enum err e);
 /* Answers with the Job; active_status is 200, or 202 for a submission whose job goes on. */
 void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x, struct str id,
                       unsigned active_status);
-/* True when queue.limit jobs wait: the request is then answered. */
-bool serve_queue_is_full(struct pool *p, struct http_ref x);
+/* True when so many more jobs would be beyond queue.limit, or jobs.maxPerClient: the request is
+   then answered. */
+bool serve_queue_is_full(struct pool *p, size_t more, struct http_ref x);
+bool serve_client_is_full(struct pool *p, const char *client, size_t more, struct http_ref x);
+/* The jobs that it is to follow are there; else the request is answered. */
+bool serve_after(struct pool *p, const struct http_request *rq, struct http_ref x);
+/* True when the request was answered (or is held) because of its key. */
+bool serve_key_decides(struct pool *p, struct http_request *rq, struct http_ref x, const char *key);
 /* The Job's JSON of an active job. */
 void serve_render_active(struct job *j, bool traceback, struct buf *out);
 /* The Job's JSON of any job, without its profile; null when there is none (any more). */
@@ -532,6 +706,17 @@ enum err serve_is_stored(struct pool *p, const char *id);
 void serve_events(struct pool *p, struct http_request *rq, struct http_ref x);
 
 struct str serve_id(const char *id);
+/* Who it is for: the token's name, or what the body says. False: it may not say that, and the
+   request is answered. */
+bool serve_client(struct pool *p, struct http_request *rq, struct http_ref x);
+/* An Idempotency-Key as the store has it. Owner: the caller; NULL: none was sent. */
+char *serve_key(const struct http_request *rq);
+/* Seconds until a place is free, by the rate at which jobs ended in the last minute. */
+int serve_drain_seconds(const struct pool *p);
+/* The address of its webhook may be told at once; else the request is answered. */
+bool serve_may_call(struct pool *p, const struct http_request *rq, struct http_ref x);
+/* A cancel of a job that has not ended; noted once. */
+void serve_request_cancel(struct job *j);
 void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_output(struct pool *p, struct http_request *rq, struct http_ref x);
 /* One backend as GET /backends shows it. */
@@ -556,6 +741,7 @@ void serve_backend_add(struct pool *p, struct http_request *rq, struct http_ref 
 void serve_backend_change(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_backend_remove(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_backend_admin(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_backend_refresh(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_queue_pause(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_change(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/core/batch.h"
 #include "inner.h"
 
 enum { QUEUED_TEXT_BYTES = 64 << 20 };
@@ -31,6 +32,15 @@ void job_drop_texts(struct job *j)
     j->workflow_len = 0;
 }
 
+void job_replace_workflow(struct job *j, struct str text)
+{
+    j->pool->text_bytes += text.n;
+    j->pool->text_bytes -= j->workflow_len;
+    free(j->workflow);
+    j->workflow = mem_copy(text);
+    j->workflow_len = text.n;
+}
+
 void job_spare_texts(struct job *j)
 {
     if (j->pool->text_bytes > QUEUED_TEXT_BYTES) {
@@ -38,22 +48,44 @@ void job_spare_texts(struct job *j)
     }
 }
 
+/* What a job of a batch shares with the others, under its own overrides. */
+static void make_of_batch(struct job *j)
+{
+    const struct batch *b = j->batch;
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    override_apply((struct str){b->workflow, b->workflow_len}, str_of(j->r.overrides), &text);
+    j->workflow_len = text.len;
+    j->workflow = buf_take(&text);
+    j->extra_data = mem_strdup(b->extra_data);
+}
+
+static enum err load(struct job *j)
+{
+    struct store_active found = {.has_attempt = false};
+    enum err e = store_load_job(j->pool->store, (struct str){j->r.id, UUID_TEXT}, &found);
+    job_record_done(&found.job);
+    j->workflow = found.workflow;
+    j->workflow_len = found.workflow_len;
+    j->extra_data = found.extra_data;
+    return e;
+}
+
 bool job_need_texts(struct job *j)
 {
     if (j->workflow != NULL) {
         return true;
     }
-    struct store_active found = {.has_attempt = false};
-    const enum err e = store_load_job(j->pool->store, (struct str){j->r.id, UUID_TEXT}, &found);
-    if (e != ERR_NONE) {
-        LOG(LOG_ERROR, "the workflow of a job cannot be read", LOG_S("job", j->r.id),
-            LOG_S("why", err_code(e)));
-        return false;
+    if (j->batch != NULL) {
+        make_of_batch(j);
+    } else {
+        const enum err e = load(j);
+        if (e != ERR_NONE || j->workflow == NULL) {
+            LOG(LOG_ERROR, "the workflow of a job cannot be read", LOG_S("job", j->r.id),
+                LOG_S("why", err_code(e)));
+            return false;
+        }
     }
-    j->workflow = found.workflow;
-    j->workflow_len = found.workflow_len;
-    j->extra_data = found.extra_data;
-    job_record_done(&found.job);
     job_count_texts(j);
     return true;
 }

@@ -48,9 +48,35 @@ static struct job_policy merge_policy(const struct job_policy *defaults,
     return p;
 }
 
-struct job *job_new(struct pool *p, struct http_request *rq)
+static void settle_in(struct job *j)
 {
-    struct submission *take = &rq->submission;
+    job_count_texts(j);
+    job_register(j);
+    client_join(j);
+}
+
+struct job *job_loaded(struct pool *p, struct store_active *take)
+{
+    struct job *j = mem_zero(1, sizeof *j);
+    j->pool = p;
+    j->r = take->job;
+    take->job = (struct job_record){0};
+    j->workflow = take->workflow;
+    j->workflow_len = take->workflow_len;
+    j->extra_data = take->extra_data;
+    take->workflow = take->extra_data = NULL;
+    j->spec = j->r.spec == NULL ? NULL : spec_read(str_of(j->r.spec));
+    if (j->r.batch_id[0] != '\0') {
+        batch_join_again(j);
+    }
+    settle_in(j);
+    return j;
+}
+
+/* The job that a submission describes, without its texts. */
+static struct job *describe(struct pool *p, const struct http_request *rq)
+{
+    const struct submission *from = &rq->submission;
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
     j->anchor = time_anchor_now();
@@ -58,28 +84,56 @@ struct job *job_new(struct pool *p, struct http_request *rq)
     j->r = (struct job_record){
         .seq = store_next_seq(p->store),
         .state = JOB_QUEUED,
-        .priority = take->priority,
+        .priority = from->priority,
         .queued_at = j->anchor.wall,
         .waiting_since = j->anchor.wall,
         .budget_since = j->anchor.wall,
-        .policy = merge_policy(&p->options.policy, &take->policy),
-        .nodes_total = (unsigned)take->nodes_total,
-        .profiled = take->profile == UNSET ? p->options.profiling : take->profile == ON,
+        .policy = merge_policy(&p->options.policy, &from->policy),
+        .nodes_total = (unsigned)from->nodes_total,
+        .profiled = from->profile == UNSET ? p->options.profiling : from->profile == ON,
         .executed = -1,
-        .metadata = take->metadata,
+        .client = mem_strdup(from->client),
+        .not_before = from->not_before,
+        .after = mem_strdup(from->after),
+        .metadata = mem_strdup(from->metadata),
         .trace = rq->trace[0] == '\0' ? NULL : mem_strdup(rq->trace),
-        .hook = take->webhook,
+        .hook = {.url = mem_strdup(from->webhook.url),
+                 .events = from->webhook.events,
+                 .secret = mem_strdup(from->webhook.secret)},
     };
     uuid_v7(j->anchor.wall, j->r.id);
-    memcpy(j->r.workflow_hash, take->hash, sizeof j->r.workflow_hash);
-    memcpy(j->r.cost_key, take->cost_key, sizeof j->r.cost_key);
+    memcpy(j->r.workflow_hash, from->hash, sizeof j->r.workflow_hash);
+    memcpy(j->r.cost_key, from->cost_key, sizeof j->r.cost_key);
+    if (!spec_is_empty(&from->spec)) {
+        AUTO_BUF struct buf spec;
+        buf_init(&spec, BUF_NO_LIMIT);
+        spec_write(&from->spec, &spec);
+        j->r.spec = buf_take(&spec);
+        j->spec = spec_read(str_of(j->r.spec));
+    }
+    return j;
+}
+
+struct job *job_new(struct pool *p, struct http_request *rq)
+{
+    struct submission *take = &rq->submission;
+    struct job *j = describe(p, rq);
     j->workflow = take->workflow;
     j->workflow_len = take->workflow_len;
     j->extra_data = take->extra_data;
-    take->workflow = take->metadata = take->extra_data = NULL;
-    take->webhook = (struct webhook){.url = NULL};
-    job_count_texts(j);
-    job_register(j);
+    take->workflow = take->extra_data = NULL;
+    settle_in(j);
+    return j;
+}
+
+struct job *job_new_of_batch(struct pool *p, const struct http_request *rq, struct batch *b,
+                             struct str overrides)
+{
+    struct job *j = describe(p, rq);
+    memcpy(j->r.batch_id, b->r.id, sizeof j->r.batch_id);
+    j->r.overrides = mem_copy(overrides);
+    batch_join(j, b);
+    settle_in(j);
     return j;
 }
 
@@ -102,6 +156,11 @@ void job_free(struct job *j)
     if (j->attempt != NULL) {
         attempt_free(j->attempt);
     }
+    eligible_leave(j);
+    after_untie(j);
+    batch_leave(j);
+    client_leave(j);
+    spec_free(j->spec);
     job_record_done(&j->r);
     job_record_done(&j->next);
     job_error_done(&j->refusal);
@@ -192,16 +251,16 @@ static void queue_time_is_over(void *ctx)
     job_end_queued(ctx, ERR_QUEUE_TIMEOUT, "it waited in the queue longer than queueTimeoutMs");
 }
 
-static bool is_queued(const struct job *j)
+bool job_waits(const struct job *j)
 {
-    return !j->ending && (heap_holds(&j->entry.node) || heap_holds(&j->delay.node));
+    return !j->ending && (heap_holds(&j->entry.node) || heap_holds(&j->delay.node) || j->blocked);
 }
 
 static void job_time_is_over(void *ctx)
 {
     struct job *j = ctx;
     j->timed_out = true; /* seen by whoever is storing something of it now */
-    if (is_queued(j)) {
+    if (job_waits(j)) {
         job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
     } else if (j->attempt != NULL && !j->attempt->ended) {
         attempt_stop(j->attempt, STOP_TIMEOUT, ERR_JOB_TIMEOUT);
@@ -232,8 +291,46 @@ void job_enqueue(struct job *j)
     j->phase = JOB_PHASE_NONE;
     job_spare_texts(j);
     dispatch_lane_key(j, &lane);
-    queue_push(&j->pool->queue, &j->entry, buf_str(&lane), j->r.priority, j->r.seq);
+    queue_push(&j->pool->queue, &j->entry, buf_str(&lane), str_of(j->client->name), j->r.priority,
+               j->r.seq);
     job_set_timers(j);
+}
+
+/* From now on its time counts. */
+static void begin_to_wait(struct job *j)
+{
+    j->anchor = time_anchor_now();
+    j->queued = j->submitted = j->anchor.mono;
+    j->r.waiting_since = j->r.budget_since = j->anchor.wall;
+    job_enqueue(j);
+}
+
+static void its_time_has_come(void *ctx)
+{
+    struct job *j = ctx;
+    begin_to_wait(j);
+    pool_dispatch(j->pool);
+}
+
+void job_admit(struct job *j)
+{
+    struct pool *p = j->pool;
+    AUTO_FREE char *why = NULL;
+    const struct time_anchor now = time_anchor_now();
+    if (j->r.after != NULL && after_tie(j, &why)) {
+        j->blocked = true;
+        job_spare_texts(j);
+    } else if (why != NULL) {
+        job_end_queued(j, ERR_DEPENDENCY_FAILED, why);
+    } else if (j->r.not_before.us > now.wall.us) {
+        job_spare_texts(j);
+        deadline_set(&p->deadlines, &j->delay, anchor_mono(&now, j->r.not_before),
+                     its_time_has_come, j);
+    } else if (j->r.not_before.us > j->r.waiting_since.us || j->was_blocked) {
+        begin_to_wait(j);
+    } else {
+        job_enqueue(j);
+    }
 }
 
 /* True when it may wait (again); else its end is on its way. */
@@ -260,7 +357,7 @@ void jobs_check_supported(struct pool *p)
     size_t n = 0;
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
-        if (is_queued(j) && ability_knows(&p->ability, job_hash(j))) {
+        if (job_waits(j) && ability_knows(&p->ability, job_hash(j))) {
             list[n++] = j;
         }
     }
@@ -359,8 +456,17 @@ static void concluded(void *ctx, enum err e)
     if (j->r.profiled) {
         otlp_add(p, j->r.id);
     }
+    after_ended(j);
     job_forget(j);
     pool_one_less(p, &p->writes);
+}
+
+void job_wait_first(struct job *j)
+{
+    if (may_wait(j)) {
+        job_admit(j);
+        pool_dispatch(j->pool);
+    }
 }
 
 /* A copy of what a job is now, to be changed into what it becomes. */
@@ -372,6 +478,12 @@ static struct job_record copy_record(const struct job_record *r)
     c.node_errors = mem_strdup(r->node_errors);
     c.outputs = mem_strdup(r->outputs);
     c.trace = mem_strdup(r->trace);
+    c.client = mem_strdup(r->client);
+    c.after = mem_strdup(r->after);
+    c.spec = mem_strdup(r->spec);
+    c.overrides = mem_strdup(r->overrides);
+    c.auto_seeds = mem_strdup(r->auto_seeds);
+    c.placement = mem_strdup(r->placement);
     c.hook.url = mem_strdup(r->hook.url);
     c.hook.secret = mem_strdup(r->hook.secret);
     job_error_copy(&c.error, &r->error);
@@ -518,6 +630,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
 {
     struct pool *p = j->pool;
     const bool cancelled = code == ERR_NONE;
+    j->blocked = false;
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->delay);
     deadline_clear(&p->deadlines, &j->queue_timer);
@@ -545,15 +658,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
 
 struct job *job_revive(struct pool *p, struct store_active *take)
 {
-    struct job *j = mem_zero(1, sizeof *j);
-    j->pool = p;
-    j->r = take->job;
-    take->job = (struct job_record){0};
-    j->workflow = take->workflow;
-    j->workflow_len = take->workflow_len;
-    j->extra_data = take->extra_data;
-    take->workflow = take->extra_data = NULL;
-    job_count_texts(j);
+    struct job *j = job_loaded(p, take);
     j->anchor = time_anchor_now();
     j->queued = j->submitted = j->changed_at = j->anchor.mono;
     (void)job_apply(j, JOB_EVENT_RETRY);
@@ -568,7 +673,6 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     free(r->outputs);
     free(r->node_errors);
     r->outputs = r->node_errors = NULL;
-    job_register(j);
     return j;
 }
 

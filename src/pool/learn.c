@@ -6,6 +6,7 @@
  * A run is cold when its backend ran something else before, perhaps was restarted, or had a prompt
  * of somebody else's: nothing of it is in memory there.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/core/rollup.h"
@@ -56,6 +57,8 @@ void learn_start(struct attempt *a)
     struct backend *b = a->backend;
     a->cold = b->foreign || strcmp(b->warm_hash, a->job->r.workflow_hash) != 0;
     memcpy(b->warm_hash, a->job->r.workflow_hash, sizeof b->warm_hash);
+    const struct need *need = eligible_need(a->job, a->job->variant);
+    (void)snprintf(b->warm_models, sizeof b->warm_models, "%s", need == NULL ? "" : need->models);
     b->foreign = has_foreign(b); /* it may come behind this one */
 }
 
@@ -168,6 +171,12 @@ void learn_end(struct attempt *a, enum job_state state, const struct profile *pr
         m.runs = runs = runs_of(profile, &m.runs_len);
     }
     measurement_write(&m, out);
+    for (size_t i = 0; i < m.runs_len; i++) {
+        if (runs[i].status == RUN_EXECUTED) {
+            measures_add_class(p->measures, runs[i].class_type, m.backend,
+                               (struct dur_us){(int64_t)runs[i].us});
+        }
+    }
     free(runs);
     if (state == JOB_COMPLETED && m.executed && at.has_started) {
         measures_add(p->measures, m.cost_key, m.backend, m.cold, took);

@@ -143,6 +143,21 @@ void serve_backend_admin(struct pool *p, struct http_request *rq, struct http_re
     apply_and_store(b, rq, x, 200);
 }
 
+void serve_backend_refresh(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct backend *b = map_get(&p->backends_by_name, str_of(rq->backend));
+    if (b == NULL || b->removing) {
+        http_problem(p->server, x, ERR_BACKEND_NOT_FOUND, "GET /backends lists the backends", NULL);
+        return;
+    }
+    eligible_read(b);
+    backend_settle(b);
+    struct http_answer a = http_answer_new(202);
+    struct js_out o = js_out_to(&a.body);
+    stats_render_backend(&o, b);
+    http_answer(p->server, x, &a);
+}
+
 /* "host:port" when no name was given; the change's name is then set. */
 static void name_change(struct backend_change *c)
 {
@@ -263,7 +278,7 @@ void serve_change(struct pool *p, struct http_request *rq, struct http_ref x)
     const struct str id = {rq->job_id, UUID_TEXT};
     struct job *j = job_find(p, id);
     const bool waits = j != NULL && heap_holds(&j->entry.node);
-    if (!waits && (j == NULL || !heap_holds(&j->delay.node))) {
+    if (j == NULL || !job_waits(j)) {
         const enum err e = serve_is_stored(p, rq->job_id);
         if (e != ERR_NONE) {
             serve_problem(p, x, e);
@@ -293,7 +308,7 @@ static void revived(void *ctx, enum err e)
         j->stored = true;
         webhooks_take(j->pool, &j->outbox);
         tell_queued(j);
-        job_wait_again(j);
+        job_wait_first(j);
     }
     job_changed(c, e);
 }
@@ -303,7 +318,7 @@ void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
     if (!is_storable(p, x)) {
         return;
     }
-    if (serve_queue_is_full(p, x)) {
+    if (serve_queue_is_full(p, 1, x)) {
         return;
     }
     const struct str id = {rq->job_id, UUID_TEXT};

@@ -19,6 +19,15 @@ void outbox_done(struct outbox *o)
     *o = (struct outbox){.list = NULL};
 }
 
+void outbox_join(struct outbox *o, const struct outbox *more)
+{
+    if (more->len > 0) {
+        o->list = mem_grow(o->list, (o->len + more->len) * sizeof *o->list);
+        memcpy(&o->list[o->len], more->list, more->len * sizeof *o->list);
+        o->len += more->len;
+    }
+}
+
 struct store_beside outbox_beside(const struct outbox *o)
 {
     return (struct store_beside){.deliveries = o->list, .deliveries_len = o->len};
@@ -72,9 +81,20 @@ void webhook_render_body(enum event_type type, struct str data, struct buf *out)
     js_close(&o, '}');
 }
 
-static bool job_wants(const struct job_record *r, enum event_type type)
+/* Whose event it is: a job, or a batch. */
+struct subject {
+    const char *id;
+    const struct webhook *hook;
+};
+
+static struct subject of_job(const struct job_record *r)
 {
-    return r->hook.url != NULL && (r->hook.events >> type & 1u) != 0;
+    return (struct subject){r->id, &r->hook};
+}
+
+static bool wants(const struct webhook *hook, enum event_type type)
+{
+    return hook->url != NULL && (hook->events >> type & 1u) != 0;
 }
 
 static size_t configured_for(const struct pool *p, enum event_type type)
@@ -82,7 +102,7 @@ static size_t configured_for(const struct pool *p, enum event_type type)
     return (EVENTS_OF_ENDS >> type & 1u) != 0 ? p->options.webhook_urls_len : 0;
 }
 
-static void add_delivery(struct outbox *o, const struct job_record *r, enum event_type type,
+static void add_delivery(struct outbox *o, struct subject of, enum event_type type,
                          const char *url, const char *body, bool configured)
 {
     char *host = host_of(url);
@@ -96,7 +116,7 @@ static void add_delivery(struct outbox *o, const struct job_record *r, enum even
         .type = mem_strdup(event_name(type)),
         .url = mem_strdup(url),
         .host = host,
-        .secret = configured ? NULL : mem_strdup(r->hook.secret),
+        .secret = configured ? NULL : mem_strdup(of.hook->secret),
         .configured = configured,
         .body = mem_strdup(body),
         .state = DELIVERY_PENDING,
@@ -104,33 +124,41 @@ static void add_delivery(struct outbox *o, const struct job_record *r, enum even
         .next_at = now,
     };
     uuid_v7(now, d->id);
-    memcpy(d->job_id, r->id, sizeof d->job_id);
+    memcpy(d->job_id, of.id, sizeof d->job_id);
 }
 
-static void add_all(struct pool *p, const struct job_record *r, enum event_type type,
-                    struct str data, struct outbox *o)
+static void add_all(struct pool *p, struct subject of, enum event_type type, struct str data,
+                    struct outbox *o)
 {
     AUTO_BUF struct buf body;
     buf_init(&body, BUF_NO_LIMIT);
     webhook_render_body(type, data, &body);
-    if (job_wants(r, type)) {
-        add_delivery(o, r, type, r->hook.url, buf_text(&body), false);
+    if (wants(of.hook, type)) {
+        add_delivery(o, of, type, of.hook->url, buf_text(&body), false);
     }
     for (size_t i = 0; i < configured_for(p, type); i++) {
-        add_delivery(o, r, type, p->options.webhook_urls[i], buf_text(&body), true);
+        add_delivery(o, of, type, p->options.webhook_urls[i], buf_text(&body), true);
     }
 }
 
 void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type type,
                      const char *retry, struct outbox *o)
 {
-    if (!job_wants(r, type) && configured_for(p, type) == 0) {
+    if (!wants(&r->hook, type) && configured_for(p, type) == 0) {
         return;
     }
     AUTO_BUF struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
     tell_render_job(r, retry, &data);
-    add_all(p, r, type, buf_str(&data), o);
+    add_all(p, of_job(r), type, buf_str(&data), o);
+}
+
+void webhooks_of_batch(struct pool *p, const struct batch_record *r, struct str data,
+                       struct outbox *o)
+{
+    if (wants(&r->hook, EVENT_BATCH) || configured_for(p, EVENT_BATCH) > 0) {
+        add_all(p, (struct subject){r->id, &r->hook}, EVENT_BATCH, data, o);
+    }
 }
 
 /* Deliveries that a write of their own carries. */
@@ -152,12 +180,12 @@ static void sent(void *ctx, enum err e)
 void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data)
 {
     struct pool *p = a->job->pool;
-    if (!job_wants(&a->job->r, type)) {
+    if (!wants(&a->job->r.hook, type)) {
         return;
     }
     struct sending *s = mem_zero(1, sizeof *s);
     s->pool = p;
-    add_all(p, &a->job->r, type, data, &s->outbox);
+    add_all(p, of_job(&a->job->r), type, data, &s->outbox);
     p->writes++;
     const struct store_beside beside = outbox_beside(&s->outbox);
     store_add_deliveries(p->store, &beside, sent, s);

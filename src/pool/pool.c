@@ -81,15 +81,7 @@ static void orphaned(struct job *j, struct attempt_record *r)
 static void load_job(void *ctx, struct store_active *found)
 {
     struct pool *p = ctx;
-    struct job *j = mem_zero(1, sizeof *j);
-    j->pool = p;
-    j->r = found->job;
-    found->job = (struct job_record){0};
-    j->workflow = found->workflow;
-    j->workflow_len = found->workflow_len;
-    j->extra_data = found->extra_data;
-    found->workflow = found->extra_data = NULL;
-    job_count_texts(j);
+    struct job *j = job_loaded(p, found);
     learn_key(j);
     /* The monotonic clock may be another one than when it was queued: carry by the wall. */
     j->anchor = time_anchor_now();
@@ -99,9 +91,12 @@ static void load_job(void *ctx, struct store_active *found)
     j->cancel_durable = j->r.cancel_requested;
     j->stored = true;
     j->changed_at = j->anchor.mono;
-    (void)map_put(&p->jobs, (struct str){j->r.id, UUID_TEXT}, j);
+    if (j->r.state == JOB_QUEUED && j->r.attempts == 0) {
+        job_wait_first(j);
+        return;
+    }
     if (j->r.state == JOB_QUEUED) {
-        j->elsewhere = j->r.attempts > 0 && j->r.backend != NULL;
+        j->elsewhere = j->r.backend != NULL;
         job_wait_again(j);
         return;
     }
@@ -147,9 +142,12 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     map_init(&p->backends_by_name);
     map_init(&p->jobs);
     map_init(&p->keys);
+    map_init(&p->clients);
+    map_init(&p->batches);
     events_init(&p->events);
     webhooks_init(p);
     queue_init(&p->queue);
+    eligible_init(p);
     scheduler_init(&p->scheduler);
     const struct ability_limits limits = {
         .failures = options->breaker_failures,
@@ -177,7 +175,7 @@ static bool load_paused(struct pool *p)
 
 bool pool_start(struct pool *p)
 {
-    if (!backends_load(p) || !load_paused(p) ||
+    if (!backends_load(p) || !load_paused(p) || !batches_load(p) ||
         store_load_active(p->store, load_job, p) != ERR_NONE ||
         store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p)) {
         return false;
@@ -185,6 +183,7 @@ bool pool_start(struct pool *p)
     if (p->jobs.len > 0) {
         LOG(LOG_INFO, "active jobs loaded", LOG_I("jobs", p->jobs.len));
     }
+    batches_settle(p);
     backends_reap(p);
     learn_begin(p);
     prune(p);
@@ -241,12 +240,15 @@ bool pool_close(struct pool *p)
     for (size_t i = 0; i < p->backends_len; i++) {
         backend_free(p->backends[i]);
     }
+    eligible_done(p);
     events_done(&p->events);
     webhooks_done(p);
     otlp_done(p);
     measures_free(p->measures);
     ability_done(&p->ability);
     map_done(&p->keys);
+    batches_done(p);
+    clients_done(p);
     map_done(&p->jobs);
     map_done(&p->backends_by_name);
     queue_done(&p->queue);

@@ -173,6 +173,7 @@ struct listing {
     struct http_ref x;
     unsigned state_mask;
     unsigned limit;
+    char batch[UUID_SIZE];
 };
 
 static void add_link(struct http_answer *a, const struct listing *l, int64_t cursor)
@@ -186,8 +187,9 @@ static void add_link(struct http_answer *a, const struct listing *l, int64_t cur
                            job_state_name((enum job_state)s));
         }
     }
-    (void)snprintf(a->link, sizeof a->link, "</jobs?limit=%u%s&cursor=%lld>; rel=\"next\"",
-                   l->limit, states, (long long)cursor);
+    (void)snprintf(a->link, sizeof a->link, "</jobs?limit=%u%s%s%s&cursor=%lld>; rel=\"next\"",
+                   l->limit, states, l->batch[0] == '\0' ? "" : "&batch=", l->batch,
+                   (long long)cursor);
 }
 
 static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
@@ -238,8 +240,9 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
 static void serve_list(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct listing *l = mem_alloc(sizeof *l);
-    *l = (struct listing){p, x, rq->state_mask, rq->limit};
-    store_list(p->store, rq->state_mask, rq->cursor, rq->limit, listed, l);
+    *l = (struct listing){p, x, rq->state_mask, rq->limit, ""};
+    memcpy(l->batch, rq->batch, sizeof l->batch);
+    store_list(p->store, rq->state_mask, rq->batch, rq->cursor, rq->limit, listed, l);
 }
 
 /* ---- workflow ------------------------------------------------------------------------
@@ -275,13 +278,13 @@ static void serve_workflow(struct pool *p, struct http_request *rq, struct http_
  */
 
 /* The request is noted once; what it means depends on where the job is. */
-static void request_cancel(struct job *j)
+void serve_request_cancel(struct job *j)
 {
     j->r.cancel_requested = true;
     if (j->ending) {
         return; /* seen when the end of its attempt is durable */
     }
-    if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
+    if (job_waits(j)) {
         job_end_queued(j, ERR_NONE, NULL);
     } else if (j->attempt != NULL) {
         attempt_stop(j->attempt, STOP_CANCEL, ERR_NONE);
@@ -324,7 +327,7 @@ static void serve_cancel(struct pool *p, struct http_request *rq, struct http_re
 {
     struct job *j = job_find(p, serve_id(rq->job_id));
     if (j != NULL && !j->r.cancel_requested) {
-        request_cancel(j);
+        serve_request_cancel(j);
     }
     /* Its end is being stored: told when it is durable, unless nobody knows when that will be. */
     if (j != NULL && (j->ending || j->r.state == JOB_QUEUED) && store_is_writable(p->store)) {
@@ -458,6 +461,9 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_WORKFLOW] = serve_workflow,
     [ROUTE_CANCEL] = serve_cancel,
     [ROUTE_RETRY] = serve_retry,
+    [ROUTE_BATCH_SUBMIT] = serve_batch_submit,
+    [ROUTE_BATCH] = serve_batch,
+    [ROUTE_BATCH_CANCEL] = serve_batch_cancel,
     [ROUTE_OUTPUTS] = serve_outputs,
     [ROUTE_OUTPUT] = serve_output,
     [ROUTE_JOB_EVENTS] = serve_events,
@@ -475,6 +481,7 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_BACKEND_DRAIN] = serve_backend_admin,
     [ROUTE_BACKEND_RESUME] = serve_backend_admin,
     [ROUTE_BACKEND_QUARANTINE] = serve_backend_admin,
+    [ROUTE_BACKEND_REFRESH] = serve_backend_refresh,
     [ROUTE_QUEUE_PAUSE] = serve_queue_pause,
     [ROUTE_QUEUE_RESUME] = serve_queue_pause,
     [ROUTE_STATS] = serve_stats,

@@ -2,12 +2,13 @@
  * POST /jobs: the queue's limit, Idempotency-Keys, and the insert. 202 is sent when the job is
  * durable. A request that waits for its job comes here again, with rq->subject set.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "inner.h"
 
 /* A key belongs to whoever sent it. Owner: the caller; NULL: none was sent. */
-static char *key_of(const struct http_request *rq)
+char *serve_key(const struct http_request *rq)
 {
     if (rq->idempotency_key[0] == '\0') {
         return NULL;
@@ -27,7 +28,7 @@ static void serve_submit_subject(struct pool *p, struct http_request *rq, struct
         http_hold(p->server, x);
         return;
     }
-    AUTO_FREE char *key = key_of(rq);
+    AUTO_FREE char *key = serve_key(rq);
     if (key != NULL && j == NULL && rq->replayed == 0) {
         store_set_key_status(p->store, key, 200);
     }
@@ -55,7 +56,7 @@ static void inserted(void *ctx, enum err e)
         j->stored = true;
         webhooks_take(p, &j->outbox);
         tell_queued(j);
-        job_enqueue(j);
+        job_admit(j);
         http_again(p->server, x);
         pool_dispatch(p);
     }
@@ -75,11 +76,14 @@ static void replay(struct pool *p, struct http_request *rq, struct http_ref x,
     }
     memcpy(rq->subject, k->job_id, sizeof rq->subject);
     rq->replayed = k->status;
-    serve_submit_subject(p, rq, x);
+    if (rq->route == ROUTE_BATCH_SUBMIT) {
+        serve_batch_submit(p, rq, x);
+    } else {
+        serve_submit_subject(p, rq, x);
+    }
 }
 
-/* True when the request was answered (or is held) because of its key. */
-static bool key_decides(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
+bool serve_key_decides(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
 {
     if (key == NULL) {
         return false;
@@ -102,25 +106,75 @@ static bool key_decides(struct pool *p, struct http_request *rq, struct http_ref
 }
 
 /* Seconds until a place is free, by the rate at which jobs ended in the last minute. */
-static int drain_seconds(const struct pool *p)
+int serve_drain_seconds(const struct pool *p)
 {
     const unsigned ended = stats_ended_last_minute(p);
     return ended == 0 ? 60 : (int)((60 + ended - 1) / ended);
 }
 
-bool serve_queue_is_full(struct pool *p, struct http_ref x)
+bool serve_queue_is_full(struct pool *p, size_t more, struct http_ref x)
 {
-    const bool full = p->jobs.len - p->attempts >= p->options.queue_limit;
+    const bool full = p->jobs.len - p->attempts + more > p->options.queue_limit;
     if (full) {
         http_problem_retry(p->server, x, ERR_QUEUE_FULL,
-                           "queue.limit jobs are waiting already; try again later",
-                           drain_seconds(p));
+                           more == 1 ? "queue.limit jobs are waiting already; try again later"
+                                     : "queue.limit has no room for so many jobs; try again later, "
+                                       "or with fewer",
+                           serve_drain_seconds(p));
     }
     return full;
 }
 
+bool serve_client_is_full(struct pool *p, const char *client, size_t more, struct http_ref x)
+{
+    const bool full = !client_has_room(p, client, more);
+    if (full) {
+        http_problem_retry(p->server, x, ERR_QUEUE_FULL,
+                           "jobs.maxPerClient: this client has as many queued and running jobs as "
+                           "it may have; try again later",
+                           serve_drain_seconds(p));
+    }
+    return full;
+}
+
+bool serve_client(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct submission *s = &rq->submission;
+    if (rq->caller[0] == '\0' || (s->client != NULL && rq->role == ROLE_OPERATE)) {
+        return true;
+    }
+    if (s->client != NULL && strcmp(s->client, rq->caller) != 0) {
+        http_problem(p->server, x, ERR_FORBIDDEN,
+                     "the client of a job is the name of its token; a token of the role operate "
+                     "may say another one",
+                     "/client");
+        return false;
+    }
+    free(s->client);
+    s->client = mem_strdup(rq->caller);
+    return true;
+}
+
+bool serve_after(struct pool *p, const struct http_request *rq, struct http_ref x)
+{
+    size_t place = 0;
+    const enum err e = after_check(p, rq->submission.after, &place);
+    if (e == ERR_NONE) {
+        return true;
+    }
+    char pointer[32];
+    (void)snprintf(pointer, sizeof pointer, "/after/%zu", place);
+    if (e == ERR_DEPENDENCY_NOT_FOUND) {
+        http_problem(p->server, x, e, "no job has this id; a chain is made of jobs that exist",
+                     pointer);
+    } else {
+        serve_problem(p, x, e);
+    }
+    return false;
+}
+
 /* The address of its webhook may be told at once. */
-static bool may_call(struct pool *p, const struct http_request *rq, struct http_ref x)
+bool serve_may_call(struct pool *p, const struct http_request *rq, struct http_ref x)
 {
     const char *url = rq->submission.webhook.url;
     const bool may = url == NULL || webhooks_may_call(p, url);
@@ -163,11 +217,13 @@ void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
         http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
         return;
     }
-    AUTO_FREE char *key = key_of(rq);
-    if (key_decides(p, rq, x, key)) {
+    AUTO_FREE char *key = serve_key(rq);
+    if (!rq->dry_run && serve_key_decides(p, rq, x, key)) {
         return;
     }
-    if (!may_call(p, rq, x) || serve_queue_is_full(p, x)) {
+    if (!serve_may_call(p, rq, x) || !serve_client(p, rq, x) || !serve_after(p, rq, x) ||
+        !eligible_serve(p, rq, x) || serve_queue_is_full(p, 1, x) ||
+        serve_client_is_full(p, rq->submission.client, 1, x)) {
         return;
     }
     submit_new(p, rq, x, key);

@@ -22,6 +22,8 @@ struct outbox {
     size_t len;
 };
 void outbox_done(struct outbox *o);
+/* Borrows what `more` has, behind o's own. */
+void outbox_join(struct outbox *o, const struct outbox *more);
 /* The name in "host:port". */
 struct str webhook_host_name(const char *host);
 /* A view of it, for the write. */
@@ -55,6 +57,9 @@ bool webhooks_may_call(const struct pool *p, const char *url);
 /* Adds the deliveries that an event of this job means, if any; retry as in tell_render_retry. */
 void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type type,
                      const char *retry, struct outbox *o);
+/* The same of the end of a batch. */
+void webhooks_of_batch(struct pool *p, const struct batch_record *r, struct str data,
+                       struct outbox *o);
 /* The same of an event that no write of its own makes true: they are written now. */
 void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data);
 /* They are durable. Empties o. */

@@ -107,6 +107,12 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     js_member_int(&o, "attempts", r->attempts);
     js_member_int(&o, "maxAttempts", r->policy.max_attempts);
     js_member_string(&o, "workflowHash", r->workflow_hash);
+    member_optional(&o, "client", r->client);
+    member_optional(&o, "batchId", r->batch_id[0] == '\0' ? NULL : r->batch_id);
+    if (r->not_before.us != 0) {
+        js_member_ms(&o, "notBefore", r->not_before.us);
+    }
+    member_json(&o, "autoSeeds", r->auto_seeds);
     if (m->event != EVENT_JOB_BRIEF) {
         js_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
     }
@@ -125,6 +131,8 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     }
     render_error(&o, &r->error, m);
     if (m->event == EVENT_NONE) {
+        member_json(&o, "after", r->after);
+        member_json(&o, "placement", r->placement);
         member_json(&o, "outputs", r->outputs);
     }
     if (m->profile.n > 0) {

@@ -59,6 +59,7 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
 #define KEY(column, member, kind) COLUMN(key_record, column, member, kind, false)
 #define STRAY(column, member, kind) COLUMN(stray_record, column, member, kind, false)
 #define BACKEND(column, member, kind) COLUMN(backend_record, column, member, kind, false)
+#define BATCH(column, member, kind) COLUMN(batch_record, column, member, kind, false)
 #define DELIVERY(column, member, kind) COLUMN(delivery_record, column, member, kind, false)
 #define DELIVERY_CONSTANT(column, member, kind) COLUMN(delivery_record, column, member, kind, true)
 
@@ -91,7 +92,11 @@ static const struct column jobs[] = {
     JOB("profiled", profiled, COLUMN_BOOL),
     JOB("cancel_requested", cancel_requested, COLUMN_BOOL),
     JOB("partial", partial, COLUMN_BOOL),
-    JOB_CONSTANT("workflow_hash", workflow_hash, COLUMN_FIXED),
+    JOB("workflow_hash", workflow_hash, COLUMN_FIXED),
+    JOB_CONSTANT("client", client, COLUMN_TEXT),
+    JOB_CONSTANT("batch_id", batch_id, COLUMN_FIXED),
+    JOB_CONSTANT("not_before", not_before, COLUMN_INT64),
+    JOB("auto_seeds", auto_seeds, COLUMN_TEXT),
     JOB("error_code", error.code, COLUMN_CODE),
     JOB("error_message", error.message, COLUMN_TEXT),
     JOB("error_node_id", error.node_id, COLUMN_TEXT),
@@ -104,6 +109,10 @@ static const struct column jobs[] = {
     /* Behind them in the row, whatever the order here: lists leave these out. */
     JOB_APART("cost_key", cost_key, COLUMN_FIXED, false),
     JOB_APART("executed", executed, COLUMN_INT, false),
+    JOB_APART("after_jobs", after, COLUMN_TEXT, false),
+    JOB_APART("spec", spec, COLUMN_TEXT, true),
+    JOB_APART("overrides", overrides, COLUMN_TEXT, true),
+    JOB_APART("placement", placement, COLUMN_TEXT, false),
     JOB_APART("trace", trace, COLUMN_TEXT, true),
     JOB_APART("hook_url", hook.url, COLUMN_TEXT, true),
     JOB_APART("hook_events", hook.events, COLUMN_INT, true),
@@ -177,6 +186,13 @@ static const struct column backends[] = {
     BACKEND("admin", admin, COLUMN_INT),
 };
 
+static const struct column batches[] = {
+    BATCH("id", id, COLUMN_FIXED),           BATCH("made_at", made_at, COLUMN_INT64),
+    BATCH("total", total, COLUMN_INT64),     BATCH("told", told, COLUMN_BOOL),
+    BATCH("hook_url", hook.url, COLUMN_TEXT), BATCH("hook_events", hook.events, COLUMN_INT),
+    BATCH("hook_secret", hook.secret, COLUMN_TEXT),
+};
+
 #define COLUMNS(list, type)                                                                        \
     {                                                                                              \
         (list), sizeof(list) / sizeof *(list), sizeof(struct type)                                 \
@@ -187,6 +203,7 @@ const struct columns attempt_columns = COLUMNS(attempts, attempt_record);
 const struct columns key_columns = COLUMNS(keys, key_record);
 const struct columns stray_columns = COLUMNS(strays, stray_record);
 const struct columns backend_columns = COLUMNS(backends, backend_record);
+const struct columns batch_columns = COLUMNS(batches, batch_record);
 const struct columns delivery_columns = COLUMNS(deliveries, delivery_record);
 
 void columns_add_names(const struct columns *c, struct buf *sql)
@@ -389,6 +406,11 @@ void stray_record_done(struct stray_record *r)
 void backend_record_done(struct backend_record *r)
 {
     free_record(&backend_columns, r);
+}
+
+void batch_record_done(struct batch_record *r)
+{
+    free_record(&batch_columns, r);
 }
 
 void delivery_record_done(struct delivery_record *d)

@@ -49,6 +49,7 @@ extern const struct columns attempt_columns;
 extern const struct columns key_columns;
 extern const struct columns stray_columns;
 extern const struct columns backend_columns;
+extern const struct columns batch_columns;
 extern const struct columns delivery_columns;
 
 enum { COLUMNS_ALL, COLUMNS_CHANGING };
@@ -83,6 +84,8 @@ bool schema_migrate(sqlite3 *db, char *why, size_t why_size) MUST_CHECK;
 
 enum op_kind {
     OP_INSERT,
+    OP_INSERT_BATCH,
+    OP_END_BATCH,
     OP_KEY_STATUS,
     OP_UPDATE_JOB,
     OP_BEGIN_ATTEMPT,
@@ -118,6 +121,9 @@ struct op {
     struct stray_record stray; /* stray.prompt_id "": none */
     struct backend_record backend;
     struct delivery_record delivery;
+    struct batch_record batch;
+    struct job_record *jobs; /* of a new batch */
+    size_t jobs_len;
     struct str text; /* the workflow, the profile, or a name */
     struct str extra;
     struct delivery_record *deliveries; /* new ones */
@@ -156,6 +162,9 @@ enum write_statement {
     Q_STATE,
     Q_INSERT_JOB,
     Q_INSERT_WORKFLOW,
+    Q_INSERT_BATCH,
+    Q_SET_BATCH_TEXTS,
+    Q_END_BATCH,
     Q_INSERT_KEY,
     Q_KEY_STATUS,
     Q_BEGIN_JOB,
@@ -270,6 +279,8 @@ enum read_statement {
     Q_JOB_BY_ID,
     Q_WHOLE_JOB,
     Q_WORKFLOW,
+    Q_BATCH,
+    Q_COUNT_BATCH,
     Q_PROFILE,
     Q_ATTEMPTS,
     Q_KEY,

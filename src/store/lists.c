@@ -13,6 +13,7 @@ struct list_request {
     const struct columns *columns;
     void (*write_sql)(const struct list_request *l, struct buf *sql);
     unsigned mask;
+    char batch[UUID_SIZE]; /* "": of all */
     int64_t before;
     unsigned limit;
     store_list_fn done;
@@ -72,7 +73,14 @@ static void jobs_sql(const struct list_request *l, struct buf *sql)
     buf_add_text(sql, "SELECT ");
     columns_add_light_names(&job_columns, sql);
     buf_add_text(sql, " FROM jobs WHERE ");
-    if ((l->mask & ALL_STATES) == ALL_STATES) {
+    if (l->batch[0] != '\0') { /* a canonical UUID; a batch has 10,000 jobs at most */
+        buf_printf(sql, "batch_id = '%s' AND seq < %" PRId64 " AND state IN (", l->batch,
+                   l->before);
+        for (int i = 0; i < JOB_STATE_COUNT; i++) {
+            buf_printf(sql, (l->mask & (1u << i)) != 0 ? "%d, " : "", i);
+        }
+        buf_add_text(sql, "-1)");
+    } else if ((l->mask & ALL_STATES) == ALL_STATES) {
         buf_printf(sql, "seq < %" PRId64, l->before);
     } else {
         buf_add_text(sql, "seq IN (");
@@ -119,11 +127,12 @@ static struct list_request *list_new(const struct columns *columns,
     return l;
 }
 
-void store_list(struct store *s, unsigned state_mask, int64_t before_seq, unsigned limit,
-                store_list_fn done, void *ctx)
+void store_list(struct store *s, unsigned state_mask, const char *batch_id, int64_t before_seq,
+                unsigned limit, store_list_fn done, void *ctx)
 {
     struct list_request *l = list_new(&job_columns, jobs_sql, answer_jobs);
     l->mask = state_mask;
+    (void)snprintf(l->batch, sizeof l->batch, "%s", batch_id);
     l->before = before_seq <= 0 ? INT64_MAX : before_seq;
     l->limit = limit;
     l->done = done;

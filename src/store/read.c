@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/core/batch.h"
 
 /* ---- opening -----------------------------------------------------------------------------------
  */
@@ -26,7 +27,7 @@ static void whole_jobs_sql(struct buf *sql, const char *where)
 {
     buf_add_text(sql, "SELECT j.*, w.text, w.extra_data FROM (SELECT ");
     columns_add_names(&job_columns, sql);
-    buf_printf(sql, " FROM jobs WHERE %s) j JOIN workflows w ON w.seq = j.seq ORDER BY j.seq",
+    buf_printf(sql, " FROM jobs WHERE %s) j LEFT JOIN workflows w ON w.seq = j.seq ORDER BY j.seq",
                where);
 }
 
@@ -40,6 +41,18 @@ static void attempts_sql(struct buf *sql)
     buf_add_text(sql, "SELECT ");
     columns_add_names(&attempt_columns, sql);
     buf_add_text(sql, " FROM attempts WHERE seq = ? ORDER BY number");
+}
+
+static void batches_sql(struct buf *sql, const char *where)
+{
+    buf_add_text(sql, "SELECT ");
+    columns_add_names(&batch_columns, sql);
+    buf_printf(sql, ", text, extra_data FROM batches WHERE %s", where);
+}
+
+static void batch_sql(struct buf *sql)
+{
+    batches_sql(sql, "id = ?");
 }
 
 static void key_sql(struct buf *sql)
@@ -68,7 +81,10 @@ static const char *const fixed_sql[Q_READ_COUNT] = {
     [Q_DUE_HOSTS] = "SELECT DISTINCT host FROM deliveries WHERE state < 2",
     [Q_DUE_LATER] = "SELECT 1 FROM deliveries WHERE state < 2 AND host = ? AND next_at > ? LIMIT 1",
     [Q_DELIVERIES_WAITING] = "SELECT count(*) FROM deliveries WHERE state < 2",
-    [Q_WORKFLOW] = "SELECT text FROM workflows WHERE seq = ?",
+    [Q_WORKFLOW] = "SELECT coalesce(w.text, b.text), j.overrides FROM jobs j "
+                   "LEFT JOIN workflows w ON w.seq = j.seq "
+                   "LEFT JOIN batches b ON b.id = j.batch_id WHERE j.seq = ?",
+    [Q_COUNT_BATCH] = "SELECT state, count(*) FROM jobs WHERE batch_id = ? GROUP BY state",
     [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
     [Q_SETTING] = "SELECT value FROM settings WHERE name = ?",
 };
@@ -78,6 +94,7 @@ static void (*const made_sql[Q_READ_COUNT])(struct buf *) = {
     [Q_WHOLE_JOB] = whole_job_sql,
     [Q_ATTEMPTS] = attempts_sql,
     [Q_KEY] = key_sql,
+    [Q_BATCH] = batch_sql,
     [Q_DUE] = due_sql,
     [Q_DELIVERY] = delivery_sql,
 };
@@ -160,9 +177,10 @@ enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
 
-static void add_column(sqlite3_stmt *q, struct buf *out)
+static struct str column_str(sqlite3_stmt *q, int at)
 {
-    buf_add(out, sqlite3_column_text(q, 0), (size_t)sqlite3_column_bytes(q, 0));
+    const char *p = (const char *)sqlite3_column_text(q, at);
+    return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
 }
 
 enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
@@ -170,8 +188,10 @@ enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
     sqlite3_stmt *q = s->reader.q[Q_WORKFLOW];
     (void)sqlite3_bind_int64(q, 1, seq);
     const int rc = sqlite3_step(q);
-    if (rc == SQLITE_ROW) {
-        add_column(q, out);
+    if (rc == SQLITE_ROW && column_str(q, 1).n > 0) {
+        override_apply(column_str(q, 0), column_str(q, 1), out);
+    } else if (rc == SQLITE_ROW) {
+        buf_add_str(out, column_str(q, 0));
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
@@ -183,7 +203,7 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struc
     (void)sqlite3_bind_int64(q, 2, attempt);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
-        add_column(q, out);
+        buf_add_str(out, column_str(q, 0));
     }
     return give_back(q, rc, ERR_PROFILING_DISABLED);
 }
@@ -218,6 +238,75 @@ enum err store_get_key(struct store *s, const char *key, struct wall_us now, str
         (void)columns_read(&key_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_NONE);
+}
+
+/* ---- batches ------------------------------------------------------------------------------------
+ */
+
+void store_batch_done(struct store_batch *b)
+{
+    batch_record_done(&b->r);
+    free(b->workflow);
+    free(b->extra_data);
+    *b = (struct store_batch){.workflow = NULL};
+}
+
+static void read_batch(sqlite3_stmt *q, struct store_batch *ret)
+{
+    *ret = (struct store_batch){.workflow = NULL};
+    const int at = columns_read(&batch_columns, q, 0, &ret->r);
+    ret->workflow = column_copy(q, at, &ret->workflow_len);
+    ret->extra_data = column_copy(q, at + 1, NULL);
+}
+
+enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
+{
+    *ret = (struct store_batch){.workflow = NULL};
+    sqlite3_stmt *q = s->reader.q[Q_BATCH];
+    (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        read_batch(q, ret);
+    }
+    return give_back(q, rc, ERR_BATCH_NOT_FOUND);
+}
+
+enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STATE_COUNT])
+{
+    memset(ret, 0, JOB_STATE_COUNT * sizeof *ret);
+    sqlite3_stmt *q = s->reader.q[Q_COUNT_BATCH];
+    (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        const int state = sqlite3_column_int(q, 0);
+        if (state >= 0 && state < JOB_STATE_COUNT) {
+            ret[state] = sqlite3_column_int64(q, 1);
+        }
+    }
+    return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
+                            void *ctx)
+{
+    AUTO_BUF struct buf sql;
+    buf_init(&sql, BUF_NO_LIMIT);
+    batches_sql(&sql, "told = 0");
+    char why[256] = "";
+    sqlite3_stmt *q = NULL;
+    if (!store_prepare(s->reader.db, buf_text(&sql), &q, why, sizeof why)) {
+        LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
+        return ERR_STORE_UNAVAILABLE;
+    }
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        struct store_batch b;
+        read_batch(q, &b);
+        each(ctx, &b);
+        store_batch_done(&b);
+    }
+    (void)sqlite3_finalize(q);
+    return rc == SQLITE_DONE ? ERR_NONE : ERR_STORE_UNAVAILABLE;
 }
 
 enum err store_get_setting(struct store *s, const char *name, char **ret)

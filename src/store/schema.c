@@ -186,6 +186,33 @@ static const char *const migrations[] = {
     ");"
     "CREATE INDEX deliveries_due ON deliveries (host, next_at) WHERE state < 2;"
     "CREATE INDEX deliveries_dead ON deliveries (next_at) WHERE state >= 2;",
+    /* QUEUE */
+    "ALTER TABLE jobs ADD COLUMN client TEXT;"
+    "ALTER TABLE jobs ADD COLUMN batch_id TEXT;"
+    "ALTER TABLE jobs ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN auto_seeds TEXT;"
+    "ALTER TABLE jobs ADD COLUMN after_jobs TEXT;"
+    "ALTER TABLE jobs ADD COLUMN spec TEXT;"
+    "ALTER TABLE jobs ADD COLUMN overrides TEXT;"
+    "ALTER TABLE jobs ADD COLUMN placement TEXT;"
+    "CREATE INDEX jobs_by_batch ON jobs (batch_id, state) WHERE batch_id IS NOT NULL;"
+    /* The workflow that its jobs share; they have no row in workflows. It goes with the last. */
+    "CREATE TABLE batches ("
+    "    id TEXT PRIMARY KEY,"
+    "    made_at INTEGER NOT NULL,"
+    "    total INTEGER NOT NULL,"
+    "    told INTEGER NOT NULL,"
+    "    hook_url TEXT,"
+    "    hook_events INTEGER NOT NULL,"
+    "    hook_secret TEXT,"
+    "    text TEXT NOT NULL,"
+    "    extra_data TEXT"
+    ") WITHOUT ROWID;"
+    "CREATE TRIGGER batches_end AFTER DELETE ON jobs WHEN old.batch_id IS NOT NULL "
+    "BEGIN "
+    "    DELETE FROM batches WHERE id = old.batch_id AND NOT EXISTS ("
+    "        SELECT 1 FROM jobs WHERE batch_id = old.batch_id);"
+    "END;",
 };
 
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };

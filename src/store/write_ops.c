@@ -26,8 +26,10 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_STATE] = "SELECT state FROM jobs WHERE seq = ?",
     [Q_INSERT_WORKFLOW] = "INSERT INTO workflows (seq, text, extra_data) VALUES (?, ?, ?)",
     [Q_KEY_STATUS] = "UPDATE keys SET status = ? WHERE key = ?",
-    [Q_BEGIN_JOB] = "UPDATE jobs SET state = ?, backend = ?, prompt_id = ?, attempts = ? "
-                    "WHERE seq = ?",
+    [Q_BEGIN_JOB] = "UPDATE jobs SET state = ?, backend = ?, prompt_id = ?, attempts = ?, "
+                    "auto_seeds = ?, placement = ? WHERE seq = ?",
+    [Q_SET_BATCH_TEXTS] = "UPDATE batches SET text = ?, extra_data = ? WHERE id = ?",
+    [Q_END_BATCH] = "UPDATE batches SET told = 1 WHERE id = ?",
     [Q_MARK_CANCEL] = "UPDATE jobs SET cancel_requested = ? WHERE seq = ?",
     [Q_DELETE_JOB] = "DELETE FROM jobs WHERE seq = ?",
     [Q_DELETE_ATTEMPT] = "DELETE FROM attempts WHERE seq = ? AND number = ?",
@@ -121,6 +123,16 @@ static void backend_put_sql(struct buf *sql)
     put_sql(sql, "INSERT OR REPLACE", "backends", &backend_columns);
 }
 
+/* Its texts come in a second step. */
+static void batch_insert_sql(struct buf *sql)
+{
+    buf_add_text(sql, "INSERT INTO batches (");
+    columns_add_names(&batch_columns, sql);
+    buf_add_text(sql, ", text) VALUES (");
+    columns_add_marks(&batch_columns, sql);
+    buf_add_text(sql, ", '')");
+}
+
 static void delivery_put_sql(struct buf *sql)
 {
     put_sql(sql, "INSERT", "deliveries", &delivery_columns);
@@ -138,6 +150,7 @@ static void (*const made_sql[Q_WRITE_COUNT])(struct buf *) = {
     [Q_PUT_ATTEMPT] = attempt_put_sql,   [Q_INSERT_KEY] = key_insert_sql,
     [Q_PUT_STRAY] = stray_put_sql,       [Q_PUT_BACKEND] = backend_put_sql,
     [Q_PUT_DELIVERY] = delivery_put_sql, [Q_UPDATE_DELIVERY] = delivery_update_sql,
+    [Q_INSERT_BATCH] = batch_insert_sql,
 };
 
 static bool load_counts(struct write_session *w, char *why, size_t why_size)
@@ -319,6 +332,42 @@ static enum write_result apply_insert(struct write_session *w, struct op *op)
     return inserted == WRITE_GOOD && op->key.key != NULL ? insert_key(w, op) : inserted;
 }
 
+static enum write_result set_batch_texts(struct write_session *w, const struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_SET_BATCH_TEXTS];
+    write_bind_str(q, 1, op->text);
+    if (op->extra.n > 0) {
+        write_bind_str(q, 2, op->extra);
+    }
+    (void)sqlite3_bind_text(q, 3, op->batch.id, -1, SQLITE_STATIC);
+    return write_step(q);
+}
+
+static enum write_result apply_insert_batch(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_INSERT_BATCH];
+    (void)columns_bind(&batch_columns, COLUMNS_ALL, q, 1, &op->batch);
+    enum write_result r = write_step(q);
+    if (r == WRITE_GOOD) {
+        r = set_batch_texts(w, op);
+    }
+    for (size_t i = 0; i < op->jobs_len && r == WRITE_GOOD; i++) {
+        q = w->q[Q_INSERT_JOB];
+        (void)columns_bind(&job_columns, COLUMNS_ALL, q, 1, &op->jobs[i]);
+        r = write_step(q);
+        count(w, op, (int)op->jobs[i].state, r == WRITE_GOOD ? 1 : 0);
+    }
+    return r == WRITE_GOOD && op->key.key != NULL ? insert_key(w, op) : r;
+}
+
+/* Its jobs may have been deleted meanwhile, and it with them. */
+static enum write_result apply_end_batch(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_END_BATCH];
+    write_bind_str(q, 1, op->text);
+    return write_step(q);
+}
+
 /* The key may have been pruned, or refused with its job. */
 static enum write_result apply_key_status(struct write_session *w, struct op *op)
 {
@@ -339,7 +388,9 @@ static enum write_result apply_begin_attempt(struct write_session *w, struct op 
     (void)sqlite3_bind_text(q, 2, op->job.backend, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(q, 3, op->job.prompt_id, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(q, 4, op->job.attempts);
-    (void)sqlite3_bind_int64(q, 5, op->job.seq);
+    (void)sqlite3_bind_text(q, 5, op->job.auto_seeds, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(q, 6, op->job.placement, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(q, 7, op->job.seq);
     const enum write_result updated = write_step(q);
     return updated == WRITE_GOOD ? put_attempt(w, op) : updated;
 }
@@ -575,6 +626,8 @@ static const struct {
     enum write_result (*apply)(struct write_session *w, struct op *op);
 } kinds[OP_KIND_COUNT] = {
     [OP_INSERT] = {"insert", apply_insert},
+    [OP_INSERT_BATCH] = {"insert batch", apply_insert_batch},
+    [OP_END_BATCH] = {"end batch", apply_end_batch},
     [OP_KEY_STATUS] = {"set key status", apply_key_status},
     [OP_UPDATE_JOB] = {"update job", update_job},
     [OP_BEGIN_ATTEMPT] = {"begin attempt", apply_begin_attempt},

@@ -11,7 +11,16 @@
 /* ---- making ops --------------------------------------------------------------------------------
  */
 
-enum op_record { REC_JOB, REC_ATTEMPT, REC_KEY, REC_STRAY, REC_BACKEND, REC_DELIVERY, REC_COUNT };
+enum op_record {
+    REC_JOB,
+    REC_ATTEMPT,
+    REC_KEY,
+    REC_STRAY,
+    REC_BACKEND,
+    REC_DELIVERY,
+    REC_BATCH,
+    REC_COUNT
+};
 
 static const struct {
     const struct columns *columns;
@@ -23,6 +32,7 @@ static const struct {
     [REC_STRAY] = {&stray_columns, offsetof(struct op, stray)},
     [REC_BACKEND] = {&backend_columns, offsetof(struct op, backend)},
     [REC_DELIVERY] = {&delivery_columns, offsetof(struct op, delivery)},
+    [REC_BATCH] = {&batch_columns, offsetof(struct op, batch)},
 };
 
 /* What goes into an op; what is left out is NULL or empty there. */
@@ -31,6 +41,8 @@ struct source {
     struct str text;
     struct str extra;
     const struct store_beside *beside;
+    const struct job_record *const *jobs; /* of a batch */
+    size_t jobs_len;
 };
 
 static size_t room_for_beside(const struct store_beside *b)
@@ -44,8 +56,11 @@ static size_t room_for_beside(const struct store_beside *b)
 
 static size_t room_for(const struct source *from)
 {
-    size_t room = from->text.n + from->extra.n;
+    size_t room = from->text.n + from->extra.n + _Alignof(struct delivery_record);
     room += from->beside == NULL ? 0 : room_for_beside(from->beside);
+    for (size_t i = 0; i < from->jobs_len; i++) {
+        room += sizeof *from->jobs[i] + columns_room(&job_columns, from->jobs[i]);
+    }
     for (int i = 0; i < REC_COUNT; i++) {
         room += from->record[i] == NULL ? 0 : columns_room(records[i].columns, from->record[i]);
     }
@@ -73,12 +88,25 @@ static void copy_deliveries(struct op *op, const struct store_beside *b, char **
     }
 }
 
+/* An array too: before every text. */
+static void copy_jobs(struct op *op, const struct source *from, char **room)
+{
+    op->jobs = (struct job_record *)(void *)*room;
+    op->jobs_len = from->jobs_len;
+    *room += op->jobs_len * sizeof *op->jobs;
+    for (size_t i = 0; i < op->jobs_len; i++) {
+        columns_copy(&job_columns, &op->jobs[i], from->jobs[i], room);
+    }
+}
+
 static struct op *make_op(enum op_kind kind, const struct source *from)
 {
     struct op *op = mem_alloc(sizeof *op + room_for(from));
     memset(op, 0, sizeof *op);
     op->kind = kind;
     char *room = (char *)(op + 1);
+    copy_jobs(op, from, &room);
+    room += -(uintptr_t)room % _Alignof(struct delivery_record);
     if (from->beside != NULL) {
         copy_deliveries(op, from->beside, &room);
         op->measurement = copy_str(from->beside->measurement, &room);
@@ -121,6 +149,28 @@ void store_insert(struct store *s, const struct job_record *job, struct str work
                           .extra = extra_data,
                           .beside = beside},
           done, ctx);
+}
+
+void store_insert_batch(struct store *s, const struct batch_record *batch,
+                        const struct job_record *const *jobs, size_t n, struct str workflow,
+                        struct str extra_data, const struct key_record *key,
+                        const struct store_beside *beside, store_done_fn done, void *ctx)
+{
+    queue(s, OP_INSERT_BATCH,
+          (struct source){.record[REC_BATCH] = batch,
+                          .record[REC_KEY] = key,
+                          .text = workflow,
+                          .extra = extra_data,
+                          .beside = beside,
+                          .jobs = jobs,
+                          .jobs_len = n},
+          done, ctx);
+}
+
+void store_end_batch(struct store *s, const char *id, const struct store_beside *beside,
+                     store_done_fn done, void *ctx)
+{
+    queue(s, OP_END_BATCH, (struct source){.text = str_of(id), .beside = beside}, done, ctx);
 }
 
 void store_set_key_status(struct store *s, const char *key, unsigned status)

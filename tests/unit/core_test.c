@@ -1,4 +1,4 @@
-/* core: the job table, the queue, the scheduler, retries, the timeline, progress. */
+/* core: the job table, the scheduler, retries, the timeline, progress. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,6 @@
 #include "comfypool/core/job.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/ability.h"
-#include "comfypool/core/queue.h"
 #include "comfypool/core/retry.h"
 #include "comfypool/core/scheduler.h"
 #include "comfypool/core/timeline.h"
@@ -67,63 +66,6 @@ START_TEST(names_come_back)
             attempt_outcome_from_name(str_of(attempt_outcome_name((enum attempt_outcome)o))), o);
     }
     ck_assert(job_state_is_terminal(JOB_CANCELLED) && !job_state_is_terminal(JOB_RUNNING));
-}
-END_TEST
-
-/* ---- the queue --------------------------------------------------------------------------------
- */
-
-START_TEST(queue_is_by_priority_then_by_order)
-{
-    static const struct {
-        int priority;
-        int64_t seq;
-    } want[] = {{9, 4}, {9, 6}, {0, 1}, {0, 3}, {0, 5}, {-5, 2}};
-    struct queue_entry entries[6] = {0};
-    struct queue_entry gone = {0};
-    struct queue q;
-    queue_init(&q);
-    static const int priorities[] = {0, -5, 0, 9, 0, 9};
-    for (int i = 0; i < 6; i++) {
-        queue_push(&q, &entries[i], STR(""), priorities[i], i + 1);
-    }
-    queue_push(&q, &gone, STR("lane"), 100, 7);
-    ck_assert_uint_eq(q.lanes_len, 2);
-    queue_remove(&q, &gone);
-    queue_remove(&q, &gone);
-    ck_assert_uint_eq(q.lanes_len, 1);
-    ck_assert_uint_eq(queue_length(&q), 6);
-    for (size_t i = 0; i < 6; i++) {
-        struct queue_entry *e = queue_first_of(&q, 0);
-        ck_assert_int_eq(e->priority, want[i].priority);
-        ck_assert_int_eq(e->seq, want[i].seq);
-        queue_remove(&q, e);
-    }
-    ck_assert_ptr_null(queue_first_of(&q, 0));
-    queue_done(&q);
-}
-END_TEST
-
-START_TEST(lanes_hold_up_nobody_else)
-{
-    struct queue_entry a = {0}, b = {0}, c = {0};
-    struct queue q;
-    queue_init(&q);
-    queue_push(&q, &a, STR("x"), 0, 1);
-    queue_push(&q, &b, STR(""), 0, 2);
-    queue_push(&q, &c, STR("x"), 5, 3);
-    ck_assert_uint_eq(queue_length(&q), 3);
-    ck_assert_uint_eq(q.lanes_len, 2);
-    ck_assert_ptr_eq(queue_first_of(&q, 0), &b);
-    ck_assert_ptr_eq(queue_first_of(&q, 1), &c);
-    ck_assert(queue_before(&c, &a) && queue_before(&a, &b) && !queue_before(&b, &a));
-    ck_assert(str_is(queue_key(&a), "x") && str_is(queue_key(&b), ""));
-    queue_remove(&q, &c);
-    queue_remove(&q, &a);
-    ck_assert_uint_eq(q.lanes_len, 1);
-    ck_assert_uint_eq(queue_length(&q), 1);
-    queue_push(&q, &a, STR("y"), 0, 1);
-    queue_done(&q);
 }
 END_TEST
 
@@ -781,8 +723,6 @@ Suite *core_suite(void)
     TCase *c = tcase_create("core");
     tcase_add_test(c, table_holds_over_the_whole_product);
     tcase_add_test(c, names_come_back);
-    tcase_add_test(c, queue_is_by_priority_then_by_order);
-    tcase_add_test(c, lanes_hold_up_nobody_else);
     tcase_add_test(c, a_refusal_is_remembered_for_a_while);
     tcase_add_test(c, the_breaker_opens_after_failures_in_a_row);
     tcase_add_test(c, the_oldest_workflows_are_forgotten);

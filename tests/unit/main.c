@@ -7,6 +7,7 @@ static const struct named_suite suites[] = {
     {"net rules", net_rules_suite},
     {"json", json_suite},
     {"core", core_suite},
+    {"queue", queue_suite},
     {"job model", job_model_suite},
     {"workflow", workflow_suite},
     {"profiler", profiler_suite},

@@ -25,6 +25,10 @@
     X(ERR_OUTPUT_NOT_FOUND,       "output_not_found",        404, false, "The job has no such output") \
     X(ERR_OUTPUT_UNAVAILABLE,     "output_unavailable",      404, true,  "The output cannot be had") \
     X(ERR_PROFILING_DISABLED,     "profiling_disabled",      404, false, "The job was not profiled") \
+    X(ERR_BATCH_NOT_FOUND,        "batch_not_found",         404, false, "There is no such batch") \
+    X(ERR_DEPENDENCY_NOT_FOUND,   "dependency_not_found",    404, false, "A job that the job is to follow does not exist") \
+    X(ERR_LABEL_INVALID,          "label_invalid",           400, false, "A selector of labels is not valid") \
+    X(ERR_OVERRIDE_INVALID,       "override_invalid",        400, false, "An override names no input of the workflow") \
     X(ERR_JOB_NOT_FINISHED,       "job_not_finished",        409, true,  "The job has not ended yet") \
     X(ERR_JOB_ACTIVE,             "job_active",              409, true,  "The job is still active") \
     X(ERR_JOB_NOT_QUEUED,         "job_not_queued",          409, false, "The job is not queued") \
@@ -56,7 +60,8 @@
     X(ERR_QUEUE_TIMEOUT,          "queue_timeout",           0,   true,  "It waited in the queue for too long") \
     X(ERR_START_TIMEOUT,          "start_timeout",           0,   true,  "The backend did not begin with it in time") \
     X(ERR_NODE_TIMEOUT,           "node_timeout",            0,   true,  "A node gave no sign for too long") \
-    X(ERR_JOB_TIMEOUT,            "job_timeout",             0,   true,  "The job took too long")
+    X(ERR_JOB_TIMEOUT,            "job_timeout",             0,   true,  "The job took too long") \
+    X(ERR_DEPENDENCY_FAILED,      "dependency_failed",       0,   false, "A job that the job was to follow did not complete")
 /* clang-format on */
 
 enum err {

@@ -36,6 +36,21 @@ static inline bool heap_holds(const struct heap_node *n)
     return n->place != 0;
 }
 
+/*
+ * The items from the least one on, without taking them out; the heap must not change meanwhile. At
+ * most HEAP_WALK_MOST of them. O(HEAP_WALK_MOST) a step.
+ */
+enum { HEAP_WALK_MOST = 32 };
+struct heap_walk {
+    const struct heap *heap;
+    unsigned steps;
+    unsigned len;
+    size_t next[HEAP_WALK_MOST + 1]; /* places whose parents were walked */
+};
+void heap_walk_begin(struct heap_walk *w, const struct heap *h);
+/* NULL at the end. */
+struct heap_node *heap_walk_next(struct heap_walk *w);
+
 #define heap_item(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 #endif

@@ -3,6 +3,7 @@
 #define COMFYPOOL_BASE_UUID_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
@@ -13,6 +14,8 @@ enum { UUID_TEXT = 36, UUID_SIZE = UUID_TEXT + 1 };
 void uuid_v4(char ret[UUID_SIZE]);
 /* By time, then random. */
 void uuid_v7(struct wall_us now, char ret[UUID_SIZE]);
+/* 64 random bits, from the same source. */
+uint64_t uuid_random(void);
 /* True for the canonical lowercase form of any version. */
 bool uuid_is_canonical(struct str s);
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "comfypool/core/catalog.h"
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
@@ -145,6 +146,19 @@ void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id);
 /* Asks for /system_stats, as each new connection does; one question at a time. COMFY_EVENT_STATS
    comes when it was answered well. */
 void comfy_ask_stats(struct comfy_backend *b);
+
+/*
+ * What the server knows: /object_info whole (class n == 0) or one class. It costs the server's only
+ * event loop. Megabytes are read off ours. found false: there was no readable answer.
+ */
+typedef void (*comfy_classes_fn)(void *ctx, bool found, struct catalog_draft *draft);
+struct comfy_ask;
+struct comfy_ask *comfy_ask_classes(struct comfy_backend *b, struct str class_type,
+                                    comfy_classes_fn done, void *ctx);
+/* /node_replacements; a server without them answers nothing: n == 0. */
+typedef void (*comfy_text_fn)(void *ctx, struct str body);
+struct comfy_ask *comfy_ask_replacements(struct comfy_backend *b, comfy_text_fn done, void *ctx);
+void comfy_ask_cancel(struct comfy_ask *a);
 
 /* GET /view, streamed. filename, subfolder and type as the server named them. */
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,

@@ -23,7 +23,8 @@
     X(EVENT_COMPLETED, "job:completed", true, true)                                                \
     X(EVENT_FAILED, "job:failed", true, true)                                                      \
     X(EVENT_CANCELLED, "job:cancelled", true, true)                                                \
-    X(EVENT_BACKEND, "backend:state", true, false)
+    X(EVENT_BACKEND, "backend:state", true, false)                                                 \
+    X(EVENT_BATCH, "batch:completed", true, true) /* each of its jobs has ended */
 
 enum event_type {
 #define X(symbol, name, durable, hook) symbol,
@@ -33,7 +34,8 @@ enum event_type {
 };
 
 #define EVENTS_ALL ((1u << EVENT_TYPE_COUNT) - 1)
-#define EVENTS_OF_ENDS (1u << EVENT_COMPLETED | 1u << EVENT_FAILED | 1u << EVENT_CANCELLED)
+#define EVENTS_OF_ENDS                                                                             \
+    (1u << EVENT_COMPLETED | 1u << EVENT_FAILED | 1u << EVENT_CANCELLED | 1u << EVENT_BATCH)
 
 const char *event_name(enum event_type t);
 /* EVENT_TYPE_COUNT when there is none of this name. */

@@ -168,9 +168,17 @@ struct job_record {
     int executed; /* nodes that ran in its last attempt, once it has ended; -1: not known */
     char *trace;  /* "TRACEID-SPANID" of its submission's traceparent, or NULL */
     struct webhook hook;
-    char *metadata;    /* valid JSON object as the client sent it, or NULL */
-    char *node_errors; /* valid JSON: of a partial job, or NULL */
-    char *outputs;     /* valid JSON: {nodeId: ui output}, or NULL */
+    char *client;              /* or NULL */
+    char batch_id[UUID_SIZE];  /* "": it is of no batch */
+    struct wall_us not_before; /* 0: at once */
+    char *after;               /* valid JSON: the ids of jobs that it still waits for, or NULL */
+    char *spec;                /* valid JSON: see core/spec.h, or NULL */
+    char *overrides;           /* valid JSON: of a batch's job, see core/batch.h, or NULL */
+    char *auto_seeds;          /* valid JSON: {nodeId: number} of the last attempt, or NULL */
+    char *placement;           /* valid JSON: why it runs where it runs, or NULL */
+    char *metadata;            /* valid JSON object as the client sent it, or NULL */
+    char *node_errors;         /* valid JSON: of a partial job, or NULL */
+    char *outputs;             /* valid JSON: {nodeId: ui output}, or NULL */
     struct job_error error;
 };
 

@@ -20,6 +20,20 @@ void measures_free(struct measures *m);
 /* A run of this cost on this backend took so long. O(1). */
 void measures_add(struct measures *m, struct str cost_key, struct str backend, bool cold,
                   struct dur_us took);
+/* A node of this class took so long there, when it was executed. */
+void measures_add_class(struct measures *m, struct str class_type, struct str backend,
+                        struct dur_us took);
+/* The median of the last ones; false: none. */
+bool measures_class(struct measures *m, struct str class_type, struct str backend,
+                    struct dur_us *ret);
+/* How long such runs took there, where the models were loaded and where not: of this cost, else of
+   this structure. Where only one of the two is known it stands for both. False: neither is. */
+struct measures_times {
+    struct dur_us warm;
+    struct dur_us cold;
+};
+bool measures_times(struct measures *m, struct str cost_key, struct str backend,
+                    struct measures_times *ret);
 /* What such a run will take: the median of the last warm ones, else of the cold ones. False:
    nothing was measured at all. O(1). */
 bool measures_expect(struct measures *m, struct str cost_key, struct str backend,

@@ -28,6 +28,19 @@ struct workflow_node {
     size_t inputs_len;
 };
 
+/* A seed of -1: to be chosen for each attempt. */
+struct workflow_seed {
+    uint32_t node;     /* into workflow.nodes */
+    const char *input; /* "seed" or "noise_seed" */
+};
+
+/* A string input that names a model, as the hash understands it. */
+struct workflow_model {
+    uint32_t node; /* into workflow.nodes */
+    struct str input;
+    struct str value;
+};
+
 /*
  * What a run costs follows from its cost key: the beginning of the structural hash, and a hash of
  * the numbers among the inputs (steps, sizes, batches) but seeds. All keys of a structure begin
@@ -40,6 +53,10 @@ struct workflow {
     size_t len;
     uint32_t *deps; /* indices of nodes; links to nodes that are not there are left out */
     size_t deps_len;
+    struct workflow_seed *seeds; /* those of -1, in the order of the text */
+    size_t seeds_len;
+    struct workflow_model *models; /* in the order of the text */
+    size_t models_len;
     struct map by_id;           /* id -> &nodes[i] */
     char hash[DIGEST_HEX_SIZE]; /* "": not computed */
     char cost_key[WORKFLOW_KEY_SIZE];
@@ -70,6 +87,9 @@ void workflow_free(struct workflow *w);
 
 /* The node with this id, or NULL. */
 const struct workflow_node *workflow_find(const struct workflow *w, struct str id);
+
+/* True when an input with this value (JSON text) names a model, as the hash understands it. */
+bool workflow_names_model(struct str input, struct str value);
 
 /* True when text looks like an API-format graph: an object whose members all are objects that have
    a class_type. For telling a bare graph from a wrapped one. */

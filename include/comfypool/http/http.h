@@ -22,6 +22,7 @@
 #include "comfypool/core/format.h"
 #include "comfypool/core/group.h"
 #include "comfypool/core/job.h"
+#include "comfypool/core/spec.h"
 #include "comfypool/core/webhook.h"
 #include "comfypool/core/workflow.h"
 
@@ -50,6 +51,9 @@ enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
     X(ROUTE_WORKFLOW, "GET", "/jobs/{id}/workflow", ROLE_READ)                                     \
     X(ROUTE_CANCEL, "POST", "/jobs/{id}/cancel", ROLE_SUBMIT)                                      \
     X(ROUTE_RETRY, "POST", "/jobs/{id}/retry", ROLE_SUBMIT)                                        \
+    X(ROUTE_BATCH_SUBMIT, "POST", "/batches", ROLE_SUBMIT)                                         \
+    X(ROUTE_BATCH, "GET", "/batches/{id}", ROLE_READ)                                              \
+    X(ROUTE_BATCH_CANCEL, "POST", "/batches/{id}/cancel", ROLE_SUBMIT)                             \
     X(ROUTE_OUTPUTS, "GET", "/jobs/{id}/outputs", ROLE_READ)                                       \
     X(ROUTE_OUTPUT, "GET", "/jobs/{id}/outputs/{n}", ROLE_READ)                                    \
     X(ROUTE_JOB_EVENTS, "GET", "/jobs/{id}/events", ROLE_READ)                                     \
@@ -67,6 +71,7 @@ enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
     X(ROUTE_BACKEND_DRAIN, "POST", "/backends/{name}/drain", ROLE_OPERATE)                         \
     X(ROUTE_BACKEND_RESUME, "POST", "/backends/{name}/resume", ROLE_OPERATE)                       \
     X(ROUTE_BACKEND_QUARANTINE, "POST", "/backends/{name}/quarantine", ROLE_OPERATE)               \
+    X(ROUTE_BACKEND_REFRESH, "POST", "/backends/{name}/refresh", ROLE_OPERATE)                     \
     X(ROUTE_QUEUE_PAUSE, "POST", "/queue/pause", ROLE_OPERATE)                                     \
     X(ROUTE_QUEUE_RESUME, "POST", "/queue/resume", ROLE_OPERATE)                                   \
     X(ROUTE_STATS, "GET", "/stats", ROLE_READ)                                                     \
@@ -83,7 +88,9 @@ enum http_route {
 
 enum tristate { UNSET = -1, OFF = 0, ON = 1 };
 
-/* The checked body of POST /jobs. */
+enum { BATCH_MOST = 10000, AFTER_MOST = 100 };
+
+/* The checked body of POST /jobs, or POST /batches. */
 struct submission {
     char *workflow; /* the workflow's text, verbatim */
     size_t workflow_len;
@@ -93,6 +100,13 @@ struct submission {
     enum tristate profile;
     struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
     struct webhook webhook;
+    char *client;              /* or NULL */
+    struct wall_us not_before; /* 0: at once */
+    char *after;               /* JSON array of different ids of jobs, or NULL */
+    struct spec spec;          /* of its variants the first is the workflow */
+    char *overrides;           /* of a batch: JSON array of objects as sent; each names inputs that
+                                  are there, as spliced by batch_override */
+    size_t overrides_len;      /* how many; 0: it is no batch */
     size_t nodes_total;
     char hash[DIGEST_HEX_SIZE];
     char cost_key[WORKFLOW_KEY_SIZE];
@@ -121,12 +135,15 @@ struct http_request {
     unsigned number;              /* {n}: of an output, from 0, or an attempt, from 1 */
     char backend[HTTP_NAME_SIZE]; /* {name}, unescaped */
     char caller[HTTP_NAME_SIZE];  /* the token's name; "": no token was needed */
+    enum http_role role;          /* what the caller may do */
     /* Queries and headers, checked. */
     bool waits;         /* ?wait= or Prefer: wait= of more than 0 */
     struct dur_us wait; /* at most 300 s */
     enum format format; /* by ?format= or Accept */
     bool traceback;
     bool live;
+    bool dry_run;
+    char batch[UUID_SIZE];                  /* ?batch=; "": not given */
     bool conditional;                       /* there is an If-None-Match: see http_matches */
     unsigned state_mask;                    /* (1u << state) each; all when none was named */
     unsigned limit;                         /* 1 to 1000, default 50 */
@@ -153,6 +170,7 @@ struct http_request {
     /* The other side's notes. */
     bool asked_again; /* serve is called once more: http_again, or the wait is over */
     bool wait_over;
+    bool rechecked; /* ROUTE_SUBMIT: backends were asked whether they can run it */
     char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
     unsigned replayed; /* ROUTE_SUBMIT: the status of the first answer with this key; 0: none */
 };

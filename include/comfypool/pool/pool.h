@@ -31,6 +31,17 @@ struct pool_backend_options {
     const char *gpu;            /* index or UUID among those of its host; NULL: not said */
 };
 
+/* Jobs of a workflow, with a member of metadata, or that ask for a label: one of the three is set.
+ */
+struct pool_rule {
+    const char *workflow_hash;
+    const char *metadata; /* "KEY=VALUE" */
+    const char *label;    /* a selector, as it stands in a job's labels */
+    const char *const *backends;
+    size_t backends_len;
+    bool hard; /* nowhere else */
+};
+
 /* Which sources of samples are used. */
 struct pool_sampling {
     bool crystools;
@@ -50,6 +61,11 @@ struct pool_options {
     struct job_policy policy;    /* what a job gets that does not say otherwise */
     struct dur_us cancel_grace;  /* told to stop, a prompt must end in this time */
     size_t queue_limit;          /* queued jobs beyond it are refused */
+    size_t max_per_client;       /* active jobs of one client beyond it are refused; 0: none is */
+    size_t max_running_per_client; /* ... run at once; 0: as many as there are places */
+    bool learned;                /* routing by measured times */
+    const struct pool_rule *rules;
+    size_t rules_len;
     unsigned breaker_failures;
     struct dur_us breaker_open;
     unsigned quarantine_failures;

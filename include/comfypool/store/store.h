@@ -92,6 +92,16 @@ struct delivery_record {
 };
 void delivery_record_done(struct delivery_record *d);
 
+/* Jobs of one workflow, and what is told when all of them have ended. */
+struct batch_record {
+    char id[UUID_SIZE];
+    struct wall_us made_at;
+    int64_t total; /* jobs, as submitted */
+    bool told;     /* its end is durable */
+    struct webhook hook;
+};
+void batch_record_done(struct batch_record *r);
+
 /* What becomes true in the same transaction as a write. Anything of it may be missing. */
 struct store_beside {
     const struct delivery_record *deliveries; /* new ones */
@@ -104,6 +114,15 @@ struct store_beside {
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
                   struct str extra_data, const struct key_record *key,
                   const struct store_beside *beside, store_done_fn done, void *ctx);
+/* A batch with all of its jobs, in one transaction. The jobs have no texts of their own: workflow
+   and extra_data are those of the batch, under each job's overrides. key->job_id is the batch's. */
+void store_insert_batch(struct store *s, const struct batch_record *batch,
+                        const struct job_record *const *jobs, size_t n, struct str workflow,
+                        struct str extra_data, const struct key_record *key,
+                        const struct store_beside *beside, store_done_fn done, void *ctx);
+/* Its end is told from now on, with what is beside. */
+void store_end_batch(struct store *s, const char *id, const struct store_beside *beside,
+                     store_done_fn done, void *ctx);
 /* The status of a key's first answer, known after the insert. */
 void store_set_key_status(struct store *s, const char *key, unsigned status);
 
@@ -111,7 +130,8 @@ void store_set_key_status(struct store *s, const char *key, unsigned status);
 void store_update_job(struct store *s, const struct job_record *job,
                       const struct store_beside *beside, store_done_fn done, void *ctx);
 
-/* The intent: job is running and has one more attempt. Sets state, backend, prompt_id, attempts. */
+/* The intent: job is running and has one more attempt. Sets state, backend, prompt_id, attempts,
+   auto_seeds, placement. */
 void store_begin_attempt(struct store *s, const struct job_record *job,
                          const struct attempt_record *attempt, const struct store_beside *beside,
                          store_done_fn done, void *ctx);
@@ -210,12 +230,29 @@ void store_prune(struct store *s, struct wall_us before, int64_t max_count, stor
 /* An active job as found at start-up. The callee takes what it points to by clearing it. */
 struct store_active {
     struct job_record job;
-    char *workflow;
+    char *workflow; /* NULL: it is its batch's, see job.overrides */
     size_t workflow_len;
     char *extra_data; /* or NULL */
     bool has_attempt; /* an open one */
     struct attempt_record attempt;
 };
+
+/* A batch with its texts; each may be NULL where it is not wanted. Owner: the caller. */
+struct store_batch {
+    struct batch_record r;
+    char *workflow;
+    size_t workflow_len;
+    char *extra_data; /* or NULL */
+};
+void store_batch_done(struct store_batch *b);
+/* ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. */
+enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret) MUST_CHECK;
+/* How many of its jobs are in each state, as committed. O(jobs of the batch). */
+enum err store_count_batch(struct store *s, const char *id,
+                           int64_t ret[JOB_STATE_COUNT]) MUST_CHECK;
+/* Calls `each` for every batch whose end was not told. Blocks; at start-up only. */
+enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
+                            void *ctx) MUST_CHECK;
 
 /* Calls `each` for every queued or running job, in order of seq. Blocks; at start-up only. */
 enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
@@ -257,8 +294,9 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,
  * off the loop; the callee may take records by clearing them.
  */
 typedef void (*store_list_fn)(void *ctx, enum err e, struct job_record *jobs, size_t n);
-void store_list(struct store *s, unsigned state_mask, int64_t before_seq, unsigned limit,
-                store_list_fn done, void *ctx);
+/* batch_id: only those of a batch; "": of all. */
+void store_list(struct store *s, unsigned state_mask, const char *batch_id, int64_t before_seq,
+                unsigned limit, store_list_fn done, void *ctx);
 
 /* A profile of an ended job. Texts are borrowed. */
 struct profile_row {

@@ -1,0 +1,401 @@
+/* What servers know; see the header. */
+#include "comfypool/core/catalog.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/json_read.h"
+
+/* ---- classes ------------------------------------------------------------------------------------
+ */
+
+static void class_free(struct catalog_class *c)
+{
+    for (size_t i = 0; i < c->inputs_len; i++) {
+        struct catalog_input *in = &c->inputs[i];
+        for (size_t k = 0; k < in->values_len; k++) {
+            free(in->values[k]);
+        }
+        free(in->values);
+        free(in->name);
+    }
+    free(c->inputs);
+    free(c->name);
+    free(c);
+}
+
+const struct catalog_input *catalog_input(const struct catalog_class *c, struct str input)
+{
+    for (size_t i = 0; i < c->inputs_len; i++) {
+        if (str_is(input, c->inputs[i].name)) {
+            return &c->inputs[i];
+        }
+    }
+    return NULL;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool catalog_allows(const struct catalog_class *c, struct str input, struct str value)
+{
+    const struct catalog_input *in = catalog_input(c, input);
+    if (in == NULL || !in->listed) {
+        return true;
+    }
+    AUTO_FREE char *key = mem_copy(value);
+    return in->values_len > 0 &&
+           bsearch(&key, in->values, in->values_len, sizeof(char *), by_text) != NULL;
+}
+
+/* ---- reading an input ---------------------------------------------------------------------------
+ */
+
+static void add_value(struct catalog_input *in, struct str text)
+{
+    if ((in->values_len & (in->values_len - 1)) == 0) { /* a power of two, or 0 */
+        const size_t cap = in->values_len == 0 ? 1 : in->values_len * 2;
+        in->values = mem_grow(in->values, cap * sizeof(char *));
+    }
+    in->values[in->values_len++] = mem_copy(text);
+}
+
+/* An array that has begun: its strings. */
+static void read_values(struct js_reader *r, struct catalog_input *in)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    in->listed = true;
+    for (struct js_token t = js_next(r); t.kind != JS_ARRAY_END && t.kind != JS_ERROR;
+         t = js_next(r)) {
+        buf_clear(&scratch);
+        if (t.kind == JS_STRING) {
+            add_value(in, js_text(t, &scratch));
+        } else {
+            (void)js_rest(r, t);
+        }
+    }
+}
+
+/* Members of an input's options that say: nobody holds values against this list. */
+static bool frees_list(struct js_token key, struct js_token value)
+{
+    static const char *const names[] = {"remote", "dynamic", "image_folder", "multiselect",
+                                        "multi_select"};
+    if (value.kind == JS_FALSE || value.kind == JS_NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (js_is(key, names[i])) {
+            return true;
+        }
+    }
+    return memmem(key.text.p, key.text.n, "upload", strlen("upload")) != NULL;
+}
+
+static void read_options(struct js_reader *r, bool is_combo, struct catalog_input *in)
+{
+    bool freed = false;
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        freed = freed || frees_list(key, v);
+        if (is_combo && v.kind == JS_ARRAY && js_is(key, "options")) {
+            read_values(r, in);
+        } else if (js_is(key, "max") && js_double(v, &in->max)) {
+            in->has_max = isfinite(in->max);
+        } else {
+            (void)js_rest(r, v);
+        }
+    }
+    in->listed = in->listed && !freed;
+}
+
+/* [type or list, options?] */
+static void read_input(struct str text, struct catalog_input *in)
+{
+    struct js_reader r;
+    js_read_lenient(&r, text, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_ARRAY) {
+        return;
+    }
+    const struct js_token type = js_next(&r);
+    const bool is_combo = type.kind == JS_STRING && js_is(type, "COMBO");
+    if (type.kind == JS_ARRAY) {
+        read_values(&r, in);
+    } else {
+        (void)js_rest(&r, type);
+    }
+    if (js_next(&r).kind == JS_OBJECT) {
+        read_options(&r, is_combo, in);
+    }
+    if (in->values_len > 1) {
+        qsort(in->values, in->values_len, sizeof(char *), by_text);
+    }
+}
+
+static void read_inputs(struct str text, struct catalog_class *c)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct js_reader r;
+    js_read_lenient(&r, text, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
+        return;
+    }
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        struct catalog_input in = {.max = 0};
+        const struct str value = js_skip(&r);
+        read_input(value, &in);
+        if (!in.listed && !in.has_max) {
+            for (size_t i = 0; i < in.values_len; i++) {
+                free(in.values[i]);
+            }
+            free(in.values);
+            continue;
+        }
+        buf_clear(&scratch);
+        in.name = mem_copy(js_text(key, &scratch));
+        c->inputs = mem_grow(c->inputs, (c->inputs_len + 1) * sizeof *c->inputs);
+        c->inputs[c->inputs_len++] = in;
+    }
+}
+
+/* {"required": {...}, "optional": {...}} */
+static void read_groups(struct str text, struct catalog_class *c)
+{
+    struct js_reader r;
+    js_read_lenient(&r, text, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
+        return;
+    }
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct str value = js_skip(&r);
+        if (js_is(key, "required") || js_is(key, "optional")) {
+            read_inputs(value, c);
+        }
+    }
+}
+
+static struct catalog_class *class_read(struct str name, struct str text)
+{
+    struct catalog_class *c = mem_zero(1, sizeof *c);
+    AUTO_BUF struct buf all;
+    buf_init(&all, BUF_NO_LIMIT);
+    buf_add_str(&all, name);
+    buf_add_char(&all, '\0');
+    buf_add_str(&all, text);
+    digest_sha256_hex(buf_str(&all), c->digest);
+    c->name = mem_copy(name);
+    struct js_reader r;
+    js_read_lenient(&r, text, JS_MAX_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        const struct str value = js_rest(&r, v);
+        if (js_is(key, "output_node")) {
+            c->is_output = v.kind == JS_TRUE;
+        } else if (js_is(key, "input")) {
+            read_groups(value, c);
+        }
+    }
+    return c;
+}
+
+bool catalog_draft_read(struct str body, struct catalog_draft *ret)
+{
+    *ret = (struct catalog_draft){.len = 0};
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct js_reader r;
+    js_read_lenient(&r, body, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
+        return false;
+    }
+    struct js_token key = js_next(&r);
+    for (; key.kind == JS_KEY; key = js_next(&r)) {
+        const struct str value = js_skip(&r);
+        if (value.n == 0 || value.p[0] != '{') {
+            continue;
+        }
+        buf_clear(&scratch);
+        if ((ret->len & (ret->len - 1)) == 0) {
+            const size_t cap = ret->len == 0 ? 1 : ret->len * 2;
+            ret->classes = mem_grow(ret->classes, cap * sizeof(struct catalog_class *));
+        }
+        ret->classes[ret->len++] = class_read(js_text(key, &scratch), value);
+    }
+    if (key.kind != JS_OBJECT_END) {
+        catalog_draft_done(ret);
+        return false;
+    }
+    return true;
+}
+
+void catalog_draft_done(struct catalog_draft *d)
+{
+    for (size_t i = 0; i < d->len; i++) {
+        class_free(d->classes[i]);
+    }
+    free(d->classes);
+    *d = (struct catalog_draft){.len = 0};
+}
+
+/* ---- sharing ------------------------------------------------------------------------------------
+ */
+
+void catalog_pool_init(struct catalog_pool *p)
+{
+    map_init(&p->classes);
+}
+
+void catalog_pool_done(struct catalog_pool *p)
+{
+    map_done(&p->classes);
+}
+
+static void release(struct catalog_pool *p, struct catalog_class *c)
+{
+    c->refs--;
+    if (c->refs == 0) {
+        (void)map_remove(&p->classes, str_of(c->digest));
+        class_free(c);
+    }
+}
+
+/* The one that is kept of those equal to c (taken). */
+static struct catalog_class *share(struct catalog_pool *p, struct catalog_class *take)
+{
+    struct catalog_class *c = map_get(&p->classes, str_of(take->digest));
+    if (c != NULL) {
+        class_free(take);
+    } else {
+        c = take;
+        (void)map_put(&p->classes, str_of(c->digest), c);
+    }
+    c->refs++;
+    return c;
+}
+
+/* ---- one server ---------------------------------------------------------------------------------
+ */
+
+void catalog_init(struct catalog *c)
+{
+    map_init(&c->classes);
+    map_init(&c->replaced);
+}
+
+static void drop_replaced(struct catalog *c)
+{
+    size_t at = 0;
+    for (char *name = map_next(&c->replaced, &at); name != NULL;
+         name = map_next(&c->replaced, &at)) {
+        free(name);
+    }
+    map_done(&c->replaced);
+    map_init(&c->replaced);
+}
+
+static void drop_classes(struct map *classes, struct catalog_pool *p)
+{
+    size_t at = 0;
+    for (struct catalog_class *x = map_next(classes, &at); x != NULL; x = map_next(classes, &at)) {
+        release(p, x);
+    }
+    map_done(classes);
+}
+
+void catalog_done(struct catalog *c, struct catalog_pool *p)
+{
+    drop_classes(&c->classes, p);
+    drop_replaced(c);
+    map_done(&c->replaced);
+}
+
+static void draft_taken(struct catalog_draft *d)
+{
+    free(d->classes);
+    *d = (struct catalog_draft){.len = 0};
+}
+
+bool catalog_replace(struct catalog *c, struct catalog_pool *p, struct catalog_draft *take)
+{
+    struct map old = c->classes;
+    bool changed = old.len != take->len;
+    map_init(&c->classes);
+    for (size_t i = 0; i < take->len; i++) {
+        struct catalog_class *x = share(p, take->classes[i]);
+        changed = changed || map_get(&old, str_of(x->name)) != x;
+        struct catalog_class *twin = map_put(&c->classes, str_of(x->name), x);
+        if (twin != NULL) { /* said twice: the last one counts */
+            release(p, twin);
+        }
+    }
+    draft_taken(take);
+    drop_classes(&old, p);
+    return changed;
+}
+
+bool catalog_update(struct catalog *c, struct catalog_pool *p, struct str name,
+                    struct catalog_draft *take)
+{
+    struct catalog_class *found = NULL;
+    for (size_t i = 0; i < take->len; i++) {
+        if (found == NULL && str_is(name, take->classes[i]->name)) {
+            found = share(p, take->classes[i]);
+        } else {
+            class_free(take->classes[i]);
+        }
+    }
+    draft_taken(take);
+    struct catalog_class *old = map_remove(&c->classes, name);
+    if (found != NULL) {
+        (void)map_put(&c->classes, str_of(found->name), found);
+    }
+    const bool changed = found != old;
+    if (old != NULL) {
+        release(p, old);
+    }
+    return changed;
+}
+
+bool catalog_read_replacements(struct catalog *c, struct str body)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    const size_t before = c->replaced.len;
+    size_t known = 0;
+    struct js_reader r;
+    js_read_lenient(&r, body, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
+        return false;
+    }
+    struct map now;
+    map_init(&now);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        buf_clear(&scratch);
+        const struct str name = js_text(key, &scratch);
+        if (map_get(&now, name) == NULL) {
+            char *kept = mem_copy(name);
+            known += map_get(&c->replaced, name) != NULL ? 1 : 0;
+            (void)map_put(&now, (struct str){kept, name.n}, kept);
+        }
+        (void)js_skip(&r);
+    }
+    drop_replaced(c);
+    c->replaced = now;
+    return known != before || now.len != before;
+}
+
+const struct catalog_class *catalog_find(const struct catalog *c, struct str name)
+{
+    return map_get(&c->classes, name);
+}
+
+bool catalog_knows(const struct catalog *c, struct str name)
+{
+    return map_get(&c->classes, name) != NULL || map_get(&c->replaced, name) != NULL;
+}

@@ -1,0 +1,203 @@
+/*
+ * Jobs that follow others. While those are active, an edge ties the two; what has ended already is
+ * asked of the store. A job's row names what it still waits for, and is written each time when that
+ * becomes less, so that a restart, or the deletion of a job that has ended, changes nothing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_read.h"
+#include "inner.h"
+
+/* ---- edges --------------------------------------------------------------------------------------
+ */
+
+static void edge_new(struct job *waits, struct job *for_job)
+{
+    struct edge *e = mem_alloc(sizeof *e);
+    *e = (struct edge){
+        .waits = waits,
+        .for_job = for_job,
+        .next_dep = waits->deps,
+        .dep_link = &waits->deps,
+        .next_dependent = for_job->dependents,
+        .dependent_link = &for_job->dependents,
+    };
+    if (e->next_dep != NULL) {
+        e->next_dep->dep_link = &e->next_dep;
+    }
+    if (e->next_dependent != NULL) {
+        e->next_dependent->dependent_link = &e->next_dependent;
+    }
+    waits->deps = e;
+    for_job->dependents = e;
+}
+
+static void edge_free(struct edge *e)
+{
+    *e->dep_link = e->next_dep;
+    if (e->next_dep != NULL) {
+        e->next_dep->dep_link = e->dep_link;
+    }
+    *e->dependent_link = e->next_dependent;
+    if (e->next_dependent != NULL) {
+        e->next_dependent->dependent_link = e->dependent_link;
+    }
+    free(e);
+}
+
+void after_untie(struct job *j)
+{
+    while (j->deps != NULL) {
+        edge_free(j->deps);
+    }
+    while (j->dependents != NULL) {
+        edge_free(j->dependents);
+    }
+}
+
+/* ---- what a job waits for
+ * ------------------------------------------------------------------------ */
+
+/* The state of a job that may have ended; JOB_STATE_COUNT: there is none. */
+static enum err state_of(struct pool *p, struct str id, enum job_state *ret)
+{
+    struct job_record r = {.state = JOB_STATE_COUNT};
+    const enum err e = store_get_job(p->store, id, &r);
+    *ret = e == ERR_NONE ? r.state : JOB_STATE_COUNT;
+    job_record_done(&r);
+    return e == ERR_JOB_NOT_FOUND ? ERR_NONE : e;
+}
+
+/* The ids of a list; they have no escapes. n == 0: the end. */
+static struct str next_id(struct js_reader *r)
+{
+    const struct js_token t = js_next(r);
+    return t.kind == JS_STRING ? t.text : (struct str){NULL, 0};
+}
+
+static void begin(struct js_reader *r, const char *after)
+{
+    js_read_strict(r, str_of(after == NULL ? "[]" : after), JS_MAX_DEPTH);
+    (void)js_next(r);
+}
+
+enum err after_check(struct pool *p, const char *after, size_t *ret_place)
+{
+    struct js_reader r;
+    begin(&r, after);
+    *ret_place = 0;
+    for (struct str id = next_id(&r); id.n > 0; id = next_id(&r)) {
+        enum job_state state = JOB_QUEUED;
+        const struct job *j = job_find(p, id);
+        const enum err e = j != NULL && j->stored ? ERR_NONE : state_of(p, id, &state);
+        if (e != ERR_NONE) {
+            return e;
+        }
+        if (state == JOB_STATE_COUNT) {
+            return ERR_DEPENDENCY_NOT_FOUND;
+        }
+        (*ret_place)++;
+    }
+    return ERR_NONE;
+}
+
+static char *why_failed(struct str id, const char *what)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, 256);
+    buf_printf(&b, "job %.*s %s", (int)id.n, id.p, what);
+    return buf_take(&b);
+}
+
+static const char *what_became(enum job_state s)
+{
+    return s == JOB_FAILED      ? "failed"
+           : s == JOB_CANCELLED ? "was cancelled"
+                                : "is not known any more";
+}
+
+static bool accepts(const struct job *j, enum job_state s)
+{
+    return s == JOB_COMPLETED || (j->spec != NULL && j->spec->run_on_failure);
+}
+
+/* What it still waits for, as its row has it. */
+static void write_rest(struct job *j)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '[');
+    for (const struct edge *e = j->deps; e != NULL; e = e->next_dep) {
+        js_string(&o, e->for_job->r.id);
+    }
+    js_close(&o, ']');
+    free(j->r.after);
+    j->r.after = j->deps == NULL ? NULL : buf_take(&b);
+}
+
+bool after_tie(struct job *j, char **ret_why)
+{
+    struct pool *p = j->pool;
+    struct js_reader r;
+    begin(&r, j->r.after);
+    *ret_why = NULL;
+    for (struct str id = next_id(&r); id.n > 0 && *ret_why == NULL; id = next_id(&r)) {
+        struct job *other = job_find(p, id);
+        enum job_state state = JOB_STATE_COUNT;
+        if (other != NULL && other != j) {
+            edge_new(j, other);
+        } else if (state_of(p, id, &state) == ERR_NONE && !accepts(j, state)) {
+            *ret_why = why_failed(id, what_became(state));
+        }
+    }
+    if (*ret_why == NULL) {
+        write_rest(j);
+    }
+    return *ret_why == NULL && j->deps != NULL;
+}
+
+/* ---- the end of what is waited for
+ * --------------------------------------------------------------- */
+
+/* Written before it may run; such a write is kept until it succeeds. */
+static void written(void *ctx, enum err e)
+{
+    struct pool *p = ctx;
+    (void)e;
+    pool_one_less(p, &p->writes);
+}
+
+static void one_less(struct job *j)
+{
+    struct pool *p = j->pool;
+    write_rest(j);
+    if (j->deps == NULL) {
+        j->blocked = false;
+        j->was_blocked = true;
+        job_admit(j);
+    }
+    p->writes++;
+    store_update_job(p->store, &j->r, NULL, written, p);
+    if (j->deps == NULL) {
+        pool_dispatch(p);
+    }
+}
+
+void after_ended(struct job *j)
+{
+    while (j->dependents != NULL) {
+        struct job *waits = j->dependents->waits;
+        edge_free(j->dependents);
+        if (waits->ending || !waits->stored) {
+            continue; /* cancelled; or its insert is under way, and asks again then */
+        }
+        if (accepts(waits, j->r.state)) {
+            one_less(waits);
+            continue;
+        }
+        AUTO_FREE char *why = why_failed(str_of(j->r.id), what_became(j->r.state));
+        job_end_queued(waits, ERR_DEPENDENCY_FAILED, why);
+    }
+}

@@ -1,0 +1,498 @@
+/*
+ * Batches: one workflow, an object of overrides for each job. The workflow is stored once and in
+ * memory once; a job's text is made of it when its turn comes. Ten thousand jobs are made, queued
+ * and cancelled some at a time, so that nobody else waits for it. The end of the last job is the
+ * end of the batch; it is told once, when that is durable.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_read.h"
+#include "comfypool/core/batch.h"
+#include "inner.h"
+
+/* In one turn of the loop. */
+enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200 };
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+static struct batch *batch_new(struct pool *p, const struct batch_record *r)
+{
+    struct batch *b = mem_zero(1, sizeof *b);
+    b->pool = p;
+    b->r = *r;
+    b->last = &b->jobs;
+    (void)map_put(&p->batches, (struct str){b->r.id, UUID_TEXT}, b);
+    return b;
+}
+
+static void batch_free(struct batch *b)
+{
+    struct pool *p = b->pool;
+    (void)map_remove(&p->batches, (struct str){b->r.id, UUID_TEXT});
+    deadline_clear(&p->deadlines, &b->work);
+    batch_record_done(&b->r);
+    outbox_done(&b->outbox);
+    free(b->workflow);
+    free(b->extra_data);
+    free(b);
+}
+
+void batches_done(struct pool *p)
+{
+    size_t at = 0;
+    for (struct batch *b = map_next(&p->batches, &at); b != NULL;
+         at = 0, b = map_next(&p->batches, &at)) {
+        batch_free(b);
+    }
+    map_done(&p->batches);
+}
+
+void batch_join(struct job *j, struct batch *b)
+{
+    j->batch = b;
+    j->batch_link = b->last;
+    *b->last = j;
+    b->last = &j->batch_next;
+    b->active++;
+}
+
+/* The texts may be large: they are taken. */
+static struct batch *from_store(struct pool *p, struct store_batch *take)
+{
+    struct batch *b = batch_new(p, &take->r);
+    take->r = (struct batch_record){.total = 0};
+    b->workflow = take->workflow;
+    b->workflow_len = take->workflow_len;
+    b->extra_data = take->extra_data;
+    take->workflow = take->extra_data = NULL;
+    b->stored = true;
+    return b;
+}
+
+void batch_join_again(struct job *j)
+{
+    struct pool *p = j->pool;
+    struct batch *b = map_get(&p->batches, (struct str){j->r.batch_id, UUID_TEXT});
+    struct store_batch found;
+    if (b == NULL && store_get_batch(p->store, j->r.batch_id, &found) == ERR_NONE) {
+        b = from_store(p, &found);
+        store_batch_done(&found);
+    }
+    if (b != NULL) {
+        batch_join(j, b);
+    }
+}
+
+/* ---- the end ------------------------------------------------------------------------------------
+ */
+
+static void render_counts(struct js_out *o, const int64_t counts[JOB_STATE_COUNT])
+{
+    js_key(o, "counts");
+    js_open(o, '{');
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        js_member_int(o, job_state_name((enum job_state)i), counts[i]);
+    }
+    js_close(o, '}');
+}
+
+static void render_end(const struct batch *b, struct buf *out)
+{
+    int64_t counts[JOB_STATE_COUNT];
+    (void)!store_count_batch(b->pool->store, b->r.id, counts); /* logged; then they are 0 */
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "id", b->r.id);
+    js_member_int(&o, "total", b->r.total);
+    render_counts(&o, counts);
+    js_close(&o, '}');
+}
+
+static void end_stored(void *ctx, enum err e)
+{
+    struct batch *b = ctx;
+    struct pool *p = b->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    render_end(b, &data);
+    webhooks_take(p, &b->outbox);
+    hooks_tell(p, EVENT_BATCH, buf_str(&data));
+    events_add(p, EVENT_BATCH, "", &data, 0, 0);
+    b->r.told = true;
+    b->ending = false;
+    if (b->active == 0) { /* else a job of it is tried again meanwhile */
+        batch_free(b);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+static void batch_end(struct batch *b)
+{
+    struct pool *p = b->pool;
+    if (b->r.told || p->stopping || !b->stored) {
+        batch_free(b);
+        return;
+    }
+    AUTO_BUF struct buf data;
+    buf_init(&data, BUF_NO_LIMIT);
+    render_end(b, &data);
+    webhooks_of_batch(p, &b->r, buf_str(&data), &b->outbox);
+    const struct store_beside beside = outbox_beside(&b->outbox);
+    b->ending = true;
+    p->writes++;
+    store_end_batch(p->store, b->r.id, &beside, end_stored, b);
+}
+
+void batch_leave(struct job *j)
+{
+    struct batch *b = j->batch;
+    if (b == NULL) {
+        return;
+    }
+    b->next = b->next == j ? j->batch_next : b->next;
+    *j->batch_link = j->batch_next;
+    if (j->batch_next != NULL) {
+        j->batch_next->batch_link = j->batch_link;
+    } else {
+        b->last = j->batch_link;
+    }
+    j->batch = NULL;
+    b->active--;
+    if (b->active == 0 && !b->ending && b->making == NULL) {
+        batch_end(b);
+    }
+}
+
+static void load_one(void *ctx, struct store_batch *found)
+{
+    (void)from_store(ctx, found);
+}
+
+bool batches_load(struct pool *p)
+{
+    return store_load_batches(p->store, load_one, p) == ERR_NONE;
+}
+
+void batches_settle(struct pool *p)
+{
+    struct batch **list = mem_alloc((p->batches.len + 1) * sizeof(struct batch *));
+    size_t n = 0;
+    size_t at = 0;
+    for (struct batch *b = map_next(&p->batches, &at); b != NULL; b = map_next(&p->batches, &at)) {
+        if (b->active == 0) {
+            list[n++] = b;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        batch_end(list[i]);
+    }
+    free(list);
+}
+
+/* ---- POST /batches
+ * ------------------------------------------------------------------------------- */
+
+/* While its jobs are made. */
+struct making {
+    struct http_request rq; /* its submission is ours */
+    struct http_ref x;
+    size_t at; /* in the text of the overrides */
+    struct workflow *workflow;
+    struct override_check check;
+    char *key; /* Idempotency-Key, or NULL */
+    char digest[DIGEST_HEX_SIZE];
+};
+
+static void making_free(struct batch *b)
+{
+    struct making *m = b->making;
+    b->making = NULL;
+    override_check_end(&m->check);
+    workflow_free(m->workflow);
+    submission_done(&m->rq.submission);
+    if (m->key != NULL) {
+        (void)map_remove(&b->pool->keys, str_of(m->key));
+    }
+    free(m->key);
+    free(m);
+}
+
+static void answer(struct pool *p, const struct http_request *rq, struct http_ref x, const char *id,
+                   int64_t total)
+{
+    struct http_answer a = http_answer_new(202);
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_member_string(&o, "id", id);
+    js_member_int(&o, "total", total);
+    js_close(&o, '}');
+    a.replayed = rq->replayed != 0;
+    (void)snprintf(a.location, sizeof a.location, "/batches/%s", id);
+    http_answer(p->server, x, &a);
+}
+
+/* Queued, some at a time, in their order. */
+static void admit_some(void *ctx)
+{
+    struct batch *b = ctx;
+    struct pool *p = b->pool;
+    for (size_t i = 0; b->next != NULL && i < ADMITTED_AT_ONCE; i++) {
+        struct job *j = b->next;
+        b->next = j->batch_next;
+        tell_queued(j);
+        job_wait_first(j);
+    }
+    if (b->next != NULL) {
+        deadline_set(&p->deadlines, &b->work, time_mono(), admit_some, b);
+    } else if (b->cancelling) {
+        batch_cancel(b);
+    }
+}
+
+/* None of it is stored. */
+static void drop_all(struct batch *b)
+{
+    const size_t n = b->active;
+    for (size_t i = 0; i < n; i++) {
+        job_forget(b->jobs); /* the last one frees the batch */
+    }
+}
+
+static void batch_inserted(void *ctx, enum err e)
+{
+    struct batch *b = ctx;
+    struct pool *p = b->pool;
+    struct making *m = b->making;
+    const struct http_ref x = m->x;
+    if (p->server == NULL) { /* the daemon stops; the next one finds what was stored */
+        making_free(b);
+        pool_one_less(p, &p->writes);
+        return;
+    }
+    if (e == ERR_NONE) {
+        answer(p, &m->rq, x, b->r.id, b->r.total);
+        making_free(b);
+        b->stored = true;
+        for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
+            j->stored = true;
+            webhooks_take(p, &j->outbox);
+        }
+        b->next = b->jobs;
+        admit_some(b);
+    } else {
+        making_free(b);
+        drop_all(b);
+        serve_problem(p, x, e);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+static void insert(struct batch *b)
+{
+    struct pool *p = b->pool;
+    struct making *m = b->making;
+    struct submission *s = &m->rq.submission;
+    const struct job_record **records = mem_alloc(b->active * sizeof(struct job_record *));
+    size_t n = 0;
+    struct outbox outbox = {.list = NULL};
+    for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
+        webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+        outbox_join(&outbox, &j->outbox);
+        records[n++] = &j->r;
+    }
+    struct key_record k = {.key = m->key, .status = 202, .at = b->r.made_at};
+    memcpy(k.digest, m->digest, sizeof k.digest);
+    memcpy(k.job_id, b->r.id, sizeof k.job_id);
+    const struct store_beside beside = outbox_beside(&outbox);
+    b->workflow = s->workflow;
+    b->workflow_len = s->workflow_len;
+    b->extra_data = s->extra_data;
+    s->workflow = s->extra_data = NULL;
+    p->writes++;
+    store_insert_batch(p->store, &b->r, records, n, (struct str){b->workflow, b->workflow_len},
+                       str_of(b->extra_data), m->key == NULL ? NULL : &k, &beside, batch_inserted,
+                       b);
+    free(outbox.list); /* its texts are the jobs' */
+    free(records);
+}
+
+/* Another structure (a model, a link) is another workflow to backends and estimates. */
+static void key_anew(struct job *j, const struct making *m, struct str one)
+{
+    if (!override_is_structural(&m->check, one)) {
+        return;
+    }
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    override_apply(m->check.text, one, &text);
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    if (workflow_parse(buf_str(&text), &w, &problem)) {
+        memcpy(j->r.workflow_hash, w->hash, sizeof j->r.workflow_hash);
+        memcpy(j->r.cost_key, w->cost_key, sizeof j->r.cost_key);
+        workflow_free(w);
+    } else {
+        buf_done(&problem.pointer);
+    }
+}
+
+static void make_some(void *ctx)
+{
+    struct batch *b = ctx;
+    struct pool *p = b->pool;
+    struct making *m = b->making;
+    const struct str all = str_of(m->rq.submission.overrides);
+    for (size_t i = 0; i < MADE_AT_ONCE && b->active < (size_t)b->r.total; i++) {
+        const struct str one = override_next(all, &m->at);
+        key_anew(job_new_of_batch(p, &m->rq, b, one), m, one);
+    }
+    if (b->active < (size_t)b->r.total) {
+        deadline_set(&p->deadlines, &b->work, time_mono(), make_some, b);
+    } else {
+        insert(b);
+    }
+}
+
+static void submit_new(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
+{
+    struct batch_record record = {.made_at = time_wall(),
+                                  .total = (int64_t)rq->submission.overrides_len};
+    uuid_v7(record.made_at, record.id);
+    memcpy(rq->subject, record.id, sizeof rq->subject);
+    struct batch *b = batch_new(p, &record);
+    struct making *m = mem_zero(1, sizeof *m);
+    b->making = m;
+    m->rq = *rq;
+    rq->submission = (struct submission){.workflow = NULL};
+    m->x = x;
+    struct submission *s = &m->rq.submission;
+    b->r.hook = (struct webhook){.url = mem_strdup(s->webhook.url),
+                                 .events = s->webhook.events,
+                                 .secret = mem_strdup(s->webhook.secret)};
+    const struct str text = {s->workflow, s->workflow_len};
+    m->workflow = workflow_reparse(text);
+    override_check_begin(&m->check, m->workflow, text);
+    memcpy(m->digest, rq->body_digest, sizeof m->digest);
+    if (key != NULL) {
+        m->key = mem_strdup(key);
+        (void)map_put(&p->keys, str_of(m->key), b);
+    }
+    make_some(b);
+}
+
+void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    if (rq->subject[0] != '\0') { /* of an earlier request with the same key */
+        struct store_batch found;
+        const enum err e = store_get_batch(p->store, rq->subject, &found);
+        if (e == ERR_NONE) {
+            answer(p, rq, x, rq->subject, found.r.total);
+            store_batch_done(&found);
+        } else {
+            serve_problem(p, x, e);
+        }
+        return;
+    }
+    if (p->stopping) {
+        http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
+        return;
+    }
+    AUTO_FREE char *key = serve_key(rq);
+    const size_t n = rq->submission.overrides_len;
+    if (serve_key_decides(p, rq, x, key) || !serve_may_call(p, rq, x) || !serve_client(p, rq, x) ||
+        !serve_after(p, rq, x) || !eligible_serve(p, rq, x) || serve_queue_is_full(p, n, x) ||
+        serve_client_is_full(p, rq->submission.client, n, x)) {
+        return;
+    }
+    submit_new(p, rq, x, key);
+}
+
+/* ---- GET, cancel
+ * --------------------------------------------------------------------------------- */
+
+static void answer_batch(struct pool *p, const char *id, struct http_ref x)
+{
+    struct store_batch found;
+    int64_t counts[JOB_STATE_COUNT];
+    enum err e = store_get_batch(p->store, id, &found);
+    if (e == ERR_NONE) {
+        e = store_count_batch(p->store, id, counts);
+    }
+    if (e != ERR_NONE) {
+        store_batch_done(&found);
+        serve_problem(p, x, e);
+        return;
+    }
+    struct http_answer a = http_answer_new(200);
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_member_string(&o, "id", id);
+    js_member_ms(&o, "queuedAt", found.r.made_at.us);
+    js_member_int(&o, "total", found.r.total);
+    render_counts(&o, counts);
+    const struct batch *b = map_get(&p->batches, (struct str){id, UUID_TEXT});
+    eta_render_batch(b == NULL ? NULL : b->jobs, &o);
+    js_close(&o, '}');
+    store_batch_done(&found);
+    http_answer(p->server, x, &a);
+}
+
+void serve_batch(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    answer_batch(p, rq->job_id, x);
+}
+
+static void cancel_marked(void *ctx, enum err e)
+{
+    struct pool *p = ctx;
+    (void)e; /* such a write is kept until it succeeds */
+    pool_one_less(p, &p->writes);
+}
+
+static void cancel_one(struct job *j)
+{
+    struct pool *p = j->pool;
+    if (j->r.cancel_requested) {
+        return;
+    }
+    serve_request_cancel(j);
+    if (j->attempt != NULL && !j->ending) {
+        p->writes++;
+        store_mark_cancel(p->store, &j->r, cancel_marked, p);
+    }
+}
+
+static void cancel_some(void *ctx)
+{
+    struct batch *b = ctx;
+    struct pool *p = b->pool;
+    for (size_t i = 0; b->next != NULL && i < CANCELLED_AT_ONCE; i++) {
+        struct job *j = b->next;
+        b->next = j->batch_next;
+        cancel_one(j);
+    }
+    if (b->next != NULL) {
+        deadline_set(&p->deadlines, &b->work, time_mono(), cancel_some, b);
+    }
+}
+
+void batch_cancel(struct batch *b)
+{
+    b->cancelling = true;
+    if (b->next == NULL) { /* else it is being queued, or cancelled, still */
+        b->next = b->jobs;
+        cancel_some(b);
+    }
+}
+
+void serve_batch_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct batch *b = map_get(&p->batches, (struct str){rq->job_id, UUID_TEXT});
+    if (b != NULL && b->stored) {
+        batch_cancel(b);
+    }
+    answer_batch(p, rq->job_id, x);
+}

@@ -1,0 +1,80 @@
+/*
+ * Whom jobs are for: how many active ones each client has, and how many of them run. A client that
+ * runs jobs.maxRunningPerClient is passed by in the queue until one of them is over. Clients that
+ * have no active job are forgotten.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+void client_join(struct job *j)
+{
+    struct pool *p = j->pool;
+    const struct str name = str_of(j->r.client == NULL ? "" : j->r.client);
+    struct client *c = map_get(&p->clients, name);
+    if (c == NULL) {
+        c = mem_zero(1, sizeof *c);
+        c->name = mem_copy(name);
+        (void)map_put(&p->clients, str_of(c->name), c);
+    }
+    c->active++;
+    j->client = c;
+}
+
+static void hold(struct pool *p, struct client *c)
+{
+    const size_t most = p->options.max_running_per_client;
+    const bool held = most > 0 && c->running >= most;
+    if (held != c->held) {
+        c->held = held;
+        queue_hold(&p->queue, str_of(c->name), held);
+    }
+}
+
+static void client_free(struct pool *p, struct client *c)
+{
+    (void)map_remove(&p->clients, str_of(c->name));
+    free(c->name);
+    free(c);
+}
+
+void client_leave(struct job *j)
+{
+    struct client *c = j->client;
+    if (c == NULL) {
+        return;
+    }
+    j->client = NULL;
+    c->active--;
+    if (c->active == 0) {
+        client_free(j->pool, c);
+    }
+}
+
+void client_runs(struct attempt *a)
+{
+    a->runs = true;
+    a->job->client->running++;
+    hold(a->job->pool, a->job->client);
+}
+
+void client_rests(struct attempt *a)
+{
+    if (a->runs) {
+        a->runs = false;
+        a->job->client->running--;
+        hold(a->job->pool, a->job->client);
+    }
+}
+
+bool client_has_room(struct pool *p, const char *name, size_t more)
+{
+    const struct client *c = map_get(&p->clients, str_of(name == NULL ? "" : name));
+    const size_t most = p->options.max_per_client;
+    return most == 0 || (c == NULL ? 0 : c->active) + more <= most;
+}
+
+void clients_done(struct pool *p)
+{
+    map_done(&p->clients);
+}

@@ -1,0 +1,908 @@
+/*
+ * Which backends can run what; see the header. A backend whose classes were never read counts as
+ * able, and so does everything that is not surely refused: a wrong "no" is worse than a refusal by
+ * the backend, which is remembered and tried elsewhere.
+ */
+#include "eligible.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_read.h"
+#include "inner.h"
+
+enum {
+    IDLE_NEEDS = 256, /* remembered though no job has them */
+    READ_PATIENCE_MS = 5000,
+};
+
+/* ---- needs -------------------------------------------------------------------------------------- */
+
+void eligible_init(struct pool *p)
+{
+    catalog_pool_init(&p->eligibility.classes);
+    map_init(&p->eligibility.needs);
+    p->eligibility.generation = 1;
+}
+
+static void idle_remove(struct eligibility *e, struct need *n)
+{
+    *(n->newer == NULL ? &e->idle_newest : &n->newer->older) = n->older;
+    *(n->older == NULL ? &e->idle_oldest : &n->older->newer) = n->newer;
+    n->newer = n->older = NULL;
+    e->idle_len--;
+}
+
+static void need_free(struct eligibility *e, struct need *n)
+{
+    (void)map_remove(&e->needs, str_of(n->key));
+    workflow_free(n->w);
+    free(n->wanted);
+    free(n->verdicts);
+    free(n->key);
+    free(n);
+}
+
+static void need_release(struct pool *p, struct need *n)
+{
+    struct eligibility *e = &p->eligibility;
+    n->refs--;
+    if (n->refs > 0) {
+        return;
+    }
+    n->older = e->idle_newest;
+    *(e->idle_newest == NULL ? &e->idle_oldest : &e->idle_newest->newer) = n;
+    e->idle_newest = n;
+    e->idle_len++;
+    if (e->idle_len > IDLE_NEEDS) {
+        n = e->idle_oldest;
+        idle_remove(e, n);
+        need_free(e, n);
+    }
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The set of models, whatever loads them. */
+static void hash_models(struct need *n)
+{
+    const struct workflow *w = n->w;
+    if (w->models_len == 0) {
+        return;
+    }
+    char **values = mem_alloc(w->models_len * sizeof(char *));
+    for (size_t i = 0; i < w->models_len; i++) {
+        values[i] = mem_copy(w->models[i].value);
+    }
+    qsort(values, w->models_len, sizeof(char *), by_text);
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    for (size_t i = 0; i < w->models_len; i++) {
+        if (i == 0 || strcmp(values[i], values[i - 1]) != 0) {
+            buf_add(&text, values[i], strlen(values[i]) + 1);
+        }
+    }
+    digest_sha256_hex(buf_str(&text), n->models);
+    for (size_t i = 0; i < w->models_len; i++) {
+        free(values[i]);
+    }
+    free(values);
+}
+
+static void mark_wanted(struct need *n, const struct names *outputs)
+{
+    if (outputs == NULL || outputs->len == 0) {
+        return;
+    }
+    n->wanted = mem_zero(n->w->len, sizeof *n->wanted);
+    for (size_t i = 0; i < outputs->len; i++) {
+        const struct workflow_node *node = workflow_find(n->w, str_of(outputs->list[i]));
+        if (node != NULL) {
+            n->wanted[node - n->w->nodes] = true;
+        }
+    }
+}
+
+static void need_key(const char *hash, const struct names *outputs, struct buf *key)
+{
+    buf_add_text(key, hash);
+    for (size_t i = 0; outputs != NULL && i < outputs->len; i++) {
+        buf_printf(key, "/%zu:", strlen(outputs->list[i]));
+        buf_add_text(key, outputs->list[i]);
+    }
+}
+
+/* The need of this hash, of which one more has it now; text is asked for when it is not known. */
+static struct need *need_join(struct pool *p, const char *hash, const struct names *outputs,
+                              struct str (*text_of)(void *ctx), void *ctx)
+{
+    struct eligibility *e = &p->eligibility;
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    need_key(hash, outputs, &key);
+    struct need *n = map_get(&e->needs, buf_str(&key));
+    if (n == NULL) {
+        const struct str text = text_of(ctx);
+        struct workflow *w = text.n == 0 ? NULL : workflow_reparse(text);
+        if (w == NULL) {
+            return NULL;
+        }
+        n = mem_zero(1, sizeof *n);
+        n->w = w;
+        n->key = buf_take(&key);
+        hash_models(n);
+        mark_wanted(n, outputs);
+        (void)map_put(&e->needs, str_of(n->key), n);
+    } else if (n->refs == 0) {
+        idle_remove(e, n);
+    }
+    n->refs++;
+    return n;
+}
+
+/* ---- what a backend lacks ----------------------------------------------------------------------- */
+
+typedef void (*lack_fn)(void *ctx, const struct workflow_node *node, const struct workflow_model *m);
+
+/* Marks what outputs hang on: only that is validated by a server. */
+static void mark_needed(const struct need *n, const struct catalog *c, bool *needed)
+{
+    const struct workflow *w = n->w;
+    uint32_t *stack = mem_alloc((w->len + 1) * sizeof *stack);
+    size_t depth = 0;
+    for (uint32_t i = 0; i < w->len; i++) {
+        const struct catalog_class *class = catalog_find(c, w->nodes[i].class_type);
+        const bool out = class != NULL && class->is_output;
+        if (out && (n->wanted == NULL || n->wanted[i])) {
+            needed[i] = true;
+            stack[depth++] = i;
+        }
+    }
+    while (depth > 0) {
+        const struct workflow_node *node = &w->nodes[stack[--depth]];
+        for (uint32_t k = 0; k < node->deps; k++) {
+            const uint32_t dep = w->deps[node->first_dep + k];
+            if (!needed[dep]) {
+                needed[dep] = true;
+                stack[depth++] = dep;
+            }
+        }
+    }
+    free(stack);
+}
+
+/* Calls `each` for what the catalog lacks: a class (m NULL), or a model. */
+static void find_lacks(const struct need *n, const struct catalog *c, lack_fn each, void *ctx)
+{
+    const struct workflow *w = n->w;
+    for (size_t i = 0; i < w->len; i++) {
+        const struct str class_type = w->nodes[i].class_type;
+        if (class_type.p != NULL && !catalog_knows(c, class_type)) {
+            each(ctx, &w->nodes[i], NULL);
+        }
+    }
+    if (w->models_len == 0) {
+        return;
+    }
+    bool *needed = mem_zero(w->len, sizeof *needed);
+    mark_needed(n, c, needed);
+    for (size_t i = 0; i < w->models_len; i++) {
+        const struct workflow_model *m = &w->models[i];
+        const struct catalog_class *class = catalog_find(c, w->nodes[m->node].class_type);
+        if (needed[m->node] && class != NULL && !catalog_allows(class, m->input, m->value)) {
+            each(ctx, &w->nodes[m->node], m);
+        }
+    }
+    free(needed);
+}
+
+static void count_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+{
+    (void)node;
+    (void)m;
+    (*(size_t *)ctx)++;
+}
+
+static bool need_is_met(struct need *n, const struct backend *b)
+{
+    if (!b->knows.known) {
+        return true;
+    }
+    struct verdict_of *v = NULL;
+    for (size_t i = 0; i < n->verdicts_len && v == NULL; i++) {
+        v = n->verdicts[i].backend == b->id ? &n->verdicts[i] : NULL;
+    }
+    if (v == NULL) {
+        n->verdicts = mem_grow(n->verdicts, (n->verdicts_len + 1) * sizeof *n->verdicts);
+        v = &n->verdicts[n->verdicts_len++];
+        *v = (struct verdict_of){.backend = b->id};
+    }
+    if (v->generation != b->knows.generation) {
+        size_t lacks = 0;
+        find_lacks(n, &b->knows.catalog, count_lack, &lacks);
+        v->generation = b->knows.generation;
+        v->able = lacks == 0;
+    }
+    return v->able;
+}
+
+/* ---- wishes ------------------------------------------------------------------------------------- */
+
+/* What rules are about, of a job or of a submission. */
+struct traits {
+    const char *metadata; /* JSON, or NULL */
+    const struct spec *spec;
+};
+
+static bool is_able(struct pool *p, const struct wish *w, const struct traits *t,
+                    const struct backend *b)
+{
+    return !b->removing &&
+           (w->where == NULL || spec_where_allows(w->where, b->name, &b->label_names)) &&
+           rules_allow(p, w->hash, t->metadata, t->spec, b->name) &&
+           (w->need == NULL || need_is_met(w->need, b));
+}
+
+static size_t variants_of(const struct spec *s)
+{
+    return s == NULL || s->variants_len == 0 ? 1 : s->variants_len;
+}
+
+static const struct names *outputs_of(const struct spec *s)
+{
+    return s == NULL ? NULL : &s->include_outputs;
+}
+
+/* The job's own place counts for each of its variants. */
+static struct str job_text(void *ctx)
+{
+    struct job *j = ctx;
+    return job_need_texts(j) ? (struct str){j->workflow, j->workflow_len} : (struct str){NULL, 0};
+}
+
+static struct str variant_text(void *ctx)
+{
+    const struct spec_variant *v = ctx;
+    return (struct str){v->workflow, v->workflow_len};
+}
+
+static void make_wishes(struct job *j)
+{
+    struct pool *p = j->pool;
+    const size_t n = variants_of(j->spec);
+    if (j->wishes == NULL) {
+        j->wishes = mem_zero(n, sizeof *j->wishes);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct wish *w = &j->wishes[i];
+        const bool several = j->spec != NULL && j->spec->variants_len > 0;
+        struct spec_variant *v = several ? &j->spec->variants[i] : NULL;
+        w->hash = several ? v->hash : j->r.workflow_hash;
+        w->where = several ? &v->where : j->spec == NULL ? NULL : &j->spec->where;
+        if (w->need == NULL) {
+            w->need = several ? need_join(p, v->hash, outputs_of(j->spec), variant_text, v)
+                              : need_join(p, w->hash, outputs_of(j->spec), job_text, j);
+        }
+    }
+}
+
+static struct traits traits_of(const struct job *j)
+{
+    return (struct traits){j->r.metadata, j->spec};
+}
+
+static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
+{
+    const struct traits t = traits_of(j);
+    const bool several = j->spec != NULL && j->spec->variants_len > 0;
+    return is_able(j->pool, &j->wishes[variant], &t, b) &&
+           (!several || spec_where_allows(&j->spec->where, b->name, &b->label_names));
+}
+
+int eligible_variant(struct job *j, const struct backend *b)
+{
+    if (j->wishes == NULL || j->wishes[0].need == NULL) {
+        make_wishes(j);
+    }
+    const size_t n = variants_of(j->spec);
+    for (size_t i = 0; i < n; i++) {
+        if (is_able_job(j, i, b)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+bool eligible_is_restricted(struct job *j)
+{
+    struct pool *p = j->pool;
+    if (j->able_generation != p->eligibility.generation) {
+        j->able_generation = p->eligibility.generation;
+        j->restricted = j->spec != NULL && j->spec->variants_len > 0;
+        for (size_t i = 0; i < p->backends_len && !j->restricted; i++) {
+            j->restricted = eligible_variant(j, p->backends[i]) < 0 ||
+                            eligible_is_preferred(j, p->backends[i]);
+        }
+    }
+    return j->restricted;
+}
+
+struct need *eligible_need(struct job *j, size_t variant)
+{
+    if (j->wishes == NULL || j->wishes[variant].need == NULL) {
+        make_wishes(j);
+    }
+    return j->wishes[variant].need;
+}
+
+void eligible_leave(struct job *j)
+{
+    const size_t n = j->wishes == NULL ? 0 : variants_of(j->spec);
+    for (size_t i = 0; i < n; i++) {
+        if (j->wishes[i].need != NULL) {
+            need_release(j->pool, j->wishes[i].need);
+        }
+    }
+    free(j->wishes);
+    j->wishes = NULL;
+}
+
+bool eligible_is_preferred(const struct job *j, const struct backend *b)
+{
+    return (j->spec != NULL && names_have(&j->spec->where.prefer, b->name)) ||
+           rules_prefer(j->pool, j->r.workflow_hash, j->r.metadata, j->spec, b->name);
+}
+
+/* ---- telling ------------------------------------------------------------------------------------ */
+
+struct listing {
+    struct js_out *o;
+};
+
+static void list_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+{
+    struct js_out *o = ((struct listing *)ctx)->o;
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    if (m == NULL) {
+        buf_add_text(&text, "class ");
+        buf_add_str(&text, node->class_type);
+    } else {
+        buf_add_str(&text, m->value);
+        buf_add_text(&text, " (");
+        buf_add_str(&text, node->class_type);
+        buf_add_char(&text, '.');
+        buf_add_str(&text, m->input);
+        buf_add_char(&text, ')');
+    }
+    js_str(o, buf_str(&text));
+}
+
+/* The elements of "missing". */
+static void list_where(struct js_out *o, const struct spec_where *w, const struct backend *b)
+{
+    if (w == NULL) {
+        return;
+    }
+    if ((w->has_only && !names_have(&w->only, b->name)) || names_have(&w->exclude, b->name)) {
+        js_string(o, "the job's backends leave it out");
+    }
+    for (size_t i = 0; i < w->labels.len; i++) {
+        if (!label_is_met(str_of(w->labels.list[i]), &b->label_names)) {
+            AUTO_BUF struct buf text;
+            buf_init(&text, BUF_NO_LIMIT);
+            buf_printf(&text, "label %s", w->labels.list[i]);
+            js_str(o, buf_str(&text));
+        }
+    }
+}
+
+static void list_missing(struct pool *p, const struct wish *w, const struct traits *t,
+                         const struct backend *b, struct js_out *o)
+{
+    if (b->removing) {
+        js_string(o, "it is being removed");
+    }
+    list_where(o, w->where, b);
+    if (!rules_allow(p, w->hash, t->metadata, t->spec, b->name)) {
+        js_string(o, "a hard rule of the configuration leaves it out");
+    }
+    if (w->need != NULL && b->knows.known) {
+        find_lacks(w->need, &b->knows.catalog, list_lack, &(struct listing){o});
+    }
+}
+
+/* "a; b" of a JSON list of texts. */
+static void join_list(struct str list, struct buf *out)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct js_reader r;
+    js_read_strict(&r, list, JS_MAX_DEPTH);
+    (void)js_next(&r);
+    bool first = true;
+    for (struct js_token t = js_next(&r); t.kind == JS_STRING; t = js_next(&r)) {
+        buf_clear(&scratch);
+        buf_add_text(out, first ? "" : ", ");
+        buf_add_str(out, js_text(t, &scratch));
+        first = false;
+    }
+}
+
+static void why_not(struct pool *p, const struct wish *w, const struct traits *t,
+                    const struct backend *b, struct buf *out)
+{
+    AUTO_BUF struct buf list;
+    buf_init(&list, 1 << 16);
+    struct js_out o = js_out_to(&list);
+    js_open(&o, '[');
+    list_missing(p, w, t, b, &o);
+    js_close(&o, ']');
+    if (!list.overflow) {
+        join_list(buf_str(&list), out);
+    }
+}
+
+void eligible_why(struct job *j, const struct backend *b, struct buf *out)
+{
+    const struct traits t = traits_of(j);
+    if (j->wishes == NULL) {
+        make_wishes(j);
+    }
+    why_not(j->pool, &j->wishes[0], &t, b, out);
+}
+
+/* ---- submissions -------------------------------------------------------------------------------- */
+
+/* Asks of one submission; lives until all of them were answered. */
+struct recheck {
+    struct pool *pool;
+    struct recheck *next, **link;
+    struct http_ref x;
+    unsigned pending;
+    bool told;
+    struct deadline late;
+    struct recheck_one *ones;
+};
+
+struct recheck_one {
+    struct recheck *all;
+    struct recheck_one *next;
+    uint32_t backend;
+    char *class_type;
+    struct comfy_ask *ask; /* NULL: it was answered */
+};
+
+static void recheck_free(struct recheck *r)
+{
+    struct pool *p = r->pool;
+    *r->link = r->next;
+    if (r->next != NULL) {
+        r->next->link = r->link;
+    }
+    deadline_clear(&p->deadlines, &r->late);
+    while (r->ones != NULL) {
+        struct recheck_one *one = r->ones;
+        r->ones = one->next;
+        if (one->ask != NULL) {
+            comfy_ask_cancel(one->ask);
+        }
+        free(one->class_type);
+        free(one);
+    }
+    free(r);
+}
+
+static void recheck_tell(void *ctx)
+{
+    struct recheck *r = ctx;
+    if (!r->told && r->pool->server != NULL) {
+        r->told = true;
+        http_again(r->pool->server, r->x);
+    }
+}
+
+static struct backend *by_id(struct pool *p, uint32_t id)
+{
+    for (size_t i = 0; i < p->backends_len; i++) {
+        if (p->backends[i]->id == id) {
+            return p->backends[i];
+        }
+    }
+    return NULL;
+}
+
+static void changed_there(struct backend *b)
+{
+    b->knows.generation = ++b->pool->eligibility.generation;
+    ability_forget_refusals(&b->pool->ability, b->id);
+    eligible_changed(b->pool);
+}
+
+static void class_came(void *ctx, bool found, struct catalog_draft *draft)
+{
+    struct recheck_one *one = ctx;
+    struct recheck *r = one->all;
+    struct backend *b = by_id(r->pool, one->backend);
+    one->ask = NULL;
+    if (found && b != NULL && b->knows.known &&
+        catalog_update(&b->knows.catalog, &r->pool->eligibility.classes, str_of(one->class_type),
+                       draft)) {
+        changed_there(b);
+    }
+    if (--r->pending == 0) {
+        recheck_tell(r);
+        recheck_free(r);
+    }
+}
+
+/* Asked a moment ago: it says nothing new. */
+static bool was_asked(struct knowledge *k, struct str class_type)
+{
+    enum { FRESH_MS = 3000 };
+    const struct mono_us now = time_mono();
+    for (size_t i = 0; i < sizeof k->recent / sizeof *k->recent; i++) {
+        if (str_is(class_type, k->recent[i].class_type) &&
+            mono_diff(now, k->recent[i].at).us < FRESH_MS * 1000) {
+            return true;
+        }
+    }
+    struct recent_ask *to = &k->recent[k->next_recent];
+    k->next_recent = (k->next_recent + 1) % (sizeof k->recent / sizeof *k->recent);
+    (void)snprintf(to->class_type, sizeof to->class_type, "%.*s", (int)class_type.n, class_type.p);
+    to->at = now;
+    return false;
+}
+
+struct asking {
+    struct recheck *r;
+    struct backend *b;
+    unsigned asked;
+};
+
+static void ask_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+{
+    enum { MOST = 8 };
+    struct asking *a = ctx;
+    (void)m;
+    if (a->asked == MOST || was_asked(&a->b->knows, node->class_type)) {
+        return;
+    }
+    a->asked++;
+    struct recheck_one *one = mem_zero(1, sizeof *one);
+    one->all = a->r;
+    one->next = a->r->ones;
+    a->r->ones = one;
+    one->backend = a->b->id;
+    one->class_type = mem_copy(node->class_type);
+    one->ask = comfy_ask_classes(a->b->comfy, node->class_type, class_came, one);
+    a->r->pending++;
+}
+
+/* A submission as it is looked at. */
+struct look {
+    struct pool *p;
+    struct http_request *rq;
+    struct traits traits;
+    struct wish *wishes;
+    size_t len;
+};
+
+static struct str submission_text(void *ctx)
+{
+    const struct submission *s = ctx;
+    return (struct str){s->workflow, s->workflow_len};
+}
+
+static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
+{
+    struct submission *s = &rq->submission;
+    *l = (struct look){.p = p,
+                       .rq = rq,
+                       .traits = {s->metadata, &s->spec},
+                       .len = variants_of(&s->spec)};
+    l->wishes = mem_zero(l->len, sizeof *l->wishes);
+    for (size_t i = 0; i < l->len; i++) {
+        struct spec_variant *v = s->spec.variants_len > 0 ? &s->spec.variants[i] : NULL;
+        struct wish *w = &l->wishes[i];
+        w->hash = v != NULL ? v->hash : s->hash;
+        w->where = v != NULL ? &v->where : &s->spec.where;
+        w->need = v != NULL ? need_join(p, v->hash, outputs_of(&s->spec), variant_text, v)
+                            : need_join(p, s->hash, outputs_of(&s->spec), submission_text, s);
+    }
+}
+
+static void look_end(struct look *l)
+{
+    for (size_t i = 0; i < l->len; i++) {
+        need_release(l->p, l->wishes[i].need);
+    }
+    free(l->wishes);
+}
+
+/* Named and labelled well: whatever it knows. */
+static bool is_meant(const struct look *l, size_t i, const struct backend *b)
+{
+    const struct wish *w = &l->wishes[i];
+    struct wish bare = *w;
+    bare.need = NULL;
+    return is_able(l->p, &bare, &l->traits, b) &&
+           spec_where_allows(&l->rq->submission.spec.where, b->name, &b->label_names);
+}
+
+static bool can_run(const struct look *l, const struct backend *b)
+{
+    for (size_t i = 0; i < l->len; i++) {
+        if (is_meant(l, i, b) && need_is_met(l->wishes[i].need, b)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_can(const struct look *l)
+{
+    for (size_t i = 0; i < l->p->backends_len; i++) {
+        if (can_run(l, l->p->backends[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Asks those that look able but for what they know. True: the request will be asked again. */
+static bool ask_again(const struct look *l, struct http_ref x)
+{
+    enum { LATE_MS = 3000 };
+    struct pool *p = l->p;
+    struct recheck *r = mem_zero(1, sizeof *r);
+    *r = (struct recheck){.pool = p,
+                          .next = p->eligibility.rechecks,
+                          .link = &p->eligibility.rechecks,
+                          .x = x};
+    if (r->next != NULL) {
+        r->next->link = &r->next;
+    }
+    p->eligibility.rechecks = r;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        struct backend *b = p->backends[i];
+        struct asking a = {r, b, 0};
+        for (size_t k = 0; k < l->len && b->up && b->knows.known; k++) {
+            if (is_meant(l, k, b)) {
+                find_lacks(l->wishes[k].need, &b->knows.catalog, ask_lack, &a);
+            }
+        }
+    }
+    if (r->pending == 0) {
+        recheck_free(r);
+        return false;
+    }
+    deadline_set(&p->deadlines, &r->late, mono_add(time_mono(), dur_ms(LATE_MS)), recheck_tell, r);
+    return true;
+}
+
+static void refuse(const struct look *l, struct http_ref x)
+{
+    AUTO_BUF struct buf detail;
+    buf_init(&detail, 1 << 16);
+    buf_add_text(&detail, "no backend can run it");
+    for (size_t i = 0; i < l->p->backends_len; i++) {
+        const struct backend *b = l->p->backends[i];
+        buf_printf(&detail, "%s%s lacks: ", i == 0 ? ". " : "; ", b->name);
+        why_not(l->p, &l->wishes[0], &l->traits, b, &detail);
+    }
+    http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), NULL);
+}
+
+static void answer_dry(const struct look *l, struct http_ref x)
+{
+    struct http_answer a = http_answer_new(200);
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_key(&o, "backends");
+    js_open(&o, '[');
+    for (size_t i = 0; i < l->p->backends_len; i++) {
+        const struct backend *b = l->p->backends[i];
+        const bool can = can_run(l, b);
+        js_open(&o, '{');
+        js_member_string(&o, "name", b->name);
+        js_member_bool(&o, "eligible", can);
+        js_key(&o, "missing");
+        js_open(&o, '[');
+        if (!can) {
+            list_missing(l->p, &l->wishes[0], &l->traits, b, &o);
+        }
+        js_close(&o, ']');
+        js_close(&o, '}');
+    }
+    js_close(&o, ']');
+    js_close(&o, '}');
+    http_answer(l->p->server, x, &a);
+}
+
+/* Whether servers say that this class gives outputs; true as long as none says no. */
+static bool may_be_output(const struct pool *p, struct str class_type)
+{
+    bool denied = false;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        const struct knowledge *k = &p->backends[i]->knows;
+        const struct catalog_class *c = k->known ? catalog_find(&k->catalog, class_type) : NULL;
+        if (c != NULL && c->is_output) {
+            return true;
+        }
+        denied = denied || c != NULL;
+    }
+    return !denied;
+}
+
+static bool check_outputs(const struct look *l, struct http_ref x)
+{
+    const struct names *n = &l->rq->submission.spec.include_outputs;
+    for (size_t i = 0; i < n->len; i++) {
+        const struct workflow_node *node =
+            workflow_find(l->wishes[0].need->w, str_of(n->list[i]));
+        if (node != NULL && node->class_type.p != NULL && !may_be_output(l->p, node->class_type)) {
+            char pointer[48];
+            (void)snprintf(pointer, sizeof pointer, "/includeOutputs/%zu", i);
+            http_problem(l->p->server, x, ERR_MEMBER_INVALID, "this node gives no output", pointer);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct look l;
+    look_begin(&l, p, rq);
+    bool good = check_outputs(&l, x);
+    const bool can = p->backends_len == 0 || any_can(&l);
+    if (good && !can && !rq->rechecked) {
+        rq->rechecked = true;
+        good = !ask_again(&l, x);
+    }
+    if (good && rq->dry_run) {
+        answer_dry(&l, x);
+        good = false;
+    } else if (good && !can) {
+        refuse(&l, x);
+        good = false;
+    }
+    look_end(&l);
+    return good;
+}
+
+uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input)
+{
+    const struct catalog_class *c =
+        b->knows.known ? catalog_find(&b->knows.catalog, class_type) : NULL;
+    const struct catalog_input *in = c == NULL ? NULL : catalog_input(c, str_of(input));
+    if (in == NULL || !in->has_max || in->max >= 18446744073709549568.0) {
+        return UINT64_MAX;
+    }
+    return in->max < 0 ? 0 : (uint64_t)in->max;
+}
+
+/* ---- reading what a backend knows ---------------------------------------------------------------- */
+
+static void regroup(void *ctx)
+{
+    struct pool *p = ctx;
+    jobs_regroup(p);
+    pool_dispatch(p);
+}
+
+void eligible_changed(struct pool *p)
+{
+    p->eligibility.generation++;
+    if (!p->stopping) {
+        deadline_set(&p->deadlines, &p->eligibility.regroup, time_mono(), regroup, p);
+    }
+}
+
+bool eligible_is_reading(const struct backend *b)
+{
+    return b->knows.due || heap_holds(&b->knows.patience.node);
+}
+
+static void read_is_over(struct backend *b)
+{
+    struct knowledge *k = &b->knows;
+    if (k->classes == NULL && k->replacements == NULL) {
+        deadline_clear(&b->pool->deadlines, &k->patience);
+        backend_settle(b);
+    }
+}
+
+static void classes_came(void *ctx, bool found, struct catalog_draft *draft)
+{
+    struct backend *b = ctx;
+    struct knowledge *k = &b->knows;
+    k->classes = NULL;
+    const bool was_known = k->known;
+    k->known = found && draft->len > 0;
+    const bool changed =
+        k->known && catalog_replace(&k->catalog, &b->pool->eligibility.classes, draft);
+    if (changed || was_known != k->known) {
+        changed_there(b);
+    }
+    read_is_over(b);
+}
+
+static void replacements_came(void *ctx, struct str body)
+{
+    struct backend *b = ctx;
+    b->knows.replacements = NULL;
+    if (catalog_read_replacements(&b->knows.catalog, body)) {
+        changed_there(b);
+    }
+    read_is_over(b);
+}
+
+static void patience_is_over(void *ctx)
+{
+    backend_settle(ctx); /* it gets jobs while it is still being read */
+}
+
+void eligible_settle(struct backend *b)
+{
+    struct knowledge *k = &b->knows;
+    if (!k->due || !b->up || b->attempts != NULL || k->classes != NULL ||
+        k->replacements != NULL) {
+        return;
+    }
+    k->due = false;
+    k->classes = comfy_ask_classes(b->comfy, STR(""), classes_came, b);
+    k->replacements = comfy_ask_replacements(b->comfy, replacements_came, b);
+    deadline_set(&b->pool->deadlines, &k->patience,
+                 mono_add(time_mono(), dur_ms(READ_PATIENCE_MS)), patience_is_over, b);
+}
+
+void eligible_read(struct backend *b)
+{
+    b->knows.due = true;
+    eligible_settle(b);
+}
+
+static void stop_reading(struct backend *b)
+{
+    struct knowledge *k = &b->knows;
+    if (k->classes != NULL) {
+        comfy_ask_cancel(k->classes);
+    }
+    if (k->replacements != NULL) {
+        comfy_ask_cancel(k->replacements);
+    }
+    k->classes = k->replacements = NULL;
+    k->due = false;
+    deadline_clear(&b->pool->deadlines, &k->patience);
+}
+
+void eligible_down(struct backend *b)
+{
+    stop_reading(b);
+}
+
+void knowledge_done(struct backend *b)
+{
+    stop_reading(b);
+    catalog_done(&b->knows.catalog, &b->pool->eligibility.classes);
+}
+
+void eligible_done(struct pool *p)
+{
+    struct eligibility *e = &p->eligibility;
+    while (e->rechecks != NULL) {
+        recheck_free(e->rechecks);
+    }
+    while (e->idle_oldest != NULL) {
+        struct need *n = e->idle_oldest;
+        idle_remove(e, n);
+        need_free(e, n);
+    }
+    map_done(&e->needs);
+    catalog_pool_done(&e->classes);
+}

@@ -1,0 +1,96 @@
+/*
+ * Which backends can run a workflow at all: by the names and labels that its job asks for, by hard
+ * rules of the configuration, and by what the backends know (core/catalog.h).
+ */
+#ifndef COMFYPOOL_SRC_POOL_ELIGIBLE_H
+#define COMFYPOOL_SRC_POOL_ELIGIBLE_H
+
+#include "comfypool/base/json_write.h"
+#include "comfypool/core/catalog.h"
+#include "comfypool/core/spec.h"
+#include "comfypool/loop/deadlines.h"
+
+struct pool;
+struct job;
+struct backend;
+struct comfy_ask;
+
+/* What a workflow needs: shared by all jobs of one structure. */
+struct need {
+    char *key; /* its hash, and the outputs that are wanted */
+    unsigned refs;
+    struct need *newer, *older; /* while nobody has it */
+    struct workflow *w;
+    char models[DIGEST_HEX_SIZE]; /* of the set of models that it names; "": none */
+    bool *wanted;                 /* of each node: one of the outputs that are wanted; NULL: all */
+    struct verdict_of {
+        uint32_t backend;
+        uint64_t generation; /* of its catalog */
+        bool able;
+    } *verdicts;
+    size_t verdicts_len;
+};
+
+/* One workflow that would do, and where. */
+struct wish {
+    struct need *need;
+    const struct spec_where *where; /* NULL: anywhere */
+    const char *hash;
+};
+
+/* What a backend knows. */
+struct knowledge {
+    struct catalog catalog;
+    bool known;          /* it was read on this connection */
+    uint64_t generation; /* counts changes */
+    bool due;            /* it is to be read as soon as none of our prompts is there */
+    struct comfy_ask *classes, *replacements;
+    struct deadline patience; /* with them: then it gets jobs again */
+    struct recent_ask {
+        char class_type[128];
+        struct mono_us at;
+    } recent[16];
+    unsigned next_recent;
+};
+
+/* For struct pool. */
+struct eligibility {
+    struct catalog_pool classes;
+    struct map needs;
+    struct need *idle_newest, *idle_oldest;
+    size_t idle_len;
+    uint64_t generation; /* counts changes of whatever decides */
+    struct deadline regroup;
+    struct recheck *rechecks;
+};
+
+void eligible_init(struct pool *p);
+/* After the jobs and backends are gone. */
+void eligible_done(struct pool *p);
+void knowledge_done(struct backend *b);
+
+/* Something that decides has changed: waiting jobs are looked at anew, at the end of the turn. */
+void eligible_changed(struct pool *p);
+/* Its classes are to be read, now or when its prompts are over. */
+void eligible_read(struct backend *b);
+/* Perhaps now. */
+void eligible_settle(struct backend *b);
+/* True while it gets no job because its classes are to be read first. */
+bool eligible_is_reading(const struct backend *b);
+/* Its link is lost. */
+void eligible_down(struct backend *b);
+
+/* The first of the job's workflows (0 unless it has variants) that the backend can run; -1: none.
+   True for a backend whose classes nobody knows. */
+int eligible_variant(struct job *j, const struct backend *b);
+/* Whether there is a backend that cannot; O(backends), remembered until something changes. */
+bool eligible_is_restricted(struct job *j);
+/* The need of a variant; NULL: its text cannot be read now. */
+struct need *eligible_need(struct job *j, size_t variant);
+void eligible_leave(struct job *j);
+/* What keeps the job from the backend, for people. */
+void eligible_why(struct job *j, const struct backend *b, struct buf *out);
+/* Soft rules of the configuration and the job's own preference. */
+bool eligible_is_preferred(const struct job *j, const struct backend *b);
+
+#endif

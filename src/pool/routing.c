@@ -1,0 +1,409 @@
+/*
+ * Which job goes to which backend next. The waiting jobs are played through in their order, each on
+ * the backend that would finish it first: by how long such runs took there lately, warm or cold,
+ * behind what runs there and what was played before. The first one whose best backend is free gets
+ * it. So a slow backend is used when the queue is long, and left alone when waiting is better; and
+ * jobs whose models are loaded somewhere go there.
+ *
+ * A wait for a better backend is worth what it gains: longer than that no job is held while another
+ * backend that could run it idles, whatever the estimates say.
+ *
+ * A few jobs of each lane are looked at (QUEUE_LOOK): O(1) in the length of the queue.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+enum {
+    KINDS_MOST = 64,
+    /* Backends that would finish within this share of each other are equals. */
+    EQUAL_PERCENT = 5,
+    /* Of a run that takes longer than expected nobody knows what is left: this share of it. */
+    OVERRUN_SHARE = 8,
+    HELD_LEAST_MS = 1,
+};
+
+/* A backend as it is played. */
+struct seat {
+    struct backend *b;
+    bool free;           /* it has a place now */
+    struct mono_us at;   /* when it has done what it has */
+    const char *models;  /* what is loaded then; NULL: nobody knows */
+    const char *hash;
+};
+
+/* What a workflow takes on each backend. */
+struct kind {
+    const char *cost_key;
+    const char *models;
+    const char *hash;
+    bool any; /* something is known */
+    struct kind_time {
+        bool known;
+        int64_t warm, cold;
+    } *times; /* one a seat */
+};
+
+/* An entry that was played on a backend that is not free, or is worth waiting for. */
+struct played {
+    struct job *job;
+    size_t lane;
+    const struct kind *kind;
+};
+
+struct play {
+    struct pool *p;
+    struct mono_us now;
+    struct seat *seats;
+    size_t len;
+    size_t free; /* seats with a place */
+    struct kind kinds[KINDS_MOST];
+    size_t kinds_len;
+    struct played played[QUEUE_LOOK * 4];
+    size_t played_len;
+    struct mono_us look_at; /* somebody is held: looked at anew then; 0: nobody is */
+};
+
+/* ---- seats -------------------------------------------------------------------------------------- */
+
+static int64_t remaining_us(const struct attempt *a, const struct backend *b, struct mono_us now)
+{
+    struct measures_times t;
+    const struct mono_us since =
+        a->timeline.started.set ? a->timeline.started.received : a->timeline.intent.received;
+    const int64_t elapsed = since.us == 0 ? 0 : mono_diff(now, since).us;
+    if (!measures_times(b->pool->measures, str_of(a->job->r.cost_key), str_of(b->name), &t)) {
+        return elapsed + 100000;
+    }
+    const int64_t left = (a->cold ? t.cold.us : t.warm.us) - elapsed;
+    return left > elapsed / OVERRUN_SHARE ? left : elapsed / OVERRUN_SHARE;
+}
+
+static void take_seats(struct play *y)
+{
+    struct pool *p = y->p;
+    y->seats = mem_alloc((p->backends_len + 1) * sizeof *y->seats);
+    for (size_t i = 0; i < p->backends_len; i++) {
+        struct backend *b = p->backends[i];
+        if (!b->slot.up) {
+            continue;
+        }
+        struct seat *s = &y->seats[y->len++];
+        *s = (struct seat){.b = b, .free = heap_holds(&b->slot.node), .at = y->now};
+        y->free += s->free ? 1 : 0;
+        s->models = b->foreign ? NULL : b->warm_models;
+        s->hash = b->foreign ? NULL : b->warm_hash;
+        for (const struct attempt *a = p->options.learned ? b->attempts : NULL; a != NULL;
+             a = a->next) {
+            s->at = mono_add(s->at, (struct dur_us){remaining_us(a, b, y->now)});
+        }
+    }
+}
+
+static bool is_warm(const struct seat *s, const struct kind *k)
+{
+    return (s->hash != NULL && strcmp(s->hash, k->hash) == 0) ||
+           (s->models != NULL && k->models[0] != '\0' && strcmp(s->models, k->models) == 0);
+}
+
+/* ---- what a run takes ---------------------------------------------------------------------------- */
+
+/* By the classes of its nodes, where each was measured there. */
+static bool by_classes(struct pool *p, const struct need *n, const struct backend *b, int64_t *ret)
+{
+    *ret = 0;
+    for (size_t i = 0; n != NULL && i < n->w->len; i++) {
+        struct dur_us took;
+        if (n->w->nodes[i].class_type.p == NULL ||
+            !measures_class(p->measures, n->w->nodes[i].class_type, str_of(b->name), &took)) {
+            return false;
+        }
+        *ret += took.us;
+    }
+    return n != NULL;
+}
+
+static void measure(struct play *y, struct kind *k, const struct need *n)
+{
+    struct pool *p = y->p;
+    k->times = mem_zero(y->len + 1, sizeof *k->times);
+    int64_t best = INT64_MAX; /* weighed: of a backend of weight 1 */
+    for (size_t i = 0; i < y->len; i++) {
+        const struct backend *b = y->seats[i].b;
+        struct kind_time *t = &k->times[i];
+        struct measures_times m;
+        if (measures_times(p->measures, str_of(k->cost_key), str_of(b->name), &m)) {
+            *t = (struct kind_time){true, m.warm.us, m.cold.us};
+        } else if (by_classes(p, n, b, &t->warm)) {
+            *t = (struct kind_time){true, t->warm, t->warm};
+        }
+        if (t->known) {
+            const int64_t weighed = (int64_t)((double)t->warm * b->slot.weight);
+            best = weighed < best ? weighed : best;
+            k->any = true;
+        }
+    }
+    for (size_t i = 0; i < y->len && k->any; i++) { /* whoever was not tried may be as good */
+        struct kind_time *t = &k->times[i];
+        if (!t->known) {
+            t->warm = t->cold = (int64_t)((double)best / y->seats[i].b->slot.weight);
+        }
+    }
+}
+
+/* NULL: too many kinds were met. */
+static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
+{
+    const bool several = j->spec != NULL && j->spec->variants_len > 0;
+    const char *cost_key = several ? j->spec->variants[variant].cost_key : j->r.cost_key;
+    const struct need *n = eligible_need(j, variant);
+    const char *hash = several ? j->spec->variants[variant].hash : j->r.workflow_hash;
+    for (size_t i = 0; i < y->kinds_len; i++) {
+        if (strcmp(y->kinds[i].cost_key, cost_key) == 0) {
+            return &y->kinds[i];
+        }
+    }
+    if (y->kinds_len == KINDS_MOST) {
+        return NULL;
+    }
+    struct kind *k = &y->kinds[y->kinds_len++];
+    *k = (struct kind){.cost_key = cost_key, .models = n == NULL ? "" : n->models, .hash = hash};
+    if (y->p->options.learned) {
+        measure(y, k, n);
+    } else {
+        k->times = mem_zero(y->len + 1, sizeof *k->times);
+    }
+    return k;
+}
+
+/* ---- choosing ------------------------------------------------------------------------------------ */
+
+/* One backend for one job. */
+struct option {
+    struct seat *seat;
+    const struct kind *kind;
+    int variant;
+    bool preferred;
+    bool warm;
+    int64_t takes;
+    struct mono_us done;
+};
+
+static bool is_better(const struct option *a, const struct option *b, struct mono_us now)
+{
+    if (b->seat == NULL) {
+        return true;
+    }
+    const int64_t x = mono_diff(a->done, now).us;
+    const int64_t y = mono_diff(b->done, now).us;
+    const int64_t equal = (x < y ? y : x) * EQUAL_PERCENT / 100;
+    if (x + equal < y || y + equal < x) {
+        return x < y;
+    }
+    return scheduler_before(&a->seat->b->slot, &b->seat->b->slot);
+}
+
+struct choice {
+    struct option best;      /* of all */
+    struct option free;      /* of those with a place */
+    struct option preferred; /* of those with a place that are preferred */
+    size_t able;
+};
+
+static void consider(struct play *y, struct job *j, unsigned level, struct choice *ret)
+{
+    *ret = (struct choice){.able = 0};
+    const bool restricted = eligible_is_restricted(j);
+    for (size_t i = 0; i < y->len; i++) {
+        struct seat *s = &y->seats[i];
+        if (!dispatch_allows(j, s->b, level)) {
+            continue;
+        }
+        const int variant = restricted ? eligible_variant(j, s->b) : 0;
+        const struct kind *k = variant < 0 ? NULL : kind_of(y, j, (size_t)variant);
+        if (k == NULL) {
+            continue;
+        }
+        struct option o = {.seat = s, .kind = k, .variant = variant};
+        o.preferred = restricted && eligible_is_preferred(j, s->b);
+        o.warm = is_warm(s, k);
+        o.takes = o.warm ? k->times[i].warm : k->times[i].cold;
+        o.done = mono_add(s->at, (struct dur_us){o.takes});
+        ret->able++;
+        if (is_better(&o, &ret->best, y->now)) {
+            ret->best = o;
+        }
+        if (s->free && is_better(&o, &ret->free, y->now)) {
+            ret->free = o;
+        }
+        if (s->free && o.preferred && is_better(&o, &ret->preferred, y->now)) {
+            ret->preferred = o;
+        }
+    }
+}
+
+/* Whether the job waits for its best backend though another one is free. */
+static bool is_held(struct play *y, struct job *j, const struct choice *c)
+{
+    const struct option *best = &c->best;
+    const int64_t wait = mono_diff(best->seat->at, y->now).us;
+    const int64_t gain = mono_diff(c->free.done, best->done).us;
+    if (!best->kind->any || best->seat->free || gain <= 0 || wait > gain) {
+        return false;
+    }
+    if (j->held_until.us == 0) {
+        j->held_until = mono_add(y->now, (struct dur_us){gain});
+    }
+    if (!mono_before(y->now, j->held_until)) {
+        return false;
+    }
+    const struct mono_us soon = mono_add(y->now, dur_ms(HELD_LEAST_MS));
+    const struct mono_us at = mono_max(soon, mono_min(j->held_until, best->seat->at));
+    if (y->look_at.us == 0 || mono_before(at, y->look_at)) {
+        y->look_at = at;
+    }
+    return true;
+}
+
+static void play_on(const struct option *o)
+{
+    o->seat->at = o->done;
+    o->seat->models = o->kind->models;
+    o->seat->hash = o->kind->hash;
+}
+
+static const char *reason_of(const struct job *j, const struct choice *c, const struct option *o)
+{
+    return c->able == 1      ? "only_able"
+           : o->preferred    ? "preferred"
+           : !o->kind->any   ? "least_loaded"
+           : o->warm         ? "models_loaded"
+           : j->held_until.us != 0 ? "waited_long_enough"
+                                   : "finishes_first";
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------ */
+
+struct walks {
+    struct queue_walk *list;
+    size_t len;
+};
+
+/* The lane whose next entry comes first; false: none has one. */
+static bool next_lane(const struct walks *w, size_t *ret)
+{
+    struct queue_rank first = {0};
+    bool any = false;
+    for (size_t i = 0; i < w->len; i++) {
+        struct queue_rank place;
+        if (queue_walk_peek(&w->list[i], &place) && (!any || queue_rank_before(&place, &first))) {
+            first = place;
+            *ret = i;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* One of the same kind that came before: what is free is as good for it. */
+static struct job *first_of_kind(const struct play *y, struct job *j, size_t lane,
+                                 const struct kind *k)
+{
+    for (size_t i = 0; i < y->played_len; i++) {
+        if (y->played[i].lane == lane && y->played[i].kind == k) {
+            return y->played[i].job;
+        }
+    }
+    return j;
+}
+
+static bool settle_on(struct play *y, struct job *j, size_t lane, const struct choice *c,
+                      const struct option *o, struct route *ret)
+{
+    struct job *first = o->variant == 0 ? first_of_kind(y, j, lane, o->kind) : j;
+    *ret = (struct route){.job = first,
+                          .backend = o->seat->b,
+                          .reason = reason_of(first, c, o),
+                          .expected_us = o->kind->any ? o->takes : -1,
+                          .warm = o->warm};
+    first->variant = (size_t)o->variant;
+    return true;
+}
+
+/* True when it is settled; else the job was played, or nobody can run it now. */
+static bool play_job(struct play *y, struct job *j, size_t lane, struct route *ret)
+{
+    struct choice c;
+    unsigned level = 0;
+    if (!dispatch_level(j, &level)) {
+        return false;
+    }
+    consider(y, j, level, &c);
+    if (c.best.seat == NULL) {
+        return false;
+    }
+    if (c.preferred.seat != NULL) {
+        return settle_on(y, j, lane, &c, &c.preferred, ret);
+    }
+    if (c.free.seat != NULL && !is_held(y, j, &c)) {
+        return settle_on(y, j, lane, &c, &c.free, ret);
+    }
+    if (c.best.kind->any) {
+        play_on(&c.best);
+    }
+    if (y->played_len < sizeof y->played / sizeof *y->played) {
+        y->played[y->played_len++] = (struct played){j, lane, c.best.kind};
+    }
+    return false;
+}
+
+/* False in *ret_moved: the lanes are as they were. */
+static bool walk(struct play *y, struct route *ret, bool *ret_moved)
+{
+    struct pool *p = y->p;
+    struct walks w = {mem_alloc((p->queue.lanes_len + 1) * sizeof(struct queue_walk)),
+                      p->queue.lanes_len};
+    for (size_t i = 0; i < w.len; i++) {
+        queue_walk_begin(&w.list[i], &p->queue, i);
+    }
+    bool found = false;
+    size_t lane = 0;
+    while (!found && !*ret_moved && next_lane(&w, &lane)) {
+        struct queue_entry *e = queue_walk_next(&w.list[lane]);
+        struct job *j = heap_item(e, struct job, entry);
+        *ret_moved = dispatch_change_lane(j);
+        found = !*ret_moved && play_job(y, j, lane, ret);
+    }
+    free(w.list);
+    return found;
+}
+
+static void play_end(struct play *y)
+{
+    for (size_t i = 0; i < y->kinds_len; i++) {
+        free(y->kinds[i].times);
+    }
+    free(y->seats);
+}
+
+static void look_again(void *ctx)
+{
+    pool_dispatch(ctx);
+}
+
+bool routing_next(struct pool *p, struct route *ret)
+{
+    bool moved = true;
+    bool found = false;
+    while (moved && !found) {
+        moved = false;
+        struct play y = {.p = p, .now = time_mono()};
+        take_seats(&y);
+        found = walk(&y, ret, &moved);
+        play_end(&y);
+        if (!found && !moved && y.look_at.us != 0) {
+            deadline_set(&p->deadlines, &p->held, y.look_at, look_again, p);
+        }
+    }
+    return found;
+}
