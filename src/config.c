@@ -33,6 +33,11 @@ struct item {
     struct seen seen;
 };
 
+/* One rule: which keys it has. */
+struct rule_item {
+    struct seen seen;
+};
+
 struct walk {
     yaml_parser_t parser;
     yaml_event_t event; /* the present one */
@@ -48,6 +53,8 @@ struct walk {
     size_t listen_len;
     struct item *items;
     size_t items_len;
+    struct rule_item *rules;
+    size_t rules_len;
 };
 
 __attribute__((format(printf, 3, 4))) static void complain(struct walk *w, unsigned line,
@@ -435,6 +442,71 @@ static void check_backends(struct walk *w)
     free(b);
 }
 
+/* ---- rules -------------------------------------------------------------------------------------
+ */
+
+static void rule_member(struct walk *w, void *ctx, struct str name, unsigned line)
+{
+    struct rule_item *item = ctx;
+    const struct config_key *k = config_key_find(CONFIG_RULE, name);
+    char path[CONFIG_PATH_SIZE];
+    if (k == NULL) {
+        complain_unknown(w, CONFIG_RULE, name, line);
+        skip(w);
+        return;
+    }
+    config_key_path(k, path);
+    if (!is_first(w, &item->seen.keys[k - config_keys], path, line)) {
+        skip(w);
+    } else if (config_key_is_list(k)) {
+        walk_list(w, k);
+    } else {
+        free(read_value(w, k));
+    }
+}
+
+static bool rule_has(const struct rule_item *item, const char *name)
+{
+    return item->seen.keys[config_key_find(CONFIG_RULE, str_of(name)) - config_keys] != 0;
+}
+
+static void walk_rule(struct walk *w)
+{
+    const unsigned line = line_of(w);
+    if (w->event.type != YAML_MAPPING_START_EVENT) {
+        complain(w, line, "a rule must be a mapping, such as {metadata: team=blue, backends: [a]}");
+        skip(w);
+        return;
+    }
+    w->rules = mem_grow(w->rules, (w->rules_len + 1) * sizeof *w->rules);
+    struct rule_item *item = &w->rules[w->rules_len++];
+    memset(item, 0, sizeof *item);
+    walk_mapping(w, rule_member, item);
+    const int jobs = (rule_has(item, "workflowHash") ? 1 : 0) + (rule_has(item, "metadata") ? 1 : 0) +
+                     (rule_has(item, "label") ? 1 : 0);
+    if (jobs != 1 && !w->broken) {
+        complain(w, line, "a rule has one of workflowHash, metadata and label");
+    }
+    if (!rule_has(item, "backends") && !w->broken) {
+        complain(w, line, "a rule names its backends");
+    }
+}
+
+static void walk_rules(struct walk *w)
+{
+    if (is_null(w)) {
+        return;
+    }
+    if (w->event.type != YAML_SEQUENCE_START_EVENT) {
+        complain(w, line_of(w), "routing.rules must be a list of mappings");
+        skip(w);
+        return;
+    }
+    for (advance(w); !w->broken && w->event.type != YAML_SEQUENCE_END_EVENT; advance(w)) {
+        walk_rule(w);
+    }
+}
+
 /* ---- sections and the top ----------------------------------------------------------------------
  */
 
@@ -448,6 +520,8 @@ static void walk_key(struct walk *w, const struct config_key *k, unsigned line)
         walk_listen(w);
     } else if (k->kind == CONFIG_BACKENDS) {
         walk_backends(w);
+    } else if (k->kind == CONFIG_RULES) {
+        walk_rules(w);
     } else if (config_key_is_list(k)) {
         walk_list(w, k);
     } else {
@@ -534,6 +608,7 @@ static void walk_done(struct walk *w)
         config_backend_done(&w->items[i].b);
     }
     free(w->items);
+    free(w->rules);
     for (size_t i = 0; i < w->listen_len; i++) {
         free(w->listen[i]);
     }
@@ -556,8 +631,10 @@ struct schema {
     cyaml_schema_value_t top;
     cyaml_schema_value_t text; /* an entry of a list */
     cyaml_schema_value_t item;
+    cyaml_schema_value_t rule;
     cyaml_schema_field_t top_fields[CONFIG_KEY_COUNT + CONFIG_SECTION_COUNT + 1];
     cyaml_schema_field_t item_fields[CONFIG_KEY_COUNT + 1];
+    cyaml_schema_field_t rule_fields[CONFIG_KEY_COUNT + 1];
     cyaml_schema_field_t section_fields[CONFIG_SECTION_COUNT][CONFIG_KEY_COUNT + 1];
 };
 
@@ -637,6 +714,9 @@ static cyaml_schema_field_t key_field(const struct schema *s, const struct confi
     if (k->kind == CONFIG_BACKENDS) {
         return list_field(k, offsetof(struct config, backends_len), &s->item);
     }
+    if (k->kind == CONFIG_RULES) {
+        return list_field(k, offsetof(struct config, routing_rules_len), &s->rule);
+    }
     return (cyaml_schema_field_t){
         .key = k->name, .data_offset = (uint32_t)k->offset, .value = scalar_schema(k)};
 }
@@ -664,11 +744,15 @@ static void build_schema(struct schema *s)
     s->item = (cyaml_schema_value_t){.type = CYAML_MAPPING,
                                      .data_size = sizeof(struct config_backend),
                                      .mapping = {s->item_fields}};
+    s->rule = (cyaml_schema_value_t){.type = CYAML_MAPPING,
+                                     .data_size = sizeof(struct config_rule),
+                                     .mapping = {s->rule_fields}};
     s->top = (cyaml_schema_value_t){.type = CYAML_MAPPING,
                                     .flags = CYAML_FLAG_POINTER,
                                     .data_size = sizeof(struct loaded),
                                     .mapping = {s->top_fields}};
     (void)add_fields(s, CONFIG_ITEM, s->item_fields);
+    (void)add_fields(s, CONFIG_RULE, s->rule_fields);
     const size_t len = add_fields(s, "", s->top_fields);
     for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
         (void)add_fields(s, config_sections[i], s->section_fields[i]);
@@ -701,6 +785,9 @@ static size_t value_size(enum config_kind kind)
     case CONFIG_BESIDE:
     case CONFIG_GPU:
     case CONFIG_ENDPOINT:
+    case CONFIG_HASH:
+    case CONFIG_PAIR:
+    case CONFIG_LABEL:
         return sizeof(char *);
     case CONFIG_CLASSES:
     case CONFIG_EVENTS:
@@ -710,9 +797,11 @@ static size_t value_size(enum config_kind kind)
     case CONFIG_ORIGINS:
     case CONFIG_RECEIVERS:
     case CONFIG_NETWORKS:
+    case CONFIG_NAMES:
         return sizeof(struct config_list);
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:
+    case CONFIG_RULES:
         break;
     }
     return 0;
@@ -810,6 +899,34 @@ static void take_backends(struct config *c, struct walk *w, struct loaded *l)
     }
 }
 
+static void take_rule(struct config_rule *to, const struct rule_item *item,
+                      struct config_rule *from)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (item->seen.keys[i] != 0) {
+            swap_value(&config_keys[i], to, from);
+        }
+    }
+}
+
+static void take_rules(struct config *c, struct walk *w, struct loaded *l)
+{
+    const struct config_key *key = config_key_find("routing", STR("rules"));
+    if (w->seen.keys[key - config_keys] == 0) {
+        return;
+    }
+    struct config *from = source_of(l, key);
+    for (unsigned i = 0; i < c->routing_rules_len; i++) {
+        config_rule_done(&c->routing_rules[i]);
+    }
+    free(c->routing_rules);
+    c->routing_rules_len = from->routing_rules_len;
+    c->routing_rules = mem_zero(c->routing_rules_len + 1U, sizeof *c->routing_rules);
+    for (unsigned i = 0; i < c->routing_rules_len; i++) {
+        take_rule(&c->routing_rules[i], &w->rules[i], &from->routing_rules[i]);
+    }
+}
+
 /* Silent: the walk has said everything; what is left is a disagreement between the two. */
 static bool load(struct config *c, struct walk *w)
 {
@@ -825,6 +942,7 @@ static bool load(struct config *c, struct walk *w)
     } else {
         take_values(c, w, loaded);
         take_backends(c, w, loaded);
+        take_rules(c, w, loaded);
         (void)cyaml_free(&settings, &schema->top, loaded, 0);
     }
     free(schema);

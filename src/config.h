@@ -40,6 +40,15 @@ struct config_backend {
     char *where;    /* for messages: "FILE:LINE", or the variable or flag */
 };
 
+/* Which jobs (one of the three), and which backends they go to. */
+struct config_rule {
+    char *workflow_hash;
+    char *metadata; /* "KEY=VALUE" */
+    char *label;
+    struct config_list backends;
+    bool hard;
+};
+
 struct config_link {
     int64_t ping_interval_ms;
     int64_t pong_timeout_ms;
@@ -67,6 +76,8 @@ struct config {
     int64_t jobs_max_per_client;         /* 0: no limit */
     int64_t jobs_max_running_per_client; /* 0: no limit */
     bool routing_learned;
+    struct config_rule *routing_rules;
+    unsigned routing_rules_len;
     int64_t breaker_failures;
     int64_t breaker_open_ms;
     int64_t quarantine_failures;

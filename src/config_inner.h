@@ -27,10 +27,17 @@ enum config_kind {
     CONFIG_NETWORKS,
     CONFIG_ADDRESSES,
     CONFIG_BACKENDS,
+    CONFIG_HASH,
+    CONFIG_PAIR,  /* KEY=VALUE */
+    CONFIG_LABEL, /* a selector */
+    CONFIG_NAMES,
+    CONFIG_RULES,
 };
 
 /* The section of a backend's keys; their offsets are into struct config_backend. */
 #define CONFIG_ITEM "backends[]"
+/* ... and of a rule's, into struct config_rule. */
+#define CONFIG_RULE "routing.rules[]"
 
 struct config_key {
     const char *section; /* "": top level */
@@ -43,7 +50,7 @@ struct config_key {
     size_t offset;
 };
 
-enum { CONFIG_KEY_COUNT = 59 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 15 };
+enum { CONFIG_KEY_COUNT = 65 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 15 };
 enum { CONFIG_WHY_SIZE = 256, CONFIG_PATH_SIZE = 96 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
@@ -71,6 +78,7 @@ bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE]) MUST_CHECK
 void config_value_store(const struct config_key *k, void *base, const char *text);
 
 void config_backend_done(struct config_backend *b);
+void config_rule_done(struct config_rule *r);
 /* The name of a backend that was given none. Owner: the caller. */
 char *config_backend_derive_name(const char *url);
 /* Doubled names and servers. Appends to errors; false when there is one. */

@@ -12,6 +12,7 @@
 #include "comfypool/base/net_rules.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/core/event.h"
+#include "comfypool/core/label.h"
 #include "comfypool/loop/url.h"
 #include "config_inner.h"
 
@@ -25,6 +26,7 @@ enum {
 };
 
 #define OF(member) offsetof(struct config, member)
+#define OF_RULE(member) offsetof(struct config_rule, member)
 #define OF_BACKEND(member) offsetof(struct config_backend, member)
 
 /* The units of JOB_POLICY_TABLE. */
@@ -68,6 +70,12 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"jobs", "maxPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_per_client)},
     {"jobs", "maxRunningPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_running_per_client)},
     {"routing", "learned", CONFIG_BOOL, 0, 0, "true", "true or false", OF(routing_learned)},
+    {"routing", "rules", CONFIG_RULES, 0, 0, NULL, "list", OF(routing_rules)},
+    {CONFIG_RULE, "workflowHash", CONFIG_HASH, 0, 0, NULL, "64 hex digits", OF_RULE(workflow_hash)},
+    {CONFIG_RULE, "metadata", CONFIG_PAIR, 0, 0, NULL, "KEY=VALUE", OF_RULE(metadata)},
+    {CONFIG_RULE, "label", CONFIG_LABEL, 0, 0, NULL, "selector", OF_RULE(label)},
+    {CONFIG_RULE, "backends", CONFIG_NAMES, 0, 0, NULL, "names", OF_RULE(backends)},
+    {CONFIG_RULE, "hard", CONFIG_BOOL, 0, 0, "false", "true or false", OF_RULE(hard)},
     {"breaker", "failures", CONFIG_INT, 1, 1000, "3", "failures in a row", OF(breaker_failures)},
     {"breaker", "openMs", CONFIG_INT, 1, DAY_MS, "60000", "ms", OF(breaker_open_ms)},
     {"quarantine", "failures", CONFIG_INT, 1, 1000, "5", "workflows in a row", OF(quarantine_failures)},
@@ -108,7 +116,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 /* clang-format on */
 
 const char *const config_sections[CONFIG_SECTION_COUNT] = {
-    "log",      "link",      "queue", "jobs", "routing", "breaker",  "quarantine", "profiling",
+    "log",      "link",      "queue", "jobs", "routing",  "breaker", "quarantine", "profiling",
     "sampling", "retention", "http",  "auth", "webhooks", "hooks",      "otlp"};
 
 /* ---- finding keys ------------------------------------------------------------------------------
@@ -475,6 +483,28 @@ static bool network_check(struct str text, char why[CONFIG_WHY_SIZE])
     return net_rules_check_entry(text, why, CONFIG_WHY_SIZE);
 }
 
+static bool hash_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    bool good = text.n == 64;
+    for (size_t i = 0; i < text.n && good; i++) {
+        good = strchr("0123456789abcdef", text.p[i]) != NULL && text.p[i] != '\0';
+    }
+    return good || say(why, "must be the workflowHash of a Job: 64 lowercase hex digits");
+}
+
+static bool pair_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    const char *equals = text.n == 0 ? NULL : memchr(text.p, '=', text.n);
+    return (equals != NULL && equals != text.p) ||
+           say(why, "must be KEY=VALUE, of a member of a job's metadata");
+}
+
+static bool selector_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    return label_is_selector(text) ||
+           say(why, "must be a selector of labels, as in a job's labels: fast, gpu=4090, vram>=24");
+}
+
 static const struct {
     enum config_kind kind;
     bool (*check)(struct str text, char why[CONFIG_WHY_SIZE]);
@@ -482,7 +512,7 @@ static const struct {
     {CONFIG_CLASSES, class_check},      {CONFIG_EVENTS, event_check},
     {CONFIG_RECEIVERS, receiver_check}, {CONFIG_NETWORKS, network_check},
     {CONFIG_LABELS, label_check},       {CONFIG_HOSTS, allowed_host_check},
-    {CONFIG_ORIGINS, origin_check},
+    {CONFIG_ORIGINS, origin_check},     {CONFIG_NAMES, name_check},
 };
 
 enum { LISTS = sizeof lists / sizeof *lists };
@@ -547,6 +577,12 @@ bool config_value_check(const struct config_key *k, struct str text, char why[CO
     case CONFIG_PATH:
     case CONFIG_BESIDE:
         return text_check(text, why);
+    case CONFIG_HASH:
+        return hash_check(text, why);
+    case CONFIG_PAIR:
+        return pair_check(text, why);
+    case CONFIG_LABEL:
+        return selector_check(text, why);
     case CONFIG_CLASSES:
     case CONFIG_EVENTS:
     case CONFIG_RECEIVERS:
@@ -554,9 +590,11 @@ bool config_value_check(const struct config_key *k, struct str text, char why[CO
     case CONFIG_LABELS:
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
+    case CONFIG_NAMES:
         return list_check(k, text, why);
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:
+    case CONFIG_RULES:
         break;
     }
     return say(why, "must be a list");
@@ -618,6 +656,9 @@ void config_value_store(const struct config_key *k, void *base, const char *text
     case CONFIG_BESIDE:
     case CONFIG_GPU:
     case CONFIG_ENDPOINT:
+    case CONFIG_HASH:
+    case CONFIG_PAIR:
+    case CONFIG_LABEL:
         set_text(to, text);
         return;
     case CONFIG_CLASSES:
@@ -629,10 +670,12 @@ void config_value_store(const struct config_key *k, void *base, const char *text
     case CONFIG_LABELS:
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
+    case CONFIG_NAMES:
         set_list(to, str_of(text));
         return;
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:
+    case CONFIG_RULES:
         return;
     }
 }
@@ -649,6 +692,24 @@ void config_backend_done(struct config_backend *b)
     free(b->headers_file);
     config_headers_free(b->headers);
     free(b->where);
+}
+
+void config_rule_done(struct config_rule *r)
+{
+    free(r->workflow_hash);
+    free(r->metadata);
+    free(r->label);
+    drop_list(&r->backends);
+}
+
+static void drop_rules(struct config *c)
+{
+    for (unsigned i = 0; i < c->routing_rules_len; i++) {
+        config_rule_done(&c->routing_rules[i]);
+    }
+    free(c->routing_rules);
+    c->routing_rules = NULL;
+    c->routing_rules_len = 0;
 }
 
 static void drop_backends(struct config *c)
@@ -677,11 +738,18 @@ static void push_listen(struct config *c, struct str address)
     c->listen[c->listen_len++] = mem_copy(address);
 }
 
-static void store_defaults(const char *section, bool items, void *base)
+static bool is_of_list(const struct config_key *k)
+{
+    return strcmp(k->section, CONFIG_ITEM) == 0 || strcmp(k->section, CONFIG_RULE) == 0;
+}
+
+/* section NULL: of all that are no members of a list's entries. */
+static void store_defaults(const char *section, void *base)
 {
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *k = &config_keys[i];
-        if ((strcmp(k->section, section) == 0) == items && k->fallback != NULL) {
+        const bool meant = section == NULL ? !is_of_list(k) : strcmp(k->section, section) == 0;
+        if (meant && k->fallback != NULL) {
             config_value_store(k, base, k->fallback);
         }
     }
@@ -690,13 +758,14 @@ static void store_defaults(const char *section, bool items, void *base)
 void config_init(struct config *c)
 {
     *c = (struct config){0};
-    store_defaults(CONFIG_ITEM, false, c);
+    store_defaults(NULL, c);
     push_listen(c, str_of(config_key_find("", STR("listen"))->fallback));
 }
 
 void config_done(struct config *c)
 {
     drop_backends(c);
+    drop_rules(c);
     drop_listen(c);
     drop_list(&c->http_allowed_hosts);
     drop_list(&c->http_allowed_origins);
@@ -797,7 +866,7 @@ static bool add_backend(struct config *c, struct str spec, const char *where, st
     }
     struct config_backend b = {.url = mem_copy(url), .where = mem_strdup(where)};
     b.name = name.p == NULL ? config_backend_derive_name(b.url) : mem_copy(name);
-    store_defaults(CONFIG_ITEM, true, &b);
+    store_defaults(CONFIG_ITEM, &b);
     c->backends = mem_grow(c->backends, (c->backends_len + 1) * sizeof *c->backends);
     c->backends[c->backends_len++] = b;
     return true;
@@ -847,7 +916,7 @@ bool config_set(struct config *c, const char *key, const char *value, const char
                 struct buf *errors)
 {
     const struct config_key *k = find_path(key);
-    if (k == NULL || strcmp(k->section, CONFIG_ITEM) == 0) {
+    if (k == NULL || is_of_list(k)) {
         return complain(errors, flag, "there is no such key");
     }
     return set_key(c, k, value, flag, errors);
@@ -858,7 +927,7 @@ bool config_set(struct config *c, const char *key, const char *value, const char
 
 static const char variable_prefix[] = "COMFYPOOLD_";
 
-/* http.maxBodyBytes: COMFYPOOLD_HTTP_MAX_BODY_BYTES. "" for the keys of one backend. */
+/* http.maxBodyBytes: COMFYPOOLD_HTTP_MAX_BODY_BYTES. "" for what only a file can say. */
 static void variable_name(const struct config_key *k, char ret[CONFIG_PATH_SIZE * 2])
 {
     char path[CONFIG_PATH_SIZE];
@@ -870,7 +939,7 @@ static void variable_name(const struct config_key *k, char ret[CONFIG_PATH_SIZE 
         }
         ret[n++] = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
     }
-    ret[strcmp(k->section, CONFIG_ITEM) == 0 ? 0 : n] = '\0';
+    ret[is_of_list(k) || k->kind == CONFIG_RULES ? 0 : n] = '\0';
 }
 
 static const struct config_key *find_variable(struct str name)

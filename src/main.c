@@ -39,6 +39,7 @@ struct daemon {
     struct buf tokens_path; /* empty: there is none */
     struct receivers receivers;
     bool insecure; /* --insecure-no-auth */
+    struct pool_rule *rules;
     const char **allowed_hosts;
     const char **allowed_origins;
     struct store *store;
@@ -400,6 +401,23 @@ static bool state_directory(const struct config *c, struct buf *out)
     return true;
 }
 
+static void make_rules(struct daemon *d)
+{
+    const struct config *c = &d->config;
+    d->rules = mem_zero(c->routing_rules_len + 1, sizeof *d->rules);
+    for (unsigned i = 0; i < c->routing_rules_len; i++) {
+        const struct config_rule *r = &c->routing_rules[i];
+        d->rules[i] = (struct pool_rule){
+            .workflow_hash = r->workflow_hash,
+            .metadata = r->metadata,
+            .label = r->label,
+            .backends = (const char *const *)r->backends.items,
+            .backends_len = r->backends.len,
+            .hard = r->hard,
+        };
+    }
+}
+
 static struct pool *make_pool(struct daemon *d, struct pool_backend_options *backends)
 {
     const struct config *c = &d->config;
@@ -440,6 +458,8 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
         .cancel_grace = dur_ms(c->jobs_cancel_grace_ms),
         .queue_limit = (size_t)c->queue_limit,
         .learned = c->routing_learned,
+        .rules = d->rules,
+        .rules_len = c->routing_rules_len,
         .max_per_client = (size_t)c->jobs_max_per_client,
         .max_running_per_client = (size_t)c->jobs_max_running_per_client,
         .breaker_failures = (unsigned)c->breaker_failures,
@@ -565,6 +585,7 @@ static int run(struct daemon *d, int sockets)
     }
     d->http_client = http_client_new(&d->loop);
     d->ws_client = ws_client_new(&d->loop);
+    make_rules(d);
     struct pool_backend_options *backends = mem_zero(d->config.backends_len + 1, sizeof *backends);
     d->pool = make_pool(d, backends);
     d->server = make_server(d);
@@ -578,6 +599,7 @@ static int run(struct daemon *d, int sockets)
     }
     const int left = shut_down(d);
     free(backends);
+    free(d->rules);
     return status == EXIT_SUCCESS ? left : status;
 }
 

@@ -199,6 +199,36 @@ bool measures_class(struct measures *m, struct str class_type, struct str backen
     return e != NULL;
 }
 
+/* What loading takes, over all backends; false: nobody knows. */
+static bool loading_us(struct measures *m, struct str cost_key, struct buf *key, int64_t *ret)
+{
+    write_key(key, LEVEL_STRUCTURE, cost_key, STR(""));
+    const struct entry *e = touch(m, buf_str(key));
+    if (e == NULL || e->warm.len == 0 || e->cold.len == 0) {
+        return false;
+    }
+    *ret = median(&e->cold) - median(&e->warm);
+    return *ret > 0;
+}
+
+/* A guess, where only one of the two was seen: loading takes a fifth of it. */
+enum { GUESSED_SHARE = 5, LEAST_SHARE = 8 };
+
+static void complete(const struct entry *e, bool known, int64_t loading, struct measures_times *t)
+{
+    if (e->warm.len == 0) {
+        const int64_t warm = t->cold.us - (known ? loading : t->cold.us / GUESSED_SHARE);
+        const int64_t least = t->cold.us / LEAST_SHARE;
+        t->warm.us = warm > least ? warm : least;
+    }
+    if (e->cold.len == 0) {
+        t->cold.us = t->warm.us + (known ? loading : t->warm.us / GUESSED_SHARE);
+    }
+    if (t->cold.us < t->warm.us) {
+        t->cold = t->warm; /* noise: loading gives no time back */
+    }
+}
+
 bool measures_times(struct measures *m, struct str cost_key, struct str backend,
                     struct measures_times *ret)
 {
@@ -209,12 +239,11 @@ bool measures_times(struct measures *m, struct str cost_key, struct str backend,
         write_key(&key, levels[i], cost_key, backend);
         const struct entry *e = touch(m, buf_str(&key));
         if (e != NULL) {
+            int64_t loading = 0;
+            ret->warm.us = e->warm.len > 0 ? median(&e->warm) : 0;
+            ret->cold.us = e->cold.len > 0 ? median(&e->cold) : 0;
             const bool both = e->warm.len > 0 && e->cold.len > 0;
-            ret->warm.us = median(e->warm.len > 0 ? &e->warm : &e->cold);
-            ret->cold.us = median(e->cold.len > 0 ? &e->cold : &e->warm);
-            if (both && ret->cold.us < ret->warm.us) {
-                ret->cold = ret->warm; /* noise: loading gives no time back */
-            }
+            complete(e, !both && loading_us(m, cost_key, &key, &loading), loading, ret);
             return true;
         }
     }

@@ -61,6 +61,7 @@ struct play {
     size_t kinds_len;
     struct played played[QUEUE_LOOK * 4];
     size_t played_len;
+    struct route reserve;   /* job NULL: none. Somebody for whom models would be loaded */
     struct mono_us look_at; /* somebody is held: looked at anew then; 0: nobody is */
 };
 
@@ -330,6 +331,25 @@ static bool settle_on(struct play *y, struct job *j, size_t lane, const struct c
     return true;
 }
 
+/*
+ * The run would begin with loading models: a later job whose models are there may go first, for as
+ * long as the loading takes.
+ */
+static bool lets_others_pass(const struct play *y, struct job *j, const struct option *o)
+{
+    const struct kind_time *t = &o->kind->times[o->seat - y->seats];
+    if (o->warm || !o->kind->any || t->cold <= t->warm) {
+        return false;
+    }
+    if (y->reserve.job != NULL) {
+        return true; /* it is not its turn yet */
+    }
+    if (j->held_until.us == 0) {
+        j->held_until = mono_add(y->now, (struct dur_us){t->cold - t->warm});
+    }
+    return mono_before(y->now, j->held_until);
+}
+
 /* True when it is settled; else the job was played, or nobody can run it now. */
 static bool play_job(struct play *y, struct job *j, size_t lane, struct route *ret)
 {
@@ -346,7 +366,11 @@ static bool play_job(struct play *y, struct job *j, size_t lane, struct route *r
         return settle_on(y, j, lane, &c, &c.preferred, ret);
     }
     if (c.free.seat != NULL && !is_held(y, j, &c)) {
-        return settle_on(y, j, lane, &c, &c.free, ret);
+        const bool first = y->reserve.job == NULL;
+        if (!lets_others_pass(y, j, &c.free)) {
+            return settle_on(y, j, lane, &c, &c.free, ret);
+        }
+        return first && !settle_on(y, j, lane, &c, &c.free, &y->reserve);
     }
     if (c.best.kind->any) {
         play_on(&c.best);
@@ -400,6 +424,10 @@ bool routing_next(struct pool *p, struct route *ret)
         struct play y = {.p = p, .now = time_mono()};
         take_seats(&y);
         found = walk(&y, ret, &moved);
+        if (!found && !moved && y.reserve.job != NULL) {
+            *ret = y.reserve;
+            found = true;
+        }
         play_end(&y);
         if (!found && !moved && y.look_at.us != 0) {
             deadline_set(&p->deadlines, &p->held, y.look_at, look_again, p);

@@ -26,8 +26,9 @@ void measures_add_class(struct measures *m, struct str class_type, struct str ba
 /* The median of the last ones; false: none. */
 bool measures_class(struct measures *m, struct str class_type, struct str backend,
                     struct dur_us *ret);
-/* How long such runs took there, where the models were loaded and where not: of this cost, else of
-   this structure. Where only one of the two is known it stands for both. False: neither is. */
+/* How long such runs took there, with the models loaded and without: of this cost, else of this
+   structure. What only one of the two tells is made of what loading takes elsewhere, else of a
+   guess: it takes something. False: neither is known. */
 struct measures_times {
     struct dur_us warm;
     struct dur_us cold;
