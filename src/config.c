@@ -482,8 +482,8 @@ static void walk_rule(struct walk *w)
     struct rule_item *item = &w->rules[w->rules_len++];
     memset(item, 0, sizeof *item);
     walk_mapping(w, rule_member, item);
-    const int jobs = (rule_has(item, "workflowHash") ? 1 : 0) + (rule_has(item, "metadata") ? 1 : 0) +
-                     (rule_has(item, "label") ? 1 : 0);
+    const int jobs = (rule_has(item, "workflowHash") ? 1 : 0) +
+                     (rule_has(item, "metadata") ? 1 : 0) + (rule_has(item, "label") ? 1 : 0);
     if (jobs != 1 && !w->broken) {
         complain(w, line, "a rule has one of workflowHash, metadata and label");
     }

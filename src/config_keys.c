@@ -117,7 +117,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 
 const char *const config_sections[CONFIG_SECTION_COUNT] = {
     "log",      "link",      "queue", "jobs", "routing",  "breaker", "quarantine", "profiling",
-    "sampling", "retention", "http",  "auth", "webhooks", "hooks",      "otlp"};
+    "sampling", "retention", "http",  "auth", "webhooks", "hooks",   "otlp"};
 
 /* ---- finding keys ------------------------------------------------------------------------------
  */

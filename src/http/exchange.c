@@ -218,10 +218,10 @@ static bool check_access(struct exchange *x, const struct match *m)
                               .local = conn_local(x->conn),
                               .route = m->route};
     struct problem *p = &x->problem;
-    const bool good =
-        access_check_host(&v, s->options.allowed_hosts, p) &&
-        access_check_origin(&v, s->options.allowed_origins, &x->cors, p) &&
-        (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller, &x->rq.role, p));
+    const bool good = access_check_host(&v, s->options.allowed_hosts, p) &&
+                      access_check_origin(&v, s->options.allowed_origins, &x->cors, p) &&
+                      (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller,
+                                                        &x->rq.role, p));
     if (!good && headers_expect_continue(&x->headers)) {
         p->close = true; /* the body is not asked for */
     }

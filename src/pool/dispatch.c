@@ -74,8 +74,7 @@ static bool is_gone(const struct backend *b, struct mono_us now)
 
 bool dispatch_allows(struct job *j, const struct backend *b, unsigned level)
 {
-    return b->slot.up &&
-           (!is_restricted(j) || (bars(j, b, time_mono()) & ~overlooked[level]) == 0);
+    return b->slot.up && (!is_restricted(j) || (bars(j, b, time_mono()) & ~overlooked[level]) == 0);
 }
 
 bool dispatch_level(struct job *j, unsigned *ret)
@@ -96,7 +95,8 @@ bool dispatch_level(struct job *j, unsigned *ret)
     return false;
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------- */
+/* ---- lanes -------------------------------------------------------------------------------------
+ */
 
 void dispatch_lane_key(struct job *j, struct buf *ret)
 {
@@ -104,7 +104,7 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
     if (eligible_is_restricted(j)) { /* those of the same backends share one */
         for (size_t i = 0; i < p->backends_len; i++) {
             const int variant = eligible_variant(j, p->backends[i]);
-            buf_add_char(ret, variant < 0 ? '-'
+            buf_add_char(ret, variant < 0                                ? '-'
                               : eligible_is_preferred(j, p->backends[i]) ? 'p'
                                                                          : '+');
         }
@@ -142,7 +142,8 @@ void jobs_regroup(struct pool *p)
     }
 }
 
-/* ---- giving away ------------------------------------------------------------------------------- */
+/* ---- giving away -------------------------------------------------------------------------------
+ */
 
 /* Why it runs where it runs, as GET /jobs/<id> tells it. */
 static char *render_placement(const struct route *r)
@@ -209,7 +210,8 @@ void pool_dispatch(struct pool *p)
     p->dispatching = false;
 }
 
-/* ---- telling ----------------------------------------------------------------------------------- */
+/* ---- telling -----------------------------------------------------------------------------------
+ */
 
 bool dispatch_is_supported(struct job *j, struct buf *ret_why)
 {
@@ -233,7 +235,7 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         if (!here && unable) {
             eligible_why(j, b, ret_why);
         } else {
-            buf_add_text(ret_why, here ? ability_view(&p->ability, hash, b->id, now).reason
+            buf_add_text(ret_why, here          ? ability_view(&p->ability, hash, b->id, now).reason
                                   : b->removing ? "it is being removed"
                                                 : "it cannot be reached");
         }

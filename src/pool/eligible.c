@@ -16,7 +16,8 @@ enum {
     READ_PATIENCE_MS = 5000,
 };
 
-/* ---- needs -------------------------------------------------------------------------------------- */
+/* ---- needs --------------------------------------------------------------------------------------
+ */
 
 void eligible_init(struct pool *p)
 {
@@ -143,9 +144,11 @@ static struct need *need_join(struct pool *p, const char *hash, const struct nam
     return n;
 }
 
-/* ---- what a backend lacks ----------------------------------------------------------------------- */
+/* ---- what a backend lacks -----------------------------------------------------------------------
+ */
 
-typedef void (*lack_fn)(void *ctx, const struct workflow_node *node, const struct workflow_model *m);
+typedef void (*lack_fn)(void *ctx, const struct workflow_node *node,
+                        const struct workflow_model *m);
 
 /* Marks what outputs hang on: only that is validated by a server. */
 static void mark_needed(const struct need *n, const struct catalog *c, bool *needed)
@@ -229,7 +232,8 @@ static bool need_is_met(struct need *n, const struct backend *b)
     return v->able;
 }
 
-/* ---- wishes ------------------------------------------------------------------------------------- */
+/* ---- wishes -------------------------------------------------------------------------------------
+ */
 
 /* What rules are about, of a job or of a submission. */
 struct traits {
@@ -323,8 +327,8 @@ bool eligible_is_restricted(struct job *j)
         j->able_generation = p->eligibility.generation;
         j->restricted = j->spec != NULL && j->spec->variants_len > 0;
         for (size_t i = 0; i < p->backends_len && !j->restricted; i++) {
-            j->restricted = eligible_variant(j, p->backends[i]) < 0 ||
-                            eligible_is_preferred(j, p->backends[i]);
+            j->restricted =
+                eligible_variant(j, p->backends[i]) < 0 || eligible_is_preferred(j, p->backends[i]);
         }
     }
     return j->restricted;
@@ -356,7 +360,8 @@ bool eligible_is_preferred(const struct job *j, const struct backend *b)
            rules_prefer(j->pool, j->r.workflow_hash, j->r.metadata, j->spec, b->name);
 }
 
-/* ---- telling ------------------------------------------------------------------------------------ */
+/* ---- telling ------------------------------------------------------------------------------------
+ */
 
 struct listing {
     struct js_out *o;
@@ -455,7 +460,8 @@ void eligible_why(struct job *j, const struct backend *b, struct buf *out)
     why_not(j->pool, &j->wishes[0], &t, b, out);
 }
 
-/* ---- submissions -------------------------------------------------------------------------------- */
+/* ---- submissions --------------------------------------------------------------------------------
+ */
 
 /* Asks of one submission; lives until all of them were answered. */
 struct recheck {
@@ -600,10 +606,8 @@ static struct str submission_text(void *ctx)
 static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
 {
     struct submission *s = &rq->submission;
-    *l = (struct look){.p = p,
-                       .rq = rq,
-                       .traits = {s->metadata, &s->spec},
-                       .len = variants_of(&s->spec)};
+    *l = (struct look){
+        .p = p, .rq = rq, .traits = {s->metadata, &s->spec}, .len = variants_of(&s->spec)};
     l->wishes = mem_zero(l->len, sizeof *l->wishes);
     for (size_t i = 0; i < l->len; i++) {
         struct spec_variant *v = s->spec.variants_len > 0 ? &s->spec.variants[i] : NULL;
@@ -659,10 +663,8 @@ static bool ask_again(const struct look *l, struct http_ref x)
     enum { LATE_MS = 3000 };
     struct pool *p = l->p;
     struct recheck *r = mem_zero(1, sizeof *r);
-    *r = (struct recheck){.pool = p,
-                          .next = p->eligibility.rechecks,
-                          .link = &p->eligibility.rechecks,
-                          .x = x};
+    *r = (struct recheck){
+        .pool = p, .next = p->eligibility.rechecks, .link = &p->eligibility.rechecks, .x = x};
     if (r->next != NULL) {
         r->next->link = &r->next;
     }
@@ -742,8 +744,7 @@ static bool check_outputs(const struct look *l, struct http_ref x)
 {
     const struct names *n = &l->rq->submission.spec.include_outputs;
     for (size_t i = 0; i < n->len; i++) {
-        const struct workflow_node *node =
-            workflow_find(l->wishes[0].need->w, str_of(n->list[i]));
+        const struct workflow_node *node = workflow_find(l->wishes[0].need->w, str_of(n->list[i]));
         if (node != NULL && node->class_type.p != NULL && !may_be_output(l->p, node->class_type)) {
             char pointer[48];
             (void)snprintf(pointer, sizeof pointer, "/includeOutputs/%zu", i);
@@ -786,7 +787,8 @@ uint64_t eligible_input_max(const struct backend *b, struct str class_type, cons
     return in->max < 0 ? 0 : (uint64_t)in->max;
 }
 
-/* ---- reading what a backend knows ---------------------------------------------------------------- */
+/* ---- reading what a backend knows
+ * ---------------------------------------------------------------- */
 
 static void regroup(void *ctx)
 {
@@ -850,15 +852,14 @@ static void patience_is_over(void *ctx)
 void eligible_settle(struct backend *b)
 {
     struct knowledge *k = &b->knows;
-    if (!k->due || !b->up || b->attempts != NULL || k->classes != NULL ||
-        k->replacements != NULL) {
+    if (!k->due || !b->up || b->attempts != NULL || k->classes != NULL || k->replacements != NULL) {
         return;
     }
     k->due = false;
     k->classes = comfy_ask_classes(b->comfy, STR(""), classes_came, b);
     k->replacements = comfy_ask_replacements(b->comfy, replacements_came, b);
-    deadline_set(&b->pool->deadlines, &k->patience,
-                 mono_add(time_mono(), dur_ms(READ_PATIENCE_MS)), patience_is_over, b);
+    deadline_set(&b->pool->deadlines, &k->patience, mono_add(time_mono(), dur_ms(READ_PATIENCE_MS)),
+                 patience_is_over, b);
 }
 
 void eligible_read(struct backend *b)

@@ -27,7 +27,7 @@ struct need {
         uint32_t backend;
         uint64_t generation; /* of its catalog */
         bool able;
-    } *verdicts;
+    } * verdicts;
     size_t verdicts_len;
 };
 

@@ -54,7 +54,7 @@ struct backend {
     char *labels;                  /* JSON array */
     struct names label_names;      /* the same */
     struct knowledge knows;
-    char *last_error;              /* or NULL */
+    char *last_error; /* or NULL */
     /* The link. */
     bool up;                   /* the socket is open and was not found to be deaf */
     struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
@@ -67,10 +67,10 @@ struct backend {
     struct mono_us deaf_since;  /* ... since here */
     int64_t queue_remaining;    /* as its last status said; -1: unknown */
     /* What is in its memory; see learn.c. */
-    char warm_hash[DIGEST_HEX_SIZE]; /* of the workflow that began last; "": nobody knows */
+    char warm_hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
     char warm_models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
-    bool foreign;                    /* a prompt of somebody else's came meanwhile */
-    unsigned settling;               /* attempts that ended since its last status */
+    bool foreign;                      /* a prompt of somebody else's came meanwhile */
+    unsigned settling;                 /* attempts that ended since its last status */
     struct sampling sampling;
     struct heap_node eta_node; /* see eta.c */
     struct mono_us eta_free_at;
@@ -136,21 +136,21 @@ struct batch {
 struct job {
     struct pool *pool;
     struct client *client;
-    struct wish *wishes; /* one for each of its variants; NULL: not made yet. See eligible.h */
-    size_t variant;      /* which of them runs, or ran last */
-    bool restricted;     /* some backend cannot run it, or is preferred */
+    struct wish *wishes;      /* one for each of its variants; NULL: not made yet. See eligible.h */
+    size_t variant;           /* which of them runs, or ran last */
+    bool restricted;          /* some backend cannot run it, or is preferred */
     uint64_t able_generation; /* ... as of then */
     struct mono_us held_until; /* see routing.c; 0: it is not held */
-    struct spec *spec;   /* NULL: nothing was asked */
-    struct batch *batch; /* or NULL */
+    struct spec *spec;         /* NULL: nothing was asked */
+    struct batch *batch;       /* or NULL */
     struct job *batch_next, **batch_link;
     struct edge *deps;       /* what it waits for */
     struct edge *dependents; /* who waits for it */
     bool blocked;            /* it waits for others */
     bool was_blocked;        /* it did */
-    struct job_record r;    /* as told to everybody */
-    struct job_record next; /* what it becomes when the store has it; valid while `ending` */
-    bool stored;            /* its row is durable: it may be told */
+    struct job_record r;     /* as told to everybody */
+    struct job_record next;  /* what it becomes when the store has it; valid while `ending` */
+    bool stored;             /* its row is durable: it may be told */
     bool ending;
     bool cancel_durable;      /* cancel_requested is in the store */
     bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
@@ -280,7 +280,7 @@ struct attempt {
     enum attempt_outcome outcome;
     struct job_error error;
     struct job_error job_error; /* of the job, where that is another one */
-    bool runs; /* it counts among those of its client that run */
+    bool runs;                  /* it counts among those of its client that run */
     struct output *outputs;
     size_t outputs_len;
     size_t outputs_bytes;
@@ -312,12 +312,12 @@ struct pool {
     size_t backends_len;
     uint32_t last_backend_id;
     struct map backends_by_name;
-    struct map jobs;   /* active ones, by id */
+    struct map jobs;    /* active ones, by id */
     struct map clients; /* by name */
     struct map batches; /* with active jobs, by id */
-    struct map keys;   /* jobs whose insert is under way, by Idempotency-Key */
-    size_t attempts;   /* jobs with an attempt: they are not queued */
-    size_t text_bytes; /* of the jobs' texts in memory */
+    struct map keys;    /* jobs whose insert is under way, by Idempotency-Key */
+    size_t attempts;    /* jobs with an attempt: they are not queued */
+    size_t text_bytes;  /* of the jobs' texts in memory */
     struct events events;
     struct webhooks webhooks;
     struct hooks hooks;
@@ -477,7 +477,7 @@ bool rules_prefer(const struct pool *p, const char *hash, const char *metadata,
 struct route {
     struct job *job;
     struct backend *backend;
-    const char *reason; /* static */
+    const char *reason;  /* static */
     int64_t expected_us; /* that the run will take; -1: not known */
     bool warm;
 };

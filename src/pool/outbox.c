@@ -102,8 +102,8 @@ static size_t configured_for(const struct pool *p, enum event_type type)
     return (EVENTS_OF_ENDS >> type & 1u) != 0 ? p->options.webhook_urls_len : 0;
 }
 
-static void add_delivery(struct outbox *o, struct subject of, enum event_type type,
-                         const char *url, const char *body, bool configured)
+static void add_delivery(struct outbox *o, struct subject of, enum event_type type, const char *url,
+                         const char *body, bool configured)
 {
     char *host = host_of(url);
     if (host == NULL) {

@@ -26,9 +26,9 @@ enum {
 /* A backend as it is played. */
 struct seat {
     struct backend *b;
-    bool free;           /* it has a place now */
-    struct mono_us at;   /* when it has done what it has */
-    const char *models;  /* what is loaded then; NULL: nobody knows */
+    bool free;          /* it has a place now */
+    struct mono_us at;  /* when it has done what it has */
+    const char *models; /* what is loaded then; NULL: nobody knows */
     const char *hash;
 };
 
@@ -41,7 +41,7 @@ struct kind {
     struct kind_time {
         bool known;
         int64_t warm, cold;
-    } *times; /* one a seat */
+    } * times; /* one a seat */
 };
 
 /* An entry that was played on a backend that is not free, or is worth waiting for. */
@@ -65,7 +65,8 @@ struct play {
     struct mono_us look_at; /* somebody is held: looked at anew then; 0: nobody is */
 };
 
-/* ---- seats -------------------------------------------------------------------------------------- */
+/* ---- seats --------------------------------------------------------------------------------------
+ */
 
 static int64_t remaining_us(const struct attempt *a, const struct backend *b, struct mono_us now)
 {
@@ -107,7 +108,8 @@ static bool is_warm(const struct seat *s, const struct kind *k)
            (s->models != NULL && k->models[0] != '\0' && strcmp(s->models, k->models) == 0);
 }
 
-/* ---- what a run takes ---------------------------------------------------------------------------- */
+/* ---- what a run takes
+ * ---------------------------------------------------------------------------- */
 
 /* By the classes of its nodes, where each was measured there. */
 static bool by_classes(struct pool *p, const struct need *n, const struct backend *b, int64_t *ret)
@@ -177,7 +179,8 @@ static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
     return k;
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------ */
+/* ---- choosing
+ * ------------------------------------------------------------------------------------ */
 
 /* One backend for one job. */
 struct option {
@@ -275,15 +278,16 @@ static void play_on(const struct option *o)
 
 static const char *reason_of(const struct job *j, const struct choice *c, const struct option *o)
 {
-    return c->able == 1      ? "only_able"
-           : o->preferred    ? "preferred"
-           : !o->kind->any   ? "least_loaded"
-           : o->warm         ? "models_loaded"
+    return c->able == 1            ? "only_able"
+           : o->preferred          ? "preferred"
+           : !o->kind->any         ? "least_loaded"
+           : o->warm               ? "models_loaded"
            : j->held_until.us != 0 ? "waited_long_enough"
                                    : "finishes_first";
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------ */
+/* ---- the walk
+ * ------------------------------------------------------------------------------------ */
 
 struct walks {
     struct queue_walk *list;

@@ -187,9 +187,12 @@ static const struct column backends[] = {
 };
 
 static const struct column batches[] = {
-    BATCH("id", id, COLUMN_FIXED),           BATCH("made_at", made_at, COLUMN_INT64),
-    BATCH("total", total, COLUMN_INT64),     BATCH("told", told, COLUMN_BOOL),
-    BATCH("hook_url", hook.url, COLUMN_TEXT), BATCH("hook_events", hook.events, COLUMN_INT),
+    BATCH("id", id, COLUMN_FIXED),
+    BATCH("made_at", made_at, COLUMN_INT64),
+    BATCH("total", total, COLUMN_INT64),
+    BATCH("told", told, COLUMN_BOOL),
+    BATCH("hook_url", hook.url, COLUMN_TEXT),
+    BATCH("hook_events", hook.events, COLUMN_INT),
     BATCH("hook_secret", hook.secret, COLUMN_TEXT),
 };
 

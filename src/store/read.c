@@ -90,12 +90,9 @@ static const char *const fixed_sql[Q_READ_COUNT] = {
 };
 
 static void (*const made_sql[Q_READ_COUNT])(struct buf *) = {
-    [Q_JOB_BY_ID] = job_by_id_sql,
-    [Q_WHOLE_JOB] = whole_job_sql,
-    [Q_ATTEMPTS] = attempts_sql,
-    [Q_KEY] = key_sql,
-    [Q_BATCH] = batch_sql,
-    [Q_DUE] = due_sql,
+    [Q_JOB_BY_ID] = job_by_id_sql, [Q_WHOLE_JOB] = whole_job_sql,
+    [Q_ATTEMPTS] = attempts_sql,   [Q_KEY] = key_sql,
+    [Q_BATCH] = batch_sql,         [Q_DUE] = due_sql,
     [Q_DELIVERY] = delivery_sql,
 };
 

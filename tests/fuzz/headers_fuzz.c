@@ -34,6 +34,7 @@ static void check_access(const struct headers *h, const struct match *m)
         .headers = h, .authority = m->authority, .local = &local, .route = m->route};
     const struct http_token token = {.name = "a", .role = ROLE_SUBMIT, .sha256 = "0"};
     char caller[HTTP_NAME_SIZE];
+    enum http_role role = ROLE_ANYBODY;
     struct str cors;
     struct problem p;
     problem_init(&p);
@@ -44,7 +45,7 @@ static void check_access(const struct headers *h, const struct match *m)
     problem_done(&p);
     problem_init(&p);
     /* Nobody knows a token of this hash. */
-    hold(!access_check_token(&v, &token, 1, caller, &p) ||
+    hold(!access_check_token(&v, &token, 1, caller, &role, &p) ||
          (m->route < HTTP_ROUTE_COUNT && route_role(m->route) == ROLE_ANYBODY));
     problem_done(&p);
 }

@@ -143,7 +143,7 @@ START_TEST(test_pause)
     expect(a, 200, NULL);
     CHECK(is_true(a->json, "paused"));
     char *id = submit(d, sleep_body("a", 1, ""));
-    AWAIT(strcmp(str_at(job_now(d, id), "waitingReason"), "queue_paused") == 0);
+    AWAIT(strcmp(str_at(job_now(d, id), "waitingReason"), "paused") == 0);
     daemon_kill(d);
     d = DAEMON(.sims = {s});
     await_backends_up(d, 1);

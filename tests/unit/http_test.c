@@ -283,20 +283,20 @@ static const struct {
     const char *header;
     const char *want;
 } detail_rows[] = {
-    {ROUTE_EVENTS, "", NULL, "events 4095"},
-    {ROUTE_EVENTS, "", "Accept: text/event-stream", "events 4095"},
+    {ROUTE_EVENTS, "", NULL, "events 8191"},
+    {ROUTE_EVENTS, "", "Accept: text/event-stream", "events 8191"},
     {ROUTE_EVENTS, "", "Accept: application/json", "refused: text/event-stream"},
     {ROUTE_EVENTS, "types=job:queued", NULL, "events 1"},
     {ROUTE_EVENTS, "types=job%3Aqueued,job:completed", NULL, "events 257"},
     {ROUTE_EVENTS, "types=job:preview", NULL, "events 32 previews"},
     {ROUTE_EVENTS, "types=job:moon", NULL, "refused: types"},
     {ROUTE_EVENTS, "types=", NULL, "refused: types"},
-    {ROUTE_JOB_EVENTS, "previews=1", NULL, "events 4095 previews"},
+    {ROUTE_JOB_EVENTS, "previews=1", NULL, "events 8191 previews"},
     {ROUTE_JOB_EVENTS, "previews=yes", NULL, "refused: previews"},
-    {ROUTE_JOB_EVENTS, "", "Last-Event-ID: 17-42", "events 4095 after 17-42"},
+    {ROUTE_JOB_EVENTS, "", "Last-Event-ID: 17-42", "events 8191 after 17-42"},
     {ROUTE_JOB_EVENTS, "",
      "Last-Event-ID: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-     "events 4095 after "},
+     "events 8191 after "},
     {ROUTE_PROFILE, "format=chrome", NULL, "chrome"},
     {ROUTE_PROFILE, "format=otlp", "Accept: image/png", "otlp"},
     {ROUTE_PROFILE, "", "Accept: text/csv", "csv"},
@@ -970,12 +970,14 @@ START_TEST(tokens_and_roles)
     struct headers h = {0};
     struct problem p;
     char caller[HTTP_NAME_SIZE];
+    enum http_role role = ROLE_ANYBODY;
     add_header_line(&h, r->line);
     make_tokens();
     const struct visitor v = {.headers = &h, .route = r->route};
     problem_init(&p);
-    ck_assert(access_check_token(&v, NULL, 0, caller, &p)); /* no tokens: everybody */
-    const bool good = access_check_token(&v, tokens, TOKENS, caller, &p);
+    ck_assert(access_check_token(&v, NULL, 0, caller, &role, &p)); /* no tokens: everybody */
+    ck_assert_int_eq(role, ROLE_OPERATE);
+    const bool good = access_check_token(&v, tokens, TOKENS, caller, &role, &p);
     ck_assert_msg(good == (r->want == ERR_NONE) && p.code == r->want, "%s: %s", r->line,
                   err_code(p.code));
     ck_assert_str_eq(good ? caller : p.authenticate, r->caller);

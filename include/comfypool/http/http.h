@@ -170,7 +170,7 @@ struct http_request {
     /* The other side's notes. */
     bool asked_again; /* serve is called once more: http_again, or the wait is over */
     bool wait_over;
-    bool rechecked; /* ROUTE_SUBMIT: backends were asked whether they can run it */
+    bool rechecked;          /* ROUTE_SUBMIT: backends were asked whether they can run it */
     char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
     unsigned replayed; /* ROUTE_SUBMIT: the status of the first answer with this key; 0: none */
 };

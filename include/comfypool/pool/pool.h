@@ -55,15 +55,15 @@ struct pool_options {
     const struct pool_backend_options *backends;
     size_t backends_len;
     struct comfy_timeouts timeouts;
-    struct dur_us submit_settle; /* "in neither" counts only this long after the POST */
-    struct dur_us quiet_poll;    /* a trusted socket that is silent while a prompt runs */
-    struct dur_us backend_lost;  /* unreachable this long: its attempts are lost */
-    struct job_policy policy;    /* what a job gets that does not say otherwise */
-    struct dur_us cancel_grace;  /* told to stop, a prompt must end in this time */
-    size_t queue_limit;          /* queued jobs beyond it are refused */
-    size_t max_per_client;       /* active jobs of one client beyond it are refused; 0: none is */
+    struct dur_us submit_settle;   /* "in neither" counts only this long after the POST */
+    struct dur_us quiet_poll;      /* a trusted socket that is silent while a prompt runs */
+    struct dur_us backend_lost;    /* unreachable this long: its attempts are lost */
+    struct job_policy policy;      /* what a job gets that does not say otherwise */
+    struct dur_us cancel_grace;    /* told to stop, a prompt must end in this time */
+    size_t queue_limit;            /* queued jobs beyond it are refused */
+    size_t max_per_client;         /* active jobs of one client beyond it are refused; 0: none is */
     size_t max_running_per_client; /* ... run at once; 0: as many as there are places */
-    bool learned;                /* routing by measured times */
+    bool learned;                  /* routing by measured times */
     const struct pool_rule *rules;
     size_t rules_len;
     unsigned breaker_failures;
