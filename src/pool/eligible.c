@@ -805,9 +805,11 @@ void eligible_changed(struct pool *p)
     }
 }
 
+/* While a prompt runs nothing is read. Where several run at a time it must not begin another one,
+   or it never would be. */
 bool eligible_is_reading(const struct backend *b)
 {
-    return b->knows.due || heap_holds(&b->knows.patience.node);
+    return heap_holds(&b->knows.patience.node) || (b->knows.due && b->slot.max_in_flight > 1);
 }
 
 static void read_is_over(struct backend *b)

@@ -232,7 +232,8 @@ static void consider(struct play *y, struct job *j, unsigned level, struct choic
         o.preferred = restricted && eligible_is_preferred(j, s->b);
         o.warm = is_warm(s, k);
         o.takes = o.warm ? k->times[i].warm : k->times[i].cold;
-        o.done = mono_add(s->at, (struct dur_us){o.takes});
+        /* Of what nobody knows the backends' loads decide. */
+        o.done = k->any ? mono_add(s->at, (struct dur_us){o.takes}) : y->now;
         ret->able++;
         if (is_better(&o, &ret->best, y->now)) {
             ret->best = o;

@@ -150,7 +150,7 @@ static void expand(const char *spec, const json_t *models, const json_t *images,
         if (list) {
             text_json(out, list);
         } else {
-            text_str(out, is_models ? "[\"model.safetensors\"]" : "[]");
+            text_str(out, is_models ? "\"COMBO\"" : "[]"); /* every model: no list */
         }
         spec = mark + 7; /* both names are as long */
     }

@@ -321,6 +321,7 @@ static void read_inputs(struct graph *graph, struct node *node, const struct kno
                        : node->class->ms * scale *
                              (node->steps > 0 && node->class->steps > 0 ? node->steps : 1);
     }
+    node->ms *= known->slow > 0 ? known->slow : 1;
 }
 
 static struct node *table_find(const struct id_table *table, const char *id)

@@ -124,6 +124,8 @@ struct known {
     bool no_times; /* --zero */
     double speed;
     double node_ms; /* < 0: the table's */
+    double slow;    /* every time is so many times as long; 0: 1 */
+    bool secret;    /* /object_info is 404 */
 };
 
 void *graph_alloc(struct graph *graph, size_t size);

@@ -303,6 +303,10 @@ static bool is_missing(const struct sim *sim, const char *name)
 static void get_object_info(struct sim *sim, struct conn *conn, const char *rest)
 {
     struct text t = {0};
+    if (sim->known.secret || sim->replay) { /* what the recorded server knew is not known */
+        answer_not_found(conn);
+        return;
+    }
     json_t *images = files_images(&sim->files);
     TEXT_LIT(&t, "{");
     for (size_t i = 0; i < class_count(); i++) {
@@ -451,6 +455,12 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     }
     if ((value = json_object_get(body, "node_ms"))) {
         sim->known.node_ms = json_is_number(value) ? json_number_value(value) : -1;
+    }
+    if ((value = json_object_get(body, "slow"))) {
+        sim->known.slow = json_is_number(value) ? json_number_value(value) : 0;
+    }
+    if ((value = json_object_get(body, "secret"))) {
+        sim->known.secret = json_is_true(value);
     }
     if ((value = json_object_get(body, "missing"))) {
         keep_list(&sim->known.missing, value);

@@ -89,7 +89,7 @@ START_TEST(test_elsewhere)
 {
     struct sim *lame = sim_start("--version-as", _i == 0 ? "0.3" : "0.28", NULL);
     struct sim *able = sim_plain();
-    sim_control(lame, "{'missing': ['T_Sleep']}");
+    sim_control(lame, "{'missing': ['T_Sleep'], 'secret': true}");
     struct daemon *d = two(lame, able, "");
     await_backends_up(d, 2);
     for (int i = 0; i < 3; i++) {
@@ -114,7 +114,7 @@ START_TEST(test_nowhere)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
     for (int i = 0; i < 2; i++) {
-        sim_control(s[i], "{'models': ['other.safetensors']}");
+        sim_control(s[i], "{'models': ['other.safetensors'], 'secret': true}");
     }
     struct daemon *d = two(s[0], s[1], "");
     await_backends_up(d, 2);
@@ -140,7 +140,7 @@ END_TEST
 START_TEST(test_many_nowhere)
 {
     struct sim *s = sim_plain();
-    sim_control(s, "{'missing': ['T_Sleep']}");
+    sim_control(s, "{'missing': ['T_Sleep'], 'secret': true}");
     struct daemon *d = DAEMON(.sims = {s});
     char *ids[6];
     for (int i = 0; i < 6; i++) {
@@ -159,7 +159,7 @@ START_TEST(test_the_other_one_is_down)
 {
     struct sim *lame = sim_plain();
     struct sim *down = sim_plain();
-    sim_control(lame, "{'missing': ['T_Sleep']}");
+    sim_control(lame, "{'missing': ['T_Sleep'], 'secret': true}");
     sim_kill(down);
     struct daemon *d = DAEMON(.config = text("backends:\n  - {name: s0, url: '%s'}\n"
                                              "  - {name: s1, url: '%s'}\n"
