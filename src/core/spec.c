@@ -200,3 +200,21 @@ bool spec_where_allows(const struct spec_where *w, const char *name, const struc
     }
     return true;
 }
+
+const struct spec_variant *spec_chosen(const struct spec *s, const char *placement,
+                                       size_t *ret_place)
+{
+    struct js_reader r;
+    js_read_strict(&r, str_of(placement == NULL ? "{}" : placement), JS_MAX_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        int64_t n = -1;
+        const struct str value = js_skip(&r);
+        if (js_is(key, "variant") && str_to_int64(value, &n) && n >= 0 && s != NULL &&
+            (size_t)n < s->variants_len) {
+            *ret_place = (size_t)n;
+            return &s->variants[n];
+        }
+    }
+    return NULL;
+}

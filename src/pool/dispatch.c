@@ -165,19 +165,6 @@ static char *render_placement(const struct route *r)
     return buf_take(&b);
 }
 
-/* The workflow of the variant is the job's from now on. */
-static void become_variant(struct job *j)
-{
-    if (j->spec == NULL || j->spec->variants_len == 0) {
-        return;
-    }
-    const struct spec_variant *v = &j->spec->variants[j->variant];
-    job_replace_workflow(j, (struct str){v->workflow, v->workflow_len});
-    j->r.nodes_total = (unsigned)v->nodes_total;
-    memcpy(j->r.workflow_hash, v->hash, sizeof j->r.workflow_hash);
-    memcpy(j->r.cost_key, v->cost_key, sizeof j->r.cost_key);
-}
-
 static void give(struct route *r)
 {
     struct job *j = r->job;
@@ -185,7 +172,7 @@ static void give(struct route *r)
     j->held_until = (struct mono_us){0};
     free(j->r.placement);
     j->r.placement = render_placement(r);
-    become_variant(j);
+    job_become_variant(j);
     attempt_begin(j, r->backend);
 }
 

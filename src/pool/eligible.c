@@ -485,6 +485,7 @@ struct recheck_one {
 static void recheck_free(struct recheck *r)
 {
     struct pool *p = r->pool;
+    p->eligibility.rechecks_len--;
     *r->link = r->next;
     if (r->next != NULL) {
         r->next->link = r->link;
@@ -545,36 +546,28 @@ static void class_came(void *ctx, bool found, struct catalog_draft *draft)
     }
 }
 
-/* Asked a moment ago: it says nothing new. */
-static bool was_asked(struct knowledge *k, struct str class_type)
-{
-    enum { FRESH_MS = 3000 };
-    const struct mono_us now = time_mono();
-    for (size_t i = 0; i < sizeof k->recent / sizeof *k->recent; i++) {
-        if (str_is(class_type, k->recent[i].class_type) &&
-            mono_diff(now, k->recent[i].at).us < FRESH_MS * 1000) {
-            return true;
-        }
-    }
-    struct recent_ask *to = &k->recent[k->next_recent];
-    k->next_recent = (k->next_recent + 1) % (sizeof k->recent / sizeof *k->recent);
-    (void)snprintf(to->class_type, sizeof to->class_type, "%.*s", (int)class_type.n, class_type.p);
-    to->at = now;
-    return false;
-}
-
 struct asking {
     struct recheck *r;
     struct backend *b;
     unsigned asked;
 };
 
+static bool is_asked(const struct asking *a, struct str class_type)
+{
+    for (const struct recheck_one *one = a->r->ones; one != NULL; one = one->next) {
+        if (one->backend == a->b->id && str_is(class_type, one->class_type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void ask_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
 {
     enum { MOST = 8 };
     struct asking *a = ctx;
     (void)m;
-    if (a->asked == MOST || was_asked(&a->b->knows, node->class_type)) {
+    if (a->asked == MOST || is_asked(a, node->class_type)) {
         return;
     }
     a->asked++;
@@ -660,8 +653,12 @@ static bool any_can(const struct look *l)
 /* Asks those that look able but for what they know. True: the request will be asked again. */
 static bool ask_again(const struct look *l, struct http_ref x)
 {
-    enum { LATE_MS = 3000 };
+    enum { LATE_MS = 3000, AT_ONCE = 32 };
     struct pool *p = l->p;
+    if (p->eligibility.rechecks_len == AT_ONCE) {
+        return false; /* somebody asks for nonsense, and often */
+    }
+    p->eligibility.rechecks_len++;
     struct recheck *r = mem_zero(1, sizeof *r);
     *r = (struct recheck){
         .pool = p, .next = p->eligibility.rechecks, .link = &p->eligibility.rechecks, .x = x};

@@ -46,11 +46,6 @@ struct knowledge {
     bool due;            /* it is to be read as soon as none of our prompts is there */
     struct comfy_ask *classes, *replacements;
     struct deadline patience; /* with them: then it gets jobs again */
-    struct recent_ask {
-        char class_type[128];
-        struct mono_us at;
-    } recent[16];
-    unsigned next_recent;
 };
 
 /* For struct pool. */
@@ -61,7 +56,8 @@ struct eligibility {
     size_t idle_len;
     uint64_t generation; /* counts changes of whatever decides */
     struct deadline regroup;
-    struct recheck *rechecks;
+    struct recheck *rechecks; /* submissions for which backends are asked */
+    size_t rechecks_len;
 };
 
 void eligible_init(struct pool *p);

@@ -374,8 +374,8 @@ struct job *job_find(struct pool *p, struct str id);
 /* What a job holds of texts is counted from now on; or not any more. */
 void job_count_texts(struct job *j);
 void job_drop_texts(struct job *j);
-/* Another text in place of its workflow. */
-void job_replace_workflow(struct job *j, struct str text);
+/* The workflow of the variant that its placement names is its own from now on. */
+void job_become_variant(struct job *j);
 /* It waits, durably: its texts leave memory when there are too many. */
 void job_spare_texts(struct job *j);
 /* They are in memory, or read from the store. False: the store cannot be read. */

@@ -32,13 +32,20 @@ void job_drop_texts(struct job *j)
     j->workflow_len = 0;
 }
 
-void job_replace_workflow(struct job *j, struct str text)
+void job_become_variant(struct job *j)
 {
-    j->pool->text_bytes += text.n;
+    const struct spec_variant *v = spec_chosen(j->spec, j->r.placement, &j->variant);
+    if (v == NULL || j->workflow == NULL) {
+        return;
+    }
+    j->pool->text_bytes += v->workflow_len;
     j->pool->text_bytes -= j->workflow_len;
     free(j->workflow);
-    j->workflow = mem_copy(text);
-    j->workflow_len = text.n;
+    j->workflow = mem_copy((struct str){v->workflow, v->workflow_len});
+    j->workflow_len = v->workflow_len;
+    j->r.nodes_total = (unsigned)v->nodes_total;
+    memcpy(j->r.workflow_hash, v->hash, sizeof j->r.workflow_hash);
+    memcpy(j->r.cost_key, v->cost_key, sizeof j->r.cost_key);
 }
 
 void job_spare_texts(struct job *j)

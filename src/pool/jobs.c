@@ -70,6 +70,7 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
         batch_join_again(j);
     }
     settle_in(j);
+    job_become_variant(j);
     return j;
 }
 

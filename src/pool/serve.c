@@ -261,9 +261,15 @@ static void serve_workflow(struct pool *p, struct http_request *rq, struct http_
     } else {
         struct job_record r = {0};
         e = store_get_job(p->store, serve_id(rq->job_id), &r);
-        if (e == ERR_NONE) {
+        struct spec *spec = r.spec == NULL ? NULL : spec_read(str_of(r.spec));
+        size_t place = 0;
+        const struct spec_variant *v = spec_chosen(spec, r.placement, &place);
+        if (v != NULL) {
+            buf_add(&a.body, v->workflow, v->workflow_len);
+        } else if (e == ERR_NONE) {
             e = store_get_workflow(p->store, r.seq, &a.body);
         }
+        spec_free(spec);
         job_record_done(&r);
     }
     if (e == ERR_NONE) {

@@ -805,10 +805,15 @@ json_t *sim_ask(struct sim *s, const char *path, const char *body)
     return keep_json(json_loads(a->body, 0, NULL));
 }
 
+json_t *sim_get(struct sim *s, const char *path)
+{
+    struct answer *a = transfer(text("%s%s", s->url, path), "GET", NULL, NULL);
+    return keep_json(json_loads(a->body, JSON_DECODE_INT_AS_REAL, NULL));
+}
+
 double sim_says(struct sim *s, const char *path)
 {
-    struct answer *a = transfer(text("%s/__sim", s->url), "GET", NULL, NULL);
-    json_t *j = keep_json(json_loads(a->body, 0, NULL));
+    json_t *j = sim_get(s, "/__sim");
     json_t *v = at(j, path);
     return json_is_boolean(v) ? json_is_true(v) : num_at(j, path);
 }

@@ -104,6 +104,8 @@ struct sim *sim_start(const char *first, ...) __attribute__((sentinel));
 #define sim_plain() sim_start(NULL, NULL)
 /* POST /__sim, quotes as in q(). */
 void sim_control(struct sim *s, const char *quoted_body);
+/* The simulator's own answer to a GET, as JSON. */
+json_t *sim_get(struct sim *s, const char *path);
 /* A number or boolean of GET /__sim. */
 double sim_says(struct sim *s, const char *path);
 /* How often its ledger has this event, of this tag (NULL: of any). */

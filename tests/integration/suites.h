@@ -26,5 +26,7 @@ Suite *events_suite(void);
 Suite *live_suite(void);
 Suite *exports_suite(void);
 Suite *numbers_suite(void);
+Suite *queue_suite(void);
+Suite *routing_suite(void);
 
 #endif

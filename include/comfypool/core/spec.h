@@ -54,6 +54,10 @@ void spec_write(const struct spec *s, struct buf *out);
 struct spec *spec_read(struct str json);
 void spec_free(struct spec *s);
 
+/* Which variant a placement (JSON, or NULL) names; NULL: none, or there are none. */
+const struct spec_variant *spec_chosen(const struct spec *s, const char *placement,
+                                       size_t *ret_place);
+
 /* True when a backend of this name with these labels may be used. */
 bool spec_where_allows(const struct spec_where *w, const char *name, const struct names *labels);
 

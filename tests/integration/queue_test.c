@@ -1,0 +1,348 @@
+/* Order and fairness: clients, notBefore, after, limits, batches; seeds and chosen outputs. */
+#include "harness.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "suites.h"
+
+static double wall_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* A job that runs until it is cancelled, so that others wait. */
+static char *plug(struct daemon *d)
+{
+    char *id = submit(d, sleep_body("plug", 60000, ""));
+    AWAIT(is_at_node(d, id, "1"));
+    return id;
+}
+
+static int started_before(struct sim *s, const char *tag, const char *prefix, int n)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        count +=
+            ledger_at(s, "started", text("%s%d", prefix, i)) < ledger_at(s, "started", tag) ? 1 : 0;
+    }
+    return count;
+}
+
+START_TEST(test_turns)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    char *first = plug(d);
+    char *last = NULL;
+    for (int i = 0; i < 9; i++) {
+        (void)submit(d, sleep_body(text("a%d", i), 2, q(",'client':'a'")));
+    }
+    for (int i = 0; i < 3; i++) {
+        last = submit(d, sleep_body(text("b%d", i), 2, q(",'client':'b'")));
+    }
+    char *urgent = submit(d, sleep_body("u0", 2, q(",'client':'a','priority':5")));
+    CHECK(strcmp(str_at(job_now(d, last), "client"), "b") == 0);
+    (void)cancel(d, first);
+    (void)await_end(d, last);
+    (void)await_end(d, urgent);
+    AWAIT(ledger_count(s, "success", NULL) == 13);
+    CHECK(started_before(s, "u0", "a", 9) == 0, "priority goes before turns");
+    const int before = started_before(s, "b2", "a", 9);
+    CHECK(before >= 2 && before <= 4, "%d of a went before the third of b", before);
+}
+END_TEST
+
+START_TEST(test_not_before)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    const double t = wall_ms() + 700;
+    char *id = submit(d, sleep_body("later", 1, q(",'notBefore':%.3f,'queueTimeoutMs':300", t)));
+    CHECK(strcmp(str_at(job_now(d, id), "waitingReason"), "not_before") == 0);
+    CHECK(num_at(run_job(d, sleep_body("now", 1, "")), "completedAt") < t,
+          "nobody waits behind it");
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0, "its queue time counts from then");
+    CHECK(num_at(j, "startedAt") >= t - 2 && num_at(j, "startedAt") < t + 5000);
+}
+END_TEST
+
+START_TEST(test_not_before_over_a_kill)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    const double t = wall_ms() + 1500;
+    char *id = submit(d, sleep_body("later", 1, q(",'notBefore':%.3f", t)));
+    daemon_kill(d);
+    d = DAEMON(.sims = {s}, .no_profile = true);
+    CHECK(strcmp(str_at(job_now(d, id), "waitingReason"), "not_before") == 0);
+    CHECK(num_at(await_end(d, id), "startedAt") >= t - 2);
+}
+END_TEST
+
+/* A chain of three, while the first one runs; the daemon is killed in the middle (_i 1). */
+START_TEST(test_after)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    char *a = submit(d, sleep_body("a", 400, ""));
+    char *b = submit(d, sleep_body("b", 1, q(",'after':['%s'],'priority':9", a)));
+    char *c = submit(d, sleep_body("c", 1, q(",'after':['%s','%s'],'priority':10", b, a)));
+    CHECK(strcmp(str_at(job_now(d, c), "waitingReason"), "dependency") == 0);
+    CHECK(json_array_size(at(job_now(d, c), "after")) == 2);
+    if (_i == 1) {
+        daemon_kill(d);
+        d = DAEMON(.sims = {s}, .no_profile = true);
+    }
+    json_t *end = await_end(d, c);
+    CHECK(strcmp(str_at(end, "state"), "completed") == 0);
+    CHECK(num_at(await_end(d, b), "startedAt") >= num_at(await_end(d, a), "completedAt") - 1);
+    CHECK(num_at(end, "startedAt") >= num_at(await_end(d, b), "completedAt") - 1);
+    end = run_job(d, sleep_body("d", 1, q(",'after':['%s']", a)));
+    CHECK(strcmp(str_at(end, "state"), "completed") == 0, "what has completed already");
+}
+END_TEST
+
+START_TEST(test_after_a_failure)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    char *first = plug(d);
+    char *a = submit(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':"
+                          "{'_error':'boom'}}},'maxAttempts':1}"));
+    char *b = submit(d, sleep_body("b", 1, q(",'after':['%s']", a)));
+    char *c = submit(d, sleep_body("c", 1, q(",'after':['%s']", b)));
+    char *run = submit(d, sleep_body("run", 1, q(",'after':['%s'],'onFailure':'run'", a)));
+    if (_i == 1) {
+        (void)cancel(d, a);
+    }
+    (void)cancel(d, first);
+    json_t *j = await_end(d, b);
+    CHECK(strcmp(str_at(j, "error.code"), "dependency_failed") == 0);
+    CHECK(strstr(str_at(j, "error.message"), a) != NULL, "%s", str_at(j, "error.message"));
+    CHECK(strcmp(str_at(await_end(d, c), "error.code"), "dependency_failed") == 0);
+    CHECK(strcmp(str_at(await_end(d, run), "state"), "completed") == 0);
+    j = run_job(d, sleep_body("late", 1, q(",'after':['%s']", a)));
+    CHECK(strcmp(str_at(j, "error.code"), "dependency_failed") == 0);
+    CHECK(ledger_count(s, "posted", "b") + ledger_count(s, "posted", "c") == 0);
+    struct answer *none = post(d, "/jobs",
+                               sleep_body("x", 1,
+                                          q(",'after':['%s','00000000-0000-"
+                                            "7000-8000-000000000000']",
+                                            a)));
+    expect(none, 404, "dependency_not_found");
+    CHECK(strcmp(str_at(none->json, "pointer"), "/after/1") == 0);
+}
+END_TEST
+
+START_TEST(test_client_limits)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]}, .no_profile = true,
+                              .config = "jobs: {maxPerClient: 2, maxRunningPerClient: 1}\n");
+    await_backends_up(d, 2);
+    char *one = submit(d, sleep_body("one", 60000, q(",'client':'a'")));
+    AWAIT(is_at_node(d, one, "1"));
+    char *two = submit(d, sleep_body("two", 1, q(",'client':'a'")));
+    CHECK(strcmp(str_at(job_now(d, two), "waitingReason"), "client_limit") == 0);
+    struct answer *full = post(d, "/jobs", sleep_body("three", 1, q(",'client':'a'")));
+    expect(full, 429, "queue_full");
+    CHECK(*header_of(full, "Retry-After") != '\0');
+    expect(post(d, "/batches",
+                q("{'client':'c','workflow':{'1':{'class_type':'T_SleepOut','inputs':{'n':1}}},"
+                  "'overrides':[{},{},{}]}")),
+           429, "queue_full");
+    (void)run_job(d, sleep_body("other", 1, q(",'client':'b'")));
+    CHECK(is_state(d, two, "queued"), "a free backend and another client's turn");
+    (void)cancel(d, one);
+    CHECK(strcmp(str_at(await_end(d, two), "state"), "completed") == 0);
+}
+END_TEST
+
+/* ---- seeds and outputs
+ * ---------------------------------------------------------------------------
+ */
+
+static json_t *posted(struct sim *s)
+{
+    json_t *history = sim_get(s, "/history?max_items=1");
+    return json_array_get(at(json_object_iter_value(json_object_iter(history)), "prompt"), 2);
+}
+
+START_TEST(test_seeds)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    const char *body = q("{'workflow':{'3':{'class_type':'KSampler','inputs':{'seed':-1,'_ms':1}},"
+                         "'5':{'class_type':'T_Sleep','inputs':{'noise_seed':-1,'seed':-1,"
+                         "'m':['3',0]}},'6':{'class_type':'T_SleepOut','inputs':{'a':['5',0],"
+                         "'seed':18446744073709551615}}}%s}",
+                         _i == 0 ? "" : ",\"autoSeed\":false");
+    json_t *j = run_job(d, body);
+    json_t *prompt = posted(s);
+    if (_i == 1) {
+        CHECK(!has(j, "autoSeeds") && num_at(prompt, "3.inputs.seed") == -1);
+        return;
+    }
+    CHECK(json_object_size(at(j, "autoSeeds")) == 2);
+    CHECK(num_at(prompt, "3.inputs.seed") == num_at(j, "autoSeeds.3"));
+    CHECK(num_at(prompt, "5.inputs.seed") == num_at(j, "autoSeeds.5") &&
+          num_at(prompt, "5.inputs.noise_seed") == num_at(j, "autoSeeds.5"));
+    CHECK(num_at(j, "autoSeeds.3") >= 0 && num_at(j, "autoSeeds.3") < 9007199254740992.0);
+    struct answer *w = get(d, "/jobs/%s/workflow", str_at(j, "id"));
+    CHECK(strstr(w->body, "\"seed\":-1") != NULL, "as submitted");
+    CHECK(num_at(run_job(d, body), "autoSeeds.3") != num_at(j, "autoSeeds.3"));
+}
+END_TEST
+
+START_TEST(test_included_outputs)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    const char *graph = "{'1':{'class_type':'T_Sleep','inputs':{}},'2':{'class_type':'SaveImage',"
+                        "'inputs':{'images':['1',0]}},'3':{'class_type':'PreviewImage','inputs':"
+                        "{'images':['1',0]}}}";
+    json_t *j = run_job(d, q("{'workflow':%s,'includeOutputs':['3']}", graph));
+    CHECK(json_object_size(at(j, "outputs")) == 1 && has(j, "outputs.3"));
+    CHECK(num_at(j, "profileStats.summary.pendingNodes") == 1, "node 2 did not run");
+    static const char *const wrong[] = {"['9']", "['1']", "[]", "'3'", "[3]"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        expect(post(d, "/jobs", q("{'workflow':%s,'includeOutputs':%s}", graph, wrong[i])), 400,
+               "member_invalid");
+    }
+}
+END_TEST
+
+/* ---- batches
+ * -------------------------------------------------------------------------------------
+ */
+
+static double count(struct daemon *d, const char *batch, const char *state)
+{
+    return num_at(get(d, "/batches/%s", batch)->json, text("counts.%s", state));
+}
+
+static char *overrides(int n)
+{
+    char *list = text("%s", "");
+    for (int i = 0; i < n; i++) {
+        list = text("%s%s{\"1.deep.n\":%d}", list, i == 0 ? "" : ",", i);
+    }
+    return list;
+}
+
+START_TEST(test_batch)
+{
+    enum { N = 40 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    const char *body = text("{\"workflow\":{\"1\":{\"class_type\":\"T_Sleep\",\"inputs\":{}},"
+                            "\"1.deep\":{\"class_type\":\"T_SleepOut\",\"inputs\":{\"n\":-5,"
+                            "\"_ms\":1,\"a\":[\"1\",0]}}},\"metadata\":{\"k\":1},"
+                            "\"overrides\":[%s]}",
+                            overrides(N));
+    struct answer *a = ask(d, "POST", "/batches", "Idempotency-Key: k1", body);
+    expect(a, 202, NULL);
+    char *id = text("%s", str_at(a->json, "id"));
+    CHECK(num_at(a->json, "total") == N);
+    CHECK(strcmp(header_of(a, "Location"), text("/batches/%s", id)) == 0);
+    if (_i == 1) {
+        daemon_kill(d);
+        d = DAEMON(.sims = {s}, .no_profile = true);
+    }
+    a = ask(d, "POST", "/batches", "Idempotency-Key: k1", body);
+    CHECK(a->status == 202 && strcmp(str_at(a->json, "id"), id) == 0, "once a key");
+    AWAIT(count(d, id, "completed") == N);
+    CHECK(ledger_count(s, "posted", NULL) == N);
+    json_t *list = get(d, "/jobs?batch=%s&limit=1000", id)->json;
+    CHECK(json_array_size(at(list, "jobs")) == N);
+    json_t *last = json_array_get(at(list, "jobs"), 0);
+    CHECK(strcmp(str_at(last, "batchId"), id) == 0 && num_at(last, "metadata.k") == 1);
+    struct answer *w = get(d, "/jobs/%s/workflow", str_at(last, "id"));
+    CHECK(num_at(json_object_get(w->json, "1.deep"), "inputs.n") == N - 1, "%s", w->body);
+    CHECK(json_array_size(at(get(d, "/jobs?batch=%s&state=failed", id)->json, "jobs")) == 0);
+    /* It goes with its last job. */
+    for (size_t i = 0; i < N; i++) {
+        const char *one = str_at(json_array_get(at(list, "jobs"), i), "id");
+        expect(ask(d, "DELETE", text("/jobs/%s", one), NULL, NULL), 204, NULL);
+    }
+    expect(get(d, "/batches/%s", id), 404, "batch_not_found");
+}
+END_TEST
+
+START_TEST(test_batch_cancel)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *first = plug(d);
+    struct answer *a =
+        post(d, "/batches",
+             text("{\"workflow\":{\"1.deep\":{\"class_type\":\"T_SleepOut\",\"inputs\":{\"n\":0}}},"
+                  "\"overrides\":[%s]}",
+                  overrides(300)));
+    expect(a, 202, NULL);
+    const char *id = str_at(a->json, "id");
+    AWAIT(count(d, id, "queued") == 300);
+    expect(post(d, text("/batches/%s/cancel", id), ""), 200, NULL);
+    AWAIT(count(d, id, "cancelled") == 300);
+    (void)cancel(d, first);
+    CHECK(strcmp(str_at(run_job(d, sleep_body("after", 1, "")), "state"), "completed") == 0);
+    CHECK(ledger_count(s, "posted", NULL) == 2);
+    expect(get(d, "/batches/00000000-0000-7000-8000-000000000000"), 404, "batch_not_found");
+    expect(post(d, "/batches/x/cancel", ""), 404, "batch_not_found");
+}
+END_TEST
+
+static const struct {
+    const char *rest;
+    const char *code;
+    const char *pointer;
+} bad_batches[] = {
+    {"'overrides':[{'1.n':1},{'77.n':1}]", "override_invalid", "/overrides/1/77.n"},
+    {"'overrides':[{'n':1}]", "override_invalid", "/overrides/0/n"},
+    {"'overrides':[{'1.m':1}]", "override_invalid", "/overrides/0/1.m"},
+    {"'overrides':[5]", "member_invalid", "/overrides/0"},
+    {"'overrides':[]", "member_invalid", "/overrides"},
+    {"'overrides':{}", "member_invalid", "/overrides"},
+    {"'priority':1", "member_invalid", "/overrides"},
+    {"'overrides':[{}],'variants':[]", "member_invalid", "/variants"},
+    {"'overrides':[{}],'moon':1", "member_unknown", "/moon"},
+};
+
+START_TEST(test_bad_batch)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    struct answer *a = post(d, "/batches",
+                            q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{'n':1}}},%s}",
+                              q("%s", bad_batches[_i].rest)));
+    expect(a, 400, bad_batches[_i].code);
+    CHECK(strcmp(str_at(a->json, "pointer"), bad_batches[_i].pointer) == 0, "%s",
+          str_at(a->json, "pointer"));
+    CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 0);
+}
+END_TEST
+
+Suite *queue_suite(void)
+{
+    static const struct named_test tests[] = {
+        {"turns", &test_turns, 1},
+        {"notBefore", &test_not_before, 1},
+        {"notBefore, killed", &test_not_before_over_a_kill, 1},
+        {"after", &test_after, 2},
+        {"after a failure", &test_after_a_failure, 2},
+        {"limits of clients", &test_client_limits, 1},
+        {"seeds", &test_seeds, 2},
+        {"included outputs", &test_included_outputs, 1},
+        {"batch", &test_batch, 2},
+        {"batch, cancelled", &test_batch_cancel, 1},
+        {"bad batch", &test_bad_batch, sizeof bad_batches / sizeof *bad_batches},
+    };
+    return SUITE("queue", 90, tests);
+}

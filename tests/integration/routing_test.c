@@ -1,0 +1,273 @@
+/* Where a job may run, where it runs, and why. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "suites.h"
+
+#define MODEL(name)                                                                                \
+    "{'1':{'class_type':'CheckpointLoaderSimple','inputs':{'ckpt_name':'" name "','_ms':1}},"      \
+    "'2':{'class_type':'SaveImage','inputs':{'images':['1',0]}}}"
+
+static bool is_eligible(struct daemon *d, const char *body, int backend)
+{
+    json_t *a = post(d, "/jobs?dryRun=1", body)->json;
+    return is_true(json_array_get(at(a, "backends"), (size_t)backend), "eligible");
+}
+
+static const char *backend_of(json_t *j)
+{
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+    return str_at(j, "backend");
+}
+
+START_TEST(test_models_and_classes)
+{
+    struct sim *s[3] = {sim_plain(), sim_plain(), sim_plain()};
+    sim_control(s[0], "{'models':['a.safetensors']}");
+    sim_control(s[1], "{'models':['b.safetensors'],'missing':['T_SleepOut']}");
+    sim_control(s[2], "{'models':['b.safetensors','c.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s[0], s[1], s[2]});
+    await_backends_up(d, 3);
+    const char *a = q("{'workflow':" MODEL("a.safetensors") "}");
+    AWAIT(is_eligible(d, a, 0) && !is_eligible(d, a, 1) && !is_eligible(d, a, 2));
+    CHECK(ledger_count(s[0], "posted", NULL) == 0, "a dry run queues nothing");
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, a);
+        CHECK(strcmp(backend_of(j), "s0") == 0);
+        CHECK(strcmp(str_at(j, "placement.reason"), "only_able") == 0);
+        CHECK(strcmp(backend_of(run_job(d, q("{'workflow':" MODEL("c.safetensors") "}"))), "s2") ==
+              0);
+        CHECK(strcmp(backend_of(run_job(d, sleep_body(text("x%d", i), 1, ""))), "s1") != 0);
+    }
+    CHECK(ledger_count(s[1], "posted", NULL) == 0);
+    /* Nowhere: each backend is asked again, and says what it lacks. */
+    struct answer *no = post(d, "/jobs", q("{'workflow':" MODEL("d.safetensors") "}"));
+    expect(no, 422, "workflow_not_supported");
+    CHECK(strstr(str_at(no->json, "detail"), "s2 lacks: d.safetensors") != NULL, "%s", no->body);
+    no = post(d, "/jobs", q("{'workflow':{'1':{'class_type':'NoSuchNode','inputs':{}}}}"));
+    expect(no, 422, "workflow_not_supported");
+    CHECK(strstr(str_at(no->json, "detail"), "class NoSuchNode") != NULL);
+    /* A model that was copied there a minute ago. */
+    sim_control(s[1], "{'models':['b.safetensors','e.safetensors'],'missing':null}");
+    CHECK(strcmp(backend_of(run_job(d, q("{'workflow':" MODEL("e.safetensors") "}"))), "s1") == 0);
+    /* ... and a class, which somebody says. */
+    CHECK(!is_eligible(d, sleep_body("x", 1, ""), 1));
+    expect(post(d, "/backends/s1/refresh", ""), 202, NULL);
+    AWAIT(is_eligible(d, sleep_body("x", 1, ""), 1));
+    expect(post(d, "/backends/s9/refresh", ""), 404, "backend_not_found");
+}
+END_TEST
+
+/* What nobody was told of is the backend's to judge. */
+START_TEST(test_unknown_counts_as_able)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'secret':true}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    const char *body = q("{'workflow':{'1':{'class_type':'NoSuchNode','inputs':{}}}}");
+    CHECK(is_eligible(d, body, 0));
+    CHECK(strcmp(str_at(run_job(d, body), "error.code"), "workflow_not_supported") == 0);
+}
+END_TEST
+
+START_TEST(test_the_able_one_is_down)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    sim_control(s[0], "{'models':['a.safetensors']}");
+    sim_control(s[1], "{'models':['b.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    const char *a = q("{'workflow':" MODEL("a.safetensors") "}");
+    AWAIT(is_eligible(d, a, 0) && !is_eligible(d, a, 1));
+    sim_control(s[0], "{'crash':800}");
+    AWAIT(strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") != 0);
+    char *id = submit(d, a);
+    const char *reason = str_at(job_now(d, id), "waitingReason");
+    CHECK(strcmp(reason, "no_able_backend") == 0 || strcmp(reason, "no_backend_up") == 0 ||
+              *reason == '\0',
+          "%s", reason);
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(backend_of(j), "s0") == 0 && !has(j, "waitingReason"));
+}
+END_TEST
+
+static const char labelled[] = "backends:\n"
+                               "  - {name: s0, url: '%s', labels: ['gpu=4090', 'vram=24']}\n"
+                               "  - {name: s1, url: '%s', labels: ['gpu=4090', 'vram=48']}\n"
+                               "  - {name: s2, url: '%s', labels: ['gpu=3060', 'vram=12', slow]}\n"
+                               "%s";
+
+static struct daemon *three(struct sim *s[3], const char *more)
+{
+    struct daemon *d = DAEMON(.config = text(labelled, s[0]->url, s[1]->url, s[2]->url, more));
+    await_backends_up(d, 3);
+    return d;
+}
+
+static const struct {
+    const char *where;
+    const char *able; /* s0 s1 s2 as 1 and 0; "": refused */
+    const char *code;
+} wheres[] = {
+    {"'labels':['gpu=4090']", "110", ""},
+    {"'labels':['gpu!=4090']", "001", ""},
+    {"'labels':['vram>=24']", "110", ""},
+    {"'labels':['vram>24']", "010", ""},
+    {"'labels':['vram<24']", "001", ""},
+    {"'labels':['slow']", "001", ""},
+    {"'labels':['gpu=4090','vram>=48']", "010", ""},
+    {"'backends':{'only':['s2','moon']}", "001", ""},
+    {"'backends':{'exclude':['s2']}", "110", ""},
+    {"'backends':{'exclude':['s2']},'labels':['vram<=24']", "100", ""},
+    {"'labels':['gpu=h100']", "", "workflow_not_supported"},
+    {"'backends':{'only':['moon']}", "", "workflow_not_supported"},
+    {"'backends':{'only':[]}", "", "workflow_not_supported"},
+    {"'backends':{'only':['s1'],'exclude':['s1']}", "", "workflow_not_supported"},
+    {"'labels':['vram>>3']", "", "label_invalid"},
+    {"'labels':['=']", "", "label_invalid"},
+    {"'labels':['vram>=much']", "", "label_invalid"},
+    {"'labels':'slow'", "", "member_invalid"},
+    {"'labels':[5]", "", "member_invalid"},
+    {"'backends':{'must':['s1']}", "", "member_unknown"},
+    {"'backends':{'only':'s1'}", "", "member_invalid"},
+    {"'backends':[]", "", "member_invalid"},
+};
+
+START_TEST(test_where)
+{
+    struct sim *s[3] = {sim_plain(), sim_plain(), sim_plain()};
+    struct daemon *d = three(s, "");
+    for (size_t i = 0; i < sizeof wheres / sizeof *wheres; i++) {
+        const char *body = sleep_body(text("x%zu", i), 1, q(",%s", wheres[i].where));
+        struct answer *a = post(d, "/jobs", body);
+        if (*wheres[i].able == '\0') {
+            CHECK(strcmp(str_at(a->json, "code"), wheres[i].code) == 0, "%s: %s", wheres[i].where,
+                  a->body);
+            continue;
+        }
+        expect(a, 202, NULL);
+        for (int b = 0; b < 3; b++) {
+            CHECK(is_eligible(d, body, b) == (wheres[i].able[b] == '1'), "%s", wheres[i].where);
+        }
+        const char *ran = backend_of(await_end(d, str_at(a->json, "id")));
+        CHECK(wheres[i].able[ran[1] - '0'] == '1', "%s ran on %s", wheres[i].where, ran);
+    }
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, sleep_body(text("p%d", i), 1, q(",'backends':{'prefer':['s2']}")));
+        CHECK(strcmp(backend_of(j), "s2") == 0);
+        CHECK(strcmp(str_at(j, "placement.reason"), "preferred") == 0);
+    }
+}
+END_TEST
+
+START_TEST(test_rules)
+{
+    struct sim *s[3] = {sim_plain(), sim_plain(), sim_plain()};
+    struct daemon *d = three(s, "routing:\n  rules:\n"
+                                "    - {metadata: team=blue, backends: [s2], hard: true}\n"
+                                "    - {label: 'gpu=4090', backends: [s1]}\n");
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, sleep_body(text("x%d", i), 1, q(",'metadata':{'team':'blue'}")));
+        CHECK(strcmp(backend_of(j), "s2") == 0);
+        j = run_job(d, sleep_body(text("y%d", i), 1, q(",'labels':['gpu=4090']")));
+        CHECK(strcmp(backend_of(j), "s1") == 0);
+    }
+    struct answer *no = post(d, "/jobs",
+                             sleep_body("z", 1,
+                                        q(",'metadata':{'team':'blue'},"
+                                          "'labels':['gpu=4090']")));
+    expect(no, 422, "workflow_not_supported");
+    CHECK(strstr(no->body, "hard rule") != NULL);
+}
+END_TEST
+
+START_TEST(test_variants)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    sim_control(s[0], "{'models':['a.safetensors']}");
+    sim_control(s[1], "{'models':['b.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    const char *a = q("{'workflow':" MODEL("a.safetensors") "}");
+    AWAIT(is_eligible(d, a, 0) && !is_eligible(d, a, 1));
+    char *busy = submit(d, sleep_body("busy", 60000, q(",'backends':{'only':['s0']}")));
+    AWAIT(is_at_node(d, busy, "1"));
+    json_t *j =
+        run_job(d, q("{'variants':[{'workflow':" MODEL("a.safetensors") "},{'workflow':" MODEL(
+                       "b.safetensors") ",'backends':{'only':['s1']}}]}"));
+    CHECK(strcmp(backend_of(j), "s1") == 0 && num_at(j, "placement.variant") == 1);
+    CHECK(strstr(get(d, "/jobs/%s/workflow", str_at(j, "id"))->body, "b.safetensors") != NULL);
+    expect(post(d, "/jobs", q("{'variants':[]}")), 400, "member_invalid");
+    expect(post(d, "/jobs", q("{'variants':[{'labels':['x']}]}")), 400, "member_invalid");
+    expect(post(d, "/jobs", q("{'variants':[{'workflow':{}}]}")), 400, "workflow_invalid");
+    (void)cancel(d, busy);
+}
+END_TEST
+
+/* ---- learned routing
+ * -----------------------------------------------------------------------------
+ */
+
+enum { SERVERS = 6, JOBS = 90, WARM_UP = 36 };
+
+/* A load of three models: loading one takes 100 ms, a run 20 ms, times what the server is slow. */
+static double run_load(struct daemon *d, int n, int from)
+{
+    static const char *const models[] = {"a", "b", "c"};
+    char *ids[JOBS];
+    unsigned random = 7;
+    const double began = now_s();
+    for (int i = 0; i < n; i++) {
+        random = random * 1103515245u + 12345u;
+        ids[i] = submit(d, q("{'workflow':{'1':{'class_type':'CheckpointLoaderSimple','inputs':"
+                             "{'ckpt_name':'%s.safetensors','_ms':100}},'2':{'class_type':"
+                             "'KSampler','inputs':{'model':['1',0],'seed':%d,'_ms':20,'_steps':1}},"
+                             "'3':{'class_type':'SaveImage','inputs':{'images':['2',0],'_ms':0}}}}",
+                             models[(random >> 16) % 3], from + i));
+    }
+    for (int i = 0; i < n; i++) {
+        CHECK(strcmp(str_at(await_end(d, ids[i]), "state"), "completed") == 0);
+    }
+    return now_s() - began;
+}
+
+START_TEST(test_learned)
+{
+    static const double slow[SERVERS] = {1, 1, 1.5, 2, 3, 4};
+    double took[2];
+    for (int learned = 0; learned < 2; learned++) {
+        struct sim *s[SERVERS];
+        for (int i = 0; i < SERVERS; i++) {
+            s[i] = sim_plain();
+            sim_control(s[i], text("{'slow':%g}", slow[i]));
+        }
+        struct daemon *d =
+            DAEMON(.sims = {s[0], s[1], s[2], s[3], s[4], s[5]},
+                   .state = path_of("state%d", learned), .no_profile = true,
+                   .config = text("routing: {learned: %s}\n", learned ? "true" : "false"));
+        await_backends_up(d, SERVERS);
+        (void)run_load(d, WARM_UP, 1000);
+        took[learned] = run_load(d, JOBS, 2000);
+        daemon_stop(d);
+    }
+    (void)printf("learned routing: %.2f s, least-loaded: %.2f s\n", took[1], took[0]);
+    CHECK(took[1] <= took[0] * 0.75, "learned %.2f s, least-loaded %.2f s", took[1], took[0]);
+}
+END_TEST
+
+Suite *routing_suite(void)
+{
+    static const struct named_test tests[] = {
+        {"models and classes", &test_models_and_classes, 1},
+        {"unknown counts as able", &test_unknown_counts_as_able, 1},
+        {"the able one is down", &test_the_able_one_is_down, 1},
+        {"where", &test_where, 1},
+        {"rules", &test_rules, 1},
+        {"variants", &test_variants, 1},
+        {"learned", &test_learned, 1},
+    };
+    return SUITE("routing", 120, tests);
+}
