@@ -75,6 +75,10 @@ struct config {
     int64_t jobs_cancel_grace_ms;
     int64_t jobs_max_per_client;         /* 0: no limit */
     int64_t jobs_max_running_per_client; /* 0: no limit */
+    int64_t uploads_max_file_bytes;
+    int64_t uploads_max_bytes;
+    int64_t uploads_max_age_days;
+    char *uploads_subfolder;
     bool routing_learned;
     struct config_rule *routing_rules;
     unsigned routing_rules_len;

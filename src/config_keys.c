@@ -69,6 +69,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"jobs", "cancelGraceMs", CONFIG_INT, 0, DAY_MS, "30000", "ms", OF(jobs_cancel_grace_ms)},
     {"jobs", "maxPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_per_client)},
     {"jobs", "maxRunningPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_running_per_client)},
+    {"uploads", "maxFileBytes", CONFIG_INT, 1, INT64_C(1) << 50, "2147483648", "bytes", OF(uploads_max_file_bytes)},
+    {"uploads", "maxBytes", CONFIG_INT, 1, INT64_C(1) << 50, "21474836480", "bytes", OF(uploads_max_bytes)},
+    {"uploads", "maxAgeDays", CONFIG_INT, 1, 36500, "7", "days", OF(uploads_max_age_days)},
+    {"uploads", "subfolder", CONFIG_NAME, 0, 0, "comfypool", "name", OF(uploads_subfolder)},
     {"routing", "learned", CONFIG_BOOL, 0, 0, "true", "true or false", OF(routing_learned)},
     {"routing", "rules", CONFIG_RULES, 0, 0, NULL, "list", OF(routing_rules)},
     {CONFIG_RULE, "workflowHash", CONFIG_HASH, 0, 0, NULL, "64 hex digits", OF_RULE(workflow_hash)},
@@ -116,8 +120,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 /* clang-format on */
 
 const char *const config_sections[CONFIG_SECTION_COUNT] = {
-    "log",      "link",      "queue", "jobs", "routing",  "breaker", "quarantine", "profiling",
-    "sampling", "retention", "http",  "auth", "webhooks", "hooks",   "otlp"};
+    "log",       "link",     "queue",     "jobs", "uploads", "routing",  "breaker", "quarantine",
+    "profiling", "sampling", "retention", "http", "auth",    "webhooks", "hooks",   "otlp"};
 
 /* ---- finding keys ------------------------------------------------------------------------------
  */
@@ -775,6 +779,7 @@ void config_done(struct config *c)
     free(c->webhooks_secret_file);
     free(c->hooks_exec);
     free(c->otlp_endpoint);
+    free(c->uploads_subfolder);
     free(c->otlp_headers_file);
     free(c->state);
     *c = (struct config){0};

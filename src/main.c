@@ -40,6 +40,7 @@ struct daemon {
     struct receivers receivers;
     bool insecure; /* --insecure-no-auth */
     struct pool_rule *rules;
+    struct blobs *uploads;
     const char **allowed_hosts;
     const char **allowed_origins;
     struct store *store;
@@ -363,6 +364,7 @@ static int shut_down(struct daemon *d)
     http_server_close(d->server);
     store_close(d->store);
     const bool well = pool_close(d->pool);
+    blobs_close(d->uploads);
     http_client_close(d->http_client);
     ws_client_close(d->ws_client);
     for (size_t i = 0; i < 3; i++) {
@@ -457,6 +459,11 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
         .policy = c->jobs,
         .cancel_grace = dur_ms(c->jobs_cancel_grace_ms),
         .queue_limit = (size_t)c->queue_limit,
+        .uploads = d->uploads,
+        .upload_file_bytes = (uint64_t)c->uploads_max_file_bytes,
+        .upload_bytes = (uint64_t)c->uploads_max_bytes,
+        .upload_age = dur_ms(c->uploads_max_age_days * 24 * 3600 * 1000),
+        .upload_subfolder = c->uploads_subfolder,
         .learned = c->routing_learned,
         .rules = d->rules,
         .rules_len = c->routing_rules_len,
@@ -510,6 +517,7 @@ static struct http_server *make_server(struct daemon *d)
     d->allowed_hosts = terminated(&c->http_allowed_hosts);
     d->allowed_origins = terminated(&c->http_allowed_origins);
     const struct http_options o = {
+        .files = &pool_file_ops,
         .max_body_bytes = (size_t)c->http_max_body_bytes,
         .max_connections = (unsigned)c->http_max_connections,
         .max_connections_per_address = (unsigned)c->http_max_connections_per_address,
@@ -581,6 +589,13 @@ static int run(struct daemon *d, int sockets)
     watch_signals(d);
     if (!store_open(buf_text(&dir), &d->loop, &d->store, why, sizeof why)) {
         LOG(LOG_ERROR, "cannot open the store", LOG_S("state", buf_text(&dir)), LOG_S("why", why));
+        return EXIT_FAILURE;
+    }
+    AUTO_BUF struct buf uploads;
+    buf_init(&uploads, BUF_NO_LIMIT);
+    buf_printf(&uploads, "%s/uploads", buf_text(&dir));
+    if (!blobs_open(&d->loop, buf_text(&uploads), &d->uploads, why, sizeof why)) {
+        LOG(LOG_ERROR, "cannot open the directory of uploads", LOG_S("why", why));
         return EXIT_FAILURE;
     }
     d->http_client = http_client_new(&d->loop);

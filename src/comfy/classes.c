@@ -103,9 +103,10 @@ struct comfy_ask *comfy_ask_classes(struct comfy_backend *b, struct str class_ty
     return a;
 }
 
-struct comfy_ask *comfy_ask_replacements(struct comfy_backend *b, comfy_text_fn done, void *ctx)
+struct comfy_ask *comfy_ask_text(struct comfy_backend *b, const char *path, comfy_text_fn done,
+                                 void *ctx)
 {
-    struct comfy_ask *a = ask(b, "/node_replacements", STR(""), text_came, ctx);
+    struct comfy_ask *a = ask(b, path, STR(""), text_came, ctx);
     a->text_done = done;
     return a;
 }

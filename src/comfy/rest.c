@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/json_read.h"
+
 enum { MAX_ANSWER = 64 << 20 };
 
 /* once: the body must never be sent a second time. */
@@ -287,6 +289,87 @@ void comfy_end_requests(struct comfy_backend *b)
         http_call_cancel(b->cancels->call);
         cancel_free(b->cancels);
     }
+}
+
+/* ---- POST /upload/image ------------------------------------------------------------------------
+ */
+
+struct upload {
+    comfy_upload_fn done;
+    void *ctx;
+};
+
+/* {"name", "subfolder", ...} as "subfolder/name". */
+static bool read_upload(struct str body, struct buf *out)
+{
+    AUTO_BUF struct buf name;
+    buf_init(&name, 65536);
+    struct js_reader r;
+    js_read_lenient(&r, body, JS_MAX_DEPTH);
+    if (js_next(&r).kind != JS_OBJECT) {
+        return false;
+    }
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        struct buf scratch;
+        buf_init(&scratch, 65536);
+        if (v.kind == JS_STRING && js_is(key, "name")) {
+            buf_clear(&name);
+            buf_add_str(&name, js_text(v, &scratch));
+        } else if (v.kind == JS_STRING && js_is(key, "subfolder")) {
+            buf_clear(out);
+            buf_add_str(out, js_text(v, &scratch));
+        } else {
+            (void)js_rest(&r, v);
+        }
+        buf_done(&scratch);
+    }
+    if (out->len > 0) {
+        buf_add_char(out, '/');
+    }
+    buf_add_str(out, buf_str(&name));
+    return name.len > 0 && !out->overflow;
+}
+
+static void uploaded(void *ctx, const struct http_result *r)
+{
+    struct upload *u = ctx;
+    AUTO_BUF struct buf name;
+    buf_init(&name, 65536);
+    char text[80];
+    const char *why = r->error;
+    if (r->outcome == HTTP_ANSWERED) {
+        (void)snprintf(text, sizeof text, "the backend answered POST /upload/image with %u",
+                       r->status);
+        why = text;
+    }
+    const bool good = answered_well(r) && read_upload(r->body, &name);
+    u->done(u->ctx, good ? buf_text(&name) : NULL, why);
+}
+
+struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,
+                               const char *subfolder, comfy_upload_fn done, void *ctx)
+{
+    AUTO_BUF struct buf url;
+    buf_init(&url, 65536);
+    buf_printf(&url, "%s/upload/image", b->base);
+    const char *const fields[] = {"type",      "input", "subfolder", subfolder,
+                                  "overwrite", "true",  NULL};
+    const struct http_form form = {path, "image", filename, fields};
+    struct upload *u = mem_alloc(sizeof *u);
+    *u = (struct upload){done, ctx};
+    const struct http_request_spec spec = {
+        .method = "POST",
+        .url = buf_text(&url),
+        .headers = b->headers,
+        .form = &form,
+        .connect_timeout = b->timeouts.connect,
+        .stall = b->timeouts.request,
+        .max_answer = 1 << 20,
+    };
+    struct http_call *call = http_call_start(b->http, &spec, uploaded, u);
+    http_call_own(call, u);
+    return call;
 }
 
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,

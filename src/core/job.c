@@ -148,6 +148,7 @@ void job_record_done(struct job_record *r)
     free(r->after);
     free(r->spec);
     free(r->overrides);
+    free(r->attachments);
     free(r->auto_seeds);
     free(r->placement);
     free(r->trace);

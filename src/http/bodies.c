@@ -89,9 +89,16 @@ static bool read_submission(struct str body, const struct http_options *o, struc
 {
     (void)o;
     if (rq->idempotency_key[0] != '\0') {
-        digest_sha256_hex(body, rq->body_digest);
+        AUTO_BUF struct buf text; /* the files that came with it count, too */
+        buf_init(&text, BUF_NO_LIMIT);
+        for (size_t i = 0; i < rq->files_len; i++) {
+            buf_printf(&text, "%s %s ", rq->files[i].sha256, rq->files[i].part);
+        }
+        buf_add_str(&text, body);
+        digest_sha256_hex(buf_str(&text), rq->body_digest);
     }
-    return submission_parse(body, &rq->submission, p);
+    return submission_parse(body, &rq->submission, p) &&
+           submission_attach_parts(&rq->submission, rq, p);
 }
 
 /* A key that was used for another route belongs to another body. */
@@ -106,7 +113,8 @@ static bool read_batch(struct str body, const struct http_options *o, struct htt
         buf_add_str(&text, body);
         digest_sha256_hex(buf_str(&text), rq->body_digest);
     }
-    return submission_parse_batch(body, &rq->submission, p);
+    return submission_parse_batch(body, &rq->submission, p) &&
+           submission_attach_parts(&rq->submission, rq, p);
 }
 
 static bool read_change(struct str body, const struct http_options *o, struct http_request *rq,
@@ -180,6 +188,7 @@ static const struct {
     bool json;
 } bodies[HTTP_ROUTE_COUNT] = {
     [ROUTE_SUBMIT] = {read_submission, true},
+    [ROUTE_UPLOAD_DELETE] = {read_nothing, false},
     [ROUTE_BATCH_SUBMIT] = {read_batch, true},
     [ROUTE_BATCH_CANCEL] = {read_nothing, false},
     [ROUTE_BACKEND_REFRESH] = {read_nothing, false},

@@ -215,6 +215,13 @@ void conn_headers(struct conn *c)
     }
 }
 
+void conn_progress(struct conn *c)
+{
+    if (c != NULL) {
+        give_time(c, STAGE_BODY, c->server->options.body_timeout);
+    }
+}
+
 void conn_body(struct conn *c)
 {
     if (c != NULL) {

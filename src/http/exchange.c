@@ -180,6 +180,9 @@ static void refuse_large(struct exchange *x)
 /* A body that is announced as too large. */
 static void check_length(struct exchange *x)
 {
+    if (x->problem.code == ERR_NONE && !x->options && file_body_is(x)) {
+        return; /* file_body_begin */
+    }
     const uint64_t length = headers_body_length(&x->headers);
     if (length == UINT64_MAX || length <= x->server->options.max_body_bytes) {
         return;
@@ -237,8 +240,10 @@ static bool check_details(struct exchange *x, const struct match *m)
     memcpy(x->rq.job_id, m->job_id, sizeof x->rq.job_id);
     memcpy(x->rq.backend, m->backend, sizeof x->rq.backend);
     memcpy(x->rq.delivery, m->delivery, sizeof x->rq.delivery);
+    memcpy(x->rq.sha256, m->sha256, sizeof x->rq.sha256);
     return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) &&
-           (!body_is_json(m->route) || headers_check_body_type(&x->headers, p)) &&
+           (!body_is_json(m->route) || file_body_is(x) ||
+            headers_check_body_type(&x->headers, p)) &&
            ((m->route != ROUTE_SUBMIT && m->route != ROUTE_BATCH_SUBMIT) ||
             headers_idempotency_key(&x->headers, x->rq.idempotency_key, p));
 }
@@ -277,6 +282,9 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
     conn_headers(x->conn);
     (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &x->headers);
     check_request(x, method, version);
+    if (x->problem.code == ERR_NONE && !x->options && file_body_is(x)) {
+        file_body_begin(x);
+    }
     if (x->problem.code != ERR_NONE && x->problem.close) {
         answer_problem(x, &x->problem);
         return MHD_queue_response(connection, x->status, x->response);
@@ -313,6 +321,13 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
 {
     const size_t n = *size;
     *size = 0;
+    if (x->files != NULL && x->problem.code == ERR_NONE) {
+        conn_progress(x->conn);
+        if (!file_body_feed(x, bytes, n)) {
+            exchange_suspend(x);
+        }
+        return MHD_YES;
+    }
     x->body_seen += n;
     if (x->body_seen > discard_limit(x)) {
         return MHD_NO; /* no answer can be sent in the middle of a body: the connection is closed */
@@ -357,6 +372,10 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, co
     }
     if (*upload_size != 0) {
         return read_body(x, upload, upload_size);
+    }
+    if (!x->served && x->files != NULL && x->problem.code == ERR_NONE && !file_body_end(x)) {
+        exchange_suspend(x);
+        return MHD_YES;
     }
     if (!x->served) {
         serve_first(x);
@@ -409,6 +428,7 @@ void exchange_completed(void *ctx, struct MHD_Connection *connection, void **con
     if (x->response != NULL) {
         MHD_destroy_response(x->response);
     }
+    file_body_free(x);
     submission_done(&x->rq.submission);
     backend_change_done(&x->rq.backend_change);
     problem_done(&x->problem);

@@ -63,6 +63,7 @@ struct match {
     char job_id[UUID_SIZE];
     char backend[HTTP_NAME_SIZE];
     char delivery[UUID_SIZE];
+    char sha256[DIGEST_HEX_SIZE];
     unsigned number;
     struct str authority; /* of a target in absolute form; n == 0: none */
     struct str query;     /* inside the target; n == 0: none */
@@ -244,6 +245,13 @@ struct workflow *submission_graph(struct str text, struct problem *p);
 bool submission_backends(struct value *v, void *ret, struct problem *p);
 bool submission_labels(struct value *v, void *ret, struct problem *p);
 bool submission_variants(struct value *v, void *ret, struct problem *p);
+bool submission_attachments(struct value *v, void *ret, struct problem *p);
+/* Each attachment names a node of the workflow. */
+bool submission_attached_known(const struct workflow *w, const struct submission *s,
+                               struct problem *p) MUST_CHECK;
+/* Each part that an attachment names has come: its file is the attachment's. */
+bool submission_attach_parts(struct submission *s, const struct http_request *rq,
+                             struct problem *p) MUST_CHECK;
 bool submission_include(const struct member *m, struct value *v, void *ret);
 bool submission_auto_seed(const struct member *m, struct value *v, void *ret);
 bool submission_client(const struct member *m, struct value *v, void *ret);
@@ -269,6 +277,7 @@ bool body_read(struct str body, const struct http_options *o, struct http_reques
  */
 
 struct listener;
+struct file_body;
 struct stream;
 struct watch;
 struct conn;
@@ -284,8 +293,9 @@ struct exchange {
     struct headers headers;
     struct problem problem; /* found before the body was there */
     char allow[64];
-    bool options;    /* answered here */
-    struct str cors; /* the origin that every answer names, inside the headers; or n == 0 */
+    bool options;            /* answered here */
+    struct str cors;         /* the origin that every answer names, inside the headers; or n == 0 */
+    struct file_body *files; /* a body with files; or NULL */
     struct buf body;
     uint64_t body_seen; /* bytes, kept or not */
     bool headers_done;
@@ -297,6 +307,7 @@ struct exchange {
     bool gone;      /* hung up, or the server closes */
     bool waiting;   /* counted in server.waits */
     bool preferred; /* the wait came from Prefer */
+    bool paused;    /* its body waits for a file to be written */
     unsigned status;
     struct MHD_Response *response; /* to be queued by the handler */
     size_t answer_size;            /* counted in server.answers */
@@ -369,6 +380,8 @@ void conn_close(struct conn *c);
 void conn_request(struct conn *c);
 void conn_headers(struct conn *c);
 void conn_body(struct conn *c);
+/* A part of a body with files has come: as much time for the next one. */
+void conn_progress(struct conn *c);
 void conn_answered(struct conn *c);
 const struct net_address *conn_local(const struct conn *c);
 /* Counts a connection from there; false when there are too many. Loopback and unix sockets: never.
@@ -397,6 +410,18 @@ void exchange_serve_again(struct exchange *x);
 void exchange_answered(struct exchange *x, unsigned status, struct MHD_Response *response);
 /* The client hung up while suspended, or the server closes: the connection is ended. */
 void exchange_abandon(struct exchange *x);
+
+/* file_body.c: bodies that go to files as they come */
+
+/* True when the body of this request does. */
+bool file_body_is(const struct exchange *x);
+/* May set x->problem. */
+void file_body_begin(struct exchange *x);
+/* False: the connection must be suspended until exchange_resume. May set x->problem. */
+bool file_body_feed(struct exchange *x, const char *bytes, size_t n);
+/* Everything has come. False: files are being kept, the connection must be suspended. */
+bool file_body_end(struct exchange *x);
+void file_body_free(struct exchange *x);
 
 /* answer.c */
 struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,

@@ -142,6 +142,16 @@ static bool read_delivery(const struct segment *s, struct match *ret, struct pro
     return true;
 }
 
+static bool read_sha256(const struct segment *s, struct match *ret, struct problem *p)
+{
+    if (s->broken || s->n != DIGEST_HEX_SIZE - 1 || !text_is_hex((struct str){s->text, s->n})) {
+        return problem_set(p, ERR_UPLOAD_NOT_FOUND,
+                           "an upload is named by its SHA-256: 64 lowercase hex digits");
+    }
+    memcpy(ret->sha256, s->text, DIGEST_HEX_SIZE);
+    return true;
+}
+
 static bool read_number(const struct segment *s, int64_t least, struct match *ret)
 {
     int64_t n = -1;
@@ -172,6 +182,7 @@ static const struct {
 } parameters[] = {
     {STR_INIT("/jobs/{id}"), 1, read_id},
     {STR_INIT("/batches/{id}"), 1, read_batch},
+    {STR_INIT("/uploads/{sha256}"), 1, read_sha256},
     {STR_INIT("/backends/{name}"), 1, read_name},
     {STR_INIT("/jobs/{id}/outputs/{n}"), 3, read_output},
     {STR_INIT("/jobs/{id}/attempts/{n}"), 3, read_attempt},

@@ -23,6 +23,15 @@ void submission_done(struct submission *s)
     free(s->client);
     free(s->after);
     free(s->overrides);
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        struct attachment *a = &s->attachments[i];
+        free(a->node_id);
+        free(a->input);
+        free(a->extension);
+        free(a->part);
+        free(a->data);
+    }
+    free(s->attachments);
     spec_done(&s->spec);
     webhook_done(&s->webhook);
     *s = (struct submission){0};
@@ -191,6 +200,7 @@ static const struct member members[] = {
     {.name = "backends", .read_inside = submission_backends},
     {.name = "labels", .read_inside = submission_labels},
     {.name = "variants", .read_inside = submission_variants},
+    {.name = "attachments", .read_inside = submission_attachments},
     {"includeOutputs", submission_include,
      "an array of 1 to 64 different ids of nodes that give outputs", .offset = 0},
     {"autoSeed", submission_auto_seed, "true or false", .offset = 0},
@@ -311,6 +321,7 @@ static bool read_graph(struct str text, struct str overrides, enum form form,
     memcpy(ret->hash, w->hash, sizeof ret->hash);
     memcpy(ret->cost_key, w->cost_key, sizeof ret->cost_key);
     const bool good = submission_include_known(w, &ret->spec, p) &&
+                      submission_attached_known(w, ret, p) &&
                       (overrides.n == 0 || submission_overrides(overrides, w, ret, p));
     workflow_free(w);
     return good;
@@ -320,10 +331,11 @@ static bool read_graph(struct str text, struct str overrides, enum form form,
 static bool read_first_variant(struct submission *ret, struct problem *p)
 {
     const struct spec *s = &ret->spec;
-    for (size_t i = 0; i < s->variants_len && s->include_outputs.len > 0; i++) {
+    for (size_t i = 0; i < s->variants_len; i++) {
         const struct spec_variant *v = &s->variants[i];
         struct workflow *w = workflow_reparse((struct str){v->workflow, v->workflow_len});
-        const bool known = submission_include_known(w, s, p);
+        const bool known =
+            submission_include_known(w, s, p) && submission_attached_known(w, ret, p);
         workflow_free(w);
         if (!known) {
             return false;

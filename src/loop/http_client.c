@@ -29,6 +29,7 @@ struct http_call {
     struct http_call *next, **link; /* in client->calls */
     CURL *easy;
     struct curl_slist *headers;
+    curl_mime *mime; /* or NULL */
     http_done_fn done;
     void *ctx;
     void *owned;
@@ -234,8 +235,9 @@ static void set_timeouts(CURL *easy, const struct http_request_spec *spec)
     if (spec->timeout.us > 0) {
         (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(spec->timeout.us / 1000));
     } else {
+        const long stall_s = spec->stall.us > 0 ? (long)((spec->stall.us + 999999) / 1000000) : 60L;
         (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 60L);
+        (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, stall_s);
     }
 }
 
@@ -254,6 +256,24 @@ static void set_body(struct http_call *call, const struct http_request_spec *spe
         (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buf_text(&call->out));
     }
     call->headers = curl_slist_append(call->headers, "Content-Type: application/json");
+    call->headers = curl_slist_append(call->headers, "Expect:");
+}
+
+/* libcurl reads the file itself, piece by piece. */
+static void set_form(struct http_call *call, const struct http_form *form)
+{
+    call->mime = curl_mime_init(call->easy);
+    curl_mimepart *part = curl_mime_addpart(call->mime);
+    (void)curl_mime_name(part, form->part);
+    (void)curl_mime_filedata(part, form->path);
+    (void)curl_mime_filename(part, form->filename);
+    (void)curl_mime_type(part, "application/octet-stream");
+    for (const char *const *f = form->fields; f != NULL && *f != NULL; f += 2) {
+        part = curl_mime_addpart(call->mime);
+        (void)curl_mime_name(part, f[0]);
+        (void)curl_mime_data(part, f[1], CURL_ZERO_TERMINATED);
+    }
+    (void)curl_easy_setopt(call->easy, CURLOPT_MIMEPOST, call->mime);
     call->headers = curl_slist_append(call->headers, "Expect:");
 }
 
@@ -287,7 +307,9 @@ static void set_options(struct http_call *call, const struct http_request_spec *
         (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     }
     set_timeouts(easy, spec);
-    if (strcmp(spec->method, "POST") == 0) {
+    if (spec->form != NULL) {
+        set_form(call, spec->form);
+    } else if (strcmp(spec->method, "POST") == 0) {
         set_body(call, spec);
     }
     for (const char *const *h = spec->headers; h != NULL && *h != NULL; h++) {
@@ -337,6 +359,7 @@ static void call_free(struct http_call *call)
     } else {
         curl_easy_cleanup(call->easy);
     }
+    curl_mime_free(call->mime);
     curl_slist_free_all(call->headers);
     buf_done(&call->out);
     buf_done(&call->in);

@@ -263,17 +263,11 @@ static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
     pool_one_less(p, &p->submits);
 }
 
-static void intent_stored(void *ctx, enum err e)
+void attempt_post(struct attempt *a)
 {
-    struct job *j = ctx;
-    struct attempt *a = j->attempt;
-    struct pool *p = j->pool;
-    (void)e; /* such a write is kept until it succeeds */
-    a->intent_stored = true;
-    a->timeline.intent = (struct time_mark){true, time_mono(), 0};
+    struct pool *p = a->job->pool;
     if (a->stop != STOP_NONE || p->stopping || !a->backend->up) {
         withdraw(a);
-        pool_one_less(p, &p->writes);
         return;
     }
     AUTO_BUF struct buf body;
@@ -283,6 +277,31 @@ static void intent_stored(void *ctx, enum err e)
     a->posted_at = time_mono();
     p->submits++;
     a->submit = comfy_submit(a->backend->comfy, buf_str(&body), submit_answered, a);
+}
+
+bool attempt_give_up_sending(struct attempt *a)
+{
+    if (!a->sending) {
+        return false;
+    }
+    a->sending = false;
+    withdraw(a);
+    return true;
+}
+
+static void intent_stored(void *ctx, enum err e)
+{
+    struct job *j = ctx;
+    struct attempt *a = j->attempt;
+    struct pool *p = j->pool;
+    (void)e; /* such a write is kept until it succeeds */
+    a->intent_stored = true;
+    a->timeline.intent = (struct time_mark){true, time_mono(), 0};
+    if (j->inputs_len > 0 && a->stop == STOP_NONE && !p->stopping && a->backend->up) {
+        inputs_send(a);
+    } else {
+        attempt_post(a);
+    }
     pool_one_less(p, &p->writes);
 }
 
@@ -467,7 +486,8 @@ static enum job_event event_of(const struct attempt *a)
         return JOB_EVENT_REQUEUE; /* job_wait_again sees whether a backend is left, or a cancel */
     }
     /* Told to stop, and it did not run to an end of its own: that is what was asked for. */
-    const bool gone = a->outcome == ATTEMPT_LOST || a->error.code == ERR_BACKEND_ERROR;
+    const bool gone = a->outcome == ATTEMPT_LOST || a->error.code == ERR_BACKEND_ERROR ||
+                      a->error.code == ERR_UPLOAD_FAILED;
     if (a->outcome == ATTEMPT_CANCELLED || (r->cancel_requested && gone)) {
         return JOB_EVENT_CANCEL;
     }

@@ -265,6 +265,7 @@ static void went_up(struct backend *b)
     }
     strays_up(b);
     sampling_up(b);
+    inputs_forget(b);
     eligible_read(b);
     backend_settle(b);
 }
@@ -433,6 +434,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->queue_remaining = -1;
     sampling_init(b);
     catalog_init(&b->knows.catalog);
+    map_init(&b->sent.names);
     b->configured = configured;
     if (take_own != NULL) {
         b->own = *take_own;
@@ -464,6 +466,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
 void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
+    inputs_done(b);
     knowledge_done(b);
     names_done(&b->label_names);
     comfy_close(b->comfy);

@@ -403,8 +403,8 @@ void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref
     AUTO_FREE char *key = serve_key(rq);
     const size_t n = rq->submission.overrides_len;
     if (serve_key_decides(p, rq, x, key) || !serve_may_call(p, rq, x) || !serve_client(p, rq, x) ||
-        !serve_after(p, rq, x) || !eligible_serve(p, rq, x) || serve_queue_is_full(p, n, x) ||
-        serve_client_is_full(p, rq->submission.client, n, x)) {
+        !serve_after(p, rq, x) || !inputs_resolve(p, rq, x) || !eligible_serve(p, rq, x) ||
+        serve_queue_is_full(p, n, x) || serve_client_is_full(p, rq->submission.client, n, x)) {
         return;
     }
     submit_new(p, rq, x, key);

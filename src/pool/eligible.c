@@ -239,12 +239,18 @@ static bool need_is_met(struct need *n, const struct backend *b)
 struct traits {
     const char *metadata; /* JSON, or NULL */
     const struct spec *spec;
+    uint64_t largest; /* of its files, in bytes */
 };
+
+static bool takes_files(const struct backend *b, const struct traits *t)
+{
+    return b->sent.most == 0 || t->largest <= b->sent.most;
+}
 
 static bool is_able(struct pool *p, const struct wish *w, const struct traits *t,
                     const struct backend *b)
 {
-    return !b->removing &&
+    return !b->removing && takes_files(b, t) &&
            (w->where == NULL || spec_where_allows(w->where, b->name, &b->label_names)) &&
            rules_allow(p, w->hash, t->metadata, t->spec, b->name) &&
            (w->need == NULL || need_is_met(w->need, b));
@@ -295,7 +301,7 @@ static void make_wishes(struct job *j)
 
 static struct traits traits_of(const struct job *j)
 {
-    return (struct traits){j->r.metadata, j->spec};
+    return (struct traits){j->r.metadata, j->spec, j->largest_input};
 }
 
 static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
@@ -410,6 +416,9 @@ static void list_missing(struct pool *p, const struct wish *w, const struct trai
 {
     if (b->removing) {
         js_string(o, "it is being removed");
+    }
+    if (!takes_files(b, t)) {
+        js_string(o, "an attachment is larger than it takes");
     }
     list_where(o, w->where, b);
     if (!rules_allow(p, w->hash, t->metadata, t->spec, b->name)) {
@@ -599,8 +608,10 @@ static struct str submission_text(void *ctx)
 static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
 {
     struct submission *s = &rq->submission;
-    *l = (struct look){
-        .p = p, .rq = rq, .traits = {s->metadata, &s->spec}, .len = variants_of(&s->spec)};
+    *l = (struct look){.p = p,
+                       .rq = rq,
+                       .traits = {s->metadata, &s->spec, inputs_largest_of(p, s)},
+                       .len = variants_of(&s->spec)};
     l->wishes = mem_zero(l->len, sizeof *l->wishes);
     for (size_t i = 0; i < l->len; i++) {
         struct spec_variant *v = s->spec.variants_len > 0 ? &s->spec.variants[i] : NULL;
@@ -812,7 +823,7 @@ bool eligible_is_reading(const struct backend *b)
 static void read_is_over(struct backend *b)
 {
     struct knowledge *k = &b->knows;
-    if (k->classes == NULL && k->replacements == NULL) {
+    if (k->classes == NULL && k->replacements == NULL && k->features == NULL) {
         deadline_clear(&b->pool->deadlines, &k->patience);
         backend_settle(b);
     }
@@ -843,6 +854,29 @@ static void replacements_came(void *ctx, struct str body)
     read_is_over(b);
 }
 
+/* "max_upload_size", in bytes. */
+static void features_came(void *ctx, struct str body)
+{
+    struct backend *b = ctx;
+    int64_t most = 0;
+    b->knows.features = NULL;
+    struct js_reader r;
+    js_read_lenient(&r, body, JS_MAX_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct js_token v = js_next(&r);
+        if (!js_is(key, "max_upload_size") || !js_int(v, &most)) {
+            (void)js_rest(&r, v);
+        }
+    }
+    const uint64_t size = most > 0 ? (uint64_t)most : 0;
+    if (size != b->sent.most) {
+        b->sent.most = size;
+        eligible_changed(b->pool);
+    }
+    read_is_over(b);
+}
+
 static void patience_is_over(void *ctx)
 {
     backend_settle(ctx); /* it gets jobs while it is still being read */
@@ -856,7 +890,8 @@ void eligible_settle(struct backend *b)
     }
     k->due = false;
     k->classes = comfy_ask_classes(b->comfy, STR(""), classes_came, b);
-    k->replacements = comfy_ask_replacements(b->comfy, replacements_came, b);
+    k->replacements = comfy_ask_text(b->comfy, "/node_replacements", replacements_came, b);
+    k->features = comfy_ask_text(b->comfy, "/features", features_came, b);
     deadline_set(&b->pool->deadlines, &k->patience, mono_add(time_mono(), dur_ms(READ_PATIENCE_MS)),
                  patience_is_over, b);
 }
@@ -876,7 +911,10 @@ static void stop_reading(struct backend *b)
     if (k->replacements != NULL) {
         comfy_ask_cancel(k->replacements);
     }
-    k->classes = k->replacements = NULL;
+    if (k->features != NULL) {
+        comfy_ask_cancel(k->features);
+    }
+    k->classes = k->replacements = k->features = NULL;
     k->due = false;
     deadline_clear(&b->pool->deadlines, &k->patience);
 }

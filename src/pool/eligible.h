@@ -44,7 +44,7 @@ struct knowledge {
     bool known;          /* it was read on this connection */
     uint64_t generation; /* counts changes */
     bool due;            /* it is to be read as soon as none of our prompts is there */
-    struct comfy_ask *classes, *replacements;
+    struct comfy_ask *classes, *replacements, *features;
     struct deadline patience; /* with them: then it gets jobs again */
 };
 

@@ -22,8 +22,10 @@
 #include "eligible.h"
 #include "events.h"
 #include "hooks.h"
+#include "inputs.h"
 #include "otlp.h"
 #include "sampling.h"
+#include "uploads.h"
 #include "webhooks.h"
 
 /* What people said of a backend; on disk as these numbers. */
@@ -54,6 +56,7 @@ struct backend {
     char *labels;                  /* JSON array */
     struct names label_names;      /* the same */
     struct knowledge knows;
+    struct sent sent;
     char *last_error; /* or NULL */
     /* The link. */
     bool up;                   /* the socket is open and was not found to be deaf */
@@ -146,11 +149,14 @@ struct job {
     struct job *batch_next, **batch_link;
     struct edge *deps;       /* what it waits for */
     struct edge *dependents; /* who waits for it */
-    bool blocked;            /* it waits for others */
-    bool was_blocked;        /* it did */
-    struct job_record r;     /* as told to everybody */
-    struct job_record next;  /* what it becomes when the store has it; valid while `ending` */
-    bool stored;             /* its row is durable: it may be told */
+    struct input *inputs;    /* files that its nodes are given */
+    size_t inputs_len;
+    uint64_t largest_input; /* bytes */
+    bool blocked;           /* it waits for others */
+    bool was_blocked;       /* it did */
+    struct job_record r;    /* as told to everybody */
+    struct job_record next; /* what it becomes when the store has it; valid while `ending` */
+    bool stored;            /* its row is durable: it may be told */
     bool ending;
     bool cancel_durable;      /* cancel_requested is in the store */
     bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
@@ -231,6 +237,7 @@ struct attempt {
     /* Submission. */
     struct http_call *submit;
     bool intent_stored;
+    bool sending; /* its inputs, before the POST */
     bool posted;
     bool known;   /* the backend surely had it: accepted, seen in its queue, or spoke of it */
     bool adopted; /* from before a restart of the daemon */
@@ -319,6 +326,7 @@ struct pool {
     size_t attempts;    /* jobs with an attempt: they are not queued */
     size_t text_bytes;  /* of the jobs' texts in memory */
     struct events events;
+    struct uploads uploads;
     struct webhooks webhooks;
     struct hooks hooks;
     struct otlp otlp;
@@ -461,6 +469,13 @@ void batches_done(struct pool *p);
 /* Ends all of its jobs, some at a time. */
 void batch_cancel(struct batch *b);
 
+/* ---- file_answer.c -----------------------------------------------------------------------------
+ */
+
+/* Answers with a file (its descriptor is taken). type is static; name may be NULL. */
+void file_answer(struct pool *p, struct http_ref x, int fd, uint64_t size, const char *type,
+                 const char *name);
+
 /* ---- rules.c -----------------------------------------------------------------------------------
  */
 
@@ -593,6 +608,10 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
 /* Concludes an ended attempt when nothing more is waited for. */
 void attempt_conclude(struct attempt *a);
 void attempt_free(struct attempt *a);
+/* Its inputs are there: the prompt goes out, or the attempt is withdrawn. */
+void attempt_post(struct attempt *a);
+/* It was told to stop: true when it was sending its inputs, and is freed now. */
+bool attempt_give_up_sending(struct attempt *a);
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui);
 struct job_error attempt_error(enum err code, const char *message);
 

@@ -53,6 +53,7 @@ static void settle_in(struct job *j)
     job_count_texts(j);
     job_register(j);
     client_join(j);
+    inputs_join(j);
 }
 
 struct job *job_loaded(struct pool *p, struct store_active *take)
@@ -95,6 +96,7 @@ static struct job *describe(struct pool *p, const struct http_request *rq)
         .executed = -1,
         .client = mem_strdup(from->client),
         .not_before = from->not_before,
+        .attachments = inputs_write(from),
         .after = mem_strdup(from->after),
         .metadata = mem_strdup(from->metadata),
         .trace = rq->trace[0] == '\0' ? NULL : mem_strdup(rq->trace),
@@ -157,6 +159,7 @@ void job_free(struct job *j)
     if (j->attempt != NULL) {
         attempt_free(j->attempt);
     }
+    inputs_leave(j);
     eligible_leave(j);
     after_untie(j);
     batch_leave(j);
@@ -483,6 +486,7 @@ static struct job_record copy_record(const struct job_record *r)
     c.after = mem_strdup(r->after);
     c.spec = mem_strdup(r->spec);
     c.overrides = mem_strdup(r->overrides);
+    c.attachments = mem_strdup(r->attachments);
     c.auto_seeds = mem_strdup(r->auto_seeds);
     c.placement = mem_strdup(r->placement);
     c.hook.url = mem_strdup(r->hook.url);

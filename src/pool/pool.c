@@ -175,7 +175,7 @@ static bool load_paused(struct pool *p)
 
 bool pool_start(struct pool *p)
 {
-    if (!backends_load(p) || !load_paused(p) || !batches_load(p) ||
+    if (!uploads_start(p) || !backends_load(p) || !load_paused(p) || !batches_load(p) ||
         store_load_active(p->store, load_job, p) != ERR_NONE ||
         store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p)) {
         return false;
@@ -241,6 +241,7 @@ bool pool_close(struct pool *p)
         backend_free(p->backends[i]);
     }
     eligible_done(p);
+    uploads_done(p);
     events_done(&p->events);
     webhooks_done(p);
     otlp_done(p);

@@ -115,6 +115,9 @@ static void grace_is_over(void *ctx)
 bool attempt_stop_again(struct attempt *a)
 {
     struct pool *p = a->backend->pool;
+    if (a->stop != STOP_NONE && attempt_give_up_sending(a)) {
+        return false;
+    }
     if (a->stop == STOP_NONE || a->ended || !a->posted || a->submit != NULL || p->stopping) {
         return true; /* at intent_stored, or when the POST is answered */
     }

@@ -222,7 +222,7 @@ void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x)
         return;
     }
     if (!serve_may_call(p, rq, x) || !serve_client(p, rq, x) || !serve_after(p, rq, x) ||
-        !eligible_serve(p, rq, x) || serve_queue_is_full(p, 1, x) ||
+        !inputs_resolve(p, rq, x) || !eligible_serve(p, rq, x) || serve_queue_is_full(p, 1, x) ||
         serve_client_is_full(p, rq->submission.client, 1, x)) {
         return;
     }

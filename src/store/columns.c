@@ -59,6 +59,7 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
 #define KEY(column, member, kind) COLUMN(key_record, column, member, kind, false)
 #define STRAY(column, member, kind) COLUMN(stray_record, column, member, kind, false)
 #define BACKEND(column, member, kind) COLUMN(backend_record, column, member, kind, false)
+#define UPLOAD(column, member, kind) COLUMN(upload_record, column, member, kind, false)
 #define BATCH(column, member, kind) COLUMN(batch_record, column, member, kind, false)
 #define DELIVERY(column, member, kind) COLUMN(delivery_record, column, member, kind, false)
 #define DELIVERY_CONSTANT(column, member, kind) COLUMN(delivery_record, column, member, kind, true)
@@ -112,6 +113,7 @@ static const struct column jobs[] = {
     JOB_APART("after_jobs", after, COLUMN_TEXT, false),
     JOB_APART("spec", spec, COLUMN_TEXT, true),
     JOB_APART("overrides", overrides, COLUMN_TEXT, true),
+    JOB_APART("attachments", attachments, COLUMN_TEXT, true),
     JOB_APART("placement", placement, COLUMN_TEXT, false),
     JOB_APART("trace", trace, COLUMN_TEXT, true),
     JOB_APART("hook_url", hook.url, COLUMN_TEXT, true),
@@ -186,6 +188,12 @@ static const struct column backends[] = {
     BACKEND("admin", admin, COLUMN_INT),
 };
 
+static const struct column uploads[] = {
+    UPLOAD("sha256", sha256, COLUMN_FIXED),
+    UPLOAD("size", size, COLUMN_INT64),
+    UPLOAD("used_at", used_at, COLUMN_INT64),
+};
+
 static const struct column batches[] = {
     BATCH("id", id, COLUMN_FIXED),
     BATCH("made_at", made_at, COLUMN_INT64),
@@ -206,6 +214,7 @@ const struct columns attempt_columns = COLUMNS(attempts, attempt_record);
 const struct columns key_columns = COLUMNS(keys, key_record);
 const struct columns stray_columns = COLUMNS(strays, stray_record);
 const struct columns backend_columns = COLUMNS(backends, backend_record);
+const struct columns upload_columns = COLUMNS(uploads, upload_record);
 const struct columns batch_columns = COLUMNS(batches, batch_record);
 const struct columns delivery_columns = COLUMNS(deliveries, delivery_record);
 

@@ -50,6 +50,7 @@ extern const struct columns key_columns;
 extern const struct columns stray_columns;
 extern const struct columns backend_columns;
 extern const struct columns batch_columns;
+extern const struct columns upload_columns;
 extern const struct columns delivery_columns;
 
 enum { COLUMNS_ALL, COLUMNS_CHANGING };
@@ -86,6 +87,8 @@ enum op_kind {
     OP_INSERT,
     OP_INSERT_BATCH,
     OP_END_BATCH,
+    OP_PUT_UPLOAD,
+    OP_DELETE_UPLOAD,
     OP_KEY_STATUS,
     OP_UPDATE_JOB,
     OP_BEGIN_ATTEMPT,
@@ -122,6 +125,7 @@ struct op {
     struct backend_record backend;
     struct delivery_record delivery;
     struct batch_record batch;
+    struct upload_record upload;
     struct job_record *jobs; /* of a new batch */
     size_t jobs_len;
     struct str text; /* the workflow, the profile, or a name */
@@ -165,6 +169,8 @@ enum write_statement {
     Q_INSERT_BATCH,
     Q_SET_BATCH_TEXTS,
     Q_END_BATCH,
+    Q_PUT_UPLOAD,
+    Q_DELETE_UPLOAD,
     Q_INSERT_KEY,
     Q_KEY_STATUS,
     Q_BEGIN_JOB,

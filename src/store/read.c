@@ -554,6 +554,26 @@ enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct bac
                       &(struct to_backend){each, ctx});
 }
 
+struct to_upload {
+    void (*each)(void *ctx, const struct upload_record *r);
+    void *ctx;
+};
+
+static void upload_row(sqlite3_stmt *q, const void *to)
+{
+    const struct to_upload *t = to;
+    struct upload_record r = {.size = 0};
+    (void)columns_read(&upload_columns, q, 0, &r);
+    t->each(t->ctx, &r);
+}
+
+enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
+                            void *ctx)
+{
+    return load_table(s, "uploads", "used_at", &upload_columns, upload_row,
+                      &(struct to_upload){each, ctx});
+}
+
 /* ---- closing -----------------------------------------------------------------------------------
  */
 

@@ -195,6 +195,13 @@ static const char *const migrations[] = {
     "ALTER TABLE jobs ADD COLUMN spec TEXT;"
     "ALTER TABLE jobs ADD COLUMN overrides TEXT;"
     "ALTER TABLE jobs ADD COLUMN placement TEXT;"
+    "ALTER TABLE jobs ADD COLUMN attachments TEXT;"
+    /* Of kept files; they lie in the directory uploads. */
+    "CREATE TABLE uploads ("
+    "    sha256 TEXT PRIMARY KEY,"
+    "    size INTEGER NOT NULL,"
+    "    used_at INTEGER NOT NULL"
+    ") WITHOUT ROWID;"
     "CREATE INDEX jobs_by_batch ON jobs (batch_id, state) WHERE batch_id IS NOT NULL;"
     /* The workflow that its jobs share; they have no row in workflows. It goes with the last. */
     "CREATE TABLE batches ("

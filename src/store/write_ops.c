@@ -29,6 +29,7 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_BEGIN_JOB] = "UPDATE jobs SET state = ?, backend = ?, prompt_id = ?, attempts = ?, "
                     "auto_seeds = ?, placement = ? WHERE seq = ?",
     [Q_SET_BATCH_TEXTS] = "UPDATE batches SET text = ?, extra_data = ? WHERE id = ?",
+    [Q_DELETE_UPLOAD] = "DELETE FROM uploads WHERE sha256 = ?",
     [Q_END_BATCH] = "UPDATE batches SET told = 1 WHERE id = ?",
     [Q_MARK_CANCEL] = "UPDATE jobs SET cancel_requested = ? WHERE seq = ?",
     [Q_DELETE_JOB] = "DELETE FROM jobs WHERE seq = ?",
@@ -133,6 +134,11 @@ static void batch_insert_sql(struct buf *sql)
     buf_add_text(sql, ", '')");
 }
 
+static void upload_put_sql(struct buf *sql)
+{
+    put_sql(sql, "INSERT OR REPLACE", "uploads", &upload_columns);
+}
+
 static void delivery_put_sql(struct buf *sql)
 {
     put_sql(sql, "INSERT", "deliveries", &delivery_columns);
@@ -150,7 +156,7 @@ static void (*const made_sql[Q_WRITE_COUNT])(struct buf *) = {
     [Q_PUT_ATTEMPT] = attempt_put_sql,   [Q_INSERT_KEY] = key_insert_sql,
     [Q_PUT_STRAY] = stray_put_sql,       [Q_PUT_BACKEND] = backend_put_sql,
     [Q_PUT_DELIVERY] = delivery_put_sql, [Q_UPDATE_DELIVERY] = delivery_update_sql,
-    [Q_INSERT_BATCH] = batch_insert_sql,
+    [Q_INSERT_BATCH] = batch_insert_sql, [Q_PUT_UPLOAD] = upload_put_sql,
 };
 
 static bool load_counts(struct write_session *w, char *why, size_t why_size)
@@ -494,6 +500,20 @@ static enum write_result apply_delete_backend(struct write_session *w, struct op
     return write_step(q);
 }
 
+static enum write_result apply_put_upload(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_UPLOAD];
+    (void)columns_bind(&upload_columns, COLUMNS_ALL, q, 1, &op->upload);
+    return write_step(q);
+}
+
+static enum write_result apply_delete_upload(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_UPLOAD];
+    write_bind_str(q, 1, op->text);
+    return write_step(q);
+}
+
 static enum write_result apply_put_setting(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_SETTING];
@@ -628,6 +648,8 @@ static const struct {
     [OP_INSERT] = {"insert", apply_insert},
     [OP_INSERT_BATCH] = {"insert batch", apply_insert_batch},
     [OP_END_BATCH] = {"end batch", apply_end_batch},
+    [OP_PUT_UPLOAD] = {"put upload", apply_put_upload},
+    [OP_DELETE_UPLOAD] = {"delete upload", apply_delete_upload},
     [OP_KEY_STATUS] = {"set key status", apply_key_status},
     [OP_UPDATE_JOB] = {"update job", update_job},
     [OP_BEGIN_ATTEMPT] = {"begin attempt", apply_begin_attempt},

@@ -19,6 +19,7 @@ enum op_record {
     REC_BACKEND,
     REC_DELIVERY,
     REC_BATCH,
+    REC_UPLOAD,
     REC_COUNT
 };
 
@@ -33,6 +34,7 @@ static const struct {
     [REC_BACKEND] = {&backend_columns, offsetof(struct op, backend)},
     [REC_DELIVERY] = {&delivery_columns, offsetof(struct op, delivery)},
     [REC_BATCH] = {&batch_columns, offsetof(struct op, batch)},
+    [REC_UPLOAD] = {&upload_columns, offsetof(struct op, upload)},
 };
 
 /* What goes into an op; what is left out is NULL or empty there. */
@@ -248,6 +250,16 @@ void store_put_backend(struct store *s, const struct backend_record *r, store_do
 void store_delete_backend(struct store *s, const char *name, store_done_fn done, void *ctx)
 {
     queue(s, OP_DELETE_BACKEND, (struct source){.text = str_of(name)}, done, ctx);
+}
+
+void store_put_upload(struct store *s, const struct upload_record *r)
+{
+    queue(s, OP_PUT_UPLOAD, (struct source){.record[REC_UPLOAD] = r}, NULL, NULL);
+}
+
+void store_delete_upload(struct store *s, const char *sha256)
+{
+    queue(s, OP_DELETE_UPLOAD, (struct source){.text = str_of(sha256)}, NULL, NULL);
 }
 
 void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,

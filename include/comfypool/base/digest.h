@@ -11,6 +11,13 @@ enum { DIGEST_HEX_SIZE = 65 };
 /* The lowercase hex SHA-256 of s, terminated. */
 void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE]);
 
+/* The same of text that comes in pieces. */
+struct digest;
+struct digest *digest_begin(void);
+void digest_add(struct digest *d, struct str s);
+/* Frees it. ret may be NULL: nobody wants to know any more. */
+void digest_end(struct digest *d, char *ret);
+
 enum { DIGEST_SIZE = 32 };
 
 /* The HMAC-SHA256 of text under key. */

@@ -29,6 +29,13 @@
     X(ERR_DEPENDENCY_NOT_FOUND,   "dependency_not_found",    404, false, "A job that the job is to follow does not exist") \
     X(ERR_LABEL_INVALID,          "label_invalid",           400, false, "A selector of labels is not valid") \
     X(ERR_OVERRIDE_INVALID,       "override_invalid",        400, false, "An override names no input of the workflow") \
+    X(ERR_UPLOAD_NOT_FOUND,       "upload_not_found",        404, false, "There is no such upload") \
+    X(ERR_UPLOAD_HASH_MISMATCH,   "upload_hash_mismatch",    422, false, "The bytes have another hash") \
+    X(ERR_UPLOAD_TOO_LARGE,       "upload_too_large",        413, false, "The file is too large") \
+    X(ERR_ATTACHMENT_NAME_INVALID, "attachment_name_invalid", 400, false, "The name of an attachment is not valid") \
+    X(ERR_ATTACHMENT_DATA_INVALID, "attachment_data_invalid", 400, false, "The data of an attachment is no base64") \
+    X(ERR_ATTACHMENT_PART_MISSING, "attachment_part_missing", 400, false, "The body has no part of this name") \
+    X(ERR_ATTACHMENT_NODE_NOT_FOUND, "attachment_node_not_found", 400, false, "The workflow has no such node") \
     X(ERR_JOB_NOT_FINISHED,       "job_not_finished",        409, true,  "The job has not ended yet") \
     X(ERR_JOB_ACTIVE,             "job_active",              409, true,  "The job is still active") \
     X(ERR_JOB_NOT_QUEUED,         "job_not_queued",          409, false, "The job is not queued") \
@@ -61,6 +68,7 @@
     X(ERR_START_TIMEOUT,          "start_timeout",           0,   true,  "The backend did not begin with it in time") \
     X(ERR_NODE_TIMEOUT,           "node_timeout",            0,   true,  "A node gave no sign for too long") \
     X(ERR_JOB_TIMEOUT,            "job_timeout",             0,   true,  "The job took too long") \
+    X(ERR_UPLOAD_FAILED,          "upload_failed",           0,   true,  "An input could not be sent to the backend") \
     X(ERR_DEPENDENCY_FAILED,      "dependency_failed",       0,   false, "A job that the job was to follow did not complete")
 /* clang-format on */
 

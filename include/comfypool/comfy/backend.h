@@ -155,10 +155,20 @@ typedef void (*comfy_classes_fn)(void *ctx, bool found, struct catalog_draft *dr
 struct comfy_ask;
 struct comfy_ask *comfy_ask_classes(struct comfy_backend *b, struct str class_type,
                                     comfy_classes_fn done, void *ctx);
-/* /node_replacements; a server without them answers nothing: n == 0. */
+/* The whole answer of a path such as /node_replacements; n == 0: there was no good one. */
 typedef void (*comfy_text_fn)(void *ctx, struct str body);
-struct comfy_ask *comfy_ask_replacements(struct comfy_backend *b, comfy_text_fn done, void *ctx);
+struct comfy_ask *comfy_ask_text(struct comfy_backend *b, const char *path, comfy_text_fn done,
+                                 void *ctx);
 void comfy_ask_cancel(struct comfy_ask *a);
+
+/*
+ * POST /upload/image: a file of ours, under this name in this subfolder of the server's inputs.
+ * name: what the server called it, with its folder; NULL: it failed, and why. Ends when nothing
+ * moves for the time of a request.
+ */
+typedef void (*comfy_upload_fn)(void *ctx, const char *name, const char *why);
+struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,
+                               const char *subfolder, comfy_upload_fn done, void *ctx);
 
 /* GET /view, streamed. filename, subfolder and type as the server named them. */
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,

@@ -173,6 +173,7 @@ struct job_record {
     struct wall_us not_before; /* 0: at once */
     char *after;               /* valid JSON: the ids of jobs that it still waits for, or NULL */
     char *spec;                /* valid JSON: see core/spec.h, or NULL */
+    char *attachments;         /* valid JSON: [{nodeId, inputName, sha256, extension}], or NULL */
     char *overrides;           /* valid JSON: of a batch's job, see core/batch.h, or NULL */
     char *auto_seeds;          /* valid JSON: {nodeId: number} of the last attempt, or NULL */
     char *placement;           /* valid JSON: why it runs where it runs, or NULL */

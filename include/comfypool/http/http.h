@@ -63,6 +63,10 @@ enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
     X(ROUTE_SUMMARY, "GET", "/profiles/summary", ROLE_READ)                                        \
     X(ROUTE_DELIVERIES, "GET", "/webhooks/deliveries", ROLE_OPERATE)                               \
     X(ROUTE_REDELIVER, "POST", "/webhooks/deliveries/{delivery}/redeliver", ROLE_OPERATE)          \
+    X(ROUTE_UPLOAD, "POST", "/uploads", ROLE_SUBMIT)                                               \
+    X(ROUTE_UPLOAD_PUT, "PUT", "/uploads/{sha256}", ROLE_SUBMIT)                                   \
+    X(ROUTE_UPLOAD_GET, "GET", "/uploads/{sha256}", ROLE_READ)                                     \
+    X(ROUTE_UPLOAD_DELETE, "DELETE", "/uploads/{sha256}", ROLE_SUBMIT)                             \
     X(ROUTE_BACKENDS, "GET", "/backends", ROLE_READ)                                               \
     X(ROUTE_BACKEND_ADD, "POST", "/backends", ROLE_OPERATE)                                        \
     X(ROUTE_BACKEND, "GET", "/backends/{name}", ROLE_READ)                                         \
@@ -88,7 +92,25 @@ enum http_route {
 
 enum tristate { UNSET = -1, OFF = 0, ON = 1 };
 
-enum { BATCH_MOST = 10000, AFTER_MOST = 100 };
+enum { BATCH_MOST = 10000, AFTER_MOST = 100, ATTACHMENTS_MOST = 64 };
+
+/* A file that came in a body, and is kept. */
+struct http_file {
+    char *part;     /* of multipart: its name; else NULL */
+    char *filename; /* or NULL */
+    char sha256[DIGEST_HEX_SIZE];
+    uint64_t size;
+};
+
+/* A file that a node is to be given. One source is there. */
+struct attachment {
+    char *node_id;
+    char *input;
+    char *extension; /* of the file's name, with its dot; or "" */
+    char *part;
+    char *data;                   /* base64 */
+    char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
+};
 
 /* The checked body of POST /jobs, or POST /batches. */
 struct submission {
@@ -104,9 +126,11 @@ struct submission {
     struct wall_us not_before; /* 0: at once */
     char *after;               /* JSON array of different ids of jobs, or NULL */
     struct spec spec;          /* of its variants the first is the workflow */
-    char *overrides;           /* of a batch: JSON array of objects as sent; each names inputs that
-                                  are there, as spliced by batch_override */
-    size_t overrides_len;      /* how many; 0: it is no batch */
+    struct attachment *attachments;
+    size_t attachments_len;
+    char *overrides;      /* of a batch: JSON array of objects as sent; each names inputs that
+                             are there, as spliced by batch_override */
+    size_t overrides_len; /* how many; 0: it is no batch */
     size_t nodes_total;
     char hash[DIGEST_HEX_SIZE];
     char cost_key[WORKFLOW_KEY_SIZE];
@@ -162,6 +186,9 @@ struct http_request {
     unsigned delivery_states;   /* (1u << state) each; all when none was named */
     char delivery[UUID_SIZE];   /* {delivery} */
     char trace[JOB_TRACE_SIZE]; /* of POST /jobs, from traceparent; "": none */
+    struct http_file *files;    /* that came with the body */
+    size_t files_len;
+    char sha256[DIGEST_HEX_SIZE]; /* {sha256} */
     struct submission submission;
     char idempotency_key[HTTP_KEY_SIZE];  /* of POST /jobs; "": none */
     char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of the body, beside a key */
@@ -170,6 +197,7 @@ struct http_request {
     /* The other side's notes. */
     bool asked_again; /* serve is called once more: http_again, or the wait is over */
     bool wait_over;
+    bool kept;               /* data of its attachments was made files */
     bool rechecked;          /* ROUTE_SUBMIT: backends were asked whether they can run it */
     char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
     unsigned replayed; /* ROUTE_SUBMIT: the status of the first answer with this key; 0: none */
@@ -182,7 +210,23 @@ struct http_request {
  */
 typedef void (*http_serve_fn)(void *ctx, struct http_request *rq, struct http_ref x);
 
+/*
+ * Where files of bodies go, as they come: bodies of /uploads, and parts of multipart ones. ctx is
+ * that of serve. The callee tells http_file_done once a file is kept, or cannot be; until then the
+ * request is not served.
+ */
+struct http_file_ops {
+    /* index: which file of the request. length: UINT64_MAX when it is not known. Any error refuses
+       the request. */
+    enum err (*begin)(void *ctx, struct http_ref x, size_t index, uint64_t length, void **ret_file);
+    /* False: no more bytes until http_file_resume. */
+    bool (*write)(void *file, const char *bytes, size_t n);
+    void (*end)(void *file);
+    void (*abort)(void *file); /* its request is gone, or refused; no call follows */
+};
+
 struct http_options {
+    const struct http_file_ops *files; /* NULL: no files are taken */
     size_t max_body_bytes;
     unsigned max_connections;             /* over all listeners */
     unsigned max_connections_per_address; /* of an IPv4 address or an IPv6 /64 network; 0: as many
@@ -260,6 +304,10 @@ void http_hold(struct http_server *s, struct http_ref x);
 bool http_matches(struct http_server *s, struct http_ref x, struct str body);
 /* False when it was answered or its client has hung up. */
 bool http_is_open(struct http_server *s, struct http_ref x);
+/* The file that was ended (or, with an error, any time before) is kept, or not. */
+void http_file_done(struct http_server *s, struct http_ref x, size_t index, enum err e,
+                    const char *why, const char *sha256, uint64_t size);
+void http_file_resume(struct http_server *s, struct http_ref x);
 /* Calls serve again now, with asked_again set, if the exchange still lives. */
 void http_again(struct http_server *s, struct http_ref x);
 

@@ -48,12 +48,22 @@ struct http_sink {
 /* For answers of which nothing but the status matters, whatever their size. */
 extern const struct http_sink http_sink_none;
 
+/* A multipart/form-data body: a file as it is on disk, and plain fields. */
+struct http_form {
+    const char *path;
+    const char *part; /* its name, and the file's */
+    const char *filename;
+    const char *const *fields; /* name, value, name, value, NULL */
+};
+
 struct http_request_spec {
     const char *method; /* "GET", "POST" */
     const char *url;
-    const char *const *headers; /* "Name: value", NULL at the end; or NULL */
-    const char *credentials;    /* "user:password", or NULL */
-    struct str body;            /* copied */
+    const char *const *headers;   /* "Name: value", NULL at the end; or NULL */
+    const char *credentials;      /* "user:password", or NULL */
+    struct str body;              /* copied */
+    const struct http_form *form; /* in place of the body; or NULL */
+    struct dur_us stall;          /* with a timeout of 0: how long nothing may move; 0: 60 s */
     bool once; /* the body is never sent a second time, stale connections included */
     struct dur_us connect_timeout;
     struct dur_us timeout;        /* in all; 0: none (streams: stalls of 60 s end it) */

@@ -16,6 +16,7 @@
 #include "comfypool/http/http.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"
+#include "comfypool/store/blobs.h"
 #include "comfypool/store/store.h"
 
 struct pool;
@@ -66,6 +67,11 @@ struct pool_options {
     bool learned;                  /* routing by measured times */
     const struct pool_rule *rules;
     size_t rules_len;
+    struct blobs *uploads;        /* kept files; NULL: none are */
+    uint64_t upload_file_bytes;   /* of one */
+    uint64_t upload_bytes;        /* of all */
+    struct dur_us upload_age;     /* since it was used last */
+    const char *upload_subfolder; /* at backends */
     unsigned breaker_failures;
     struct dur_us breaker_open;
     unsigned quarantine_failures;
@@ -89,6 +95,9 @@ struct pool_options {
     const char *const *otlp_headers; /* "Name: value", NULL at the end; or NULL */
     const char *version;             /* of the daemon */
 };
+
+/* Where files of bodies go; for http_options.files. */
+extern const struct http_file_ops pool_file_ops;
 
 /* Everything is borrowed until pool_close. */
 struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *http,

@@ -92,6 +92,15 @@ struct delivery_record {
 };
 void delivery_record_done(struct delivery_record *d);
 
+/* A file that is kept; see store/blobs.h. */
+struct upload_record {
+    char sha256[DIGEST_HEX_SIZE];
+    int64_t size;
+    struct wall_us used_at;
+};
+void store_put_upload(struct store *s, const struct upload_record *r);
+void store_delete_upload(struct store *s, const char *sha256);
+
 /* Jobs of one workflow, and what is told when all of them have ended. */
 struct batch_record {
     char id[UUID_SIZE];
@@ -250,6 +259,10 @@ enum err store_get_batch(struct store *s, const char *id, struct store_batch *re
 /* How many of its jobs are in each state, as committed. O(jobs of the batch). */
 enum err store_count_batch(struct store *s, const char *id,
                            int64_t ret[JOB_STATE_COUNT]) MUST_CHECK;
+/* Calls `each` for every upload, the one that was not used for longest first. Blocks. */
+enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
+                            void *ctx) MUST_CHECK;
+
 /* Calls `each` for every batch whose end was not told. Blocks; at start-up only. */
 enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
                             void *ctx) MUST_CHECK;

@@ -1,0 +1,239 @@
+/*
+ * The attachments of a submission: which node's input is given which file. Names are only looked at
+ * for their extension, and refused when they could mean a path. Pure.
+ */
+#include <stdlib.h>
+
+#include "comfypool/base/base64.h"
+#include "internal.h"
+
+enum { NAME_MOST = 255, EXTENSION_MOST = 16 };
+
+/* One as it is read. */
+struct reading {
+    struct attachment a;
+    char *filename;
+    char *upload;
+    bool has_job;
+};
+
+static bool read_node(const struct member *m, struct value *v, void *ret)
+{
+    return member_text(m, v, ret, 256);
+}
+
+static bool is_plain_name(struct str s)
+{
+    bool good = s.n > 0 && s.n <= NAME_MOST && !str_is(s, ".") && !str_is(s, "..");
+    for (size_t i = 0; i < s.n && good; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        good = c >= ' ' && c != 0x7f && c != '/' && c != '\\';
+    }
+    return good;
+}
+
+static bool read_filename(struct value *v, void *ret, struct problem *p)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    if (v->token.kind != JS_STRING) {
+        return problem_set(p, ERR_MEMBER_INVALID, "filename must be a string");
+    }
+    const struct str name = js_text(v->token, &scratch);
+    if (!is_plain_name(name)) {
+        return problem_set(p, ERR_ATTACHMENT_NAME_INVALID,
+                           "a file's name has 1 to 255 bytes, no separators, no control "
+                           "characters, and is neither . nor ..");
+    }
+    ((struct reading *)ret)->filename = mem_copy(name);
+    return true;
+}
+
+static bool read_data(struct value *v, void *ret, struct problem *p)
+{
+    AUTO_BUF struct buf scratch;
+    AUTO_BUF struct buf bytes;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    buf_init(&bytes, BUF_NO_LIMIT);
+    if (v->token.kind != JS_STRING) {
+        return problem_set(p, ERR_MEMBER_INVALID, "data must be a string");
+    }
+    const struct str text = js_text(v->token, &scratch);
+    if (!base64_read(text, &bytes)) {
+        return problem_set(p, ERR_ATTACHMENT_DATA_INVALID, "data must be base64, with padding");
+    }
+    ((struct reading *)ret)->a.data = mem_copy(text);
+    return true;
+}
+
+static bool read_part(const struct member *m, struct value *v, void *ret)
+{
+    return member_text(m, v, ret, 256);
+}
+
+static bool read_upload(const struct member *m, struct value *v, void *ret)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    const struct str text =
+        v->token.kind == JS_STRING ? js_text(v->token, &scratch) : (struct str){"", 0};
+    if (text.n != DIGEST_HEX_SIZE - 1 || !text_is_hex(text)) {
+        return false;
+    }
+    *(char **)(void *)((char *)ret + m->offset) = mem_copy(text);
+    return true;
+}
+
+static const struct member table[] = {
+    {"nodeId", read_node, "the id of a node", .offset = offsetof(struct reading, a.node_id)},
+    {"inputName", read_node, "the name of an input", .offset = offsetof(struct reading, a.input)},
+    {.name = "filename", .read_inside = read_filename},
+    {.name = "data", .read_inside = read_data},
+    {"part", read_part, "the name of a part of this body",
+     .offset = offsetof(struct reading, a.part)},
+    {"upload", read_upload, "the SHA-256 of an upload: 64 lowercase hex digits",
+     .offset = offsetof(struct reading, upload)},
+};
+
+/* Letters and digits behind the last dot; "" when there are none. */
+static char *extension_of(const char *filename)
+{
+    const char *dot = filename == NULL ? NULL : strrchr(filename, '.');
+    const size_t n = dot == NULL ? 0 : strlen(dot);
+    bool good = n >= 2 && n <= EXTENSION_MOST && dot != filename;
+    for (size_t i = 1; i < n && good; i++) {
+        const char c = dot[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    }
+    return mem_strdup(good ? dot : "");
+}
+
+static bool check_one(const struct reading *g, struct problem *p)
+{
+    const int sources =
+        (g->a.data != NULL ? 1 : 0) + (g->a.part != NULL ? 1 : 0) + (g->upload != NULL ? 1 : 0);
+    if (g->a.node_id == NULL || g->a.input == NULL) {
+        return problem_set(p, ERR_MEMBER_INVALID, "an attachment has a nodeId and an inputName");
+    }
+    return sources == 1 ||
+           problem_set(p, ERR_MEMBER_INVALID, "an attachment has one of part, upload and data");
+}
+
+static void reading_done(struct reading *g)
+{
+    free(g->a.node_id);
+    free(g->a.input);
+    free(g->a.part);
+    free(g->a.data);
+    free(g->filename);
+    free(g->upload);
+}
+
+static bool is_given(const struct submission *s, const struct attachment *a)
+{
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        const struct attachment *b = &s->attachments[i];
+        if (strcmp(a->node_id, b->node_id) == 0 && strcmp(a->input, b->input) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_one(struct str text, struct submission *s, struct problem *p)
+{
+    struct reading g = {.has_job = false};
+    unsigned seen = 0;
+    bool good =
+        text.p[0] == '{' || problem_set(p, ERR_MEMBER_INVALID, "an attachment must be an object");
+    good = good && members_read(text, table, sizeof table / sizeof *table, &g, &seen, p) &&
+           check_one(&g, p);
+    if (good && is_given(s, &g.a)) {
+        good = problem_set(p, ERR_MEMBER_INVALID, "this input is given a file already");
+    }
+    if (!good) {
+        reading_done(&g);
+        return false;
+    }
+    g.a.extension = extension_of(g.filename);
+    if (g.upload != NULL) {
+        memcpy(g.a.sha256, g.upload, DIGEST_HEX_SIZE);
+    }
+    s->attachments = mem_grow(s->attachments, (s->attachments_len + 1) * sizeof *s->attachments);
+    s->attachments[s->attachments_len++] = g.a;
+    free(g.filename);
+    free(g.upload);
+    return true;
+}
+
+bool submission_attachments(struct value *v, void *ret, struct problem *p)
+{
+    struct submission *s = ret;
+    struct js_reader r;
+    js_read_strict(&r, v->text, BODY_DEPTH);
+    if (js_next(&r).kind != JS_ARRAY) {
+        return problem_set(p, ERR_MEMBER_INVALID, "attachments must be an array");
+    }
+    const size_t n = p->pointer.len;
+    for (struct str one = js_skip(&r); one.n > 0; one = js_skip(&r)) {
+        if (s->attachments_len == ATTACHMENTS_MOST) {
+            return problem_set(p, ERR_MEMBER_INVALID, "there may be 64 attachments at most");
+        }
+        buf_printf(&p->pointer, "/%zu", s->attachments_len);
+        if (!read_one(one, s, p)) {
+            return false;
+        }
+        p->pointer.len = n;
+    }
+    return true;
+}
+
+static bool point_at(struct problem *p, size_t i, const char *member)
+{
+    members_point_at(p, STR("attachments"));
+    buf_printf(&p->pointer, "/%zu/%s", i, member);
+    return true;
+}
+
+bool submission_attached_known(const struct workflow *w, const struct submission *s,
+                               struct problem *p)
+{
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        if (workflow_find(w, str_of(s->attachments[i].node_id)) == NULL) {
+            (void)point_at(p, i, "nodeId");
+            return problem_set(p, ERR_ATTACHMENT_NODE_NOT_FOUND, "the workflow has no such node");
+        }
+    }
+    return true;
+}
+
+static const struct http_file *find_part(const struct http_request *rq, const char *name)
+{
+    for (size_t i = 0; i < rq->files_len; i++) {
+        if (rq->files[i].part != NULL && strcmp(rq->files[i].part, name) == 0) {
+            return &rq->files[i];
+        }
+    }
+    return NULL;
+}
+
+bool submission_attach_parts(struct submission *s, const struct http_request *rq, struct problem *p)
+{
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        struct attachment *a = &s->attachments[i];
+        const struct http_file *f = a->part == NULL ? NULL : find_part(rq, a->part);
+        if (a->part == NULL) {
+            continue;
+        }
+        if (f == NULL) {
+            (void)point_at(p, i, "part");
+            return problem_set(p, ERR_ATTACHMENT_PART_MISSING, "the body has no part of this name");
+        }
+        memcpy(a->sha256, f->sha256, sizeof a->sha256);
+        if (a->extension[0] == '\0' && f->filename != NULL) { /* the part's own name says it */
+            free(a->extension);
+            a->extension = extension_of(f->filename);
+        }
+    }
+    return true;
+}

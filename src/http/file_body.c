@@ -1,0 +1,250 @@
+/*
+ * Bodies with files: those of /uploads, and multipart/form-data. Their bytes are handed on as they
+ * come and are never here as a whole; only the part "job" of a multipart body is collected, like
+ * any other JSON. The request is served when all of its files are kept.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "internal.h"
+#include "multipart.h"
+
+struct file_body {
+    struct exchange *x;
+    struct multipart *parts; /* NULL: the body is one file */
+    void *open;              /* the file that is coming; or NULL */
+    unsigned pending;        /* ended, and not known to be kept */
+    bool in_job;             /* bytes are the job's */
+    bool has_job;
+    bool ended;
+};
+
+static bool is_multipart(const struct exchange *x)
+{
+    static const char wanted[] = "multipart/form-data";
+    const struct str type = headers_first(&x->headers, HEADER_CONTENT_TYPE);
+    return type.n >= sizeof wanted - 1 && strncasecmp(type.p, wanted, sizeof wanted - 1) == 0;
+}
+
+bool file_body_is(const struct exchange *x)
+{
+    const enum http_route route = x->rq.route;
+    return x->server->options.files != NULL &&
+           (route == ROUTE_UPLOAD || route == ROUTE_UPLOAD_PUT ||
+            (route == ROUTE_SUBMIT && is_multipart(x)));
+}
+
+static void give_up(struct exchange *x, enum err e, const char *why)
+{
+    struct file_body *f = x->files;
+    if (f->open != NULL) {
+        x->server->options.files->abort(f->open);
+        f->open = NULL;
+    }
+    if (x->problem.code == ERR_NONE) {
+        (void)problem_set(&x->problem, e, "%s", why);
+    }
+}
+
+/* A file of the request, as it is served. */
+static struct http_file *add_file(struct exchange *x)
+{
+    struct http_request *rq = &x->rq;
+    rq->files = mem_grow(rq->files, (rq->files_len + 1) * sizeof *rq->files);
+    struct http_file *file = &rq->files[rq->files_len++];
+    *file = (struct http_file){.size = 0};
+    return file;
+}
+
+static bool open_file(struct exchange *x, uint64_t length)
+{
+    struct http_server *s = x->server;
+    const enum err e =
+        s->options.files->begin(s->ctx, x->ref, x->rq.files_len - 1, length, &x->files->open);
+    if (e != ERR_NONE) {
+        x->files->open = NULL;
+        give_up(x, e, err_title(e));
+    }
+    return e == ERR_NONE;
+}
+
+/* ---- parts
+ * --------------------------------------------------------------------------------------- */
+
+static bool has_part(const struct http_request *rq, struct str name)
+{
+    for (size_t i = 0; i < rq->files_len; i++) {
+        if (str_is(name, rq->files[i].part)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool part_begins(void *ctx, struct str name, bool is_file, struct str filename,
+                        const char **ret_why)
+{
+    struct exchange *x = ctx;
+    struct file_body *f = x->files;
+    f->in_job = !f->has_job && str_is(name, "job");
+    if (f->in_job) {
+        f->has_job = true;
+        return true;
+    }
+    if (str_is(name, "job") || has_part(&x->rq, name)) {
+        *ret_why = "two parts have one name";
+        return false;
+    }
+    if (x->rq.files_len == ATTACHMENTS_MOST) {
+        *ret_why = "there may be 64 files at most";
+        return false;
+    }
+    struct http_file *file = add_file(x);
+    file->part = mem_copy(name);
+    file->filename = is_file ? mem_copy(filename) : NULL;
+    *ret_why = "";
+    return open_file(x, UINT64_MAX);
+}
+
+static void part_data(void *ctx, const char *bytes, size_t n)
+{
+    struct exchange *x = ctx;
+    struct file_body *f = x->files;
+    struct http_server *s = x->server;
+    if (f->in_job) {
+        if (x->body.len + n > s->options.max_body_bytes) {
+            give_up(x, ERR_BODY_TOO_LARGE, "the part job is too large");
+            return;
+        }
+        buf_add(&x->body, bytes, n);
+        s->bodies += n;
+    } else if (f->open != NULL && !s->options.files->write(f->open, bytes, n)) {
+        x->paused = true;
+    }
+}
+
+static void part_ends(void *ctx)
+{
+    struct exchange *x = ctx;
+    struct file_body *f = x->files;
+    f->in_job = false;
+    if (f->open != NULL) {
+        void *file = f->open;
+        f->open = NULL;
+        f->pending++;
+        x->server->options.files->end(file);
+    }
+}
+
+static const struct multipart_ops part_ops = {part_begins, part_data, part_ends};
+
+/* ---- the body
+ * ------------------------------------------------------------------------------------ */
+
+void file_body_begin(struct exchange *x)
+{
+    struct file_body *f = mem_zero(1, sizeof *f);
+    f->x = x;
+    x->files = f;
+    if (x->rq.route != ROUTE_SUBMIT) {
+        (void)add_file(x);
+        (void)open_file(x, headers_body_length(&x->headers));
+    } else {
+        f->parts = multipart_new(headers_first(&x->headers, HEADER_CONTENT_TYPE), &part_ops, x);
+        if (f->parts == NULL) {
+            (void)problem_set(&x->problem, ERR_MEDIA_TYPE_UNSUPPORTED,
+                              "multipart/form-data needs a boundary");
+        }
+    }
+    if (x->problem.code != ERR_NONE && headers_expect_continue(&x->headers)) {
+        x->problem.close = true; /* the body is not asked for */
+    }
+}
+
+bool file_body_feed(struct exchange *x, const char *bytes, size_t n)
+{
+    struct file_body *f = x->files;
+    const char *why = "";
+    x->paused = false;
+    if (f->parts == NULL) {
+        x->paused = f->open != NULL && !x->server->options.files->write(f->open, bytes, n);
+    } else if (!multipart_feed(f->parts, bytes, n, &why) && x->problem.code == ERR_NONE) {
+        give_up(x, ERR_MEMBER_INVALID, why);
+    }
+    const bool goes_on = !x->paused || x->problem.code != ERR_NONE;
+    x->paused = !goes_on;
+    return goes_on;
+}
+
+bool file_body_end(struct exchange *x)
+{
+    struct file_body *f = x->files;
+    if (!f->ended) {
+        f->ended = true;
+        conn_body(x->conn);
+        if (f->parts == NULL) {
+            part_ends(x);
+        } else if (!multipart_is_whole(f->parts)) {
+            give_up(x, ERR_MEMBER_INVALID, "the multipart body has no end");
+        } else if (!f->has_job) {
+            give_up(x, ERR_MEMBER_INVALID, "the multipart body has no part named job");
+        }
+    }
+    return f->pending == 0 || x->problem.code != ERR_NONE;
+}
+
+void file_body_free(struct exchange *x)
+{
+    struct file_body *f = x->files;
+    if (f != NULL) {
+        if (f->open != NULL) {
+            x->server->options.files->abort(f->open);
+        }
+        multipart_free(f->parts);
+        free(f);
+        x->files = NULL;
+    }
+    for (size_t i = 0; i < x->rq.files_len; i++) {
+        free(x->rq.files[i].part);
+        free(x->rq.files[i].filename);
+    }
+    free(x->rq.files);
+}
+
+/* ---- the other side
+ * ------------------------------------------------------------------------------ */
+
+void http_file_resume(struct http_server *s, struct http_ref ref)
+{
+    struct exchange *x = exchange_find(s, ref);
+    if (x != NULL && x->paused) {
+        x->paused = false;
+        exchange_resume(x);
+    }
+}
+
+void http_file_done(struct http_server *s, struct http_ref ref, size_t index, enum err e,
+                    const char *why, const char *sha256, uint64_t size)
+{
+    struct exchange *x = exchange_find(s, ref);
+    struct file_body *f = x == NULL ? NULL : x->files;
+    if (f == NULL) {
+        return;
+    }
+    const bool was_open = f->open != NULL && index + 1 == x->rq.files_len;
+    if (was_open) {
+        f->open = NULL; /* it failed while it came */
+    } else {
+        f->pending--;
+    }
+    if (e != ERR_NONE && x->problem.code == ERR_NONE) {
+        (void)problem_set(&x->problem, e, "%s", why);
+    }
+    memcpy(x->rq.files[index].sha256, sha256, DIGEST_HEX_SIZE);
+    x->rq.files[index].size = size;
+    if (x->suspended && (f->pending == 0 || x->problem.code != ERR_NONE)) {
+        x->paused = false;
+        exchange_resume(x);
+    }
+}

@@ -1,0 +1,379 @@
+/* The files of jobs; see the header. */
+#include "inputs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "comfypool/base/base64.h"
+#include "comfypool/base/json_read.h"
+#include "comfypool/base/log.h"
+#include "inner.h"
+#include "uploads.h"
+
+/* ---- submissions
+ * ---------------------------------------------------------------------------------- */
+
+/* Files of one request that are being written. */
+struct keeping {
+    struct pool *pool;
+    struct http_ref x;
+    unsigned pending;
+};
+
+static void kept(void *ctx, enum err e, const char *why, const char *sha256)
+{
+    struct keeping *k = ctx;
+    (void)e; /* whether it is there is looked at when the request is asked again */
+    (void)why;
+    (void)sha256;
+    if (--k->pending == 0) {
+        if (k->pool->server != NULL) {
+            http_again(k->pool->server, k->x);
+        }
+        free(k);
+    }
+}
+
+/* Data of the body becomes a file: its hash is known at once, the file is there later. */
+static void keep_data(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct keeping *k = mem_alloc(sizeof *k);
+    *k = (struct keeping){.pool = p, .x = x, .pending = 1};
+    for (size_t i = 0; i < rq->submission.attachments_len; i++) {
+        struct attachment *a = &rq->submission.attachments[i];
+        AUTO_BUF struct buf bytes;
+        buf_init(&bytes, BUF_NO_LIMIT);
+        if (a->data == NULL || !base64_read(str_of(a->data), &bytes)) {
+            continue;
+        }
+        digest_sha256_hex(buf_str(&bytes), a->sha256);
+        if (uploads_find(p, a->sha256) == NULL) {
+            k->pending++;
+            uploads_keep(p, buf_str(&bytes), kept, k);
+        }
+        free(a->data);
+        a->data = NULL;
+    }
+    kept(k, ERR_NONE, "", "");
+}
+
+static bool has_data(const struct submission *s)
+{
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        if (s->attachments[i].data != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    const struct submission *s = &rq->submission;
+    if (has_data(s)) {
+        rq->kept = true;
+        keep_data(p, rq, x);
+        return false;
+    }
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        struct upload *u = uploads_find(p, s->attachments[i].sha256);
+        if (u != NULL) {
+            if (!rq->kept) {
+                uploads_touch(p, u);
+            }
+            continue;
+        }
+        char pointer[48];
+        (void)snprintf(pointer, sizeof pointer, "/attachments/%zu", i);
+        if (rq->kept) {
+            http_problem(p->server, x, ERR_UPLOAD_TOO_LARGE,
+                         "it could not be kept: it is larger than uploads.maxFileBytes, or there "
+                         "is no room for it",
+                         pointer);
+        } else {
+            http_problem(p->server, x, ERR_UPLOAD_NOT_FOUND,
+                         "no upload has this hash; POST it to /uploads first", pointer);
+        }
+        return false;
+    }
+    return true;
+}
+
+uint64_t inputs_largest_of(struct pool *p, const struct submission *s)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        const struct upload *u = uploads_find(p, s->attachments[i].sha256);
+        most = u != NULL && u->size > most ? u->size : most;
+    }
+    return most;
+}
+
+char *inputs_write(const struct submission *s)
+{
+    if (s->attachments_len == 0) {
+        return NULL;
+    }
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '[');
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        const struct attachment *a = &s->attachments[i];
+        js_open(&o, '{');
+        js_member_string(&o, "nodeId", a->node_id);
+        js_member_string(&o, "inputName", a->input);
+        js_member_string(&o, "sha256", a->sha256);
+        js_member_string(&o, "extension", a->extension);
+        js_close(&o, '}');
+    }
+    js_close(&o, ']');
+    return buf_take(&b);
+}
+
+/* ---- jobs
+ * ----------------------------------------------------------------------------------------- */
+
+static void read_member(struct js_token key, struct js_token value, struct input *in)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    const struct str text = js_text(value, &scratch);
+    if (js_is(key, "nodeId")) {
+        in->node_id = mem_copy(text);
+    } else if (js_is(key, "inputName")) {
+        in->name = mem_copy(text);
+    } else if (js_is(key, "extension")) {
+        in->extension = mem_copy(text);
+    } else if (js_is(key, "sha256")) {
+        (void)snprintf(in->sha256, sizeof in->sha256, "%.*s", (int)text.n, text.p);
+    }
+}
+
+void inputs_join(struct job *j)
+{
+    struct js_reader r;
+    js_read_strict(&r, str_of(j->r.attachments == NULL ? "[]" : j->r.attachments), JS_MAX_DEPTH);
+    (void)js_next(&r);
+    while (js_next(&r).kind == JS_OBJECT) {
+        struct input in = {.node_id = NULL};
+        for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+            read_member(key, js_next(&r), &in);
+        }
+        struct upload *u = uploads_find(j->pool, in.sha256);
+        if (u != NULL) {
+            u->holds++;
+            j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
+        }
+        j->inputs = mem_grow(j->inputs, (j->inputs_len + 1) * sizeof *j->inputs);
+        j->inputs[j->inputs_len++] = in;
+    }
+}
+
+void inputs_leave(struct job *j)
+{
+    for (size_t i = 0; i < j->inputs_len; i++) {
+        struct input *in = &j->inputs[i];
+        struct upload *u = uploads_find(j->pool, in->sha256);
+        if (u != NULL && u->holds > 0) {
+            u->holds--;
+        }
+        free(in->node_id);
+        free(in->name);
+        free(in->extension);
+    }
+    free(j->inputs);
+    j->inputs = NULL;
+    j->inputs_len = 0;
+}
+
+/* ---- sending
+ * -------------------------------------------------------------------------------------- */
+
+struct sent_file {
+    char *key;
+    char *name; /* as the server named it, with its folder */
+};
+
+/* One file on its way to one backend; attempts that need it wait for it. */
+struct transfer {
+    struct backend *backend;
+    struct transfer *next, **link;
+    struct http_call *call;
+    char *key;
+};
+
+/* The file's name at the server: its content, and what servers look at. */
+static char *key_of(const struct input *in)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, 256);
+    buf_printf(&b, "%.32s%s", in->sha256, in->extension);
+    return buf_take(&b);
+}
+
+static struct transfer *find_transfer(const struct backend *b, const char *key)
+{
+    struct transfer *t = b->sent.transfers;
+    while (t != NULL && strcmp(t->key, key) != 0) {
+        t = t->next;
+    }
+    return t;
+}
+
+static void transfer_free(struct transfer *t)
+{
+    *t->link = t->next;
+    if (t->next != NULL) {
+        t->next->link = t->link;
+    }
+    free(t->key);
+    free(t);
+}
+
+void inputs_forget(struct backend *b)
+{
+    size_t at = 0;
+    for (struct sent_file *f = map_next(&b->sent.names, &at); f != NULL;
+         f = map_next(&b->sent.names, &at)) {
+        free(f->key);
+        free(f->name);
+        free(f);
+    }
+    map_done(&b->sent.names);
+    map_init(&b->sent.names);
+}
+
+void inputs_done(struct backend *b)
+{
+    while (b->sent.transfers != NULL) {
+        http_call_cancel(b->sent.transfers->call);
+        transfer_free(b->sent.transfers);
+    }
+    inputs_forget(b);
+    map_done(&b->sent.names);
+}
+
+static bool needs(const struct attempt *a, const char *key)
+{
+    for (size_t i = 0; i < a->job->inputs_len; i++) {
+        AUTO_FREE char *mine = key_of(&a->job->inputs[i]);
+        if (strcmp(mine, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void fail(struct attempt *a, const char *why)
+{
+    struct job_error e = attempt_error(ERR_UPLOAD_FAILED, why);
+    a->sending = false;
+    a->gone = true; /* its prompt was never sent */
+    attempt_end(a, time_mono(), 0, ATTEMPT_FAILED, &e);
+}
+
+/* Those that wait for this file fail, or go on when they have all of theirs. */
+static void transfer_ends(struct backend *b, const char *key, const char *why)
+{
+    struct attempt *next = NULL;
+    for (struct attempt *a = b->attempts; a != NULL; a = next) {
+        next = a->next;
+        if (!a->sending || !needs(a, key)) {
+            continue;
+        }
+        if (why != NULL) {
+            fail(a, why);
+        } else {
+            inputs_send(a);
+        }
+        next = b->attempts; /* whoever was behind it may be gone */
+        if (next == a) {
+            next = a->next;
+        }
+    }
+}
+
+static void transferred(void *ctx, const char *name, const char *why)
+{
+    struct transfer *t = ctx;
+    struct backend *b = t->backend;
+    AUTO_FREE char *key = mem_strdup(t->key);
+    transfer_free(t);
+    if (name != NULL) {
+        struct sent_file *f = mem_alloc(sizeof *f);
+        *f = (struct sent_file){mem_strdup(key), mem_strdup(name)};
+        struct sent_file *old = map_put(&b->sent.names, str_of(f->key), f);
+        if (old != NULL) {
+            free(old->key);
+            free(old->name);
+            free(old);
+        }
+    } else {
+        LOG(LOG_WARN, "an input cannot be sent to a backend", LOG_S("backend", b->name),
+            LOG_S("why", why));
+    }
+    transfer_ends(b, key, name == NULL ? why : NULL);
+}
+
+static bool start_transfer(struct backend *b, const struct input *in, const char *key)
+{
+    AUTO_BUF struct buf path;
+    buf_init(&path, BUF_NO_LIMIT);
+    uint64_t size = 0;
+    const int fd = blob_open(b->pool->uploads.blobs, in->sha256, &size);
+    if (fd < 0) {
+        return false;
+    }
+    (void)close(fd);
+    blob_path(b->pool->uploads.blobs, in->sha256, &path);
+    struct transfer *t = mem_zero(1, sizeof *t);
+    t->backend = b;
+    t->key = mem_strdup(key);
+    t->next = b->sent.transfers;
+    t->link = &b->sent.transfers;
+    if (t->next != NULL) {
+        t->next->link = &t->next;
+    }
+    b->sent.transfers = t;
+    t->call = comfy_upload(b->comfy, buf_text(&path), key, b->pool->options.upload_subfolder,
+                           transferred, t);
+    return true;
+}
+
+static void put_in(struct attempt *a, const struct input *in, const char *name)
+{
+    AUTO_BUF struct buf value;
+    buf_init(&value, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&value);
+    js_string(&o, name);
+    const struct str text = {a->job->workflow, a->job->workflow_len};
+    (void)!splices_set_input(&a->splices, a->workflow, text, str_of(in->node_id), str_of(in->name),
+                             buf_str(&value));
+}
+
+void inputs_send(struct attempt *a)
+{
+    struct backend *b = a->backend;
+    bool all = true;
+    a->sending = true;
+    for (size_t i = 0; i < a->job->inputs_len; i++) {
+        const struct input *in = &a->job->inputs[i];
+        AUTO_FREE char *key = key_of(in);
+        const struct sent_file *f = map_get(&b->sent.names, str_of(key));
+        if (f != NULL) {
+            put_in(a, in, f->name);
+            continue;
+        }
+        all = false;
+        if (find_transfer(b, key) == NULL && !start_transfer(b, in, key)) {
+            fail(a, "the file of an input is gone from the state directory");
+            return;
+        }
+    }
+    if (all) {
+        a->sending = false;
+        attempt_post(a);
+    }
+}

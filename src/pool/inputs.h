@@ -1,0 +1,48 @@
+/*
+ * The files that a job's nodes are given: held among the uploads while the job is active, sent to
+ * its backend before its prompt, once for each connection and content.
+ */
+#ifndef COMFYPOOL_SRC_POOL_INPUTS_H
+#define COMFYPOOL_SRC_POOL_INPUTS_H
+
+#include "comfypool/base/map.h"
+#include "comfypool/http/http.h"
+
+struct pool;
+struct job;
+struct backend;
+struct attempt;
+
+struct input {
+    char *node_id;
+    char *name;
+    char *extension;
+    char sha256[DIGEST_HEX_SIZE];
+};
+
+/* What a backend has been sent on this connection. */
+struct sent {
+    struct map names;           /* by hash and extension: struct sent_file */
+    struct transfer *transfers; /* under way */
+    uint64_t most;              /* bytes that it takes; 0: not known */
+};
+
+/* Each file of the submission is kept, and its hash known; else the request is answered, or asked
+   again when they are. */
+bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x);
+/* The largest file of a submission, in bytes. */
+uint64_t inputs_largest_of(struct pool *p, const struct submission *s);
+/* JSON for the job's row; NULL: there are none. Owner: the caller. */
+char *inputs_write(const struct submission *s);
+
+/* From the job's row; its files are held until inputs_leave. */
+void inputs_join(struct job *j);
+void inputs_leave(struct job *j);
+
+/* Sends what the attempt's backend does not have yet; then posts the prompt (attempt_post). */
+void inputs_send(struct attempt *a);
+/* A connection is a new one, or lost: whatever was sent may be gone. */
+void inputs_forget(struct backend *b);
+void inputs_done(struct backend *b);
+
+#endif

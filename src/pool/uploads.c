@@ -1,0 +1,387 @@
+/*
+ * Kept files; see the header. The file is durable before its row is written, and the row before a
+ * job that names it: writes keep their order. At a start a file without a row gets one, and a row
+ * without its file goes.
+ */
+#include "uploads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+enum { EXPIRE_EVERY_MS = 60000 };
+
+/* ---- the list
+ * ------------------------------------------------------------------------------------ */
+
+static struct wall_us expires_at(const struct pool *p, const struct upload *u)
+{
+    return (struct wall_us){u->used_at.us + p->options.upload_age.us};
+}
+
+static void unlink_upload(struct uploads *s, struct upload *u)
+{
+    *(u->older == NULL ? &s->oldest : &u->older->newer) = u->newer;
+    *(u->newer == NULL ? &s->newest : &u->newer->older) = u->older;
+    u->older = u->newer = NULL;
+}
+
+static void link_newest(struct uploads *s, struct upload *u)
+{
+    u->older = s->newest;
+    u->newer = NULL;
+    *(s->newest == NULL ? &s->oldest : &s->newest->newer) = u;
+    s->newest = u;
+}
+
+struct upload *uploads_find(struct pool *p, const char *sha256)
+{
+    return map_get(&p->uploads.by_sha, str_of(sha256));
+}
+
+static struct upload *add(struct pool *p, const char *sha256, uint64_t size, struct wall_us used_at)
+{
+    struct upload *u = mem_zero(1, sizeof *u);
+    memcpy(u->sha256, sha256, sizeof u->sha256);
+    u->size = size;
+    u->used_at = used_at;
+    p->uploads.bytes += size;
+    link_newest(&p->uploads, u);
+    (void)map_put(&p->uploads.by_sha, str_of(u->sha256), u);
+    return u;
+}
+
+static void write_row(struct pool *p, const struct upload *u)
+{
+    const struct upload_record r = {.size = (int64_t)u->size, .used_at = u->used_at};
+    struct upload_record named = r;
+    memcpy(named.sha256, u->sha256, sizeof named.sha256);
+    store_put_upload(p->store, &named);
+}
+
+void uploads_touch(struct pool *p, struct upload *u)
+{
+    unlink_upload(&p->uploads, u);
+    u->used_at = time_wall();
+    link_newest(&p->uploads, u);
+    write_row(p, u);
+}
+
+/* The row goes first: a file without one is mended, a row without its file is a lie. */
+static void drop(struct pool *p, struct upload *u)
+{
+    store_delete_upload(p->store, u->sha256);
+    blob_remove(p->uploads.blobs, u->sha256);
+    p->uploads.bytes -= u->size;
+    unlink_upload(&p->uploads, u);
+    (void)map_remove(&p->uploads.by_sha, str_of(u->sha256));
+    free(u);
+}
+
+/* Room for what was just kept: the oldest that nobody needs go. False: there is not enough. */
+static bool make_room(struct pool *p, const struct upload *for_this)
+{
+    struct upload *next = NULL;
+    for (struct upload *u = p->uploads.oldest;
+         u != NULL && p->uploads.bytes > p->options.upload_bytes; u = next) {
+        next = u->newer;
+        if (u->holds == 0 && u != for_this) {
+            drop(p, u);
+        }
+    }
+    return p->uploads.bytes <= p->options.upload_bytes;
+}
+
+static void expire(void *ctx)
+{
+    struct pool *p = ctx;
+    const struct wall_us now = time_wall();
+    struct upload *next = NULL;
+    for (struct upload *u = p->uploads.oldest; u != NULL && expires_at(p, u).us <= now.us;
+         u = next) {
+        next = u->newer;
+        if (u->holds == 0) {
+            drop(p, u);
+        }
+    }
+    if (!p->stopping) {
+        deadline_set(&p->deadlines, &p->uploads.expire,
+                     mono_add(time_mono(), dur_ms(EXPIRE_EVERY_MS)), expire, p);
+    }
+}
+
+/* ---- the start
+ * ------------------------------------------------------------------------------------ */
+
+static void found_row(void *ctx, const struct upload_record *r)
+{
+    struct pool *p = ctx;
+    uint64_t size = 0;
+    const int fd = blob_open(p->uploads.blobs, r->sha256, &size);
+    if (fd < 0) {
+        LOG(LOG_WARN, "the file of an upload is gone", LOG_S("sha256", r->sha256));
+        store_delete_upload(p->store, r->sha256);
+        return;
+    }
+    (void)close(fd);
+    (void)add(p, r->sha256, size, r->used_at);
+}
+
+static void found_file(void *ctx, const char *sha256, uint64_t size)
+{
+    struct pool *p = ctx;
+    if (uploads_find(p, sha256) == NULL) {
+        write_row(p, add(p, sha256, size, time_wall()));
+    }
+}
+
+bool uploads_start(struct pool *p)
+{
+    p->uploads.blobs = p->options.uploads;
+    map_init(&p->uploads.by_sha);
+    if (p->uploads.blobs == NULL) {
+        return true;
+    }
+    if (store_load_uploads(p->store, found_row, p) != ERR_NONE) {
+        return false;
+    }
+    blobs_each(p->uploads.blobs, found_file, p);
+    expire(p);
+    return true;
+}
+
+/* ---- writing
+ * -------------------------------------------------------------------------------------- */
+
+/* A file on its way: of a request, or of bytes that are here. */
+struct upload_writing {
+    struct pool *pool;
+    struct upload_writing *next, **link;
+    struct blob_writer *writer;
+    struct http_ref x;
+    size_t index;
+    upload_kept_fn kept; /* NULL: of a request */
+    void *ctx;
+};
+
+static struct upload_writing *writing_new(struct pool *p)
+{
+    struct upload_writing *w = mem_zero(1, sizeof *w);
+    w->pool = p;
+    w->next = p->uploads.writings;
+    w->link = &p->uploads.writings;
+    if (w->next != NULL) {
+        w->next->link = &w->next;
+    }
+    p->uploads.writings = w;
+    return w;
+}
+
+static void writing_free(struct upload_writing *w)
+{
+    *w->link = w->next;
+    if (w->next != NULL) {
+        w->next->link = w->link;
+    }
+    free(w);
+}
+
+static void tell(struct upload_writing *w, enum err e, const char *why, const char *sha256,
+                 uint64_t size)
+{
+    struct pool *p = w->pool;
+    if (w->kept != NULL) {
+        w->kept(w->ctx, e, why, sha256);
+    } else if (p->server != NULL) {
+        http_file_done(p->server, w->x, w->index, e, why, sha256, size);
+    }
+    writing_free(w);
+}
+
+static const char too_large[] = "it is larger than uploads.maxFileBytes, or than the room that "
+                                "uploads.maxBytes leaves beside files that active jobs need";
+
+static void file_kept(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
+{
+    struct upload_writing *w = ctx;
+    struct pool *p = w->pool;
+    w->writer = NULL;
+    if (e != ERR_NONE) {
+        tell(w, e, why, "", 0);
+        return;
+    }
+    struct upload *u = uploads_find(p, sha256);
+    if (u != NULL) {
+        uploads_touch(p, u);
+    } else {
+        u = add(p, sha256, size, time_wall());
+        if (!make_room(p, u)) {
+            drop(p, u);
+            tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
+            return;
+        }
+        write_row(p, u);
+    }
+    char name[DIGEST_HEX_SIZE];
+    memcpy(name, u->sha256, sizeof name);
+    tell(w, ERR_NONE, "", name, size);
+}
+
+static void file_drained(void *ctx)
+{
+    struct upload_writing *w = ctx;
+    if (w->kept == NULL && w->pool->server != NULL) {
+        http_file_resume(w->pool->server, w->x);
+    }
+}
+
+static const struct blob_writer_ops writer_ops = {file_drained, file_kept};
+
+static bool is_too_large(const struct pool *p, uint64_t size)
+{
+    return size > p->options.upload_file_bytes || size > p->options.upload_bytes;
+}
+
+static enum err file_begin(void *ctx, struct http_ref x, size_t index, uint64_t length,
+                           void **ret_file)
+{
+    struct pool *p = ctx;
+    if (p->stopping || p->uploads.blobs == NULL) {
+        return ERR_STORE_UNAVAILABLE;
+    }
+    if (length != UINT64_MAX && is_too_large(p, length)) {
+        return ERR_UPLOAD_TOO_LARGE;
+    }
+    struct upload_writing *w = writing_new(p);
+    w->x = x;
+    w->index = index;
+    w->writer = blob_begin(p->uploads.blobs, &writer_ops, w);
+    *ret_file = w;
+    return ERR_NONE;
+}
+
+static void give_up(struct upload_writing *w)
+{
+    if (w->writer != NULL) {
+        blob_abort(w->writer);
+        w->writer = NULL;
+    }
+}
+
+static bool file_write(void *file, const char *bytes, size_t n)
+{
+    struct upload_writing *w = file;
+    if (is_too_large(w->pool, blob_written(w->writer) + n)) {
+        give_up(w);
+        tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
+        return true;
+    }
+    return blob_write(w->writer, bytes, n);
+}
+
+static void file_end(void *file)
+{
+    struct upload_writing *w = file;
+    blob_finish(w->writer);
+}
+
+static void file_abort(void *file)
+{
+    struct upload_writing *w = file;
+    give_up(w);
+    writing_free(w);
+}
+
+const struct http_file_ops pool_file_ops = {file_begin, file_write, file_end, file_abort};
+
+void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx)
+{
+    struct upload_writing *w = writing_new(p);
+    w->kept = done;
+    w->ctx = ctx;
+    w->writer = blob_begin(p->uploads.blobs, &writer_ops, w);
+    (void)blob_write(w->writer, bytes.p, bytes.n);
+    blob_finish(w->writer);
+}
+
+void uploads_done(struct pool *p)
+{
+    struct uploads *s = &p->uploads;
+    while (s->writings != NULL) {
+        give_up(s->writings);
+        writing_free(s->writings);
+    }
+    while (s->oldest != NULL) {
+        struct upload *u = s->oldest;
+        unlink_upload(s, u);
+        (void)map_remove(&s->by_sha, str_of(u->sha256));
+        free(u);
+    }
+    map_done(&s->by_sha);
+}
+
+/* ---- the API
+ * -------------------------------------------------------------------------------------- */
+
+static void answer(struct pool *p, const struct upload *u, unsigned status, struct http_ref x)
+{
+    struct http_answer a = http_answer_new(status);
+    struct js_out o = js_out_to(&a.body);
+    js_open(&o, '{');
+    js_member_string(&o, "sha256", u->sha256);
+    js_member_int(&o, "size", (int64_t)u->size);
+    js_member_ms(&o, "expiresAt", expires_at(p, u).us);
+    js_close(&o, '}');
+    (void)snprintf(a.location, sizeof a.location, "/uploads/%s", u->sha256);
+    http_answer(p->server, x, &a);
+}
+
+static void not_found(struct pool *p, struct http_ref x)
+{
+    http_problem(p->server, x, ERR_UPLOAD_NOT_FOUND,
+                 "it was never uploaded, or is older than uploads.maxAgeDays", NULL);
+}
+
+/* POST /uploads, PUT /uploads/{sha256}: the body is kept already. */
+void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct upload *u = uploads_find(p, rq->files_len == 0 ? "" : rq->files[0].sha256);
+    const bool is_put = rq->route == ROUTE_UPLOAD_PUT;
+    if (u == NULL) {
+        not_found(p, x);
+    } else if (is_put && strcmp(rq->sha256, u->sha256) != 0) {
+        http_problem(p->server, x, ERR_UPLOAD_HASH_MISMATCH,
+                     "the SHA-256 of the body is another one than the path says", NULL);
+    } else {
+        answer(p, u, is_put ? 200 : 201, x);
+    }
+}
+
+void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct upload *u = uploads_find(p, rq->sha256);
+    uint64_t size = 0;
+    const int fd = u == NULL ? -1 : blob_open(p->uploads.blobs, rq->sha256, &size);
+    if (fd < 0) {
+        not_found(p, x);
+        return;
+    }
+    file_answer(p, x, fd, size, "application/octet-stream", NULL);
+}
+
+void serve_upload_delete(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    struct upload *u = uploads_find(p, rq->sha256);
+    if (u == NULL) {
+        not_found(p, x);
+    } else if (u->holds > 0) {
+        http_problem(p->server, x, ERR_JOB_ACTIVE, "a job that has not ended needs it", NULL);
+    } else {
+        drop(p, u);
+        struct http_answer a = http_answer_new(204);
+        http_answer(p->server, x, &a);
+    }
+}

@@ -1,0 +1,48 @@
+/*
+ * Kept files: what came in bodies, by its SHA-256. A file that an active job needs is held; others
+ * go when they are old, and the oldest first when there is no room.
+ */
+#ifndef COMFYPOOL_SRC_POOL_UPLOADS_H
+#define COMFYPOOL_SRC_POOL_UPLOADS_H
+
+#include "comfypool/base/map.h"
+#include "comfypool/http/http.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/store/blobs.h"
+
+struct pool;
+
+struct upload {
+    char sha256[DIGEST_HEX_SIZE];
+    uint64_t size;
+    struct wall_us used_at;       /* kept from here on for uploads.maxAgeDays */
+    unsigned holds;               /* by active jobs */
+    struct upload *older, *newer; /* by used_at */
+};
+
+struct uploads {
+    struct blobs *blobs;
+    struct map by_sha;
+    struct upload *oldest, *newest;
+    uint64_t bytes;
+    struct deadline expire;
+    struct upload_writing *writings;
+};
+
+/* What the store and the directory have, brought together. False: the store failed. */
+bool uploads_start(struct pool *p) MUST_CHECK;
+void uploads_done(struct pool *p);
+/* NULL: there is none. */
+struct upload *uploads_find(struct pool *p, const char *sha256);
+/* It is needed now: as new as any. */
+void uploads_touch(struct pool *p, struct upload *u);
+
+/* Bytes that are here as a whole are kept as a file, or not. The callback comes once, later. */
+typedef void (*upload_kept_fn)(void *ctx, enum err e, const char *why, const char *sha256);
+void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx);
+
+void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_upload_delete(struct pool *p, struct http_request *rq, struct http_ref x);
+
+#endif
