@@ -3,6 +3,7 @@
  * come and are never here as a whole; only the part "job" of a multipart body is collected, like
  * any other JSON. The request is served when all of its files are kept.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -241,7 +242,7 @@ void http_file_done(struct http_server *s, struct http_ref ref, size_t index, en
     if (e != ERR_NONE && x->problem.code == ERR_NONE) {
         (void)problem_set(&x->problem, e, "%s", why);
     }
-    memcpy(x->rq.files[index].sha256, sha256, DIGEST_HEX_SIZE);
+    (void)snprintf(x->rq.files[index].sha256, DIGEST_HEX_SIZE, "%s", sha256);
     x->rq.files[index].size = size;
     if (x->suspended && (f->pending == 0 || x->problem.code != ERR_NONE)) {
         x->paused = false;

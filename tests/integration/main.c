@@ -4,14 +4,15 @@
 
 /* The longest first. */
 static const struct named_suite suites[] = {
-    {"events", events_suite},     {"numbers", numbers_suite},     {"queue", queue_suite},
-    {"routing", routing_suite},   {"exports", exports_suite},     {"timeouts", timeouts_suite},
-    {"webhooks", webhooks_suite}, {"resources", resources_suite}, {"live", live_suite},
-    {"push", push_suite},         {"retry", retry_suite},         {"operate", operate_suite},
-    {"links", links_suite},       {"restart", restart_suite},     {"cancel", cancel_suite},
-    {"dispatch", dispatch_suite}, {"ends", ends_suite},           {"daemon", daemon_suite},
-    {"profiles", profiles_suite}, {"routes", routes_suite},       {"outputs", outputs_suite},
-    {"disk", disk_suite},         {"schema", schema_suite},       {"hooks", hooks_suite},
+    {"events", events_suite},     {"numbers", numbers_suite},   {"queue", queue_suite},
+    {"routing", routing_suite},   {"inputs", inputs_suite},     {"exports", exports_suite},
+    {"timeouts", timeouts_suite}, {"webhooks", webhooks_suite}, {"resources", resources_suite},
+    {"live", live_suite},         {"push", push_suite},         {"retry", retry_suite},
+    {"operate", operate_suite},   {"links", links_suite},       {"restart", restart_suite},
+    {"cancel", cancel_suite},     {"dispatch", dispatch_suite}, {"ends", ends_suite},
+    {"daemon", daemon_suite},     {"profiles", profiles_suite}, {"routes", routes_suite},
+    {"outputs", outputs_suite},   {"disk", disk_suite},         {"schema", schema_suite},
+    {"hooks", hooks_suite},
 };
 
 /* Tests mostly wait. */

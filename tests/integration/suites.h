@@ -27,6 +27,7 @@ Suite *live_suite(void);
 Suite *exports_suite(void);
 Suite *numbers_suite(void);
 Suite *queue_suite(void);
+Suite *inputs_suite(void);
 Suite *routing_suite(void);
 
 #endif

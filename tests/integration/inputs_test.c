@@ -1,0 +1,246 @@
+/* Files that jobs are given: uploads, parts and base64, and how they come to the backends. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "suites.h"
+
+#define HELLO "hello, file"
+
+static char *upload(struct daemon *d, const char *bytes)
+{
+    struct answer *a = ask(d, "POST", "/uploads", "Content-Type: image/png", bytes);
+    expect(a, 201, NULL);
+    return text("%s", str_at(a->json, "sha256"));
+}
+
+static char *graph(int n)
+{
+    return q("{'1':{'class_type':'LoadImage','inputs':{'image':'x.png','n':%d}},'2':{'class_type':"
+             "'SaveImage','inputs':{'images':['1',0]}}}",
+             n);
+}
+
+static char *with(int n, const char *source)
+{
+    return text("{\"workflow\":%s,\"attachments\":[{\"nodeId\":\"1\",\"inputName\":\"image\",%s}]}",
+                graph(n), source);
+}
+
+static double uploads_at(struct sim *s)
+{
+    const double n = num_at(sim_get(s, "/__sim"), "http.POST /upload");
+    return n > 0 ? n : 0;
+}
+
+static const char *input_of(struct sim *s)
+{
+    json_t *history = sim_get(s, "/history?max_items=1");
+    json_t *prompt =
+        json_array_get(at(json_object_iter_value(json_object_iter(history)), "prompt"), 2);
+    return str_at(prompt, "1.inputs.image");
+}
+
+START_TEST(test_uploads)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *sha = upload(d, HELLO);
+    struct answer *a = get(d, "/uploads/%s", sha);
+    CHECK(a->status == 200 && strcmp(a->body, HELLO) == 0);
+    CHECK(strcmp(header_of(a, "X-Content-Type-Options"), "nosniff") == 0);
+    CHECK(ask(d, "HEAD", text("/uploads/%s", sha), NULL, NULL)->status == 200);
+    expect(ask(d, "PUT", text("/uploads/%s", sha), "Content-Type: a/b", HELLO), 200, NULL);
+    expect(ask(d, "PUT", text("/uploads/%s", sha), "Content-Type: a/b", "other"), 422,
+           "upload_hash_mismatch");
+    expect(get(d, "/uploads/%064d", 0), 404, "upload_not_found");
+    expect(get(d, "/uploads/..%%2f..%%2fsecret"), 404, "upload_not_found");
+    daemon_kill(d);
+    d = DAEMON(.no_profile = true);
+    CHECK(strcmp(get(d, "/uploads/%s", sha)->body, HELLO) == 0, "it outlives the daemon");
+    expect(ask(d, "DELETE", text("/uploads/%s", sha), NULL, NULL), 204, NULL);
+    expect(get(d, "/uploads/%s", sha), 404, "upload_not_found");
+    expect(ask(d, "DELETE", text("/uploads/%s", sha), NULL, NULL), 404, "upload_not_found");
+}
+END_TEST
+
+/* Once for each content and connection, under the name that the server gave it. */
+START_TEST(test_sent_once)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    char *sha = upload(d, HELLO);
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, with(i, q("'upload':'%s','filename':'cat.PNG'", sha)));
+        CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+        CHECK(strcmp(input_of(s), text("comfypool/%.32s.PNG", sha)) == 0, "%s", input_of(s));
+        CHECK(strstr(get(d, "/jobs/%s/workflow", str_at(j, "id"))->body, "x.png") != NULL);
+    }
+    CHECK(uploads_at(s) == 1);
+    (void)run_job(d, with(4, q("'data':'aGVsbG8sIGZpbGU=','filename':'b.PNG'")));
+    CHECK(uploads_at(s) == 1, "the same content by another way");
+    sim_control(s, "{'drop':true}");
+    AWAIT(strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") != 0);
+    (void)run_job(d, with(5, q("'upload':'%s','filename':'cat.PNG'", sha)));
+    CHECK(uploads_at(s) == 2, "the backend may have lost it");
+}
+END_TEST
+
+START_TEST(test_multipart)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    static const char type[] = "Content-Type: multipart/form-data; boundary=q1";
+    char *body = text("--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n%s\r\n"
+                      "--q1\r\nContent-Disposition: form-data; name=\"pic\"; filename=\"a.png\""
+                      "\r\n\r\n--q not a boundary\r\n\r\n--q1--\r\n",
+                      with(1, q("'part':'pic'")));
+    struct answer *a = ask(d, "POST", "/jobs?wait=60", text("%s\nIdempotency-Key: k", type), body);
+    expect(a, 200, NULL);
+    CHECK(strstr(input_of(s), ".png") != NULL, "%s", input_of(s));
+    struct answer *again =
+        ask(d, "POST", "/jobs?wait=60", text("%s\nIdempotency-Key: k", type), body);
+    CHECK(strcmp(str_at(again->json, "id"), str_at(a->json, "id")) == 0);
+    static const struct {
+        const char *body;
+        const char *code;
+    } bad[] = {
+        {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{}", "member_invalid"},
+        {"--q1\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--q1--\r\n",
+         "member_invalid"},
+        {"--q1\r\nContent-Disposition: form-data\r\n\r\n1\r\n--q1--\r\n", "member_invalid"},
+        {"--q1\r\nX: y\r\n\r\n1\r\n--q1--\r\n", "member_invalid"},
+        {"--q1 \r\n\r\n", "member_invalid"},
+        {"", "member_invalid"},
+        {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{oops\r\n--q1--\r\n",
+         "json_invalid"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        a = ask(d, "POST", "/jobs", type, bad[i].body);
+        CHECK(a->status == 400 && strcmp(str_at(a->json, "code"), bad[i].code) == 0, "%zu: %s", i,
+              a->body);
+    }
+    expect(ask(d, "POST", "/jobs", "Content-Type: multipart/form-data", "x"), 415,
+           "media_type_unsupported");
+    a = ask(d, "POST", "/jobs", type,
+            text("--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n%s\r\n--q1--\r\n",
+                 with(1, q("'part':'nope'"))));
+    expect(a, 400, "attachment_part_missing");
+    CHECK(strcmp(str_at(a->json, "pointer"), "/attachments/0/part") == 0);
+}
+END_TEST
+
+static const struct {
+    const char *attachment;
+    int status;
+    const char *code;
+    const char *pointer;
+} bad_attachments[] = {
+    {"{'nodeId':'1','inputName':'i','data':'eA==','filename':'../x'}", 400,
+     "attachment_name_invalid", "/attachments/0/filename"},
+    {"{'nodeId':'1','inputName':'i','data':'eA==','filename':'a\\\\b'}", 400,
+     "attachment_name_invalid", "/attachments/0/filename"},
+    {"{'nodeId':'1','inputName':'i','data':'eA==','filename':'a\\u0000'}", 400,
+     "attachment_name_invalid", "/attachments/0/filename"},
+    {"{'nodeId':'1','inputName':'i','data':'eA==','filename':'..'}", 400, "attachment_name_invalid",
+     "/attachments/0/filename"},
+    {"{'nodeId':'1','inputName':'i','data':'eA='}", 400, "attachment_data_invalid",
+     "/attachments/0/data"},
+    {"{'nodeId':'1','inputName':'i','data':5}", 400, "member_invalid", "/attachments/0/data"},
+    {"{'nodeId':'7','inputName':'i','data':'eA=='}", 400, "attachment_node_not_found",
+     "/attachments/0/nodeId"},
+    {"{'nodeId':'1','inputName':'i','upload':'xyz'}", 400, "member_invalid",
+     "/attachments/0/upload"},
+    {"{'nodeId':'1','inputName':'i'}", 400, "member_invalid", "/attachments/0"},
+    {"{'nodeId':'1','data':'eA=='}", 400, "member_invalid", "/attachments/0"},
+    {"{'nodeId':'1','inputName':'i','data':'eA==','part':'p'}", 400, "member_invalid",
+     "/attachments/0"},
+    {"{'nodeId':'1','inputName':'i','data':'eA==','moon':1}", 400, "member_unknown",
+     "/attachments/0/moon"},
+    {"{'nodeId':'1','inputName':'i','data':'eA=='},{'nodeId':'1','inputName':'i','data':'eA=='}",
+     400, "member_invalid", "/attachments/1"},
+    {"5", 400, "member_invalid", "/attachments/0"},
+    {"{'nodeId':'1','inputName':'i','upload':"
+     "'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff'}",
+     404, "upload_not_found", "/attachments/0"},
+};
+
+START_TEST(test_bad_attachments)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    for (size_t i = 0; i < sizeof bad_attachments / sizeof *bad_attachments; i++) {
+        struct answer *a = post(d, "/jobs",
+                                text("{\"workflow\":%s,\"attachments\":[%s]}", graph(1),
+                                     q("%s", bad_attachments[i].attachment)));
+        CHECK(a->status == bad_attachments[i].status &&
+                  strcmp(str_at(a->json, "code"), bad_attachments[i].code) == 0 &&
+                  strcmp(str_at(a->json, "pointer"), bad_attachments[i].pointer) == 0,
+              "%s: %s", bad_attachments[i].attachment, a->body);
+    }
+    CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 0, "nothing was queued");
+}
+END_TEST
+
+/* What an active job needs is never deleted or evicted; over a kill, too. */
+START_TEST(test_held)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.sims = {s}, .no_profile = true, .config = "uploads: {maxBytes: 30}\n");
+    char *busy = submit(d, sleep_body("busy", 60000, ""));
+    AWAIT(is_at_node(d, busy, "1"));
+    char *first = upload(d, "0123456789");
+    char *id = submit(d, with(1, q("'upload':'%s'", first)));
+    expect(ask(d, "DELETE", text("/uploads/%s", first), NULL, NULL), 409, "job_active");
+    char *second = upload(d, "abcdefghijklmno");
+    (void)upload(d, "ABCDEFGHIJKLMNO"); /* no room for both: the older one that nobody needs goes */
+    expect(get(d, "/uploads/%s", second), 404, "upload_not_found");
+    expect(get(d, "/uploads/%s", first), 200, NULL);
+    expect(ask(d, "POST", "/uploads", NULL, "0123456789012345678901234"), 413, "upload_too_large");
+    expect(ask(d, "POST", "/uploads", NULL, "0123456789012345678901234567890"), 413,
+           "upload_too_large");
+    daemon_kill(d);
+    d = DAEMON(.sims = {s}, .no_profile = true, .config = "uploads: {maxBytes: 30}\n");
+    expect(ask(d, "DELETE", text("/uploads/%s", first), NULL, NULL), 409, "job_active");
+    (void)cancel(d, busy);
+    CHECK(strcmp(str_at(await_end(d, id), "state"), "completed") == 0);
+    CHECK(strstr(input_of(s), text("%.32s", first)) != NULL);
+    expect(ask(d, "DELETE", text("/uploads/%s", first), NULL, NULL), 204, NULL);
+}
+END_TEST
+
+/* A retry on another backend sends it there; where it cannot be sent no prompt is. */
+START_TEST(test_retry_elsewhere)
+{
+    struct sim *s[2] = {sim_start("--fault", "http500@*", NULL), sim_plain()};
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]}, .no_profile = true,
+                              .config = "link: {submitSettleMs: 100}\njobs: {retryDelayMs: 10}\n");
+    await_backends_up(d, 2);
+    char *sha = upload(d, HELLO);
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, with(i, q("'upload':'%s'", sha)));
+        CHECK(strcmp(str_at(j, "state"), "completed") == 0 &&
+              strcmp(str_at(j, "backend"), "s1") == 0);
+    }
+    CHECK(uploads_at(s[1]) == 1);
+    /* Its file is gone: an attempt that failed, and no prompt without its input. */
+    const int posted = ledger_count(s[1], "posted", NULL);
+    sim_control(s[1], "{'drop':true}");
+    AWAIT(strcmp(str_at(get(d, "/backends/s1")->json, "state"), "up") != 0);
+    (void)remove(text("%s/uploads/%.2s/%s", d->state, sha, sha));
+    json_t *j = run_job(d, text("{\"maxAttempts\":1,%s", with(9, q("'upload':'%s'", sha)) + 1));
+    CHECK(strcmp(str_at(j, "error.code"), "upload_failed") == 0, "%s", str_at(j, "error.code"));
+    CHECK(ledger_count(s[1], "posted", NULL) == posted);
+}
+END_TEST
+
+Suite *inputs_suite(void)
+{
+    static const struct named_test tests[] = {
+        {"uploads", &test_uploads, 1},     {"sent once", &test_sent_once, 1},
+        {"multipart", &test_multipart, 1}, {"bad attachments", &test_bad_attachments, 1},
+        {"held", &test_held, 1},           {"retry elsewhere", &test_retry_elsewhere, 1},
+    };
+    return SUITE("inputs", 90, tests);
+}
