@@ -111,7 +111,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"webhooks", "maxConcurrent", CONFIG_INT, 1, 1000, "32", "deliveries", OF(webhooks_max_concurrent)},
     {"webhooks", "allow", CONFIG_NETWORKS, 0, 0, NULL, "networks, addresses and host names", OF(webhooks_allow)},
     {"hooks", "exec", CONFIG_BESIDE, 0, 0, NULL, "program", OF(hooks_exec)},
-    {"hooks", "events", CONFIG_EVENTS, 0, 0, "job:completed, job:failed, job:cancelled", "events of jobs", OF(hooks_events)},
+    {"hooks", "events", CONFIG_EVENTS, 0, 0, "job:completed, job:failed, job:cancelled, batch:completed", "events", OF(hooks_events)},
     {"hooks", "timeoutMs", CONFIG_INT, 1, DAY_MS, "30000", "ms", OF(hooks_timeout_ms)},
     {"hooks", "maxConcurrent", CONFIG_INT, 1, 1000, "4", "runs", OF(hooks_max_concurrent)},
     {"otlp", "endpoint", CONFIG_ENDPOINT, 0, 0, NULL, "URL", OF(otlp_endpoint)},

@@ -373,9 +373,10 @@ struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const 
 }
 
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
-                             struct str type, const struct http_sink *sink, http_done_fn done,
-                             void *ctx)
+                             struct str type, const char *const *headers,
+                             const struct http_sink *sink, http_done_fn done, void *ctx)
 {
+    enum { MORE = 8 };
     AUTO_BUF struct buf url;
     buf_init(&url, 65536);
     buf_printf(&url, "%s/view?filename=", b->base);
@@ -384,12 +385,22 @@ struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struc
     url_encode(&url, subfolder);
     buf_add_text(&url, "&type=");
     url_encode(&url, type);
+    const char **all = mem_zero(b->headers_len + MORE + 1, sizeof *all);
+    size_t n = 0;
+    for (size_t i = 0; i < b->headers_len; i++) {
+        all[n++] = b->headers[i];
+    }
+    for (size_t i = 0; i < MORE && headers != NULL && headers[i] != NULL; i++) {
+        all[n++] = headers[i];
+    }
     const struct http_request_spec spec = {
         .method = "GET",
         .url = buf_text(&url),
-        .headers = b->headers,
+        .headers = all,
         .connect_timeout = b->timeouts.connect,
         .sink = sink,
     };
-    return http_call_start(b->http, &spec, done, ctx);
+    struct http_call *call = http_call_start(b->http, &spec, done, ctx);
+    free(all);
+    return call;
 }

@@ -80,11 +80,11 @@ static bool is_plain(unsigned char c)
 }
 
 /* A name from elsewhere: plain ASCII for everybody, and the whole of it as RFC 8187 says. */
-static void add_filename(struct MHD_Response *r, const char *name)
+static void add_filename(struct MHD_Response *r, const char *name, bool attachment)
 {
     AUTO_BUF struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
-    buf_add_text(&b, "inline; filename=\"");
+    buf_printf(&b, "%s; filename=\"", attachment ? "attachment" : "inline");
     bool plain = true;
     for (const unsigned char *p = (const unsigned char *)name; *p != '\0'; p++) {
         const bool shown = is_plain(*p) || strchr(" '()<>@,;:[]?={}*", *p) != NULL;
@@ -154,7 +154,19 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
         header(r, "Link", a->link);
     }
     if (a->filename[0] != '\0') {
-        add_filename(r, a->filename);
+        add_filename(r, a->filename, a->attachment);
+    }
+    if (a->sandbox) {
+        header(r, "Content-Security-Policy", "sandbox; default-src 'none'");
+    }
+    if (a->ranges) {
+        header(r, "Accept-Ranges", "bytes");
+    }
+    if (a->content_range[0] != '\0') {
+        header(r, "Content-Range", a->content_range);
+    }
+    if (a->given_etag[0] != '\0') {
+        header(r, "ETag", a->given_etag);
     }
     if (a->retry_after >= 0) {
         header_number(r, "Retry-After", a->retry_after);
@@ -224,6 +236,12 @@ bool http_matches(struct http_server *s, struct http_ref ref, struct str body)
     }
     make_etag(body, etag);
     return headers_match_etag(&x->headers, str_of(etag));
+}
+
+bool http_matches_etag(struct http_server *s, struct http_ref ref, const char *etag)
+{
+    const struct exchange *x = exchange_find(s, ref);
+    return x != NULL && headers_match_etag(&x->headers, str_of(etag));
 }
 
 /* Clients that ask for much and read slowly must not fill the memory with what waits for them. What

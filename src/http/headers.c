@@ -23,6 +23,8 @@ static const char *const names[HEADER_COUNT] = {
     [HEADER_IDEMPOTENCY_KEY] = "Idempotency-Key",
     [HEADER_LAST_EVENT_ID] = "Last-Event-ID",
     [HEADER_TRACEPARENT] = "traceparent",
+    [HEADER_RANGE] = "Range",
+    [HEADER_IF_RANGE] = "If-Range",
 };
 
 void headers_add(struct headers *h, struct str name, struct str value)
@@ -42,6 +44,16 @@ void headers_add(struct headers *h, struct str name, struct str value)
 struct str headers_first(const struct headers *h, enum header which)
 {
     return h->of[which].count == 0 ? (struct str){NULL, 0} : h->of[which].value[0];
+}
+
+void headers_pass(const struct headers *h, enum header which, char ret[HTTP_PASSED_SIZE])
+{
+    const struct str value = headers_first(h, which);
+    ret[0] = '\0';
+    if (h->of[which].count == 1 && value.n < HTTP_PASSED_SIZE && text_is_plain(value)) {
+        memcpy(ret, value.p, value.n);
+        ret[value.n] = '\0';
+    }
 }
 
 /* Calls for each element of a comma-separated list over all values; false ends it. */

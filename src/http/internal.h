@@ -95,6 +95,8 @@ enum header {
     HEADER_IDEMPOTENCY_KEY,
     HEADER_LAST_EVENT_ID,
     HEADER_TRACEPARENT,
+    HEADER_RANGE,
+    HEADER_IF_RANGE,
     HEADER_COUNT
 };
 
@@ -118,6 +120,8 @@ bool headers_expect_continue(const struct headers *h);
 struct str headers_first(const struct headers *h, enum header which);
 /* A body may be JSON, unnamed, or what curl -d calls it. */
 bool headers_check_body_type(const struct headers *h, struct problem *p) MUST_CHECK;
+/* The value as it came; "" when it is not there, doubled, long, or no plain text. */
+void headers_pass(const struct headers *h, enum header which, char ret[HTTP_PASSED_SIZE]);
 /* Prefer: wait=N. False when there is none that is well formed. */
 bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds);
 /* The format that Accept wants most, of those in the mask (1u << format) that it may choose; the

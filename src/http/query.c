@@ -380,6 +380,11 @@ static bool apply_headers(const struct headers *h, uint64_t seen, struct http_re
     rq->conditional = headers_first(h, HEADER_IF_NONE_MATCH).n > 0;
     rq->resumes = headers_last_event_id(h, rq->last_event_id);
     headers_trace(h, rq->trace);
+    if (rq->route == ROUTE_OUTPUT) {
+        headers_pass(h, HEADER_RANGE, rq->range);
+        headers_pass(h, HEADER_IF_RANGE, rq->if_range);
+        headers_pass(h, HEADER_IF_NONE_MATCH, rq->if_none_match);
+    }
     if (formats[rq->route] != 0 && (seen & BIT(FORMAT)) == 0) {
         return headers_choose_format(h, formats[rq->route], &rq->format, p);
     }

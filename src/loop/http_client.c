@@ -372,6 +372,13 @@ void http_call_cancel(struct http_call *call)
     call_free(call);
 }
 
+const char *http_call_header(struct http_call *call, const char *name)
+{
+    struct curl_header *h = NULL;
+    return curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value
+                                                                                    : NULL;
+}
+
 void http_call_own(struct http_call *call, void *memory)
 {
     call->owned = memory;

@@ -457,7 +457,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
-    comfy_want_previews(b->comfy, p->events.preview_listeners > 0);
+    comfy_want_previews(b->comfy, true); /* GET /jobs/<id>/preview */
     b->down_since = time_mono();
     plan_gone(b);
     return b;
@@ -600,12 +600,5 @@ void backends_reap(struct pool *p)
 {
     for (size_t i = 0; i < p->backends_len; i++) {
         backend_maybe_reap(p->backends[i]);
-    }
-}
-
-void backends_want_previews(struct pool *p)
-{
-    for (size_t i = 0; i < p->backends_len; i++) {
-        comfy_want_previews(p->backends[i]->comfy, p->events.preview_listeners > 0);
     }
 }

@@ -577,9 +577,6 @@ bool backend_has_url(const struct backend *b, const char *url);
 /* Applies what people changed (weight, slots, labels, admin) to the running backend. */
 void backend_apply_own(struct backend *b);
 
-/* Whether somebody listens for preview images has changed. */
-void backends_want_previews(struct pool *p);
-
 /* ---- strays.c -------------------------------------------------------------------------------- */
 
 /* The prompt of an attempt that is over for us and perhaps not for its backend. */
@@ -738,6 +735,7 @@ bool serve_may_call(struct pool *p, const struct http_request *rq, struct http_r
 void serve_request_cancel(struct job *j);
 void serve_submit(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_output(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_preview(struct pool *p, struct http_request *rq, struct http_ref x);
 /* One backend as GET /backends shows it. */
 void stats_render_backend(struct js_out *o, const struct backend *b);
 void serve_backends(struct pool *p, struct http_request *rq, struct http_ref x);

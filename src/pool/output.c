@@ -13,6 +13,9 @@ struct relay {
     struct http_ref x;
     struct http_call *call;
     bool begun;
+    bool unchanged; /* the client has it: 304 */
+    bool outdated;  /* the client has a part of another one (If-Range): it gets the whole */
+    char if_range[HTTP_PASSED_SIZE];
     char filename[256];
 };
 
@@ -30,33 +33,85 @@ static void client_gone(void *ctx)
 
 static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
 
-/* A media type from a backend is data: nothing that could end a header line. */
-static const char *safe_type(const char *type)
+/* Types that a browser may show where it is: nothing in them runs. */
+static bool may_be_shown(const char *type)
 {
-    static char copy[128];
-    if (type == NULL || strlen(type) >= sizeof copy) {
-        return "application/octet-stream";
-    }
-    for (const char *p = type; *p != '\0'; p++) {
-        if (*p < ' ' || *p > '~') {
-            return "application/octet-stream";
+    static const char *const kinds[] = {"image/", "video/", "audio/"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strncmp(type, kinds[i], strlen(kinds[i])) == 0) {
+            return true;
         }
     }
-    (void)snprintf(copy, sizeof copy, "%s", type);
-    return copy;
+    return strcmp(type, "application/json") == 0 || strncmp(type, "text/plain", 10) == 0;
+}
+
+/* What stands behind the last separator, of either kind. */
+static const char *last_part(const char *name)
+{
+    const char *last = name;
+    for (const char *p = name; *p != '\0'; p++) {
+        last = *p == '/' || *p == '\\' ? p + 1 : last;
+    }
+    return *last == '\0' || strstr(last, "..") != NULL ? "output" : last;
+}
+
+/* Names and types from a backend are data: the type is known by the name, or is none. */
+static struct http_answer answer_for(const char *filename, unsigned status)
+{
+    struct http_answer a = http_answer_new(status);
+    const char *type = render_output_media_type(filename);
+    a.content_type = type == NULL ? "application/octet-stream" : type;
+    a.attachment = !may_be_shown(a.content_type);
+    a.sandbox = true;
+    (void)snprintf(a.filename, sizeof a.filename, "%s", last_part(filename));
+    return a;
+}
+
+static bool text_of_header(const char *value)
+{
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void copy_header(struct relay *r, const char *name, char *to, size_t size)
+{
+    const char *value = http_call_header(r->call, name);
+    const bool plain = value != NULL && strlen(value) < size && text_of_header(value);
+    (void)snprintf(to, size, "%s", plain ? value : "");
+}
+
+static struct http_answer relayed(struct relay *r, unsigned status)
+{
+    struct http_answer a = answer_for(r->filename, status);
+    copy_header(r, "ETag", a.given_etag, sizeof a.given_etag);
+    copy_header(r, "Content-Range", a.content_range, sizeof a.content_range);
+    a.ranges = http_call_header(r->call, "Accept-Ranges") != NULL || status == 206;
+    return a;
 }
 
 static bool view_begins(void *ctx, unsigned status, const char *content_type, int64_t length)
 {
     struct relay *r = ctx;
-    if (status != 200) {
+    (void)content_type;
+    if (status != 200 && status != 206) {
         return false;
     }
-    struct http_answer a = http_answer_new(200);
-    a.content_type = safe_type(content_type);
-    (void)snprintf(a.filename, sizeof a.filename, "%s", r->filename);
+    struct http_answer a = relayed(r, status);
+    if (http_matches_etag(r->server, r->x, a.given_etag)) { /* the server did not look */
+        buf_done(&a.body);
+        r->unchanged = true;
+        return false;
+    }
+    if (status == 206 && r->if_range[0] != '\0' && strcmp(r->if_range, a.given_etag) != 0) {
+        buf_done(&a.body); /* the server did not look */
+        r->outdated = true;
+        return false;
+    }
     r->begun = http_stream_begin(r->server, r->x, &a, length, &stream_ops, r);
-    buf_done(&a.body);
     return r->begun;
 }
 
@@ -68,34 +123,79 @@ static bool view_bytes(void *ctx, const char *data, size_t n)
 
 static const struct http_sink sink = {.begin = view_begins, .bytes = view_bytes};
 
+/* Answers that have no body, or one that nobody wants. */
+static bool answer_short(struct relay *r, unsigned status)
+{
+    if (status != 304 && status != 416 && status != 200) {
+        return false;
+    }
+    struct http_answer a = relayed(r, status);
+    http_answer(r->server, r->x, &a);
+    return true;
+}
+
 static void view_ended(void *ctx, const struct http_result *result)
 {
     struct relay *r = ctx;
     const bool whole = result->outcome == HTTP_ANSWERED;
+    char detail[160];
     if (r->begun) {
         http_stream_end(r->server, r->x, whole);
-    } else {
-        char detail[160];
-        if (result->status != 0 || whole) {
-            (void)snprintf(detail, sizeof detail, "the backend does not have the file any more");
-        } else {
-            (void)snprintf(detail, sizeof detail, "the backend did not give the file: %.100s",
-                           result->error);
-        }
-        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
+        return;
     }
+    if (r->outdated) {
+        http_again(r->server, r->x);
+        return;
+    }
+    if (answer_short(r, r->unchanged ? 304 : result->status)) {
+        return;
+    }
+    if (result->status != 0 || whole) {
+        (void)snprintf(detail, sizeof detail, "the backend does not have the file any more");
+    } else {
+        (void)snprintf(detail, sizeof detail, "the backend did not give the file: %.100s",
+                       result->error);
+    }
+    http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
 }
 
-static void start_relay(struct pool *p, struct http_ref x, const struct backend *b,
-                        const struct render_output *o)
+/* What the client asks of a part of it is the server's to answer. */
+static void start_relay(struct pool *p, const struct http_request *rq, struct http_ref x,
+                        const struct backend *b, const struct render_output *o)
 {
+    enum { LINE = HTTP_PASSED_SIZE + 24 };
+    char lines[3][LINE];
+    const char *headers[4] = {NULL};
+    size_t n = 0;
+    const struct {
+        const char *name;
+        const char *value;
+    } passed[] = {
+        {"Range", rq->range}, {"If-Range", rq->if_range}, {"If-None-Match", rq->if_none_match}};
+    for (size_t i = rq->asked_again ? 2 : 0; i < 3; i++) { /* without Range: see outdated */
+        if (passed[i].value[0] != '\0') {
+            (void)snprintf(lines[n], LINE, "%s: %s", passed[i].name, passed[i].value);
+            headers[n] = lines[n];
+            n++;
+        }
+    }
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = p->server;
     r->x = x;
+    (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
-                         &sink, view_ended, r);
+                         headers, &sink, view_ended, r);
     http_call_own(r->call, r);
+}
+
+static void answer_text(struct pool *p, struct http_ref x, const struct render_output *o)
+{
+    struct http_answer a = answer_for(o->filename, 200);
+    a.content_type = "text/plain; charset=utf-8";
+    a.etag = true;
+    buf_add_text(&a.body, o->text);
+    http_answer(p->server, x, &a);
 }
 
 void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -115,12 +215,35 @@ void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
     if (rq->number >= len) {
         http_problem(p->server, x, ERR_OUTPUT_NOT_FOUND,
                      "GET /jobs/<id>/outputs lists the outputs; n counts from 0", NULL);
+    } else if (list[rq->number].text != NULL) {
+        answer_text(p, x, &list[rq->number]);
     } else if (b == NULL) {
         http_problem(p->server, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
                      NULL);
     } else {
-        start_relay(p, x, b, &list[rq->number]);
+        start_relay(p, rq, x, b, &list[rq->number]);
     }
     render_outputs_free(list, len);
     job_record_done(&r);
+}
+
+void serve_preview(struct pool *p, struct http_request *rq, struct http_ref x)
+{
+    const struct job *j = job_find(p, (struct str){rq->job_id, UUID_TEXT});
+    const struct attempt *a = j == NULL ? NULL : j->attempt;
+    const enum err e = j != NULL ? ERR_NONE : serve_is_stored(p, rq->job_id);
+    if (e != ERR_NONE) {
+        serve_problem(p, x, e);
+    } else if (a == NULL || a->preview.image.len == 0) {
+        http_problem(p->server, x, ERR_OUTPUT_NOT_FOUND,
+                     "there is a preview image while the job runs, when its backend sends any",
+                     NULL);
+    } else {
+        struct http_answer answer = http_answer_new(200);
+        answer.content_type = a->preview.media_type;
+        answer.no_store = true;
+        answer.sandbox = true;
+        buf_add_str(&answer.body, buf_str(&a->preview.image));
+        http_answer(p->server, x, &answer);
+    }
 }

@@ -476,6 +476,7 @@ static const route_fn routes[HTTP_ROUTE_COUNT] = {
     [ROUTE_BATCH_CANCEL] = serve_batch_cancel,
     [ROUTE_OUTPUTS] = serve_outputs,
     [ROUTE_OUTPUT] = serve_output,
+    [ROUTE_PREVIEW] = serve_preview,
     [ROUTE_JOB_EVENTS] = serve_events,
     [ROUTE_EVENTS] = serve_events,
     [ROUTE_EXPORT] = serve_export,

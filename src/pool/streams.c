@@ -131,9 +131,7 @@ static void unlink_listener(struct listener *l)
         l->next->link = l->link;
     }
     e->listeners_len--;
-    if (l->previews && --e->preview_listeners == 0) {
-        backends_want_previews(p);
-    }
+    e->preview_listeners -= l->previews ? 1 : 0;
     if (e->listeners_len == 0) { /* nobody will want the same soon */
         roster_unref(e->roster);
         e->roster = NULL;
@@ -593,9 +591,7 @@ static void open_stream(struct pool *p, struct http_request *rq, struct http_ref
     }
     e->listeners = l;
     e->listeners_len++;
-    if (l->previews && ++e->preview_listeners == 1) {
-        backends_want_previews(p);
-    }
+    e->preview_listeners += l->previews ? 1 : 0;
     deadline_set(&p->deadlines, &l->heartbeat, mono_add(time_mono(), dur_ms(HEARTBEAT_MS)),
                  heartbeat, l);
     AUTO_BUF struct buf hello;

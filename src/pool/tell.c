@@ -14,6 +14,8 @@ enum {
     MAX_DATA = 19 << 10,
     /* Of the failed attempt's message: in a brief Job, escaped, it must fit into MAX_DATA. */
     RETRY_MESSAGE = 1000,
+    /* A preview image that is kept although nobody listens. */
+    PREVIEW_MOST = 8 << 20,
 };
 
 /* ---- the Job ----------------------------------------------------------------------------------
@@ -293,6 +295,9 @@ void tell_node(void *attempt, const struct progress_change *c)
 void tell_preview(struct attempt *a, const struct frame_preview *f)
 {
     struct preview *v = &a->preview;
+    if (f->image.n > PREVIEW_MOST && a->job->pool->events.preview_listeners == 0) {
+        return;
+    }
     const char *running = a->progress.node_id == NULL ? "" : a->progress.node_id;
     v->n = ++a->job->pool->previews;
     v->media_type = f->media_type;
@@ -300,7 +305,9 @@ void tell_preview(struct attempt *a, const struct frame_preview *f)
     v->node_id = f->node_id.p == NULL ? mem_strdup(running) : mem_copy(f->node_id);
     buf_clear(&v->image);
     buf_add_str(&v->image, f->image);
-    streams_preview(a->job->pool);
+    if (a->job->pool->events.preview_listeners > 0) {
+        streams_preview(a->job->pool);
+    }
 }
 
 /* ---- backends ----------------------------------------------------------------------------------

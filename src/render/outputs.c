@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
@@ -63,6 +65,19 @@ static bool read_file(struct reading *in, const char *node_id)
     return key.kind == JS_OBJECT_END;
 }
 
+/* A text is an output of its own; a list of texts is called "text". */
+static void add_text(struct reading *in, const char *node_id, struct js_token t)
+{
+    const struct render_output o = {
+        .node_id = mem_strdup(node_id),
+        .filename = mem_strdup("text.txt"),
+        .subfolder = mem_strdup(""),
+        .type = mem_strdup("output"),
+        .text = copy_text(in, t),
+    };
+    add_file(in, &o);
+}
+
 /* A node's ui output whose brace was read: {"images": [{...}], ...}. */
 static bool read_node(struct reading *in, const char *node_id)
 {
@@ -76,7 +91,9 @@ static bool read_node(struct reading *in, const char *node_id)
             continue;
         }
         for (struct js_token e = js_next(&in->r); e.kind != JS_ARRAY_END; e = js_next(&in->r)) {
-            if (e.kind == JS_OBJECT ? !read_file(in, node_id) : js_rest(&in->r, e).n == 0) {
+            if (e.kind == JS_STRING && js_is(key, "text")) {
+                add_text(in, node_id, e);
+            } else if (e.kind == JS_OBJECT ? !read_file(in, node_id) : js_rest(&in->r, e).n == 0) {
                 return false;
             }
         }
@@ -111,6 +128,7 @@ void render_outputs_free(struct render_output *o, size_t len)
         free(o[i].filename);
         free(o[i].subfolder);
         free(o[i].type);
+        free(o[i].text);
     }
     free(o);
 }
@@ -130,18 +148,32 @@ static const struct {
     {".json", "text", "application/json"},
 };
 
+static bool has_ending(const char *name, const char *ending)
+{
+    const size_t n = strlen(name);
+    const size_t len = strlen(ending);
+    return n >= len && strcasecmp(name + n - len, ending) == 0;
+}
+
+const char *render_output_media_type(const char *filename)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (has_ending(filename, kinds[i].ending)) {
+            return kinds[i].media_type;
+        }
+    }
+    return NULL;
+}
+
 static void render_kind(struct js_out *o, const char *filename)
 {
     const char *kind = "file";
-    const char *media_type = "application/octet-stream";
+    const char *media_type = render_output_media_type(filename);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (str_ends_with(str_of(filename), str_of(kinds[i].ending))) {
-            kind = kinds[i].kind;
-            media_type = kinds[i].media_type;
-        }
+        kind = has_ending(filename, kinds[i].ending) ? kinds[i].kind : kind;
     }
     js_member_string(o, "kind", kind);
-    js_member_string(o, "mediaType", media_type);
+    js_member_string(o, "mediaType", media_type == NULL ? "application/octet-stream" : media_type);
 }
 
 static void render_file_members(struct js_out *o, const struct render_output *f)
@@ -164,9 +196,11 @@ void render_output_files(struct str ui_json, struct js_out *o)
     js_key(o, "files");
     js_open(o, '[');
     for (size_t i = 0; i < in.len; i++) {
-        js_open(o, '{');
-        render_file_members(o, &in.list[i]);
-        js_close(o, '}');
+        if (in.list[i].text == NULL) {
+            js_open(o, '{');
+            render_file_members(o, &in.list[i]);
+            js_close(o, '}');
+        }
     }
     js_close(o, ']');
     render_outputs_free(in.list, in.len);
@@ -186,6 +220,9 @@ void render_outputs_json(const char *job_id, const struct render_output *list, s
         js_member_int(&o, "n", (int64_t)i);
         js_member_string(&o, "nodeId", list[i].node_id);
         render_file_members(&o, &list[i]);
+        if (list[i].text != NULL) {
+            js_member_int(&o, "size", (int64_t)strlen(list[i].text));
+        }
         js_member_string(&o, "url", url);
         js_close(&o, '}');
     }

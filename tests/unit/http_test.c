@@ -130,6 +130,8 @@ START_TEST(routes)
 }
 END_TEST
 
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 /* Every template, with its parameters filled in, is found under its own method. */
 START_TEST(every_route_is_found)
 {
@@ -138,9 +140,10 @@ START_TEST(every_route_is_found)
         buf_init(&target, BUF_NO_LIMIT);
         for (const char *p = route_path((enum http_route)i); *p != '\0'; p++) {
             if (*p == '{') {
-                buf_add_text(&target, p[1] == 'i' || p[1] == 'd' ? ID
-                                      : p[2] == 'a'              ? "gpu-1"
-                                                                 : "3");
+                buf_add_text(&target, p[1] == 's'                  ? SHA
+                                      : p[1] == 'i' || p[1] == 'd' ? ID
+                                      : p[2] == 'a'                ? "gpu-1"
+                                                                   : "3");
                 p = strchr(p, '}');
             } else {
                 buf_add_char(&target, *p);

@@ -170,9 +170,10 @@ typedef void (*comfy_upload_fn)(void *ctx, const char *name, const char *why);
 struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,
                                const char *subfolder, comfy_upload_fn done, void *ctx);
 
-/* GET /view, streamed. filename, subfolder and type as the server named them. */
+/* GET /view, streamed. filename, subfolder and type as the server named them; headers ("Name:
+   value", NULL at the end; or NULL) beside the backend's own. */
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
-                             struct str type, const struct http_sink *sink, http_done_fn done,
-                             void *ctx);
+                             struct str type, const char *const *headers,
+                             const struct http_sink *sink, http_done_fn done, void *ctx);
 
 #endif

@@ -56,6 +56,7 @@ enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
     X(ROUTE_BATCH_CANCEL, "POST", "/batches/{id}/cancel", ROLE_SUBMIT)                             \
     X(ROUTE_OUTPUTS, "GET", "/jobs/{id}/outputs", ROLE_READ)                                       \
     X(ROUTE_OUTPUT, "GET", "/jobs/{id}/outputs/{n}", ROLE_READ)                                    \
+    X(ROUTE_PREVIEW, "GET", "/jobs/{id}/preview", ROLE_READ)                                       \
     X(ROUTE_JOB_EVENTS, "GET", "/jobs/{id}/events", ROLE_READ)                                     \
     X(ROUTE_EVENTS, "GET", "/events", ROLE_READ)                                                   \
     X(ROUTE_EXPORT, "GET", "/profiles", ROLE_READ)                                                 \
@@ -150,6 +151,9 @@ struct backend_change {
 };
 void backend_change_done(struct backend_change *c);
 
+/* Headers that are passed on as they came; one that is longer is none. */
+enum { HTTP_PASSED_SIZE = 256 };
+
 enum { HTTP_NAME_SIZE = 101, HTTP_KEY_SIZE = 256, HTTP_EVENT_ID_SIZE = 64 };
 
 struct http_request {
@@ -189,6 +193,9 @@ struct http_request {
     struct http_file *files;    /* that came with the body */
     size_t files_len;
     char sha256[DIGEST_HEX_SIZE]; /* {sha256} */
+    char range[HTTP_PASSED_SIZE]; /* of ROUTE_OUTPUT, these three; "": none */
+    char if_range[HTTP_PASSED_SIZE];
+    char if_none_match[HTTP_PASSED_SIZE];
     struct submission submission;
     char idempotency_key[HTTP_KEY_SIZE];  /* of POST /jobs; "": none */
     char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of the body, beside a key */
@@ -276,9 +283,14 @@ struct http_answer {
     char location[128];       /* "": none */
     char link[256];           /* "": none */
     char filename[256];       /* "": none; Content-Disposition: inline; filename="..." */
-    bool replayed;            /* Idempotency-Replayed: true */
-    bool no_store;            /* an event stream: nothing on the way may keep it or hold it back */
-    size_t volatile_at;       /* this part of the body is no part of the ETag */
+    bool attachment;          /* ... attachment; filename="..." */
+    bool sandbox;             /* bytes of somebody else's: nothing in them may run */
+    bool ranges;              /* Accept-Ranges: bytes */
+    char content_range[64];   /* "": none */
+    char given_etag[HTTP_PASSED_SIZE]; /* with its quotes; "": none */
+    bool replayed;                     /* Idempotency-Replayed: true */
+    bool no_store;      /* an event stream: nothing on the way may keep it or hold it back */
+    size_t volatile_at; /* this part of the body is no part of the ETag */
     size_t volatile_len;
 };
 
@@ -302,6 +314,8 @@ void http_problem_retry(struct http_server *s, struct http_ref x, enum err code,
 void http_hold(struct http_server *s, struct http_ref x);
 /* True when the request has an If-None-Match that names the ETag that this body would have. */
 bool http_matches(struct http_server *s, struct http_ref x, struct str body);
+/* The same of an ETag (with its quotes). */
+bool http_matches_etag(struct http_server *s, struct http_ref x, const char *etag);
 /* False when it was answered or its client has hung up. */
 bool http_is_open(struct http_server *s, struct http_ref x);
 /* The file that was ended (or, with an error, any time before) is kept, or not. */

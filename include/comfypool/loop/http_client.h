@@ -86,6 +86,9 @@ struct http_call *http_call_start(struct http_client *c, const struct http_reque
 /* Ends it without its callback. Not from inside the call's own sink. */
 void http_call_cancel(struct http_call *call);
 void http_call_resume(struct http_call *call);
+/* A header of the answer, from the sink's begin on until the callback has returned; NULL: it has
+   none. Lives until the next call. */
+const char *http_call_header(struct http_call *call, const char *name);
 /* `memory` is freed with the call, however it ends. */
 void http_call_own(struct http_call *call, void *memory);
 

@@ -118,13 +118,16 @@ void render_attempts_json(const struct attempt_record *list, size_t len, struct 
 
 /* ---- outputs --------------------------------------------------------------------------------- */
 
-/* One file among a job's outputs. */
+/* One file, or text, among a job's outputs. */
 struct render_output {
     char *node_id;
     char *filename;
     char *subfolder;
     char *type; /* output, temp or input */
+    char *text; /* of a text; NULL: it is a file at the backend */
 };
+/* By the ending of its name; NULL: nobody knows. Static. */
+const char *render_output_media_type(const char *filename);
 
 /* "files": [{name, subfolder, type, kind, mediaType}] of one node's ui output, as a member. */
 void render_output_files(struct str ui_json, struct js_out *o);
