@@ -657,6 +657,8 @@ static const cyaml_strval_t event_words[] = {
 #undef X
 };
 
+static const cyaml_strval_t keep_words[] = {{"none", CONFIG_KEEP_NONE}, {"copy", CONFIG_KEEP_COPY}};
+
 static cyaml_schema_value_t scalar_schema(const struct config_key *k)
 {
     cyaml_schema_value_t v = {.type = CYAML_STRING,
@@ -675,6 +677,11 @@ static cyaml_schema_value_t scalar_schema(const struct config_key *k)
             .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
             .data_size = sizeof(enum log_level),
             .enumeration = {level_words, sizeof level_words / sizeof *level_words}};
+    } else if (k->kind == CONFIG_KEEP) {
+        v = (cyaml_schema_value_t){.type = CYAML_ENUM,
+                                   .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
+                                   .data_size = sizeof(enum config_keep),
+                                   .enumeration = {keep_words, COUNT(keep_words)}};
     } else if (config_key_is_mask(k)) {
         v = (cyaml_schema_value_t){.type = CYAML_FLAGS,
                                    .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
@@ -778,6 +785,8 @@ static size_t value_size(enum config_kind kind)
         return sizeof(bool);
     case CONFIG_LEVEL:
         return sizeof(enum log_level);
+    case CONFIG_KEEP:
+        return sizeof(enum config_keep);
     case CONFIG_TEXT:
     case CONFIG_NAME:
     case CONFIG_URL:

@@ -49,6 +49,9 @@ struct config_rule {
     bool hard;
 };
 
+/* Of outputs of a job that does not say otherwise. */
+enum config_keep { CONFIG_KEEP_NONE, CONFIG_KEEP_COPY };
+
 struct config_link {
     int64_t ping_interval_ms;
     int64_t pong_timeout_ms;
@@ -79,6 +82,9 @@ struct config {
     int64_t uploads_max_bytes;
     int64_t uploads_max_age_days;
     char *uploads_subfolder;
+    enum config_keep outputs_keep;
+    int64_t outputs_max_bytes;
+    int64_t outputs_max_age_days;
     bool routing_learned;
     struct config_rule *routing_rules;
     unsigned routing_rules_len;

@@ -73,6 +73,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"uploads", "maxBytes", CONFIG_INT, 1, INT64_C(1) << 50, "21474836480", "bytes", OF(uploads_max_bytes)},
     {"uploads", "maxAgeDays", CONFIG_INT, 1, 36500, "7", "days", OF(uploads_max_age_days)},
     {"uploads", "subfolder", CONFIG_NAME, 0, 0, "comfypool", "name", OF(uploads_subfolder)},
+    {"outputs", "keep", CONFIG_KEEP, 0, 0, "none", "none or copy", OF(outputs_keep)},
+    {"outputs", "maxBytes", CONFIG_INT, 1, INT64_C(1) << 50, "53687091200", "bytes", OF(outputs_max_bytes)},
+    {"outputs", "maxAgeDays", CONFIG_INT, 1, 36500, "30", "days", OF(outputs_max_age_days)},
     {"routing", "learned", CONFIG_BOOL, 0, 0, "true", "true or false", OF(routing_learned)},
     {"routing", "rules", CONFIG_RULES, 0, 0, NULL, "list", OF(routing_rules)},
     {CONFIG_RULE, "workflowHash", CONFIG_HASH, 0, 0, NULL, "64 hex digits", OF_RULE(workflow_hash)},
@@ -120,8 +123,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 /* clang-format on */
 
 const char *const config_sections[CONFIG_SECTION_COUNT] = {
-    "log",       "link",     "queue",     "jobs", "uploads", "routing",  "breaker", "quarantine",
-    "profiling", "sampling", "retention", "http", "auth",    "webhooks", "hooks",   "otlp"};
+    "log",     "link",    "queue",      "jobs",      "uploads",  "outputs",
+    "routing", "breaker", "quarantine", "profiling", "sampling", "retention",
+    "http",    "auth",    "webhooks",   "hooks",     "otlp"};
 
 /* ---- finding keys ------------------------------------------------------------------------------
  */
@@ -569,6 +573,8 @@ bool config_value_check(const struct config_key *k, struct str text, char why[CO
         return str_is(text, "true") || str_is(text, "false") || say(why, "must be true or false");
     case CONFIG_LEVEL:
         return level_check(text, why);
+    case CONFIG_KEEP:
+        return str_is(text, "none") || str_is(text, "copy") || say(why, "must be none or copy");
     case CONFIG_NAME:
         return name_check(text, why);
     case CONFIG_URL:
@@ -652,6 +658,9 @@ void config_value_store(const struct config_key *k, void *base, const char *text
         return;
     case CONFIG_LEVEL:
         (void)log_level_from_text(text, to);
+        return;
+    case CONFIG_KEEP:
+        *(enum config_keep *)to = strcmp(text, "copy") == 0 ? CONFIG_KEEP_COPY : CONFIG_KEEP_NONE;
         return;
     case CONFIG_TEXT:
     case CONFIG_NAME:

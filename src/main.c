@@ -41,6 +41,7 @@ struct daemon {
     bool insecure; /* --insecure-no-auth */
     struct pool_rule *rules;
     struct blobs *uploads;
+    struct blobs *copies;
     const char **allowed_hosts;
     const char **allowed_origins;
     struct store *store;
@@ -365,6 +366,7 @@ static int shut_down(struct daemon *d)
     store_close(d->store);
     const bool well = pool_close(d->pool);
     blobs_close(d->uploads);
+    blobs_close(d->copies);
     http_client_close(d->http_client);
     ws_client_close(d->ws_client);
     for (size_t i = 0; i < 3; i++) {
@@ -464,6 +466,10 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
         .upload_bytes = (uint64_t)c->uploads_max_bytes,
         .upload_age = dur_ms(c->uploads_max_age_days * 24 * 3600 * 1000),
         .upload_subfolder = c->uploads_subfolder,
+        .copies = d->copies,
+        .keep_outputs = c->outputs_keep == CONFIG_KEEP_COPY,
+        .copies_bytes = (uint64_t)c->outputs_max_bytes,
+        .copies_age = dur_ms(c->outputs_max_age_days * 24 * 3600 * 1000),
         .learned = c->routing_learned,
         .rules = d->rules,
         .rules_len = c->routing_rules_len,
@@ -576,6 +582,21 @@ static void raise_file_limit(void)
     }
 }
 
+/* A directory of files inside the state directory. */
+static bool open_files(struct daemon *d, const char *state, const char *name, struct blobs **ret)
+{
+    char why[256] = "";
+    AUTO_BUF struct buf path;
+    buf_init(&path, BUF_NO_LIMIT);
+    buf_printf(&path, "%s/%s", state, name);
+    const bool good = blobs_open(&d->loop, buf_text(&path), ret, why, sizeof why);
+    if (!good) {
+        LOG(LOG_ERROR, "cannot open a directory of files", LOG_S("path", buf_text(&path)),
+            LOG_S("why", why));
+    }
+    return good;
+}
+
 static int run(struct daemon *d, int sockets)
 {
     AUTO_BUF struct buf dir;
@@ -591,11 +612,8 @@ static int run(struct daemon *d, int sockets)
         LOG(LOG_ERROR, "cannot open the store", LOG_S("state", buf_text(&dir)), LOG_S("why", why));
         return EXIT_FAILURE;
     }
-    AUTO_BUF struct buf uploads;
-    buf_init(&uploads, BUF_NO_LIMIT);
-    buf_printf(&uploads, "%s/uploads", buf_text(&dir));
-    if (!blobs_open(&d->loop, buf_text(&uploads), &d->uploads, why, sizeof why)) {
-        LOG(LOG_ERROR, "cannot open the directory of uploads", LOG_S("why", why));
+    if (!open_files(d, buf_text(&dir), "uploads", &d->uploads) ||
+        !open_files(d, buf_text(&dir), "outputs", &d->copies)) {
         return EXIT_FAILURE;
     }
     d->http_client = http_client_new(&d->loop);

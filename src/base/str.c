@@ -87,3 +87,16 @@ struct str str_clip(struct str s, size_t most)
     }
     return (struct str){s.p, most};
 }
+
+char *str_extension(const char *filename)
+{
+    enum { MOST = 16 };
+    const char *dot = filename == NULL ? NULL : strrchr(filename, '.');
+    const size_t n = dot == NULL ? 0 : strlen(dot);
+    bool good = n >= 2 && n <= MOST && dot != filename;
+    for (size_t i = 1; i < n && good; i++) {
+        const char c = dot[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    }
+    return mem_strdup(good ? dot : "");
+}

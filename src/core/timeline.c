@@ -73,3 +73,11 @@ struct timeline_points timeline_points(const struct timeline *t)
     }
     return p;
 }
+
+int64_t timeline_stamped_end(const struct timeline *t)
+{
+    if (t->ended.stamp_ms != 0 || !t->clock.known) {
+        return t->ended.stamp_ms;
+    }
+    return (t->ended.received.us - t->clock.offset_us) / 1000;
+}

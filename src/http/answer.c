@@ -129,7 +129,7 @@ static void add_cors(const struct exchange *x, struct MHD_Response *r)
         header_str(r, "Access-Control-Allow-Origin", x->cors);
         header(r, "Access-Control-Expose-Headers",
                "Location, ETag, Link, Retry-After, Preference-Applied, Idempotency-Replayed, "
-               "Content-Disposition, WWW-Authenticate, Allow");
+               "Content-Disposition, Accept-Ranges, Content-Range, WWW-Authenticate, Allow");
     }
 }
 

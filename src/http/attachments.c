@@ -7,14 +7,14 @@
 #include "comfypool/base/base64.h"
 #include "internal.h"
 
-enum { NAME_MOST = 255, EXTENSION_MOST = 16 };
+enum { NAME_MOST = 255, OUTPUT_MOST = 1000000, NO_OUTPUT = -1 };
 
 /* One as it is read. */
 struct reading {
     struct attachment a;
     char *filename;
     char *upload;
-    bool has_job;
+    char *job;
 };
 
 static bool read_node(const struct member *m, struct value *v, void *ret)
@@ -84,6 +84,12 @@ static bool read_upload(const struct member *m, struct value *v, void *ret)
     return true;
 }
 
+static bool read_job(const struct member *m, struct value *v, void *ret)
+{
+    return member_text(m, v, ret, UUID_SIZE) &&
+           uuid_is_canonical(str_of(((struct reading *)ret)->job));
+}
+
 static const struct member table[] = {
     {"nodeId", read_node, "the id of a node", .offset = offsetof(struct reading, a.node_id)},
     {"inputName", read_node, "the name of an input", .offset = offsetof(struct reading, a.input)},
@@ -93,30 +99,24 @@ static const struct member table[] = {
      .offset = offsetof(struct reading, a.part)},
     {"upload", read_upload, "the SHA-256 of an upload: 64 lowercase hex digits",
      .offset = offsetof(struct reading, upload)},
+    {"job", read_job, "the id of a job", .offset = offsetof(struct reading, job)},
+    {"output", member_int, NULL, 0, OUTPUT_MOST, .offset = offsetof(struct reading, a.output)},
 };
-
-/* Letters and digits behind the last dot; "" when there are none. */
-static char *extension_of(const char *filename)
-{
-    const char *dot = filename == NULL ? NULL : strrchr(filename, '.');
-    const size_t n = dot == NULL ? 0 : strlen(dot);
-    bool good = n >= 2 && n <= EXTENSION_MOST && dot != filename;
-    for (size_t i = 1; i < n && good; i++) {
-        const char c = dot[i];
-        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    }
-    return mem_strdup(good ? dot : "");
-}
 
 static bool check_one(const struct reading *g, struct problem *p)
 {
-    const int sources =
-        (g->a.data != NULL ? 1 : 0) + (g->a.part != NULL ? 1 : 0) + (g->upload != NULL ? 1 : 0);
+    const int sources = (g->a.data != NULL ? 1 : 0) + (g->a.part != NULL ? 1 : 0) +
+                        (g->upload != NULL ? 1 : 0) + (g->job != NULL ? 1 : 0);
     if (g->a.node_id == NULL || g->a.input == NULL) {
         return problem_set(p, ERR_MEMBER_INVALID, "an attachment has a nodeId and an inputName");
     }
-    return sources == 1 ||
-           problem_set(p, ERR_MEMBER_INVALID, "an attachment has one of part, upload and data");
+    if (sources != 1) {
+        return problem_set(p, ERR_MEMBER_INVALID,
+                           "an attachment has one of part, upload, data and job");
+    }
+    return (g->job != NULL) == (g->a.output != NO_OUTPUT) ||
+           problem_set(p, ERR_MEMBER_INVALID,
+                       "job and output belong together: which output of which job");
 }
 
 static void reading_done(struct reading *g)
@@ -127,6 +127,7 @@ static void reading_done(struct reading *g)
     free(g->a.data);
     free(g->filename);
     free(g->upload);
+    free(g->job);
 }
 
 static bool is_given(const struct submission *s, const struct attachment *a)
@@ -142,7 +143,7 @@ static bool is_given(const struct submission *s, const struct attachment *a)
 
 static bool read_one(struct str text, struct submission *s, struct problem *p)
 {
-    struct reading g = {.has_job = false};
+    struct reading g = {.a = {.output = NO_OUTPUT}};
     unsigned seen = 0;
     bool good =
         text.p[0] == '{' || problem_set(p, ERR_MEMBER_INVALID, "an attachment must be an object");
@@ -155,14 +156,18 @@ static bool read_one(struct str text, struct submission *s, struct problem *p)
         reading_done(&g);
         return false;
     }
-    g.a.extension = extension_of(g.filename);
+    g.a.extension = str_extension(g.filename);
     if (g.upload != NULL) {
         memcpy(g.a.sha256, g.upload, DIGEST_HEX_SIZE);
+    }
+    if (g.job != NULL) {
+        memcpy(g.a.job_id, g.job, sizeof g.a.job_id);
     }
     s->attachments = mem_grow(s->attachments, (s->attachments_len + 1) * sizeof *s->attachments);
     s->attachments[s->attachments_len++] = g.a;
     free(g.filename);
     free(g.upload);
+    free(g.job);
     return true;
 }
 
@@ -186,6 +191,32 @@ bool submission_attachments(struct value *v, void *ret, struct problem *p)
         p->pointer.len = n;
     }
     return true;
+}
+
+/* Whether a JSON array of ids, which have no escapes, has this one. */
+static bool has_id(const char *ids, const char *id)
+{
+    return ids != NULL && strstr(ids, id) != NULL;
+}
+
+void submission_follow_attached(struct submission *s)
+{
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        const char *id = s->attachments[i].job_id;
+        if (*id == '\0' || has_id(s->after, id)) {
+            continue;
+        }
+        AUTO_BUF struct buf b;
+        buf_init(&b, BUF_NO_LIMIT);
+        if (s->after == NULL) {
+            buf_printf(&b, "[\"%s\"]", id);
+        } else {
+            const char *end = strrchr(s->after, ']');
+            buf_printf(&b, "%.*s,\"%s\"]", (int)(end - s->after), s->after, id);
+        }
+        free(s->after);
+        s->after = buf_take(&b);
+    }
 }
 
 static bool point_at(struct problem *p, size_t i, const char *member)
@@ -232,7 +263,7 @@ bool submission_attach_parts(struct submission *s, const struct http_request *rq
         memcpy(a->sha256, f->sha256, sizeof a->sha256);
         if (a->extension[0] == '\0' && f->filename != NULL) { /* the part's own name says it */
             free(a->extension);
-            a->extension = extension_of(f->filename);
+            a->extension = str_extension(f->filename);
         }
     }
     return true;

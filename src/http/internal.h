@@ -251,11 +251,14 @@ bool submission_labels(struct value *v, void *ret, struct problem *p);
 bool submission_variants(struct value *v, void *ret, struct problem *p);
 bool submission_attachments(struct value *v, void *ret, struct problem *p);
 /* Each attachment names a node of the workflow. */
+/* The jobs whose outputs are attached are jobs that it comes after. */
+void submission_follow_attached(struct submission *s);
 bool submission_attached_known(const struct workflow *w, const struct submission *s,
                                struct problem *p) MUST_CHECK;
 /* Each part that an attachment names has come: its file is the attachment's. */
 bool submission_attach_parts(struct submission *s, const struct http_request *rq,
                              struct problem *p) MUST_CHECK;
+bool submission_outputs(struct value *v, void *ret, struct problem *p);
 bool submission_include(const struct member *m, struct value *v, void *ret);
 bool submission_auto_seed(const struct member *m, struct value *v, void *ret);
 bool submission_client(const struct member *m, struct value *v, void *ret);

@@ -380,7 +380,7 @@ static bool apply_headers(const struct headers *h, uint64_t seen, struct http_re
     rq->conditional = headers_first(h, HEADER_IF_NONE_MATCH).n > 0;
     rq->resumes = headers_last_event_id(h, rq->last_event_id);
     headers_trace(h, rq->trace);
-    if (rq->route == ROUTE_OUTPUT) {
+    if (rq->route == ROUTE_OUTPUT || rq->route == ROUTE_UPLOAD_GET) {
         headers_pass(h, HEADER_RANGE, rq->range);
         headers_pass(h, HEADER_IF_RANGE, rq->if_range);
         headers_pass(h, HEADER_IF_NONE_MATCH, rq->if_none_match);

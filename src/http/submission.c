@@ -201,6 +201,7 @@ static const struct member members[] = {
     {.name = "labels", .read_inside = submission_labels},
     {.name = "variants", .read_inside = submission_variants},
     {.name = "attachments", .read_inside = submission_attachments},
+    {.name = "outputs", .read_inside = submission_outputs},
     {"includeOutputs", submission_include,
      "an array of 1 to 64 different ids of nodes that give outputs", .offset = 0},
     {"autoSeed", submission_auto_seed, "true or false", .offset = 0},
@@ -424,13 +425,15 @@ static bool read_form(struct str body, bool batch, struct submission *ret, struc
     if ((batch && !check_batch(&o, p)) || !read_members(body, &g, p)) {
         return false;
     }
+    submission_follow_attached(ret);
     return o.has_variants ? read_first_variant(ret, p)
                           : read_graph(o.graph[form], batch ? o.overrides : STR(""), form, ret, p);
 }
 
 static bool parse(struct str body, bool batch, struct submission *ret, struct problem *p)
 {
-    *ret = (struct submission){.profile = UNSET, .policy = {.retry_on = RETRY_ON_UNSET}};
+    *ret = (struct submission){
+        .profile = UNSET, .keep = UNSET, .policy = {.retry_on = RETRY_ON_UNSET}};
 #define X(symbol, name, member, least, most, value) ret->policy.member = POLICY_UNSET;
     JOB_POLICY_TABLE(X)
 #undef X

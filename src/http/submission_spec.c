@@ -1,8 +1,8 @@
 /*
  * The members of a submission that say where, when and for whom a job runs: backends, labels,
- * variants, includeOutputs, autoSeed, client, notBefore, after, onFailure; and the overrides of a
- * batch. Whatever follows from the text alone is checked here; which backends and jobs there are is
- * not known. Pure.
+ * variants, includeOutputs, outputs, autoSeed, client, notBefore, after, onFailure; and the
+ * overrides of a batch. Whatever follows from the text alone is checked here; which backends and
+ * jobs there are is not known. Pure.
  */
 #include "internal.h"
 
@@ -127,6 +127,28 @@ bool submission_include_known(const struct workflow *w, const struct spec *s, st
         }
     }
     return true;
+}
+
+/* ---- outputs -----------------------------------------------------------------------------------
+ */
+
+static bool read_keep(const struct member *m, struct value *v, void *ret)
+{
+    (void)m;
+    const bool copy = js_is(v->token, "copy");
+    ((struct submission *)ret)->keep = copy ? ON : OFF;
+    return v->token.kind == JS_STRING && (copy || js_is(v->token, "none"));
+}
+
+bool submission_outputs(struct value *v, void *ret, struct problem *p)
+{
+    static const struct member table[] = {{"keep", read_keep, "none or copy", .offset = 0}};
+    unsigned seen = 0;
+    if (v->token.kind != JS_OBJECT) {
+        return problem_set(p, ERR_MEMBER_INVALID,
+                           "outputs must be an object: {\"keep\": \"copy\"}");
+    }
+    return members_read(v->text, table, sizeof table / sizeof *table, ret, &seen, p);
 }
 
 /* ---- seeds, clients, time

@@ -379,6 +379,12 @@ const char *http_call_header(struct http_call *call, const char *name)
                                                                                     : NULL;
 }
 
+int64_t http_call_header_time(struct http_call *call, const char *name)
+{
+    const char *value = http_call_header(call, name);
+    return value == NULL ? -1 : (int64_t)curl_getdate(value, NULL);
+}
+
 void http_call_own(struct http_call *call, void *memory)
 {
     call->owned = memory;

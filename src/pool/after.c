@@ -82,13 +82,14 @@ static void begin(struct js_reader *r, const char *after)
     (void)js_next(r);
 }
 
-enum err after_check(struct pool *p, const char *after, size_t *ret_place)
+enum err after_check(struct pool *p, const char *after, struct str *ret_id, size_t *ret_place)
 {
     struct js_reader r;
     begin(&r, after);
     *ret_place = 0;
     for (struct str id = next_id(&r); id.n > 0; id = next_id(&r)) {
         enum job_state state = JOB_QUEUED;
+        *ret_id = id;
         const struct job *j = job_find(p, id);
         const enum err e = j != NULL && j->stored ? ERR_NONE : state_of(p, id, &state);
         if (e != ERR_NONE) {

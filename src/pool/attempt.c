@@ -647,6 +647,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     tell_last_progress(a);
     a->timeline.clock = backend_clock(a->backend);
     timeline_end(&a->timeline, now, stamp_ms);
+    a->stamped_end_ms = timeline_stamped_end(&a->timeline);
     if (a->locate != NULL) {
         comfy_locate_cancel(a->locate);
         a->locate = NULL;

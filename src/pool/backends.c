@@ -266,6 +266,7 @@ static void went_up(struct backend *b)
     strays_up(b);
     sampling_up(b);
     inputs_forget(b);
+    copies_up(b);
     eligible_read(b);
     backend_settle(b);
 }
@@ -467,6 +468,7 @@ void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
     inputs_done(b);
+    copies_leave(b);
     knowledge_done(b);
     names_done(&b->label_names);
     comfy_close(b->comfy);
@@ -496,7 +498,8 @@ static bool is_free_of_us(const struct backend *b)
 {
     const int64_t down_us = b->up ? 0 : mono_diff(time_mono(), b->down_since).us;
     const bool lost = !b->up && down_us >= b->pool->options.backend_lost.us;
-    return b->refs == 0 && (b->strays == NULL || lost);
+    const bool nothing = b->strays == NULL && b->copying.first == NULL;
+    return b->refs == 0 && (nothing || lost);
 }
 
 static void reap(void *ctx)

@@ -2,6 +2,7 @@
  * A file of ours as an answer: read by libuv's pool, a block at a time, as fast as the client takes
  * it.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ struct sending {
     struct http_ref x;
     int fd;
     uint64_t at;
+    uint64_t end;
     bool busy; /* libuv has it */
     bool gone; /* nobody wants it any more */
     bool full; /* the client does not take more */
@@ -41,11 +43,12 @@ static void block_read(uv_fs_t *req)
         sending_free(s);
         return;
     }
-    if (n <= 0) { /* the end, or a disk that fails */
+    if (n <= 0) { /* the end, or a disk that fails, or a file that became shorter */
         struct http_server *server = s->pool->server;
         const struct http_ref x = s->x;
+        const bool whole = s->at == s->end;
         sending_free(s);
-        http_stream_end(server, x, n == 0);
+        http_stream_end(server, x, whole);
         return;
     }
     s->at += (uint64_t)n;
@@ -57,7 +60,8 @@ static void block_read(uv_fs_t *req)
 
 static void read_on(struct sending *s)
 {
-    const uv_buf_t to = uv_buf_init(s->block, BLOCK);
+    const uint64_t left = s->end - s->at;
+    const uv_buf_t to = uv_buf_init(s->block, left < BLOCK ? (unsigned)left : BLOCK);
     s->busy = true;
     s->read.data = s;
     if (uv_fs_read(s->pool->loop, &s->read, s->fd, &to, 1, (int64_t)s->at, block_read) != 0) {
@@ -85,17 +89,30 @@ static void gone(void *ctx)
 
 static const struct http_stream_ops ops = {.drained = drained, .gone = gone};
 
-void file_answer(struct pool *p, struct http_ref x, int fd, uint64_t size, const char *type,
-                 const char *name)
+void file_answer(struct pool *p, const struct http_request *rq, struct http_ref x, int fd,
+                 uint64_t size, const char *sha256, struct http_answer *a)
 {
-    struct http_answer a = http_answer_new(200);
-    a.content_type = type;
-    if (name != NULL) {
-        (void)snprintf(a.filename, sizeof a.filename, "%s", name);
-    }
     struct sending *s = mem_alloc(sizeof *s);
     *s = (struct sending){.pool = p, .x = x, .fd = fd};
-    if (http_stream_begin(p->server, x, &a, (int64_t)size, &ops, s)) {
+    uint64_t len = size;
+    (void)snprintf(a->given_etag, sizeof a->given_etag, "\"%s\"", sha256);
+    a->ranges = true;
+    const enum http_part part = http_part_of(rq, a->given_etag, size, &s->at, &len);
+    s->end = s->at + len;
+    if (http_matches_etag(p->server, x, a->given_etag)) {
+        a->status = 304;
+    } else if (part == HTTP_NO_PART) {
+        a->status = 416;
+        (void)snprintf(a->content_range, sizeof a->content_range, "bytes */%" PRIu64, size);
+    } else if (part == HTTP_PART) {
+        a->status = 206;
+        (void)snprintf(a->content_range, sizeof a->content_range,
+                       "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, s->at, s->end - 1, size);
+    }
+    if (a->status >= 300) {
+        sending_free(s);
+        http_answer(p->server, x, a);
+    } else if (http_stream_begin(p->server, x, a, (int64_t)len, &ops, s)) {
         read_on(s);
     } else {
         sending_free(s);

@@ -19,6 +19,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
+#include "copies.h"
 #include "eligible.h"
 #include "events.h"
 #include "hooks.h"
@@ -57,6 +58,7 @@ struct backend {
     struct names label_names;      /* the same */
     struct knowledge knows;
     struct sent sent;
+    struct copying copying;
     char *last_error; /* or NULL */
     /* The link. */
     bool up;                   /* the socket is open and was not found to be deaf */
@@ -274,8 +276,9 @@ struct attempt {
     bool cold; /* see learn.c */
     struct attempt_samples sampled;
     /* The end. */
-    bool ended;   /* the outcome is known */
-    int executed; /* nodes that were, as far as anybody saw */
+    bool ended;             /* the outcome is known */
+    int64_t stamped_end_ms; /* by the server's own clock; 0: not known */
+    int executed;           /* nodes that were, as far as anybody saw */
     struct mono_us ended_at;
     bool gone;       /* surely nowhere any more: the server said so, or restarted */
     bool left_dead;  /* its backend died under it */
@@ -327,6 +330,8 @@ struct pool {
     size_t text_bytes;  /* of the jobs' texts in memory */
     struct events events;
     struct uploads uploads;
+    struct copies copies;
+    struct source *sources; /* outputs on their way to jobs */
     struct webhooks webhooks;
     struct hooks hooks;
     struct otlp otlp;
@@ -439,9 +444,10 @@ void clients_done(struct pool *p);
 /* ---- after.c -----------------------------------------------------------------------------------
  */
 
-/* Whether all ids of `after` (JSON, or NULL) name jobs; else the place of the first that does not.
- */
-enum err after_check(struct pool *p, const char *after, size_t *ret_place) MUST_CHECK;
+/* Whether all ids of `after` (JSON, or NULL) name jobs; else the first that does not, and its
+   place. */
+enum err after_check(struct pool *p, const char *after, struct str *ret_id,
+                     size_t *ret_place) MUST_CHECK;
 /* Ties the job to those that it still waits for. False: it waits for nobody, and *ret_why tells of
    one that did not complete; NULL: all did. Owner of the text: the caller. */
 bool after_tie(struct job *j, char **ret_why);
@@ -472,9 +478,10 @@ void batch_cancel(struct batch *b);
 /* ---- file_answer.c -----------------------------------------------------------------------------
  */
 
-/* Answers with a file (its descriptor is taken). type is static; name may be NULL. */
-void file_answer(struct pool *p, struct http_ref x, int fd, uint64_t size, const char *type,
-                 const char *name);
+/* Answers with a file of ours (its descriptor is taken), or the part that is asked for; status,
+   ETag and ranges of `a` are set here. */
+void file_answer(struct pool *p, const struct http_request *rq, struct http_ref x, int fd,
+                 uint64_t size, const char *sha256, struct http_answer *a);
 
 /* ---- rules.c -----------------------------------------------------------------------------------
  */

@@ -9,7 +9,7 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
 #include "inner.h"
-#include "uploads.h"
+#include "sources.h"
 
 /* ---- submissions
  * ---------------------------------------------------------------------------------- */
@@ -77,16 +77,23 @@ bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
         return false;
     }
     for (size_t i = 0; i < s->attachments_len; i++) {
-        struct upload *u = uploads_find(p, s->attachments[i].sha256);
+        const struct attachment *a = &s->attachments[i];
+        struct upload *u = uploads_find(p, a->sha256);
         if (u != NULL) {
             if (!rq->kept) {
                 uploads_touch(p, u);
             }
             continue;
         }
+        if (a->job_id[0] != '\0' && sources_may_have(p, a->job_id, a->output)) {
+            continue;
+        }
         char pointer[48];
         (void)snprintf(pointer, sizeof pointer, "/attachments/%zu", i);
-        if (rq->kept) {
+        if (a->job_id[0] != '\0') {
+            http_problem(p->server, x, ERR_OUTPUT_NOT_FOUND,
+                         "the job has ended, and has no such output", pointer);
+        } else if (rq->kept) {
             http_problem(p->server, x, ERR_UPLOAD_TOO_LARGE,
                          "it could not be kept: it is larger than uploads.maxFileBytes, or there "
                          "is no room for it",
@@ -110,6 +117,22 @@ uint64_t inputs_largest_of(struct pool *p, const struct submission *s)
     return most;
 }
 
+/* [{nodeId, inputName, sha256, extension, job, output}]; the last two of an output. */
+static void write_one(struct js_out *o, const char *node_id, const char *name, const char *sha256,
+                      const char *extension, const char *job_id, int64_t output)
+{
+    js_open(o, '{');
+    js_member_string(o, "nodeId", node_id);
+    js_member_string(o, "inputName", name);
+    js_member_string(o, "sha256", sha256);
+    js_member_string(o, "extension", extension);
+    if (*job_id != '\0') {
+        js_member_string(o, "job", job_id);
+        js_member_int(o, "output", output);
+    }
+    js_close(o, '}');
+}
+
 char *inputs_write(const struct submission *s)
 {
     if (s->attachments_len == 0) {
@@ -121,12 +144,21 @@ char *inputs_write(const struct submission *s)
     js_open(&o, '[');
     for (size_t i = 0; i < s->attachments_len; i++) {
         const struct attachment *a = &s->attachments[i];
-        js_open(&o, '{');
-        js_member_string(&o, "nodeId", a->node_id);
-        js_member_string(&o, "inputName", a->input);
-        js_member_string(&o, "sha256", a->sha256);
-        js_member_string(&o, "extension", a->extension);
-        js_close(&o, '}');
+        write_one(&o, a->node_id, a->input, a->sha256, a->extension, a->job_id, a->output);
+    }
+    js_close(&o, ']');
+    return buf_take(&b);
+}
+
+char *inputs_write_again(const struct job *j)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    js_open(&o, '[');
+    for (size_t i = 0; i < j->inputs_len; i++) {
+        const struct input *in = &j->inputs[i];
+        write_one(&o, in->node_id, in->name, in->sha256, in->extension, in->job_id, in->output);
     }
     js_close(&o, ']');
     return buf_take(&b);
@@ -148,7 +180,19 @@ static void read_member(struct js_token key, struct js_token value, struct input
         in->extension = mem_copy(text);
     } else if (js_is(key, "sha256")) {
         (void)snprintf(in->sha256, sizeof in->sha256, "%.*s", (int)text.n, text.p);
+    } else if (js_is(key, "job")) {
+        (void)snprintf(in->job_id, sizeof in->job_id, "%.*s", (int)text.n, text.p);
+    } else if (js_is(key, "output")) {
+        (void)js_int(value, &in->output);
     }
+}
+
+void inputs_hold(struct input *in, struct upload *u)
+{
+    struct job *j = in->job;
+    memcpy(in->sha256, u->sha256, sizeof in->sha256);
+    u->holds++;
+    j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
 }
 
 void inputs_join(struct job *j)
@@ -157,14 +201,15 @@ void inputs_join(struct job *j)
     js_read_strict(&r, str_of(j->r.attachments == NULL ? "[]" : j->r.attachments), JS_MAX_DEPTH);
     (void)js_next(&r);
     while (js_next(&r).kind == JS_OBJECT) {
-        struct input in = {.node_id = NULL};
+        struct input in = {.job = j};
         for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
             read_member(key, js_next(&r), &in);
         }
         struct upload *u = uploads_find(j->pool, in.sha256);
         if (u != NULL) {
-            u->holds++;
-            j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
+            inputs_hold(&in, u);
+        } else if (in.job_id[0] != '\0') {
+            in.sha256[0] = '\0'; /* it can be had again */
         }
         j->inputs = mem_grow(j->inputs, (j->inputs_len + 1) * sizeof *j->inputs);
         j->inputs[j->inputs_len++] = in;
@@ -173,6 +218,7 @@ void inputs_join(struct job *j)
 
 void inputs_leave(struct job *j)
 {
+    sources_leave(j);
     for (size_t i = 0; i < j->inputs_len; i++) {
         struct input *in = &j->inputs[i];
         struct upload *u = uploads_find(j->pool, in->sha256);

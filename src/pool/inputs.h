@@ -12,12 +12,19 @@ struct pool;
 struct job;
 struct backend;
 struct attempt;
+struct source;
+struct upload;
 
 struct input {
     char *node_id;
     char *name;
     char *extension;
-    char sha256[DIGEST_HEX_SIZE];
+    char sha256[DIGEST_HEX_SIZE]; /* "": it is an output that is not here yet; see sources.h */
+    char job_id[UUID_SIZE];       /* whose; "": it is none */
+    int64_t output;
+    struct job *job; /* that is given it */
+    struct source *source;
+    struct input *source_next, **source_link;
 };
 
 /* What a backend has been sent on this connection. */
@@ -34,6 +41,10 @@ bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x);
 uint64_t inputs_largest_of(struct pool *p, const struct submission *s);
 /* JSON for the job's row; NULL: there are none. Owner: the caller. */
 char *inputs_write(const struct submission *s);
+/* The same of a job, as its inputs are by now. */
+char *inputs_write_again(const struct job *j);
+/* The file of an input, held from now on. */
+void inputs_hold(struct input *in, struct upload *u);
 
 /* From the job's row; its files are held until inputs_leave. */
 void inputs_join(struct job *j);

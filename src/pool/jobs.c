@@ -8,6 +8,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/retry.h"
 #include "inner.h"
+#include "sources.h"
 
 /* How long a job that failed somewhere waits for another backend than that. */
 enum { PREFER_MS = 30000 };
@@ -97,6 +98,7 @@ static struct job *describe(struct pool *p, const struct http_request *rq)
         .client = mem_strdup(from->client),
         .not_before = from->not_before,
         .attachments = inputs_write(from),
+        .keep = from->keep == UNSET ? p->options.keep_outputs : from->keep == ON,
         .after = mem_strdup(from->after),
         .metadata = mem_strdup(from->metadata),
         .trace = rq->trace[0] == '\0' ? NULL : mem_strdup(rq->trace),
@@ -326,6 +328,9 @@ void job_admit(struct job *j)
         job_spare_texts(j);
     } else if (why != NULL) {
         job_end_queued(j, ERR_DEPENDENCY_FAILED, why);
+    } else if (sources_wait(j)) {
+        j->blocked = true;
+        job_spare_texts(j);
     } else if (j->r.not_before.us > now.wall.us) {
         job_spare_texts(j);
         deadline_set(&p->deadlines, &j->delay, anchor_mono(&now, j->r.not_before),
@@ -457,6 +462,7 @@ static void concluded(void *ctx, enum err e)
     }
     count_end(p, j->r.state);
     tell_end(j);
+    copies_begin(p, &j->r);
     if (j->r.profiled) {
         otlp_add(p, j->r.id);
     }
@@ -514,6 +520,7 @@ static void note_times(struct attempt *a, struct job_record *next)
     }
     next->started_at = a->r.started_at;
     next->completed_at = a->r.completed_at;
+    next->stamped_end_ms = a->stamped_end_ms;
 }
 
 /* Queued again: the next attempt's profile counts from here. */
@@ -598,15 +605,19 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
         free(j->retry);
         j->retry = tell_render_retry(j, a);
     }
-    const struct store_beside beside = prepare_beside(j, measurement);
+    struct store_beside beside = prepare_beside(j, measurement);
+    struct kept_record kept = copies_row(&j->next);
+    beside.kept = &kept;
     p->writes++;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
         store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
+        kept_record_done(&kept);
         return;
     }
     struct stray_record stray = stray_record_of(a);
     store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
     stray_begin(a->backend, &stray, a->known);
+    kept_record_done(&kept);
 }
 
 /* The profile of a job that has no attempt: everything is pending. */
@@ -636,6 +647,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     struct pool *p = j->pool;
     const bool cancelled = code == ERR_NONE;
     j->blocked = false;
+    sources_leave(j);
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->delay);
     deadline_clear(&p->deadlines, &j->queue_timer);

@@ -15,6 +15,8 @@ struct relay {
     bool begun;
     bool unchanged; /* the client has it: 304 */
     bool outdated;  /* the client has a part of another one (If-Range): it gets the whole */
+    int64_t stamped_end_ms;
+    bool foreign; /* it is not this job's file any more */
     char if_range[HTTP_PASSED_SIZE];
     char filename[256];
 };
@@ -97,7 +99,8 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
 {
     struct relay *r = ctx;
     (void)content_type;
-    if (status != 200 && status != 206) {
+    r->foreign = !fetch_is_of_attempt(r->call, r->stamped_end_ms);
+    if (r->foreign || (status != 200 && status != 206)) {
         return false;
     }
     struct http_answer a = relayed(r, status);
@@ -147,11 +150,15 @@ static void view_ended(void *ctx, const struct http_result *result)
         http_again(r->server, r->x);
         return;
     }
+    if (r->foreign) {
+        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, fetch_is_newer, NULL);
+        return;
+    }
     if (answer_short(r, r->unchanged ? 304 : result->status)) {
         return;
     }
     if (result->status != 0 || whole) {
-        (void)snprintf(detail, sizeof detail, "the backend does not have the file any more");
+        (void)snprintf(detail, sizeof detail, "%s", fetch_is_missing);
     } else {
         (void)snprintf(detail, sizeof detail, "the backend did not give the file: %.100s",
                        result->error);
@@ -161,7 +168,8 @@ static void view_ended(void *ctx, const struct http_result *result)
 
 /* What the client asks of a part of it is the server's to answer. */
 static void start_relay(struct pool *p, const struct http_request *rq, struct http_ref x,
-                        const struct backend *b, const struct render_output *o)
+                        const struct backend *b, const struct job_record *job,
+                        const struct render_output *o)
 {
     enum { LINE = HTTP_PASSED_SIZE + 24 };
     char lines[3][LINE];
@@ -182,6 +190,7 @@ static void start_relay(struct pool *p, const struct http_request *rq, struct ht
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = p->server;
     r->x = x;
+    r->stamped_end_ms = job->stamped_end_ms;
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
@@ -196,6 +205,20 @@ static void answer_text(struct pool *p, struct http_ref x, const struct render_o
     a.etag = true;
     buf_add_text(&a.body, o->text);
     http_answer(p->server, x, &a);
+}
+
+/* False: there is no copy. */
+static bool answer_copy(struct pool *p, const struct http_request *rq, struct http_ref x,
+                        const struct render_output *o)
+{
+    const char *sha256 = copies_find(p, rq->job_id, rq->number);
+    uint64_t size = 0;
+    const int fd = sha256 == NULL ? -1 : blob_open(p->copies.blobs, sha256, &size);
+    if (fd >= 0) {
+        struct http_answer a = answer_for(o->filename, 200);
+        file_answer(p, rq, x, fd, size, sha256, &a);
+    }
+    return fd >= 0;
 }
 
 void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -217,11 +240,13 @@ void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
                      "GET /jobs/<id>/outputs lists the outputs; n counts from 0", NULL);
     } else if (list[rq->number].text != NULL) {
         answer_text(p, x, &list[rq->number]);
+    } else if (answer_copy(p, rq, x, &list[rq->number])) {
+        /* it outlives its backend */
     } else if (b == NULL) {
         http_problem(p->server, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
                      NULL);
     } else {
-        start_relay(p, rq, x, b, &list[rq->number]);
+        start_relay(p, rq, x, b, &r, &list[rq->number]);
     }
     render_outputs_free(list, len);
     job_record_done(&r);

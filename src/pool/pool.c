@@ -9,6 +9,7 @@
 #include "comfypool/core/retry.h"
 #include "comfypool/loop/loop.h"
 #include "inner.h"
+#include "sources.h"
 
 enum {
     PRUNE_EVERY_MS = 60000,
@@ -27,6 +28,7 @@ static void pruned(void *ctx, unsigned deleted, bool more)
     struct pool *p = ctx;
     if (deleted > 0) {
         LOG(LOG_INFO, "old jobs deleted", LOG_I("jobs", deleted));
+        copies_of_deleted(p);
     }
     const int64_t ms = more ? 100 : PRUNE_EVERY_MS;
     if (!p->stopping) {
@@ -175,8 +177,8 @@ static bool load_paused(struct pool *p)
 
 bool pool_start(struct pool *p)
 {
-    if (!uploads_start(p) || !backends_load(p) || !load_paused(p) || !batches_load(p) ||
-        store_load_active(p->store, load_job, p) != ERR_NONE ||
+    if (!uploads_start(p) || !backends_load(p) || !copies_start(p) || !load_paused(p) ||
+        !batches_load(p) || store_load_active(p->store, load_job, p) != ERR_NONE ||
         store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p)) {
         return false;
     }
@@ -242,6 +244,8 @@ bool pool_close(struct pool *p)
     }
     eligible_done(p);
     uploads_done(p);
+    sources_done(p);
+    copies_done(p);
     events_done(&p->events);
     webhooks_done(p);
     otlp_done(p);

@@ -378,6 +378,7 @@ static void serve_delete(struct pool *p, struct http_request *rq, struct http_re
         struct listing *l = mem_alloc(sizeof *l);
         *l = (struct listing){.pool = p, .x = x};
         p->writes++;
+        copies_forget(p, rq->job_id);
         store_delete(p->store, r.seq, deleted, l);
     } else {
         serve_problem(p, x, e);
@@ -447,6 +448,7 @@ static void serve_outputs(struct pool *p, struct http_request *rq, struct http_r
     struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
     struct http_answer a = http_answer_new(200);
     a.etag = true;
+    copies_mark(p, rq->job_id, list, len);
     render_outputs_json(rq->job_id, list, len, &a.body);
     render_outputs_free(list, len);
     job_record_done(&r);

@@ -157,13 +157,20 @@ bool serve_client(struct pool *p, struct http_request *rq, struct http_ref x)
 
 bool serve_after(struct pool *p, const struct http_request *rq, struct http_ref x)
 {
+    const struct submission *s = &rq->submission;
+    struct str id = {"", 0};
     size_t place = 0;
-    const enum err e = after_check(p, rq->submission.after, &place);
+    const enum err e = after_check(p, s->after, &id, &place);
     if (e == ERR_NONE) {
         return true;
     }
-    char pointer[32];
+    char pointer[48];
     (void)snprintf(pointer, sizeof pointer, "/after/%zu", place);
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        if (str_is(id, s->attachments[i].job_id)) {
+            (void)snprintf(pointer, sizeof pointer, "/attachments/%zu/job", i);
+        }
+    }
     if (e == ERR_DEPENDENCY_NOT_FOUND) {
         http_problem(p->server, x, e, "no job has this id; a chain is made of jobs that exist",
                      pointer);

@@ -204,6 +204,22 @@ static void tell(struct upload_writing *w, enum err e, const char *why, const ch
 static const char too_large[] = "it is larger than uploads.maxFileBytes, or than the room that "
                                 "uploads.maxBytes leaves beside files that active jobs need";
 
+struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size)
+{
+    struct upload *u = uploads_find(p, sha256);
+    if (u != NULL) {
+        uploads_touch(p, u);
+        return u;
+    }
+    u = add(p, sha256, size, time_wall());
+    if (!make_room(p, u)) {
+        drop(p, u);
+        return NULL;
+    }
+    write_row(p, u);
+    return u;
+}
+
 static void file_kept(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
 {
     struct upload_writing *w = ctx;
@@ -213,17 +229,10 @@ static void file_kept(void *ctx, enum err e, const char *why, const char *sha256
         tell(w, e, why, "", 0);
         return;
     }
-    struct upload *u = uploads_find(p, sha256);
-    if (u != NULL) {
-        uploads_touch(p, u);
-    } else {
-        u = add(p, sha256, size, time_wall());
-        if (!make_room(p, u)) {
-            drop(p, u);
-            tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
-            return;
-        }
-        write_row(p, u);
+    const struct upload *u = uploads_add(p, sha256, size);
+    if (u == NULL) {
+        tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
+        return;
     }
     char name[DIGEST_HEX_SIZE];
     memcpy(name, u->sha256, sizeof name);
@@ -369,7 +378,10 @@ void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x
         not_found(p, x);
         return;
     }
-    file_answer(p, x, fd, size, "application/octet-stream", NULL);
+    struct http_answer a = http_answer_new(200);
+    a.content_type = "application/octet-stream";
+    a.sandbox = true;
+    file_answer(p, rq, x, fd, size, rq->sha256, &a);
 }
 
 void serve_upload_delete(struct pool *p, struct http_request *rq, struct http_ref x)

@@ -37,6 +37,10 @@ struct upload *uploads_find(struct pool *p, const char *sha256);
 /* It is needed now: as new as any. */
 void uploads_touch(struct pool *p, struct upload *u);
 
+/* A file that is in the directory is kept from now on. NULL: there is no room for it, it is gone.
+ */
+struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size);
+
 /* Bytes that are here as a whole are kept as a file, or not. The callback comes once, later. */
 typedef void (*upload_kept_fn)(void *ctx, enum err e, const char *why, const char *sha256);
 void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx);

@@ -38,7 +38,7 @@ static void add_file(struct reading *in, const struct render_output *take)
 /* One element whose brace was read: a file when it has a filename. */
 static bool read_file(struct reading *in, const char *node_id)
 {
-    struct render_output o = {0};
+    struct render_output o = {.kept = "no", .size = -1};
     struct js_token key = js_next(&in->r);
     for (; key.kind == JS_KEY; key = js_next(&in->r)) {
         const struct js_token v = js_next(&in->r);
@@ -68,13 +68,15 @@ static bool read_file(struct reading *in, const char *node_id)
 /* A text is an output of its own; a list of texts is called "text". */
 static void add_text(struct reading *in, const char *node_id, struct js_token t)
 {
-    const struct render_output o = {
+    struct render_output o = {
         .node_id = mem_strdup(node_id),
         .filename = mem_strdup("text.txt"),
         .subfolder = mem_strdup(""),
         .type = mem_strdup("output"),
         .text = copy_text(in, t),
+        .kept = "yes", /* it is a part of the job */
     };
+    o.size = (int64_t)strlen(o.text);
     add_file(in, &o);
 }
 
@@ -220,9 +222,10 @@ void render_outputs_json(const char *job_id, const struct render_output *list, s
         js_member_int(&o, "n", (int64_t)i);
         js_member_string(&o, "nodeId", list[i].node_id);
         render_file_members(&o, &list[i]);
-        if (list[i].text != NULL) {
-            js_member_int(&o, "size", (int64_t)strlen(list[i].text));
+        if (list[i].size >= 0) {
+            js_member_int(&o, "size", list[i].size);
         }
+        js_member_string(&o, "kept", list[i].kept);
         js_member_string(&o, "url", url);
         js_close(&o, '}');
     }

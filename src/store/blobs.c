@@ -152,15 +152,60 @@ static void removed(uv_fs_t *req)
     free(req);
 }
 
+/* A name that no other file has. */
+static void name_unfinished(struct blobs *b, struct buf *out)
+{
+    unfinished(b, out);
+    buf_printf(out, "/%llu", (unsigned long long)++b->last);
+}
+
+/* The pool may have given the same content its name this moment, for somebody who wants it. */
+static bool is_being_made(const struct blobs *b, const char *sha256)
+{
+    const struct blob_writer *w = b->writers;
+    while (w != NULL && !(w->ending && !w->aborted && strcmp(w->sha256, sha256) == 0)) {
+        w = w->next;
+    }
+    return w != NULL;
+}
+
+/* Its name goes at once, so that the same content may come again; its bytes when the pool has time
+   for them. */
 void blob_remove(struct blobs *b, const char *sha256)
 {
     AUTO_BUF struct buf path;
+    AUTO_BUF struct buf away;
     buf_init(&path, BUF_NO_LIMIT);
+    buf_init(&away, BUF_NO_LIMIT);
     blob_path(b, sha256, &path);
+    name_unfinished(b, &away);
+    if (is_being_made(b, sha256) || rename(buf_text(&path), buf_text(&away)) != 0) {
+        return;
+    }
     uv_fs_t *req = mem_alloc(sizeof *req);
-    if (uv_fs_unlink(b->loop, req, buf_text(&path), removed) != 0) {
+    if (uv_fs_unlink(b->loop, req, buf_text(&away), removed) != 0) {
         free(req);
     }
+}
+
+static bool make_place(const struct blobs *b, const char *sha256)
+{
+    AUTO_BUF struct buf dir;
+    buf_init(&dir, BUF_NO_LIMIT);
+    buf_printf(&dir, "%s/%.2s", b->dir, sha256);
+    return make_dir(buf_text(&dir));
+}
+
+bool blob_share(const struct blobs *from, const struct blobs *to, const char *sha256)
+{
+    AUTO_BUF struct buf here;
+    AUTO_BUF struct buf there;
+    buf_init(&here, BUF_NO_LIMIT);
+    buf_init(&there, BUF_NO_LIMIT);
+    blob_path(from, sha256, &here);
+    blob_path(to, sha256, &there);
+    return make_place(to, sha256) &&
+           (link(buf_text(&here), buf_text(&there)) == 0 || errno == EEXIST);
 }
 
 /* ---- on the pool --------------------------------------------------------------------------------
@@ -311,8 +356,7 @@ struct blob_writer *blob_begin(struct blobs *b, const struct blob_writer_ops *op
     struct blob_writer *w = mem_zero(1, sizeof *w);
     AUTO_BUF struct buf path;
     buf_init(&path, BUF_NO_LIMIT);
-    unfinished(b, &path);
-    buf_printf(&path, "/%llu", (unsigned long long)++b->last);
+    name_unfinished(b, &path);
     w->blobs = b;
     w->path = buf_take(&path);
     w->ops = *ops;

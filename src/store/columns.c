@@ -59,6 +59,7 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
 #define KEY(column, member, kind) COLUMN(key_record, column, member, kind, false)
 #define STRAY(column, member, kind) COLUMN(stray_record, column, member, kind, false)
 #define BACKEND(column, member, kind) COLUMN(backend_record, column, member, kind, false)
+#define KEPT(column, member, kind) COLUMN(kept_record, column, member, kind, false)
 #define UPLOAD(column, member, kind) COLUMN(upload_record, column, member, kind, false)
 #define BATCH(column, member, kind) COLUMN(batch_record, column, member, kind, false)
 #define DELIVERY(column, member, kind) COLUMN(delivery_record, column, member, kind, false)
@@ -113,7 +114,9 @@ static const struct column jobs[] = {
     JOB_APART("after_jobs", after, COLUMN_TEXT, false),
     JOB_APART("spec", spec, COLUMN_TEXT, true),
     JOB_APART("overrides", overrides, COLUMN_TEXT, true),
-    JOB_APART("attachments", attachments, COLUMN_TEXT, true),
+    JOB_APART("attachments", attachments, COLUMN_TEXT, false),
+    JOB_APART("keep", keep, COLUMN_BOOL, true),
+    JOB_APART("stamped_end_ms", stamped_end_ms, COLUMN_INT64, false),
     JOB_APART("placement", placement, COLUMN_TEXT, false),
     JOB_APART("trace", trace, COLUMN_TEXT, true),
     JOB_APART("hook_url", hook.url, COLUMN_TEXT, true),
@@ -194,6 +197,13 @@ static const struct column uploads[] = {
     UPLOAD("used_at", used_at, COLUMN_INT64),
 };
 
+static const struct column kept[] = {
+    KEPT("seq", seq, COLUMN_INT64),
+    KEPT("job_id", job_id, COLUMN_FIXED),
+    KEPT("ended_at", ended_at, COLUMN_INT64),
+    KEPT("files", files, COLUMN_TEXT),
+};
+
 static const struct column batches[] = {
     BATCH("id", id, COLUMN_FIXED),
     BATCH("made_at", made_at, COLUMN_INT64),
@@ -215,6 +225,7 @@ const struct columns key_columns = COLUMNS(keys, key_record);
 const struct columns stray_columns = COLUMNS(strays, stray_record);
 const struct columns backend_columns = COLUMNS(backends, backend_record);
 const struct columns upload_columns = COLUMNS(uploads, upload_record);
+const struct columns kept_columns = COLUMNS(kept, kept_record);
 const struct columns batch_columns = COLUMNS(batches, batch_record);
 const struct columns delivery_columns = COLUMNS(deliveries, delivery_record);
 
@@ -423,6 +434,11 @@ void backend_record_done(struct backend_record *r)
 void batch_record_done(struct batch_record *r)
 {
     free_record(&batch_columns, r);
+}
+
+void kept_record_done(struct kept_record *r)
+{
+    free_record(&kept_columns, r);
 }
 
 void delivery_record_done(struct delivery_record *d)

@@ -51,6 +51,7 @@ extern const struct columns stray_columns;
 extern const struct columns backend_columns;
 extern const struct columns batch_columns;
 extern const struct columns upload_columns;
+extern const struct columns kept_columns;
 extern const struct columns delivery_columns;
 
 enum { COLUMNS_ALL, COLUMNS_CHANGING };
@@ -89,6 +90,8 @@ enum op_kind {
     OP_END_BATCH,
     OP_PUT_UPLOAD,
     OP_DELETE_UPLOAD,
+    OP_PUT_KEPT,
+    OP_DELETE_KEPT,
     OP_KEY_STATUS,
     OP_UPDATE_JOB,
     OP_BEGIN_ATTEMPT,
@@ -126,6 +129,7 @@ struct op {
     struct delivery_record delivery;
     struct batch_record batch;
     struct upload_record upload;
+    struct kept_record kept; /* kept.files NULL: none */
     struct job_record *jobs; /* of a new batch */
     size_t jobs_len;
     struct str text; /* the workflow, the profile, or a name */
@@ -171,6 +175,8 @@ enum write_statement {
     Q_END_BATCH,
     Q_PUT_UPLOAD,
     Q_DELETE_UPLOAD,
+    Q_PUT_KEPT,
+    Q_DELETE_KEPT,
     Q_INSERT_KEY,
     Q_KEY_STATUS,
     Q_BEGIN_JOB,

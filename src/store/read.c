@@ -574,6 +574,26 @@ enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struc
                       &(struct to_upload){each, ctx});
 }
 
+struct to_kept {
+    void (*each)(void *ctx, const struct kept_record *r);
+    void *ctx;
+};
+
+static void kept_row(sqlite3_stmt *q, const void *to)
+{
+    const struct to_kept *t = to;
+    struct kept_record r = {.seq = 0};
+    (void)columns_read(&kept_columns, q, 0, &r);
+    t->each(t->ctx, &r);
+    kept_record_done(&r);
+}
+
+enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
+                         void *ctx)
+{
+    return load_table(s, "kept", "ended_at", &kept_columns, kept_row, &(struct to_kept){each, ctx});
+}
+
 /* ---- closing -----------------------------------------------------------------------------------
  */
 

@@ -186,7 +186,7 @@ static const char *const migrations[] = {
     ");"
     "CREATE INDEX deliveries_due ON deliveries (host, next_at) WHERE state < 2;"
     "CREATE INDEX deliveries_dead ON deliveries (next_at) WHERE state >= 2;",
-    /* QUEUE */
+    /* 4. Whom jobs are for, what they wait for and where they may run; files; batches. */
     "ALTER TABLE jobs ADD COLUMN client TEXT;"
     "ALTER TABLE jobs ADD COLUMN batch_id TEXT;"
     "ALTER TABLE jobs ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;"
@@ -196,6 +196,15 @@ static const char *const migrations[] = {
     "ALTER TABLE jobs ADD COLUMN overrides TEXT;"
     "ALTER TABLE jobs ADD COLUMN placement TEXT;"
     "ALTER TABLE jobs ADD COLUMN attachments TEXT;"
+    "ALTER TABLE jobs ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN stamped_end_ms INTEGER NOT NULL DEFAULT 0;"
+    /* Copies of outputs: which of a job's there are, or are still to be made. */
+    "CREATE TABLE kept ("
+    "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
+    "    job_id TEXT NOT NULL,"
+    "    ended_at INTEGER NOT NULL,"
+    "    files TEXT NOT NULL"
+    ");"
     /* Of kept files; they lie in the directory uploads. */
     "CREATE TABLE uploads ("
     "    sha256 TEXT PRIMARY KEY,"

@@ -30,6 +30,11 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
                     "auto_seeds = ?, placement = ? WHERE seq = ?",
     [Q_SET_BATCH_TEXTS] = "UPDATE batches SET text = ?, extra_data = ? WHERE id = ?",
     [Q_DELETE_UPLOAD] = "DELETE FROM uploads WHERE sha256 = ?",
+    /* Its job may have been deleted meanwhile. */
+    [Q_PUT_KEPT] = "INSERT OR REPLACE INTO kept (seq, job_id, ended_at, files) "
+                   "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS ("
+                   "SELECT 1 FROM jobs WHERE seq = ?1 AND id = ?2)",
+    [Q_DELETE_KEPT] = "DELETE FROM kept WHERE seq = ?",
     [Q_END_BATCH] = "UPDATE batches SET told = 1 WHERE id = ?",
     [Q_MARK_CANCEL] = "UPDATE jobs SET cancel_requested = ? WHERE seq = ?",
     [Q_DELETE_JOB] = "DELETE FROM jobs WHERE seq = ?",
@@ -401,6 +406,13 @@ static enum write_result apply_begin_attempt(struct write_session *w, struct op 
     return updated == WRITE_GOOD ? put_attempt(w, op) : updated;
 }
 
+static enum write_result put_kept(struct write_session *w, const struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_KEPT];
+    (void)columns_bind(&kept_columns, COLUMNS_ALL, q, 1, &op->kept);
+    return write_step(q);
+}
+
 static enum write_result put_profile(struct write_session *w, const struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_PROFILE];
@@ -428,6 +440,9 @@ static enum write_result apply_end_attempt(struct write_session *w, struct op *o
     }
     if (r == WRITE_GOOD && op->stray.prompt_id[0] != '\0') {
         r = put_stray(w, op);
+    }
+    if (r == WRITE_GOOD && op->kept.files != NULL) {
+        r = put_kept(w, op);
     }
     return r;
 }
@@ -511,6 +526,18 @@ static enum write_result apply_delete_upload(struct write_session *w, struct op 
 {
     sqlite3_stmt *q = w->q[Q_DELETE_UPLOAD];
     write_bind_str(q, 1, op->text);
+    return write_step(q);
+}
+
+static enum write_result apply_put_kept(struct write_session *w, struct op *op)
+{
+    return put_kept(w, op);
+}
+
+static enum write_result apply_delete_kept(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_KEPT];
+    (void)sqlite3_bind_int64(q, 1, op->kept.seq);
     return write_step(q);
 }
 
@@ -650,6 +677,8 @@ static const struct {
     [OP_END_BATCH] = {"end batch", apply_end_batch},
     [OP_PUT_UPLOAD] = {"put upload", apply_put_upload},
     [OP_DELETE_UPLOAD] = {"delete upload", apply_delete_upload},
+    [OP_PUT_KEPT] = {"put kept outputs", apply_put_kept},
+    [OP_DELETE_KEPT] = {"delete kept outputs", apply_delete_kept},
     [OP_KEY_STATUS] = {"set key status", apply_key_status},
     [OP_UPDATE_JOB] = {"update job", update_job},
     [OP_BEGIN_ATTEMPT] = {"begin attempt", apply_begin_attempt},

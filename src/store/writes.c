@@ -20,6 +20,7 @@ enum op_record {
     REC_DELIVERY,
     REC_BATCH,
     REC_UPLOAD,
+    REC_KEPT,
     REC_COUNT
 };
 
@@ -35,6 +36,7 @@ static const struct {
     [REC_DELIVERY] = {&delivery_columns, offsetof(struct op, delivery)},
     [REC_BATCH] = {&batch_columns, offsetof(struct op, batch)},
     [REC_UPLOAD] = {&upload_columns, offsetof(struct op, upload)},
+    [REC_KEPT] = {&kept_columns, offsetof(struct op, kept)},
 };
 
 /* What goes into an op; what is left out is NULL or empty there. */
@@ -206,6 +208,7 @@ void store_end_attempt(struct store *s, const struct job_record *job,
           (struct source){.record[REC_JOB] = job,
                           .record[REC_ATTEMPT] = attempt,
                           .record[REC_STRAY] = stray,
+                          .record[REC_KEPT] = beside == NULL ? NULL : beside->kept,
                           .text = profile,
                           .beside = beside},
           done, ctx);
@@ -260,6 +263,18 @@ void store_put_upload(struct store *s, const struct upload_record *r)
 void store_delete_upload(struct store *s, const char *sha256)
 {
     queue(s, OP_DELETE_UPLOAD, (struct source){.text = str_of(sha256)}, NULL, NULL);
+}
+
+void store_put_kept(struct store *s, const struct kept_record *r)
+{
+    queue(s, OP_PUT_KEPT, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
+}
+
+void store_delete_kept(struct store *s, int64_t seq)
+{
+    struct op *op = make_op(OP_DELETE_KEPT, &(struct source){0});
+    op->kept.seq = seq;
+    add(s, op, NULL, NULL);
 }
 
 void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,

@@ -103,7 +103,8 @@ START_TEST(test_modes)
     int files = 0;
     for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
         if (*e->d_name != '.') {
-            CHECK(stat(text("%s/%s", d->state, e->d_name), &st) == 0 && (st.st_mode & 0777) == 0600,
+            CHECK(stat(text("%s/%s", d->state, e->d_name), &st) == 0 &&
+                      (st.st_mode & 0777) == (S_ISDIR(st.st_mode) ? 0700 : 0600),
                   "%s: %o", e->d_name, (unsigned)st.st_mode & 0777);
             files++;
         }

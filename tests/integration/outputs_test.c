@@ -44,7 +44,7 @@ START_TEST(test_outputs)
     char *id = text("%s", str_at(j, "id"));
     struct answer *a = get(d, "/jobs/%s/outputs", id);
     expect(a, 200, NULL);
-    CHECK(json_array_size(at(a->json, "outputs")) == 3);
+    CHECK(json_array_size(at(a->json, "outputs")) == 4);
     CHECK(strcmp(str_at(a->json, "outputs.0.nodeId"), "2") == 0 &&
           strcmp(str_at(a->json, "outputs.0.name"), "b_00001_.png") == 0 &&
           strcmp(str_at(a->json, "outputs.0.subfolder"), "a") == 0 &&
@@ -61,8 +61,15 @@ START_TEST(test_outputs)
     bytes = get(d, "/jobs/%s/outputs/1", id);
     expect(bytes, 200, NULL);
     CHECK(strstr(header_of(bytes, "Content-Disposition"), "x%20y%C3%A9.webp") != NULL);
-    expect(get(d, "/jobs/%s/outputs/2", id), 404, "output_unavailable");
-    expect(get(d, "/jobs/%s/outputs/3", id), 404, "output_not_found");
+    CHECK(strcmp(str_at(a->json, "outputs.2.kind"), "text") == 0 &&
+          strcmp(str_at(a->json, "outputs.2.kept"), "yes") == 0 &&
+          num_at(a->json, "outputs.2.size") == 1 &&
+          strcmp(str_at(a->json, "outputs.0.kept"), "no") == 0);
+    bytes = get(d, "/jobs/%s/outputs/2", id);
+    expect(bytes, 200, NULL);
+    CHECK(strcmp(bytes->body, "t") == 0);
+    expect(get(d, "/jobs/%s/outputs/3", id), 404, "output_unavailable");
+    expect(get(d, "/jobs/%s/outputs/4", id), 404, "output_not_found");
     expect(get(d, "/jobs/%s/outputs/x", id), 404, "output_not_found");
     struct answer *head = ask(d, "HEAD", text("/jobs/%s/outputs/0", id), NULL, NULL);
     CHECK(head->status == 200 && head->len == 0);

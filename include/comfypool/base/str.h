@@ -48,6 +48,10 @@ static inline bool str_ends_with(struct str a, struct str end)
     return a.n >= end.n && memcmp(a.p + a.n - end.n, end.p, end.n) == 0;
 }
 
+/* Of a file's name (or NULL): the dot, and up to 15 letters and digits behind it; "" when it has
+   none. Owner: the caller. */
+char *str_extension(const char *filename);
+
 /* Parses a whole decimal integer (optional '-', digits). Returns false on anything else. */
 bool str_to_int64(struct str s, int64_t *ret);
 

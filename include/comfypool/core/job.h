@@ -146,6 +146,7 @@ struct job_record {
     struct wall_us queued_at;
     struct wall_us started_at;    /* 0: not started */
     struct wall_us completed_at;  /* 0: not ended */
+    int64_t stamped_end_ms;       /* its end by its backend's own clock; 0: not known */
     char *backend;                /* of the last attempt, or NULL */
     char prompt_id[UUID_SIZE];    /* of the last attempt, or "" */
     struct wall_us waiting_since; /* when it was queued for the last time: here queue_timeout_ms and
@@ -163,6 +164,7 @@ struct job_record {
     bool profiled;
     bool cancel_requested;
     bool partial; /* the backend refused some outputs and ran the rest */
+    bool keep;    /* its outputs are copied when it has completed */
     char workflow_hash[DIGEST_HEX_SIZE];
     char cost_key[WORKFLOW_KEY_SIZE]; /* "": not known, it is from an older store */
     int executed; /* nodes that ran in its last attempt, once it has ended; -1: not known */
@@ -173,7 +175,7 @@ struct job_record {
     struct wall_us not_before; /* 0: at once */
     char *after;               /* valid JSON: the ids of jobs that it still waits for, or NULL */
     char *spec;                /* valid JSON: see core/spec.h, or NULL */
-    char *attachments;         /* valid JSON: [{nodeId, inputName, sha256, extension}], or NULL */
+    char *attachments;         /* valid JSON: see pool/inputs.c, or NULL */
     char *overrides;           /* valid JSON: of a batch's job, see core/batch.h, or NULL */
     char *auto_seeds;          /* valid JSON: {nodeId: number} of the last attempt, or NULL */
     char *placement;           /* valid JSON: why it runs where it runs, or NULL */

@@ -111,6 +111,8 @@ struct attachment {
     char *part;
     char *data;                   /* base64 */
     char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
+    char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
+    int64_t output;               /* ... n */
 };
 
 /* The checked body of POST /jobs, or POST /batches. */
@@ -121,6 +123,7 @@ struct submission {
     char *extra_data; /* JSON object as sent, or NULL */
     int priority;
     enum tristate profile;
+    enum tristate keep;       /* copies of its outputs */
     struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
     struct webhook webhook;
     char *client;              /* or NULL */
@@ -193,7 +196,7 @@ struct http_request {
     struct http_file *files;    /* that came with the body */
     size_t files_len;
     char sha256[DIGEST_HEX_SIZE]; /* {sha256} */
-    char range[HTTP_PASSED_SIZE]; /* of ROUTE_OUTPUT, these three; "": none */
+    char range[HTTP_PASSED_SIZE]; /* of files, these three; "": none */
     char if_range[HTTP_PASSED_SIZE];
     char if_none_match[HTTP_PASSED_SIZE];
     struct submission submission;
@@ -316,6 +319,13 @@ void http_hold(struct http_server *s, struct http_ref x);
 bool http_matches(struct http_server *s, struct http_ref x, struct str body);
 /* The same of an ETag (with its quotes). */
 bool http_matches_etag(struct http_server *s, struct http_ref x, const char *etag);
+/*
+ * What a request wants of a file of `size` bytes with this ETag (with its quotes), by its Range and
+ * If-Range: all of it, a part, or a part that is not there (416).
+ */
+enum http_part { HTTP_WHOLE, HTTP_PART, HTTP_NO_PART };
+enum http_part http_part_of(const struct http_request *rq, const char *etag, uint64_t size,
+                            uint64_t *ret_from, uint64_t *ret_len);
 /* False when it was answered or its client has hung up. */
 bool http_is_open(struct http_server *s, struct http_ref x);
 /* The file that was ended (or, with an error, any time before) is kept, or not. */

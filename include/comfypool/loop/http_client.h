@@ -89,6 +89,8 @@ void http_call_resume(struct http_call *call);
 /* A header of the answer, from the sink's begin on until the callback has returned; NULL: it has
    none. Lives until the next call. */
 const char *http_call_header(struct http_call *call, const char *name);
+/* The same of a date: seconds since the epoch; -1: there is none that can be read. */
+int64_t http_call_header_time(struct http_call *call, const char *name);
 /* `memory` is freed with the call, however it ends. */
 void http_call_own(struct http_call *call, void *memory);
 

@@ -72,6 +72,10 @@ struct pool_options {
     uint64_t upload_bytes;        /* of all */
     struct dur_us upload_age;     /* since it was used last */
     const char *upload_subfolder; /* at backends */
+    struct blobs *copies;         /* of outputs; NULL: none are made */
+    bool keep_outputs;            /* of jobs that do not say */
+    uint64_t copies_bytes;        /* of all */
+    struct dur_us copies_age;     /* since the job's end */
     unsigned breaker_failures;
     struct dur_us breaker_open;
     unsigned quarantine_failures;

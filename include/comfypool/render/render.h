@@ -125,6 +125,9 @@ struct render_output {
     char *subfolder;
     char *type; /* output, temp or input */
     char *text; /* of a text; NULL: it is a file at the backend */
+    /* Not read, but set by whoever knows. */
+    const char *kept; /* no, pending, yes, failed; static */
+    int64_t size;     /* bytes; below 0: not known */
 };
 /* By the ending of its name; NULL: nobody knows. Static. */
 const char *render_output_media_type(const char *filename);
@@ -136,7 +139,7 @@ void render_output_files(struct str ui_json, struct js_out *o);
 struct render_output *render_outputs_read(struct str outputs_json, size_t *ret_len);
 void render_outputs_free(struct render_output *o, size_t len);
 
-/* {"outputs": [{n, nodeId, name, subfolder, type, kind, mediaType, url}]}. Appends. */
+/* {"outputs": [{n, nodeId, name, subfolder, type, kind, mediaType, size, kept, url}]}. Appends. */
 void render_outputs_json(const char *job_id, const struct render_output *o, size_t len,
                          struct buf *out);
 

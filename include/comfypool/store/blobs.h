@@ -51,7 +51,9 @@ uint64_t blob_written(const struct blob_writer *w);
 void blob_path(const struct blobs *b, const char *sha256, struct buf *out);
 /* Opens one for reading; -1: there is none. Owner of the descriptor: the caller. */
 int blob_open(const struct blobs *b, const char *sha256, uint64_t *ret_size);
-/* Removes one, soon. */
+/* Removes one: it is not there any more at once. */
 void blob_remove(struct blobs *b, const char *sha256);
+/* A file of `from` is one of `to` as well (both on one file system). */
+bool blob_share(const struct blobs *from, const struct blobs *to, const char *sha256) MUST_CHECK;
 
 #endif

@@ -101,6 +101,18 @@ struct upload_record {
 void store_put_upload(struct store *s, const struct upload_record *r);
 void store_delete_upload(struct store *s, const char *sha256);
 
+/* Which outputs of an ended job were copied, or are to be; see pool/copies.c. */
+struct kept_record {
+    int64_t seq; /* of the job */
+    char job_id[UUID_SIZE];
+    struct wall_us ended_at; /* when the job did */
+    char *files;             /* valid JSON */
+};
+void kept_record_done(struct kept_record *r);
+/* Changes nothing when there is no such job any more. */
+void store_put_kept(struct store *s, const struct kept_record *r);
+void store_delete_kept(struct store *s, int64_t seq);
+
 /* Jobs of one workflow, and what is told when all of them have ended. */
 struct batch_record {
     char id[UUID_SIZE];
@@ -115,7 +127,8 @@ void batch_record_done(struct batch_record *r);
 struct store_beside {
     const struct delivery_record *deliveries; /* new ones */
     size_t deliveries_len;
-    struct str measurement; /* of the job's end; n == 0: none. See store_fold */
+    struct str measurement;         /* of the job's end; n == 0: none. See store_fold */
+    const struct kept_record *kept; /* of store_end_attempt */
 };
 
 /* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
@@ -262,6 +275,10 @@ enum err store_count_batch(struct store *s, const char *id,
 /* Calls `each` for every upload, the one that was not used for longest first. Blocks. */
 enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
                             void *ctx) MUST_CHECK;
+
+/* Calls `each` for every job with copies, the one that ended first first. Blocks. */
+enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
+                         void *ctx) MUST_CHECK;
 
 /* Calls `each` for every batch whose end was not told. Blocks; at start-up only. */
 enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),

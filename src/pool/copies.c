@@ -1,0 +1,533 @@
+/*
+ * Copies of outputs; see the header. A file is durable before the row that names it; a row that
+ * says "pending" is durable with the job's end. At a start, files that no row names go.
+ */
+#include "copies.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "comfypool/base/json_read.h"
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+enum {
+    EXPIRE_EVERY_MS = 60000,
+    TRIES = 6,       /* of a backend that is up */
+    PAUSE_MS = 1000, /* after the first in vain; doubled each time */
+};
+
+/* symbol, as GET /jobs/{id}/outputs and the row have it */
+#define COPY_STATE_TABLE(X)                                                                        \
+    X(COPY_NONE, "no")                                                                             \
+    X(COPY_PENDING, "pending")                                                                     \
+    X(COPY_KEPT, "yes")                                                                            \
+    X(COPY_FAILED, "failed")
+
+enum copy_state {
+#define X(symbol, name) symbol,
+    COPY_STATE_TABLE(X)
+#undef X
+        COPY_STATE_COUNT
+};
+
+static const char *const state_names[] = {
+#define X(symbol, name) name,
+    COPY_STATE_TABLE(X)
+#undef X
+};
+
+/* A file, whichever jobs have it. */
+struct content {
+    char sha256[DIGEST_HEX_SIZE];
+    uint64_t size;
+    unsigned refs;
+};
+
+struct copy {
+    enum copy_state state;
+    struct content *content; /* of COPY_KEPT */
+};
+
+struct kept_job {
+    struct pool *pool;
+    int64_t seq;
+    char id[UUID_SIZE];
+    struct wall_us ended_at;
+    struct copy *copies; /* by n */
+    size_t len;
+    struct kept_job *older, *newer;
+    struct backend *backend; /* in its list; NULL: nothing is to be fetched */
+    struct kept_job *before, *behind;
+    unsigned tries; /* in vain, of the file that comes next */
+};
+
+/* ---- contents ----------------------------------------------------------------------------------
+ */
+
+static struct content *content_use(struct pool *p, const char *sha256, uint64_t size)
+{
+    struct content *c = map_get(&p->copies.by_sha, str_of(sha256));
+    if (c == NULL) {
+        c = mem_zero(1, sizeof *c);
+        memcpy(c->sha256, sha256, sizeof c->sha256);
+        c->size = size;
+        p->copies.bytes += size;
+        (void)map_put(&p->copies.by_sha, str_of(c->sha256), c);
+    }
+    c->refs++;
+    return c;
+}
+
+/* stays: the file does, because the daemon stops. */
+static void content_leave(struct pool *p, struct content *c, bool stays)
+{
+    if (--c->refs > 0) {
+        return;
+    }
+    if (!stays) {
+        blob_remove(p->copies.blobs, c->sha256);
+    }
+    p->copies.bytes -= c->size;
+    (void)map_remove(&p->copies.by_sha, str_of(c->sha256));
+    free(c);
+}
+
+/* ---- rows --------------------------------------------------------------------------------------
+ */
+
+/* An array by n: [{"state": "yes", "sha256": ..., "size": ...}, {"state": "pending"}, ...]. */
+static void write_files(const struct copy *copies, size_t len, struct buf *out)
+{
+    struct js_out o = js_out_to(out);
+    js_open(&o, '[');
+    for (size_t i = 0; i < len; i++) {
+        js_open(&o, '{');
+        js_member_string(&o, "state", state_names[copies[i].state]);
+        if (copies[i].content != NULL) {
+            js_member_string(&o, "sha256", copies[i].content->sha256);
+            js_member_int(&o, "size", (int64_t)copies[i].content->size);
+        }
+        js_close(&o, '}');
+    }
+    js_close(&o, ']');
+}
+
+static void write_row(const struct kept_job *k)
+{
+    AUTO_BUF struct buf files;
+    buf_init(&files, BUF_NO_LIMIT);
+    write_files(k->copies, k->len, &files);
+    struct kept_record r = {.seq = k->seq, .ended_at = k->ended_at};
+    memcpy(r.job_id, k->id, sizeof r.job_id);
+    r.files = buf_take(&files);
+    store_put_kept(k->pool->store, &r);
+    kept_record_done(&r);
+}
+
+static enum copy_state state_of(struct str name)
+{
+    enum copy_state s = COPY_NONE;
+    while (s < COPY_STATE_COUNT && !str_is(name, state_names[s])) {
+        s++;
+    }
+    return s == COPY_STATE_COUNT ? COPY_FAILED : s;
+}
+
+static struct copy read_file(struct pool *p, struct js_reader *r)
+{
+    struct copy c = {.state = COPY_NONE};
+    char sha256[DIGEST_HEX_SIZE] = "";
+    int64_t size = -1;
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "state")) {
+            c.state = state_of(v.text);
+        } else if (js_is(key, "sha256")) {
+            (void)snprintf(sha256, sizeof sha256, "%.*s", (int)v.text.n, v.text.p);
+        } else if (js_is(key, "size")) {
+            (void)js_int(v, &size);
+        }
+    }
+    if (c.state == COPY_KEPT) {
+        uint64_t there = 0;
+        const int fd = blob_open(p->copies.blobs, sha256, &there);
+        if (fd < 0 || (int64_t)there != size) { /* somebody was in the directory */
+            c.state = COPY_FAILED;
+        } else {
+            c.content = content_use(p, sha256, there);
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return c;
+}
+
+static void read_files(struct kept_job *k, struct str files)
+{
+    struct js_reader r;
+    js_read_strict(&r, files, JS_MAX_DEPTH);
+    (void)js_next(&r);
+    while (js_next(&r).kind == JS_OBJECT) {
+        k->copies = mem_grow(k->copies, (k->len + 1) * sizeof *k->copies);
+        k->copies[k->len++] = read_file(k->pool, &r);
+    }
+}
+
+struct kept_record copies_row(const struct job_record *ended)
+{
+    struct kept_record row = {.seq = ended->seq, .ended_at = ended->completed_at};
+    if (!ended->keep || ended->state != JOB_COMPLETED) {
+        return row;
+    }
+    AUTO_BUF struct buf files;
+    buf_init(&files, BUF_NO_LIMIT);
+    size_t len = 0;
+    bool any = false;
+    struct render_output *list = render_outputs_read(str_of(ended->outputs), &len);
+    struct copy *copies = mem_zero(len + 1, sizeof *copies);
+    for (size_t i = 0; i < len; i++) {
+        copies[i].state = list[i].text == NULL ? COPY_PENDING : COPY_NONE;
+        any = any || list[i].text == NULL;
+    }
+    write_files(copies, len, &files);
+    free(copies);
+    render_outputs_free(list, len);
+    memcpy(row.job_id, ended->id, sizeof row.job_id);
+    row.files = any ? buf_take(&files) : NULL;
+    return row;
+}
+
+/* ---- the lists of backends ---------------------------------------------------------------------
+ */
+
+static void queue_last(struct kept_job *k, struct backend *b)
+{
+    struct copying *w = &b->copying;
+    k->backend = b;
+    k->behind = NULL;
+    k->before = w->last;
+    *(w->last == NULL ? &w->first : &w->last->behind) = k;
+    w->last = k;
+}
+
+static void unqueue(struct kept_job *k)
+{
+    if (k->backend == NULL) {
+        return;
+    }
+    struct copying *w = &k->backend->copying;
+    if (w->first == k && w->fetch != NULL) {
+        fetch_cancel(w->fetch);
+        w->fetch = NULL;
+    }
+    *(k->before == NULL ? &w->first : &k->before->behind) = k->behind;
+    *(k->behind == NULL ? &w->last : &k->behind->before) = k->before;
+    k->before = k->behind = NULL;
+    k->backend = NULL;
+}
+
+static size_t next_pending(const struct kept_job *k)
+{
+    size_t n = 0;
+    while (n < k->len && k->copies[n].state != COPY_PENDING) {
+        n++;
+    }
+    return n;
+}
+
+static void fail_rest(struct kept_job *k, const char *why)
+{
+    for (size_t i = 0; i < k->len; i++) {
+        if (k->copies[i].state == COPY_PENDING) {
+            k->copies[i].state = COPY_FAILED;
+        }
+    }
+    LOG(LOG_WARN, "outputs cannot be copied", LOG_S("job", k->id), LOG_S("why", why));
+    write_row(k);
+    unqueue(k);
+}
+
+/* ---- jobs with copies --------------------------------------------------------------------------
+ */
+
+static struct kept_job *add_job(struct pool *p, int64_t seq, const char *id,
+                                struct wall_us ended_at, struct str files)
+{
+    struct copies *s = &p->copies;
+    struct kept_job *k = mem_zero(1, sizeof *k);
+    k->pool = p;
+    k->seq = seq;
+    memcpy(k->id, id, sizeof k->id);
+    k->ended_at = ended_at;
+    read_files(k, files);
+    struct kept_job *older = s->newest; /* nearly always the place */
+    while (older != NULL && older->ended_at.us > ended_at.us) {
+        older = older->older;
+    }
+    k->older = older;
+    k->newer = older == NULL ? s->oldest : older->newer;
+    *(k->older == NULL ? &s->oldest : &k->older->newer) = k;
+    *(k->newer == NULL ? &s->newest : &k->newer->older) = k;
+    (void)map_put(&s->jobs, (struct str){k->id, UUID_TEXT}, k);
+    return k;
+}
+
+static void forget_job(struct kept_job *k, bool stays)
+{
+    struct copies *s = &k->pool->copies;
+    unqueue(k);
+    *(k->older == NULL ? &s->oldest : &k->older->newer) = k->newer;
+    *(k->newer == NULL ? &s->newest : &k->newer->older) = k->older;
+    (void)map_remove(&s->jobs, (struct str){k->id, UUID_TEXT});
+    for (size_t i = 0; i < k->len; i++) {
+        if (k->copies[i].content != NULL) {
+            content_leave(k->pool, k->copies[i].content, stays);
+        }
+    }
+    free(k->copies);
+    free(k);
+}
+
+/* The row goes first: a file without one is removed at the next start. */
+static void drop_job(struct kept_job *k)
+{
+    struct backend *b = k->backend;
+    store_delete_kept(k->pool->store, k->seq);
+    forget_job(k, false);
+    if (b != NULL) {
+        copies_up(b);
+    }
+}
+
+static struct kept_job *find(struct pool *p, const char *job_id)
+{
+    return map_get(&p->copies.jobs, (struct str){job_id, UUID_TEXT});
+}
+
+static void make_room(struct pool *p)
+{
+    while (p->copies.bytes > p->options.copies_bytes && p->copies.oldest != NULL) {
+        LOG(LOG_INFO, "copies of a job's outputs make room for newer ones",
+            LOG_S("job", p->copies.oldest->id));
+        drop_job(p->copies.oldest);
+    }
+}
+
+static void expire(void *ctx)
+{
+    struct pool *p = ctx;
+    const int64_t before = time_wall().us - p->options.copies_age.us;
+    while (p->copies.oldest != NULL && p->copies.oldest->ended_at.us <= before) {
+        drop_job(p->copies.oldest);
+    }
+    if (!p->stopping) {
+        deadline_set(&p->deadlines, &p->copies.expire,
+                     mono_add(time_mono(), dur_ms(EXPIRE_EVERY_MS)), expire, p);
+    }
+}
+
+/* ---- fetching ----------------------------------------------------------------------------------
+ */
+
+static void again(void *ctx)
+{
+    copies_up(ctx);
+}
+
+static void wait_after(struct backend *b, unsigned tries)
+{
+    deadline_set(&b->pool->deadlines, &b->copying.again,
+                 mono_add(time_mono(), dur_ms((int64_t)PAUSE_MS << tries)), again, b);
+}
+
+/* The first job's file is here, or cannot be had, or not now. */
+static void fetched(void *ctx, enum fetch_end end, const char *why, const char *sha256,
+                    uint64_t size)
+{
+    struct backend *b = ctx;
+    struct kept_job *k = b->copying.first;
+    struct pool *p = b->pool;
+    b->copying.fetch = NULL;
+    struct copy *c = &k->copies[next_pending(k)];
+    if (end == FETCH_TROUBLE && ++k->tries < TRIES) {
+        const unsigned tries = k->tries;
+        unqueue(k); /* others first */
+        queue_last(k, b);
+        wait_after(b, tries - 1);
+        return;
+    }
+    k->tries = 0;
+    if (end == FETCH_DONE) {
+        c->state = COPY_KEPT;
+        c->content = content_use(p, sha256, size);
+    } else {
+        c->state = COPY_FAILED;
+        LOG(LOG_WARN, "an output cannot be copied", LOG_S("job", k->id), LOG_S("backend", b->name),
+            LOG_S("why", why));
+    }
+    write_row(k);
+    if (next_pending(k) == k->len) {
+        unqueue(k);
+    }
+    make_room(p);
+    copies_up(b);
+}
+
+static bool start_fetch(struct backend *b, struct kept_job *k)
+{
+    struct pool *p = b->pool;
+    const size_t n = next_pending(k);
+    struct job_record r = {0};
+    size_t len = 0;
+    if (store_get_job(p->store, (struct str){k->id, UUID_TEXT}, &r) != ERR_NONE) {
+        return false;
+    }
+    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
+    const bool good = n < len;
+    if (good) {
+        b->copying.fetch = fetch_begin(b, &list[n], r.stamped_end_ms, p->copies.blobs,
+                                       p->options.copies_bytes, fetched, b);
+    }
+    render_outputs_free(list, len);
+    job_record_done(&r);
+    return good;
+}
+
+void copies_up(struct backend *b)
+{
+    struct copying *w = &b->copying;
+    while (b->up && !b->pool->stopping && w->fetch == NULL && w->first != NULL &&
+           !heap_holds(&w->again.node) && !start_fetch(b, w->first)) {
+        fail_rest(w->first, "its job is gone");
+    }
+}
+
+void copies_leave(struct backend *b)
+{
+    struct copying *w = &b->copying;
+    deadline_clear(&b->pool->deadlines, &w->again);
+    while (w->first != NULL) {
+        if (b->pool->stopping) {
+            unqueue(w->first);
+        } else {
+            fail_rest(w->first, "its backend was removed");
+        }
+    }
+}
+
+/* Its backend is asked, as soon as it can be. */
+static void queue_at(struct kept_job *k, const char *backend)
+{
+    struct backend *b =
+        backend == NULL ? NULL : map_get(&k->pool->backends_by_name, str_of(backend));
+    if (b == NULL) {
+        fail_rest(k, "its backend is not configured any more");
+        return;
+    }
+    queue_last(k, b);
+    copies_up(b);
+}
+
+void copies_begin(struct pool *p, const struct job_record *ended)
+{
+    struct kept_record row = copies_row(ended);
+    if (row.files != NULL && p->copies.blobs != NULL) {
+        queue_at(add_job(p, row.seq, row.job_id, row.ended_at, str_of(row.files)), ended->backend);
+    }
+    kept_record_done(&row);
+}
+
+void copies_forget(struct pool *p, const char *job_id)
+{
+    struct kept_job *k = find(p, job_id);
+    if (k != NULL) {
+        drop_job(k);
+    }
+}
+
+/* Retention takes the oldest first. */
+void copies_of_deleted(struct pool *p)
+{
+    struct job_record r = {0};
+    while (p->copies.oldest != NULL &&
+           store_get_job(p->store, (struct str){p->copies.oldest->id, UUID_TEXT}, &r) ==
+               ERR_JOB_NOT_FOUND) {
+        drop_job(p->copies.oldest);
+    }
+    job_record_done(&r);
+}
+
+/* ---- the start and the end ---------------------------------------------------------------------
+ */
+
+static void found_row(void *ctx, const struct kept_record *row)
+{
+    struct pool *p = ctx;
+    struct job_record r = {0};
+    struct kept_job *k = add_job(p, row->seq, row->job_id, row->ended_at, str_of(row->files));
+    if (next_pending(k) < k->len &&
+        store_get_job(p->store, (struct str){k->id, UUID_TEXT}, &r) == ERR_NONE) {
+        queue_at(k, r.backend);
+    }
+    job_record_done(&r);
+}
+
+static void found_file(void *ctx, const char *sha256, uint64_t size)
+{
+    struct pool *p = ctx;
+    (void)size;
+    if (map_get(&p->copies.by_sha, str_of(sha256)) == NULL) {
+        blob_remove(p->copies.blobs, sha256);
+    }
+}
+
+bool copies_start(struct pool *p)
+{
+    p->copies.blobs = p->options.copies;
+    map_init(&p->copies.by_sha);
+    map_init(&p->copies.jobs);
+    if (p->copies.blobs == NULL) {
+        return true;
+    }
+    if (store_load_kept(p->store, found_row, p) != ERR_NONE) {
+        return false;
+    }
+    blobs_each(p->copies.blobs, found_file, p);
+    make_room(p);
+    expire(p);
+    return true;
+}
+
+void copies_done(struct pool *p)
+{
+    while (p->copies.oldest != NULL) {
+        forget_job(p->copies.oldest, true);
+    }
+    map_done(&p->copies.by_sha);
+    map_done(&p->copies.jobs);
+}
+
+/* ---- who asks ----------------------------------------------------------------------------------
+ */
+
+void copies_mark(struct pool *p, const char *job_id, struct render_output *list, size_t len)
+{
+    const struct kept_job *k = find(p, job_id);
+    for (size_t i = 0; i < len; i++) {
+        const struct copy *c = k == NULL || i >= k->len ? NULL : &k->copies[i];
+        if (c != NULL && list[i].text == NULL) {
+            list[i].kept = state_names[c->state];
+            list[i].size = c->content == NULL ? -1 : (int64_t)c->content->size;
+        }
+    }
+}
+
+const char *copies_find(struct pool *p, const char *job_id, size_t n)
+{
+    const struct kept_job *k = find(p, job_id);
+    return k == NULL || n >= k->len || k->copies[n].content == NULL ? NULL
+                                                                    : k->copies[n].content->sha256;
+}

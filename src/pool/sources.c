@@ -1,0 +1,315 @@
+/* Outputs as inputs; see the header. A job's row has the hash before the job may run. */
+#include "sources.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "comfypool/base/log.h"
+#include "inner.h"
+
+enum {
+    TRIES = 8,       /* two minutes in all */
+    PAUSE_MS = 1000, /* after the first in vain; doubled each time */
+};
+
+struct source {
+    struct pool *pool;
+    struct source *next, **link;
+    char job_id[UUID_SIZE];
+    int64_t n;
+    char *extension; /* of its name; NULL: not known yet */
+    struct fetch *fetch;
+    bool keeping; /* a text is being made a file */
+    unsigned tries;
+    struct deadline again;
+    struct input *inputs; /* who waits for it */
+};
+
+/* ---- lists -------------------------------------------------------------------------------------
+ */
+
+static void input_join(struct input *in, struct source *s)
+{
+    in->source = s;
+    in->source_next = s->inputs;
+    in->source_link = &s->inputs;
+    if (in->source_next != NULL) {
+        in->source_next->source_link = &in->source_next;
+    }
+    s->inputs = in;
+}
+
+static void source_free(struct source *s)
+{
+    deadline_clear(&s->pool->deadlines, &s->again);
+    if (s->fetch != NULL) {
+        fetch_cancel(s->fetch);
+    }
+    *s->link = s->next;
+    if (s->next != NULL) {
+        s->next->link = s->link;
+    }
+    free(s->extension);
+    free(s);
+}
+
+static void input_leave(struct input *in)
+{
+    struct source *s = in->source;
+    if (s == NULL) {
+        return;
+    }
+    *in->source_link = in->source_next;
+    if (in->source_next != NULL) {
+        in->source_next->source_link = in->source_link;
+    }
+    in->source = NULL;
+    if (s->inputs == NULL && !s->keeping) {
+        source_free(s);
+    }
+}
+
+void sources_leave(struct job *j)
+{
+    for (size_t i = 0; i < j->inputs_len; i++) {
+        input_leave(&j->inputs[i]);
+    }
+}
+
+void sources_done(struct pool *p)
+{
+    while (p->sources != NULL) {
+        source_free(p->sources);
+    }
+}
+
+static bool has_all(const struct job *j)
+{
+    size_t i = 0;
+    while (i < j->inputs_len && j->inputs[i].sha256[0] != '\0') {
+        i++;
+    }
+    return i == j->inputs_len;
+}
+
+/* ---- the end of the wait -----------------------------------------------------------------------
+ */
+
+static void written(void *ctx, enum err e)
+{
+    struct pool *p = ctx;
+    (void)e; /* such a write is kept until it succeeds */
+    pool_one_less(p, &p->writes);
+}
+
+static void go_on(struct job *j)
+{
+    struct pool *p = j->pool;
+    free(j->r.attachments);
+    j->r.attachments = inputs_write_again(j);
+    p->writes++;
+    store_update_job(p->store, &j->r, NULL, written, p);
+    j->blocked = false;
+    j->was_blocked = true;
+    job_admit(j);
+}
+
+static void fail(struct source *s, const char *why)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, 1024);
+    buf_printf(&b, "output %lld of job %s: %s", (long long)s->n, s->job_id, why);
+    s->keeping = true; /* it stays until here */
+    while (s->inputs != NULL) {
+        job_end_queued(s->inputs->job, ERR_OUTPUT_UNAVAILABLE, buf_text(&b)); /* leaves */
+    }
+    source_free(s);
+}
+
+static void settle(struct source *s, const char *sha256, uint64_t size)
+{
+    struct pool *p = s->pool;
+    s->keeping = true; /* it stays until here */
+    while (s->inputs != NULL) {
+        struct input *in = s->inputs;
+        struct upload *u = uploads_add(p, sha256, size);
+        if (u == NULL) {
+            fail(s, "uploads.maxBytes has no room for it");
+            return;
+        }
+        if (in->extension[0] == '\0' && s->extension != NULL) {
+            free(in->extension);
+            in->extension = mem_strdup(s->extension);
+        }
+        inputs_hold(in, u);
+        input_leave(in);
+        if (has_all(in->job)) {
+            go_on(in->job);
+        }
+    }
+    source_free(s);
+    pool_dispatch(p);
+}
+
+/* ---- bringing it -------------------------------------------------------------------------------
+ */
+
+static void start(void *ctx);
+
+static void try_again(struct source *s, const char *why)
+{
+    if (++s->tries >= TRIES) {
+        fail(s, why);
+        return;
+    }
+    LOG(LOG_INFO, "an output that a job waits for cannot be had yet", LOG_S("job", s->job_id),
+        LOG_S("why", why));
+    deadline_set(&s->pool->deadlines, &s->again,
+                 mono_add(time_mono(), dur_ms((int64_t)PAUSE_MS << (s->tries - 1))), start, s);
+}
+
+static void fetched(void *ctx, enum fetch_end end, const char *why, const char *sha256,
+                    uint64_t size)
+{
+    struct source *s = ctx;
+    s->fetch = NULL;
+    if (end == FETCH_DONE) {
+        settle(s, sha256, size);
+    } else if (end == FETCH_GONE) {
+        fail(s, why);
+    } else {
+        try_again(s, why);
+    }
+}
+
+static void text_kept(void *ctx, enum err e, const char *why, const char *sha256)
+{
+    struct source *s = ctx;
+    s->keeping = false;
+    const struct upload *u = e == ERR_NONE ? uploads_find(s->pool, sha256) : NULL;
+    if (s->inputs == NULL) { /* nobody waits any more */
+        source_free(s);
+    } else if (u == NULL) {
+        try_again(s, why);
+    } else {
+        settle(s, sha256, u->size);
+    }
+}
+
+/* There is a copy of it. */
+static bool share_copy(struct source *s)
+{
+    struct pool *p = s->pool;
+    uint64_t size = 0;
+    const char *sha256 = copies_find(p, s->job_id, (size_t)s->n);
+    if (sha256 == NULL || !blob_share(p->copies.blobs, p->uploads.blobs, sha256)) {
+        return false;
+    }
+    const int fd = blob_open(p->uploads.blobs, sha256, &size);
+    if (fd < 0) {
+        return false;
+    }
+    (void)close(fd);
+    settle(s, sha256, size);
+    return true;
+}
+
+static void bring(struct source *s, const struct job_record *r, const struct render_output *o)
+{
+    struct pool *p = s->pool;
+    free(s->extension);
+    s->extension = str_extension(o->filename);
+    if (o->text != NULL) {
+        s->keeping = true;
+        uploads_keep(p, str_of(o->text), text_kept, s);
+        return;
+    }
+    if (share_copy(s)) {
+        return;
+    }
+    struct backend *b =
+        r->backend == NULL ? NULL : map_get(&p->backends_by_name, str_of(r->backend));
+    if (b == NULL) {
+        fail(s, "its backend is not configured any more");
+    } else if (!b->up) {
+        try_again(s, "its backend is not up");
+    } else {
+        s->fetch = fetch_begin(b, o, r->stamped_end_ms, p->uploads.blobs,
+                               p->options.upload_file_bytes, fetched, s);
+    }
+}
+
+static void start(void *ctx)
+{
+    struct source *s = ctx;
+    struct job_record r = {0};
+    size_t len = 0;
+    const enum err e = store_get_job(s->pool->store, (struct str){s->job_id, UUID_TEXT}, &r);
+    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
+    if (e == ERR_JOB_NOT_FOUND) {
+        fail(s, "the job is not known any more");
+    } else if (e != ERR_NONE) {
+        try_again(s, "the store cannot be read");
+    } else if ((uint64_t)s->n >= len) {
+        fail(s, "the job has no such output");
+    } else {
+        bring(s, &r, &list[s->n]);
+    }
+    render_outputs_free(list, len);
+    job_record_done(&r);
+}
+
+/* ---- who asks ----------------------------------------------------------------------------------
+ */
+
+static struct source *find(struct pool *p, const char *job_id, int64_t n)
+{
+    struct source *s = p->sources;
+    while (s != NULL && !(s->n == n && strcmp(s->job_id, job_id) == 0)) {
+        s = s->next;
+    }
+    return s;
+}
+
+static struct source *source_new(struct pool *p, const char *job_id, int64_t n)
+{
+    struct source *s = mem_zero(1, sizeof *s);
+    s->pool = p;
+    memcpy(s->job_id, job_id, sizeof s->job_id);
+    s->n = n;
+    s->next = p->sources;
+    s->link = &p->sources;
+    if (s->next != NULL) {
+        s->next->link = &s->next;
+    }
+    p->sources = s;
+    deadline_set(&p->deadlines, &s->again, time_mono(), start, s); /* in a turn of its own */
+    return s;
+}
+
+bool sources_wait(struct job *j)
+{
+    for (size_t i = 0; i < j->inputs_len; i++) {
+        struct input *in = &j->inputs[i];
+        if (in->sha256[0] == '\0') {
+            struct source *s = find(j->pool, in->job_id, in->output);
+            input_join(in, s != NULL ? s : source_new(j->pool, in->job_id, in->output));
+        }
+    }
+    return !has_all(j);
+}
+
+bool sources_may_have(struct pool *p, const char *job_id, int64_t n)
+{
+    struct job_record r = {0};
+    size_t len = 0;
+    if (job_find(p, (struct str){job_id, UUID_TEXT}) != NULL) {
+        return true;
+    }
+    const enum err e = store_get_job(p->store, (struct str){job_id, UUID_TEXT}, &r);
+    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
+    const bool may = e != ERR_NONE || r.state != JOB_COMPLETED || (uint64_t)n < len;
+    render_outputs_free(list, len);
+    job_record_done(&r);
+    return may;
+}
