@@ -288,6 +288,9 @@ void answer_problem(struct exchange *x, const struct problem *p)
     struct http_answer a = http_answer_new(status);
     a.content_type = "application/problem+json";
     a.retry_after = p->retry_after > 0 ? p->retry_after : -1;
+    if (p->content_range != NULL) {
+        (void)snprintf(a.content_range, sizeof a.content_range, "%s", p->content_range);
+    }
     write_problem(&a.body, p, status);
     struct MHD_Response *r = answer_headers(x, make_response(&a.body), &a);
     if (x->allow[0] != '\0') {
@@ -313,40 +316,54 @@ void answer_options(struct exchange *x)
         header(r, "Access-Control-Allow-Methods", x->allow);
         header(r, "Access-Control-Allow-Headers",
                "authorization, content-type, idempotency-key, prefer, if-none-match, "
-               "last-event-id");
+               "last-event-id, range, if-range");
         header_number(r, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE_S);
     }
     exchange_answered(x, a.status, r);
 }
 
-static void send_problem(struct http_server *s, struct http_ref ref, enum err code,
-                         const char *detail, const char *pointer, int retry_after)
+/* Takes the problem. */
+static void send_problem(struct http_server *s, struct http_ref ref, struct problem *p)
 {
     struct exchange *x = exchange_find(s, ref);
-    if (x == NULL) {
-        return;
+    if (x != NULL) {
+        answer_problem(x, p);
     }
+    problem_done(p);
+}
+
+static struct problem make_problem(enum err code, const char *detail)
+{
     struct problem p;
     problem_init(&p);
     p.code = code;
-    p.retry_after = retry_after;
     buf_add_text(&p.detail, detail == NULL ? err_title(code) : detail);
-    if (pointer != NULL) {
-        p.has_pointer = true;
-        buf_add_text(&p.pointer, pointer);
-    }
-    answer_problem(x, &p);
-    problem_done(&p);
+    return p;
 }
 
 void http_problem(struct http_server *s, struct http_ref x, enum err code, const char *detail,
                   const char *pointer)
 {
-    send_problem(s, x, code, detail, pointer, 0);
+    struct problem p = make_problem(code, detail);
+    if (pointer != NULL) {
+        p.has_pointer = true;
+        buf_add_text(&p.pointer, pointer);
+    }
+    send_problem(s, x, &p);
 }
 
 void http_problem_retry(struct http_server *s, struct http_ref x, enum err code, const char *detail,
                         int retry_after)
 {
-    send_problem(s, x, code, detail, NULL, retry_after);
+    struct problem p = make_problem(code, detail);
+    p.retry_after = retry_after;
+    send_problem(s, x, &p);
+}
+
+void http_problem_range(struct http_server *s, struct http_ref x, const char *content_range)
+{
+    struct problem p =
+        make_problem(ERR_RANGE_NOT_SATISFIABLE, "Content-Range says how long the file is");
+    p.content_range = content_range;
+    send_problem(s, x, &p);
 }

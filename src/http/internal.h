@@ -27,6 +27,7 @@ struct problem {
     bool close;               /* the connection ends with it: its framing cannot be trusted */
     int retry_after;          /* 0: none */
     const char *authenticate; /* WWW-Authenticate; static, or NULL */
+    const char *content_range; /* or NULL */
     bool has_pointer;
     struct buf pointer;
     struct buf detail;

@@ -100,19 +100,24 @@ void file_answer(struct pool *p, const struct http_request *rq, struct http_ref 
     const enum http_part part = http_part_of(rq, a->given_etag, size, &s->at, &len);
     s->end = s->at + len;
     if (http_matches_etag(p->server, x, a->given_etag)) {
+        sending_free(s);
         a->status = 304;
-    } else if (part == HTTP_NO_PART) {
-        a->status = 416;
+        http_answer(p->server, x, a);
+        return;
+    }
+    if (part == HTTP_NO_PART) {
+        sending_free(s);
         (void)snprintf(a->content_range, sizeof a->content_range, "bytes */%" PRIu64, size);
-    } else if (part == HTTP_PART) {
+        http_problem_range(p->server, x, a->content_range);
+        buf_done(&a->body);
+        return;
+    }
+    if (part == HTTP_PART) {
         a->status = 206;
         (void)snprintf(a->content_range, sizeof a->content_range,
                        "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, s->at, s->end - 1, size);
     }
-    if (a->status >= 300) {
-        sending_free(s);
-        http_answer(p->server, x, a);
-    } else if (http_stream_begin(p->server, x, a, (int64_t)len, &ops, s)) {
+    if (http_stream_begin(p->server, x, a, (int64_t)len, &ops, s)) {
         read_on(s);
     } else {
         sending_free(s);

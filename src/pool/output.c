@@ -133,7 +133,12 @@ static bool answer_short(struct relay *r, unsigned status)
         return false;
     }
     struct http_answer a = relayed(r, status);
-    http_answer(r->server, r->x, &a);
+    if (status == 416) {
+        http_problem_range(r->server, r->x, a.content_range);
+        buf_done(&a.body);
+    } else {
+        http_answer(r->server, r->x, &a);
+    }
     return true;
 }
 

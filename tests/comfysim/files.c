@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BIG_MAX_MIB 65536
+#define RECORDED_AT 1795348260 /* 22 Nov 2026 11:51:00 GMT */
 
 static uint64_t hash_name(const char *name)
 {
@@ -152,7 +154,7 @@ static int parse_range(const char *range, uint64_t size, uint64_t *from, uint64_
 
 void files_view(struct files *files, struct conn *conn)
 {
-    int status = view_status(files, conn);
+    int status = files->broken ? 500 : view_status(files, conn);
     if (status) {
         conn_answer(conn, status, "application/octet-stream", NULL, "", 0);
         return;
@@ -188,10 +190,14 @@ void files_view(struct files *files, struct conn *conn)
         }
     }
     uint64_t tag = up ? hash_name(name) ^ (uint64_t)up->len * 0x9e3779b97f4a7c15U : hash_name(name);
+    const time_t at = (time_t)(files->modified ? files->modified : RECORDED_AT);
+    struct tm tm;
+    char modified[64];
+    (void)strftime(modified, sizeof modified, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&at, &tm));
     text_printf(&headers,
                 "\"\r\nEtag: \"%016" PRIx64 "-%" PRIx64 "\"\r\n"
-                "Last-Modified: Sun, 22 Nov 2026 11:51:00 GMT\r\nAccept-Ranges: bytes\r\n",
-                tag, size);
+                "Last-Modified: %s\r\nAccept-Ranges: bytes\r\n",
+                tag, size, modified);
     uint64_t from;
     uint64_t to;
     status = parse_range(conn->range, size, &from, &to);

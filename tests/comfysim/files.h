@@ -18,6 +18,8 @@ struct upload {
 
 struct files {
     struct upload *uploads;
+    long long modified; /* epoch seconds of Last-Modified; 0: a day of the recordings */
+    bool broken;        /* /view is 500 */
 };
 
 void files_free(struct files *files);

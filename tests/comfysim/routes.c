@@ -462,6 +462,12 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     if ((value = json_object_get(body, "secret"))) {
         sim->known.secret = json_is_true(value);
     }
+    if ((value = json_object_get(body, "modified"))) {
+        sim->files.modified = json_integer_value(value);
+    }
+    if ((value = json_object_get(body, "broken"))) {
+        sim->files.broken = json_is_true(value);
+    }
     if ((value = json_object_get(body, "missing"))) {
         keep_list(&sim->known.missing, value);
     }

@@ -235,12 +235,92 @@ START_TEST(test_retry_elsewhere)
 }
 END_TEST
 
+/* ---- outputs of other jobs ---------------------------------------------------------------------
+ */
+
+static char *chained(int n, const char *job, int output, const char *more)
+{
+    return text("{%s%s", more, with(n, q("'job':'%s','output':%d", job, output)) + 1);
+}
+
+/* An output is brought to where the next job runs, from its backend or from its copy. */
+START_TEST(test_chain)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]}, .no_profile = true);
+    await_backends_up(d, 2);
+    char *first = submit(d, q("{'workflow':{'1':{'class_type':'SaveImage','inputs':{'_ms':300,"
+                              "'_file':'a.jpg'}}},'backends':{'only':['s0']}}"));
+    char *next = submit(d, chained(1, first, 0, q("'backends':{'only':['s1']},")));
+    CHECK(strcmp(str_at(job_now(d, next), "waitingReason"), "dependency") == 0);
+    json_t *j = await_end(d, next);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0, "%s", str_at(j, "error.message"));
+    CHECK(uploads_at(s[1]) == 1 && strstr(input_of(s[1]), ".jpg") != NULL, "%s", input_of(s[1]));
+    struct answer *made = get(d, "/jobs/%s/outputs/0", first);
+    char sha[65];
+    (void)snprintf(sha, sizeof sha, "%.32s", strstr(input_of(s[1]), "/") + 1);
+    FILE *f = popen(text("sha256sum %s/uploads/%.2s/%s*", d->state, sha, sha), "r");
+    char sum[65] = "";
+    CHECK(f != NULL && fscanf(f, "%64s", sum) == 1 && strncmp(sum, sha, 32) == 0);
+    (void)pclose(f);
+    expect(made, 200, NULL);
+    /* It has ended already; and many that need the same. */
+    for (int i = 0; i < 3; i++) {
+        j = run_job(d, chained(10 + i, first, 0, ""));
+        CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+    }
+    expect(post(d, "/jobs", chained(2, first, 1, "")), 404, "output_not_found");
+    struct answer *a = post(d, "/jobs", chained(2, "0190d3a4-5b00-7000-8000-000000000000", 0, ""));
+    expect(a, 404, "dependency_not_found");
+    CHECK(strcmp(str_at(a->json, "pointer"), "/attachments/0/job") == 0, "%s",
+          str_at(a->json, "pointer"));
+}
+END_TEST
+
+START_TEST(test_chain_breaks)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    char *gone = submit(d, sleep_body("a", 60000, ""));
+    char *next = submit(d, chained(1, gone, 0, ""));
+    (void)cancel(d, gone);
+    CHECK(strcmp(str_at(await_end(d, next), "error.code"), "dependency_failed") == 0);
+    /* Ended without such an output: known only then. */
+    char *first = submit(d, sleep_body("b", 300, ""));
+    next = submit(d, chained(2, first, 7, ""));
+    json_t *j = await_end(d, next);
+    CHECK(strcmp(str_at(j, "error.code"), "output_unavailable") == 0, "%s",
+          str_at(j, "error.code"));
+    /* The file cannot be had for a while, and the daemon is another one then. */
+    sim_control(s, "{'broken':true}");
+    first = text("%s", str_at(run_job(d, sleep_body("c", 1, "")), "id"));
+    next = submit(d, chained(4, first, 0, ""));
+    char *cancelled = submit(d, chained(5, first, 0, ""));
+    CHECK(strcmp(str_at(job_now(d, next), "waitingReason"), "dependency") == 0);
+    CHECK(strcmp(str_at(cancel(d, cancelled), "state"), "cancelled") == 0);
+    daemon_kill(d);
+    d = DAEMON(.sims = {s}, .no_profile = true);
+    CHECK(strcmp(str_at(job_now(d, next), "waitingReason"), "dependency") == 0);
+    sim_control(s, "{'broken':false}");
+    CHECK(strcmp(str_at(await_end(d, next), "state"), "completed") == 0);
+    /* From its copy, when the backend that made it is gone. */
+    first = text("%s", str_at(run_job(d, q("{'workflow':{'1':{'class_type':'SaveImage','inputs':{"
+                                           "'_ms':1}}},'outputs':{'keep':'copy'}}")),
+                              "id"));
+    AWAIT(strcmp(str_at(get(d, "/jobs/%s/outputs", first)->json, "outputs.0.kept"), "yes") == 0);
+    sim_control(s, "{'broken':true}");
+    CHECK(strcmp(str_at(run_job(d, chained(6, first, 0, "")), "state"), "completed") == 0);
+}
+END_TEST
+
 Suite *inputs_suite(void)
 {
     static const struct named_test tests[] = {
         {"uploads", &test_uploads, 1},     {"sent once", &test_sent_once, 1},
         {"multipart", &test_multipart, 1}, {"bad attachments", &test_bad_attachments, 1},
         {"held", &test_held, 1},           {"retry elsewhere", &test_retry_elsewhere, 1},
+        {"chain", &test_chain, 1},         {"chain breaks", &test_chain_breaks, 1},
     };
     return SUITE("inputs", 90, tests);
 }

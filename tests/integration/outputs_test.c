@@ -1,6 +1,7 @@
 /* The outputs of a job: the list, and the bytes streamed from the backend. */
 #include "harness.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -143,12 +144,165 @@ START_TEST(test_stop_in_mid_stream)
 }
 END_TEST
 
+/* ---- copies ------------------------------------------------------------------------------------
+ */
+
+static const char *kept(struct daemon *d, const char *id, int n)
+{
+    struct answer *a = get(d, "/jobs/%s/outputs", id);
+    return text("%s", str_at(a->json, text("outputs.%d.kept", n)));
+}
+
+#define AWAIT_KEPT(d, id, n, state) AWAIT(strcmp(kept(d, id, n), state) == 0)
+
+static char *big_body(const char *tag, int mib, const char *more)
+{
+    return q(
+        "{'workflow':{'1':{'class_type':'SaveImage','inputs':{'_file':'big-%d.bin','_tag':'%s',"
+        "'_ms':0}}}%s}",
+        mib, tag, more);
+}
+
+static size_t files_in(const struct daemon *d, const char *name)
+{
+    FILE *f = popen(text("find %s/%s -type f | wc -l", d->state, name), "r");
+    unsigned n = 0;
+    CHECK(f != NULL && fscanf(f, "%u", &n) == 1);
+    (void)pclose(f);
+    return n;
+}
+
+START_TEST(test_copies)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .config = "outputs: {keep: copy}\n");
+    json_t *j = run_job(d, big_body("a", 2, ""));
+    char *id = text("%s", str_at(j, "id"));
+    char *none =
+        text("%s", str_at(run_job(d, big_body("b", 1, ",'outputs':{'keep':'none'}")), "id"));
+    AWAIT_KEPT(d, id, 0, "yes");
+    CHECK(strcmp(kept(d, none, 0), "no") == 0);
+    CHECK(num_at(get(d, "/jobs/%s/outputs", id)->json, "outputs.0.size") == 2 << 20);
+    sim_kill(s);
+    struct answer *a = get(d, "/jobs/%s/outputs/0", id);
+    CHECK(a->status == 200 && is_pattern(a, 2), "it outlives its backend");
+    CHECK(strstr(header_of(a, "Content-Security-Policy"), "sandbox") != NULL &&
+          strstr(header_of(a, "Content-Disposition"), "attachment") != NULL);
+    char *etag = text("%s", header_of(a, "ETag"));
+    expect(get(d, "/jobs/%s/outputs/0", none), 404, "output_unavailable");
+    daemon_kill(d);
+    d = DAEMON(.sims = {s}, .no_profile = true);
+    char *path = text("/jobs/%s/outputs/0", id);
+    a = get(d, "%s", path);
+    CHECK(a->status == 200 && is_pattern(a, 2), "and the daemon");
+    static const struct {
+        const char *headers;
+        long status;
+        const char *range;
+        size_t len;
+    } parts[] = {
+        {"Range: bytes=0-0", 206, "bytes 0-0/2097152", 1},
+        {"Range: bytes=2097150-", 206, "bytes 2097150-2097151/2097152", 2},
+        {"Range: bytes=-5", 206, "bytes 2097147-2097151/2097152", 5},
+        {"Range: bytes=5-9\nIf-Range: \"x\"", 200, "", 2 << 20},
+        {"Range: bytes=2097152-", 416, "bytes */2097152", 0},
+        {"Range: bytes=0-1,4-5", 200, "", 2 << 20},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        a = ask(d, "GET", path, parts[i].headers, NULL);
+        CHECK(a->status == parts[i].status && (a->len == parts[i].len || a->status == 416) &&
+                  strcmp(header_of(a, "Content-Range"), parts[i].range) == 0,
+              "%s: %ld, %zu bytes, %s", parts[i].headers, a->status, a->len,
+              header_of(a, "Content-Range"));
+    }
+    CHECK(ask(d, "GET", path, text("If-None-Match: %s", etag), NULL)->status == 304);
+    CHECK(ask(d, "HEAD", path, NULL, NULL)->status == 200);
+    CHECK(files_in(d, "outputs") == 1);
+    expect(ask(d, "DELETE", text("/jobs/%s", id), NULL, NULL), 204, NULL);
+    AWAIT(files_in(d, "outputs") == 0);
+}
+END_TEST
+
+/* What could not be fetched yet is fetched by the next daemon; content is kept once. */
+START_TEST(test_copies_resume)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    sim_control(s, "{'broken':true}");
+    char *ids[3];
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, big_body(text("t%d", i), 1, ",'outputs':{'keep':'copy'}"));
+        ids[i] = text("%s", str_at(j, "id"));
+        CHECK(strcmp(kept(d, ids[i], 0), "pending") == 0);
+    }
+    daemon_kill(d);
+    d = DAEMON(.sims = {s}, .no_profile = true);
+    CHECK(strcmp(kept(d, ids[2], 0), "pending") == 0);
+    sim_control(s, "{'broken':false}");
+    for (int i = 0; i < 3; i++) {
+        AWAIT_KEPT(d, ids[i], 0, "yes");
+    }
+    CHECK(files_in(d, "outputs") == 1, "the same content");
+    expect(ask(d, "DELETE", text("/jobs/%s", ids[0]), NULL, NULL), 204, NULL);
+    sim_kill(s);
+    CHECK(is_pattern(get(d, "/jobs/%s/outputs/0", ids[1]), 1), "others have it still");
+}
+END_TEST
+
+/* When there is no room the oldest jobs' copies go; what is larger than everything cannot be kept.
+ */
+START_TEST(test_copies_room)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true,
+                              .config = "outputs: {keep: copy, maxBytes: 5300000}\n");
+    char *ids[3];
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, big_body(text("t%d", i), i + 1, ""));
+        ids[i] = text("%s", str_at(j, "id"));
+        AWAIT_KEPT(d, ids[i], 0, "yes");
+    }
+    CHECK(strcmp(kept(d, ids[0], 0), "no") == 0 && strcmp(kept(d, ids[1], 0), "yes") == 0);
+    json_t *j = run_job(d, big_body("large", 6, ""));
+    AWAIT_KEPT(d, str_at(j, "id"), 0, "failed");
+    CHECK(strcmp(kept(d, ids[2], 0), "yes") == 0, "nothing went for it");
+    AWAIT(files_in(d, "outputs") == 2);
+    expect(get(d, "/jobs/%s/outputs/0", str_at(j, "id")), 200, NULL);
+}
+END_TEST
+
+/* Servers use names again: a file that was written after the job's end is another one. */
+START_TEST(test_newer_file)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    json_t *j = run_job(d, big_body("a", 1, ""));
+    char *id = text("%s", str_at(j, "id"));
+    const double end = num_at(j, "completedAt") / 1000;
+    sim_control(s, text("{'modified':%.0f}", end + 1));
+    expect(get(d, "/jobs/%s/outputs/0", id), 200, NULL);
+    sim_control(s, text("{'modified':%.0f}", end + 4));
+    struct answer *a = get(d, "/jobs/%s/outputs/0", id);
+    expect(a, 404, "output_unavailable");
+    CHECK(strstr(str_at(a->json, "detail"), "another file") != NULL);
+    expect(ask(d, "GET", text("/jobs/%s/outputs/0", id), "Range: bytes=0-1", NULL), 404,
+           "output_unavailable");
+    j = run_job(d, big_body("b", 1, ",'outputs':{'keep':'copy'}"));
+    AWAIT_KEPT(d, str_at(j, "id"), 0, "failed");
+    expect(get(d, "/jobs/%s/outputs/0", str_at(j, "id")), 404, "output_unavailable");
+}
+END_TEST
+
 Suite *outputs_suite(void)
 {
     static const struct named_test tests[] = {
         {"outputs", &test_outputs, 1},
         {"big output", &test_big_output, 1},
         {"stop in mid-stream", &test_stop_in_mid_stream, 1},
+        {"copies", &test_copies, 1},
+        {"copies resume", &test_copies_resume, 1},
+        {"copies and room", &test_copies_room, 1},
+        {"a newer file", &test_newer_file, 1},
     };
     return SUITE("outputs", 60, tests);
 }

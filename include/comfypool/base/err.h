@@ -29,6 +29,7 @@
     X(ERR_DEPENDENCY_NOT_FOUND,   "dependency_not_found",    404, false, "A job that the job is to follow does not exist") \
     X(ERR_LABEL_INVALID,          "label_invalid",           400, false, "A selector of labels is not valid") \
     X(ERR_OVERRIDE_INVALID,       "override_invalid",        400, false, "An override names no input of the workflow") \
+    X(ERR_RANGE_NOT_SATISFIABLE,  "range_not_satisfiable",   416, false, "The file has no such part") \
     X(ERR_UPLOAD_NOT_FOUND,       "upload_not_found",        404, false, "There is no such upload") \
     X(ERR_UPLOAD_HASH_MISMATCH,   "upload_hash_mismatch",    422, false, "The bytes have another hash") \
     X(ERR_UPLOAD_TOO_LARGE,       "upload_too_large",        413, false, "The file is too large") \

@@ -312,6 +312,8 @@ void http_problem(struct http_server *s, struct http_ref x, enum err code, const
 /* The same with Retry-After in seconds. */
 void http_problem_retry(struct http_server *s, struct http_ref x, enum err code, const char *detail,
                         int retry_after);
+/* 416: the part that is asked for is not there; content_range as in http_answer. */
+void http_problem_range(struct http_server *s, struct http_ref x, const char *content_range);
 
 /* Holds a request that waits: serve is called again when its wait is over (wait_over set). */
 void http_hold(struct http_server *s, struct http_ref x);
