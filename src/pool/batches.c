@@ -197,9 +197,11 @@ void batches_settle(struct pool *p)
 
 /* While its jobs are made. */
 struct making {
-    struct http_request rq; /* its submission is ours */
+    struct http_request *original; /* lives as long as the client does */
+    struct http_request rq;        /* its submission is ours */
     struct http_ref x;
-    size_t at; /* in the text of the overrides */
+    size_t at;                  /* in the text of the overrides */
+    char able[DIGEST_HEX_SIZE]; /* a structure that can be run; "": none is known */
     struct workflow *workflow;
     struct override_check check;
     char *key; /* Idempotency-Key, or NULL */
@@ -294,7 +296,6 @@ static void insert(struct batch *b)
 {
     struct pool *p = b->pool;
     struct making *m = b->making;
-    struct submission *s = &m->rq.submission;
     const struct job_record **records = mem_alloc(b->active * sizeof(struct job_record *));
     size_t n = 0;
     struct outbox outbox = {.list = NULL};
@@ -307,10 +308,6 @@ static void insert(struct batch *b)
     memcpy(k.digest, m->digest, sizeof k.digest);
     memcpy(k.job_id, b->r.id, sizeof k.job_id);
     const struct store_beside beside = outbox_beside(&outbox);
-    b->workflow = s->workflow;
-    b->workflow_len = s->workflow_len;
-    b->extra_data = s->extra_data;
-    s->workflow = s->extra_data = NULL;
     p->writes++;
     store_insert_batch(p->store, &b->r, records, n, (struct str){b->workflow, b->workflow_len},
                        str_of(b->extra_data), m->key == NULL ? NULL : &k, &beside, batch_inserted,
@@ -339,6 +336,32 @@ static void key_anew(struct job *j, const struct making *m, struct str one)
     }
 }
 
+/* The whole batch is refused, unless backends that lack something for this job are to be asked
+   first: then its request comes again as it was. */
+static void refuse_or_ask(struct batch *b, struct job *j)
+{
+    struct making *m = b->making;
+    struct http_request *rq = m->original;
+    char pointer[48];
+    (void)snprintf(pointer, sizeof pointer, "/overrides/%zu", b->active - 1);
+    if (http_is_open(b->pool->server, m->x)) {
+        if (!rq->rechecked && eligible_ask_again(j, m->x)) {
+            rq->rechecked = true;
+            rq->submission = m->rq.submission;
+            rq->submission.workflow = b->workflow;
+            rq->submission.workflow_len = b->workflow_len;
+            rq->submission.extra_data = b->extra_data;
+            b->workflow = b->extra_data = NULL;
+            m->rq.submission = (struct submission){.workflow = NULL};
+            rq->subject[0] = '\0';
+        } else {
+            eligible_refuse(j, m->x, pointer);
+        }
+    }
+    making_free(b);
+    drop_all(b);
+}
+
 static void make_some(void *ctx)
 {
     struct batch *b = ctx;
@@ -347,7 +370,13 @@ static void make_some(void *ctx)
     const struct str all = str_of(m->rq.submission.overrides);
     for (size_t i = 0; i < MADE_AT_ONCE && b->active < (size_t)b->r.total; i++) {
         const struct str one = override_next(all, &m->at);
-        key_anew(job_new_of_batch(p, &m->rq, b, one), m, one);
+        struct job *j = job_new_of_batch(p, &m->rq, b, one);
+        key_anew(j, m, one);
+        if (strcmp(m->able, j->r.workflow_hash) != 0 && !eligible_any(j)) {
+            refuse_or_ask(b, j);
+            return;
+        }
+        memcpy(m->able, j->r.workflow_hash, sizeof m->able);
     }
     if (b->active < (size_t)b->r.total) {
         deadline_set(&p->deadlines, &b->work, time_mono(), make_some, b);
@@ -365,6 +394,7 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
     struct batch *b = batch_new(p, &record);
     struct making *m = mem_zero(1, sizeof *m);
     b->making = m;
+    m->original = rq;
     m->rq = *rq;
     rq->submission = (struct submission){.workflow = NULL};
     m->x = x;
@@ -373,6 +403,10 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
                                  .events = s->webhook.events,
                                  .secret = mem_strdup(s->webhook.secret)};
     const struct str text = {s->workflow, s->workflow_len};
+    b->workflow = s->workflow;
+    b->workflow_len = s->workflow_len;
+    b->extra_data = s->extra_data;
+    s->workflow = s->extra_data = NULL;
     m->workflow = workflow_reparse(text);
     override_check_begin(&m->check, m->workflow, text);
     memcpy(m->digest, rq->body_digest, sizeof m->digest);

@@ -590,10 +590,9 @@ static void ask_lack(void *ctx, const struct workflow_node *node, const struct w
     a->r->pending++;
 }
 
-/* A submission as it is looked at. */
+/* A submission, or a job of a batch, as it is looked at. */
 struct look {
     struct pool *p;
-    struct http_request *rq;
     struct traits traits;
     struct wish *wishes;
     size_t len;
@@ -609,7 +608,6 @@ static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
 {
     struct submission *s = &rq->submission;
     *l = (struct look){.p = p,
-                       .rq = rq,
                        .traits = {s->metadata, &s->spec, inputs_largest_of(p, s)},
                        .len = variants_of(&s->spec)};
     l->wishes = mem_zero(l->len, sizeof *l->wishes);
@@ -621,6 +619,13 @@ static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
         w->need = v != NULL ? need_join(p, v->hash, outputs_of(&s->spec), variant_text, v)
                             : need_join(p, s->hash, outputs_of(&s->spec), submission_text, s);
     }
+}
+
+/* Its wishes stay the job's. */
+static struct look look_at_job(struct job *j)
+{
+    make_wishes(j);
+    return (struct look){j->pool, traits_of(j), j->wishes, variants_of(j->spec)};
 }
 
 static void look_end(struct look *l)
@@ -638,7 +643,8 @@ static bool is_meant(const struct look *l, size_t i, const struct backend *b)
     struct wish bare = *w;
     bare.need = NULL;
     return is_able(l->p, &bare, &l->traits, b) &&
-           spec_where_allows(&l->rq->submission.spec.where, b->name, &b->label_names);
+           (l->traits.spec == NULL ||
+            spec_where_allows(&l->traits.spec->where, b->name, &b->label_names));
 }
 
 static bool can_run(const struct look *l, const struct backend *b)
@@ -659,6 +665,18 @@ static bool any_can(const struct look *l)
         }
     }
     return false;
+}
+
+/* Whatever backends know: some are meant. */
+static bool any_meant(const struct look *l)
+{
+    bool any = false;
+    for (size_t i = 0; i < l->p->backends_len && !any; i++) {
+        for (size_t k = 0; k < l->len && !any; k++) {
+            any = is_meant(l, k, l->p->backends[i]);
+        }
+    }
+    return any;
 }
 
 /* Asks those that look able but for what they know. True: the request will be asked again. */
@@ -694,7 +712,7 @@ static bool ask_again(const struct look *l, struct http_ref x)
     return true;
 }
 
-static void refuse(const struct look *l, struct http_ref x)
+static void refuse(const struct look *l, struct http_ref x, const char *pointer)
 {
     AUTO_BUF struct buf detail;
     buf_init(&detail, 1 << 16);
@@ -704,7 +722,7 @@ static void refuse(const struct look *l, struct http_ref x)
         buf_printf(&detail, "%s%s lacks: ", i == 0 ? ". " : "; ", b->name);
         why_not(l->p, &l->wishes[0], &l->traits, b, &detail);
     }
-    http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), NULL);
+    http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }
 
 static void answer_dry(const struct look *l, struct http_ref x)
@@ -750,7 +768,7 @@ static bool may_be_output(const struct pool *p, struct str class_type)
 
 static bool check_outputs(const struct look *l, struct http_ref x)
 {
-    const struct names *n = &l->rq->submission.spec.include_outputs;
+    const struct names *n = outputs_of(l->traits.spec);
     for (size_t i = 0; i < n->len; i++) {
         const struct workflow_node *node = workflow_find(l->wishes[0].need->w, str_of(n->list[i]));
         if (node != NULL && node->class_type.p != NULL && !may_be_output(l->p, node->class_type)) {
@@ -768,7 +786,8 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
     struct look l;
     look_begin(&l, p, rq);
     bool good = check_outputs(&l, x);
-    const bool can = p->backends_len == 0 || any_can(&l);
+    const bool is_batch = rq->submission.overrides_len > 0; /* its jobs are looked at, later */
+    const bool can = p->backends_len == 0 || (is_batch ? any_meant(&l) : any_can(&l));
     if (good && !can && !rq->rechecked) {
         rq->rechecked = true;
         good = !ask_again(&l, x);
@@ -777,11 +796,29 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
         answer_dry(&l, x);
         good = false;
     } else if (good && !can) {
-        refuse(&l, x);
+        refuse(&l, x, NULL);
         good = false;
     }
     look_end(&l);
     return good;
+}
+
+bool eligible_any(struct job *j)
+{
+    const struct look l = look_at_job(j);
+    return l.p->backends_len == 0 || any_can(&l);
+}
+
+bool eligible_ask_again(struct job *j, struct http_ref x)
+{
+    const struct look l = look_at_job(j);
+    return ask_again(&l, x);
+}
+
+void eligible_refuse(struct job *j, struct http_ref x, const char *pointer)
+{
+    const struct look l = look_at_job(j);
+    refuse(&l, x, pointer);
 }
 
 uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input)

@@ -1,11 +1,12 @@
 /*
  * What an attempt POSTs: the workflow as it was submitted, with the changes of this attempt spliced
- * into it (seeds), its client and prompt ids, and what the client wants to be passed on.
+ * into it (seeds, files), its client and prompt ids, and what the client wants to be passed on.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/json_read.h"
 #include "inner.h"
 
 /* JavaScript and jq can read them back. */
@@ -73,12 +74,89 @@ void prompt_prepare(struct attempt *a)
     }
 }
 
-static void add_targets(const struct job *j, struct js_out *o)
+/* ---- only some outputs -------------------------------------------------------------------------
+ */
+
+static const struct names *wanted_outputs(const struct job *j)
 {
-    const struct names *n = j->spec == NULL ? NULL : &j->spec->include_outputs;
-    if (n == NULL || n->len == 0) {
-        return;
+    return j->spec == NULL || j->spec->include_outputs.len == 0 ? NULL : &j->spec->include_outputs;
+}
+
+/* Servers run only what partial_execution_targets names since 0.3.48. */
+static bool takes_targets(const struct backend *b)
+{
+    static const unsigned long since[] = {0, 3, 48};
+    const char *p = b->version == NULL ? "" : b->version;
+    for (size_t i = 0; i < sizeof since / sizeof *since; i++) {
+        char *end = NULL;
+        const unsigned long n = strtoul(p, &end, 10);
+        if (end == p || n != since[i]) {
+            return end != p && n > since[i];
+        }
+        p = *end == '.' ? end + 1 : end;
     }
+    return true;
+}
+
+/* Which nodes the wanted outputs need: they, and whatever they link to. */
+static bool *needed_nodes(const struct workflow *w, const struct names *outputs)
+{
+    bool *needed = mem_zero(w->len + 1, sizeof *needed);
+    uint32_t *todo = mem_alloc((w->len + 1) * sizeof *todo);
+    size_t n = 0;
+    for (size_t i = 0; i < outputs->len; i++) {
+        const struct workflow_node *node = workflow_find(w, str_of(outputs->list[i]));
+        const size_t at = node == NULL ? w->len : (size_t)(node - w->nodes);
+        if (node != NULL && !needed[at]) {
+            needed[at] = true;
+            todo[n++] = (uint32_t)at;
+        }
+    }
+    while (n > 0) {
+        const struct workflow_node *node = &w->nodes[todo[--n]];
+        for (uint32_t i = 0; i < node->deps; i++) {
+            const uint32_t dep = w->deps[node->first_dep + i];
+            if (!needed[dep]) {
+                needed[dep] = true;
+                todo[n++] = dep;
+            }
+        }
+    }
+    free(todo);
+    return needed;
+}
+
+/* For older servers: the workflow without whatever its wanted outputs do not need. */
+static void prune(const struct workflow *w, const struct names *outputs, struct buf *text)
+{
+    AUTO_BUF struct buf rest;
+    AUTO_BUF struct buf scratch;
+    buf_init(&rest, BUF_NO_LIMIT);
+    buf_init(&scratch, BUF_NO_LIMIT);
+    bool *needed = needed_nodes(w, outputs);
+    struct js_out o = js_out_to(&rest);
+    struct js_reader r;
+    js_read_strict(&r, buf_str(text), JS_MAX_DEPTH);
+    (void)js_next(&r);
+    js_open(&o, '{');
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        buf_clear(&scratch);
+        const struct str id = js_text(key, &scratch);
+        const struct workflow_node *node = workflow_find(w, id);
+        const struct str value = js_skip(&r);
+        if (node != NULL && needed[node - w->nodes]) {
+            js_key_str(&o, id);
+            js_raw(&o, value);
+        }
+    }
+    js_close(&o, '}');
+    free(needed);
+    buf_clear(text);
+    buf_add_str(text, buf_str(&rest));
+}
+
+static void add_targets(const struct names *n, struct js_out *o)
+{
     js_key(o, "partial_execution_targets");
     js_open(o, '[');
     for (size_t i = 0; i < n->len; i++) {
@@ -94,12 +172,19 @@ void prompt_render(struct attempt *a, struct buf *body)
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
     splices_apply(&a->splices, (struct str){j->workflow, j->workflow_len}, &text);
+    const struct names *outputs = wanted_outputs(j);
+    const bool targets = outputs != NULL && takes_targets(a->backend);
+    if (outputs != NULL && !targets) {
+        prune(a->workflow, outputs, &text);
+    }
     struct js_out o = js_out_to(body);
     js_open(&o, '{');
     js_member_raw(&o, "prompt", buf_str(&text));
     js_member_string(&o, "client_id", a->r.client_id);
     js_member_string(&o, "prompt_id", a->r.prompt_id);
-    add_targets(j, &o);
+    if (targets) {
+        add_targets(outputs, &o);
+    }
     if (j->extra_data != NULL) {
         js_member_raw(&o, "extra_data", str_of(j->extra_data));
     }

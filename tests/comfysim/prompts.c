@@ -273,8 +273,9 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
         text_str(&error, refusal ? refusal : "");
         text_str(&node_errors, replay_node_errors(sim->replay));
     } else {
-        graph = graph_read(prompt, json_object_get(body, "partial_execution_targets"), &sim->known,
-                           &node_errors, &error);
+        graph = graph_read(
+            prompt, sim->older[0] ? NULL : json_object_get(body, "partial_execution_targets"),
+            &sim->known, &node_errors, &error);
         bad = !graph && error.len == 0;
     }
     if (bad || error.len > 0) {

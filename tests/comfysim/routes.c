@@ -236,8 +236,10 @@ static void get_system_stats(struct sim *sim, struct conn *conn, const char *res
                 "%.0f, \"comfyui_version\": \"%s\", \"required_frontend_version\": \"%s\", "
                 "\"installed_templates_version\": null, \"required_templates_version\": \"%s\", ",
                 v028 ? "linux" : "posix", gauges_ram_total(), gauges_ram_free(sim),
-                v028 ? "0.28.0" : "0.3.64", v028 ? "1.45.21" : "1.27.10",
-                v028 ? "0.11.11" : "0.1.95");
+                sim->older[0] ? sim->older
+                : v028        ? "0.28.0"
+                              : "0.3.64",
+                v028 ? "1.45.21" : "1.27.10", v028 ? "0.11.11" : "0.1.95");
     if (v028) {
         TEXT_LIT(&t, "\"comfy_package_versions\": [{\"name\": \"comfyui-frontend-package\", "
                      "\"installed\": null, \"required\": \"1.45.21\"}], ");
@@ -461,6 +463,10 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     }
     if ((value = json_object_get(body, "secret"))) {
         sim->known.secret = json_is_true(value);
+    }
+    if ((value = json_object_get(body, "older"))) {
+        (void)snprintf(sim->older, sizeof sim->older, "%s",
+                       json_is_string(value) ? json_string_value(value) : "");
     }
     if ((value = json_object_get(body, "modified"))) {
         sim->files.modified = json_integer_value(value);

@@ -220,6 +220,30 @@ START_TEST(test_included_outputs)
 }
 END_TEST
 
+/* Older servers run every output of what they are sent. */
+START_TEST(test_included_outputs_of_old)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'older':'0.3.40'}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    AWAIT(strcmp(str_at(get(d, "/backends/s0")->json, "version"), "0.3.40") == 0);
+    json_t *j = run_job(d, q("{'workflow':{'2':{'class_type':'SaveImage','inputs':{'images':['1',0]"
+                             "}},'4':{'class_type':'SaveImage','inputs':{'images':['3',0]}},'1':{"
+                             "'class_type':'T_Sleep','inputs':{}},'3':{'class_type':'T_Sleep',"
+                             "'inputs':{'seed':-1,'deep':{'a':[1,2]}}}},'includeOutputs':['4']}"));
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+    CHECK(json_object_size(at(j, "outputs")) == 1 && has(j, "outputs.4"));
+    CHECK(num_at(j, "profileStats.summary.pendingNodes") == 2);
+    json_t *history = sim_get(s, "/history?max_items=1");
+    json_t *prompt =
+        json_array_get(at(json_object_iter_value(json_object_iter(history)), "prompt"), 2);
+    CHECK(json_object_size(prompt) == 2 && has(prompt, "3") && has(prompt, "4"));
+    CHECK(num_at(prompt, "3.inputs.seed") == num_at(j, "autoSeeds.3") &&
+          json_array_size(at(prompt, "3.inputs.deep.a")) == 2);
+}
+END_TEST
+
 /* ---- batches
  * -------------------------------------------------------------------------------------
  */
@@ -342,6 +366,7 @@ Suite *queue_suite(void)
         {"included outputs", &test_included_outputs, 1},
         {"batch", &test_batch, 2},
         {"batch, cancelled", &test_batch_cancel, 1},
+        {"included outputs of old", &test_included_outputs_of_old, 1},
         {"bad batch", &test_bad_batch, sizeof bad_batches / sizeof *bad_batches},
     };
     return SUITE("queue", 90, tests);

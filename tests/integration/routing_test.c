@@ -136,6 +136,35 @@ static const struct {
     {"'backends':[]", "", "member_invalid"},
 };
 
+/* Each of its jobs must be able to run somewhere; what the workflow itself names does not matter.
+ */
+START_TEST(test_batch_models)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    AWAIT(json_array_size(at(post(d, "/jobs?dryRun=1", q(MODEL("none.safetensors")))->json,
+                             "backends.0.missing")) == 1);
+    static const char body[] = "{'workflow':{'1':{'class_type':'CheckpointLoaderSimple','inputs':"
+                               "{'ckpt_name':'none.safetensors'}},'2':{'class_type':'SaveImage',"
+                               "'inputs':{'images':['1',0],'_ms':1}}},'overrides':[%s]}";
+    struct answer *a = post(
+        d, "/batches", q(body, "{'1.ckpt_name':'a.safetensors'},{'1.ckpt_name':'b.safetensors'}"));
+    expect(a, 422, "workflow_not_supported");
+    CHECK(strcmp(str_at(a->json, "pointer"), "/overrides/1") == 0 &&
+          strstr(str_at(a->json, "detail"), "b.safetensors") != NULL);
+    CHECK(num_at(get(d, "/stats")->json, "jobs.queued") == 0);
+    /* It was copied there meanwhile. */
+    sim_control(s, "{'models':['a.safetensors','b.safetensors']}");
+    a = ask(d, "POST", "/batches", "Idempotency-Key: m",
+            q(body, "{'1.ckpt_name':'a.safetensors'},{'1.ckpt_name':'b.safetensors'}"));
+    expect(a, 202, NULL);
+    char *id = text("%s", str_at(a->json, "id"));
+    AWAIT(num_at(get(d, "/batches/%s", id)->json, "counts.completed") == 2);
+}
+END_TEST
+
 START_TEST(test_where)
 {
     struct sim *s[3] = {sim_plain(), sim_plain(), sim_plain()};
@@ -261,6 +290,7 @@ END_TEST
 Suite *routing_suite(void)
 {
     static const struct named_test tests[] = {
+        {"models of a batch", &test_batch_models, 1},
         {"models and classes", &test_models_and_classes, 1},
         {"unknown counts as able", &test_unknown_counts_as_able, 1},
         {"the able one is down", &test_the_able_one_is_down, 1},
