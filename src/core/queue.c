@@ -147,8 +147,9 @@ static void client_free(struct queue *q, struct queue_client *c)
     while (c->turns != NULL) {
         struct queue_turn *t = c->turns;
         c->turns = t->next;
-        while (t->flows != NULL) {
-            flow_free(t->flows);
+        for (struct queue_flow *f = t->flows, *next = NULL; f != NULL; f = next) {
+            next = f->next;
+            flow_free(f);
         }
         free(t);
     }

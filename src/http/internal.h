@@ -22,11 +22,11 @@
 
 /* Why a request is refused. */
 struct problem {
-    enum err code;            /* ERR_NONE: it is not */
-    unsigned status;          /* 0: the code's own */
-    bool close;               /* the connection ends with it: its framing cannot be trusted */
-    int retry_after;          /* 0: none */
-    const char *authenticate; /* WWW-Authenticate; static, or NULL */
+    enum err code;             /* ERR_NONE: it is not */
+    unsigned status;           /* 0: the code's own */
+    bool close;                /* the connection ends with it: its framing cannot be trusted */
+    int retry_after;           /* 0: none */
+    const char *authenticate;  /* WWW-Authenticate; static, or NULL */
     const char *content_range; /* or NULL */
     bool has_pointer;
     struct buf pointer;

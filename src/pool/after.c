@@ -48,11 +48,14 @@ static void edge_free(struct edge *e)
 
 void after_untie(struct job *j)
 {
-    while (j->deps != NULL) {
-        edge_free(j->deps);
+    struct edge *next = NULL;
+    for (struct edge *e = j->deps; e != NULL; e = next) {
+        next = e->next_dep;
+        edge_free(e);
     }
-    while (j->dependents != NULL) {
-        edge_free(j->dependents);
+    for (struct edge *e = j->dependents; e != NULL; e = next) {
+        next = e->next_dependent;
+        edge_free(e);
     }
 }
 
@@ -188,9 +191,11 @@ static void one_less(struct job *j)
 
 void after_ended(struct job *j)
 {
-    while (j->dependents != NULL) {
-        struct job *waits = j->dependents->waits;
-        edge_free(j->dependents);
+    struct edge *next = NULL;
+    for (struct edge *e = j->dependents; e != NULL; e = next) {
+        struct job *waits = e->waits;
+        next = e->next_dependent;
+        edge_free(e);
         if (waits->ending || !waits->stored) {
             continue; /* cancelled; or its insert is under way, and asks again then */
         }

@@ -503,8 +503,9 @@ bool copies_start(struct pool *p)
 
 void copies_done(struct pool *p)
 {
-    while (p->copies.oldest != NULL) {
-        forget_job(p->copies.oldest, true);
+    for (struct kept_job *k = p->copies.oldest, *next = NULL; k != NULL; k = next) {
+        next = k->newer;
+        forget_job(k, true);
     }
     map_done(&p->copies.by_sha);
     map_done(&p->copies.jobs);

@@ -970,8 +970,9 @@ void knowledge_done(struct backend *b)
 void eligible_done(struct pool *p)
 {
     struct eligibility *e = &p->eligibility;
-    while (e->rechecks != NULL) {
-        recheck_free(e->rechecks);
+    for (struct recheck *r = e->rechecks, *next = NULL; r != NULL; r = next) {
+        next = r->next;
+        recheck_free(r);
     }
     while (e->idle_oldest != NULL) {
         struct need *n = e->idle_oldest;

@@ -293,9 +293,10 @@ void inputs_forget(struct backend *b)
 
 void inputs_done(struct backend *b)
 {
-    while (b->sent.transfers != NULL) {
-        http_call_cancel(b->sent.transfers->call);
-        transfer_free(b->sent.transfers);
+    for (struct transfer *t = b->sent.transfers, *next = NULL; t != NULL; t = next) {
+        next = t->next;
+        http_call_cancel(t->call);
+        transfer_free(t);
     }
     inputs_forget(b);
     map_done(&b->sent.names);

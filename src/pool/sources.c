@@ -78,8 +78,9 @@ void sources_leave(struct job *j)
 
 void sources_done(struct pool *p)
 {
-    while (p->sources != NULL) {
-        source_free(p->sources);
+    for (struct source *s = p->sources, *next = NULL; s != NULL; s = next) {
+        next = s->next;
+        source_free(s);
     }
 }
 

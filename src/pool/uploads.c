@@ -319,9 +319,10 @@ void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *c
 void uploads_done(struct pool *p)
 {
     struct uploads *s = &p->uploads;
-    while (s->writings != NULL) {
-        give_up(s->writings);
-        writing_free(s->writings);
+    for (struct upload_writing *w = s->writings, *next = NULL; w != NULL; w = next) {
+        next = w->next;
+        give_up(w);
+        writing_free(w);
     }
     while (s->oldest != NULL) {
         struct upload *u = s->oldest;

@@ -43,8 +43,8 @@ struct sim {
     long ended, posts;
     bool paused;
     char older[24]; /* a version without partial_execution_targets that it says it is; or "" */
-    bool down;    /* between a crash and its end */
-    bool working; /* the idle handle is active */
+    bool down;      /* between a crash and its end */
+    bool working;   /* the idle handle is active */
     bool free_memory;
     bool stopping;
 };
