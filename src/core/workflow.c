@@ -502,6 +502,28 @@ const struct workflow_node *workflow_find(const struct workflow *w, struct str i
     return map_get(&w->by_id, id);
 }
 
+void workflow_mark_needed(const struct workflow *w, bool *marks)
+{
+    uint32_t *todo = mem_alloc((w->len + 1) * sizeof *todo);
+    size_t n = 0;
+    for (uint32_t i = 0; i < w->len; i++) {
+        if (marks[i]) {
+            todo[n++] = i;
+        }
+    }
+    while (n > 0) {
+        const struct workflow_node *node = &w->nodes[todo[--n]];
+        for (uint32_t i = 0; i < node->deps; i++) {
+            const uint32_t dep = w->deps[node->first_dep + i];
+            if (!marks[dep]) {
+                marks[dep] = true;
+                todo[n++] = dep;
+            }
+        }
+    }
+    free(todo);
+}
+
 bool workflow_is_bare_graph(struct str text)
 {
     struct js_reader r;

@@ -154,27 +154,12 @@ typedef void (*lack_fn)(void *ctx, const struct workflow_node *node,
 static void mark_needed(const struct need *n, const struct catalog *c, bool *needed)
 {
     const struct workflow *w = n->w;
-    uint32_t *stack = mem_alloc((w->len + 1) * sizeof *stack);
-    size_t depth = 0;
-    for (uint32_t i = 0; i < w->len; i++) {
+    for (size_t i = 0; i < w->len; i++) {
         const struct catalog_class *class = catalog_find(c, w->nodes[i].class_type);
         const bool out = class != NULL && class->is_output;
-        if (out && (n->wanted == NULL || n->wanted[i])) {
-            needed[i] = true;
-            stack[depth++] = i;
-        }
+        needed[i] = out && (n->wanted == NULL || n->wanted[i]);
     }
-    while (depth > 0) {
-        const struct workflow_node *node = &w->nodes[stack[--depth]];
-        for (uint32_t k = 0; k < node->deps; k++) {
-            const uint32_t dep = w->deps[node->first_dep + k];
-            if (!needed[dep]) {
-                needed[dep] = true;
-                stack[depth++] = dep;
-            }
-        }
-    }
-    free(stack);
+    workflow_mark_needed(w, needed);
 }
 
 /* Calls `each` for what the catalog lacks: a class (m NULL), or a model. */

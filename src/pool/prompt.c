@@ -98,31 +98,17 @@ static bool takes_targets(const struct backend *b)
     return true;
 }
 
-/* Which nodes the wanted outputs need: they, and whatever they link to. */
+/* Which nodes the wanted outputs need. Owner: the caller. */
 static bool *needed_nodes(const struct workflow *w, const struct names *outputs)
 {
     bool *needed = mem_zero(w->len + 1, sizeof *needed);
-    uint32_t *todo = mem_alloc((w->len + 1) * sizeof *todo);
-    size_t n = 0;
     for (size_t i = 0; i < outputs->len; i++) {
         const struct workflow_node *node = workflow_find(w, str_of(outputs->list[i]));
-        const size_t at = node == NULL ? w->len : (size_t)(node - w->nodes);
-        if (node != NULL && !needed[at]) {
-            needed[at] = true;
-            todo[n++] = (uint32_t)at;
+        if (node != NULL) {
+            needed[node - w->nodes] = true;
         }
     }
-    while (n > 0) {
-        const struct workflow_node *node = &w->nodes[todo[--n]];
-        for (uint32_t i = 0; i < node->deps; i++) {
-            const uint32_t dep = w->deps[node->first_dep + i];
-            if (!needed[dep]) {
-                needed[dep] = true;
-                todo[n++] = dep;
-            }
-        }
-    }
-    free(todo);
+    workflow_mark_needed(w, needed);
     return needed;
 }
 

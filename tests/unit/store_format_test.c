@@ -219,6 +219,43 @@ START_TEST(format_2_is_brought_up_to_date)
 }
 END_TEST
 
+static void take_due(void *ctx, struct delivery_record *d)
+{
+    *(struct delivery_record *)ctx = *d;
+    *d = (struct delivery_record){.n = 0};
+}
+
+START_TEST(format_3_is_brought_up_to_date)
+{
+    make_old("tests/samples/store_format_3.sql");
+    for (int round = 0; round < 2; round++) {
+        open_store();
+        struct job_record j = {0};
+        ck_assert_int_eq(store_get_job(store, STR("0199bbbb-0000-7000-8000-000000000001"), &j),
+                         ERR_NONE);
+        ck_assert_str_eq(j.cost_key, "aaaa");
+        ck_assert(j.executed == 3 && j.hook.events == 3);
+        ck_assert_str_eq(j.hook.secret, "whsec_eA==");
+        ck_assert_msg(j.client == NULL && j.batch_id[0] == '\0' && j.not_before.us == 0 &&
+                          j.after == NULL && j.spec == NULL && j.attachments == NULL &&
+                          j.overrides == NULL && j.auto_seeds == NULL && j.placement == NULL &&
+                          !j.keep && j.stamped_end_ms == 0,
+                      "what only the fourth format has");
+        job_record_done(&j);
+        struct delivery_record d = {.n = 0};
+        bool later = false;
+        ck_assert_int_eq(store_load_due(store, "h:443", (struct wall_us){1700000000000003}, 9,
+                                        take_due, &d, &later),
+                         ERR_NONE);
+        ck_assert_uint_eq(d.last_status, 500);
+        delivery_record_done(&d);
+        counts_are(1, 0, 1, 1, 0);
+        close_store();
+    }
+    open_store();
+}
+END_TEST
+
 /* ---- all that is in a database, as a text ------------------------------------------------------
  */
 
@@ -235,6 +272,9 @@ static const char *const everything[] = {
     "SELECT kind, key, start, span, label, hex(data) FROM rollups ORDER BY kind, key, start, span",
     "SELECT * FROM rollup_keys ORDER BY kind, key",
     "SELECT * FROM deliveries ORDER BY n",
+    "SELECT * FROM batches ORDER BY id",
+    "SELECT * FROM uploads ORDER BY sha256",
+    "SELECT * FROM kept ORDER BY seq",
 };
 
 static void add_row(sqlite3_stmt *q, struct buf *out)
@@ -543,6 +583,7 @@ Suite *store_format_suite(void)
     tcase_add_checked_fixture(old, make_dir, tear_down);
     tcase_add_test(old, format_1_is_brought_up_to_date);
     tcase_add_test(old, format_2_is_brought_up_to_date);
+    tcase_add_test(old, format_3_is_brought_up_to_date);
     suite_add_tcase(suite, old);
     TCase *cut = tcase_create("cut");
     tcase_add_checked_fixture(cut, live_history, forget_history);

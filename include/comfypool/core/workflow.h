@@ -88,6 +88,10 @@ void workflow_free(struct workflow *w);
 /* The node with this id, or NULL. */
 const struct workflow_node *workflow_find(const struct workflow *w, struct str id);
 
+/* Marks, beside the nodes that are marked (one bool each), whatever they link to. O(nodes + links).
+ */
+void workflow_mark_needed(const struct workflow *w, bool *marks);
+
 /* True when an input with this value (JSON text) names a model, as the hash understands it. */
 bool workflow_names_model(struct str input, struct str value);
 
