@@ -8,8 +8,9 @@
 #include "inner.h"
 
 enum {
-    TRIES = 8,       /* two minutes in all */
+    TRIES = 11,      /* two minutes in all */
     PAUSE_MS = 1000, /* after the first in vain; doubled each time */
+    PAUSE_MOST_MS = 15000,
 };
 
 struct source {
@@ -165,8 +166,10 @@ static void try_again(struct source *s, const char *why)
     }
     LOG(LOG_INFO, "an output that a job waits for cannot be had yet", LOG_S("job", s->job_id),
         LOG_S("why", why));
+    const int64_t pause = (int64_t)PAUSE_MS << (s->tries - 1);
     deadline_set(&s->pool->deadlines, &s->again,
-                 mono_add(time_mono(), dur_ms((int64_t)PAUSE_MS << (s->tries - 1))), start, s);
+                 mono_add(time_mono(), dur_ms(pause < PAUSE_MOST_MS ? pause : PAUSE_MOST_MS)),
+                 start, s);
 }
 
 static void fetched(void *ctx, enum fetch_end end, const char *why, const char *sha256,

@@ -4,6 +4,7 @@
  * went down. Times are epoch ms of one machine. MARGIN_MS is for what is decided at the same moment
  * in two places: a poll, a frame on its way.
  */
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -459,6 +460,27 @@ static void check_memory(struct storm *s)
     }
 }
 
+/* Whatever was cut in the middle leaves no files. */
+static void check_files(struct storm *s)
+{
+    static const char *const names[] = {"uploads", "outputs"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[300];
+        (void)snprintf(path, sizeof path, "%s/state/%s/unfinished", s->dir, names[i]);
+        DIR *dir = opendir(path);
+        for (struct dirent *e = dir == NULL ? NULL : readdir(dir); e != NULL; e = readdir(dir)) {
+            if (e->d_name[0] != '.') {
+                violation(s, "%s/%s was left over", path, e->d_name);
+            }
+        }
+        if (dir == NULL) {
+            violation(s, "%s is not there", path);
+        } else {
+            (void)closedir(dir);
+        }
+    }
+}
+
 void audit(struct storm *s)
 {
     struct books b;
@@ -492,6 +514,7 @@ void audit(struct storm *s)
     printf("  %-10s  jobs %zu  deliveries %u  ends read from /events %u\n", "told", told,
            s->deliveries, s->events);
     check_stats(s, states);
+    check_files(s);
     print_counts("states", states);
     print_counts("errors", codes);
     json_decref(states);

@@ -82,7 +82,36 @@ static void add_workflow(char *body, size_t size, struct dice *d, struct tjob *j
         inputs, dice_between(d, 0, 40));
 }
 
-static char *make_body(struct dice *d, struct tjob *j)
+/* What it is given, what it waits for, what becomes of it. earlier: a job of the same client, or
+   "". */
+static void add_ties(char *body, size_t size, struct dice *d, const char *earlier)
+{
+    if (dice_chance(d, 0.15)) { /* a few contents, so that many have the same */
+        add(body, size,
+            ",\"attachments\":[{\"nodeId\":\"1\",\"inputName\":\"picture\",\"filename\":\"a.png\","
+            "\"data\":\"%c%c%c%c\"}]",
+            'A' + dice_between(d, 0, 3), 'Q', 'I', 'D');
+    } else if (earlier[0] != '\0' && dice_chance(d, 0.1)) {
+        add(body, size,
+            ",\"attachments\":[{\"nodeId\":\"1\",\"inputName\":\"picture\",\"job\":\"%s\","
+            "\"output\":0}]",
+            earlier);
+    } else if (earlier[0] != '\0' && dice_chance(d, 0.1)) {
+        add(body, size, ",\"after\":[\"%s\"],\"onFailure\":\"%s\"", earlier,
+            dice_chance(d, 0.5) ? "run" : "fail");
+    }
+    if (dice_chance(d, 0.2)) {
+        add(body, size, ",\"outputs\":{\"keep\":\"copy\"}");
+    }
+    if (dice_chance(d, 0.05)) {
+        add(body, size, ",\"notBefore\":%.0f", epoch_ms() + dice_between(d, -500, 1500));
+    }
+    if (dice_chance(d, 0.5)) {
+        add(body, size, ",\"client\":\"client %d\"", dice_between(d, 1, 3));
+    }
+}
+
+static char *make_body(struct dice *d, struct tjob *j, const char *earlier)
 {
     char body[2048] = "{";
     add_workflow(body, sizeof body, d, j);
@@ -93,6 +122,7 @@ static char *make_body(struct dice *d, struct tjob *j)
                 dice_between(d, members[i].least, members[i].most));
         }
     }
+    add_ties(body, sizeof body, d, earlier);
     if (dice_chance(d, 0.1)) {
         add(body, sizeof body, ",\"retryOn\":[\"transient\",\"lost\",\"node_error\"]");
     }
@@ -100,7 +130,8 @@ static char *make_body(struct dice *d, struct tjob *j)
     return strdup(body);
 }
 
-static struct tjob *new_job(struct storm *s, struct dice *d, unsigned client, unsigned number)
+static struct tjob *new_job(struct storm *s, struct dice *d, unsigned client, unsigned number,
+                            const char *earlier)
 {
     struct tjob *j = calloc(1, sizeof *j);
     if (j == NULL) {
@@ -110,7 +141,7 @@ static struct tjob *new_job(struct storm *s, struct dice *d, unsigned client, un
     if (dice_chance(d, 0.4)) {
         (void)snprintf(j->key, sizeof j->key, "key-%s", j->tag);
     }
-    j->body = make_body(d, j);
+    j->body = make_body(d, j, earlier);
     (void)pthread_mutex_lock(&s->lock);
     if (s->jobs_len == MAX_JOBS) {
         die("more than %d jobs", (int)MAX_JOBS);
@@ -198,6 +229,8 @@ static void note_answer(struct storm *s, struct tjob *j, const struct reply *r, 
         s->replays += r->replayed;
     } else if (r->status == 409 || r->status == 503 || r->status == 429) {
         j->refused = j->key[0] == '\0';
+    } else if (strcmp(text_at(r->json, "code"), "output_not_found") == 0) {
+        j->refused = true; /* the earlier one ended without any */
     } else {
         violation(s, "%s: POST /jobs answered %ld %s: %s", j->tag, r->status,
                   text_at(r->json, "code"), text_at(r->json, "detail"));
@@ -315,7 +348,12 @@ void *client_run(void *arg)
     while (!s->calm) {
         const int i = dice_between(&d, 0, UNDER_WAY - 1);
         if (mine[i] == NULL || mine[i]->ended[0] != '\0' || !mine[i]->accepted) {
-            mine[i] = new_job(s, &d, w->number, number++);
+            const struct tjob *other = mine[dice_between(&d, 0, UNDER_WAY - 1)];
+            char earlier[sizeof other->id] = "";
+            if (other != NULL && other->accepted) {
+                memcpy(earlier, other->id, sizeof earlier);
+            }
+            mine[i] = new_job(s, &d, w->number, number++, earlier);
             submit(s, &d, mine[i]);
         } else {
             handle(s, &d, mine[i]);

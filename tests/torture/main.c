@@ -33,6 +33,11 @@ double now_s(void)
     return clock_s(CLOCK_MONOTONIC);
 }
 
+double epoch_ms(void)
+{
+    return clock_s(CLOCK_REALTIME) * 1000;
+}
+
 void sleep_ms(int ms)
 {
     const struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
