@@ -211,6 +211,7 @@ static void queue_last(struct kept_job *k, struct backend *b)
     k->before = w->last;
     *(w->last == NULL ? &w->first : &w->last->behind) = k;
     w->last = k;
+    b->pool->copies.pending++;
 }
 
 static void unqueue(struct kept_job *k)
@@ -227,6 +228,7 @@ static void unqueue(struct kept_job *k)
     *(k->behind == NULL ? &w->last : &k->behind->before) = k->before;
     k->before = k->behind = NULL;
     k->backend = NULL;
+    k->pool->copies.pending--;
 }
 
 static size_t next_pending(const struct kept_job *k)

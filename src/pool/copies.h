@@ -22,6 +22,7 @@ struct copies {
     struct map jobs;   /* struct kept_job, by job id */
     struct kept_job *oldest, *newest;
     uint64_t bytes;
+    size_t pending; /* jobs of which some are still to be fetched */
     struct deadline expire;
 };
 

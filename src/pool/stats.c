@@ -180,6 +180,13 @@ static void render_telling(struct js_out *o, struct pool *p)
                                   {"completed", h->completed}, {"failed", h->failed},
                                   {"timedOut", h->timed_out},  {"dropped", h->dropped}};
     const struct count otlp[] = {{"waiting", t->len}, {"sent", t->sent}, {"dropped", t->dropped}};
+    const struct count uploads[] = {{"files", p->uploads.by_sha.len}, {"bytes", p->uploads.bytes}};
+    const struct count copies[] = {{"files", p->copies.by_sha.len},
+                                   {"bytes", p->copies.bytes},
+                                   {"jobs", p->copies.jobs.len},
+                                   {"pending", p->copies.pending}};
+    render_counts(o, "uploads", uploads, sizeof uploads / sizeof *uploads);
+    render_counts(o, "copies", copies, sizeof copies / sizeof *copies);
     render_counts(o, "events", events, sizeof events / sizeof *events);
     render_counts(o, "webhooks", webhooks, sizeof webhooks / sizeof *webhooks);
     render_counts(o, "hooks", hooks, sizeof hooks / sizeof *hooks);

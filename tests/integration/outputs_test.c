@@ -243,6 +243,9 @@ START_TEST(test_copies_resume)
         AWAIT_KEPT(d, ids[i], 0, "yes");
     }
     CHECK(files_in(d, "outputs") == 1, "the same content");
+    json_t *copies = at(get(d, "/stats")->json, "copies");
+    CHECK(num_at(copies, "files") == 1 && num_at(copies, "bytes") == 1 << 20 &&
+          num_at(copies, "jobs") == 3 && num_at(copies, "pending") == 0);
     expect(ask(d, "DELETE", text("/jobs/%s", ids[0]), NULL, NULL), 204, NULL);
     sim_kill(s);
     CHECK(is_pattern(get(d, "/jobs/%s/outputs/0", ids[1]), 1), "others have it still");
