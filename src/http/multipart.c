@@ -10,7 +10,14 @@
 
 enum { HEADERS_MOST = 8192, BOUNDARY_MOST = 70 };
 
-enum state { STATE_PREAMBLE, STATE_BOUNDARY, STATE_HEADERS, STATE_DATA, STATE_EPILOGUE };
+enum state {
+    STATE_PREAMBLE,
+    STATE_BOUNDARY,
+    STATE_HEADERS,
+    STATE_EMPTY_LINE, /* after headers; it may be the beginning of the next boundary */
+    STATE_DATA,
+    STATE_EPILOGUE
+};
 
 struct multipart {
     struct multipart_ops ops;
@@ -171,13 +178,19 @@ static bool step(struct multipart *m, bool *ret_more)
         if (!begin_part(m, (struct str){m->held.data, n})) {
             return false;
         }
-        drop(m, n + 2); /* its last line's end may begin the next boundary */
-        m->state = STATE_DATA;
-        /* The empty line itself is no data. */
-        if (m->held.len >= m->mark.len && find_mark(m) == 0) {
+        drop(m, n + 2);
+        m->state = STATE_EMPTY_LINE;
+        return true;
+    }
+    case STATE_EMPTY_LINE: {
+        const size_t n = m->held.len < m->mark.len ? m->held.len : m->mark.len;
+        const bool is_mark = memcmp(m->held.data, m->mark.data, n) == 0;
+        if (is_mark && n < m->mark.len) {
+            *ret_more = false;
             return true;
         }
-        drop(m, 2);
+        drop(m, is_mark ? 0 : 2);
+        m->state = STATE_DATA;
         return true;
     }
     case STATE_EPILOGUE:

@@ -3,16 +3,16 @@
 
 #include <string.h>
 
-/* Digits from *p on; false: there are none, or too many. */
+/* Digits from *p on, beyond any file's size as INT64_MAX; false: there are none. */
 static bool read_number(const char **p, uint64_t *ret)
 {
     const char *begin = *p;
     uint64_t n = 0;
     for (; **p >= '0' && **p <= '9'; (*p)++) {
-        n = n * 10 + (uint64_t)(**p - '0');
+        n = n < INT64_MAX / 10 ? n * 10 + (uint64_t)(**p - '0') : INT64_MAX;
     }
     *ret = n;
-    return *p > begin && *p - begin <= 18;
+    return *p > begin;
 }
 
 /* "bytes=2-5", "bytes=2-", "bytes=-5"; several ranges, and whatever else, are the whole. */

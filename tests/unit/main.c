@@ -8,6 +8,8 @@ static const struct named_suite suites[] = {
     {"json", json_suite},
     {"core", core_suite},
     {"queue", queue_suite},
+    {"labels", label_suite},
+    {"multipart", multipart_suite},
     {"job model", job_model_suite},
     {"workflow", workflow_suite},
     {"profiler", profiler_suite},

@@ -7,6 +7,8 @@
 Suite *base_suite(void);
 Suite *json_suite(void);
 Suite *core_suite(void);
+Suite *label_suite(void);
+Suite *multipart_suite(void);
 Suite *queue_suite(void);
 Suite *job_model_suite(void);
 Suite *workflow_suite(void);
