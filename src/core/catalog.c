@@ -63,7 +63,7 @@ static void add_value(struct catalog_input *in, struct str text)
     in->values[in->values_len++] = mem_copy(text);
 }
 
-/* An array that has begun: its strings. */
+/* An array that has begun: its strings. One of objects is something else than a list of names. */
 static void read_values(struct js_reader *r, struct catalog_input *in)
 {
     AUTO_BUF struct buf scratch;
@@ -75,6 +75,7 @@ static void read_values(struct js_reader *r, struct catalog_input *in)
         if (t.kind == JS_STRING) {
             add_value(in, js_text(t, &scratch));
         } else {
+            in->listed = in->listed && t.kind != JS_OBJECT && t.kind != JS_ARRAY;
             (void)js_rest(r, t);
         }
     }
@@ -227,7 +228,7 @@ bool catalog_draft_read(struct str body, struct catalog_draft *ret)
         }
         ret->classes[ret->len++] = class_read(js_text(key, &scratch), value);
     }
-    if (key.kind != JS_OBJECT_END) {
+    if (key.kind != JS_OBJECT_END || js_next(&r).kind != JS_END) {
         catalog_draft_done(ret);
         return false;
     }

@@ -9,6 +9,8 @@ static const struct named_suite suites[] = {
     {"core", core_suite},
     {"queue", queue_suite},
     {"labels", label_suite},
+    {"catalog", catalog_suite},
+    {"blobs", blobs_suite},
     {"multipart", multipart_suite},
     {"job model", job_model_suite},
     {"workflow", workflow_suite},

@@ -100,6 +100,7 @@ static const char *const ends[] = {
 #undef X
         "workflow_invalid",
     "workflow_not_supported",
+    "output_unavailable",
 };
 
 static const char *const states[] = {

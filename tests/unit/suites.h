@@ -8,6 +8,8 @@ Suite *base_suite(void);
 Suite *json_suite(void);
 Suite *core_suite(void);
 Suite *label_suite(void);
+Suite *catalog_suite(void);
+Suite *blobs_suite(void);
 Suite *multipart_suite(void);
 Suite *queue_suite(void);
 Suite *job_model_suite(void);

@@ -1,0 +1,165 @@
+/* What servers know: lists that count and lists that do not; classes that are kept once. */
+#include "comfypool/core/catalog.h"
+
+#include <check.h>
+
+#include "comfypool/base/buf.h"
+#include "suites.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define CLASS(inputs)                                                                              \
+    "{\"C\":{\"input\":{\"required\":{" inputs "},\"optional\":{\"o\":[[\"in\"],{}]}},"            \
+    "\"input_order\":{\"required\":[\"v\"]},\"output\":[\"X\"],\"output_node\":true,\"name\":"     \
+    "\"C\"}}"
+
+/* Whether a value that is not in the list (x) counts as refused; "in" never does. */
+static const struct {
+    const char *inputs;
+    bool refuses;
+} lists[] = {
+    {"\"v\":[[\"in\",\"other\"]]", true},
+    {"\"v\":[[\"in\"],{\"default\":\"in\",\"tooltip\":\"t\"}]", true},
+    {"\"v\":[\"COMBO\",{\"options\":[\"a\",\"in\"]}]", true},
+    {"\"v\":[\"COMBO\",{\"multiselect\":false,\"options\":[\"in\"]}]", true},
+    {"\"v\":[[]]", true}, /* a server without any model */
+    {"\"v\":[[\"in\"],{\"image_upload\":true}]", false},
+    {"\"v\":[[\"in\"],{\"video_upload\":true}]", false},
+    {"\"v\":[[\"in\"],{\"audio_upload\":true}]", false},
+    {"\"v\":[\"COMBO\",{\"options\":[\"in\"],\"image_upload\":true,\"image_folder\":\"input\"}]",
+     false},
+    {"\"v\":[\"COMBO\",{\"options\":[\"in\"],\"remote\":{\"route\":\"/x\"}}]", false},
+    {"\"v\":[\"COMBO\",{\"options\":[\"in\"],\"multiselect\":true}]", false},
+    {"\"v\":[\"COMFY_DYNAMICCOMBO_V3\",{\"options\":[{\"key\":\"in\"}]}]", false},
+    {"\"v\":[\"COMBO\",{}]", false},
+    {"\"v\":[\"COMBO\"]", false},
+    {"\"v\":[\"COMBO\",{\"options\":\"in\"}]", false},
+    {"\"v\":[\"COMBO\",{\"options\":[{\"a\":1}]}]", false},
+    {"\"v\":[\"STRING\",{\"default\":\"in\"}]", false},
+    {"\"v\":[\"*\"]", false},
+    {"\"v\":\"COMBO\"", false},
+    {"\"w\":[[\"in\"]]", false},
+};
+
+static struct catalog_draft read(const char *text)
+{
+    struct catalog_draft d;
+    ck_assert_msg(catalog_draft_read(str_of(text), &d), "%s", text);
+    return d;
+}
+
+START_TEST(lists_count_when_servers_hold_them)
+{
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    static const char head[] = "{\"C\":{\"input\":{\"required\":{";
+    buf_printf(&text, "%s%s},\"optional\":{\"o\":[[\"in\"],{}]}},\"output_node\":true}}", head,
+               lists[_i].inputs);
+    struct catalog_draft d = read(buf_text(&text));
+    ck_assert_uint_eq(d.len, 1);
+    const struct catalog_class *c = d.classes[0];
+    ck_assert(c->is_output);
+    ck_assert_msg(catalog_allows(c, STR("v"), STR("x")) != lists[_i].refuses, "%s",
+                  lists[_i].inputs);
+    ck_assert_msg(!lists[_i].refuses || strstr(lists[_i].inputs, "\"in\"") == NULL ||
+                      catalog_allows(c, STR("v"), STR("in")),
+                  "%s", lists[_i].inputs);
+    ck_assert(catalog_allows(c, STR("o"), STR("in")) && !catalog_allows(c, STR("o"), STR("i")));
+    ck_assert(catalog_allows(c, STR("nothing"), STR("x")));
+    catalog_draft_done(&d);
+}
+END_TEST
+
+START_TEST(numbers_have_a_most)
+{
+    struct catalog_draft d =
+        read(CLASS("\"v\":[\"INT\",{\"max\":4294967295,\"min\":0}],\"f\":[\"FLOAT\",{\"max\":1.5}],"
+                   "\"n\":[\"INT\",{}],\"b\":[\"INT\",{\"max\":18446744073709551615}]"));
+    const struct catalog_class *c = d.classes[0];
+    ck_assert(catalog_input(c, STR("v"))->has_max &&
+              catalog_input(c, STR("v"))->max == 4294967295.0);
+    ck_assert(catalog_input(c, STR("b"))->has_max && catalog_input(c, STR("b"))->max > 1.8e19);
+    const struct catalog_input *none = catalog_input(c, STR("n"));
+    ck_assert(none == NULL || !none->has_max);
+    catalog_draft_done(&d);
+}
+END_TEST
+
+static const char *const odd[] = {
+    "", "7", "[]", "{", "{\"C\":", "{\"C\":{\"input\":{\"required\":{\"v\":[[\"a\"", "{\"C\":{}} x",
+};
+
+START_TEST(what_is_no_answer_is_refused)
+{
+    struct catalog_draft d = {.len = 0};
+    const bool good = catalog_draft_read(str_of(odd[_i]), &d);
+    ck_assert_msg(!good, "%s", odd[_i]);
+    catalog_draft_done(&d);
+}
+END_TEST
+
+/* Odd classes are still classes. */
+START_TEST(odd_classes_are_known)
+{
+    struct catalog_draft d =
+        read("{\"A\":{},\"B\":7,\"C\":{\"input\":5},\"D\":{\"input\":{\"required\":"
+             "{\"v\":7,\"w\":[],\"x\":[[1,null,\"s\"]]}},\"output_node\":\"yes\"}}");
+    struct catalog c;
+    struct catalog_pool p;
+    catalog_init(&c);
+    catalog_pool_init(&p);
+    ck_assert(catalog_replace(&c, &p, &d));
+    ck_assert(catalog_knows(&c, STR("A")) && catalog_knows(&c, STR("C")) &&
+              catalog_knows(&c, STR("D")) && !catalog_knows(&c, STR("E")));
+    ck_assert(!catalog_find(&c, STR("D"))->is_output);
+    catalog_done(&c, &p);
+    catalog_pool_done(&p);
+}
+END_TEST
+
+START_TEST(equal_classes_are_kept_once)
+{
+    static const char text[] = CLASS("\"v\":[[\"in\"]]");
+    struct catalog one;
+    struct catalog two;
+    struct catalog_pool p;
+    catalog_init(&one);
+    catalog_init(&two);
+    catalog_pool_init(&p);
+    struct catalog_draft d = read(text);
+    ck_assert(catalog_replace(&one, &p, &d));
+    d = read(text);
+    ck_assert(catalog_replace(&two, &p, &d));
+    ck_assert_ptr_eq(catalog_find(&one, STR("C")), catalog_find(&two, STR("C")));
+    ck_assert_uint_eq(p.classes.len, 1);
+    d = read(text);
+    ck_assert_msg(!catalog_replace(&two, &p, &d), "nothing is different");
+    d = read(CLASS("\"v\":[[\"in\",\"new\"]]"));
+    ck_assert(catalog_update(&two, &p, STR("C"), &d));
+    ck_assert(catalog_allows(catalog_find(&two, STR("C")), STR("v"), STR("new")) &&
+              !catalog_allows(catalog_find(&one, STR("C")), STR("v"), STR("new")));
+    ck_assert_uint_eq(p.classes.len, 2);
+    d = read("{}"); /* what a server answers of a class that it does not have */
+    ck_assert(catalog_update(&two, &p, STR("C"), &d));
+    ck_assert(!catalog_knows(&two, STR("C")));
+    ck_assert(catalog_read_replacements(&two, STR("{\"C\":[{\"new_node_id\":\"D\"}]}")));
+    ck_assert(catalog_knows(&two, STR("C")) && catalog_find(&two, STR("C")) == NULL);
+    ck_assert(!catalog_read_replacements(&two, STR("{\"C\":[{\"new_node_id\":\"D\"}]}")));
+    catalog_done(&one, &p);
+    catalog_done(&two, &p);
+    ck_assert_uint_eq(p.classes.len, 0);
+    catalog_pool_done(&p);
+}
+END_TEST
+
+Suite *catalog_suite(void)
+{
+    Suite *s = suite_create("catalog");
+    TCase *c = tcase_create("catalog");
+    tcase_add_loop_test(c, lists_count_when_servers_hold_them, 0, COUNT(lists));
+    tcase_add_test(c, numbers_have_a_most);
+    tcase_add_loop_test(c, what_is_no_answer_is_refused, 0, COUNT(odd));
+    tcase_add_test(c, odd_classes_are_known);
+    tcase_add_test(c, equal_classes_are_kept_once);
+    suite_add_tcase(s, c);
+    return s;
+}
