@@ -15,5 +15,7 @@ int fuzz_headers(const uint8_t *data, size_t size);
 int fuzz_config(const uint8_t *data, size_t size);
 int fuzz_tokens(const uint8_t *data, size_t size);
 int fuzz_rollups(const uint8_t *data, size_t size);
+int fuzz_multipart(const uint8_t *data, size_t size);
+int fuzz_catalog(const uint8_t *data, size_t size);
 
 #endif

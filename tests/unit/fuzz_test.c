@@ -20,7 +20,8 @@ static const struct {
     {"decoder", fuzz_decoder},   {"decoder", fuzz_frames},      {"frames", fuzz_frames},
     {"profiler", fuzz_profiler}, {"ws_frames", fuzz_ws_frames}, {"workflow", fuzz_workflow},
     {"bodies", fuzz_bodies},     {"headers", fuzz_headers},     {"config", fuzz_config},
-    {"tokens", fuzz_tokens},     {"rollups", fuzz_rollups},
+    {"tokens", fuzz_tokens},     {"rollups", fuzz_rollups},     {"multipart", fuzz_multipart},
+    {"catalog", fuzz_catalog},
 };
 
 static uint32_t next_random(uint32_t *state)
