@@ -57,6 +57,13 @@ void stats_render_backend(struct js_out *o, const struct backend *b)
     } else {
         js_string(o, b->version);
     }
+    js_key(o, "classes");
+    if (b->knows.known) {
+        js_integer(o, (int64_t)b->knows.catalog.classes.len);
+    } else {
+        js_null(o);
+    }
+    js_member_bool(o, "reading", eligible_is_reading(b));
     js_member_raw(o, "devices", str_of(b->devices));
     sampling_render(o, b);
     js_key(o, "lastError");

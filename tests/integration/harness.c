@@ -777,7 +777,7 @@ void await_backends_up(struct daemon *d, int n)
         up = 0;
         for (size_t i = 0; i < json_array_size(at(a->json, "backends")); i++) {
             json_t *b = json_array_get(at(a->json, "backends"), i);
-            up += strcmp(str_at(b, "state"), "up") == 0;
+            up += strcmp(str_at(b, "state"), "up") == 0 && !is_true(b, "reading");
         }
         pause_a_moment();
     } while (up < n && now_s() < until);

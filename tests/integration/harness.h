@@ -155,8 +155,9 @@ void daemon_kill(struct daemon *d); /* SIGKILL */
 void daemon_limit_files(struct daemon *d, uint64_t bytes);
 /* Waits for an end by itself. Returns the exit status. */
 int daemon_wait(struct daemon *d);
-/* Both waits for readyz to say yes. */
+/* Waits for readyz to say yes. */
 void await_ready(struct daemon *d);
+/* Waits until so many are up and get jobs. */
 void await_backends_up(struct daemon *d, int n);
 
 /* ---- asking ------------------------------------------------------------------------------------
