@@ -32,6 +32,9 @@ static bool is_plain_name(struct str s)
     return good;
 }
 
+static const char name_shape[] = "a file's name has 1 to 255 bytes, no separators, no control "
+                                 "characters, and is neither . nor ..";
+
 static bool read_filename(struct value *v, void *ret, struct problem *p)
 {
     AUTO_BUF struct buf scratch;
@@ -41,9 +44,7 @@ static bool read_filename(struct value *v, void *ret, struct problem *p)
     }
     const struct str name = js_text(v->token, &scratch);
     if (!is_plain_name(name)) {
-        return problem_set(p, ERR_ATTACHMENT_NAME_INVALID,
-                           "a file's name has 1 to 255 bytes, no separators, no control "
-                           "characters, and is neither . nor ..");
+        return problem_set(p, ERR_ATTACHMENT_NAME_INVALID, "%s", name_shape);
     }
     ((struct reading *)ret)->filename = mem_copy(name);
     return true;
@@ -261,10 +262,15 @@ bool submission_attach_parts(struct submission *s, const struct http_request *rq
             return problem_set(p, ERR_ATTACHMENT_PART_MISSING, "the body has no part of this name");
         }
         memcpy(a->sha256, f->sha256, sizeof a->sha256);
-        if (a->extension[0] == '\0' && f->filename != NULL) { /* the part's own name says it */
-            free(a->extension);
-            a->extension = str_extension(f->filename);
+        if (a->extension[0] != '\0' || f->filename == NULL || *f->filename == '\0') {
+            continue;
         }
+        if (!is_plain_name(str_of(f->filename))) {
+            (void)point_at(p, i, "part");
+            return problem_set(p, ERR_ATTACHMENT_NAME_INVALID, "%s", name_shape);
+        }
+        free(a->extension); /* the part's own name says it */
+        a->extension = str_extension(f->filename);
     }
     return true;
 }

@@ -116,6 +116,13 @@ START_TEST(test_multipart)
         {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{oops\r\n--q1--\r\n",
          "json_invalid"},
     };
+    body = text("--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n%s\r\n--q1\r\n"
+                "Content-Disposition: form-data; name=\"pic\"; filename=\"../../a.png\"\r\n\r\n1"
+                "\r\n--q1--\r\n",
+                with(1, q("'part':'pic'")));
+    a = ask(d, "POST", "/jobs", type, body);
+    expect(a, 400, "attachment_name_invalid");
+    CHECK(strcmp(str_at(a->json, "pointer"), "/attachments/0/part") == 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         a = ask(d, "POST", "/jobs", type, bad[i].body);
         CHECK(a->status == 400 && strcmp(str_at(a->json, "code"), bad[i].code) == 0, "%zu: %s", i,
