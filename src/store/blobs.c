@@ -1,7 +1,8 @@
 /*
  * Files by their SHA-256; see the header. A writer has one request of libuv's pool in flight at
  * most: open, a write, or the end (fsync, rename, fsync of the directory). Bytes that come
- * meanwhile wait in its buffer.
+ * meanwhile wait in its buffer. An end may take seconds, and the pool has four threads for
+ * everybody: one at a time.
  */
 #include "comfypool/store/blobs.h"
 
@@ -22,6 +23,7 @@ struct blobs {
     uv_loop_t *loop;
     char *dir;
     uint64_t last; /* names unfinished files */
+    bool settling; /* a writer's end is under way */
     struct blob_writer *writers;
     bool closing; /* goes with its last writer */
 };
@@ -36,6 +38,7 @@ struct blob_writer {
     char *path;
     struct digest *digest;
     uint64_t size;
+    uint64_t finished; /* counts up: the order of ends */
     struct buf pending;
     struct buf writing;
     bool busy;      /* the pool has it */
@@ -310,12 +313,33 @@ static void tell_end(struct blob_writer *w, enum err e)
     ops.done(ctx, e, why, sha256, size);
 }
 
+/* The end that has waited for longest. */
+static void settle_next(struct blobs *b)
+{
+    struct blob_writer *next = NULL;
+    b->settling = false;
+    for (struct blob_writer *w = b->writers; w != NULL; w = w->next) {
+        const bool waits = w->finishing && !w->busy && w->pending.len == 0;
+        next = waits && (next == NULL || w->finished < next->finished) ? w : next;
+    }
+    if (next != NULL) {
+        step(next);
+    }
+}
+
 static void worked(uv_work_t *work, int status)
 {
     struct blob_writer *w = (struct blob_writer *)work;
+    struct blobs *b = w->blobs;
     (void)status;
     w->busy = false;
     buf_clear(&w->writing);
+    if (w->ending) {
+        w->finishing = false; /* it waits for nothing any more */
+        if (!b->closing) {
+            settle_next(b);
+        }
+    }
     if (w->aborted) {
         (void)unlink(w->path);
         writer_free(w);
@@ -334,9 +358,10 @@ static void worked(uv_work_t *work, int status)
 static void step(struct blob_writer *w)
 {
     const bool ends = w->finishing && w->pending.len == 0;
-    if (w->busy || (w->pending.len == 0 && !ends)) {
+    if (w->busy || (w->pending.len == 0 && !ends) || (ends && w->blobs->settling)) {
         return;
     }
+    w->blobs->settling = w->blobs->settling || ends;
     const struct buf emptied = w->writing;
     w->writing = w->pending;
     w->pending = emptied;
@@ -387,6 +412,7 @@ bool blob_write(struct blob_writer *w, const void *bytes, size_t n)
 void blob_finish(struct blob_writer *w)
 {
     w->finishing = true;
+    w->finished = ++w->blobs->last;
     digest_end(w->digest, w->sha256);
     w->digest = NULL;
     step(w);
