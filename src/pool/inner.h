@@ -239,7 +239,8 @@ struct attempt {
     /* Submission. */
     struct http_call *submit;
     bool intent_stored;
-    bool sending; /* its inputs, before the POST */
+    bool sending;        /* its inputs, before the POST */
+    bool waits_for_file; /* for the one that is sent, or failed, just now */
     bool posted;
     bool known;   /* the backend surely had it: accepted, seen in its queue, or spoke of it */
     bool adopted; /* from before a restart of the daemon */

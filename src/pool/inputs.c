@@ -321,23 +321,29 @@ static void fail(struct attempt *a, const char *why)
     attempt_end(a, time_mono(), 0, ATTEMPT_FAILED, &e);
 }
 
-/* Those that wait for this file fail, or go on when they have all of theirs. */
+static struct attempt *first_that_waits(const struct backend *b)
+{
+    struct attempt *a = b->attempts;
+    while (a != NULL && !(a->waits_for_file && a->sending)) {
+        a = a->next;
+    }
+    return a;
+}
+
+/* Those that wait for this file fail, or go on when they have all of theirs. Each may end others
+   meanwhile: they are marked first, and looked for anew. */
 static void transfer_ends(struct backend *b, const char *key, const char *why)
 {
-    struct attempt *next = NULL;
-    for (struct attempt *a = b->attempts; a != NULL; a = next) {
-        next = a->next;
-        if (!a->sending || !needs(a, key)) {
-            continue;
-        }
+    struct attempt *a = NULL;
+    for (a = b->attempts; a != NULL; a = a->next) {
+        a->waits_for_file = a->sending && needs(a, key);
+    }
+    while ((a = first_that_waits(b)) != NULL) {
+        a->waits_for_file = false;
         if (why != NULL) {
             fail(a, why);
         } else {
             inputs_send(a);
-        }
-        next = b->attempts; /* whoever was behind it may be gone */
-        if (next == a) {
-            next = a->next;
         }
     }
 }

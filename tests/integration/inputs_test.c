@@ -242,6 +242,33 @@ START_TEST(test_retry_elsewhere)
 }
 END_TEST
 
+/* Two jobs wait for the same two files at once: a small one, which comes first, and a large one. */
+START_TEST(test_sent_for_several)
+{
+    enum { LARGE = 24 << 20 };
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.no_profile = true,
+               .config = text("backends: [{name: s0, url: '%s', maxInFlight: 2}]\n", s->url));
+    await_backends_up(d, 1);
+    char *small = upload(d, HELLO);
+    char *large = upload(d, text("%0*d", LARGE, 0));
+    char *ids[4];
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    for (int i = 0; i < 4; i++) {
+        ids[i] = submit(d, text("{\"workflow\":%s,%s}", graph(i),
+                                q("'attachments':[{'nodeId':'1','inputName':'image','upload':'%s'},"
+                                  "{'nodeId':'1','inputName':'mask','upload':'%s'}]",
+                                  small, large)));
+    }
+    expect(post(d, "/queue/resume", ""), 200, NULL);
+    for (int i = 0; i < 4; i++) {
+        CHECK(strcmp(str_at(await_end(d, ids[i]), "state"), "completed") == 0);
+    }
+    CHECK(uploads_at(s) == 2);
+}
+END_TEST
+
 /* ---- outputs of other jobs ---------------------------------------------------------------------
  */
 
@@ -324,10 +351,15 @@ END_TEST
 Suite *inputs_suite(void)
 {
     static const struct named_test tests[] = {
-        {"uploads", &test_uploads, 1},     {"sent once", &test_sent_once, 1},
-        {"multipart", &test_multipart, 1}, {"bad attachments", &test_bad_attachments, 1},
-        {"held", &test_held, 1},           {"retry elsewhere", &test_retry_elsewhere, 1},
-        {"chain", &test_chain, 1},         {"chain breaks", &test_chain_breaks, 1},
+        {"uploads", &test_uploads, 1},
+        {"sent once", &test_sent_once, 1},
+        {"multipart", &test_multipart, 1},
+        {"bad attachments", &test_bad_attachments, 1},
+        {"held", &test_held, 1},
+        {"retry elsewhere", &test_retry_elsewhere, 1},
+        {"chain", &test_chain, 1},
+        {"chain breaks", &test_chain_breaks, 1},
+        {"sent for several", &test_sent_for_several, 1},
     };
     return SUITE("inputs", 90, tests);
 }
