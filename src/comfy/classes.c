@@ -69,8 +69,9 @@ static void text_came(void *ctx, const struct http_result *r)
     ask_free(a);
 }
 
+/* timeout: 0 when only a stall ends it. */
 static struct comfy_ask *ask(struct comfy_backend *b, const char *path, struct str class_type,
-                             http_done_fn came, void *ctx)
+                             struct dur_us timeout, http_done_fn came, void *ctx)
 {
     struct comfy_ask *a = mem_zero(1, sizeof *a);
     a->work.data = b->loop;
@@ -88,7 +89,8 @@ static struct comfy_ask *ask(struct comfy_backend *b, const char *path, struct s
         .url = buf_text(&url),
         .headers = b->headers,
         .connect_timeout = b->timeouts.connect,
-        .timeout = b->timeouts.request,
+        .timeout = timeout,
+        .stall = b->timeouts.request,
         .max_answer = MOST,
     };
     a->call = http_call_start(b->http, &spec, came, a);
@@ -98,7 +100,9 @@ static struct comfy_ask *ask(struct comfy_backend *b, const char *path, struct s
 struct comfy_ask *comfy_ask_classes(struct comfy_backend *b, struct str class_type,
                                     comfy_classes_fn done, void *ctx)
 {
-    struct comfy_ask *a = ask(b, "/object_info", class_type, classes_came, ctx);
+    const bool all = class_type.n == 0; /* megabytes, perhaps from far away */
+    const struct dur_us timeout = all ? (struct dur_us){0} : b->timeouts.request;
+    struct comfy_ask *a = ask(b, "/object_info", class_type, timeout, classes_came, ctx);
     a->classes_done = done;
     return a;
 }
@@ -106,7 +110,7 @@ struct comfy_ask *comfy_ask_classes(struct comfy_backend *b, struct str class_ty
 struct comfy_ask *comfy_ask_text(struct comfy_backend *b, const char *path, comfy_text_fn done,
                                  void *ctx)
 {
-    struct comfy_ask *a = ask(b, path, STR(""), text_came, ctx);
+    struct comfy_ask *a = ask(b, path, STR(""), b->timeouts.request, text_came, ctx);
     a->text_done = done;
     return a;
 }

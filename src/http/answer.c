@@ -177,7 +177,7 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
     if (a->replayed) {
         header(r, "Idempotency-Replayed", "true");
     }
-    if (x->server->draining) {
+    if (x->server->draining || x->early) {
         header(r, "Connection", "close");
     }
     add_cors(x, r);
@@ -299,7 +299,7 @@ void answer_problem(struct exchange *x, const struct problem *p)
     if (p->authenticate != NULL) {
         header(r, "WWW-Authenticate", p->authenticate);
     }
-    if (p->close && !x->server->draining) {
+    if (p->close && !x->server->draining && !x->early) {
         header(r, "Connection", "close");
     }
     exchange_answered(x, status, r);

@@ -84,35 +84,36 @@ static bool miss(const char *name, struct problem *p)
     return problem_set(p, ERR_MEMBER_INVALID, "%s must be here", name);
 }
 
+/* What an Idempotency-Key stands for: the route, the files that came with the body, the body. */
+static void take_digest(struct str body, const char *route, struct http_request *rq)
+{
+    if (rq->idempotency_key[0] == '\0') {
+        return;
+    }
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    buf_add_text(&text, route);
+    for (size_t i = 0; i < rq->files_len; i++) {
+        buf_printf(&text, "%s %s ", rq->files[i].sha256, rq->files[i].part);
+    }
+    buf_add_str(&text, body);
+    digest_sha256_hex(buf_str(&text), rq->body_digest);
+}
+
 static bool read_submission(struct str body, const struct http_options *o, struct http_request *rq,
                             struct problem *p)
 {
     (void)o;
-    if (rq->idempotency_key[0] != '\0') {
-        AUTO_BUF struct buf text; /* the files that came with it count, too */
-        buf_init(&text, BUF_NO_LIMIT);
-        for (size_t i = 0; i < rq->files_len; i++) {
-            buf_printf(&text, "%s %s ", rq->files[i].sha256, rq->files[i].part);
-        }
-        buf_add_str(&text, body);
-        digest_sha256_hex(buf_str(&text), rq->body_digest);
-    }
+    take_digest(body, "", rq);
     return submission_parse(body, &rq->submission, p) &&
            submission_attach_parts(&rq->submission, rq, p);
 }
 
-/* A key that was used for another route belongs to another body. */
 static bool read_batch(struct str body, const struct http_options *o, struct http_request *rq,
                        struct problem *p)
 {
     (void)o;
-    if (rq->idempotency_key[0] != '\0') {
-        AUTO_BUF struct buf text;
-        buf_init(&text, BUF_NO_LIMIT);
-        buf_add_text(&text, "batch ");
-        buf_add_str(&text, body);
-        digest_sha256_hex(buf_str(&text), rq->body_digest);
-    }
+    take_digest(body, "batch ", rq);
     return submission_parse_batch(body, &rq->submission, p) &&
            submission_attach_parts(&rq->submission, rq, p);
 }

@@ -282,8 +282,11 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
     conn_headers(x->conn);
     (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &x->headers);
     check_request(x, method, version);
-    if (x->problem.code == ERR_NONE && !x->options && file_body_is(x)) {
-        file_body_begin(x);
+    if (x->problem.code == ERR_NONE && !x->options && file_body_is(x) && !file_body_begin(x)) {
+        x->early = x->served = true;
+        conn_body(x->conn);
+        serve(x);
+        return MHD_queue_response(connection, x->status, x->response);
     }
     if (x->problem.code != ERR_NONE && x->problem.close) {
         answer_problem(x, &x->problem);

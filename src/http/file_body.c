@@ -28,12 +28,18 @@ static bool is_multipart(const struct exchange *x)
     return type.n >= sizeof wanted - 1 && strncasecmp(type.p, wanted, sizeof wanted - 1) == 0;
 }
 
+/* The body is one file. */
+static bool is_upload(enum http_route route)
+{
+    return route == ROUTE_UPLOAD || route == ROUTE_UPLOAD_PUT;
+}
+
 bool file_body_is(const struct exchange *x)
 {
     const enum http_route route = x->rq.route;
     return x->server->options.files != NULL &&
-           (route == ROUTE_UPLOAD || route == ROUTE_UPLOAD_PUT ||
-            (route == ROUTE_SUBMIT && is_multipart(x)));
+           (is_upload(route) ||
+            ((route == ROUTE_SUBMIT || route == ROUTE_BATCH_SUBMIT) && is_multipart(x)));
 }
 
 static void give_up(struct exchange *x, enum err e, const char *why)
@@ -70,8 +76,8 @@ static bool open_file(struct exchange *x, uint64_t length)
     return e == ERR_NONE;
 }
 
-/* ---- parts
- * --------------------------------------------------------------------------------------- */
+/* ---- parts -------------------------------------------------------------------------------------
+ */
 
 static bool has_part(const struct http_request *rq, struct str name)
 {
@@ -140,15 +146,21 @@ static void part_ends(void *ctx)
 
 static const struct multipart_ops part_ops = {part_begins, part_data, part_ends};
 
-/* ---- the body
- * ------------------------------------------------------------------------------------ */
+/* ---- the body ----------------------------------------------------------------------------------
+ */
 
-void file_body_begin(struct exchange *x)
+bool file_body_begin(struct exchange *x)
 {
+    struct http_server *s = x->server;
+    const bool asks = headers_expect_continue(&x->headers);
+    x->rq.had_file = x->rq.route == ROUTE_UPLOAD_PUT && s->options.files->has(s->ctx, x->rq.sha256);
+    if (x->rq.had_file && asks) {
+        return false;
+    }
     struct file_body *f = mem_zero(1, sizeof *f);
     f->x = x;
     x->files = f;
-    if (x->rq.route != ROUTE_SUBMIT) {
+    if (is_upload(x->rq.route)) {
         (void)add_file(x);
         (void)open_file(x, headers_body_length(&x->headers));
     } else {
@@ -158,9 +170,10 @@ void file_body_begin(struct exchange *x)
                               "multipart/form-data needs a boundary");
         }
     }
-    if (x->problem.code != ERR_NONE && headers_expect_continue(&x->headers)) {
+    if (x->problem.code != ERR_NONE && asks) {
         x->problem.close = true; /* the body is not asked for */
     }
+    return true;
 }
 
 bool file_body_feed(struct exchange *x, const char *bytes, size_t n)
@@ -213,8 +226,8 @@ void file_body_free(struct exchange *x)
     free(x->rq.files);
 }
 
-/* ---- the other side
- * ------------------------------------------------------------------------------ */
+/* ---- the other side ----------------------------------------------------------------------------
+ */
 
 void http_file_resume(struct http_server *s, struct http_ref ref)
 {

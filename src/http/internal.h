@@ -251,9 +251,9 @@ bool submission_backends(struct value *v, void *ret, struct problem *p);
 bool submission_labels(struct value *v, void *ret, struct problem *p);
 bool submission_variants(struct value *v, void *ret, struct problem *p);
 bool submission_attachments(struct value *v, void *ret, struct problem *p);
-/* Each attachment names a node of the workflow. */
 /* The jobs whose outputs are attached are jobs that it comes after. */
 void submission_follow_attached(struct submission *s);
+/* Each attachment names a node of the workflow. */
 bool submission_attached_known(const struct workflow *w, const struct submission *s,
                                struct problem *p) MUST_CHECK;
 /* Each part that an attachment names has come: its file is the attachment's. */
@@ -316,6 +316,7 @@ struct exchange {
     bool waiting;   /* counted in server.waits */
     bool preferred; /* the wait came from Prefer */
     bool paused;    /* its body waits for a file to be written */
+    bool early;     /* answered before its body came: the connection ends with it */
     unsigned status;
     struct MHD_Response *response; /* to be queued by the handler */
     size_t answer_size;            /* counted in server.answers */
@@ -423,8 +424,8 @@ void exchange_abandon(struct exchange *x);
 
 /* True when the body of this request does. */
 bool file_body_is(const struct exchange *x);
-/* May set x->problem. */
-void file_body_begin(struct exchange *x);
+/* May set x->problem. False: the body need not come. */
+bool file_body_begin(struct exchange *x);
 /* False: the connection must be suspended until exchange_resume. May set x->problem. */
 bool file_body_feed(struct exchange *x, const char *bytes, size_t n);
 /* Everything has come. False: files are being kept, the connection must be suspended. */

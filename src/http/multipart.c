@@ -28,29 +28,54 @@ struct multipart {
     const char *why;
 };
 
-/* A parameter of a header's value: NAME=value or NAME="value". False: it has none. */
+/* A parameter's value from `at` on, which a quote may begin. Returns where it ends; out may be
+   NULL. A quoted one without its end is none: value.n + 1. */
+static size_t read_value(struct str value, size_t at, struct buf *out)
+{
+    const bool quoted = at < value.n && value.p[at] == '"';
+    for (at += quoted ? 1 : 0; at < value.n; at++) {
+        const char c = value.p[at];
+        if (quoted ? c == '"' : c == ';' || c == ' ') {
+            return at + (quoted ? 1 : 0);
+        }
+        const bool escapes = quoted && c == '\\' && at + 1 < value.n &&
+                             (value.p[at + 1] == '"' || value.p[at + 1] == '\\');
+        at += escapes ? 1 : 0;
+        if (out != NULL) {
+            buf_add_char(out, value.p[at]);
+        }
+    }
+    return quoted ? value.n + 1 : value.n;
+}
+
+/* A parameter of a header's value: NAME=value or NAME="value" behind a semicolon. False: it has
+   none. */
 static bool parameter(struct str value, const char *name, struct buf *out)
 {
     const size_t n = strlen(name);
-    for (size_t i = 0; i + n + 1 < value.n; i++) {
-        const bool begins = i > 0 && (value.p[i - 1] == ';' || value.p[i - 1] == ' ');
-        if (!begins || strncasecmp(value.p + i, name, n) != 0 || value.p[i + n] != '=') {
-            continue;
+    size_t at = 0;
+    while (at < value.n && value.p[at] != ';') {
+        at++;
+    }
+    while (at < value.n) {
+        at += value.p[at] == ';' ? 1 : 0;
+        while (at < value.n && (value.p[at] == ' ' || value.p[at] == '\t')) {
+            at++;
         }
-        size_t at = i + n + 1;
-        const bool quoted = at < value.n && value.p[at] == '"';
-        for (at += quoted ? 1 : 0; at < value.n; at++) {
-            const char c = value.p[at];
-            if (quoted ? c == '"' : c == ';' || c == ' ') {
-                return true;
+        const size_t begin = at;
+        while (at < value.n && value.p[at] != '=' && value.p[at] != ';') {
+            at++;
+        }
+        const bool is_it = at - begin == n && strncasecmp(value.p + begin, name, n) == 0;
+        if (at < value.n && value.p[at] == '=') {
+            at = read_value(value, at + 1, is_it ? out : NULL);
+            if (is_it) {
+                return at <= value.n;
             }
-            if (quoted && c == '\\' && at + 1 < value.n &&
-                (value.p[at + 1] == '"' || value.p[at + 1] == '\\')) {
+            while (at < value.n && value.p[at] != ';') {
                 at++;
             }
-            buf_add_char(out, value.p[at]);
         }
-        return !quoted;
     }
     return false;
 }

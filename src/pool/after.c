@@ -59,8 +59,8 @@ void after_untie(struct job *j)
     }
 }
 
-/* ---- what a job waits for
- * ------------------------------------------------------------------------ */
+/* ---- what a job waits for ----------------------------------------------------------------------
+ */
 
 /* The state of a job that may have ended; JOB_STATE_COUNT: there is none. */
 static enum err state_of(struct pool *p, struct str id, enum job_state *ret)
@@ -162,8 +162,8 @@ bool after_tie(struct job *j, char **ret_why)
     return *ret_why == NULL && j->deps != NULL;
 }
 
-/* ---- the end of what is waited for
- * --------------------------------------------------------------- */
+/* ---- the end of what is waited for -------------------------------------------------------------
+ */
 
 /* Written before it may run; such a write is kept until it succeeds. */
 static void written(void *ctx, enum err e)

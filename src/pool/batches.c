@@ -192,8 +192,8 @@ void batches_settle(struct pool *p)
     free(list);
 }
 
-/* ---- POST /batches
- * ------------------------------------------------------------------------------- */
+/* ---- POST /batches -----------------------------------------------------------------------------
+ */
 
 /* While its jobs are made. */
 struct making {
@@ -444,8 +444,8 @@ void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref
     submit_new(p, rq, x, key);
 }
 
-/* ---- GET, cancel
- * --------------------------------------------------------------------------------- */
+/* ---- GET, cancel -------------------------------------------------------------------------------
+ */
 
 static void answer_batch(struct pool *p, const char *id, struct http_ref x)
 {

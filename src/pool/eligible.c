@@ -664,6 +664,17 @@ static bool any_meant(const struct look *l)
     return any;
 }
 
+/* Backends may be added later, but not such as are named. */
+static bool may_wait_for_any(const struct look *l)
+{
+    const struct spec *s = l->traits.spec;
+    bool particular = s != NULL && (s->where.has_only || s->where.labels.len > 0);
+    for (size_t i = 0; s != NULL && i < s->variants_len && !particular; i++) {
+        particular = s->variants[i].where.has_only || s->variants[i].where.labels.len > 0;
+    }
+    return l->p->backends_len == 0 && !particular;
+}
+
 /* Asks those that look able but for what they know. True: the request will be asked again. */
 static bool ask_again(const struct look *l, struct http_ref x)
 {
@@ -701,7 +712,8 @@ static void refuse(const struct look *l, struct http_ref x, const char *pointer)
 {
     AUTO_BUF struct buf detail;
     buf_init(&detail, 1 << 16);
-    buf_add_text(&detail, "no backend can run it");
+    buf_add_text(&detail,
+                 l->p->backends_len == 0 ? "there are no backends yet" : "no backend can run it");
     for (size_t i = 0; i < l->p->backends_len; i++) {
         const struct backend *b = l->p->backends[i];
         buf_printf(&detail, "%s%s lacks: ", i == 0 ? ". " : "; ", b->name);
@@ -772,7 +784,7 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
     look_begin(&l, p, rq);
     bool good = check_outputs(&l, x);
     const bool is_batch = rq->submission.overrides_len > 0; /* its jobs are looked at, later */
-    const bool can = p->backends_len == 0 || (is_batch ? any_meant(&l) : any_can(&l));
+    const bool can = may_wait_for_any(&l) || (is_batch ? any_meant(&l) : any_can(&l));
     if (good && !can && !rq->rechecked) {
         rq->rechecked = true;
         good = !ask_again(&l, x);
@@ -791,7 +803,7 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
 bool eligible_any(struct job *j)
 {
     const struct look l = look_at_job(j);
-    return l.p->backends_len == 0 || any_can(&l);
+    return may_wait_for_any(&l) || any_can(&l);
 }
 
 bool eligible_ask_again(struct job *j, struct http_ref x)
@@ -817,8 +829,8 @@ uint64_t eligible_input_max(const struct backend *b, struct str class_type, cons
     return in->max < 0 ? 0 : (uint64_t)in->max;
 }
 
-/* ---- reading what a backend knows
- * ---------------------------------------------------------------- */
+/* ---- reading what a backend knows --------------------------------------------------------------
+ */
 
 static void regroup(void *ctx)
 {

@@ -11,8 +11,8 @@
 #include "inner.h"
 #include "sources.h"
 
-/* ---- submissions
- * ---------------------------------------------------------------------------------- */
+/* ---- submissions -------------------------------------------------------------------------------
+ */
 
 /* Files of one request that are being written. */
 struct keeping {
@@ -164,8 +164,8 @@ char *inputs_write_again(const struct job *j)
     return buf_take(&b);
 }
 
-/* ---- jobs
- * ----------------------------------------------------------------------------------------- */
+/* ---- jobs --------------------------------------------------------------------------------------
+ */
 
 static void read_member(struct js_token key, struct js_token value, struct input *in)
 {
@@ -234,8 +234,8 @@ void inputs_leave(struct job *j)
     j->inputs_len = 0;
 }
 
-/* ---- sending
- * -------------------------------------------------------------------------------------- */
+/* ---- sending -----------------------------------------------------------------------------------
+ */
 
 struct sent_file {
     char *key;

@@ -108,8 +108,8 @@ static bool is_warm(const struct seat *s, const struct kind *k)
            (s->models != NULL && k->models[0] != '\0' && strcmp(s->models, k->models) == 0);
 }
 
-/* ---- what a run takes
- * ---------------------------------------------------------------------------- */
+/* ---- what a run takes --------------------------------------------------------------------------
+ */
 
 /* By the classes of its nodes, where each was measured there. */
 static bool by_classes(struct pool *p, const struct need *n, const struct backend *b, int64_t *ret)
@@ -179,8 +179,8 @@ static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
     return k;
 }
 
-/* ---- choosing
- * ------------------------------------------------------------------------------------ */
+/* ---- choosing ----------------------------------------------------------------------------------
+ */
 
 /* One backend for one job. */
 struct option {
@@ -287,8 +287,8 @@ static const char *reason_of(const struct job *j, const struct choice *c, const 
                                    : "finishes_first";
 }
 
-/* ---- the walk
- * ------------------------------------------------------------------------------------ */
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
 
 struct walks {
     struct queue_walk *list;

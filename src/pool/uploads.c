@@ -14,8 +14,8 @@
 
 enum { EXPIRE_EVERY_MS = 60000 };
 
-/* ---- the list
- * ------------------------------------------------------------------------------------ */
+/* ---- the list ----------------------------------------------------------------------------------
+ */
 
 static struct wall_us expires_at(const struct pool *p, const struct upload *u)
 {
@@ -113,8 +113,8 @@ static void expire(void *ctx)
     }
 }
 
-/* ---- the start
- * ------------------------------------------------------------------------------------ */
+/* ---- the start ---------------------------------------------------------------------------------
+ */
 
 static void found_row(void *ctx, const struct upload_record *r)
 {
@@ -153,8 +153,8 @@ bool uploads_start(struct pool *p)
     return true;
 }
 
-/* ---- writing
- * -------------------------------------------------------------------------------------- */
+/* ---- writing -----------------------------------------------------------------------------------
+ */
 
 /* A file on its way: of a request, or of bytes that are here. */
 struct upload_writing {
@@ -254,6 +254,11 @@ static bool is_too_large(const struct pool *p, uint64_t size)
     return size > p->options.upload_file_bytes || size > p->options.upload_bytes;
 }
 
+static bool has_file(void *ctx, const char *sha256)
+{
+    return uploads_find(ctx, sha256) != NULL;
+}
+
 static enum err file_begin(void *ctx, struct http_ref x, size_t index, uint64_t length,
                            void **ret_file)
 {
@@ -304,7 +309,7 @@ static void file_abort(void *file)
     writing_free(w);
 }
 
-const struct http_file_ops pool_file_ops = {file_begin, file_write, file_end, file_abort};
+const struct http_file_ops pool_file_ops = {has_file, file_begin, file_write, file_end, file_abort};
 
 void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx)
 {
@@ -333,8 +338,8 @@ void uploads_done(struct pool *p)
     map_done(&s->by_sha);
 }
 
-/* ---- the API
- * -------------------------------------------------------------------------------------- */
+/* ---- the API -----------------------------------------------------------------------------------
+ */
 
 static void answer(struct pool *p, const struct upload *u, unsigned status, struct http_ref x)
 {
@@ -355,18 +360,22 @@ static void not_found(struct pool *p, struct http_ref x)
                  "it was never uploaded, or is older than uploads.maxAgeDays", NULL);
 }
 
-/* POST /uploads, PUT /uploads/{sha256}: the body is kept already. */
+/* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
 void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    struct upload *u = uploads_find(p, rq->files_len == 0 ? "" : rq->files[0].sha256);
     const bool is_put = rq->route == ROUTE_UPLOAD_PUT;
+    const bool has_come = rq->files_len > 0;
+    struct upload *u = uploads_find(p, has_come ? rq->files[0].sha256 : rq->sha256);
+    if (u != NULL && !has_come) {
+        uploads_touch(p, u);
+    }
     if (u == NULL) {
         not_found(p, x);
     } else if (is_put && strcmp(rq->sha256, u->sha256) != 0) {
         http_problem(p->server, x, ERR_UPLOAD_HASH_MISMATCH,
                      "the SHA-256 of the body is another one than the path says", NULL);
     } else {
-        answer(p, u, is_put ? 200 : 201, x);
+        answer(p, u, rq->had_file ? 200 : 201, x);
     }
 }
 

@@ -51,6 +51,9 @@ START_TEST(test_uploads)
     CHECK(strcmp(header_of(a, "X-Content-Type-Options"), "nosniff") == 0);
     CHECK(ask(d, "HEAD", text("/uploads/%s", sha), NULL, NULL)->status == 200);
     expect(ask(d, "PUT", text("/uploads/%s", sha), "Content-Type: a/b", HELLO), 200, NULL);
+    char *other = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"; /* "other" */
+    expect(ask(d, "PUT", text("/uploads/%s", other), NULL, "other"), 201, NULL);
+    expect(ask(d, "DELETE", text("/uploads/%s", other), NULL, NULL), 204, NULL);
     expect(ask(d, "PUT", text("/uploads/%s", sha), "Content-Type: a/b", "other"), 422,
            "upload_hash_mismatch");
     expect(get(d, "/uploads/%064d", 0), 404, "upload_not_found");
@@ -84,6 +87,52 @@ START_TEST(test_sent_once)
     AWAIT(strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") != 0);
     (void)run_job(d, with(5, q("'upload':'%s','filename':'cat.PNG'", sha)));
     CHECK(uploads_at(s) == 2, "the backend may have lost it");
+}
+END_TEST
+
+/* Of what is kept already no byte is asked for. */
+START_TEST(test_need_not_come)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *sha = upload(d, HELLO);
+    char *head =
+        text("PUT /uploads/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 1000000\r\n"
+             "Expect: 100-continue\r\n\r\n",
+             sha, d->port);
+    int fd = raw_open(d->port);
+    raw_send(fd, head, strlen(head));
+    struct answer *a = raw_answer(fd);
+    expect(a, 200, NULL);
+    CHECK(strcmp(str_at(a->json, "sha256"), sha) == 0 && num_at(a->json, "size") == strlen(HELLO));
+    CHECK(strcmp(header_of(a, "Connection"), "close") == 0);
+    expect(ask(d, "PUT", text("/uploads/%s", sha), "Expect: 100-continue", HELLO), 200, NULL);
+    expect(ask(d, "DELETE", text("/uploads/%s", sha), NULL, NULL), 204, NULL);
+    expect(ask(d, "PUT", text("/uploads/%s", sha), "Expect: 100-continue", HELLO), 201, NULL);
+}
+END_TEST
+
+/* The files of a batch come with it. */
+START_TEST(test_multipart_batch)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    char *job =
+        text("{\"overrides\":[%s],%s", q("{'1.n':5},{'1.n':6}"), with(1, q("'part':'pic'")) + 1);
+    char *body = text("--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n%s\r\n--q1\r\n"
+                      "Content-Disposition: form-data; name=\"pic\"; filename=\"a.png\"\r\n\r\n1"
+                      "\r\n--q1--\r\n",
+                      job);
+    static const char type[] = "Content-Type: multipart/form-data; boundary=q1\nIdempotency-Key: k";
+    struct answer *a = ask(d, "POST", "/batches", type, body);
+    expect(a, 202, NULL);
+    char *id = text("%s", str_at(a->json, "id"));
+    AWAIT(num_at(get(d, "/batches/%s", id)->json, "counts.completed") == 2);
+    CHECK(uploads_at(s) == 1);
+    a = ask(d, "POST", "/batches", type, body);
+    CHECK(strcmp(str_at(a->json, "id"), id) == 0, "the same key: the same batch");
+    *strstr(body, "\r\n1\r\n") = '\r';
+    strstr(body, "\r\n1\r\n")[2] = '2';
+    expect(ask(d, "POST", "/batches", type, body), 422, "idempotency_key_reused");
 }
 END_TEST
 
@@ -360,6 +409,8 @@ Suite *inputs_suite(void)
         {"chain", &test_chain, 1},
         {"chain breaks", &test_chain_breaks, 1},
         {"sent for several", &test_sent_for_several, 1},
+        {"need not come", &test_need_not_come, 1},
+        {"multipart batch", &test_multipart_batch, 1},
     };
     return SUITE("inputs", 90, tests);
 }

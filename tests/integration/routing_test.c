@@ -192,6 +192,27 @@ START_TEST(test_where)
 }
 END_TEST
 
+/* Backends may be added later: a job waits for any of them, but for none that is named. */
+START_TEST(test_no_backends)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    struct answer *a = post(d, "/jobs", sleep_body("a", 1, q(",'backends':{'exclude':['s1']}")));
+    expect(a, 202, NULL);
+    CHECK(strcmp(str_at(a->json, "waitingReason"), "no_backend_up") == 0);
+    static const char *const bad[] = {
+        "'backends':{'only':['s1']}",
+        "'labels':['gpu=4090']",
+        "'backends':{'only':[]}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        a = post(d, "/jobs", sleep_body("b", 1, q(",%s", bad[i])));
+        expect(a, 422, "workflow_not_supported");
+        CHECK(strstr(str_at(a->json, "detail"), "no backends") != NULL);
+    }
+    expect(post(d, "/jobs?dryRun=1", sleep_body("c", 1, "")), 200, NULL);
+}
+END_TEST
+
 START_TEST(test_rules)
 {
     struct sim *s[3] = {sim_plain(), sim_plain(), sim_plain()};
@@ -295,6 +316,7 @@ Suite *routing_suite(void)
         {"unknown counts as able", &test_unknown_counts_as_able, 1},
         {"the able one is down", &test_the_able_one_is_down, 1},
         {"where", &test_where, 1},
+        {"no backends", &test_no_backends, 1},
         {"rules", &test_rules, 1},
         {"variants", &test_variants, 1},
         {"learned", &test_learned, 1},

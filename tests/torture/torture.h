@@ -131,8 +131,8 @@ bool ask_daemon(struct storm *s, const char *method, const char *path, const cha
 int open_stream(struct storm *s, const char *path, const char *headers);
 const char *text_at(const json_t *o, const char *member); /* "" */
 
-/* ---- clients.c, told.c, trouble.c
- * -------------------------------------------------------------------- */
+/* ---- clients.c, told.c, trouble.c --------------------------------------------------------------
+ */
 
 struct worker {
     struct storm *storm;

@@ -1099,8 +1099,8 @@ START_TEST(depth_and_size)
 }
 END_TEST
 
-/* ---- live: a server that does what a test tells it
- * ----------------------------------------------- */
+/* ---- live: a server that does what a test tells it ---------------------------------------------
+ */
 
 enum { BODY_CAP = 100000, MAX_WAITS = 3, MAX_STREAMS = 2 };
 
@@ -1213,8 +1213,8 @@ static void stop_server(void)
     ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
-/* ---- live: a client
- * ------------------------------------------------------------------------------ */
+/* ---- live: a client ----------------------------------------------------------------------------
+ */
 
 struct client {
     int fd;
@@ -1388,8 +1388,8 @@ static void wait_until_empty(void)
     ck_assert_uint_eq(stats.waits, 0);
 }
 
-/* ---- live: plain requests
- * ------------------------------------------------------------------------ */
+/* ---- live: plain requests ----------------------------------------------------------------------
+ */
 
 static const struct live_row {
     const char *name;
@@ -1612,8 +1612,8 @@ START_TEST(pipelined_requests)
 }
 END_TEST
 
-/* ---- live: answers that come later, and holds
- * ---------------------------------------------------- */
+/* ---- live: answers that come later, and holds --------------------------------------------------
+ */
 
 START_TEST(an_answer_that_comes_later)
 {
@@ -1758,8 +1758,8 @@ START_TEST(close_leaves_nothing)
 }
 END_TEST
 
-/* ---- live: streams
- * ------------------------------------------------------------------------------- */
+/* ---- live: streams -----------------------------------------------------------------------------
+ */
 
 START_TEST(a_stream_with_a_slow_reader)
 {
@@ -1897,8 +1897,8 @@ START_TEST(head_of_a_stream)
 }
 END_TEST
 
-/* ---- addresses
- * ----------------------------------------------------------------------------------- */
+/* ---- addresses ---------------------------------------------------------------------------------
+ */
 
 static const struct address_row {
     const char *address;

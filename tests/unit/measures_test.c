@@ -201,8 +201,8 @@ START_TEST(a_measurement_says_something_of_each_key)
 }
 END_TEST
 
-/* ---- roll-ups
- * ------------------------------------------------------------------------------------ */
+/* ---- roll-ups ----------------------------------------------------------------------------------
+ */
 
 static void add_value(struct rollup *r, double us, bool cold)
 {
@@ -248,8 +248,8 @@ START_TEST(parts_merge_into_the_whole)
 }
 END_TEST
 
-/* ---- estimates
- * ----------------------------------------------------------------------------------- */
+/* ---- estimates ---------------------------------------------------------------------------------
+ */
 
 #define KEY_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1111111111111111"
 #define KEY_B "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-2222222222222222"

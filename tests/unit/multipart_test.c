@@ -57,6 +57,10 @@ static const struct {
      "up(q \" \\.png):1;"},
     {"--b\r\nContent-Disposition: form-data; filename=\"\"; name=\"n\"\r\n\r\n1\r\n--b--",
      "n():1;"},
+    {"--b\r\nContent-Disposition: form-data; filename=\"a; name=x y; name=z.png\"; name=\"n\""
+     "\r\n\r\n1\r\n--b--",
+     "n(a; name=x y; name=z.png):1;"},
+    {"--b\r\nContent-Disposition: form-data; NAME = \"x\"; x;name=n ;y\r\n\r\n1\r\n--b--", "n:1;"},
     {"", NULL},
     {"--b", NULL},
     {"--b\r\n" HEAD("a") "1", NULL},

@@ -196,6 +196,7 @@ struct http_request {
     struct http_file *files;    /* that came with the body */
     size_t files_len;
     char sha256[DIGEST_HEX_SIZE]; /* {sha256} */
+    bool had_file;                /* ROUTE_UPLOAD_PUT: it was kept before the request */
     char range[HTTP_PASSED_SIZE]; /* of files, these three; "": none */
     char if_range[HTTP_PASSED_SIZE];
     char if_none_match[HTTP_PASSED_SIZE];
@@ -226,6 +227,8 @@ typedef void (*http_serve_fn)(void *ctx, struct http_request *rq, struct http_re
  * request is not served.
  */
 struct http_file_ops {
+    /* Whether this content is kept already: then the body of a PUT need not come. */
+    bool (*has)(void *ctx, const char *sha256);
     /* index: which file of the request. length: UINT64_MAX when it is not known. Any error refuses
        the request. */
     enum err (*begin)(void *ctx, struct http_ref x, size_t index, uint64_t length, void **ret_file);
