@@ -346,6 +346,15 @@ struct queue_entry *queue_first_of(const struct queue *q, size_t i)
     return top == NULL ? NULL : first_entry(heap_item(top, struct queue_flow, node));
 }
 
+bool queue_peek(const struct queue *q, size_t i, struct queue_rank *ret)
+{
+    struct heap_node *top = heap_top(&q->lanes[i]->flows);
+    if (top != NULL) {
+        *ret = place_of(heap_item(top, struct queue_flow, node));
+    }
+    return top != NULL;
+}
+
 struct str queue_key(const struct queue_entry *e)
 {
     return str_of(e->flow->lane->key);

@@ -165,6 +165,19 @@ static void read_variants(struct str value, struct spec *s)
     }
 }
 
+/* Of what their runs cost. */
+static void make_variants_key(struct spec *s)
+{
+    AUTO_BUF struct buf keys;
+    buf_init(&keys, BUF_NO_LIMIT);
+    for (size_t i = 0; i < s->variants_len; i++) {
+        buf_printf(&keys, "%s ", s->variants[i].cost_key);
+    }
+    if (s->variants_len > 0) {
+        digest_sha256_hex(buf_str(&keys), s->variants_key);
+    }
+}
+
 struct spec *spec_read(struct str json)
 {
     struct spec *s = mem_zero(1, sizeof *s);
@@ -185,6 +198,7 @@ struct spec *spec_read(struct str json)
             read_where(key, value, &s->where);
         }
     }
+    make_variants_key(s);
     return s;
 }
 

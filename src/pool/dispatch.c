@@ -104,12 +104,11 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
     if (eligible_is_restricted(j)) { /* those of the same backends share one */
         for (size_t i = 0; i < p->backends_len; i++) {
             const int variant = eligible_variant(j, p->backends[i]);
-            buf_add_char(ret, variant < 0                                ? '-'
-                              : eligible_is_preferred(j, p->backends[i]) ? 'p'
-                                                                         : '+');
+            const char able = eligible_is_preferred(j, p->backends[i]) ? 'A' : 'a';
+            buf_add_char(ret, (char)(variant < 0 ? '-' : able + variant));
         }
-        if (j->spec != NULL && j->spec->variants_len > 0) {
-            buf_printf(ret, "/%s", j->r.id); /* it is of no kind */
+        if (job_has_variants(j)) { /* and of the same variants */
+            buf_printf(ret, "/%s", j->spec->variants_key);
         }
     }
     if (has_history(j)) {
@@ -158,7 +157,7 @@ static char *render_placement(const struct route *r)
         js_member_ms(&o, "expectedMs", r->expected_us);
         js_member_bool(&o, "warm", r->warm);
     }
-    if (r->job->spec != NULL && r->job->spec->variants_len > 0) {
+    if (job_has_variants(r->job)) {
         js_member_int(&o, "variant", (int64_t)r->job->variant);
     }
     js_close(&o, '}');

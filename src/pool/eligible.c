@@ -273,7 +273,7 @@ static void make_wishes(struct job *j)
     }
     for (size_t i = 0; i < n; i++) {
         struct wish *w = &j->wishes[i];
-        const bool several = j->spec != NULL && j->spec->variants_len > 0;
+        const bool several = job_has_variants(j);
         struct spec_variant *v = several ? &j->spec->variants[i] : NULL;
         w->hash = several ? v->hash : j->r.workflow_hash;
         w->where = several ? &v->where : j->spec == NULL ? NULL : &j->spec->where;
@@ -292,7 +292,7 @@ static struct traits traits_of(const struct job *j)
 static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
 {
     const struct traits t = traits_of(j);
-    const bool several = j->spec != NULL && j->spec->variants_len > 0;
+    const bool several = job_has_variants(j);
     return is_able(j->pool, &j->wishes[variant], &t, b) &&
            (!several || spec_where_allows(&j->spec->where, b->name, &b->label_names));
 }
@@ -316,7 +316,7 @@ bool eligible_is_restricted(struct job *j)
     struct pool *p = j->pool;
     if (j->able_generation != p->eligibility.generation) {
         j->able_generation = p->eligibility.generation;
-        j->restricted = j->spec != NULL && j->spec->variants_len > 0;
+        j->restricted = job_has_variants(j);
         for (size_t i = 0; i < p->backends_len && !j->restricted; i++) {
             j->restricted =
                 eligible_variant(j, p->backends[i]) < 0 || eligible_is_preferred(j, p->backends[i]);

@@ -199,6 +199,11 @@ static inline struct str job_hash(const struct job *j)
     return (struct str){j->r.workflow_hash, DIGEST_HEX_SIZE - 1};
 }
 
+static inline bool job_has_variants(const struct job *j)
+{
+    return j->spec != NULL && j->spec->variants_len > 0;
+}
+
 struct output {
     char *node_id;
     char *json;

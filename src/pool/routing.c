@@ -8,7 +8,8 @@
  * A wait for a better backend is worth what it gains: longer than that no job is held while another
  * backend that could run it idles, whatever the estimates say.
  *
- * A few jobs of each lane are looked at (QUEUE_LOOK): O(1) in the length of the queue.
+ * A few jobs of each lane are looked at (QUEUE_LOOK), and of all lanes LOOK_IN_ALL beside the first
+ * ones: O(1) in the length of the queue.
  */
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@
 
 enum {
     KINDS_MOST = 64,
+    LOOK_IN_ALL = 4 * QUEUE_LOOK,
     /* Backends that would finish within this share of each other are equals. */
     EQUAL_PERCENT = 5,
     /* Of a run that takes longer than expected nobody knows what is left: this share of it. */
@@ -59,7 +61,8 @@ struct play {
     size_t free; /* seats with a place */
     struct kind kinds[KINDS_MOST];
     size_t kinds_len;
-    struct played played[QUEUE_LOOK * 4];
+    struct kind others; /* whatever else is met: nothing is known of them */
+    struct played played[LOOK_IN_ALL];
     size_t played_len;
     struct route reserve;   /* job NULL: none. Somebody for whom models would be loaded */
     struct mono_us look_at; /* somebody is held: looked at anew then; 0: nobody is */
@@ -154,10 +157,9 @@ static void measure(struct play *y, struct kind *k, const struct need *n)
     }
 }
 
-/* NULL: too many kinds were met. */
 static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
 {
-    const bool several = j->spec != NULL && j->spec->variants_len > 0;
+    const bool several = job_has_variants(j);
     const char *cost_key = several ? j->spec->variants[variant].cost_key : j->r.cost_key;
     const struct need *n = eligible_need(j, variant);
     const char *hash = several ? j->spec->variants[variant].hash : j->r.workflow_hash;
@@ -167,7 +169,9 @@ static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
         }
     }
     if (y->kinds_len == KINDS_MOST) {
-        return NULL;
+        y->others.times = y->others.times != NULL ? y->others.times
+                                                  : mem_zero(y->len + 1, sizeof *y->others.times);
+        return &y->others;
     }
     struct kind *k = &y->kinds[y->kinds_len++];
     *k = (struct kind){.cost_key = cost_key, .models = n == NULL ? "" : n->models, .hash = hash};
@@ -224,10 +228,10 @@ static void consider(struct play *y, struct job *j, unsigned level, struct choic
             continue;
         }
         const int variant = restricted ? eligible_variant(j, s->b) : 0;
-        const struct kind *k = variant < 0 ? NULL : kind_of(y, j, (size_t)variant);
-        if (k == NULL) {
+        if (variant < 0) {
             continue;
         }
+        const struct kind *k = kind_of(y, j, (size_t)variant);
         struct option o = {.seat = s, .kind = k, .variant = variant};
         o.preferred = restricted && eligible_is_preferred(j, s->b);
         o.warm = is_warm(s, k);
@@ -290,33 +294,45 @@ static const char *reason_of(const struct job *j, const struct choice *c, const 
 /* ---- the walk ----------------------------------------------------------------------------------
  */
 
-struct walks {
-    struct queue_walk *list;
-    size_t len;
+/* A lane as it is walked. */
+struct lane_walk {
+    struct heap_node node;
+    size_t lane;
+    struct queue_rank next;  /* of the entry that comes */
+    struct queue_walk *walk; /* NULL: nothing of it was looked at */
 };
 
-/* The lane whose next entry comes first; false: none has one. */
-static bool next_lane(const struct walks *w, size_t *ret)
+static bool lane_before(const struct heap_node *a, const struct heap_node *b)
 {
-    struct queue_rank first = {0};
-    bool any = false;
-    for (size_t i = 0; i < w->len; i++) {
-        struct queue_rank place;
-        if (queue_walk_peek(&w->list[i], &place) && (!any || queue_rank_before(&place, &first))) {
-            first = place;
-            *ret = i;
-            any = true;
-        }
-    }
-    return any;
+    return queue_rank_before(&heap_item(a, const struct lane_walk, node)->next,
+                             &heap_item(b, const struct lane_walk, node)->next);
 }
 
-/* One of the same kind that came before: what is free is as good for it. */
+static struct job *next_job(const struct queue *q, struct lane_walk *l)
+{
+    struct queue_entry *e = l->walk == NULL ? queue_first_of(q, l->lane) : queue_walk_next(l->walk);
+    return heap_item(e, struct job, entry);
+}
+
+/* False: there is no more in the lane. Most lanes are looked at once: a walk is begun when more is
+   wanted. */
+static bool has_more(const struct queue *q, struct lane_walk *l)
+{
+    if (l->walk == NULL) {
+        l->walk = mem_alloc(sizeof *l->walk);
+        queue_walk_begin(l->walk, q, l->lane);
+        (void)queue_walk_next(l->walk);
+    }
+    return queue_walk_peek(l->walk, &l->next);
+}
+
+/* One of the same kind that came before: what is free is as good for it. Those of a lane that have
+   variants have the same ones. */
 static struct job *first_of_kind(const struct play *y, struct job *j, size_t lane,
                                  const struct kind *k)
 {
     for (size_t i = 0; i < y->played_len; i++) {
-        if (y->played[i].lane == lane && y->played[i].kind == k) {
+        if (y->played[i].lane == lane && (job_has_variants(j) || y->played[i].kind == k)) {
             return y->played[i].job;
         }
     }
@@ -326,7 +342,7 @@ static struct job *first_of_kind(const struct play *y, struct job *j, size_t lan
 static bool settle_on(struct play *y, struct job *j, size_t lane, const struct choice *c,
                       const struct option *o, struct route *ret)
 {
-    struct job *first = o->variant == 0 ? first_of_kind(y, j, lane, o->kind) : j;
+    struct job *first = first_of_kind(y, j, lane, o->kind);
     *ret = (struct route){.job = first,
                           .backend = o->seat->b,
                           .reason = reason_of(first, c, o),
@@ -386,24 +402,41 @@ static bool play_job(struct play *y, struct job *j, size_t lane, struct route *r
     return false;
 }
 
-/* False in *ret_moved: the lanes are as they were. */
+/* False in *ret_moved: the lanes are as they were. Of each lane the first one is looked at, of all
+   together no more than LOOK_IN_ALL others. */
 static bool walk(struct play *y, struct route *ret, bool *ret_moved)
 {
-    struct pool *p = y->p;
-    struct walks w = {mem_alloc((p->queue.lanes_len + 1) * sizeof(struct queue_walk)),
-                      p->queue.lanes_len};
-    for (size_t i = 0; i < w.len; i++) {
-        queue_walk_begin(&w.list[i], &p->queue, i);
+    const struct queue *q = &y->p->queue;
+    struct lane_walk *lanes = mem_zero(q->lanes_len + 1, sizeof *lanes);
+    struct heap next;
+    heap_init(&next, lane_before);
+    for (size_t i = 0; i < q->lanes_len; i++) {
+        lanes[i].lane = i;
+        if (queue_peek(q, i, &lanes[i].next)) {
+            heap_push(&next, &lanes[i].node);
+        }
     }
+    const size_t most = LOOK_IN_ALL + q->lanes_len;
     bool found = false;
-    size_t lane = 0;
-    while (!found && !*ret_moved && next_lane(&w, &lane)) {
-        struct queue_entry *e = queue_walk_next(&w.list[lane]);
-        struct job *j = heap_item(e, struct job, entry);
+    for (size_t n = 0; n < most && !found && !*ret_moved && next.len > 0; n++) {
+        struct lane_walk *l = heap_item(heap_top(&next), struct lane_walk, node);
+        struct job *j = next_job(q, l);
         *ret_moved = dispatch_change_lane(j);
-        found = !*ret_moved && play_job(y, j, lane, ret);
+        found = !*ret_moved && play_job(y, j, l->lane, ret);
+        if (found || *ret_moved) {
+            break;
+        }
+        if (n < LOOK_IN_ALL && has_more(q, l)) {
+            heap_update(&next, &l->node);
+        } else {
+            heap_remove(&next, &l->node);
+        }
     }
-    free(w.list);
+    for (size_t i = 0; i < q->lanes_len; i++) {
+        free(lanes[i].walk);
+    }
+    heap_done(&next);
+    free(lanes);
     return found;
 }
 
@@ -412,6 +445,7 @@ static void play_end(struct play *y)
     for (size_t i = 0; i < y->kinds_len; i++) {
         free(y->kinds[i].times);
     }
+    free(y->others.times);
     free(y->seats);
 }
 
@@ -426,7 +460,7 @@ bool routing_next(struct pool *p, struct route *ret)
     bool found = false;
     while (moved && !found) {
         moved = false;
-        struct play y = {.p = p, .now = time_mono()};
+        struct play y = {.p = p, .now = time_mono(), .others = {.models = "", .hash = ""}};
         take_seats(&y);
         found = walk(&y, ret, &moved);
         if (!found && !moved && y.reserve.job != NULL) {

@@ -192,6 +192,36 @@ START_TEST(test_where)
 }
 END_TEST
 
+/* Jobs that wait for busy backends, all different and each for other ones, hold up nobody. */
+START_TEST(test_many_lanes_wait)
+{
+    enum { BUSY = 7, WAITING = 100 };
+    struct daemon_options o = {.no_profile = true};
+    for (int b = 0; b <= BUSY; b++) {
+        o.sims[b] = sim_plain();
+    }
+    struct daemon *d = daemon_start(&o);
+    await_backends_up(d, BUSY + 1);
+    for (int b = 0; b < BUSY; b++) {
+        char *busy =
+            submit(d, sleep_body(text("busy%d", b), 60000, q(",'backends':{'only':['s%d']}", b)));
+        AWAIT(is_at_node(d, busy, "1"));
+    }
+    for (int i = 1; i <= WAITING; i++) {
+        char *only = q("'s%d'", i % BUSY);
+        for (int b = 0; b < BUSY; b++) {
+            only = (i >> b & 1) != 0 && b != i % BUSY ? q("%s,'s%d'", only, b) : only;
+        }
+        (void)submit(d, q("{'workflow':{'1':{'class_type':'T_Sleep','inputs':{'_ms':1,'width':%d}},"
+                          "'2':{'class_type':'T_SleepOut','inputs':{'a':['1',0]}}},"
+                          "'backends':{'only':[%s]}}",
+                          i, only));
+    }
+    json_t *j = run_job(d, sleep_body("x", 1, q(",'backends':{'only':['s7']}")));
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+}
+END_TEST
+
 /* Backends may be added later: a job waits for any of them, but for none that is named. */
 START_TEST(test_no_backends)
 {
@@ -316,6 +346,7 @@ Suite *routing_suite(void)
         {"unknown counts as able", &test_unknown_counts_as_able, 1},
         {"the able one is down", &test_the_able_one_is_down, 1},
         {"where", &test_where, 1},
+        {"many lanes wait", &test_many_lanes_wait, 1},
         {"no backends", &test_no_backends, 1},
         {"rules", &test_rules, 1},
         {"variants", &test_variants, 1},

@@ -24,6 +24,13 @@
 
 enum { QUEUE_PRIORITY_MOST = 1000 }; /* and as much below 0 */
 
+/* A place in the order of all. */
+struct queue_rank {
+    int priority;
+    uint64_t turn;
+    int64_t seq;
+};
+
 struct queue_lane;
 struct queue_flow;
 struct queue_client;
@@ -56,6 +63,8 @@ void queue_remove(struct queue *q, struct queue_entry *e);
 void queue_take(struct queue *q, struct queue_entry *e);
 /* A client is passed by from now on, or not any more. O(its priorities and lanes). */
 void queue_hold(struct queue *q, struct str client, bool held);
+/* The place of the first entry of lane i in the order of all; false: it has none, but held ones. */
+bool queue_peek(const struct queue *q, size_t i, struct queue_rank *ret);
 /* The first entry of lane i (of queue.lanes_len); NULL when nobody waits in it, but held ones. */
 struct queue_entry *queue_first_of(const struct queue *q, size_t i);
 /* The key of the lane that the entry waits in. */
@@ -86,11 +95,6 @@ struct queue_walk {
 void queue_walk_begin(struct queue_walk *w, const struct queue *q, size_t lane);
 /* The place of what queue_walk_next will return, for a walk over several lanes; false: there is
    nothing. */
-struct queue_rank {
-    int priority;
-    uint64_t turn;
-    int64_t seq;
-};
 bool queue_walk_peek(const struct queue_walk *w, struct queue_rank *ret);
 struct queue_entry *queue_walk_next(struct queue_walk *w);
 /* True when a is served before b. */

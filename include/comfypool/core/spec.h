@@ -42,6 +42,8 @@ struct spec {
     struct spec_where where;
     struct spec_variant *variants;
     size_t variants_len;
+    char variants_key[DIGEST_HEX_SIZE]; /* by spec_read: the same for the same variants, but for
+                                           what does not count; "": there are none */
 };
 
 void spec_where_done(struct spec_where *w);
