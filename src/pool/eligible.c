@@ -14,6 +14,7 @@
 enum {
     IDLE_NEEDS = 256, /* remembered though no job has them */
     READ_PATIENCE_MS = 5000,
+    IDLE_PATIENCE_MS = 10000, /* until it has no prompt of ours, where several run at a time */
 };
 
 /* ---- needs --------------------------------------------------------------------------------------
@@ -847,11 +848,9 @@ void eligible_changed(struct pool *p)
     }
 }
 
-/* While a prompt runs nothing is read. Where several run at a time it must not begin another one,
-   or it never would be. */
 bool eligible_is_reading(const struct backend *b)
 {
-    return heap_holds(&b->knows.patience.node) || (b->knows.due && b->slot.max_in_flight > 1);
+    return heap_holds(&b->knows.patience.node);
 }
 
 static void read_is_over(struct backend *b)
@@ -913,7 +912,13 @@ static void features_came(void *ctx, struct str body)
 
 static void patience_is_over(void *ctx)
 {
-    backend_settle(ctx); /* it gets jobs while it is still being read */
+    backend_settle(ctx); /* it gets jobs while it is still being read, or before it is */
+}
+
+static void be_patient(struct backend *b, int64_t ms)
+{
+    deadline_set(&b->pool->deadlines, &b->knows.patience, mono_add(time_mono(), dur_ms(ms)),
+                 patience_is_over, b);
 }
 
 void eligible_settle(struct backend *b)
@@ -926,14 +931,18 @@ void eligible_settle(struct backend *b)
     k->classes = comfy_ask_classes(b->comfy, STR(""), classes_came, b);
     k->replacements = comfy_ask_text(b->comfy, "/node_replacements", replacements_came, b);
     k->features = comfy_ask_text(b->comfy, "/features", features_came, b);
-    deadline_set(&b->pool->deadlines, &k->patience, mono_add(time_mono(), dur_ms(READ_PATIENCE_MS)),
-                 patience_is_over, b);
+    be_patient(b, READ_PATIENCE_MS);
 }
 
 void eligible_read(struct backend *b)
 {
     b->knows.due = true;
     eligible_settle(b);
+    /* While a prompt runs nothing is read. Where several run at a time there is always one, unless
+       no other begins for a while. */
+    if (b->knows.due && b->up && b->slot.max_in_flight > 1) {
+        be_patient(b, IDLE_PATIENCE_MS);
+    }
 }
 
 static void stop_reading(struct backend *b)

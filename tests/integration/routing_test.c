@@ -222,6 +222,25 @@ START_TEST(test_many_lanes_wait)
 }
 END_TEST
 
+/* Where several prompts run at a time one that runs for hours is no reason to begin no other. */
+START_TEST(test_read_beside_long_runs)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.no_profile = true,
+               .config = text("backends: [{name: s0, url: '%s', maxInFlight: 2}]\n", s->url));
+    await_backends_up(d, 1);
+    char *busy = submit(d, sleep_body("busy", 60000, ""));
+    AWAIT(is_at_node(d, busy, "1"));
+    expect(post(d, "/backends/s0/refresh", ""), 202, NULL);
+    CHECK(is_true(get(d, "/backends/s0")->json, "reading"));
+    char *next = submit(d, sleep_body("next", 1, ""));
+    AWAIT(has(job_now(d, next), "promptId"));
+    CHECK(!is_true(get(d, "/backends/s0")->json, "reading"));
+    CHECK(is_state(d, busy, "running"));
+}
+END_TEST
+
 /* Backends may be added later: a job waits for any of them, but for none that is named. */
 START_TEST(test_no_backends)
 {
@@ -346,6 +365,7 @@ Suite *routing_suite(void)
         {"unknown counts as able", &test_unknown_counts_as_able, 1},
         {"the able one is down", &test_the_able_one_is_down, 1},
         {"where", &test_where, 1},
+        {"read beside long runs", &test_read_beside_long_runs, 1},
         {"many lanes wait", &test_many_lanes_wait, 1},
         {"no backends", &test_no_backends, 1},
         {"rules", &test_rules, 1},
