@@ -67,8 +67,9 @@ static struct http_file *add_file(struct exchange *x)
 static bool open_file(struct exchange *x, uint64_t length)
 {
     struct http_server *s = x->server;
-    const enum err e =
-        s->options.files->begin(s->ctx, x->ref, x->rq.files_len - 1, length, &x->files->open);
+    const char *sha256 = x->rq.route == ROUTE_UPLOAD_PUT ? x->rq.sha256 : NULL;
+    const enum err e = s->options.files->begin(s->ctx, x->ref, x->rq.files_len - 1, length, sha256,
+                                               &x->files->open);
     if (e != ERR_NONE) {
         x->files->open = NULL;
         give_up(x, e, err_title(e));

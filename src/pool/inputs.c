@@ -48,7 +48,7 @@ static void keep_data(struct pool *p, struct http_request *rq, struct http_ref x
             continue;
         }
         digest_sha256_hex(buf_str(&bytes), a->sha256);
-        if (uploads_find(p, a->sha256) == NULL) {
+        if (uploads_find(p, a->sha256) == NULL && uploads_take(p, bytes.len)) {
             k->pending++;
             uploads_keep(p, buf_str(&bytes), kept, k);
         }
@@ -237,9 +237,13 @@ void inputs_leave(struct job *j)
 /* ---- sending -----------------------------------------------------------------------------------
  */
 
+/* So many are remembered a backend: what is forgotten is sent once more. */
+enum { SENT_MOST = 4096 };
+
 struct sent_file {
     char *key;
     char *name; /* as the server named it, with its folder */
+    struct sent_file *newer;
 };
 
 /* One file on its way to one backend; attempts that need it wait for it. */
@@ -278,17 +282,35 @@ static void transfer_free(struct transfer *t)
     free(t);
 }
 
+static void forget_oldest(struct sent *s)
+{
+    struct sent_file *f = s->oldest;
+    s->oldest = f->newer;
+    s->newest = s->oldest == NULL ? NULL : s->newest;
+    (void)map_remove(&s->names, str_of(f->key));
+    free(f->key);
+    free(f->name);
+    free(f);
+}
+
+/* Nobody sends what is remembered: the key is new. */
+static void remember(struct sent *s, const char *key, const char *name)
+{
+    struct sent_file *f = mem_alloc(sizeof *f);
+    *f = (struct sent_file){mem_strdup(key), mem_strdup(name), NULL};
+    *(s->oldest == NULL ? &s->oldest : &s->newest->newer) = f;
+    s->newest = f;
+    (void)map_put(&s->names, str_of(f->key), f);
+    if (s->names.len > SENT_MOST) {
+        forget_oldest(s);
+    }
+}
+
 void inputs_forget(struct backend *b)
 {
-    size_t at = 0;
-    for (struct sent_file *f = map_next(&b->sent.names, &at); f != NULL;
-         f = map_next(&b->sent.names, &at)) {
-        free(f->key);
-        free(f->name);
-        free(f);
+    while (b->sent.oldest != NULL) {
+        forget_oldest(&b->sent);
     }
-    map_done(&b->sent.names);
-    map_init(&b->sent.names);
 }
 
 void inputs_done(struct backend *b)
@@ -355,14 +377,7 @@ static void transferred(void *ctx, const char *name, const char *why)
     AUTO_FREE char *key = mem_strdup(t->key);
     transfer_free(t);
     if (name != NULL) {
-        struct sent_file *f = mem_alloc(sizeof *f);
-        *f = (struct sent_file){mem_strdup(key), mem_strdup(name)};
-        struct sent_file *old = map_put(&b->sent.names, str_of(f->key), f);
-        if (old != NULL) {
-            free(old->key);
-            free(old->name);
-            free(old);
-        }
+        remember(&b->sent, key, name);
     } else {
         LOG(LOG_WARN, "an input cannot be sent to a backend", LOG_S("backend", b->name),
             LOG_S("why", why));

@@ -29,7 +29,8 @@ struct input {
 
 /* What a backend has been sent on this connection. */
 struct sent {
-    struct map names;           /* by hash and extension: struct sent_file */
+    struct map names; /* by hash and extension: struct sent_file */
+    struct sent_file *oldest, *newest;
     struct transfer *transfers; /* under way */
     uint64_t most;              /* bytes that it takes; 0: not known */
 };

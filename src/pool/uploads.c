@@ -12,7 +12,7 @@
 #include "comfypool/base/log.h"
 #include "inner.h"
 
-enum { EXPIRE_EVERY_MS = 60000 };
+enum { EXPIRE_EVERY_MS = 60000, FILES_MOST = 1 << 18 };
 
 /* ---- the list ----------------------------------------------------------------------------------
  */
@@ -81,18 +81,22 @@ static void drop(struct pool *p, struct upload *u)
     free(u);
 }
 
+static bool is_full(const struct pool *p)
+{
+    return p->uploads.bytes > p->options.upload_bytes || p->uploads.by_sha.len > FILES_MOST;
+}
+
 /* Room for what was just kept: the oldest that nobody needs go. False: there is not enough. */
 static bool make_room(struct pool *p, const struct upload *for_this)
 {
     struct upload *next = NULL;
-    for (struct upload *u = p->uploads.oldest;
-         u != NULL && p->uploads.bytes > p->options.upload_bytes; u = next) {
+    for (struct upload *u = p->uploads.oldest; u != NULL && is_full(p); u = next) {
         next = u->newer;
         if (u->holds == 0 && u != for_this) {
             drop(p, u);
         }
     }
-    return p->uploads.bytes <= p->options.upload_bytes;
+    return !is_full(p);
 }
 
 static void expire(void *ctx)
@@ -161,9 +165,11 @@ struct upload_writing {
     struct pool *pool;
     struct upload_writing *next, **link;
     struct blob_writer *writer;
+    uint64_t incoming; /* its part of uploads.incoming */
     struct http_ref x;
     size_t index;
-    upload_kept_fn kept; /* NULL: of a request */
+    char sha256[DIGEST_HEX_SIZE]; /* what it must have; "": any */
+    upload_kept_fn kept;          /* NULL: of a request */
     void *ctx;
 };
 
@@ -182,11 +188,18 @@ static struct upload_writing *writing_new(struct pool *p)
 
 static void writing_free(struct upload_writing *w)
 {
+    w->pool->uploads.incoming -= w->incoming;
     *w->link = w->next;
     if (w->next != NULL) {
         w->next->link = w->link;
     }
     free(w);
+}
+
+static void count_incoming(struct upload_writing *w, size_t n)
+{
+    w->incoming += n;
+    w->pool->uploads.incoming += n;
 }
 
 static void tell(struct upload_writing *w, enum err e, const char *why, const char *sha256,
@@ -202,7 +215,8 @@ static void tell(struct upload_writing *w, enum err e, const char *why, const ch
 }
 
 static const char too_large[] = "it is larger than uploads.maxFileBytes, or than the room that "
-                                "uploads.maxBytes leaves beside files that active jobs need";
+                                "uploads.maxBytes leaves beside files that active jobs need, or "
+                                "that come at this moment";
 
 struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size)
 {
@@ -229,6 +243,14 @@ static void file_kept(void *ctx, enum err e, const char *why, const char *sha256
         tell(w, e, why, "", 0);
         return;
     }
+    if (w->sha256[0] != '\0' && strcmp(w->sha256, sha256) != 0) {
+        if (uploads_find(p, sha256) == NULL) {
+            blob_remove(p->uploads.blobs, sha256);
+        }
+        tell(w, ERR_UPLOAD_HASH_MISMATCH,
+             "the SHA-256 of the body is another one than the path says", "", 0);
+        return;
+    }
     const struct upload *u = uploads_add(p, sha256, size);
     if (u == NULL) {
         tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
@@ -249,9 +271,9 @@ static void file_drained(void *ctx)
 
 static const struct blob_writer_ops writer_ops = {file_drained, file_kept};
 
-static bool is_too_large(const struct pool *p, uint64_t size)
+bool uploads_take(const struct pool *p, uint64_t size)
 {
-    return size > p->options.upload_file_bytes || size > p->options.upload_bytes;
+    return size <= p->options.upload_file_bytes && size <= p->options.upload_bytes;
 }
 
 static bool has_file(void *ctx, const char *sha256)
@@ -260,18 +282,19 @@ static bool has_file(void *ctx, const char *sha256)
 }
 
 static enum err file_begin(void *ctx, struct http_ref x, size_t index, uint64_t length,
-                           void **ret_file)
+                           const char *sha256, void **ret_file)
 {
     struct pool *p = ctx;
     if (p->stopping || p->uploads.blobs == NULL) {
         return ERR_STORE_UNAVAILABLE;
     }
-    if (length != UINT64_MAX && is_too_large(p, length)) {
+    if (length != UINT64_MAX && !uploads_take(p, length)) {
         return ERR_UPLOAD_TOO_LARGE;
     }
     struct upload_writing *w = writing_new(p);
     w->x = x;
     w->index = index;
+    (void)snprintf(w->sha256, sizeof w->sha256, "%s", sha256 == NULL ? "" : sha256);
     w->writer = blob_begin(p->uploads.blobs, &writer_ops, w);
     *ret_file = w;
     return ERR_NONE;
@@ -288,7 +311,9 @@ static void give_up(struct upload_writing *w)
 static bool file_write(void *file, const char *bytes, size_t n)
 {
     struct upload_writing *w = file;
-    if (is_too_large(w->pool, blob_written(w->writer) + n)) {
+    struct pool *p = w->pool;
+    count_incoming(w, n);
+    if (!uploads_take(p, w->incoming) || p->uploads.incoming > p->options.upload_bytes) {
         give_up(w);
         tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
         return true;
@@ -317,6 +342,7 @@ void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *c
     w->kept = done;
     w->ctx = ctx;
     w->writer = blob_begin(p->uploads.blobs, &writer_ops, w);
+    count_incoming(w, bytes.n);
     (void)blob_write(w->writer, bytes.p, bytes.n);
     blob_finish(w->writer);
 }
@@ -363,7 +389,6 @@ static void not_found(struct pool *p, struct http_ref x)
 /* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
 void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    const bool is_put = rq->route == ROUTE_UPLOAD_PUT;
     const bool has_come = rq->files_len > 0;
     struct upload *u = uploads_find(p, has_come ? rq->files[0].sha256 : rq->sha256);
     if (u != NULL && !has_come) {
@@ -371,9 +396,6 @@ void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x)
     }
     if (u == NULL) {
         not_found(p, x);
-    } else if (is_put && strcmp(rq->sha256, u->sha256) != 0) {
-        http_problem(p->server, x, ERR_UPLOAD_HASH_MISMATCH,
-                     "the SHA-256 of the body is another one than the path says", NULL);
     } else {
         answer(p, u, rq->had_file ? 200 : 201, x);
     }

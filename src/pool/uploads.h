@@ -25,6 +25,7 @@ struct uploads {
     struct map by_sha;
     struct upload *oldest, *newest;
     uint64_t bytes;
+    uint64_t incoming; /* bytes of what is being written */
     struct deadline expire;
     struct upload_writing *writings;
 };
@@ -41,6 +42,8 @@ void uploads_touch(struct pool *p, struct upload *u);
  */
 struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size);
 
+/* Whether a file may be as large as that. */
+bool uploads_take(const struct pool *p, uint64_t size);
 /* Bytes that are here as a whole are kept as a file, or not. The callback comes once, later. */
 typedef void (*upload_kept_fn)(void *ctx, enum err e, const char *why, const char *sha256);
 void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx);

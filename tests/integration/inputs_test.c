@@ -56,6 +56,7 @@ START_TEST(test_uploads)
     expect(ask(d, "DELETE", text("/uploads/%s", other), NULL, NULL), 204, NULL);
     expect(ask(d, "PUT", text("/uploads/%s", sha), "Content-Type: a/b", "other"), 422,
            "upload_hash_mismatch");
+    expect(get(d, "/uploads/%s", other), 404, "upload_not_found");
     expect(get(d, "/uploads/%064d", 0), 404, "upload_not_found");
     expect(get(d, "/uploads/..%%2f..%%2fsecret"), 404, "upload_not_found");
     daemon_kill(d);
@@ -266,6 +267,24 @@ START_TEST(test_held)
 }
 END_TEST
 
+/* By whichever way it comes. */
+START_TEST(test_too_large)
+{
+    static const char type[] = "Content-Type: multipart/form-data; boundary=q1";
+    struct daemon *d = DAEMON(.no_profile = true, .config = "uploads: {maxFileBytes: 10}\n");
+    expect(ask(d, "POST", "/uploads", NULL, "0123456789"), 201, NULL);
+    expect(ask(d, "POST", "/uploads", NULL, "0123456789x"), 413, "upload_too_large");
+    expect(post(d, "/jobs", with(1, "\"data\":\"MDEyMzQ1Njc4OQ==\"")), 202, NULL);
+    expect(post(d, "/jobs", with(2, "\"data\":\"MDEyMzQ1Njc4OXg=\"")), 413, "upload_too_large");
+    char *body = text("--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n%s\r\n--q1\r\n"
+                      "Content-Disposition: form-data; name=\"pic\"; filename=\"a\"\r\n\r\n"
+                      "0123456789x\r\n--q1--\r\n",
+                      with(3, q("'part':'pic'")));
+    expect(ask(d, "POST", "/jobs", type, body), 413, "upload_too_large");
+    CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 1);
+}
+END_TEST
+
 /* A retry on another backend sends it there; where it cannot be sent no prompt is. */
 START_TEST(test_retry_elsewhere)
 {
@@ -410,6 +429,7 @@ Suite *inputs_suite(void)
         {"chain breaks", &test_chain_breaks, 1},
         {"sent for several", &test_sent_for_several, 1},
         {"need not come", &test_need_not_come, 1},
+        {"too large", &test_too_large, 1},
         {"multipart batch", &test_multipart_batch, 1},
     };
     return SUITE("inputs", 90, tests);
