@@ -27,6 +27,7 @@ static void reader_init(struct js_reader *r, struct str text, unsigned max_depth
     r->depth = 0;
     r->max_depth = max_depth < JS_MAX_DEPTH ? max_depth : JS_MAX_DEPTH;
     r->lenient = lenient;
+    r->checked = false;
     r->expect = EXPECT_VALUE;
 }
 
@@ -38,6 +39,12 @@ void js_read_strict(struct js_reader *r, struct str text, unsigned max_depth)
 void js_read_lenient(struct js_reader *r, struct str text, unsigned max_depth)
 {
     reader_init(r, text, max_depth, true);
+}
+
+void js_read_checked(struct js_reader *r, struct str text)
+{
+    reader_init(r, text, JS_MAX_DEPTH, false);
+    r->checked = true;
 }
 
 void js_read_members(struct js_reader *r, struct str text, unsigned max_depth)
@@ -413,16 +420,65 @@ struct js_token js_next(struct js_reader *r)
     return js_next(r);
 }
 
+/* Behind a string whose quote was read. */
+static const char *behind_string(const char *p, const char *end)
+{
+    for (;;) {
+        while (end - p >= 8 && plain8(p)) {
+            p += 8;
+        }
+        if (p == end || *p == '"') {
+            return p == end ? end : p + 1;
+        }
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
+    }
+}
+
+/* Of a checked text: behind an object or array whose bracket was read. NULL: it has no end. */
+static const char *behind_value(const char *p, const char *end)
+{
+    unsigned depth = 1;
+    while (p < end && depth > 0) {
+        const char c = *p++;
+        if (c == '"') {
+            p = behind_string(p, end);
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return depth == 0 ? p : NULL;
+}
+
+/* Passes the object or array that has begun. False: an error. */
+static bool pass_value(struct js_reader *r)
+{
+    const unsigned outer = r->depth - 1;
+    if (!r->checked) {
+        while (r->depth > outer) {
+            if (js_next(r).kind == JS_ERROR) {
+                return false;
+            }
+        }
+        return true;
+    }
+    const char *p = behind_value(r->at, r->end);
+    if (p == NULL) {
+        (void)fail(r, "the text ends too early");
+        return false;
+    }
+    r->at = p;
+    r->depth = outer;
+    value_done(r);
+    return true;
+}
+
 struct str js_rest(struct js_reader *r, struct js_token first)
 {
     if (first.kind == JS_OBJECT || first.kind == JS_ARRAY) {
-        const unsigned outer = r->depth - 1;
-        while (r->depth > outer) {
-            if (js_next(r).kind == JS_ERROR) {
-                return (struct str){NULL, 0};
-            }
-        }
-        return (struct str){first.text.p, (size_t)(r->at - first.text.p)};
+        return pass_value(r) ? (struct str){first.text.p, (size_t)(r->at - first.text.p)}
+                             : (struct str){NULL, 0};
     }
     if (first.kind == JS_STRING) {
         return (struct str){first.text.p - 1, first.text.n + 2};

@@ -527,7 +527,7 @@ void workflow_mark_needed(const struct workflow *w, bool *marks)
 bool workflow_is_bare_graph(struct str text)
 {
     struct js_reader r;
-    js_read_strict(&r, text, WORKFLOW_DEPTH);
+    js_read_checked(&r, text);
     if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }
@@ -552,7 +552,7 @@ bool workflow_is_bare_graph(struct str text)
 bool workflow_is_ui_format(struct str text)
 {
     struct js_reader r;
-    js_read_strict(&r, text, WORKFLOW_DEPTH);
+    js_read_checked(&r, text);
     if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }

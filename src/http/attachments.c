@@ -176,7 +176,7 @@ bool submission_attachments(struct value *v, void *ret, struct problem *p)
 {
     struct submission *s = ret;
     struct js_reader r;
-    js_read_strict(&r, v->text, BODY_DEPTH);
+    js_read_checked(&r, v->text);
     if (js_next(&r).kind != JS_ARRAY) {
         return problem_set(p, ERR_MEMBER_INVALID, "attachments must be an array");
     }

@@ -51,7 +51,7 @@ bool members_check(struct str body, struct problem *p)
         return refuse_json(body, offset, why, p);
     }
     struct js_reader r;
-    js_read_strict(&r, body, BODY_DEPTH);
+    js_read_checked(&r, body);
     if (js_next(&r).kind == JS_OBJECT) {
         return true;
     }
@@ -114,7 +114,7 @@ bool members_read(struct str body, const struct member *table, size_t len, void 
                   unsigned *ret_seen, struct problem *p)
 {
     struct js_reader r;
-    js_read_strict(&r, body, BODY_DEPTH);
+    js_read_checked(&r, body);
     (void)js_next(&r);
     *ret_seen = 0;
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
@@ -173,7 +173,7 @@ bool member_text(const struct member *m, struct value *v, void *ret, size_t most
 bool member_each_string(struct value *v, bool (*each)(void *ctx, struct str text), void *ctx)
 {
     struct js_reader r;
-    js_read_strict(&r, v->text, BODY_DEPTH);
+    js_read_checked(&r, v->text);
     if (js_next(&r).kind != JS_ARRAY) {
         return false;
     }

@@ -238,7 +238,7 @@ static struct outline read_outline(struct str body)
 {
     struct outline o = {.has = {false, false}};
     struct js_reader r;
-    js_read_strict(&r, body, BODY_DEPTH);
+    js_read_checked(&r, body);
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const int which = js_is(key, "workflow") ? 0 : js_is(key, "prompt") ? 1 : -1;
@@ -277,7 +277,7 @@ static bool read_member(struct js_token key, struct value *v, const struct readi
 static bool read_members(struct str body, const struct reading *g, struct problem *p)
 {
     struct js_reader r;
-    js_read_strict(&r, body, BODY_DEPTH);
+    js_read_checked(&r, body);
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         struct value v = {.token = js_next(&r)};
@@ -357,7 +357,7 @@ static bool read_first_variant(struct submission *ret, struct problem *p)
 static bool looks_like_a_node(struct str value)
 {
     struct js_reader r;
-    js_read_strict(&r, value, BODY_DEPTH);
+    js_read_checked(&r, value);
     if (js_next(&r).kind != JS_OBJECT) {
         return false;
     }
@@ -374,7 +374,7 @@ static bool looks_like_a_node(struct str value)
 static bool explain(struct str body, bool batch, struct problem *p)
 {
     struct js_reader r;
-    js_read_strict(&r, body, BODY_DEPTH);
+    js_read_checked(&r, body);
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const struct str text = js_skip(&r);

@@ -268,7 +268,7 @@ bool submission_variants(struct value *v, void *ret, struct problem *p)
 {
     struct spec *s = &((struct submission *)ret)->spec;
     struct js_reader r;
-    js_read_strict(&r, v->text, BODY_DEPTH);
+    js_read_checked(&r, v->text);
     if (js_next(&r).kind != JS_ARRAY) {
         return problem_set(p, ERR_MEMBER_INVALID, "variants must be an array");
     }
@@ -299,7 +299,7 @@ bool submission_overrides(struct str value, const struct workflow *w, struct sub
     members_point_at(p, STR("overrides"));
     const size_t n = p->pointer.len;
     struct js_reader r;
-    js_read_strict(&r, value, BODY_DEPTH);
+    js_read_checked(&r, value);
     if (js_next(&r).kind != JS_ARRAY) {
         return problem_set(p, ERR_MEMBER_INVALID, "overrides must be an array of objects");
     }

@@ -171,6 +171,38 @@ START_TEST(skip_gives_the_whole_value)
 }
 END_TEST
 
+/* Quotes, brackets and escapes inside strings of every length. */
+START_TEST(checked_texts_are_skipped)
+{
+    for (int n = 0; n < 40; n++) {
+        AUTO_BUF struct buf b;
+        buf_init(&b, BUF_NO_LIMIT);
+        buf_printf(&b,
+                   "{\"a\":[{\"%*s\\\"]}\\\\\":\"}%*s\\\\\"},\"\xc3\xa4]\\u0022\",[[]]],\"b\":{}}",
+                   n, "", 40 - n, "");
+        size_t offset = 0;
+        const char *why = NULL;
+        ck_assert(js_check(buf_str(&b), 8, &offset, &why));
+        struct js_reader r;
+        js_read_checked(&r, buf_str(&b));
+        ck_assert_int_eq(js_next(&r).kind, JS_OBJECT);
+        ck_assert_int_eq(js_next(&r).kind, JS_KEY);
+        const struct str a = js_skip(&r);
+        ck_assert(str_ends_with(a, STR(",[[]]]")) && a.p[0] == '[');
+        ck_assert(js_is(js_next(&r), "b"));
+        ck_assert(str_is(js_skip(&r), "{}"));
+        ck_assert_int_eq(js_next(&r).kind, JS_OBJECT_END);
+        ck_assert_int_eq(js_next(&r).kind, JS_END);
+    }
+    struct js_reader r; /* nobody checked: no harm */
+    js_read_checked(&r, STR("{\"a\":[\"\\"));
+    (void)js_next(&r);
+    (void)js_next(&r);
+    ck_assert_uint_eq(js_skip(&r).n, 0);
+    ck_assert_int_eq(js_next(&r).kind, JS_ERROR);
+}
+END_TEST
+
 static const struct {
     const char *dirty;
     const char *clean; /* NULL: beyond repair */
@@ -240,6 +272,7 @@ Suite *json_suite(void)
     tcase_add_loop_test(c, strings_are_decoded, 0, sizeof strings / sizeof *strings);
     tcase_add_test(c, numbers_keep_their_digits);
     tcase_add_test(c, skip_gives_the_whole_value);
+    tcase_add_test(c, checked_texts_are_skipped);
     tcase_add_loop_test(c, a_backends_json_is_made_valid, 0, sizeof cleanings / sizeof *cleanings);
     tcase_add_test(c, writer_writes_what_is_meant);
     suite_add_tcase(s, c);

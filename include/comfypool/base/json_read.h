@@ -7,7 +7,8 @@
  *   lenient   what backends send: also NaN, Infinity, -Infinity, raw control characters and bytes
  *             that are no UTF-8 inside strings. Lone surrogates are text in both manners and are
  *             decoded as U+FFFD.
- * Cost: one pass, O(length); runs of plain string bytes are skipped eight at a time.
+ * Cost: one pass, O(length); runs of plain string bytes are skipped eight at a time. Of a checked
+ * text, skipping costs a fifth of that.
  */
 #ifndef COMFYPOOL_BASE_JSON_READ_H
 #define COMFYPOOL_BASE_JSON_READ_H
@@ -50,6 +51,7 @@ struct js_reader {
     unsigned depth;
     unsigned max_depth;
     bool lenient;
+    bool checked;
     unsigned char expect;                      /* internal */
     unsigned char is_object[JS_MAX_DEPTH / 8]; /* internal: one bit a level */
 };
@@ -57,6 +59,9 @@ struct js_reader {
 /* max_depth: arrays and objects inside each other, at most JS_MAX_DEPTH. */
 void js_read_strict(struct js_reader *r, struct str text, unsigned max_depth);
 void js_read_lenient(struct js_reader *r, struct str text, unsigned max_depth);
+
+/* A text that js_check has accepted: what js_skip and js_rest pass is not looked at again. */
+void js_read_checked(struct js_reader *r, struct str text);
 
 /* The same from inside an object, as if its brace had just been read: members follow, then the
    brace, then JS_END is not looked for (see js_offset). */

@@ -96,9 +96,9 @@ void workflow_mark_needed(const struct workflow *w, bool *marks);
 bool workflow_names_model(struct str input, struct str value);
 
 /* True when text looks like an API-format graph: an object whose members all are objects that have
-   a class_type. For telling a bare graph from a wrapped one. */
+   a class_type. For telling a bare graph from a wrapped one. js_check has accepted the text. */
 bool workflow_is_bare_graph(struct str text);
-/* True when text looks like the editor's format: "nodes" and "links" arrays. */
+/* True when text, as above, looks like the editor's format: "nodes" and "links" arrays. */
 bool workflow_is_ui_format(struct str text);
 
 /* Appends "/" and name, escaped as RFC 6901 says. */
