@@ -156,6 +156,7 @@ struct job {
     uint64_t largest_input; /* bytes */
     bool blocked;           /* it waits for others */
     bool was_blocked;       /* it did */
+    bool sent_anew;         /* its files, to a backend that had lost them */
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
     bool stored;            /* its row is durable: it may be told */
@@ -245,6 +246,7 @@ struct attempt {
     struct http_call *submit;
     bool intent_stored;
     bool sending;        /* its inputs, before the POST */
+    bool reuses_files;   /* some of them had been sent before it */
     bool waits_for_file; /* for the one that is sent, or failed, just now */
     bool posted;
     bool known;   /* the backend surely had it: accepted, seen in its queue, or spoke of it */

@@ -425,12 +425,14 @@ void inputs_send(struct attempt *a)
 {
     struct backend *b = a->backend;
     bool all = true;
+    const bool begins = !a->sending;
     a->sending = true;
     for (size_t i = 0; i < a->job->inputs_len; i++) {
         const struct input *in = &a->job->inputs[i];
         AUTO_FREE char *key = key_of(in);
         const struct sent_file *f = map_get(&b->sent.names, str_of(key));
         if (f != NULL) {
+            a->reuses_files = a->reuses_files || begins;
             put_in(a, in, f->name);
             continue;
         }
@@ -444,4 +446,28 @@ void inputs_send(struct attempt *a)
         a->sending = false;
         attempt_post(a);
     }
+}
+
+static bool is_given_file(const struct job *j, struct str node_id)
+{
+    for (size_t i = 0; i < j->inputs_len; i++) {
+        if (str_is(node_id, j->inputs[i].node_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool inputs_are_lost(struct attempt *a, const struct verdict_error *errors, size_t len)
+{
+    bool refused = false;
+    for (size_t i = 0; i < len && !refused; i++) {
+        refused = is_given_file(a->job, errors[i].node_id);
+    }
+    if (!refused || !a->reuses_files || a->job->sent_anew) {
+        return false;
+    }
+    a->job->sent_anew = true;
+    inputs_forget(a->backend);
+    return true;
 }

@@ -6,6 +6,7 @@
 #define COMFYPOOL_SRC_POOL_INPUTS_H
 
 #include "comfypool/base/map.h"
+#include "comfypool/core/verdict.h"
 #include "comfypool/http/http.h"
 
 struct pool;
@@ -53,6 +54,9 @@ void inputs_leave(struct job *j);
 
 /* Sends what the attempt's backend does not have yet; then posts the prompt (attempt_post). */
 void inputs_send(struct attempt *a);
+/* The backend refuses a node that was given a file, and had been sent it before: somebody may have
+   emptied its input folder. True, once a job: whatever it has been sent is sent anew. */
+bool inputs_are_lost(struct attempt *a, const struct verdict_error *errors, size_t len);
 /* A connection is a new one, or lost: whatever was sent may be gone. */
 void inputs_forget(struct backend *b);
 void inputs_done(struct backend *b);

@@ -471,6 +471,9 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     if ((value = json_object_get(body, "modified"))) {
         sim->files.modified = json_integer_value(value);
     }
+    if (json_is_true(json_object_get(body, "emptied"))) {
+        files_free(&sim->files);
+    }
     if ((value = json_object_get(body, "broken"))) {
         sim->files.broken = json_is_true(value);
     }

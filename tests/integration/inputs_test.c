@@ -267,6 +267,32 @@ START_TEST(test_held)
 }
 END_TEST
 
+/* Somebody empties the server's input folder while we are connected. */
+START_TEST(test_sent_again)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    char *sha = upload(d, HELLO);
+    char *one = text("{\"maxAttempts\":1,%s", with(1, q("'upload':'%s'", sha)) + 1);
+    (void)run_job(d, one);
+    sim_control(s, "{'emptied':true}");
+    json_t *j = run_job(d, one);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0, "%s", str_at(j, "error.message"));
+    CHECK(num_at(j, "attempts") == 2 && uploads_at(s) == 2);
+    struct answer *a = get(d, "/jobs/%s/attempts", str_at(j, "id"));
+    CHECK(strcmp(str_at(a->json, "attempts.0.outcome"), "rejected") == 0);
+    /* It says the same of a file that has just come: then it means it. */
+    j = run_job(d,
+                text("{\"workflow\":%s,%s}",
+                     q("{'1':{'class_type':'LoadImage','inputs':{'image':'x','_invalid':true}},"
+                       "'2':{'class_type':'SaveImage','inputs':{'images':['1',0]}}}"),
+                     q("'attachments':[{'nodeId':'1','inputName':'image','upload':'%s'}]", sha)));
+    CHECK(strcmp(str_at(j, "error.code"), "workflow_not_supported") == 0 &&
+          num_at(j, "attempts") == 2);
+}
+END_TEST
+
 /* By whichever way it comes. */
 START_TEST(test_too_large)
 {
@@ -430,6 +456,7 @@ Suite *inputs_suite(void)
         {"sent for several", &test_sent_for_several, 1},
         {"need not come", &test_need_not_come, 1},
         {"too large", &test_too_large, 1},
+        {"sent again", &test_sent_again, 1},
         {"multipart batch", &test_multipart_batch, 1},
     };
     return SUITE("inputs", 90, tests);
