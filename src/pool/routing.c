@@ -407,16 +407,17 @@ static bool play_job(struct play *y, struct job *j, size_t lane, struct route *r
 static bool walk(struct play *y, struct route *ret, bool *ret_moved)
 {
     const struct queue *q = &y->p->queue;
-    struct lane_walk *lanes = mem_zero(q->lanes_len + 1, sizeof *lanes);
+    const size_t len = q->lanes_len; /* a job that changes its lane may end one */
+    struct lane_walk *lanes = mem_zero(len + 1, sizeof *lanes);
     struct heap next;
     heap_init(&next, lane_before);
-    for (size_t i = 0; i < q->lanes_len; i++) {
+    for (size_t i = 0; i < len; i++) {
         lanes[i].lane = i;
         if (queue_peek(q, i, &lanes[i].next)) {
             heap_push(&next, &lanes[i].node);
         }
     }
-    const size_t most = LOOK_IN_ALL + q->lanes_len;
+    const size_t most = LOOK_IN_ALL + len;
     bool found = false;
     for (size_t n = 0; n < most && !found && !*ret_moved && next.len > 0; n++) {
         struct lane_walk *l = heap_item(heap_top(&next), struct lane_walk, node);
@@ -432,7 +433,7 @@ static bool walk(struct play *y, struct route *ret, bool *ret_moved)
             heap_remove(&next, &l->node);
         }
     }
-    for (size_t i = 0; i < q->lanes_len; i++) {
+    for (size_t i = 0; i < len; i++) {
         free(lanes[i].walk);
     }
     heap_done(&next);

@@ -340,7 +340,7 @@ static void check_profile(const struct subject *x)
         WRONG(x, "its profile is %s, its last attempt %s", text_at(o, "outcome"),
               text_at(last, "outcome"));
     } else if (lround(sum_of(summary, counts, 4)) != lround(time_of(summary, "totalNodes")) ||
-               lround(time_of(summary, "totalNodes")) != 2) {
+               lround(time_of(summary, "totalNodes")) != NODES) {
         WRONG(x, "its profile counts %.0f nodes", sum_of(summary, counts, 4));
     }
     json_decref(o);

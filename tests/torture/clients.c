@@ -78,7 +78,9 @@ static void add_workflow(char *body, size_t size, struct dice *d, struct tjob *j
 #pragma GCC diagnostic pop
     add(body, size,
         "\"workflow\":{\"1\":{\"class_type\":\"KSampler\",\"inputs\":%s},"
-        "\"2\":{\"class_type\":\"SaveImage\",\"inputs\":{\"images\":[\"1\",0],\"_ms\":%d}}}",
+        "\"2\":{\"class_type\":\"SaveImage\",\"inputs\":{\"images\":[\"1\",0],\"beside\":[\"3\",0],"
+        "\"_ms\":%d}},"
+        "\"3\":{\"class_type\":\"LoadImage\",\"inputs\":{\"image\":\"example.png\",\"_ms\":1}}}",
         inputs, dice_between(d, 0, 40));
 }
 
@@ -88,12 +90,12 @@ static void add_ties(char *body, size_t size, struct dice *d, const char *earlie
 {
     if (dice_chance(d, 0.15)) { /* a few contents, so that many have the same */
         add(body, size,
-            ",\"attachments\":[{\"nodeId\":\"1\",\"inputName\":\"picture\",\"filename\":\"a.png\","
-            "\"data\":\"%c%c%c%c\"}]",
-            'A' + dice_between(d, 0, 3), 'Q', 'I', 'D');
+            ",\"attachments\":[{\"nodeId\":\"3\",\"inputName\":\"image\",\"filename\":\"a.png\","
+            "\"data\":\"%cQID\"},{\"nodeId\":\"1\",\"inputName\":\"picture\",\"data\":\"%cQIE\"}]",
+            'A' + dice_between(d, 0, 3), 'A' + dice_between(d, 0, 3));
     } else if (earlier[0] != '\0' && dice_chance(d, 0.1)) {
         add(body, size,
-            ",\"attachments\":[{\"nodeId\":\"1\",\"inputName\":\"picture\",\"job\":\"%s\","
+            ",\"attachments\":[{\"nodeId\":\"3\",\"inputName\":\"image\",\"job\":\"%s\","
             "\"output\":0}]",
             earlier);
     } else if (earlier[0] != '\0' && dice_chance(d, 0.1)) {
@@ -102,6 +104,10 @@ static void add_ties(char *body, size_t size, struct dice *d, const char *earlie
     }
     if (dice_chance(d, 0.2)) {
         add(body, size, ",\"outputs\":{\"keep\":\"copy\"}");
+    }
+    if (dice_chance(d, 0.2)) {
+        add(body, size, ",\"backends\":{\"%s\":[\"s%d\",\"s%d\"]}",
+            dice_chance(d, 0.5) ? "prefer" : "only", dice_between(d, 0, 1), dice_between(d, 2, 3));
     }
     if (dice_chance(d, 0.05)) {
         add(body, size, ",\"notBefore\":%.0f", epoch_ms() + dice_between(d, -500, 1500));

@@ -90,7 +90,8 @@ static void write_config(const struct storm *s, const char *path)
     }
     fprintf(f, "backends:\n");
     for (unsigned i = 0; i < SIMS; i++) {
-        fprintf(f, "  - {name: s%u, url: 'http://127.0.0.1:%d'}\n", i, s->sims[i].program.port);
+        fprintf(f, "  - {name: s%u, url: 'http://127.0.0.1:%d', maxInFlight: %u}\n", i,
+                s->sims[i].program.port, 1 + i % 2);
     }
     fprintf(
         f,

@@ -23,7 +23,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { SIMS = 4, CLIENTS = 8, MAX_JOBS = 20000, MAX_STARTS = 1000 };
+/* nodes: of each workflow */
+enum { NODES = 3, SIMS = 4, CLIENTS = 8, MAX_JOBS = 20000, MAX_STARTS = 1000 };
 
 /* Random numbers that follow from a seed; one stream a thread. */
 struct dice {

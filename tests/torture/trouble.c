@@ -71,6 +71,9 @@ static void strike(struct storm *s, struct dice *d)
     char body[64];
     const unsigned i = (unsigned)dice_between(d, 0, SIMS - 1);
     if (dice_chance(d, 0.5)) {
+        tell(s, (unsigned)dice_between(d, 0, SIMS - 1), "{\"emptied\":true}");
+    }
+    if (dice_chance(d, 0.5)) {
         (void)snprintf(body, sizeof body, "{\"crash\":%d}", dice_between(d, 20, 2500));
         s->crashes++;
     } else {
@@ -113,6 +116,7 @@ static const struct {
     {"/backends/s1/quarantine", "/backends/s1/resume"},
     {"/backends/s2/drain", "/backends/s2/resume"},
     {"/queue/pause", "/queue/resume"},
+    {"/backends/s1/drain", "/backends/s1/resume"},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
