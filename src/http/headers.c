@@ -293,8 +293,7 @@ bool headers_choose_format(const struct headers *h, unsigned formats, enum forma
     return best > 0 || refuse_formats(formats, p);
 }
 
-/* ---- Last-Event-ID, traceparent
- * ------------------------------------------------------------------
+/* ---- Last-Event-ID, traceparent ----------------------------------------------------------------
  */
 
 bool headers_last_event_id(const struct headers *h, char ret[HTTP_EVENT_ID_SIZE])

@@ -378,8 +378,7 @@ void listen_url(int fd, char *ret, size_t size);
 /* Closes it and removes its file. */
 void listen_close(struct listener *l, int fd);
 
-/* ---- conns.c: how many connections there may be, and how slow
- * ------------------------------------
+/* ---- conns.c: how many connections there may be, and how slow ----------------------------------
  */
 
 /* A connection was accepted; it may be shut down at once. Never NULL. */

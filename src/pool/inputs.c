@@ -195,16 +195,52 @@ void inputs_hold(struct input *in, struct upload *u)
     j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
 }
 
+static void begin_row(struct js_reader *r, const char *attachments)
+{
+    js_read_strict(r, str_of(attachments == NULL ? "[]" : attachments), JS_MAX_DEPTH);
+    (void)js_next(r);
+}
+
+/* The next one of a row; false: there is no more. */
+static bool read_row(struct js_reader *r, struct input *ret)
+{
+    *ret = (struct input){.job = NULL};
+    if (js_next(r).kind != JS_OBJECT) {
+        return false;
+    }
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        read_member(key, js_next(r), ret);
+    }
+    return true;
+}
+
+static void input_done(struct input *in)
+{
+    free(in->node_id);
+    free(in->name);
+    free(in->extension);
+}
+
+bool inputs_are_kept(struct pool *p, const char *attachments)
+{
+    struct js_reader r;
+    struct input in;
+    bool kept = true;
+    begin_row(&r, attachments);
+    while (read_row(&r, &in)) {
+        kept = kept && (in.job_id[0] != '\0' || uploads_find(p, in.sha256) != NULL);
+        input_done(&in);
+    }
+    return kept;
+}
+
 void inputs_join(struct job *j)
 {
     struct js_reader r;
-    js_read_strict(&r, str_of(j->r.attachments == NULL ? "[]" : j->r.attachments), JS_MAX_DEPTH);
-    (void)js_next(&r);
-    while (js_next(&r).kind == JS_OBJECT) {
-        struct input in = {.job = j};
-        for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
-            read_member(key, js_next(&r), &in);
-        }
+    struct input in;
+    begin_row(&r, j->r.attachments);
+    while (read_row(&r, &in)) {
+        in.job = j;
         struct upload *u = uploads_find(j->pool, in.sha256);
         if (u != NULL) {
             inputs_hold(&in, u);
@@ -225,9 +261,7 @@ void inputs_leave(struct job *j)
         if (u != NULL && u->holds > 0) {
             u->holds--;
         }
-        free(in->node_id);
-        free(in->name);
-        free(in->extension);
+        input_done(in);
     }
     free(j->inputs);
     j->inputs = NULL;

@@ -313,6 +313,21 @@ static void revived(void *ctx, enum err e)
     job_changed(c, e);
 }
 
+/* What speaks against a job that has ended; true when it was said. */
+static bool refuse_retry(struct pool *p, const struct job_record *r, struct http_ref x)
+{
+    const char *why = NULL;
+    if (r->state != JOB_FAILED && r->state != JOB_CANCELLED) {
+        why = "only a failed or a cancelled job can be tried again";
+    } else if (!inputs_are_kept(p, r->attachments)) {
+        why = "a file that it is given is not kept any more; PUT it to /uploads first";
+    }
+    if (why != NULL) {
+        http_problem(p->server, x, ERR_JOB_NOT_RETRIABLE, why, NULL);
+    }
+    return why != NULL || serve_client_is_full(p, r->client, 1, x);
+}
+
 void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     if (!is_storable(p, x)) {
@@ -325,17 +340,15 @@ void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
     struct store_active found = {.has_attempt = false};
     const enum err e =
         job_find(p, id) != NULL ? ERR_JOB_NOT_RETRIABLE : store_load_job(p->store, id, &found);
-    const bool ended = found.job.state == JOB_FAILED || found.job.state == JOB_CANCELLED;
-    if (e == ERR_NONE && ended) {
+    if (e == ERR_JOB_NOT_RETRIABLE) {
+        http_problem(p->server, x, e, "it has not ended", NULL);
+    } else if (e != ERR_NONE) {
+        serve_problem(p, x, e);
+    } else if (!refuse_retry(p, &found.job, x)) {
         struct job *j = job_revive(p, &found);
         webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
         const struct store_beside beside = outbox_beside(&j->outbox);
         store_update_job(p->store, &j->r, &beside, revived, change_new(p, rq, x, 202));
-    } else if (e == ERR_NONE || e == ERR_JOB_NOT_RETRIABLE) {
-        http_problem(p->server, x, ERR_JOB_NOT_RETRIABLE,
-                     "only a failed or a cancelled job can be tried again", NULL);
-    } else {
-        serve_problem(p, x, e);
     }
     job_record_done(&found.job);
     free(found.workflow);

@@ -293,6 +293,21 @@ START_TEST(test_sent_again)
 }
 END_TEST
 
+/* A job that has ended holds nothing; tried again, it needs its file. */
+START_TEST(test_retry_without_file)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *sha = upload(d, HELLO);
+    char *id = submit(d, with(1, q("'upload':'%s'", sha)));
+    (void)cancel(d, id);
+    expect(ask(d, "DELETE", text("/uploads/%s", sha), NULL, NULL), 204, NULL);
+    expect(post(d, text("/jobs/%s/retry", id), ""), 409, "job_not_retriable");
+    (void)upload(d, HELLO);
+    expect(post(d, text("/jobs/%s/retry", id), ""), 202, NULL);
+    expect(ask(d, "DELETE", text("/uploads/%s", sha), NULL, NULL), 409, "job_active");
+}
+END_TEST
+
 /* By whichever way it comes. */
 START_TEST(test_too_large)
 {
@@ -456,6 +471,7 @@ Suite *inputs_suite(void)
         {"sent for several", &test_sent_for_several, 1},
         {"need not come", &test_need_not_come, 1},
         {"too large", &test_too_large, 1},
+        {"retry without file", &test_retry_without_file, 1},
         {"sent again", &test_sent_again, 1},
         {"multipart batch", &test_multipart_batch, 1},
     };

@@ -162,11 +162,13 @@ START_TEST(test_client_limits)
     CHECK(is_state(d, two, "queued"), "a free backend and another client's turn");
     (void)cancel(d, one);
     CHECK(strcmp(str_at(await_end(d, two), "state"), "completed") == 0);
+    (void)submit(d, sleep_body("four", 60000, q(",'client':'a'")));
+    (void)submit(d, sleep_body("five", 1, q(",'client':'a'")));
+    expect(post(d, text("/jobs/%s/retry", one), ""), 429, "queue_full");
 }
 END_TEST
 
-/* ---- seeds and outputs
- * ---------------------------------------------------------------------------
+/* ---- seeds and outputs -------------------------------------------------------------------------
  */
 
 static json_t *posted(struct sim *s)
@@ -244,8 +246,7 @@ START_TEST(test_included_outputs_of_old)
 }
 END_TEST
 
-/* ---- batches
- * -------------------------------------------------------------------------------------
+/* ---- batches -----------------------------------------------------------------------------------
  */
 
 static double count(struct daemon *d, const char *batch, const char *state)
