@@ -68,11 +68,12 @@ static bool open_file(struct exchange *x, uint64_t length)
 {
     struct http_server *s = x->server;
     const char *sha256 = x->rq.route == ROUTE_UPLOAD_PUT ? x->rq.sha256 : NULL;
+    const char *why = NULL;
     const enum err e = s->options.files->begin(s->ctx, x->ref, x->rq.files_len - 1, length, sha256,
-                                               &x->files->open);
+                                               &x->files->open, &why);
     if (e != ERR_NONE) {
         x->files->open = NULL;
-        give_up(x, e, err_title(e));
+        give_up(x, e, why);
     }
     return e == ERR_NONE;
 }

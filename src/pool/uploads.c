@@ -282,13 +282,15 @@ static bool has_file(void *ctx, const char *sha256)
 }
 
 static enum err file_begin(void *ctx, struct http_ref x, size_t index, uint64_t length,
-                           const char *sha256, void **ret_file)
+                           const char *sha256, void **ret_file, const char **ret_why)
 {
     struct pool *p = ctx;
     if (p->stopping || p->uploads.blobs == NULL) {
+        *ret_why = "the daemon is stopping";
         return ERR_STORE_UNAVAILABLE;
     }
     if (length != UINT64_MAX && !uploads_take(p, length)) {
+        *ret_why = too_large;
         return ERR_UPLOAD_TOO_LARGE;
     }
     struct upload_writing *w = writing_new(p);

@@ -230,9 +230,9 @@ struct http_file_ops {
     /* Whether this content is kept already: then the body of a PUT need not come. */
     bool (*has)(void *ctx, const char *sha256);
     /* index: which file of the request. length: UINT64_MAX when it is not known. sha256: what it
-       must have, or NULL. Any error refuses the request. */
+       must have, or NULL. Any error refuses the request, and *ret_why says why (static). */
     enum err (*begin)(void *ctx, struct http_ref x, size_t index, uint64_t length,
-                      const char *sha256, void **ret_file);
+                      const char *sha256, void **ret_file, const char **ret_why);
     /* False: no more bytes until http_file_resume. */
     bool (*write)(void *file, const char *bytes, size_t n);
     void (*end)(void *file);
