@@ -7,6 +7,7 @@ static const struct named_suite suites[] = {
     {"net rules", net_rules_suite},
     {"json", json_suite},
     {"core", core_suite},
+    {"blame", blame_suite},
     {"queue", queue_suite},
     {"labels", label_suite},
     {"catalog", catalog_suite},

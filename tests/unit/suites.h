@@ -26,6 +26,7 @@ Suite *formats_suite(void);
 Suite *store_suite(void);
 Suite *store_keep_suite(void);
 Suite *store_format_suite(void);
+Suite *blame_suite(void);
 Suite *store_rollups_suite(void);
 Suite *store_lists_suite(void);
 Suite *http_suite(void);

@@ -63,6 +63,8 @@
     X(ERR_NODE_FAILED,            "node_failed",             0,   false, "A node failed") \
     X(ERR_OUT_OF_MEMORY,          "out_of_memory",           0,   true,  "The backend ran out of memory") \
     X(ERR_BACKEND_ERROR,          "backend_error",           0,   true,  "The backend failed") \
+    X(ERR_SERVER_FAULT,           "server_fault",            0,   true,  "The backend has a fault of its own") \
+    X(ERR_BACKEND_REFUSED,        "backend_refused",         0,   true,  "The backend, or a gateway before it, takes no prompt") \
     X(ERR_LOST,                   "lost",                    0,   true,  "The backend lost the prompt") \
     X(ERR_INTERRUPTED,            "interrupted",             0,   false, "The prompt was interrupted") \
     X(ERR_QUEUE_TIMEOUT,          "queue_timeout",           0,   true,  "It waited in the queue for too long") \

@@ -1,0 +1,185 @@
+/* Failures in a row; see the header. The newest is the last of the list. */
+#include "comfypool/core/streak.h"
+
+#include <stdlib.h>
+
+void streak_init(struct streak *s, unsigned limit)
+{
+    *s = (struct streak){.limit = limit < 1 ? 1 : limit};
+}
+
+void streak_done(struct streak *s)
+{
+    free(s->list);
+    free(s->text);
+    *s = (struct streak){.limit = s->limit};
+}
+
+static void remove_at(struct streak *s, size_t i)
+{
+    memmove(&s->list[i], &s->list[i + 1], (s->len - i - 1) * sizeof *s->list);
+    s->len--;
+}
+
+void streak_add(struct streak *s, const struct streak_failure *f, struct str text)
+{
+    if (s->len == (size_t)s->limit * STREAK_KEPT) {
+        remove_at(s, 0);
+    }
+    if (s->len == s->cap) {
+        s->cap = s->cap == 0 ? 8 : s->cap * 2;
+        s->list = mem_grow(s->list, s->cap * sizeof *s->list);
+    }
+    struct streak_failure *last = &s->list[s->len];
+    *last = *f;
+    last->fresh = f->kind != STREAK_NODE;
+    for (size_t i = 0; i < s->len && last->fresh; i++) {
+        last->fresh = !s->list[i].fresh || strcmp(s->list[i].workflow, f->workflow) != 0;
+    }
+    s->len++;
+    free(s->text);
+    s->text = mem_copy(text);
+}
+
+void streak_clear(struct streak *s)
+{
+    s->len = 0;
+    free(s->text);
+    s->text = NULL;
+}
+
+void streak_lift(struct streak *s)
+{
+    while (s->len > 0 && s->len >= s->limit) {
+        remove_at(s, 0);
+    }
+}
+
+void streak_completed_elsewhere(struct streak *s, int64_t job, struct str workflow)
+{
+    for (size_t i = 0; i < s->len; i++) {
+        struct streak_failure *f = &s->list[i];
+        f->elsewhere = f->elsewhere || f->job == job || str_is(workflow, f->workflow);
+    }
+}
+
+bool streak_forgive_exception(struct streak *s, struct str workflow, uint64_t exception)
+{
+    const size_t before = s->len;
+    for (size_t i = s->len; i > 0; i--) {
+        const struct streak_failure *f = &s->list[i - 1];
+        if (f->kind == STREAK_NODE && f->exception == exception && str_is(workflow, f->workflow)) {
+            remove_at(s, i - 1);
+        }
+    }
+    return s->len < before;
+}
+
+void streak_forgive_job(struct streak *s, int64_t job)
+{
+    for (size_t i = s->len; i > 0; i--) {
+        if (s->list[i - 1].job == job) {
+            remove_at(s, i - 1);
+        }
+    }
+}
+
+/* ---- the rules ---------------------------------------------------------------------------------
+ */
+
+/* Of the last n: all are of a kind. */
+static bool all_faults(const struct streak_failure *f, size_t n)
+{
+    size_t i = 0;
+    while (i < n && f[i].kind == STREAK_FAULT) {
+        i++;
+    }
+    return i == n;
+}
+
+/* Two named clients, or one who gave no name, or one whose prompts go well elsewhere. */
+static bool is_no_author(const struct streak_failure *f, size_t n)
+{
+    bool several = false;
+    for (size_t i = 0; i < n && !several; i++) {
+        several = f[i].client == 0 || f[i].client != f[0].client || f[i].elsewhere;
+    }
+    return several;
+}
+
+static bool one_exception(const struct streak_failure *f, size_t n, bool *ret_one_workflow)
+{
+    *ret_one_workflow = true;
+    for (size_t i = 0; i < n; i++) {
+        if (f[i].exception == 0 || f[i].kind == STREAK_EITHER || f[i].exception != f[0].exception) {
+            return false;
+        }
+        *ret_one_workflow = *ret_one_workflow && strcmp(f[i].workflow, f[0].workflow) == 0;
+    }
+    return true;
+}
+
+static bool all_elsewhere(const struct streak_failure *f, size_t n)
+{
+    size_t i = 0;
+    while (i < n && f[i].elsewhere && f[i].kind != STREAK_EITHER) {
+        i++;
+    }
+    return i == n;
+}
+
+/* Different workflows among all that is kept. A fresh one that was forgotten is not counted again
+   by a later failure of its workflow: at worst the rule holds one failure later. */
+static bool many_workflows(const struct streak *s)
+{
+    size_t n = 0;
+    size_t either = 0;
+    for (size_t i = 0; i < s->len; i++) {
+        if (s->list[i].fresh) {
+            n++;
+            either += s->list[i].kind == STREAK_EITHER ? 1 : 0;
+        }
+    }
+    return n >= s->limit && (either < n || is_no_author(s->list, s->len));
+}
+
+enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
+{
+    static const char *const words[] = {
+        [STREAK_NOTHING] = "",
+        [STREAK_FAULTS] = "prompts in a row failed by a fault of this server",
+        [STREAK_WORKFLOWS] = "different workflows failed here in a row",
+        [STREAK_EXCEPTION] = "prompts in a row ended here with one exception",
+        [STREAK_ELSEWHERE] = "jobs in a row failed here and went well elsewhere",
+    };
+    const size_t n = s->limit;
+    const struct streak_failure *last = s->len < n ? NULL : &s->list[s->len - n];
+    bool one_workflow = true;
+    enum streak_rule rule = STREAK_NOTHING;
+    if (last != NULL && all_faults(last, n)) {
+        rule = STREAK_FAULTS;
+    } else if (last != NULL && all_elsewhere(last, n)) {
+        rule = STREAK_ELSEWHERE;
+    } else if (last != NULL && one_exception(last, n, &one_workflow) && !one_workflow &&
+               is_no_author(last, n)) {
+        rule = STREAK_EXCEPTION;
+    } else if (s->len >= n && many_workflows(s)) {
+        rule = STREAK_WORKFLOWS;
+    }
+    if (ret_why != NULL && rule != STREAK_NOTHING) {
+        buf_printf(ret_why, "%u %s", s->limit, words[rule]);
+        if (s->text != NULL && s->text[0] != '\0') {
+            buf_printf(ret_why, ", the last one with: %s", s->text);
+        }
+    }
+    return rule;
+}
+
+bool streak_is_open_question(const struct streak *s, struct str workflow)
+{
+    const size_t n = s->limit;
+    bool one_workflow = true;
+    return s->len >= n && s->list[s->len - 1].kind == STREAK_NODE &&
+           str_is(workflow, s->list[s->len - 1].workflow) &&
+           one_exception(&s->list[s->len - n], n, &one_workflow) && one_workflow;
+}

@@ -1,0 +1,202 @@
+/*
+ * Whose fault a failure is: what exceptions say (core/fault.h), and what failures in a row say
+ * (core/streak.h).
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "comfypool/core/fault.h"
+#include "comfypool/core/streak.h"
+#include "suites.h"
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+/* ---- exceptions --------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *type;
+    const char *message;
+    enum err want;
+    const char *remedy; /* a word of it; NULL: none */
+} faults[] = {
+    {"torch.AcceleratorError", "CUDA error: an illegal memory access was encountered\nmore\n",
+     ERR_SERVER_FAULT, "restart"},
+    {"torch.AcceleratorError", "", ERR_SERVER_FAULT, "restart"},
+    {"RuntimeError", "CUDA error: device-side assert triggered", ERR_SERVER_FAULT, "restart"},
+    {"RuntimeError", "CUDA error: out of memory\n", ERR_SERVER_FAULT, "memory"},
+    {"RuntimeError", "HIP error: invalid device function", ERR_SERVER_FAULT, "restart"},
+    {"RuntimeError", "MPS backend out of memory (MPS allocated: 18 GB)", ERR_SERVER_FAULT,
+     "memory"},
+    {"RuntimeError", "CUDA out of memory. Tried to allocate 2.00 GiB", ERR_SERVER_FAULT, "memory"},
+    {"cupy.cuda.memory.OutOfMemoryError", "Out of memory allocating 512 bytes", ERR_SERVER_FAULT,
+     "memory"},
+    {"RuntimeError", "No CUDA GPUs are available\n", ERR_SERVER_FAULT, "driver"},
+    {"RuntimeError", "Found no NVIDIA driver on your system.", ERR_SERVER_FAULT, "driver"},
+    {"AssertionError", "Torch not compiled with CUDA enabled", ERR_SERVER_FAULT, "GPU"},
+    {"OSError", "[Errno 28] No space left on device: '/out/x.png'", ERR_SERVER_FAULT, "space"},
+    {"safetensors_rust.SafetensorError", "I/O error: No space left on device (os error 28)",
+     ERR_SERVER_FAULT, "space"},
+    {"OSError", "[Errno 122] Disk quota exceeded", ERR_SERVER_FAULT, "space"},
+    {"OSError", "[Errno 30] Read-only file system: '/out'", ERR_SERVER_FAULT, "disk"},
+    {"MemoryError", "\n", ERR_SERVER_FAULT, "memory"},
+    {"numpy.core._exceptions._ArrayMemoryError", "Unable to allocate 4.00 GiB", ERR_SERVER_FAULT,
+     "memory"},
+    {"RuntimeError",
+     "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried",
+     ERR_SERVER_FAULT, "memory"},
+    {"torch.OutOfMemoryError",
+     "Allocation on device 0 would exceed allowed memory. (out of memory)", ERR_OUT_OF_MEMORY,
+     NULL},
+    {"torch.cuda.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB",
+     ERR_OUT_OF_MEMORY, NULL},
+    {"RuntimeError", "mat1 and mat2 shapes cannot be multiplied (77x768 and 1024x320)",
+     ERR_NODE_FAILED, NULL},
+    {"RuntimeError", "Expected all tensors to be on the same device, but found cuda:0 and cpu!",
+     ERR_NODE_FAILED, NULL},
+    {"FileNotFoundError", "[Errno 2] No such file or directory: 'disk.png'", ERR_NODE_FAILED, NULL},
+    {"ValueError", "", ERR_NODE_FAILED, NULL},
+    {"", "", ERR_NODE_FAILED, NULL},
+};
+
+START_TEST(a_fault_is_told_by_its_words)
+{
+    const char *remedy = NULL;
+    ck_assert_msg(fault_judge(str_of(faults[_i].type), str_of(faults[_i].message), &remedy) ==
+                      faults[_i].want,
+                  "%s: %s", faults[_i].type, faults[_i].message);
+    ck_assert_msg((remedy == NULL) == (faults[_i].remedy == NULL) &&
+                      (remedy == NULL || strstr(remedy, faults[_i].remedy) != NULL),
+                  "%s: %s: %s", faults[_i].type, faults[_i].message, remedy);
+}
+END_TEST
+
+START_TEST(a_message_has_a_first_line)
+{
+    ck_assert(str_is(fault_first_line(STR(" \n one\ntwo")), "one"));
+    ck_assert(str_is(fault_first_line(STR("one \r\n")), "one"));
+    ck_assert(str_is(fault_first_line(STR("\n")), ""));
+    ck_assert(str_is(fault_first_line((struct str){NULL, 0}), ""));
+}
+END_TEST
+
+/* ---- in a row
+ * ------------------------------------------------------------------------------------
+ */
+
+/*
+ * What happens to a server with the limit 3, a letter each: its kind (F, B, E, N), workflow, client
+ * ("-": none) and exception. Others: "+" something completes there; "eW" workflow W completes
+ * elsewhere; "xWX" exception X came with W elsewhere; "jN" the N-th job's fault is its own; "l" it
+ * is let out of quarantine.
+ */
+static const struct {
+    const char *name;
+    const char *events;
+    enum streak_rule want;
+} streaks[] = {
+    {"nothing", "", STREAK_NOTHING},
+    {"two faults", "Fa-1 Fb-2", STREAK_NOTHING},
+    {"three faults of one workflow", "Fa-1 Fa-2 Fa-3", STREAK_FAULTS},
+    {"three faults of one author", "Faz1 Faz1 Faz1", STREAK_FAULTS},
+    {"faults with a success between", "Fa-1 Fa-1 + Fa-1", STREAK_NOTHING},
+    {"faults with a wrong prompt between", "Fa-1 Na-2 Fa-1 Fa-1", STREAK_NOTHING},
+    {"one of three faults was the job's own", "Fa-1 Fa-1 Fa-1 j1", STREAK_NOTHING},
+    {"three workflows lost", "Ba-0 Bb-0 Bc-0", STREAK_WORKFLOWS},
+    {"one workflow lost three times", "Ba-0 Ba-0 Ba-0", STREAK_NOTHING},
+    {"three workflows lost, others between", "Ba-0 Na-1 Bb-0 Nb-2 Bc-0", STREAK_WORKFLOWS},
+    {"three workflows out of memory", "Ea-1 Eb-2 Ec-3", STREAK_WORKFLOWS},
+    {"the same, of one author", "Eaz1 Ebz2 Ecz3", STREAK_NOTHING},
+    {"the same, of two", "Eaz1 Eby2 Ecz3", STREAK_WORKFLOWS},
+    {"one exception across workflows", "Na-1 Nb-1 Nb-1", STREAK_EXCEPTION},
+    {"one exception, one workflow", "Na-1 Na-1 Na-1", STREAK_NOTHING},
+    {"different exceptions", "Na-1 Nb-2 Nc-1", STREAK_NOTHING},
+    {"no exception was told", "Na-0 Nb-0 Nc-0", STREAK_NOTHING},
+    {"one exception, one author", "Naz1 Nbz1 Ncz1", STREAK_NOTHING},
+    {"the same, but it goes well elsewhere", "Naz1 Nbz1 Ncz1 ea", STREAK_EXCEPTION},
+    {"one exception, two authors", "Naz1 Nby1 Ncz1", STREAK_EXCEPTION},
+    {"one exception that comes elsewhere too", "Na-1 Nb-1 Nc-1 xb1", STREAK_NOTHING},
+    {"one workflow that goes well elsewhere", "Na-1 Na-2 Na-3 ea", STREAK_ELSEWHERE},
+    {"it went well there before", "ea Na-1 Na-2 Na-3", STREAK_NOTHING},
+    {"out of memory there, and not elsewhere", "Ea-1 Ea-1 Ea-1 ea", STREAK_NOTHING},
+    {"let out, and one more fault", "Fa-1 Fa-1 Fa-1 l Fb-1", STREAK_FAULTS},
+    {"let out", "Fa-1 Fa-1 Fa-1 l", STREAK_NOTHING},
+    {"many", "Na-1 Nb-2 Nc-1 Nd-2 Na-1 Nb-2 Nc-1 Nd-2 Na-1 Nb-2 Nc-1 Nd-2 Na-1 Nb-2 Na-2 Nb-2",
+     STREAK_EXCEPTION},
+};
+
+static void happen(struct streak *s, const char *e, int64_t job)
+{
+    const char workflow[2] = {e[1], '\0'};
+    if (e[0] == '+') {
+        streak_clear(s);
+    } else if (e[0] == 'l') {
+        streak_lift(s);
+    } else if (e[0] == 'e') {
+        streak_completed_elsewhere(s, -1, str_of(workflow));
+    } else if (e[0] == 'x') {
+        ck_assert(streak_forgive_exception(s, str_of(workflow), (uint64_t)(e[2] - '0')));
+        ck_assert(!streak_forgive_exception(s, str_of(workflow), (uint64_t)(e[2] - '0')));
+    } else if (e[0] == 'j') {
+        streak_forgive_job(s, e[1] - '0');
+    } else {
+        static const char kinds[] = "FBEN";
+        struct streak_failure f = {
+            .kind = (enum streak_kind)(strchr(kinds, e[0]) - kinds),
+            .job = job,
+            .client = e[2] == '-' ? 0 : (uint64_t)e[2],
+            .exception = (uint64_t)(e[3] - '0'),
+        };
+        memcpy(f.workflow, workflow, sizeof workflow);
+        streak_add(s, &f, STR("it broke"));
+    }
+}
+
+START_TEST(failures_in_a_row_are_judged)
+{
+    struct streak s;
+    streak_init(&s, 3);
+    int64_t job = 0;
+    AUTO_FREE char *events = mem_strdup(streaks[_i].events);
+    char *rest = NULL;
+    for (char *e = strtok_r(events, " ", &rest); e != NULL; e = strtok_r(NULL, " ", &rest)) {
+        happen(&s, e, ++job);
+    }
+    AUTO_BUF struct buf why;
+    buf_init(&why, 1024);
+    ck_assert_msg(streak_judge(&s, &why) == streaks[_i].want, "%s", streaks[_i].name);
+    ck_assert_msg((why.len > 0) == (streaks[_i].want != STREAK_NOTHING), "%s", streaks[_i].name);
+    ck_assert_msg(why.len == 0 || strstr(buf_text(&why), "it broke") != NULL, "%s",
+                  streaks[_i].name);
+    ck_assert_uint_le(s.len, 3 * STREAK_KEPT);
+    streak_done(&s);
+}
+END_TEST
+
+START_TEST(one_workflow_that_always_fails_is_an_open_question)
+{
+    struct streak s;
+    streak_init(&s, 2);
+    happen(&s, "Na-1", 1);
+    ck_assert(!streak_is_open_question(&s, STR("a")));
+    happen(&s, "Na-1", 2);
+    ck_assert(streak_is_open_question(&s, STR("a")) && !streak_is_open_question(&s, STR("b")));
+    happen(&s, "Na-2", 3);
+    ck_assert(!streak_is_open_question(&s, STR("a")));
+    happen(&s, "Nb-2", 4);
+    ck_assert(!streak_is_open_question(&s, STR("b")));
+    streak_done(&s);
+}
+END_TEST
+
+Suite *blame_suite(void)
+{
+    Suite *s = suite_create("blame");
+    TCase *c = tcase_create("blame");
+    tcase_add_loop_test(c, a_fault_is_told_by_its_words, 0, (int)COUNT(faults));
+    tcase_add_test(c, a_message_has_a_first_line);
+    tcase_add_loop_test(c, failures_in_a_row_are_judged, 0, (int)COUNT(streaks));
+    tcase_add_test(c, one_workflow_that_always_fails_is_an_open_question);
+    suite_add_tcase(s, c);
+    return s;
+}
