@@ -154,6 +154,7 @@ void job_record_done(struct job_record *r)
     free(r->trace);
     webhook_done(&r->hook);
     free(r->backend);
+    free(r->faulted_on);
     free(r->metadata);
     free(r->node_errors);
     free(r->outputs);

@@ -82,7 +82,7 @@ static enum err find_ended(struct pool *p, const char *id, struct job_record *re
         return j->r.profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
     }
     const enum err e = store_get_job(p->store, serve_id(id), ret);
-    return e != ERR_NONE ? e : store_get_profile(p->store, ret->seq, ret->attempts, json);
+    return e != ERR_NONE ? e : store_get_profile(p->store, ret->seq, job_told_attempt(ret), json);
 }
 
 /* ---- the answer --------------------------------------------------------------------------------

@@ -35,13 +35,14 @@ static void add_stored(struct texts *t, struct pool *p, const struct job_record 
     }
 }
 
-/* The attempts before the last one, whose profile is known already. */
+/* The attempts beside the one whose profile is known already. */
 static struct texts earlier_attempts(struct pool *p, const struct found *f)
 {
     struct texts t = {.list = NULL};
-    const unsigned last = f->job->attempts;
-    for (unsigned n = 1; n < last && f->attempt == 0; n++) {
-        add_stored(&t, p, f->job, n);
+    for (unsigned n = 1; n <= f->job->attempts && f->attempt == 0; n++) {
+        if (n != job_told_attempt(f->job)) {
+            add_stored(&t, p, f->job, n);
+        }
     }
     return t;
 }
@@ -181,7 +182,7 @@ void serve_profile(struct pool *p, struct http_request *rq, struct http_ref x)
     buf_init(&f.json, BUF_NO_LIMIT);
     enum err e = store_get_job(p->store, serve_id(rq->job_id), &r);
     if (e == ERR_NONE) {
-        e = store_get_profile(p->store, r.seq, r.attempts, &f.json);
+        e = store_get_profile(p->store, r.seq, job_told_attempt(&r), &f.json);
     }
     answer_stored(p, rq, x, e, &f);
     job_record_done(&r);

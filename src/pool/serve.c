@@ -45,7 +45,7 @@ static enum err render_ended(struct pool *p, struct str id, bool traceback, stru
     AUTO_BUF struct buf profile;
     buf_init(&profile, BUF_NO_LIMIT);
     if (r.profiled) {
-        e = store_get_profile(p->store, r.seq, r.attempts, &profile);
+        e = store_get_profile(p->store, r.seq, job_told_attempt(&r), &profile);
         if (e == ERR_PROFILING_DISABLED) {
             e = ERR_NONE; /* it ended in the queue between attempts: there is none */
         }

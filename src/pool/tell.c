@@ -51,7 +51,7 @@ static void tell_job(struct job *j, enum event_type type, int64_t seq)
     buf_init(&data, BUF_NO_LIMIT);
     tell_render_job(&j->r, NULL, &data);
     hooks_tell(j->pool, type, buf_str(&data));
-    events_add(j->pool, type, j->r.id, &data, seq, seq == 0 ? 0 : j->r.attempts);
+    events_add(j->pool, type, j->r.id, &data, seq, seq == 0 ? 0 : job_told_attempt(&j->r));
 }
 
 void tell_queued(struct job *j)

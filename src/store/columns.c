@@ -118,6 +118,9 @@ static const struct column jobs[] = {
     JOB_APART("keep", keep, COLUMN_BOOL, true),
     JOB_APART("stamped_end_ms", stamped_end_ms, COLUMN_INT64, false),
     JOB_APART("placement", placement, COLUMN_TEXT, false),
+    JOB_APART("faults", faults, COLUMN_INT, false),
+    JOB_APART("result_of", result_of, COLUMN_INT, false),
+    JOB_APART("faulted_on", faulted_on, COLUMN_TEXT, false),
     JOB_APART("trace", trace, COLUMN_TEXT, true),
     JOB_APART("hook_url", hook.url, COLUMN_TEXT, true),
     JOB_APART("hook_events", hook.events, COLUMN_INT, true),
@@ -159,6 +162,9 @@ static const struct column strays[] = {
     STRAY("number", number, COLUMN_INT),
     STRAY("since", since, COLUMN_INT64),
     STRAY("holds_slot", holds_slot, COLUMN_BOOL),
+    STRAY("stopped", stopped, COLUMN_BOOL),
+    STRAY("silent", silent, COLUMN_BOOL),
+    STRAY("started", started, COLUMN_BOOL),
 };
 
 static const struct column deliveries[] = {

@@ -137,6 +137,7 @@ struct op {
     struct delivery_record *deliveries; /* new ones */
     size_t deliveries_len;
     struct str measurement;
+    unsigned withdraw;
     struct wall_us before;
     struct wall_us now;
     int64_t max_count;

@@ -61,10 +61,11 @@ static void add_row(struct profiles_request *r, sqlite3_stmt *q)
 /* The index on completed_at ends with seq: a page is one stretch of it. */
 static void page_sql(const struct profiles_request *r, struct buf *sql)
 {
-    buf_add_text(sql, "SELECT j.seq, j.completed_at, j.id, p.json FROM jobs j JOIN profiles p "
-                      "ON p.seq = j.seq AND p.number = j.attempts "
-                      "WHERE j.state >= 2 AND j.completed_at >= ?1 AND j.completed_at < ?2 "
-                      "AND (j.completed_at, j.seq) > (?3, ?4)");
+    buf_add_text(sql,
+                 "SELECT j.seq, j.completed_at, j.id, p.json FROM jobs j JOIN profiles p "
+                 "ON p.seq = j.seq AND p.number = coalesce(nullif(j.result_of, 0), "
+                 "j.attempts) WHERE j.state >= 2 AND j.completed_at >= ?1 AND j.completed_at < ?2 "
+                 "AND (j.completed_at, j.seq) > (?3, ?4)");
     buf_add_text(sql, r->workflow_hash[0] == '\0' ? "" : " AND j.workflow_hash = ?5");
     buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND j.backend = ?6");
     buf_add_text(sql, " ORDER BY j.completed_at, j.seq");
@@ -91,16 +92,17 @@ static bool is_prefix(const struct profiles_request *r)
 
 static void baseline_sql(const struct profiles_request *r, struct buf *sql)
 {
-    buf_add_text(sql, "SELECT j.seq, j.completed_at, j.id, p.json FROM (SELECT seq, completed_at, "
-                      "id, attempts FROM jobs WHERE state = 2 AND profiled AND executed > 0 "
-                      "AND seq != ?3 AND ");
+    buf_add_text(sql,
+                 "SELECT j.seq, j.completed_at, j.id, p.json FROM (SELECT seq, completed_at, "
+                 "id, attempts, result_of FROM jobs WHERE state = 2 AND profiled AND executed > 0 "
+                 "AND seq != ?3 AND ");
     /* '.' comes behind '-', which is behind the prefix. */
     buf_add_text(sql, is_prefix(r) ? "cost_key > ?1 AND cost_key < ?1 || '.'" : "cost_key = ?1");
     buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND backend = ?2");
     /* A whole structure is sorted: without the profiles. */
     buf_add_text(sql, " ORDER BY completed_at DESC, seq DESC LIMIT ?4) j JOIN profiles p "
-                      "ON p.seq = j.seq AND p.number = j.attempts "
-                      "ORDER BY j.completed_at DESC, j.seq DESC");
+                      "ON p.seq = j.seq AND p.number = coalesce(nullif(j.result_of, 0), "
+                      "j.attempts) ORDER BY j.completed_at DESC, j.seq DESC");
 }
 
 static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)

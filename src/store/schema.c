@@ -229,6 +229,15 @@ static const char *const migrations[] = {
     "    DELETE FROM batches WHERE id = old.batch_id AND NOT EXISTS ("
     "        SELECT 1 FROM jobs WHERE batch_id = old.batch_id);"
     "END;",
+    /* 5. Faults of servers, and what is known of prompts that were given up. */
+    "ALTER TABLE jobs ADD COLUMN faults INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN faulted_on TEXT;"
+    "ALTER TABLE jobs ADD COLUMN result_of INTEGER NOT NULL DEFAULT 0;"
+    /* Who asked for the default asked for what it is now: server_fault came to it. */
+    "UPDATE jobs SET retry_on = 47 WHERE retry_on = 15 AND state <> 2;"
+    "ALTER TABLE strays ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE strays ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE strays ADD COLUMN started INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };

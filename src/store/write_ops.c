@@ -429,9 +429,31 @@ static enum write_result put_stray(struct write_session *w, const struct op *op)
     return write_step(q);
 }
 
+static enum write_result delete_stray(struct write_session *w, const char *prompt_id)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_STRAY];
+    (void)sqlite3_bind_text(q, 1, prompt_id, -1, SQLITE_STATIC);
+    return write_step(q);
+}
+
+static enum write_result delete_attempt(struct write_session *w, const struct op *op,
+                                        unsigned number)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_ATTEMPT];
+    (void)sqlite3_bind_int64(q, 1, op->job.seq);
+    (void)sqlite3_bind_int64(q, 2, number);
+    return write_step(q);
+}
+
 static enum write_result apply_end_attempt(struct write_session *w, struct op *op)
 {
     enum write_result r = update_job(w, op);
+    if (r == WRITE_GOOD && op->withdraw > 0) {
+        r = delete_attempt(w, op, op->withdraw);
+    }
+    if (r == WRITE_GOOD && op->attempt.number > 0 && op->attempt.late != ATTEMPT_OPEN) {
+        r = delete_stray(w, op->attempt.prompt_id);
+    }
     if (r == WRITE_GOOD && op->attempt.number > 0) {
         r = put_attempt(w, op);
     }
@@ -450,13 +472,11 @@ static enum write_result apply_end_attempt(struct write_session *w, struct op *o
 /* Its job may be gone; then there is no attempt to note it in. */
 static enum write_result apply_end_stray(struct write_session *w, struct op *op)
 {
-    sqlite3_stmt *q = w->q[Q_DELETE_STRAY];
-    (void)sqlite3_bind_text(q, 1, op->stray.prompt_id, -1, SQLITE_STATIC);
-    const enum write_result r = write_step(q);
+    const enum write_result r = delete_stray(w, op->stray.prompt_id);
     if (r != WRITE_GOOD || op->attempt.late == ATTEMPT_OPEN) {
         return r;
     }
-    q = w->q[Q_LATE];
+    sqlite3_stmt *q = w->q[Q_LATE];
     (void)sqlite3_bind_int(q, 1, (int)op->attempt.late);
     (void)sqlite3_bind_int64(q, 2, op->stray.seq);
     (void)sqlite3_bind_int64(q, 3, op->stray.number);
@@ -467,13 +487,7 @@ static enum write_result apply_end_stray(struct write_session *w, struct op *op)
 static enum write_result apply_withdraw_attempt(struct write_session *w, struct op *op)
 {
     const enum write_result r = update_job(w, op);
-    if (r != WRITE_GOOD) {
-        return r;
-    }
-    sqlite3_stmt *q = w->q[Q_DELETE_ATTEMPT];
-    (void)sqlite3_bind_int64(q, 1, op->job.seq);
-    (void)sqlite3_bind_int64(q, 2, op->attempt.number);
-    return write_step(q);
+    return r == WRITE_GOOD ? delete_attempt(w, op, op->attempt.number) : r;
 }
 
 static enum write_result apply_mark_cancel(struct write_session *w, struct op *op)

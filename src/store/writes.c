@@ -114,6 +114,7 @@ static struct op *make_op(enum op_kind kind, const struct source *from)
     if (from->beside != NULL) {
         copy_deliveries(op, from->beside, &room);
         op->measurement = copy_str(from->beside->measurement, &room);
+        op->withdraw = from->beside->withdraw;
     }
     for (int i = 0; i < REC_COUNT; i++) {
         if (from->record[i] != NULL) {

@@ -162,6 +162,9 @@ void set_failed(struct job_record *j)
     j->free_attempts = 4;
     j->oom = 1;
     j->left_dead = 3;
+    j->faults = 5;
+    j->result_of = 1;
+    j->faulted_on = mem_strdup("two");
     j->node_errors = mem_strdup("{\"4\":{}}");
     j->outputs = mem_strdup("{\"9\":{\"images\":[]}}");
     j->error = (struct job_error){.code = ERR_NODE_FAILED,
@@ -203,6 +206,9 @@ void same_job(const struct job_record *a, const struct job_record *b)
     ck_assert_uint_eq(a->cut_off, b->cut_off);
     ck_assert_uint_eq(a->oom, b->oom);
     ck_assert_uint_eq(a->left_dead, b->left_dead);
+    ck_assert_uint_eq(a->faults, b->faults);
+    ck_assert_uint_eq(a->result_of, b->result_of);
+    same_text("faulted_on", a->faulted_on, b->faulted_on);
     ck_assert_mem_eq(&a->policy, &b->policy, sizeof a->policy);
     ck_assert_uint_eq(a->nodes_total, b->nodes_total);
     ck_assert(a->profiled == b->profiled && a->cancel_requested == b->cancel_requested);

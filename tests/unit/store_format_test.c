@@ -105,6 +105,9 @@ static void is_migrated(const struct old_row *r, const struct job_record *j)
     ck_assert_msg(j->policy.member == policy.member, "%s: %s", r->id, name);
     JOB_POLICY_TABLE(X)
 #undef X
+    if (r->state == JOB_COMPLETED) { /* nobody asks for it any more */
+        policy.retry_on &= ~(1u << RETRY_SERVER_FAULT);
+    }
     ck_assert_msg(j->policy.retry_on == policy.retry_on, "%s: retryOn", r->id);
     ck_assert_msg(j->error.code == r->error, "%s: error", r->id);
     is_plain(r->id, j);
@@ -249,6 +252,34 @@ START_TEST(format_3_is_brought_up_to_date)
                          ERR_NONE);
         ck_assert_uint_eq(d.last_status, 500);
         delivery_record_done(&d);
+        counts_are(1, 0, 1, 1, 0);
+        close_store();
+    }
+    open_store();
+}
+END_TEST
+
+START_TEST(format_4_is_brought_up_to_date)
+{
+    make_old("tests/samples/store_format_4.sql");
+    for (int round = 0; round < 2; round++) {
+        open_store();
+        struct job_record j = {0};
+        ck_assert_int_eq(store_get_job(store, STR("0199bbbb-0000-7000-8000-000000000001"), &j),
+                         ERR_NONE);
+        ck_assert_str_eq(j.client, "ann");
+        ck_assert_msg(j.faults == 0 && j.faulted_on == NULL && j.result_of == 0,
+                      "what only the fifth format has");
+        ck_assert_uint_eq(j.policy.retry_on, 3); /* as it asked */
+        job_record_done(&j);
+        ck_assert_int_eq(store_get_job(store, STR("0199bbbb-0000-7000-8000-000000000002"), &j),
+                         ERR_NONE);
+        ck_assert_uint_eq(j.policy.retry_on, job_policy_default().retry_on);
+        job_record_done(&j);
+        struct stray_record r = {.seq = 0};
+        ck_assert_int_eq(store_load_strays(store, take_stray, &r), ERR_NONE);
+        ck_assert(r.number == 1 && r.holds_slot && !r.stopped && !r.silent && !r.started);
+        stray_record_done(&r);
         counts_are(1, 0, 1, 1, 0);
         close_store();
     }
@@ -584,6 +615,7 @@ Suite *store_format_suite(void)
     tcase_add_test(old, format_1_is_brought_up_to_date);
     tcase_add_test(old, format_2_is_brought_up_to_date);
     tcase_add_test(old, format_3_is_brought_up_to_date);
+    tcase_add_test(old, format_4_is_brought_up_to_date);
     suite_add_tcase(suite, old);
     TCase *cut = tcase_create("cut");
     tcase_add_checked_fixture(cut, live_history, forget_history);

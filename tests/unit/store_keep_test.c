@@ -163,7 +163,9 @@ static struct stray_record make_stray(const struct job_record *j, const struct a
                              .seq = j->seq,
                              .number = a->number,
                              .since = {1700000000000900},
-                             .holds_slot = true};
+                             .holds_slot = true,
+                             .silent = true,
+                             .started = true};
     memcpy(r.prompt_id, a->prompt_id, sizeof r.prompt_id);
     memcpy(r.client_id, a->client_id, sizeof r.client_id);
     return r;
@@ -196,7 +198,9 @@ static void strays_are(int len, const struct stray_record *last)
         ck_assert_int_eq(found.last.seq, last->seq);
         ck_assert_uint_eq(found.last.number, last->number);
         ck_assert_int_eq(found.last.since.us, last->since.us);
-        ck_assert_int_eq(found.last.holds_slot, last->holds_slot);
+        ck_assert(found.last.holds_slot == last->holds_slot &&
+                  found.last.stopped == last->stopped && found.last.silent == last->silent &&
+                  found.last.started == last->started);
     }
     stray_record_done(&found.last);
 }
@@ -266,6 +270,37 @@ START_TEST(a_stray_is_told_by_its_prompt)
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
     strays_are(1, &stray);
     stray_record_done(&stray);
+    attempt_record_done(&a);
+    job_record_done(&j);
+}
+END_TEST
+
+/* It went well after all, while the job's retry was about to be POSTed: one write ends the job with
+   it, forgets the retry and the stray. */
+START_TEST(a_stray_that_went_well_ends_its_job)
+{
+    struct job_record j;
+    struct attempt_record a;
+    struct stray_record stray;
+    give_up(&j, &a, &stray);
+    set_running(&j);
+    struct attempt_record retry = make_attempt(&j);
+    struct answer done[2] = {{0}};
+    store_begin_attempt(store, &j, &retry, NULL, on_done, &done[0]);
+    j.state = JOB_COMPLETED;
+    j.attempts--;
+    j.completed_at.us = 1700000000000950;
+    memcpy(j.prompt_id, a.prompt_id, sizeof j.prompt_id);
+    a.late = ATTEMPT_COMPLETED;
+    store_end_attempt(store, &j, &a, STR("{\"attempt\":1}"), NULL,
+                      &(struct store_beside){.withdraw = retry.number}, on_done, &done[1]);
+    ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
+    reopen();
+    strays_are(0, NULL);
+    late_is(j.seq, ATTEMPT_COMPLETED); /* there is one attempt */
+    stored_as(&j);
+    stray_record_done(&stray);
+    attempt_record_done(&retry);
     attempt_record_done(&a);
     job_record_done(&j);
 }
@@ -550,6 +585,7 @@ Suite *store_keep_suite(void)
     tcase_add_test(open, old_keys_are_pruned);
     tcase_add_test(open, a_stray_is_there_until_it_ends);
     tcase_add_test(open, a_stray_is_told_by_its_prompt);
+    tcase_add_test(open, a_stray_that_went_well_ends_its_job);
     tcase_add_test(open, a_stray_outlives_its_job);
     tcase_add_test(open, a_failed_job_is_queued_again);
     tcase_add_test(open, a_job_is_loaded_with_its_workflow);

@@ -86,7 +86,8 @@ enum attempt_outcome {
     X(RETRY_LOST, "lost", true)                   /* the backend had it and has it no more */      \
     X(RETRY_OUT_OF_MEMORY, "out_of_memory", true) /* once */                                       \
     X(RETRY_TIMEOUT, "timeout", true)             /* start and node timeouts */                    \
-    X(RETRY_NODE_ERROR, "node_error", false)
+    X(RETRY_NODE_ERROR, "node_error", false)                                                       \
+    X(RETRY_SERVER_FAULT, "server_fault", true) /* device, driver, disk or host memory */
 
 enum retry_class {
 #define X(symbol, name, by_default) symbol,
@@ -159,6 +160,9 @@ struct job_record {
         cut_off;  /* attempts that a restart of the daemon cut off before the backend took them */
     unsigned oom; /* attempts that ran out of memory, since budget_since */
     unsigned left_dead; /* attempts that left their backend dead, since budget_since */
+    unsigned result_of; /* the attempt that its end and its profile are of; 0: the last one */
+    unsigned faults;    /* attempts that a fault of their server ended, since budget_since */
+    char *faulted_on;   /* the first of these servers that was well before, or NULL */
     struct job_policy policy;
     unsigned nodes_total;
     bool profiled;
@@ -184,6 +188,12 @@ struct job_record {
     char *outputs;             /* valid JSON: {nodeId: ui output}, or NULL */
     struct job_error error;
 };
+
+/* The attempt that its profile is of; 0: it never had one. */
+static inline unsigned job_told_attempt(const struct job_record *r)
+{
+    return r->result_of > 0 ? r->result_of : r->attempts;
+}
 
 /* One try to run a job. Owns its texts. */
 struct attempt_record {

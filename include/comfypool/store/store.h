@@ -128,6 +128,8 @@ struct store_beside {
     const struct delivery_record *deliveries; /* new ones */
     size_t deliveries_len;
     struct str measurement;         /* of the job's end; n == 0: none. See store_fold */
+    unsigned withdraw;              /* of an attempt's end: a later one of this number was never
+                                       POSTed and is forgotten; 0: none was */
     const struct kept_record *kept; /* of store_end_attempt */
 };
 
@@ -171,8 +173,11 @@ struct stray_record {
     int64_t seq;     /* of its job */
     unsigned number; /* of its attempt */
     struct wall_us since;
-    bool holds_slot; /* it was told to stop and did not: the backend is quarantined with its slot
-                        taken */
+    bool holds_slot; /* it was told to stop and did not, or its server fell silent: the backend is
+                        quarantined with its slot taken */
+    bool stopped;    /* somebody wanted it to stop */
+    bool silent;     /* its server's worker was taken for dead, and counted as such */
+    bool started;    /* a node of it may have run */
 };
 void stray_record_done(struct stray_record *r);
 
@@ -180,7 +185,8 @@ void stray_record_done(struct stray_record *r);
  * An attempt is over and the job is as `job` says: queued again, or terminal. attempt NULL (or
  * number 0): the job ended without one. profile (JSON, n == 0: none) belongs to attempt->number (0
  * for none). The attempt's row is updated; job's whole record is written. stray (NULL: none)
- * remembers its prompt.
+ * remembers its prompt. An attempt with `late` set was given up before and has ended now: it is no
+ * stray any more.
  */
 void store_end_attempt(struct store *s, const struct job_record *job,
                        const struct attempt_record *attempt, struct str profile,
