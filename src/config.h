@@ -33,8 +33,9 @@ struct config_backend {
     int64_t weight;
     int64_t max_in_flight;
     struct config_list labels;
-    char *gpu;          /* index or UUID, or NULL */
-    char *headers_file; /* or NULL */
+    char *gpu;               /* index or UUID, or NULL */
+    int64_t refused_lost_ms; /* -1: as link has it */
+    char *headers_file;      /* or NULL */
     bool enabled;
     char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
     char *where;    /* for messages: "FILE:LINE", or the variable or flag */
@@ -61,6 +62,7 @@ struct config_link {
     int64_t submit_settle_ms;
     int64_t quiet_poll_ms;
     int64_t backend_lost_ms;
+    int64_t refused_lost_ms;
 };
 
 struct config {

@@ -51,6 +51,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {CONFIG_ITEM, "labels", CONFIG_LABELS, 0, 0, NULL, "labels", OF_BACKEND(labels)},
     {CONFIG_ITEM, "gpu", CONFIG_GPU, 0, 0, NULL, "index or UUID", OF_BACKEND(gpu)},
     {CONFIG_ITEM, "headersFile", CONFIG_PATH, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
+    {CONFIG_ITEM, "refusedLostMs", CONFIG_INT, -1, DAY_MS, "-1", "ms", OF_BACKEND(refused_lost_ms)},
     {CONFIG_ITEM, "enabled", CONFIG_BOOL, 0, 0, "true", "true or false", OF_BACKEND(enabled)},
     {"link", "pingIntervalMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.ping_interval_ms)},
     {"link", "pongTimeoutMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.pong_timeout_ms)},
@@ -60,12 +61,13 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"link", "submitSettleMs", CONFIG_INT, 0, HOUR_MS, "10000", "ms", OF(link.submit_settle_ms)},
     {"link", "quietPollMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.quiet_poll_ms)},
     {"link", "backendLostMs", CONFIG_INT, 0, DAY_MS, "60000", "ms", OF(link.backend_lost_ms)},
+    {"link", "refusedLostMs", CONFIG_INT, 0, DAY_MS, "3000", "ms", OF(link.refused_lost_ms)},
     {"queue", "limit", CONFIG_INT, 1, 1000000, "10000", "jobs", OF(queue_limit)},
 #define X(symbol, name, member, least, most, value) \
     {"jobs", name, CONFIG_INT, least, most, #value, UNIT_##symbol, OF(jobs.member)},
     JOB_POLICY_TABLE(X)
 #undef X
-    {"jobs", "retryOn", CONFIG_CLASSES, 0, 0, "transient, lost, out_of_memory, timeout", "classes of failures", OF(jobs.retry_on)},
+    {"jobs", "retryOn", CONFIG_CLASSES, 0, 0, "transient, lost, out_of_memory, timeout, server_fault", "classes of failures", OF(jobs.retry_on)},
     {"jobs", "cancelGraceMs", CONFIG_INT, 0, DAY_MS, "30000", "ms", OF(jobs_cancel_grace_ms)},
     {"jobs", "maxPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_per_client)},
     {"jobs", "maxRunningPerClient", CONFIG_INT, 0, 1000000, "0", "jobs", OF(jobs_max_running_per_client)},
@@ -85,7 +87,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {CONFIG_RULE, "hard", CONFIG_BOOL, 0, 0, "false", "true or false", OF_RULE(hard)},
     {"breaker", "failures", CONFIG_INT, 1, 1000, "3", "failures in a row", OF(breaker_failures)},
     {"breaker", "openMs", CONFIG_INT, 1, DAY_MS, "60000", "ms", OF(breaker_open_ms)},
-    {"quarantine", "failures", CONFIG_INT, 1, 1000, "5", "workflows in a row", OF(quarantine_failures)},
+    {"quarantine", "failures", CONFIG_INT, 1, 1000, "5", "failures in a row", OF(quarantine_failures)},
     {"quarantine", "deadWorkerMs", CONFIG_INT, 1, DAY_MS, "120000", "ms", OF(quarantine_dead_worker_ms)},
     {"profiling", "enabled", CONFIG_BOOL, 0, 0, "false", "true or false", OF(profiling_enabled)},
     {"profiling", "maxProgressEvents", CONFIG_INT, 0, 1000000, "10000", "events a node",

@@ -315,7 +315,9 @@ static void reload(struct daemon *d)
     if (d->tokens_path.len > 0) {
         reload_tokens(d);
     }
-    LOG_PLAIN(LOG_INFO, "SIGHUP reloads auth.tokensFile alone; restart to apply any other change");
+    pool_reload(d->pool);
+    LOG_PLAIN(LOG_INFO, "SIGHUP reloads auth.tokensFile, and tries again what gateways refused; "
+                        "restart to apply any other change");
     (void)sd_notify(0, "READY=1");
 }
 
@@ -438,6 +440,7 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
                 .labels_len = b->labels.len,
                 .headers = (const char *const *)b->headers,
                 .gpu = b->gpu,
+                .refused_lost = dur_ms(b->refused_lost_ms),
             };
         }
     }
@@ -458,6 +461,7 @@ static struct pool *make_pool(struct daemon *d, struct pool_backend_options *bac
         .submit_settle = dur_ms(c->link.submit_settle_ms),
         .quiet_poll = dur_ms(c->link.quiet_poll_ms),
         .backend_lost = dur_ms(c->link.backend_lost_ms),
+        .refused_lost = dur_ms(c->link.refused_lost_ms),
         .policy = c->jobs,
         .cancel_grace = dur_ms(c->jobs_cancel_grace_ms),
         .queue_limit = (size_t)c->queue_limit,

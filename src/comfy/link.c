@@ -130,10 +130,15 @@ static void on_binary(void *ctx, struct str message)
     struct frame_preview preview;
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    if (b->link == COMFY_UP && b->wants_previews && preview_read(message, &preview, &scratch)) {
+    if (b->link != COMFY_UP) {
+        return;
+    }
+    if (b->wants_previews && preview_read(message, &preview, &scratch)) {
         const struct comfy_event e = {
             .kind = COMFY_EVENT_PREVIEW, .now = time_mono(), .text = "", .preview = &preview};
         b->on_event(b->ctx, &e);
+    } else {
+        emit(b, COMFY_EVENT_SIGN, NULL, NULL);
     }
 }
 

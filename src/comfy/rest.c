@@ -44,18 +44,40 @@ struct submit {
     void *ctx;
 };
 
+bool comfy_is_refusal(unsigned status)
+{
+    return status == 401 || status == 403 || status == 404 || status == 405 || status == 413;
+}
+
+/* By the status alone. A redirection leads to a login, or nowhere; whoever is too busy (408, 425,
+   429) may have passed it on. */
 static enum comfy_submit_result submit_result(const struct http_result *r)
 {
     if (r->outcome == HTTP_NOT_SENT) {
         return COMFY_NOT_SENT;
     }
-    if (r->outcome == HTTP_AMBIGUOUS || r->status >= 500 || r->status < 200) {
+    if (r->outcome == HTTP_AMBIGUOUS || r->status >= 500 || r->status < 200 ||
+        (r->status >= 300 && r->status < 400) || r->status == 408 || r->status == 425 ||
+        r->status == 429) {
         return COMFY_AMBIGUOUS;
     }
     if (r->status == 400) {
         return COMFY_REJECTED;
     }
-    return r->status < 300 ? COMFY_ACCEPTED : COMFY_REFUSED;
+    return r->status < 300               ? COMFY_ACCEPTED
+           : comfy_is_refusal(r->status) ? COMFY_REFUSED
+                                         : COMFY_NOT_TAKEN;
+}
+
+/* A page for people: HTML, whatever its status. A real server answers a prompt in JSON, and what it
+   did not expect in plain text. */
+static bool is_page(const struct http_result *r)
+{
+    size_t i = 0;
+    while (i < r->body.n && (unsigned char)r->body.p[i] <= ' ') {
+        i++;
+    }
+    return i < r->body.n && r->body.p[i] == '<';
 }
 
 static void submitted(void *ctx, const struct http_result *r)
@@ -69,10 +91,14 @@ static void submitted(void *ctx, const struct http_result *r)
         a.message = text;
     }
     const bool readable = prompt_answer_read(r->body, &a.answer);
-    if (a.result == COMFY_ACCEPTED && !readable) {
+    if (a.result == COMFY_REJECTED && !readable && is_page(r)) {
+        a.result = COMFY_AMBIGUOUS; /* no server's verdict */
+    } else if (a.result == COMFY_ACCEPTED && (!readable || a.answer.prompt_id.p == NULL)) {
         a.result = COMFY_AMBIGUOUS; /* a proxy's page, or half an answer */
-        a.message = "the backend's answer to POST /prompt cannot be read";
+        a.message = "the backend's answer to POST /prompt names no prompt";
     }
+    a.is_page = a.result == COMFY_AMBIGUOUS && r->outcome == HTTP_ANSWERED &&
+                (is_page(r) || (r->status >= 300 && r->status < 400));
     s->done(s->ctx, &a);
     prompt_answer_done(&a.answer);
 }
@@ -344,7 +370,8 @@ static void uploaded(void *ctx, const struct http_result *r)
         why = text;
     }
     const bool good = answered_well(r) && read_upload(r->body, &name);
-    u->done(u->ctx, good ? buf_text(&name) : NULL, why);
+    u->done(u->ctx, good ? buf_text(&name) : NULL, r->outcome == HTTP_ANSWERED ? r->status : 0,
+            why);
 }
 
 struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,

@@ -112,6 +112,7 @@ struct ability_view ability_view(const struct ability *a, struct str hash, uint3
     }
     v.open = mono_before(now, p->open_until);
     v.open_until = p->open_until;
+    v.trying = !v.open && p->failures >= a->limits.failures;
     v.refused = p->refused && mono_diff(now, p->refused_at).us < a->limits.remembered.us;
     v.refused_at = p->refused_at;
     v.reason = p->reason == NULL ? "" : p->reason;
@@ -139,6 +140,24 @@ bool ability_failed(struct ability *a, struct str hash, uint32_t backend, struct
     p->open_until = mono_add(now, a->limits.open);
     *ret_until = p->open_until;
     return true;
+}
+
+void ability_hold(struct ability *a, struct str hash, uint32_t backend, struct mono_us until)
+{
+    pair_of(a, hash, backend)->open_until = until;
+}
+
+void ability_release(struct ability *a, struct str hash, uint32_t backend)
+{
+    struct ability_hash *h = map_get(&a->by_hash, hash);
+    struct pair *p = find_pair(h, backend);
+    if (p == NULL || p->failures >= a->limits.failures) {
+        return; /* it is open by its own failures */
+    }
+    p->open_until = (struct mono_us){0};
+    if (p->failures == 0 && !p->refused) {
+        drop(a, h, p);
+    }
 }
 
 bool ability_next_close(const struct ability *a, struct mono_us now, struct mono_us *ret_at)

@@ -8,6 +8,7 @@
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
+#include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
 #include "inner.h"
 
@@ -118,6 +119,7 @@ void attempt_begin(struct job *j, struct backend *b)
         .backend_url = mem_strdup(b->url),
         .intent_at = anchor_wall(&j->anchor, time_mono()),
     };
+    a->probes = b->trust.probation == PROBATION_QUARANTINE;
     uuid_v4(a->r.prompt_id);
     memcpy(a->r.client_id, comfy_client_id(b->comfy), UUID_SIZE);
     prompt_prepare(a);
@@ -216,6 +218,7 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
 {
     const struct mono_us now = time_mono();
     a->known = true;
+    trust_accepted(a->backend);
     a->timeline.accepted = (struct time_mark){true, now, 0};
     if (answer->answer.node_errors.len > 0) {
         a->node_errors = buf_take(&answer->answer.node_errors);
@@ -235,6 +238,18 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
     (void)attempt_stop_again(a);
 }
 
+void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file)
+{
+    AUTO_BUF struct buf why;
+    buf_init(&why, 4096);
+    trust_refused(a, status, page, file, &why);
+    struct job_error e = attempt_error(ERR_BACKEND_REFUSED, buf_text(&why));
+    a->sending = false;
+    a->gone = true; /* it never was there */
+    a->elsewhere = true;
+    attempt_end(a, time_mono(), 0, ATTEMPT_REJECTED, &e);
+}
+
 static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
 {
     struct attempt *a = ctx;
@@ -246,11 +261,14 @@ static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
         attempt_conclude(a);
     } else if (answer->result == COMFY_REJECTED) {
         rejected(a, answer);
+    } else if (answer->result == COMFY_REFUSED) {
+        attempt_refused(a, answer->status, false, 0);
     } else if (answer->result == COMFY_AMBIGUOUS) {
         LOG(LOG_WARN, "the POST of a prompt was not answered well: asking",
             LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name),
             LOG_S("why", answer->message));
         a->submit_status = answer->status;
+        a->submit_page = answer->is_page;
         attempt_distrust(a, time_mono(), NULL);
         attempt_watch_start(a, a->posted_at);
         attempt_ask_in(a, 1000);
@@ -274,6 +292,7 @@ void attempt_post(struct attempt *a)
     buf_init(&body, BUF_NO_LIMIT);
     prompt_render(a, &body);
     a->posted = true;
+    strays_hurry(a->job); /* those before it are told to stop now */
     a->posted_at = time_mono();
     p->submits++;
     a->submit = comfy_submit(a->backend->comfy, buf_str(&body), submit_answered, a);
@@ -294,7 +313,11 @@ static void intent_stored(void *ctx, enum err e)
     struct job *j = ctx;
     struct attempt *a = j->attempt;
     struct pool *p = j->pool;
-    (void)e; /* such a write is kept until it succeeds */
+    (void)e;                             /* such a write is kept until it succeeds */
+    if (a == NULL || a->intent_stored) { /* an earlier attempt took its place meanwhile */
+        pool_one_less(p, &p->writes);
+        return;
+    }
     a->intent_stored = true;
     a->timeline.intent = (struct time_mark){true, time_mono(), 0};
     if (j->inputs_len > 0 && a->stop == STOP_NONE && !p->stopping && a->backend->up) {
@@ -308,7 +331,7 @@ static void intent_stored(void *ctx, enum err e)
 /* ---- frames ---------------------------------------------------------------------------------- */
 
 /* A node's output, or all of them, may be text; beyond this they are no outputs any more. */
-enum { MAX_OUTPUTS = 16 << 20, MAX_MESSAGE = 16384 };
+enum { MAX_OUTPUTS = 16 << 20, MAX_MESSAGE = 16384, MAX_EXCEPTION = 1000 };
 
 static struct output *find_output(const struct attempt *a, struct str node_id)
 {
@@ -373,6 +396,18 @@ void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
     tell_started(a);
 }
 
+/* "TYPE: first line". Owner: the caller. */
+static char *name_exception(struct str type, struct str message)
+{
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    const struct str line = str_clip(fault_first_line(message), MAX_EXCEPTION);
+    buf_add_str(&b, str_clip(type, MAX_EXCEPTION));
+    buf_add_text(&b, type.n > 0 && line.n > 0 ? ": " : "");
+    buf_add_str(&b, line);
+    return buf_take(&b);
+}
+
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f)
 {
     a->gone = true; /* whatever it says: the server is done with it */
@@ -393,10 +428,9 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
             message.n--;
         }
         message.n = message.n > MAX_MESSAGE ? MAX_MESSAGE : message.n;
-        const bool oom =
-            f->error_type.p != NULL && str_ends_with(f->error_type, STR("OutOfMemoryError"));
-        e.code = oom ? ERR_OUT_OF_MEMORY : ERR_NODE_FAILED;
+        e.code = fault_judge(f->error_type, message, &a->remedy);
         e.message = mem_copy(message);
+        a->exception = name_exception(f->error_type, message);
         AUTO_BUF struct buf clean;
         buf_init(&clean, BUF_NO_LIMIT);
         if (f->traceback.n > 0 && js_clean(f->traceback, &clean)) {
@@ -492,9 +526,20 @@ static enum job_event event_of(const struct attempt *a)
         return JOB_EVENT_CANCEL;
     }
     const bool time_is_over = a->stop_code == ERR_JOB_TIMEOUT || a->job->timed_out;
-    return !time_is_over && (a->cut_off || retry_wanted(r, a->outcome, a->error.code))
-               ? JOB_EVENT_REQUEUE
-               : JOB_EVENT_FAIL;
+    const bool again = a->cut_off || a->spared || retry_wanted(r, a->outcome, a->error.code);
+    return again && !time_is_over && a->job_error.code == ERR_NONE ? JOB_EVENT_REQUEUE
+                                                                   : JOB_EVENT_FAIL;
+}
+
+/* The same of one that was given up before. What it did then was counted then: it completes its
+   job, or the job waits for its retry as it did. */
+static enum job_event event_of_found(const struct attempt *a)
+{
+    const struct job *j = a->job;
+    return a->outcome == ATTEMPT_COMPLETED                   ? JOB_EVENT_COMPLETE
+           : j->r.cancel_requested                           ? JOB_EVENT_CANCEL
+           : j->timed_out || a->stop_code == ERR_JOB_TIMEOUT ? JOB_EVENT_FAIL
+                                                             : JOB_EVENT_REQUEUE;
 }
 
 /* The job's counters, from the attempt that is over. */
@@ -505,10 +550,15 @@ static void count_attempt(struct attempt *a)
     a->cut_off =
         a->adopted && !a->known && a->outcome == ATTEMPT_LOST && r->cut_off < RETRY_MAX_CUT_OFF;
     r->cut_off += a->cut_off ? 1 : 0;
-    r->free_attempts += a->cut_off || (a->outcome == ATTEMPT_REJECTED && a->elsewhere) ? 1 : 0;
+    const bool fault = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_SERVER_FAULT;
+    const bool refused = a->outcome == ATTEMPT_REJECTED && a->elsewhere;
+    r->faults += fault && !a->spared ? 1 : 0;
+    r->free_attempts += a->cut_off || refused || fault || a->spared ? 1 : 0;
     r->oom += a->outcome == ATTEMPT_FAILED && a->error.code == ERR_OUT_OF_MEMORY ? 1 : 0;
     r->left_dead += a->left_dead ? 1 : 0;
 }
+
+const char poison_message[] = "two backends died while they ran it: it is not given to another one";
 
 /* Two backends died under it: nobody wants to be the third. */
 static void judge_poison(struct attempt *a)
@@ -517,8 +567,19 @@ static void judge_poison(struct attempt *a)
         return;
     }
     ability_poisoned(&a->backend->pool->ability, job_hash(a->job));
-    a->job_error = attempt_error(
-        ERR_BACKEND_ERROR, "two backends died while they ran it: it is not given to another one");
+    a->job_error = attempt_error(ERR_BACKEND_ERROR, poison_message);
+}
+
+/* What its end says of the job and of the backend, before the backend gets another one. */
+static void judge(struct attempt *a)
+{
+    if (!a->found_again) { /* its job was told when it was given up */
+        trust_judge_probe(a);
+        trust_judge_fault(a);
+        count_attempt(a);
+        judge_poison(a);
+    }
+    trust_note_end(a);
 }
 
 static void patience_is_over(void *ctx);
@@ -560,16 +621,19 @@ static void conclude_now(struct attempt *a)
         render_profile_json(&profile, &json);
     }
     a->executed = (int)(profiled ? profile.executed : a->progress.executed);
-    count_attempt(a);
-    judge_poison(a);
-    backend_note_end(a->backend, a);
-    const enum job_event e = event_of(a);
+    const enum job_event e = a->found_again ? event_of_found(a) : event_of(a);
     enum job_state state = j->r.state;
     if (job_transition(j->r.state, e, &state) && job_state_is_terminal(state)) {
         learn_end(a, state, profiled ? &profile : NULL, &measurement);
     }
-    job_conclude(j, e, a, render_outputs(a), buf_str(&json), buf_str(&measurement));
-    attempt_free(a);
+    struct stray *s =
+        job_conclude(j, e, a, render_outputs(a), buf_str(&json), buf_str(&measurement));
+    if (s != NULL && e == JOB_EVENT_REQUEUE) {
+        attempt_leave(a); /* its prompt may be found again while the job waits */
+        stray_keep(s, a);
+    } else {
+        attempt_free(a);
+    }
 }
 
 static void patience_is_over(void *ctx)
@@ -654,11 +718,12 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     }
     unlink_attempt(a);
     client_rests(a);
+    judge(a);
     pool_dispatch(p); /* the next job's intent goes first: somebody's backend is idle */
     attempt_conclude(a);
 }
 
-void attempt_free(struct attempt *a)
+void attempt_leave(struct attempt *a)
 {
     struct backend *b = a->backend;
     struct pool *p = b->pool;
@@ -672,17 +737,27 @@ void attempt_free(struct attempt *a)
     attempt_clear_timers(a);
     deadline_clear(&p->deadlines, &a->patience);
     deadline_clear(&p->deadlines, &a->told_progress.timer);
-    free(a->told_progress.node_id);
-    free(a->preview.node_id);
-    buf_done(&a->preview.image);
+    a->submit = NULL;
+    a->locate = NULL;
     unlink_attempt(a);
     client_rests(a);
     sampling_end(a);
-    splices_done(&a->splices);
     a->job->attempt = NULL;
+    a->job = NULL;
     p->attempts--;
     b->refs--;
     backend_maybe_reap(b);
+}
+
+void attempt_free(struct attempt *a)
+{
+    if (a->job != NULL) {
+        attempt_leave(a);
+    }
+    free(a->told_progress.node_id);
+    free(a->preview.node_id);
+    buf_done(&a->preview.image);
+    splices_done(&a->splices);
     profiler_free(a->profiler);
     progress_done(&a->progress);
     workflow_free(a->workflow);
@@ -695,5 +770,114 @@ void attempt_free(struct attempt *a)
     }
     free(a->outputs);
     free(a->node_errors);
+    free(a->exception);
     free(a);
+}
+
+/* ---- given up, and found again -----------------------------------------------------------------
+ */
+
+/* Its retry was not POSTed: it never was. Its row goes with the next write of the job. */
+static void take_back_retry(struct job *j)
+{
+    struct attempt *retry = j->attempt;
+    if (retry == NULL) {
+        return;
+    }
+    j->withdraw = retry->r.number;
+    j->r.attempts--;
+    attempt_free(retry);
+    (void)job_apply(j, JOB_EVENT_REQUEUE);
+}
+
+/* As the store has it; since: when it began to wait. False: it has it not yet, or not any more. */
+static bool find_record(struct job *j, unsigned number, struct attempt_record *ret,
+                        struct wall_us *ret_since)
+{
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    bool found = false;
+    const bool read = store_get_attempts(j->pool->store, j->r.seq, &list, &len) == ERR_NONE;
+    for (size_t i = 0; i < len; i++) {
+        if (read && list[i].number == number && list[i].outcome != ATTEMPT_OPEN) {
+            found = true;
+            *ret_since = i == 0 ? j->r.queued_at : list[i - 1].completed_at;
+            *ret = list[i];
+            list[i] = (struct attempt_record){0};
+        }
+        attempt_record_done(&list[i]);
+    }
+    free(list);
+    return found;
+}
+
+/* One from before a restart of the daemon. */
+static struct attempt *attempt_from_record(struct job *j, struct backend *b,
+                                           struct attempt_record *take, struct wall_us since)
+{
+    const struct time_anchor now = time_anchor_now();
+    const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->intent_at));
+    struct attempt *a = attempt_new(j, b);
+    timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, since)));
+    a->timeline.intent = (struct time_mark){true, intent, 0};
+    a->posted_at = intent;
+    a->r = *take;
+    *take = (struct attempt_record){0};
+    attempt_leave(a);
+    return a;
+}
+
+/* As it was when it was given up, but that it goes on. */
+static void attempt_return(struct attempt *a, struct job *j)
+{
+    a->job = j;
+    j->attempt = a;
+    j->pool->attempts++;
+    client_runs(a);
+    a->backend->refs++;
+    job_error_done(&a->error);
+    a->found_again = a->adopted = a->intent_stored = a->posted = a->known = true;
+    a->ended = a->gone = a->holds_slot = a->left_dead = a->start_late = false;
+    a->from_history = a->unreachable = a->cut_off = a->probes = a->probed = false;
+    a->outcome = ATTEMPT_OPEN;
+    a->stop = STOP_NONE;
+    a->stop_code = ERR_NONE;
+    a->stop_durable = a->cancel_sent = false;
+    a->absent = a->history_tries = 0;
+    a->timeline.ended = (struct time_mark){0};
+}
+
+struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned number,
+                                struct attempt *kept)
+{
+    struct attempt_record r = {0};
+    struct wall_us since_wall = {0};
+    if (!job_need_texts(j) || (kept == NULL && !find_record(j, number, &r, &since_wall))) {
+        return NULL;
+    }
+    take_back_retry(j);
+    job_stop_waiting(j);
+    struct attempt *a = kept != NULL ? kept : attempt_from_record(j, b, &r, since_wall);
+    if (!job_apply(j, JOB_EVENT_ASSIGN)) {
+        abort(); /* who asks has seen that it waits */
+    }
+    const struct mono_us since = a->ended ? a->ended_at : a->timeline.intent.received;
+    attempt_return(a, j);
+    tell_job(a);
+    attempt_distrust(a, since, "given_up");
+    job_has_changed(j);
+    return a;
+}
+
+void attempt_follow(struct attempt *a)
+{
+    const struct mono_us now = time_mono();
+    a->job->phase = a->timeline.started.set ? JOB_PHASE_STARTED : JOB_PHASE_SUBMITTED;
+    link_attempt(a);
+    attempt_watch_start(a, now);
+    if (a->node_seen) {
+        attempt_watch_nodes(a, now);
+    }
+    job_set_timers(a->job);
+    attempt_ask_in(a, 1000);
 }

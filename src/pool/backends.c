@@ -1,21 +1,18 @@
 /*
- * The backends: their links, what people said of them, and whether the daemon trusts them with
- * jobs. A backend gets jobs when its link is up and nothing else speaks against it
- * (backend_settle); which of them gets the next one is dispatch.c. Invariant: while an attempt or a
+ * The backends: their links, and what people said of them. A backend gets jobs when its link is up
+ * and nothing else speaks against it (backend_settle); whether its prompts' ends do is trust.c,
+ * which of them gets the next job dispatch.c. Invariant: while an attempt or a
  * stray of it lives, a backend lives.
  */
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
-#include "comfypool/core/retry.h"
 #include "inner.h"
 
 enum {
     /* The server broadcasts a status when a prompt is put, before it answers the POST. */
     STATUS_DUE_MS = 3000,
-    PROBE_FIRST_MS = 60000,
-    PROBE_LAST_MS = 600000,
 };
 
 /* ---- whether it gets jobs ---------------------------------------------------------------------
@@ -25,8 +22,8 @@ void backend_settle(struct backend *b)
 {
     struct pool *p = b->pool;
     eligible_settle(b);
-    const bool takes = b->up && b->admin == ADMIN_NONE && b->quarantine == QUARANTINE_NONE &&
-                       !b->removing && !eligible_is_reading(b);
+    const bool takes = b->up && b->admin == ADMIN_NONE && trust_allows(b) && !b->removing &&
+                       !eligible_is_reading(b);
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
@@ -43,90 +40,15 @@ const char *backend_state_name(const struct backend *b)
     if (b->removing || b->admin == ADMIN_DRAINED) {
         return "draining";
     }
-    if (b->admin == ADMIN_QUARANTINED || b->quarantine != QUARANTINE_NONE) {
+    if (b->admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE) {
         return "quarantined";
     }
     const enum comfy_link link = comfy_link_state(b->comfy);
     return links[link == COMFY_UP && !b->up ? COMFY_CONNECTING : link];
 }
 
-/* ---- quarantine -------------------------------------------------------------------------------
+/* ---- its link ----------------------------------------------------------------------------------
  */
-
-static void probe_due(void *ctx)
-{
-    struct backend *b = ctx;
-    LOG(LOG_INFO, "backend out of quarantine, to be tried", LOG_S("backend", b->name));
-    backend_lift_quarantine(b);
-}
-
-void backend_quarantine(struct backend *b, enum quarantine why, const char *reason)
-{
-    LOG(LOG_WARN, "backend quarantined", LOG_S("backend", b->name), LOG_S("why", reason));
-    b->quarantine = why;
-    free(b->quarantine_reason);
-    b->quarantine_reason = mem_strdup(reason);
-    if (why == QUARANTINE_FAILURES) {
-        b->probe_ms = b->probe_ms == 0 ? PROBE_FIRST_MS : b->probe_ms * 2;
-        b->probe_ms = b->probe_ms > PROBE_LAST_MS ? PROBE_LAST_MS : b->probe_ms;
-        deadline_set(&b->pool->deadlines, &b->probe, mono_add(time_mono(), dur_ms(b->probe_ms)),
-                     probe_due, b);
-    } else {
-        deadline_clear(&b->pool->deadlines, &b->probe);
-    }
-    backend_settle(b);
-}
-
-/* After failures one more is enough to put it back: the run is not forgotten, only a success ends
-   it. */
-void backend_lift_quarantine(struct backend *b)
-{
-    deadline_clear(&b->pool->deadlines, &b->probe);
-    b->quarantine = QUARANTINE_NONE;
-    free(b->quarantine_reason);
-    b->quarantine_reason = NULL;
-    if (b->failed_len > 0) {
-        b->failed_len--;
-    }
-    backend_settle(b);
-}
-
-static void note_failure(struct backend *b, struct str hash)
-{
-    const unsigned limit = b->pool->options.quarantine_failures;
-    for (unsigned i = 0; i < b->failed_len; i++) {
-        if (str_is(hash, b->failed[i])) {
-            return;
-        }
-    }
-    (void)snprintf(b->failed[b->failed_len++], DIGEST_HEX_SIZE, "%.*s", (int)hash.n, hash.p);
-    if (b->failed_len >= limit && b->quarantine == QUARANTINE_NONE) {
-        char why[96];
-        (void)snprintf(why, sizeof why, "%u different workflows failed here in a row", limit);
-        backend_quarantine(b, QUARANTINE_FAILURES, why);
-    }
-    b->failed_len = b->failed_len >= limit ? limit - 1 : b->failed_len;
-}
-
-void backend_note_end(struct backend *b, const struct attempt *a)
-{
-    struct pool *p = b->pool;
-    const struct str hash = job_hash(a->job);
-    b->ends[a->outcome]++;
-    if (a->outcome == ATTEMPT_COMPLETED) {
-        ability_worked(&p->ability, hash, b->id);
-        b->failed_len = 0;
-        b->probe_ms = 0;
-    } else if (retry_blames_backend(a->outcome, a->error.code) && !a->cut_off) {
-        struct mono_us until;
-        if (ability_failed(&p->ability, hash, b->id, time_mono(), &until)) {
-            LOG(LOG_WARN, "the breaker of a workflow on a backend is open",
-                LOG_S("backend", b->name), LOG_S("workflow", a->job->r.workflow_hash));
-            dispatch_plan_breaker(p);
-        }
-        note_failure(b, hash);
-    }
-}
 
 /* Down for so long that it is no place for a job any more: some may have no other. */
 static void is_gone(void *ctx)
@@ -192,6 +114,44 @@ void backend_expect_status(struct backend *b, struct mono_us posted_at)
     }
 }
 
+/* ---- a port that refuses -----------------------------------------------------------------------
+ */
+
+/* All that was there is asked for once more: who is refused then knows it. */
+static void refused_long(void *ctx)
+{
+    struct backend *b = ctx;
+    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+        if (a->posted) {
+            attempt_ask_in(a, 0);
+        }
+    }
+}
+
+void backend_refuses(struct backend *b, struct mono_us now)
+{
+    b->refused_at = now;
+    if (b->refuses_since.us == 0) {
+        b->refuses_since = now;
+        if (b->refused_lost.us > 0) {
+            deadline_set(&b->pool->deadlines, &b->refused_long, mono_add(now, b->refused_lost),
+                         refused_long, b);
+        }
+    }
+}
+
+void backend_listens(struct backend *b)
+{
+    b->refuses_since = (struct mono_us){0};
+    deadline_clear(&b->pool->deadlines, &b->refused_long);
+}
+
+bool backend_is_gone(const struct backend *b, struct mono_us now)
+{
+    return b->refused_lost.us > 0 && b->refuses_since.us != 0 &&
+           mono_diff(now, b->refuses_since).us >= b->refused_lost.us;
+}
+
 /* ---- what backends say ------------------------------------------------------------------------
  */
 
@@ -255,6 +215,8 @@ static void went_up(struct backend *b)
     b->up_since = b->last_status = time_mono();
     deadline_clear(&p->deadlines, &b->gone);
     ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
+    backend_listens(b);
+    trust_up(b);
     struct attempt *next = NULL;
     for (struct attempt *a = b->attempts; a != NULL; a = next) {
         next = a->next;
@@ -337,8 +299,23 @@ static struct attempt *attempt_of_preview(struct backend *b, const struct frame_
                : NULL;
 }
 
-static void preview_came(struct backend *b, const struct frame_preview *f)
+/* Binary messages go to the client id of the prompt that runs. One that names no prompt is a sign
+   of life of whatever of ours has started there. */
+static void sign_came(struct backend *b, struct mono_us now, struct str prompt_id)
 {
+    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+        const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
+        const bool told = prompt_id.p == NULL || str_is(prompt_id, a->r.prompt_id);
+        if (ours && told && a->timeline.started.set) {
+            a->last_sign = now;
+            a->planned = true;
+        }
+    }
+}
+
+static void preview_came(struct backend *b, struct mono_us now, const struct frame_preview *f)
+{
+    sign_came(b, now, f->prompt_id);
     struct attempt *a = attempt_of_preview(b, f);
     if (a != NULL && !a->ended) {
         tell_preview(a, f);
@@ -362,7 +339,10 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
         stats_came(b, e->now, e->stats);
         break;
     case COMFY_EVENT_PREVIEW:
-        preview_came(b, e->preview);
+        preview_came(b, e->now, e->preview);
+        break;
+    case COMFY_EVENT_SIGN:
+        sign_came(b, e->now, (struct str){NULL, 0});
         break;
     }
 }
@@ -401,15 +381,21 @@ void backend_apply_own(struct backend *b)
     const struct backend_record *o = &b->own;
     const bool own = o->name != NULL;
     b->slot.weight = own && o->weight >= 0 ? (double)o->weight : c != NULL ? c->weight : 1.0;
-    b->slot.max_in_flight = own && o->max_in_flight >= 0 ? (unsigned)o->max_in_flight
-                            : c != NULL                  ? c->max_in_flight
-                                                         : 1;
+    b->places = own && o->max_in_flight >= 0 ? (unsigned)o->max_in_flight
+                : c != NULL                  ? c->max_in_flight
+                                             : 1;
     free(b->labels);
     b->labels = own && o->labels != NULL ? mem_strdup(o->labels) : labels_json(c);
     names_done(&b->label_names);
     names_read(&b->label_names, str_of(b->labels));
     eligible_changed(b->pool);
     b->admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
+    backend_set_places(b);
+}
+
+void backend_set_places(struct backend *b)
+{
+    b->slot.max_in_flight = trust_places(b, b->places);
     scheduler_set_up(&b->pool->scheduler, &b->slot, b->slot.up);
 }
 
@@ -444,7 +430,10 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     }
     b->version = mem_strdup("");
     b->devices = mem_strdup("[]");
-    b->failed = mem_zero(p->options.quarantine_failures + 1, sizeof *b->failed);
+    b->refused_lost = configured != NULL && configured->refused_lost.us >= 0
+                          ? configured->refused_lost
+                          : p->options.refused_lost;
+    trust_init(b);
     name_backend(b);
     slot_init(&b->slot, 1.0, 1);
     backend_apply_own(b);
@@ -478,11 +467,10 @@ void backend_free(struct backend *b)
     deadline_clear(&p->deadlines, &b->gone);
     deadline_clear(&p->deadlines, &b->deaf_check);
     deadline_clear(&p->deadlines, &b->reap);
-    deadline_clear(&p->deadlines, &b->probe);
+    deadline_clear(&p->deadlines, &b->refused_long);
+    trust_done(b);
     (void)map_remove(&p->backends_by_name, str_of(b->name));
     backend_record_done(&b->own);
-    free(b->failed);
-    free(b->quarantine_reason);
     free(b->name);
     free(b->url);
     free(b->version);

@@ -19,6 +19,7 @@ enum {
     BAR_SMALL = 16,      /* it has no more memory than the one that had too little */
     BAR_SMALLER = 32,    /* it has even less */
     BAR_UNABLE = 64,     /* it is not for it: by name, label, rule, or by what it knows */
+    BAR_SIZE = 128,      /* a gateway before it refused what is as large as this job */
 };
 
 /* What may be overlooked when nobody better is there, in this order. */
@@ -38,28 +39,56 @@ static bool has_history(const struct job *j)
     return j->elsewhere || j->wants_memory || ability_knows(&j->pool->ability, job_hash(j));
 }
 
+static bool is_barred_by_size(const struct job *j)
+{
+    const struct pool *p = j->pool;
+    bool barred = false;
+    for (size_t i = 0; p->limited > 0 && i < p->backends_len && !barred; i++) {
+        barred = trust_bars(p->backends[i], j);
+    }
+    return barred;
+}
+
 static bool is_restricted(struct job *j)
 {
-    return has_history(j) || eligible_is_restricted(j);
+    return has_history(j) || eligible_is_restricted(j) || is_barred_by_size(j);
+}
+
+/* A breaker that closes again lets one through, until one has completed. */
+static bool runs_there(const struct job *j, const struct backend *b)
+{
+    const struct attempt *a = b->attempts;
+    while (a != NULL && !str_eq(job_hash(a->job), job_hash(j))) {
+        a = a->next;
+    }
+    return a != NULL;
+}
+
+/* Of its attempts that count there is one left. */
+static bool is_last_attempt(const struct job *j)
+{
+    return (int64_t)j->r.attempts - j->r.free_attempts >= j->r.policy.max_attempts - 1;
 }
 
 static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
 {
     const struct ability_view v = ability_view(&j->pool->ability, job_hash(j), b->id, now);
-    unsigned found = v.open ? BAR_BREAKER : 0;
+    unsigned found = v.open || (v.trying && runs_there(j, b)) ? BAR_BREAKER : 0;
+    found |= trust_bars(b, j) ? BAR_SIZE : 0;
     if (eligible_is_restricted(j) && eligible_variant(j, b) < 0) {
         found |= BAR_UNABLE;
     }
     if (v.refused) {
         found |= mono_before(v.refused_at, j->submitted) ? BAR_REFUSED_OLD : BAR_REFUSED;
     }
-    if (!mono_before(now, j->prefers_until)) {
-        return found; /* it has waited for a better one long enough */
+    const bool patient = mono_before(now, j->prefers_until); /* for a better one */
+    if (!patient && !j->never_back && !is_last_attempt(j)) {
+        return found;
     }
     if (j->elsewhere && j->r.backend != NULL && strcmp(j->r.backend, b->name) == 0) {
         found |= BAR_FAILED_HERE;
     }
-    if (j->wants_memory && b->vram <= j->vram) {
+    if (patient && j->wants_memory && b->vram <= j->vram) {
         found |= b->vram < j->vram ? BAR_SMALLER : BAR_SMALL;
     }
     return found;
@@ -111,9 +140,13 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
             buf_printf(ret, "/%s", j->spec->variants_key);
         }
     }
+    for (size_t i = 0; p->limited > 0 && i < p->backends_len; i++) {
+        buf_add_char(ret, trust_bars(p->backends[i], j) ? 'x' : '.');
+    }
     if (has_history(j)) {
-        buf_printf(ret, "/%s/%s/%lld", j->r.workflow_hash, j->elsewhere ? j->r.backend : "",
-                   j->wants_memory ? (long long)j->vram : -1LL);
+        buf_printf(ret, "/%s/%s/%lld/%d", j->r.workflow_hash, j->elsewhere ? j->r.backend : "",
+                   j->wants_memory ? (long long)j->vram : -1LL,
+                   j->elsewhere && (j->never_back || is_last_attempt(j)));
     }
 }
 
@@ -238,6 +271,7 @@ static const char *reason_among(struct job *j)
     bool held = false;
     bool drained = false;
     bool unable = false;
+    bool refuses = false;
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct backend *b = p->backends[i];
         const unsigned found = bars(j, b, now);
@@ -245,15 +279,17 @@ static const char *reason_among(struct job *j)
             unable = unable || b->slot.up;
             continue;
         }
-        if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER)) == 0) {
+        if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER | BAR_SIZE)) == 0) {
             return NULL; /* it is busy */
         }
         breaker = breaker || (b->slot.up && (found & BAR_BREAKER) != 0);
+        refuses = refuses || (b->up && (b->trust.refuses || (found & BAR_SIZE) != 0));
         drained = drained || (b->up && (b->removing || b->admin == ADMIN_DRAINED));
-        held =
-            held || (b->up && (b->admin == ADMIN_QUARANTINED || b->quarantine != QUARANTINE_NONE));
+        held = held ||
+               (b->up && (b->admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE));
     }
     return breaker   ? "breaker_open"
+           : refuses ? "backend_refused"
            : held    ? "backends_quarantined"
            : drained ? "backends_draining"
            : unable  ? "no_able_backend"

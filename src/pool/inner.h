@@ -26,18 +26,12 @@
 #include "inputs.h"
 #include "otlp.h"
 #include "sampling.h"
+#include "trust.h"
 #include "uploads.h"
 #include "webhooks.h"
 
 /* What people said of a backend; on disk as these numbers. */
 enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
-
-/* Why the daemon itself gives a backend no job. */
-enum quarantine {
-    QUARANTINE_NONE,
-    QUARANTINE_FAILURES, /* too many workflows failed in a row: tried again after a while */
-    QUARANTINE_HELD,     /* a prompt holds its slot: its worker is dead, or it does not stop */
-};
 
 struct backend {
     struct slot slot;
@@ -64,6 +58,9 @@ struct backend {
     bool up;                   /* the socket is open and was not found to be deaf */
     struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
                                   gone; 0: never */
+    struct mono_us refuses_since; /* ... and all since then; 0: somebody listens, or nobody knows */
+    struct dur_us refused_lost;   /* so long, and it counts as gone; 0: never */
+    struct deadline refused_long;
     struct mono_us up_since;   /* while up */
     struct mono_us down_since; /* while not up */
     struct deadline gone;      /* down for too long: it is no place for a job any more */
@@ -86,13 +83,8 @@ struct backend {
     enum backend_admin admin;
     bool removing; /* goes as soon as nothing of ours is there */
     struct deadline reap;
-    /* Quarantine. */
-    enum quarantine quarantine;
-    char *quarantine_reason;
-    struct deadline probe;
-    int64_t probe_ms;
-    char (*failed)[DIGEST_HEX_SIZE]; /* different workflows that failed here in a row */
-    unsigned failed_len;
+    struct trust trust;
+    unsigned places; /* prompts at once, as people want it */
     uint64_t ends[ATTEMPT_OUTCOME_COUNT];
     int64_t busy_us; /* time with a prompt in flight */
     struct mono_us busy_since;
@@ -154,6 +146,7 @@ struct job {
     struct input *inputs;    /* files that its nodes are given */
     size_t inputs_len;
     uint64_t largest_input; /* bytes */
+    size_t body_bytes;      /* of its texts, when they were in memory last */
     bool blocked;           /* it waits for others */
     bool was_blocked;       /* it did */
     bool sent_anew;         /* its files, to a backend that had lost them */
@@ -165,6 +158,7 @@ struct job {
     bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
     struct job_error refusal; /* of the last backend that refused its workflow */
     bool elsewhere;    /* its last attempt failed on r.backend: somewhere else, if possible */
+    bool never_back;   /* ... however long another able one is busy */
     bool wants_memory; /* ... for want of memory: where there is more than here */
     int64_t vram;
     struct mono_us prefers_until; /* no longer than this it waits for a better one */
@@ -182,6 +176,9 @@ struct job {
     char *key;        /* its Idempotency-Key, while the insert is under way; or NULL */
     enum job_phase phase;
     struct attempt *attempt;   /* or NULL */
+    struct stray *strays;      /* attempts before it that may still be somewhere */
+    unsigned withdraw;         /* an attempt that was never POSTed; its row goes with the next write
+                                  that ends one; 0: none */
     struct waiters waiters;    /* for its end */
     struct waiters watchers;   /* for any change of its live profile */
     struct mono_us changed_at; /* the last one */
@@ -249,11 +246,14 @@ struct attempt {
     bool reuses_files;   /* some of them had been sent before it */
     bool waits_for_file; /* for the one that is sent, or failed, just now */
     bool posted;
-    bool known;   /* the backend surely had it: accepted, seen in its queue, or spoke of it */
-    bool adopted; /* from before a restart of the daemon */
-    bool cut_off; /* by it: free of charge */
+    bool known;       /* the backend surely had it: accepted, seen in its queue, or spoke of it */
+    bool adopted;     /* from before a restart of the daemon */
+    bool cut_off;     /* by it: free of charge */
+    bool found_again; /* it was given up before, and its job waited meanwhile */
+    bool probes;      /* its backend is on probation, after a quarantine */
     struct mono_us posted_at;
     unsigned submit_status; /* of an ambiguous POST; 0: no answer */
+    bool submit_page;       /* ... which was a page for people */
     /* Stopping it. */
     enum stop stop;
     enum err stop_code; /* of STOP_TIMEOUT */
@@ -288,10 +288,14 @@ struct attempt {
     int64_t stamped_end_ms; /* by the server's own clock; 0: not known */
     int executed;           /* nodes that were, as far as anybody saw */
     struct mono_us ended_at;
-    bool gone;       /* surely nowhere any more: the server said so, or restarted */
-    bool left_dead;  /* its backend died under it */
-    bool holds_slot; /* it goes on there: the backend gets no other job */
-    bool elsewhere;  /* rejected: another backend may run it */
+    bool gone;          /* surely nowhere any more: the server said so, or restarted */
+    bool left_dead;     /* its backend died under it */
+    bool holds_slot;    /* it goes on there: the backend gets no other job */
+    bool elsewhere;     /* rejected: another backend may run it */
+    bool own_fault;     /* the fault of its server is the job's own */
+    bool spared;        /* it was a probe: its failure costs the job nothing */
+    char *exception;    /* of the node that threw: type and first line, in one line; or NULL */
+    const char *remedy; /* of a fault of its server; static, or NULL */
     bool from_history;
     unsigned history_tries;
     struct deadline patience; /* with the POST's answer, or history, after the end */
@@ -310,10 +314,15 @@ struct stray {
     struct stray_record r;
     struct backend *backend;
     struct stray *next, **link; /* in backend->strays */
+    struct job *job;            /* that waits, or goes on without it; NULL: it ended */
+    struct stray *next_of_job, **job_link;
+    struct attempt *kept; /* the attempt as it was given up; NULL: from before a restart */
     struct comfy_locate *locate;
     struct deadline poll;
     int64_t poll_ms;
-    bool seen; /* the backend surely had it */
+    bool seen;     /* the backend surely had it */
+    bool alive;    /* it gave a sign of life since it was given up */
+    bool in_doubt; /* its backend came back and was not asked yet: the job waits for the answer */
     unsigned absent;
     struct mono_us since;
     struct mono_us asked;
@@ -353,6 +362,8 @@ struct pool {
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
+    size_t suspects; /* backends on which something failed since they last completed something */
+    size_t limited;  /* backends that refused a size */
     struct eligibility eligibility;
     struct deadline held;    /* a job waits for a better backend: looked at anew then */
     struct deadline breaker; /* the first to close again */
@@ -415,10 +426,12 @@ void job_set_timers(struct job *j);
 /*
  * The job's attempt is over: stores what the job becomes. What the attempt holds (errors, its
  * node_errors) and outputs (may be NULL) are taken. profile and measurement (see learn_end) may be
- * empty.
+ * empty. Returns the stray that its prompt is now, or NULL.
  */
-void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
-                  struct str profile, struct str measurement);
+struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                           struct str profile, struct str measurement);
+/* It is not queued, nor about to be: somebody has it. */
+void job_stop_waiting(struct job *j);
 /* Ends a queued job without another attempt. code ERR_NONE: it is cancelled; else it fails. */
 void job_end_queued(struct job *j, enum err code, const char *message);
 /* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
@@ -585,10 +598,13 @@ void backend_renew(struct backend *b, struct mono_us now);
 void backend_is_deaf(struct backend *b, struct mono_us now);
 /* A POST of ours was answered: a status frame must come. */
 void backend_expect_status(struct backend *b, struct mono_us posted_at);
-/* An attempt ended here: what that means for the backend. */
-void backend_note_end(struct backend *b, const struct attempt *a);
-void backend_quarantine(struct backend *b, enum quarantine why, const char *reason);
-void backend_lift_quarantine(struct backend *b);
+/* As many places as people want and trust allows. */
+void backend_set_places(struct backend *b);
+/* A request found its port refusing, or somebody behind it. */
+void backend_refuses(struct backend *b, struct mono_us now);
+void backend_listens(struct backend *b);
+/* Its port has refused everything for so long that its process is gone. */
+bool backend_is_gone(const struct backend *b, struct mono_us now);
 /* Removed as soon as nothing of ours is there any more. */
 void backend_maybe_reap(struct backend *b);
 /* The same for all, when jobs and strays are loaded. */
@@ -602,7 +618,18 @@ void backend_apply_own(struct backend *b);
 
 /* The prompt of an attempt that is over for us and perhaps not for its backend. */
 struct stray_record stray_record_of(const struct attempt *a);
-void stray_begin(struct backend *b, struct stray_record *take, bool seen);
+/* j: whose attempt it was; NULL: it is over, or the job is. */
+struct stray *stray_begin(struct backend *b, struct stray_record *take, bool seen, struct job *j);
+/* The attempt as it was given up, for the case that it is found again; taken. */
+void stray_keep(struct stray *s, struct attempt *take);
+/* Those of a job that leaves memory, or was cancelled, are told to stop soon; so are those of one
+   whose retry is POSTed. */
+void strays_leave(struct job *j);
+void strays_hurry(struct job *j);
+/* The store has them all: each learns of its job. */
+void strays_join(struct pool *p);
+/* An earlier attempt of it may have gone well: a backend is being asked. */
+bool strays_doubt(const struct job *j);
 /* The backend is up: everything is asked for. */
 void strays_up(struct backend *b);
 /* A status frame: something was put into its queue. */
@@ -613,6 +640,7 @@ void strays_free(struct backend *b);
 
 /* ---- attempt.c ------------------------------------------------------------------------------- */
 
+extern const char poison_message[];
 void attempt_begin(struct job *j, struct backend *b);
 /* An attempt from before a restart, on the backend that it ran on. */
 void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take);
@@ -625,7 +653,20 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
                  enum attempt_outcome outcome, struct job_error *take_error);
 /* Concludes an ended attempt when nothing more is waited for. */
 void attempt_conclude(struct attempt *a);
+/* Its job goes on without it. */
+void attempt_leave(struct attempt *a);
 void attempt_free(struct attempt *a);
+/* POST /prompt, or the upload of a file of so many bytes (0: none), was refused by the server or a
+   gateway before it. */
+void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file);
+/*
+ * An attempt that was given up is found again while its job waits: it is the job's attempt again.
+ * kept: as it was given up (then it is taken), or NULL. NULL: it cannot be had just now.
+ */
+struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned number,
+                                struct attempt *kept);
+/* It goes on there: followed like any other. */
+void attempt_follow(struct attempt *a);
 /* Its inputs are there: the prompt goes out, or the attempt is withdrawn. */
 void attempt_post(struct attempt *a);
 /* It was told to stop: true when it was sending its inputs, and is freed now. */
@@ -661,6 +702,8 @@ void attempt_ask_in(struct attempt *a, int64_t ms);
 int64_t attempt_quiet_ms(const struct attempt *a);
 /* A frame of this prompt came: the socket speaks to us. */
 void attempt_heard(struct attempt *a, struct mono_us now);
+/* In history: it ended while nobody listened. */
+void attempt_found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h);
 /* Puts what /history knows into the attempt. */
 void attempt_apply_history(struct attempt *a, struct mono_us now, const struct history_answer *h);
 /* The end that a terminal message means. */

@@ -286,6 +286,7 @@ struct transfer {
     struct transfer *next, **link;
     struct http_call *call;
     char *key;
+    uint64_t size;
 };
 
 /* The file's name at the server: its content, and what servers look at. */
@@ -369,8 +370,20 @@ static bool needs(const struct attempt *a, const char *key)
     return false;
 }
 
-static void fail(struct attempt *a, const char *why)
+/* Why a file could not be sent. */
+struct mishap {
+    const char *why;
+    unsigned status; /* of the answer; 0: there was none */
+    uint64_t size;   /* of the file */
+};
+
+static void fail(struct attempt *a, const struct mishap *m)
 {
+    if (comfy_is_refusal(m->status)) {
+        attempt_refused(a, m->status, false, m->size);
+        return;
+    }
+    const char *why = m->why;
     struct job_error e = attempt_error(ERR_UPLOAD_FAILED, why);
     a->sending = false;
     a->gone = true; /* its prompt was never sent */
@@ -388,7 +401,7 @@ static struct attempt *first_that_waits(const struct backend *b)
 
 /* Those that wait for this file fail, or go on when they have all of theirs. Each may end others
    meanwhile: they are marked first, and looked for anew. */
-static void transfer_ends(struct backend *b, const char *key, const char *why)
+static void transfer_ends(struct backend *b, const char *key, const struct mishap *m)
 {
     struct attempt *a = NULL;
     for (a = b->attempts; a != NULL; a = a->next) {
@@ -396,19 +409,20 @@ static void transfer_ends(struct backend *b, const char *key, const char *why)
     }
     while ((a = first_that_waits(b)) != NULL) {
         a->waits_for_file = false;
-        if (why != NULL) {
-            fail(a, why);
+        if (m != NULL) {
+            fail(a, m);
         } else {
             inputs_send(a);
         }
     }
 }
 
-static void transferred(void *ctx, const char *name, const char *why)
+static void transferred(void *ctx, const char *name, unsigned status, const char *why)
 {
     struct transfer *t = ctx;
     struct backend *b = t->backend;
     AUTO_FREE char *key = mem_strdup(t->key);
+    const struct mishap m = {why, status, t->size};
     transfer_free(t);
     if (name != NULL) {
         remember(&b->sent, key, name);
@@ -416,7 +430,7 @@ static void transferred(void *ctx, const char *name, const char *why)
         LOG(LOG_WARN, "an input cannot be sent to a backend", LOG_S("backend", b->name),
             LOG_S("why", why));
     }
-    transfer_ends(b, key, name == NULL ? why : NULL);
+    transfer_ends(b, key, name == NULL ? &m : NULL);
 }
 
 static bool start_transfer(struct backend *b, const struct input *in, const char *key)
@@ -433,6 +447,7 @@ static bool start_transfer(struct backend *b, const struct input *in, const char
     struct transfer *t = mem_zero(1, sizeof *t);
     t->backend = b;
     t->key = mem_strdup(key);
+    t->size = size > 0 ? size : 1;
     t->next = b->sent.transfers;
     t->link = &b->sent.transfers;
     if (t->next != NULL) {
@@ -472,7 +487,8 @@ void inputs_send(struct attempt *a)
         }
         all = false;
         if (find_transfer(b, key) == NULL && !start_transfer(b, in, key)) {
-            fail(a, "the file of an input is gone from the state directory");
+            fail(a,
+                 &(struct mishap){"the file of an input is gone from the state directory", 0, 0});
             return;
         }
     }

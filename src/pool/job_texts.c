@@ -20,7 +20,9 @@ static size_t text_size(const struct job *j)
 
 void job_count_texts(struct job *j)
 {
-    j->pool->text_bytes += text_size(j);
+    const size_t size = text_size(j);
+    j->pool->text_bytes += size;
+    j->body_bytes = size > 0 ? size : j->body_bytes;
 }
 
 void job_drop_texts(struct job *j)

@@ -161,6 +161,7 @@ void job_free(struct job *j)
     if (j->attempt != NULL) {
         attempt_free(j->attempt);
     }
+    strays_leave(j);
     inputs_leave(j);
     eligible_leave(j);
     after_untie(j);
@@ -441,6 +442,15 @@ void job_wait_again(struct job *j)
     }
 }
 
+void job_stop_waiting(struct job *j)
+{
+    struct deadlines *d = &j->pool->deadlines;
+    queue_remove(&j->pool->queue, &j->entry);
+    deadline_clear(d, &j->delay);
+    deadline_clear(d, &j->settles);
+    deadline_clear(d, &j->queue_timer);
+}
+
 /* The store has it: a terminal job leaves memory and its waiters are told; others wait again. */
 static void concluded(void *ctx, enum err e)
 {
@@ -484,6 +494,7 @@ static struct job_record copy_record(const struct job_record *r)
 {
     struct job_record c = *r;
     c.backend = mem_strdup(r->backend);
+    c.faulted_on = mem_strdup(r->faulted_on);
     c.metadata = mem_strdup(r->metadata);
     c.node_errors = mem_strdup(r->node_errors);
     c.outputs = mem_strdup(r->outputs);
@@ -531,15 +542,17 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     j->next.waiting_since = j->anchor.wall;
     j->next.started_at = j->next.completed_at = (struct wall_us){0};
     job_error_done(&j->next.error);
-    const bool at_once = a->cut_off || a->outcome == ATTEMPT_REJECTED;
-    if (a->outcome == ATTEMPT_REJECTED) {
+    const bool at_once =
+        a->cut_off || a->spared || a->found_again || a->outcome == ATTEMPT_REJECTED;
+    if (a->outcome == ATTEMPT_REJECTED && a->error.code != ERR_BACKEND_REFUSED) {
         job_error_done(&j->refusal);
         job_error_copy(&j->refusal, &a->error);
     }
-    j->elsewhere = !at_once;
+    j->elsewhere = !at_once || a->spared;
+    j->never_back = a->spared || a->error.code == ERR_SERVER_FAULT;
     j->wants_memory = a->error.code == ERR_OUT_OF_MEMORY;
     j->vram = j->wants_memory && a->backend != NULL ? a->backend->vram : 0;
-    const unsigned failures = j->r.attempts - j->r.free_attempts;
+    const unsigned failures = j->r.attempts - j->r.free_attempts + j->r.faults;
     const uint32_t random = (uint32_t)map_hash((struct str){j->r.prompt_id, UUID_TEXT});
     const struct dur_us first = dur_ms(j->r.policy.retry_delay_ms);
     j->prefers_until = (struct mono_us){INT64_MAX};
@@ -582,8 +595,20 @@ static struct store_beside prepare_beside(struct job *j, struct str measurement)
     return beside;
 }
 
-void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
-                  struct str profile, struct str measurement)
+/* What is known of the attempt in the end. One that was given up keeps its outcome. */
+static void note_outcome(struct attempt *a)
+{
+    if (a->found_again) {
+        const bool over = a->gone || a->outcome == ATTEMPT_COMPLETED;
+        a->r.late = over ? a->outcome : ATTEMPT_OPEN;
+        return;
+    }
+    job_error_copy(&a->r.error, &a->error);
+    a->r.outcome = a->outcome;
+}
+
+struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                           struct str profile, struct str measurement)
 {
     struct pool *p = j->pool;
     prepare_next(j, e);
@@ -597,9 +622,9 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
         j->next.partial = true;
         a->node_errors = NULL;
     }
+    j->next.result_of = a->r.number < j->r.attempts ? a->r.number : 0;
     note_times(a, &j->next);
-    job_error_copy(&a->r.error, &a->error);
-    a->r.outcome = a->outcome;
+    note_outcome(a);
     if (e == JOB_EVENT_REQUEUE) {
         prepare_requeue(j, a);
         free(j->retry);
@@ -608,16 +633,20 @@ void job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     struct store_beside beside = prepare_beside(j, measurement);
     struct kept_record kept = copies_row(&j->next);
     beside.kept = &kept;
+    beside.withdraw = j->withdraw;
+    j->withdraw = 0;
     p->writes++;
+    struct stray *left = NULL;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
         store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
-        kept_record_done(&kept);
-        return;
+    } else {
+        struct stray_record stray = stray_record_of(a);
+        store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
+        left = stray_begin(a->backend, &stray, a->known,
+                           job_state_is_terminal(j->next.state) ? NULL : j);
     }
-    struct stray_record stray = stray_record_of(a);
-    store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
-    stray_begin(a->backend, &stray, a->known);
     kept_record_done(&kept);
+    return left;
 }
 
 /* The profile of a job that has no attempt: everything is pending. */
@@ -683,7 +712,9 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     r->waiting_since = r->budget_since = j->anchor.wall;
     r->started_at = r->completed_at = (struct wall_us){0};
     r->free_attempts = r->attempts;
-    r->cut_off = r->oom = r->left_dead = 0;
+    r->cut_off = r->oom = r->left_dead = r->faults = r->result_of = 0;
+    free(r->faulted_on);
+    r->faulted_on = NULL;
     r->executed = -1;
     r->cancel_requested = r->partial = false;
     job_error_done(&r->error);

@@ -122,6 +122,7 @@ void serve_backend_change(struct pool *p, struct http_request *rq, struct http_r
     struct backend *b = find(p, rq, x);
     if (b != NULL) {
         take_change(own_of(b), &rq->backend_change);
+        trust_forget_refusals(b);
         apply_and_store(b, rq, x, 200);
     }
 }
@@ -136,9 +137,8 @@ void serve_backend_admin(struct pool *p, struct http_request *rq, struct http_re
     own_of(b)->admin = rq->route == ROUTE_BACKEND_DRAIN        ? ADMIN_DRAINED
                        : rq->route == ROUTE_BACKEND_QUARANTINE ? ADMIN_QUARANTINED
                                                                : ADMIN_NONE;
-    if (rq->route == ROUTE_BACKEND_RESUME && b->quarantine == QUARANTINE_FAILURES) {
-        b->failed_len = 0; /* somebody has looked at it */
-        backend_lift_quarantine(b);
+    if (rq->route == ROUTE_BACKEND_RESUME && b->trust.quarantine != QUARANTINE_HELD) {
+        backend_lift_quarantine(b, true); /* somebody has looked at it */
     }
     apply_and_store(b, rq, x, 200);
 }

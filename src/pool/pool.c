@@ -75,7 +75,7 @@ static void orphaned(struct job *j, struct attempt_record *r)
     const enum job_event e = j->r.cancel_requested ? JOB_EVENT_CANCEL
                              : again               ? JOB_EVENT_REQUEUE
                                                    : JOB_EVENT_FAIL;
-    job_conclude(j, e, &a, NULL, STR(""), STR(""));
+    (void)job_conclude(j, e, &a, NULL, STR(""), STR(""));
     job_error_done(&a.error);
     *r = a.r;
 }
@@ -124,7 +124,7 @@ static void load_stray(void *ctx, struct stray_record *found)
         return;
     }
     const bool holds = found->holds_slot;
-    stray_begin(b, found, holds);
+    (void)stray_begin(b, found, holds, NULL);
     if (holds) {
         backend_quarantine(b, QUARANTINE_HELD, "a prompt was told to stop and goes on");
     }
@@ -185,11 +185,19 @@ bool pool_start(struct pool *p)
     if (p->jobs.len > 0) {
         LOG(LOG_INFO, "active jobs loaded", LOG_I("jobs", p->jobs.len));
     }
+    strays_join(p);
     batches_settle(p);
     backends_reap(p);
     learn_begin(p);
     prune(p);
     return true;
+}
+
+void pool_reload(struct pool *p)
+{
+    for (size_t i = 0; i < p->backends_len; i++) {
+        trust_forget_refusals(p->backends[i]);
+    }
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */

@@ -103,17 +103,21 @@ static void end_by_history(struct attempt *a, struct mono_us now, const struct h
     }
 }
 
-/* In history: it ended while nobody listened, or the socket is deaf. */
-static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
+void attempt_found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
-    struct backend *b = a->backend;
-    if (a->trusted) { /* it gets no job until it has a fresh connection */
-        backend_is_deaf(b, now);
-    }
     a->known = true;
     attempt_started(a, now, 0);
     attempt_apply_history(a, now, h);
     end_by_history(a, now, h);
+}
+
+/* In history: it ended while nobody listened, or the socket is deaf. */
+static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
+{
+    if (a->trusted) { /* it gets no job until it has a fresh connection */
+        backend_is_deaf(a->backend, now);
+    }
+    attempt_found_ended(a, now, h);
 }
 
 static void end_lost(struct attempt *a, struct mono_us now, const char *message)
@@ -128,19 +132,13 @@ static bool has_restarted(const struct attempt *a)
     return mono_before(a->posted_at, a->backend->refused_at);
 }
 
-/* The server that had it is another one now. */
-static void end_restarted(struct attempt *a, struct mono_us now, const char *message)
-{
-    a->gone = true;
-    a->left_dead = a->job->phase == JOB_PHASE_STARTED;
-    end_lost(a, now, message);
-}
-
 /* In neither, though the backend had it. */
 static void found_vanished(struct attempt *a, struct mono_us now)
 {
     if (has_restarted(a)) {
-        end_restarted(a, now, "the backend restarted and does not know the prompt any more");
+        a->gone = true;
+        a->left_dead = a->job->phase == JOB_PHASE_STARTED; /* the server that had it died */
+        end_lost(a, now, "the backend restarted and does not know the prompt any more");
     } else if (a->absent < 2) {
         attempt_ask_in(a, AGAIN_MS);
     } else if (a->trusted) {
@@ -149,7 +147,8 @@ static void found_vanished(struct attempt *a, struct mono_us now)
         a->gone = true;
         attempt_end(a, now, 0, ATTEMPT_CANCELLED, &e);
     } else {
-        end_restarted(a, now, "the prompt is in neither the backend's queue nor its history");
+        a->gone = true;
+        end_lost(a, now, "the prompt is in neither the backend's queue nor its history");
     }
 }
 
@@ -165,7 +164,9 @@ static void found_never(struct attempt *a, struct mono_us now)
     a->gone = has_restarted(a);
     if (a->stop != STOP_NONE) {
         attempt_end_stopped(a, now, 0);
-    } else if (a->submit_status >= 500) {
+    } else if (a->submit_page) {
+        attempt_refused(a, a->submit_status, true, 0);
+    } else if (a->submit_status >= 500 || a->submit_status == 408 || a->submit_status == 429) {
         struct job_error e =
             attempt_error(ERR_BACKEND_ERROR, "the backend answered POST /prompt with an error and "
                                              "does not have the prompt");
@@ -189,15 +190,13 @@ static void found_absent(struct attempt *a, struct mono_us now)
     }
 }
 
-/* Nothing came after execution_start for so long that its worker must be dead; later on only when
-   something waits behind it. */
-static bool worker_is_dead(const struct attempt *a, struct mono_us now,
-                           const struct queue_others *others)
+/* Nothing came after execution_start for so long that its worker must be dead. Later on silence
+   proves nothing: a node may run for hours, whoever waits behind it. */
+static bool worker_is_dead(const struct attempt *a, struct mono_us now)
 {
     const int64_t silent_us = mono_diff(now, a->last_sign).us;
-    return a->trusted && a->timeline.started.set &&
-           silent_us >= a->backend->pool->options.dead_worker.us &&
-           (!a->planned || others->pending > 0);
+    return a->trusted && a->timeline.started.set && !a->planned &&
+           silent_us >= a->backend->pool->options.dead_worker.us;
 }
 
 /*
@@ -244,12 +243,11 @@ static void found_there(struct attempt *a, struct mono_us now,
     if (answer->place == COMFY_RUNNING && !a->trusted) {
         attempt_started(a, now, 0);
     }
-    if (answer->place == COMFY_RUNNING &&
-        (worker_is_dead(a, now, &answer->others) || worker_proves_dead(a, now))) {
+    if (answer->place == COMFY_RUNNING && (worker_is_dead(a, now) || worker_proves_dead(a, now))) {
         found_dead(a, now);
         return;
     }
-    if (answer->place == COMFY_PENDING && a->backend->quarantine == QUARANTINE_HELD) {
+    if (answer->place == COMFY_PENDING && a->backend->trust.quarantine == QUARANTINE_HELD) {
         attempt_start_is_late(a, false); /* what it stands behind does not end */
     } else if (a->start_late && answer->place == COMFY_PENDING) {
         attempt_start_is_late(a, answer->others.running > 0);
@@ -266,7 +264,7 @@ static void found_unreachable(struct attempt *a, struct mono_us now,
                               const struct comfy_locate_answer *answer)
 {
     if (answer->refused) {
-        a->backend->refused_at = now;
+        backend_refuses(a->backend, now);
     }
     if (!a->unreachable) {
         a->unreachable = true;
@@ -276,7 +274,9 @@ static void found_unreachable(struct attempt *a, struct mono_us now,
     if (a->stop == STOP_CANCEL && !attempt_stop_again(a)) {
         return;
     }
-    if (for_us >= a->backend->pool->options.backend_lost.us) {
+    if (answer->refused && backend_is_gone(a->backend, now)) {
+        end_lost(a, now, "nobody listens at the backend's port: its process is gone");
+    } else if (for_us >= a->backend->pool->options.backend_lost.us) {
         end_lost(a, now, "the backend cannot be reached");
     } else {
         plan_next(a);
@@ -293,6 +293,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         return;
     }
     a->unreachable = false;
+    backend_listens(a->backend);
     if (answer->place == COMFY_ABSENT) {
         found_absent(a, now);
         return;

@@ -376,7 +376,7 @@ static bool play_job(struct play *y, struct job *j, size_t lane, struct route *r
 {
     struct choice c;
     unsigned level = 0;
-    if (!dispatch_level(j, &level)) {
+    if (strays_doubt(j) || !dispatch_level(j, &level)) {
         return false;
     }
     consider(y, j, level, &c);

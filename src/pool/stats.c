@@ -25,7 +25,7 @@ static void render_counters(struct js_out *o, const struct backend *b)
 
 static const char *quarantine_reason(const struct backend *b)
 {
-    return b->quarantine_reason != NULL    ? b->quarantine_reason
+    return b->trust.reason != NULL         ? b->trust.reason
            : b->admin == ADMIN_QUARANTINED ? "somebody quarantined it; POST /backends/<name>/resume"
                                            : NULL;
 }
@@ -41,7 +41,7 @@ void stats_render_backend(struct js_out *o, const struct backend *b)
         js_member_string(o, "quarantineReason", why);
     }
     js_member_int(o, "inFlight", in_flight(b));
-    js_member_int(o, "maxInFlight", b->slot.max_in_flight);
+    js_member_int(o, "maxInFlight", b->places);
     js_key(o, "weight");
     js_real(o, b->slot.weight);
     js_member_raw(o, "labels", str_of(b->labels));
@@ -67,10 +67,11 @@ void stats_render_backend(struct js_out *o, const struct backend *b)
     js_member_raw(o, "devices", str_of(b->devices));
     sampling_render(o, b);
     js_key(o, "lastError");
-    if (b->last_error == NULL && why == NULL) {
+    const char *last = b->last_error != NULL ? b->last_error : why != NULL ? why : b->trust.trouble;
+    if (last == NULL) {
         js_null(o);
     } else {
-        js_string(o, b->last_error != NULL ? b->last_error : why);
+        js_string(o, last);
     }
     render_counters(o, b);
     js_close(o, '}');

@@ -1,14 +1,17 @@
 /*
  * Prompts that may still be, or turn up, on a backend though nobody waits for them: their job was
  * cancelled while the backend could not be reached, or their attempt was given up. Each is looked
- * for (at once when the backend's queue changes, else after 1 s, backing off to 10 s) and told to
- * stop. It is over when the backend has it in its history, has it no more, or, for one that the
- * backend was never seen to have, when it did not turn up for a while. The store has them too, so
- * that a restart of the daemon forgets none.
+ * for (at once when the backend's queue changes, else after 1 s, backing off to 10 s). While the
+ * job waits for its retry, and nobody told it to stop, it is taken up again when it is found; else
+ * it is told to stop. One that went well while the job waits is its result. It is over when the
+ * backend has it in its history, has it no more, or, for one that the backend was never seen to
+ * have, when it did not turn up for a while. The store has them too, so that a restart of the
+ * daemon forgets none.
  */
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/core/retry.h"
 #include "inner.h"
 
 enum {
@@ -39,6 +42,34 @@ static void plan(struct stray *s)
     ask_in(s, s->poll_ms);
 }
 
+/* Its job goes on without it, or is over. */
+static void leave_job(struct stray *s)
+{
+    if (s->job != NULL) {
+        *s->job_link = s->next_of_job;
+        if (s->next_of_job != NULL) {
+            s->next_of_job->job_link = s->job_link;
+        }
+        s->job = NULL;
+    }
+    if (s->kept != NULL) {
+        attempt_free(s->kept);
+        s->kept = NULL;
+    }
+    s->in_doubt = false;
+}
+
+static void join_job(struct stray *s, struct job *j)
+{
+    s->job = j;
+    s->next_of_job = j->strays;
+    s->job_link = &j->strays;
+    if (s->next_of_job != NULL) {
+        s->next_of_job->job_link = &s->next_of_job;
+    }
+    j->strays = s;
+}
+
 static void stray_free(struct stray *s)
 {
     struct backend *b = s->backend;
@@ -50,6 +81,7 @@ static void stray_free(struct stray *s)
         comfy_locate_cancel(s->locate);
     }
     deadline_clear(&b->pool->deadlines, &s->poll);
+    leave_job(s);
     stray_record_done(&s->r);
     free(s);
 }
@@ -64,10 +96,10 @@ static void give_slot_back(struct stray *s)
     for (const struct stray *o = b->strays; o != NULL; o = o->next) {
         held = held || o->r.holds_slot;
     }
-    if (!held && b->quarantine == QUARANTINE_HELD) {
+    if (!held && b->trust.quarantine == QUARANTINE_HELD) {
         LOG(LOG_INFO, "backend out of quarantine: nothing holds it any more",
             LOG_S("backend", b->name));
-        backend_lift_quarantine(b);
+        backend_lift_quarantine(b, false);
     }
 }
 
@@ -96,14 +128,97 @@ static enum attempt_outcome late_outcome(const struct history_answer *h)
     return h->success ? ATTEMPT_COMPLETED : ATTEMPT_FAILED;
 }
 
+/* ---- its job -----------------------------------------------------------------------------------
+ */
+
+/* It waits for a retry that was not POSTed yet. */
+static bool job_waits_for_it(const struct stray *s)
+{
+    const struct job *j = s->job;
+    if (j == NULL || j->ending || j->timed_out || j->r.cancel_requested || j->pool->stopping) {
+        return false;
+    }
+    const struct attempt *retry = j->attempt;
+    return retry == NULL ? job_waits(j) : !retry->posted && !retry->ended;
+}
+
+/* Its server lives: it did not leave that one dead after all. */
+static void show_life(struct stray *s)
+{
+    s->alive = true;
+    if (s->r.silent && s->job != NULL && s->job->r.left_dead > 0) {
+        s->job->r.left_dead--;
+    }
+    s->r.silent = false;
+}
+
+/* Its server came back without it: that one died, with this prompt on it. */
+static void note_death(struct stray *s)
+{
+    struct job *j = s->job;
+    if (j == NULL || !s->r.started || s->r.silent || s->alive) {
+        return;
+    }
+    j->r.left_dead++;
+    if (j->r.left_dead > RETRY_MAX_LEFT_DEAD && !j->ending && j->attempt == NULL && job_waits(j)) {
+        ability_poisoned(&j->pool->ability, job_hash(j));
+        job_end_queued(j, ERR_BACKEND_ERROR, poison_message);
+    }
+}
+
+/* It is its job's attempt again. NULL: not just now. The stray is gone then; its row goes with the
+   attempt's end. */
+static struct attempt *take_up(struct stray *s)
+{
+    struct backend *b = s->backend;
+    struct job *j = s->job;
+    struct attempt *kept = s->kept;
+    s->kept = NULL;
+    struct attempt *a = attempt_take_up(j, b, s->r.number, kept);
+    if (a == NULL) {
+        s->kept = kept;
+        return NULL;
+    }
+    LOG(LOG_INFO, "an attempt that was given up is found again: its job goes on with it",
+        LOG_S("job", j->r.id), LOG_S("backend", b->name), LOG_S("prompt", s->r.prompt_id));
+    if (s->r.holds_slot) {
+        give_slot_back(s);
+    }
+    stray_free(s);
+    return a;
+}
+
+/* True: it went well, and is the result of its job. */
+static bool is_result(struct stray *s, const struct history_answer *h)
+{
+    if (!h->success || !job_waits_for_it(s)) {
+        return false;
+    }
+    struct pool *p = s->backend->pool;
+    struct attempt *a = take_up(s);
+    if (a == NULL) {
+        return false;
+    }
+    attempt_found_ended(a, time_mono(), h);
+    pool_dispatch(p);
+    return true;
+}
+
+/* ---- what its server says ----------------------------------------------------------------------
+ */
+
 static void found_absent(struct stray *s, struct mono_us now)
 {
     s->absent++;
     if (s->r.holds_slot && !s->seen) { /* it may turn up, but it holds nothing now */
         give_slot_back(s);
     }
-    if (mono_before(s->since, s->backend->refused_at) || (s->seen && s->absent > 1) ||
+    const bool restarted = mono_before(s->since, s->backend->refused_at);
+    if (restarted || (s->seen && s->absent > 1) ||
         (!s->seen && mono_diff(now, s->since).us > (int64_t)TURN_UP_MS * 1000)) {
+        if (restarted) {
+            note_death(s);
+        }
         stray_over(s, ATTEMPT_OPEN);
     } else if (s->seen) {
         ask_in(s, FIRST_MS);
@@ -112,31 +227,59 @@ static void found_absent(struct stray *s, struct mono_us now)
     }
 }
 
+/* In its queue. One whose worker was taken for dead stands there in any case: it is waited for, and
+   taken up when it gives a sign of life. */
+static void found_there(struct stray *s, enum comfy_place place)
+{
+    s->seen = true;
+    s->absent = 0;
+    const bool waits = job_waits_for_it(s) && !s->r.stopped;
+    if (waits && (!s->r.silent || place == COMFY_PENDING)) {
+        struct attempt *a = take_up(s);
+        if (a != NULL) {
+            attempt_follow(a);
+            return;
+        }
+    } else if (!waits) {
+        comfy_cancel_prompt(s->backend->comfy, s->r.prompt_id);
+    }
+    plan(s);
+}
+
 static void answered(void *ctx, struct comfy_locate_answer *answer)
 {
     struct stray *s = ctx;
+    struct pool *p = s->backend->pool;
     s->locate = NULL;
+    const bool doubt = s->in_doubt;
+    s->in_doubt = false;
+    if (answer->place != COMFY_UNREACHABLE) {
+        backend_listens(s->backend);
+    }
     switch (answer->place) {
     case COMFY_UNREACHABLE:
         if (answer->refused) {
-            s->backend->refused_at = time_mono();
+            backend_refuses(s->backend, time_mono());
         }
         plan(s);
-        return;
+        break;
     case COMFY_ABSENT:
         found_absent(s, time_mono());
-        return;
+        break;
     case COMFY_ENDED:
-        stray_over(s, late_outcome(&answer->history));
-        return;
+        show_life(s);
+        if (!is_result(s, &answer->history)) {
+            stray_over(s, late_outcome(&answer->history));
+        }
+        break;
     case COMFY_PENDING:
     case COMFY_RUNNING:
+        found_there(s, answer->place);
         break;
     }
-    s->seen = true;
-    s->absent = 0;
-    comfy_cancel_prompt(s->backend->comfy, s->r.prompt_id);
-    plan(s);
+    if (doubt) {
+        pool_dispatch(p);
+    }
 }
 
 /* Only a backend that is up can answer; strays_up asks when it is. */
@@ -158,6 +301,9 @@ struct stray_record stray_record_of(const struct attempt *a)
         .number = a->r.number,
         .since = time_wall(),
         .holds_slot = a->holds_slot,
+        .stopped = a->stop != STOP_NONE,
+        .silent = a->left_dead,
+        .started = a->timeline.started.set,
     };
     memcpy(r.prompt_id, a->r.prompt_id, sizeof r.prompt_id);
     memcpy(r.client_id, a->r.client_id, sizeof r.client_id);
@@ -177,7 +323,7 @@ static void bound_unseen(struct backend *b)
     }
 }
 
-void stray_begin(struct backend *b, struct stray_record *take, bool seen)
+struct stray *stray_begin(struct backend *b, struct stray_record *take, bool seen, struct job *j)
 {
     struct stray *s = mem_zero(1, sizeof *s);
     s->r = *take;
@@ -193,17 +339,73 @@ void stray_begin(struct backend *b, struct stray_record *take, bool seen)
         s->next->link = &s->next;
     }
     b->strays = s;
+    if (j != NULL) {
+        join_job(s, j);
+    }
     if (s->r.holds_slot) {
         scheduler_take(&b->pool->scheduler, &b->slot);
     }
     plan(s);
     bound_unseen(b);
+    return b->strays == s ? s : NULL;
+}
+
+void stray_keep(struct stray *s, struct attempt *take)
+{
+    s->kept = take;
+}
+
+void strays_leave(struct job *j)
+{
+    while (j->strays != NULL) {
+        struct stray *s = j->strays;
+        leave_job(s);
+        ask_in(s, SOON_MS);
+    }
+}
+
+void strays_hurry(struct job *j)
+{
+    for (struct stray *s = j->strays; s != NULL; s = s->next_of_job) {
+        ask_in(s, SOON_MS);
+    }
+}
+
+bool strays_doubt(const struct job *j)
+{
+    const struct stray *s = j->strays;
+    while (s != NULL && !s->in_doubt) {
+        s = s->next_of_job;
+    }
+    return s != NULL;
+}
+
+/* At the start: O(jobs + strays). */
+void strays_join(struct pool *p)
+{
+    struct map by_seq;
+    map_init(&by_seq);
+    size_t at = 0;
+    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
+        (void)map_put(&by_seq, (struct str){(const char *)&j->r.seq, sizeof j->r.seq}, j);
+    }
+    for (size_t i = 0; i < p->backends_len; i++) {
+        for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->next) {
+            struct job *j =
+                map_get(&by_seq, (struct str){(const char *)&s->r.seq, sizeof s->r.seq});
+            if (j != NULL && s->job == NULL) {
+                join_job(s, j);
+            }
+        }
+    }
+    map_done(&by_seq);
 }
 
 void strays_up(struct backend *b)
 {
     for (struct stray *s = b->strays; s != NULL; s = s->next) {
         s->poll_ms = FIRST_MS / 2;
+        s->in_doubt = s->job != NULL;
         ask_in(s, AT_ONCE_MS);
     }
 }
@@ -222,7 +424,8 @@ void strays_frame(struct backend *b, struct str prompt_id, enum frame_type type)
     for (struct stray *s = b->strays; s != NULL; s = s->next) {
         if (str_is(prompt_id, s->r.prompt_id)) {
             s->seen = true;
-            if (type == FRAME_START) {
+            show_life(s);
+            if (type == FRAME_START && !job_waits_for_it(s)) {
                 comfy_cancel_prompt(b->comfy, s->r.prompt_id);
             }
             ask_in(s, SOON_MS);

@@ -158,7 +158,7 @@ static const struct {
      "f.yaml:1: jobs.retryOn must be a list (classes of failures), such as [a, b]\n"},
     {"no class", "jobs:\n  retryOn:\n    - lost\n    - found\n    - [lost]\n",
      "f.yaml:4: jobs.retryOn: each must be one of transient, lost, out_of_memory, timeout, "
-     "node_error, or the list empty\n"
+     "node_error, server_fault, or the list empty\n"
      "f.yaml:5: jobs.retryOn: an entry must be one value\n"},
     {"host with a port", "http:\n  allowedHosts: [a.example:80]\n",
      "f.yaml:2: http.allowedHosts: must be a host name or address without a port, such as "
@@ -318,6 +318,7 @@ static void is_default(void)
     ck_assert_int_eq(c.link.submit_settle_ms, 10000);
     ck_assert_int_eq(c.link.quiet_poll_ms, 10000);
     ck_assert_int_eq(c.link.backend_lost_ms, 60000);
+    ck_assert_int_eq(c.link.refused_lost_ms, 3000);
     ck_assert_int_eq(c.jobs.max_attempts, 3);
     ck_assert_int_eq(c.jobs.retry_delay_ms, 1000);
     ck_assert(!c.profiling_enabled);
@@ -386,11 +387,12 @@ START_TEST(every_key_is_taken)
         load("listen:\n  - 127.0.0.1:0\n  - '[::1]:80'\nstate: /s\nlog: {level: debug}\n"
              "backends:\n"
              "  - {name: a, url: http://h:1, weight: 7, maxInFlight: 4, enabled: false,\n"
-             "     gpu: GPU-6c4b/1, headersFile: headers, labels: [gpu=4090, \"a, b\"]}\n"
+             "     gpu: GPU-6c4b/1, headersFile: headers, labels: [gpu=4090, \"a, b\"],\n"
+             "     refusedLostMs: 0}\n"
              "  - {url: 'https://u:p@h2/comfy/', gpu: 3}\n"
              "link: {pingIntervalMs: 1, pongTimeoutMs: 2, connectTimeoutMs: 3,\n"
              "  requestTimeoutMs: 4, submitTimeoutMs: 5, submitSettleMs: 6, quietPollMs: 7,\n"
-             "  backendLostMs: 8}\n"
+             "  backendLostMs: 8, refusedLostMs: 9}\n"
              "queue: {limit: 1}\n"
              "jobs: {maxAttempts: 20, retryDelayMs: 0, retryOn: [node_error, lost],\n"
              "  queueTimeoutMs: 1, executionStartTimeoutMs: 2, nodeExecutionTimeoutMs: 3,\n"
@@ -417,6 +419,9 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(c.log_level, LOG_DEBUG);
     ck_assert_int_eq(c.link.ping_interval_ms, 1);
     ck_assert_int_eq(c.link.backend_lost_ms, 8);
+    ck_assert_int_eq(c.link.refused_lost_ms, 9);
+    ck_assert_int_eq(c.backends[0].refused_lost_ms, 0);
+    ck_assert_int_eq(c.backends[1].refused_lost_ms, -1); /* as link has it */
     ck_assert_int_eq(c.jobs.max_attempts, 20);
     ck_assert_int_eq(c.jobs.retry_delay_ms, 0);
     ck_assert(c.profiling_enabled);
@@ -557,7 +562,7 @@ static const struct {
     {"COMFYPOOLD_JOBS_RETRY_ON", "lost, timeout", NULL},
     {"COMFYPOOLD_JOBS_RETRY_ON", "lost,found",
      "COMFYPOOLD_JOBS_RETRY_ON: each must be one of transient, lost, out_of_memory, timeout, "
-     "node_error, or the list empty\n"},
+     "node_error, server_fault, or the list empty\n"},
     {"COMFYPOOLD_HTTP_ALLOWED_HOSTS", "a.example,b.example", NULL},
     {"COMFYPOOLD_HTTP_ALLOWED_ORIGINS", "http://",
      "COMFYPOOLD_HTTP_ALLOWED_ORIGINS: must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and "

@@ -124,7 +124,33 @@ START_TEST(the_breaker_opens_after_failures_in_a_row)
     ck_assert(ability_next_close(&m, at_s(3), &until) && until.us == at_s(62).us);
     ck_assert(!ability_next_close(&m, at_s(62), &until));
     /* It was tried again, and failed again: one failure is enough now. */
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(61)).trying);
+    ck_assert(ability_view(&m, STR("h"), 1, at_s(62)).trying);
     ck_assert(ability_failed(&m, STR("h"), 1, at_s(70), &until) && until.us == at_s(130).us);
+    ability_worked(&m, STR("h"), 1);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(131)).trying);
+    ability_done(&m);
+}
+END_TEST
+
+START_TEST(a_hold_ends_when_it_is_released)
+{
+    struct ability m;
+    struct mono_us until = {0};
+    ability_init(&m, &limits);
+    ability_release(&m, STR("h"), 1); /* nothing to release */
+    ability_hold(&m, STR("h"), 1, at_s(60));
+    ck_assert(ability_view(&m, STR("h"), 1, at_s(59)).open);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(60)).open);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(60)).trying);
+    ck_assert(ability_next_close(&m, at_s(1), &until) && until.us == at_s(60).us);
+    ability_release(&m, STR("h"), 1);
+    ck_assert(!ability_knows(&m, STR("h")));
+    for (int i = 0; i < 3; i++) {
+        (void)ability_failed(&m, STR("h"), 1, at_s(0), &until);
+    }
+    ability_release(&m, STR("h"), 1); /* it is open by failures of its own */
+    ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).open);
     ability_done(&m);
 }
 END_TEST
@@ -343,8 +369,8 @@ END_TEST
  */
 
 enum {
-    DEFAULT_ON =
-        1 << RETRY_TRANSIENT | 1 << RETRY_LOST | 1 << RETRY_OUT_OF_MEMORY | 1 << RETRY_TIMEOUT
+    DEFAULT_ON = 1 << RETRY_TRANSIENT | 1 << RETRY_LOST | 1 << RETRY_OUT_OF_MEMORY |
+                 1 << RETRY_TIMEOUT | 1 << RETRY_SERVER_FAULT
 };
 
 static const struct {
@@ -368,6 +394,12 @@ static const struct {
     {"500", ATTEMPT_FAILED, ERR_BACKEND_ERROR, JOB(.attempts = 1), true},
     {"out of memory", ATTEMPT_FAILED, ERR_OUT_OF_MEMORY, JOB(.attempts = 1, .oom = 1), true},
     {"out of memory again", ATTEMPT_FAILED, ERR_OUT_OF_MEMORY, JOB(.attempts = 2, .oom = 2), false},
+    {"a fault of its server", ATTEMPT_FAILED, ERR_SERVER_FAULT,
+     JOB(.attempts = 1, .free_attempts = 1, .faults = 1), true},
+    {"a fault of its server, a fourth time", ATTEMPT_FAILED, ERR_SERVER_FAULT,
+     JOB(.attempts = 4, .free_attempts = 4, .faults = 4), true},
+    {"the fifth fault of a server", ATTEMPT_FAILED, ERR_SERVER_FAULT,
+     JOB(.attempts = 5, .free_attempts = 5, .faults = 5), false},
     {"no start", ATTEMPT_TIMED_OUT, ERR_START_TIMEOUT, JOB(.attempts = 1), true},
     {"no sign of a node", ATTEMPT_TIMED_OUT, ERR_NODE_TIMEOUT, JOB(.attempts = 1), true},
     {"the job took too long", ATTEMPT_TIMED_OUT, ERR_JOB_TIMEOUT, JOB(.attempts = 1), false},
@@ -725,6 +757,7 @@ Suite *core_suite(void)
     tcase_add_test(c, names_come_back);
     tcase_add_test(c, a_refusal_is_remembered_for_a_while);
     tcase_add_test(c, the_breaker_opens_after_failures_in_a_row);
+    tcase_add_test(c, a_hold_ends_when_it_is_released);
     tcase_add_test(c, the_oldest_workflows_are_forgotten);
     tcase_add_loop_test(c, verdicts_are_told_apart, 0, sizeof verdicts / sizeof *verdicts);
     tcase_add_test(c, policies_have_the_defaults_of_the_table);

@@ -37,6 +37,7 @@ enum comfy_event_kind {
     COMFY_EVENT_FRAME,   /* a text message */
     COMFY_EVENT_STATS,   /* version and devices are known */
     COMFY_EVENT_PREVIEW, /* a preview image; only when somebody wants them */
+    COMFY_EVENT_SIGN,    /* another binary message, such as a node's text: something runs there */
 };
 
 struct comfy_event {
@@ -96,14 +97,18 @@ void comfy_renew(struct comfy_backend *b);
 enum comfy_submit_result {
     COMFY_ACCEPTED,
     COMFY_REJECTED,  /* 400: a verdict on the workflow */
-    COMFY_REFUSED,   /* another 4xx: surely not accepted */
+    COMFY_REFUSED,   /* 401, 403, 404, 405, 413: the server, or a gateway before it, takes no such
+                        request, whatever the workflow is */
+    COMFY_NOT_TAKEN, /* another 4xx: surely not accepted */
     COMFY_NOT_SENT,  /* no connection */
-    COMFY_AMBIGUOUS, /* 5xx, reset, timeout: it may have been accepted: ask */
+    COMFY_AMBIGUOUS, /* 408, 429, 5xx, no prompt id, reset, timeout: it may have been accepted: ask
+                      */
 };
 
 struct comfy_submit_answer {
     enum comfy_submit_result result;
     unsigned status;             /* 0: no answer */
+    bool is_page;                /* of AMBIGUOUS: the answer was a page for people, a gateway's */
     const char *message;         /* for people */
     struct prompt_answer answer; /* of ACCEPTED and REJECTED */
 };
@@ -163,10 +168,12 @@ void comfy_ask_cancel(struct comfy_ask *a);
 
 /*
  * POST /upload/image: a file of ours, under this name in this subfolder of the server's inputs.
- * name: what the server called it, with its folder; NULL: it failed, and why. Ends when nothing
- * moves for the time of a request.
+ * name: what the server called it, with its folder; NULL: it failed, and why. status: of the
+ * answer; 0: there was none. Ends when nothing moves for the time of a request.
  */
-typedef void (*comfy_upload_fn)(void *ctx, const char *name, const char *why);
+typedef void (*comfy_upload_fn)(void *ctx, const char *name, unsigned status, const char *why);
+/* True for what a server, or a gateway before it, answers whatever is sent: see COMFY_REFUSED. */
+bool comfy_is_refusal(unsigned status);
 struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,
                                const char *subfolder, comfy_upload_fn done, void *ctx);
 

@@ -36,6 +36,7 @@ struct ability_view {
     const char *reason; /* of the refusal; lives until the next change */
     bool open;          /* the breaker */
     struct mono_us open_until;
+    bool trying; /* it has been open, and nothing completed since: one prompt at a time */
 };
 
 void ability_init(struct ability *a, const struct ability_limits *limits);
@@ -53,6 +54,10 @@ void ability_refused(struct ability *a, struct str hash, uint32_t backend, struc
    until *ret_until. */
 bool ability_failed(struct ability *a, struct str hash, uint32_t backend, struct mono_us now,
                     struct mono_us *ret_until);
+/* Whether that is the server's fault is an open question: no more of it there until `until`, or
+   ability_release. */
+void ability_hold(struct ability *a, struct str hash, uint32_t backend, struct mono_us until);
+void ability_release(struct ability *a, struct str hash, uint32_t backend);
 /* When the next of the open breakers closes; false: none is open. O(pairs). */
 bool ability_next_close(const struct ability *a, struct mono_us now, struct mono_us *ret_at);
 /* The backend ran it: it is able, and no failure counts any more. */

@@ -30,6 +30,7 @@ struct pool_backend_options {
     size_t labels_len;
     const char *const *headers; /* "Name: value", NULL at the end; or NULL */
     const char *gpu;            /* index or UUID among those of its host; NULL: not said */
+    struct dur_us refused_lost; /* below 0: as pool_options has it */
 };
 
 /* Jobs of a workflow, with a member of metadata, or that ask for a label: one of the three is set.
@@ -59,6 +60,7 @@ struct pool_options {
     struct dur_us submit_settle;   /* "in neither" counts only this long after the POST */
     struct dur_us quiet_poll;      /* a trusted socket that is silent while a prompt runs */
     struct dur_us backend_lost;    /* unreachable this long: its attempts are lost */
+    struct dur_us refused_lost;    /* its port refuses this long: the same; 0: never */
     struct job_policy policy;      /* what a job gets that does not say otherwise */
     struct dur_us cancel_grace;    /* told to stop, a prompt must end in this time */
     size_t queue_limit;            /* queued jobs beyond it are refused */
@@ -111,6 +113,9 @@ void pool_set_server(struct pool *p, struct http_server *server);
 
 /* Loads what the store has of active jobs and connects the backends. False: the store failed. */
 bool pool_start(struct pool *p) MUST_CHECK;
+
+/* Somebody changed something outside (SIGHUP): what a gateway refused is tried again. */
+void pool_reload(struct pool *p);
 
 /* An http_serve_fn. */
 void pool_serve(void *pool, struct http_request *rq, struct http_ref x);

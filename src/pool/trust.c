@@ -1,0 +1,472 @@
+/*
+ * What prompts' ends say of a server; see the header. The rules are core/streak.h; here is what
+ * follows from them. A backend out of quarantine is on probation: one prompt at a time, and one
+ * that fails costs its job nothing but a place.
+ */
+#include "trust.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/log.h"
+#include "comfypool/core/fault.h"
+#include "comfypool/core/retry.h"
+#include "inner.h"
+
+enum { PROBE_FIRST_MS = 60000, PROBE_LAST_MS = 600000, MAX_CAUSE = 300 };
+
+static const char look_at_it[] =
+    "look at its console, mend or restart this ComfyUI, then POST /backends/<name>/resume";
+
+void trust_init(struct backend *b)
+{
+    streak_init(&b->trust.streak, b->pool->options.quarantine_failures);
+}
+
+static void count_suspect(struct backend *b)
+{
+    struct trust *t = &b->trust;
+    if (t->suspect != (t->streak.len > 0)) {
+        t->suspect = !t->suspect;
+        b->pool->suspects += t->suspect ? 1 : (size_t)-1;
+    }
+}
+
+static void count_limits(struct backend *b, size_t body_limit, uint64_t file_limit)
+{
+    struct trust *t = &b->trust;
+    const bool had = t->body_limit > 0 || t->file_limit > 0;
+    t->body_limit = body_limit;
+    t->file_limit = file_limit;
+    const bool has = body_limit > 0 || file_limit > 0;
+    b->pool->limited += (size_t)has - (size_t)had;
+}
+
+void trust_done(struct backend *b)
+{
+    struct trust *t = &b->trust;
+    deadline_clear(&b->pool->deadlines, &t->probe);
+    deadline_clear(&b->pool->deadlines, &t->again);
+    count_limits(b, 0, 0);
+    streak_clear(&t->streak);
+    count_suspect(b);
+    streak_done(&t->streak);
+    free(t->reason);
+    free(t->trouble);
+}
+
+bool trust_allows(const struct backend *b)
+{
+    return b->trust.quarantine == QUARANTINE_NONE && !b->trust.refuses;
+}
+
+unsigned trust_places(const struct backend *b, unsigned configured)
+{
+    return b->trust.probation == PROBATION_NONE || configured < 1 ? configured : 1;
+}
+
+static void set_probation(struct backend *b, enum probation to)
+{
+    if (b->trust.probation != to) {
+        b->trust.probation = to;
+        backend_set_places(b);
+    }
+}
+
+static void set_trouble(struct backend *b, const char *text)
+{
+    free(b->trust.trouble);
+    b->trust.trouble = mem_strdup(text);
+}
+
+/* ---- quarantine -------------------------------------------------------------------------------
+ */
+
+static void probe_due(void *ctx)
+{
+    struct backend *b = ctx;
+    LOG(LOG_INFO, "backend out of quarantine, to be tried", LOG_S("backend", b->name));
+    backend_lift_quarantine(b, false);
+}
+
+void backend_quarantine(struct backend *b, enum quarantine why, const char *reason)
+{
+    struct trust *t = &b->trust;
+    LOG(LOG_WARN, "backend quarantined", LOG_S("backend", b->name), LOG_S("why", reason));
+    t->quarantine = why;
+    t->quarantined_at = time_mono();
+    char *text = mem_strdup(reason); /* it may be the one that was told */
+    free(t->reason);
+    t->reason = text;
+    if (why == QUARANTINE_FAILURES) {
+        t->probe_ms = t->probe_ms == 0 ? PROBE_FIRST_MS : t->probe_ms * 2;
+        t->probe_ms = t->probe_ms > PROBE_LAST_MS ? PROBE_LAST_MS : t->probe_ms;
+        deadline_set(&b->pool->deadlines, &t->probe, mono_add(time_mono(), dur_ms(t->probe_ms)),
+                     probe_due, b);
+    } else {
+        deadline_clear(&b->pool->deadlines, &t->probe);
+    }
+    backend_settle(b);
+}
+
+/* The run is not forgotten: one more failure puts it back, a success ends it. */
+void backend_lift_quarantine(struct backend *b, bool by_hand)
+{
+    struct trust *t = &b->trust;
+    deadline_clear(&b->pool->deadlines, &t->probe);
+    const bool failed = t->quarantine == QUARANTINE_FAILURES;
+    t->quarantine = QUARANTINE_NONE;
+    free(t->reason);
+    t->reason = NULL;
+    if (by_hand) {
+        streak_clear(&t->streak);
+        set_trouble(b, NULL);
+        set_probation(b, PROBATION_NONE);
+    } else {
+        streak_lift(&t->streak);
+        set_probation(b, failed ? PROBATION_QUARANTINE : t->probation);
+    }
+    count_suspect(b);
+    backend_settle(b);
+}
+
+static void judge(struct backend *b)
+{
+    struct trust *t = &b->trust;
+    AUTO_BUF struct buf why;
+    buf_init(&why, 4096);
+    count_suspect(b);
+    if (t->quarantine != QUARANTINE_NONE || streak_judge(&t->streak, &why) == STREAK_NOTHING) {
+        return;
+    }
+    const bool fault = t->streak.list[t->streak.len - 1].kind == STREAK_FAULT;
+    buf_printf(&why, "; %s", fault && t->remedy != NULL ? t->remedy : look_at_it);
+    backend_quarantine(b, QUARANTINE_FAILURES, buf_text(&why));
+}
+
+void trust_up(struct backend *b)
+{
+    struct trust *t = &b->trust;
+    trust_forget_refusals(b);
+    if (t->quarantine == QUARANTINE_FAILURES && mono_before(t->quarantined_at, b->refused_at)) {
+        LOG(LOG_INFO, "backend restarted: out of quarantine, to be tried",
+            LOG_S("backend", b->name));
+        backend_lift_quarantine(b, false);
+    }
+}
+
+/* ---- whose fault it was ------------------------------------------------------------------------
+ */
+
+void trust_judge_fault(struct attempt *a)
+{
+    struct job_record *r = &a->job->r;
+    struct trust *t = &a->backend->trust;
+    if (a->error.code != ERR_SERVER_FAULT) {
+        return;
+    }
+    const bool was_well = t->well;
+    t->well = false;
+    if (!was_well) {
+        return;
+    }
+    if (r->faulted_on == NULL) {
+        r->faulted_on = mem_strdup(a->backend->name);
+    } else if (strcmp(r->faulted_on, a->backend->name) != 0) {
+        a->own_fault = true;
+        AUTO_BUF struct buf text;
+        buf_init(&text, 1 << 20);
+        buf_printf(&text, "%s (on two backends that had been well: %s and %s)",
+                   a->error.message == NULL ? "" : a->error.message, r->faulted_on,
+                   a->backend->name);
+        job_error_copy(&a->job_error, &a->error);
+        free(a->job_error.message);
+        a->job_error.message = buf_take(&text);
+    }
+}
+
+static bool another_is_up(const struct backend *b)
+{
+    const struct pool *p = b->pool;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        if (p->backends[i] != b && p->backends[i]->slot.up) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Type and first line; 0: there was none. */
+static uint64_t exception_of(const struct attempt *a)
+{
+    const bool node = a->error.code == ERR_NODE_FAILED || a->error.code == ERR_SERVER_FAULT ||
+                      a->error.code == ERR_OUT_OF_MEMORY;
+    if (!node || a->exception == NULL) {
+        return 0;
+    }
+    const uint64_t hash = map_hash(str_of(a->exception));
+    return hash == 0 ? 1 : hash;
+}
+
+void trust_judge_probe(struct attempt *a)
+{
+    const struct streak *s = &a->backend->trust.streak;
+    if (!a->probes || a->stop == STOP_CANCEL) {
+        return;
+    }
+    const bool same =
+        s->len > 0 && exception_of(a) != 0 && s->list[s->len - 1].exception == exception_of(a);
+    const bool node = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_NODE_FAILED;
+    a->spared = retry_blame_of(a->outcome, a->error.code) != RETRY_BLAMES_NOBODY ||
+                (node && (same || another_is_up(a->backend)));
+}
+
+/* ---- ends --------------------------------------------------------------------------------------
+ */
+
+static bool runs_elsewhere(const struct backend *b, struct str workflow)
+{
+    const struct pool *p = b->pool;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->attempts;
+        for (; a != NULL; a = a->next) {
+            if (str_eq(workflow, job_hash(a->job))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void went_well(struct attempt *a)
+{
+    struct backend *b = a->backend;
+    struct trust *t = &b->trust;
+    ability_worked(&b->pool->ability, job_hash(a->job), b->id);
+    t->well = true;
+    if (t->suspect) {
+        streak_clear(&t->streak);
+        count_suspect(b);
+    }
+    t->probe_ms = 0;
+    if (t->quarantine == QUARANTINE_FAILURES) { /* what was under way says that it is well */
+        backend_lift_quarantine(b, true);
+    }
+    if (t->trouble != NULL && t->body_limit == 0 && t->file_limit == 0) {
+        set_trouble(b, NULL);
+    }
+    set_probation(b, PROBATION_NONE);
+}
+
+static bool kind_of(const struct attempt *a, enum streak_kind *ret)
+{
+    const enum retry_blame blame = retry_blame_of(a->outcome, a->error.code);
+    const bool node = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_NODE_FAILED;
+    *ret = a->error.code == ERR_SERVER_FAULT ? STREAK_FAULT
+           : blame == RETRY_BLAMES_BACKEND   ? STREAK_BACKEND
+           : blame == RETRY_BLAMES_EITHER    ? STREAK_EITHER
+                                             : STREAK_NODE;
+    return blame != RETRY_BLAMES_NOBODY || node;
+}
+
+/* Nobody can tell yet: those that run elsewhere will. */
+static void hold_if_open(struct backend *b, struct str workflow)
+{
+    struct pool *p = b->pool;
+    if (b->trust.quarantine == QUARANTINE_NONE &&
+        streak_is_open_question(&b->trust.streak, workflow) && runs_elsewhere(b, workflow)) {
+        ability_hold(&p->ability, workflow, b->id, mono_add(time_mono(), p->options.breaker_open));
+        dispatch_plan_breaker(p);
+    }
+}
+
+static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
+{
+    struct backend *b = a->backend;
+    struct pool *p = b->pool;
+    const struct str workflow = job_hash(a->job);
+    struct mono_us until;
+    if (retry_blame_of(a->outcome, a->error.code) == RETRY_BLAMES_BACKEND &&
+        ability_failed(&p->ability, workflow, b->id, time_mono(), &until)) {
+        LOG(LOG_WARN, "the breaker of a workflow on a backend is open", LOG_S("backend", b->name),
+            LOG_S("workflow", a->job->r.workflow_hash),
+            LOG_S("why", a->error.message == NULL ? "" : a->error.message));
+        dispatch_plan_breaker(p);
+    }
+    if (forgiven) {
+        return;
+    }
+    const char *client = a->job->r.client;
+    struct streak_failure f = {
+        .kind = kind,
+        .job = a->job->r.seq,
+        .client = client == NULL ? 0 : map_hash(str_of(client)),
+        .exception = exception_of(a),
+    };
+    memcpy(f.workflow, a->job->r.workflow_hash, sizeof f.workflow);
+    const struct str text = str_of(a->exception != NULL ? a->exception : a->error.message);
+    streak_add(&b->trust.streak, &f, str_clip(text, MAX_CAUSE));
+    judge(b);
+    hold_if_open(b, workflow);
+}
+
+/* What it says of the others on which prompts failed. True: it failed there just so. */
+static bool tell_suspects(struct attempt *a, enum streak_kind kind)
+{
+    struct pool *p = a->backend->pool;
+    const struct str workflow = job_hash(a->job);
+    bool there_too = false;
+    for (size_t i = 0; i < p->backends_len && p->suspects > 0; i++) {
+        struct backend *b = p->backends[i];
+        struct streak *s = &b->trust.streak;
+        if (b == a->backend || !b->trust.suspect) {
+            continue;
+        }
+        const bool open = streak_is_open_question(s, workflow);
+        if (a->outcome == ATTEMPT_COMPLETED) {
+            streak_completed_elsewhere(s, a->job->r.seq, workflow);
+        } else if (a->own_fault) {
+            streak_forgive_job(s, a->job->r.seq);
+        } else if (kind == STREAK_NODE && exception_of(a) != 0) {
+            there_too = streak_forgive_exception(s, workflow, exception_of(a)) || there_too;
+        }
+        judge(b);
+        if (open && !runs_elsewhere(b, workflow)) {
+            ability_release(&p->ability, workflow, b->id);
+        }
+    }
+    return there_too;
+}
+
+/* In words that tell what to do; told until something completes there. */
+static void note_fault(struct attempt *a)
+{
+    struct backend *b = a->backend;
+    AUTO_BUF struct buf text;
+    buf_init(&text, 4096);
+    b->trust.remedy = a->remedy;
+    const struct str cause = str_clip(str_of(a->exception), MAX_CAUSE);
+    buf_printf(&text, "a fault of this server: %.*s; %s", (int)cause.n,
+               cause.p == NULL ? "" : cause.p, a->remedy == NULL ? look_at_it : a->remedy);
+    set_trouble(b, buf_text(&text));
+    LOG(LOG_WARN, "a fault of a server ended a prompt", LOG_S("backend", b->name),
+        LOG_S("job", a->job->r.id), LOG_S("why", buf_text(&text)));
+}
+
+void trust_note_end(struct attempt *a)
+{
+    struct backend *b = a->backend;
+    enum streak_kind kind;
+    const bool failed = kind_of(a, &kind) && !a->cut_off;
+    b->ends[a->outcome]++;
+    if (a->error.code == ERR_SERVER_FAULT) {
+        note_fault(a);
+    }
+    const bool there_too = tell_suspects(a, failed ? kind : STREAK_BACKEND);
+    if (a->outcome == ATTEMPT_COMPLETED) {
+        went_well(a);
+    } else if (failed) {
+        went_wrong(a, kind, there_too || a->own_fault);
+    }
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------
+ */
+
+static const struct {
+    unsigned status;
+    const char *cause; /* and what to do */
+} refusals[] = {
+    {401, "it wants credentials: put them into the file that headersFile of this backend names"},
+    {403, "it forbids that: put what it wants into the file that headersFile of this backend "
+          "names, or let this host through"},
+    {404, "there is no such path: see whether the url of this backend has the path prefix of its "
+          "proxy, and whether a ComfyUI is behind it"},
+    {405, "it lets no POST through: see whether the url of this backend leads to a ComfyUI"},
+    {413, "the body is too large for it: raise the limit of body sizes of its proxy (nginx: "
+          "client_max_body_size; ComfyUI: --max-upload-size)"},
+};
+
+static const char *cause_of(unsigned status)
+{
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        if (refusals[i].status == status) {
+            return refusals[i].cause;
+        }
+    }
+    return "an HTML page came and no JSON: a proxy, gateway or login page stands before it and "
+           "does not let the request through";
+}
+
+static void try_again(void *ctx)
+{
+    struct backend *b = ctx;
+    struct trust *t = &b->trust;
+    if (t->refuses) {
+        t->refuses = false;
+        set_probation(b, t->probation == PROBATION_NONE ? PROBATION_REFUSAL : t->probation);
+    }
+    if (t->file_limit == 1) {
+        count_limits(b, t->body_limit, 0);
+    }
+    backend_settle(b);
+    pool_dispatch(b->pool);
+}
+
+void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
+                   struct buf *ret_why)
+{
+    struct backend *b = a->backend;
+    struct trust *t = &b->trust;
+    buf_printf(ret_why, "POST %s was answered with %u%s: %s",
+               file > 0 ? "/upload/image" : "/prompt", status, page ? " and HTML" : "",
+               cause_of(status));
+    LOG(LOG_WARN, "a backend refused a prompt", LOG_S("backend", b->name),
+        LOG_S("job", a->job->r.id), LOG_S("why", buf_text(ret_why)));
+    set_trouble(b, buf_text(ret_why));
+    if (status == 413) {
+        const size_t body = a->job->body_bytes;
+        const bool smaller_body = file == 0 && (t->body_limit == 0 || body < t->body_limit);
+        const bool smaller_file = file > 0 && (t->file_limit == 0 || file < t->file_limit);
+        count_limits(b, smaller_body ? body : t->body_limit, smaller_file ? file : t->file_limit);
+    } else {
+        if (file > 0) {
+            count_limits(b, t->body_limit, 1);
+        } else {
+            t->refuses = true;
+        }
+        deadline_set(&b->pool->deadlines, &t->again,
+                     mono_add(time_mono(), b->pool->options.breaker_open), try_again, b);
+    }
+    backend_settle(b);
+}
+
+void trust_accepted(struct backend *b)
+{
+    if (b->trust.probation == PROBATION_REFUSAL) {
+        set_trouble(b, NULL);
+        set_probation(b, PROBATION_NONE);
+    }
+}
+
+void trust_forget_refusals(struct backend *b)
+{
+    struct trust *t = &b->trust;
+    if (!t->refuses && t->body_limit == 0 && t->file_limit == 0 &&
+        t->probation != PROBATION_REFUSAL) {
+        return;
+    }
+    deadline_clear(&b->pool->deadlines, &t->again);
+    t->refuses = false;
+    count_limits(b, 0, 0);
+    set_trouble(b, NULL);
+    set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);
+    backend_settle(b);
+}
+
+bool trust_bars(const struct backend *b, const struct job *j)
+{
+    const struct trust *t = &b->trust;
+    return (t->body_limit > 0 && j->body_bytes >= t->body_limit) ||
+           (t->file_limit > 0 && j->inputs_len > 0 && j->largest_input >= t->file_limit);
+}

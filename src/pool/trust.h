@@ -1,0 +1,91 @@
+/*
+ * Whether the daemon trusts a backend with jobs, beside its link and what people said of it:
+ * failures in a row and quarantine, probation after it, and refusals by the server or by a gateway
+ * before it. Belongs to the backend.
+ */
+#ifndef COMFYPOOL_SRC_POOL_TRUST_H
+#define COMFYPOOL_SRC_POOL_TRUST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/core/streak.h"
+#include "comfypool/loop/deadlines.h"
+
+struct attempt;
+struct backend;
+struct job;
+struct pool;
+
+/* Why the daemon itself gives a backend no job. */
+enum quarantine {
+    QUARANTINE_NONE,
+    QUARANTINE_FAILURES, /* too much failed in a row: tried again after a while */
+    QUARANTINE_HELD,     /* a prompt holds its slot: its worker is dead, or it does not stop */
+};
+
+/* One prompt at a time, until one went well. */
+enum probation {
+    PROBATION_NONE,
+    PROBATION_REFUSAL,    /* ... is accepted */
+    PROBATION_QUARANTINE, /* ... completed */
+};
+
+struct trust {
+    struct streak streak;
+    bool suspect; /* the streak is not empty: counted in the pool */
+    bool well;    /* something completed there since its last fault */
+    enum quarantine quarantine;
+    char *reason; /* of the quarantine, or NULL */
+    struct mono_us quarantined_at;
+    struct deadline probe; /* out of quarantine, to be tried */
+    int64_t probe_ms;
+    enum probation probation;
+    bool refuses;          /* every prompt: tried again at `again` */
+    size_t body_limit;     /* bodies of so many bytes and more were refused; 0: none was */
+    uint64_t file_limit;   /* the same of files; 1: any */
+    struct deadline again; /* after a refusal */
+    char *trouble;         /* what was wrong last, for people; NULL: nothing, or it is over */
+    const char *remedy;    /* of its last fault; static, or NULL */
+};
+
+void trust_init(struct backend *b);
+void trust_done(struct backend *b);
+
+/* Nothing of this keeps jobs from it. */
+bool trust_allows(const struct backend *b);
+/* How many prompts it may have at once, of so many that were configured. */
+unsigned trust_places(const struct backend *b, unsigned configured);
+
+void backend_quarantine(struct backend *b, enum quarantine why, const char *reason);
+/* It may be tried: on probation, unless people said so (by_hand), or nothing had failed. */
+void backend_lift_quarantine(struct backend *b, bool by_hand);
+/* A new connection: what a restart mends is over. */
+void trust_up(struct backend *b);
+
+/*
+ * An attempt failed by a fault of its server: whether it is the job's own by now. Two servers that
+ * were well had it with that job: then a->own_fault, and nobody else is blamed.
+ */
+void trust_judge_fault(struct attempt *a);
+/* An attempt on probation failed: whether that costs its job nothing (a->spared). */
+void trust_judge_probe(struct attempt *a);
+/* An attempt ended here: what that means for the backend, and for others. */
+void trust_note_end(struct attempt *a);
+
+/*
+ * POST /prompt (or the upload of a file, of so many bytes; 0: it was none) was refused with this
+ * status; page: by a page for people. What that bars is barred; ret_why gets the cause and what to
+ * do, for people. Appends.
+ */
+void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
+                   struct buf *ret_why);
+void trust_accepted(struct backend *b);
+/* Somebody changed something: everything is tried again. */
+void trust_forget_refusals(struct backend *b);
+/* Its body, or a file of it, is too large for the gateway there. */
+bool trust_bars(const struct backend *b, const struct job *j);
+
+#endif
