@@ -54,6 +54,9 @@ void exec_send(struct executor *x, const char *a, size_t a_len, const char *b, s
         return;
     }
     struct server *server = &x->sim->server;
+    if (!binary && lasting_hides(x->sim, a, a_len)) {
+        return;
+    }
     if (x->fault == FAULT_GARBAGE) {
         send_garbage(x, sid);
     }
@@ -592,7 +595,7 @@ static void set_outcome(struct executor *x, enum outcome outcome)
 {
     struct job *job = x->job;
     job->end_ns = mono_ns();
-    job->end_ms = wall_ms();
+    job->end_ms = lasting_now_ms(x->sim);
     job->outcome = outcome;
     x->end_timestamp = (int64_t)job->end_ms;
     truth_finish(&x->sim->truth, job);
@@ -623,6 +626,7 @@ static void begin_failure(struct executor *x, const struct node *node)
 static void stop_waits(struct executor *x)
 {
     timer_stop(&x->sim->timers, &x->timer);
+    timer_stop(&x->sim->timers, &x->text_timer);
     x->waiting = false;
     for (int i = 0; i < x->job->graph->n_nodes; i++) {
         struct node *node = x->job->graph->nodes[i];
@@ -642,9 +646,13 @@ static void end_interrupted(struct executor *x, struct node *node)
     close_job(x);
 }
 
-static void end_failed(struct executor *x, struct node *node, const char *message)
+/* `type` NULL: what an `_error` is. */
+static void end_failed(struct executor *x, struct node *node, const char *type, const char *message)
 {
-    bool oom = !strncmp(message, "OOM", 3);
+    if (!type) {
+        type = strncmp(message, "OOM", 3) ? "RuntimeError" : "torch.cuda.OutOfMemoryError";
+    }
+    bool oom = strstr(type, "OutOfMemoryError");
     struct text said = {0};
     text_str(&said, message);
     TEXT_LIT(&said, "\n");
@@ -665,7 +673,7 @@ static void end_failed(struct executor *x, struct node *node, const char *messag
                 "\\\"/opt/ComfyUI/execution.py\\\", line 543, in execute\\n    output_data, "
                 "output_ui, has_subgraph, has_pending_tasks = await get_output_data(prompt_id, "
                 "unique_id, obj, input_data_all)\\n\"], \"current_inputs\": {",
-                oom ? "torch.cuda.OutOfMemoryError" : "RuntimeError");
+                type);
     const char *key;
     json_t *value;
     bool first = true;
@@ -814,7 +822,7 @@ static void start_job(struct executor *x)
     struct sim *sim = x->sim;
     struct job *job = x->job;
     job->start_ns = mono_ns();
-    job->start_ms = wall_ms();
+    job->start_ms = lasting_now_ms(sim);
     free(x->last_client);
     x->last_client = job->client_id ? sim_strndup(job->client_id, strlen(job->client_id)) : NULL;
     if (sim->replay) {
@@ -844,7 +852,7 @@ static void start_job(struct executor *x)
     text_add(&x->data, list->data, list->len);
     TEXT_LIT(&x->data, "], ");
     add_prompt_id(x, &x->data);
-    send_message(x, "execution_cached", wall_ms_int(), false);
+    send_message(x, "execution_cached", (int64_t)lasting_now_ms(sim), false);
     begin_states(x);
     for (int i = 0; i < job->graph->n_outputs; i++) {
         add_node(x, job->graph->outputs[i]);
@@ -883,6 +891,37 @@ static void phase_pick(struct executor *x)
     x->phase = PHASE_START;
 }
 
+/* ---- progress texts (send_progress_text) ------------------------------------------------ */
+
+static void on_text(struct sim_timer *timer);
+
+static void wait_for_text(struct executor *x, const struct node *node)
+{
+    x->text_timer.fire = on_text;
+    x->text_timer.owner = x;
+    timer_stop(&x->sim->timers, &x->text_timer);
+    timer_start(&x->sim->timers, &x->text_timer, mono_ns() + ms_to_ns(node->text_ms));
+}
+
+/* Binary type 3: u32 type, u32 length, node id, text. */
+static void on_text(struct sim_timer *timer)
+{
+    static const char said[] = "Task in progress";
+    struct executor *x = timer->owner;
+    const struct node *node = exec_running_node(x);
+    if (!node || !(node->text_ms > 0)) {
+        return;
+    }
+    const size_t len = strlen(node->id);
+    text_clear(&x->frame);
+    TEXT_LIT(&x->frame, "\0\0\0\3\0\0");
+    const char length[2] = {(char)(len >> 8), (char)len};
+    text_add(&x->frame, length, 2);
+    text_add(&x->frame, node->id, len);
+    exec_send(x, x->frame.data, x->frame.len, said, sizeof(said) - 1, true, true);
+    wait_for_text(x, node);
+}
+
 static void cut_sockets(struct executor *x)
 {
     server_cut_sockets(&x->sim->server);
@@ -916,7 +955,29 @@ static void kill_worker(struct executor *x)
 
 static void run_out_of_memory(struct executor *x)
 {
-    end_failed(x, x->current, "OOM: CUDA out of memory. Tried to allocate 2.00 GiB");
+    end_failed(x, x->current, NULL, "OOM: CUDA out of memory. Tried to allocate 2.00 GiB");
+}
+
+static void fail_sick(struct executor *x)
+{
+    end_failed(x, x->current, x->sim->lasting.sick_type, x->sim->lasting.sick_message);
+}
+
+/* Without a storm until the fault changes. */
+static void break_device(struct executor *x)
+{
+    lasting_sicken(x->sim, x->job->strike.mode == FAULT_SICK ? x->fault_ms : 0);
+    fail_sick(x);
+}
+
+static void hold_frames(struct executor *x)
+{
+    lasting_hold(x->sim, x->fault_ms);
+}
+
+static void step_clock(struct executor *x)
+{
+    x->sim->lasting.skew_ms += x->fault_ms;
 }
 
 static void ignore_interrupts(struct executor *x)
@@ -942,12 +1003,19 @@ static const struct {
     {FAULT_HANG, stand_still, true},
     {FAULT_DEAD_WORKER_MID, kill_worker, true},
     {FAULT_OOM, run_out_of_memory, true},
+    {FAULT_SICK, break_device, true},
+    {FAULT_HOLD, hold_frames, false},
+    {FAULT_CLOCK_STEP, step_clock, false},
 };
 
 /* True: nothing else happens now. */
 static bool strike(struct executor *x)
 {
     x->fault_done = true;
+    if (lasting_is_sick(x->sim)) {
+        fail_sick(x);
+        return true;
+    }
     for (size_t i = 0; i < sizeof(at_first_node) / sizeof(at_first_node[0]); i++) {
         if (at_first_node[i].fault == x->fault) {
             server_flush(&x->sim->server);
@@ -986,6 +1054,9 @@ static void phase_start(struct executor *x)
         end_interrupted(x, node);
         return;
     }
+    if (node->text_ms > 0) {
+        wait_for_text(x, node);
+    }
     if (node->async_ms >= 0) {
         start_async(x, node);
         return;
@@ -1013,11 +1084,25 @@ static void send_step(struct executor *x, struct node *node)
     previews_send(x, node, false);
 }
 
+/* "type: message" */
+static void throw_exception(struct executor *x, struct node *node)
+{
+    const char *colon = strstr(node->exception, ": ");
+    const size_t len = colon ? (size_t)(colon - node->exception) : strlen(node->exception);
+    char *type = sim_strndup(node->exception, len);
+    end_failed(x, node, type, colon ? colon + 2 : "");
+    free(type);
+}
+
 static void after_work(struct executor *x, struct node *node)
 {
     x->phase = PHASE_PICK;
     if (node->error) {
-        end_failed(x, node, node->error);
+        end_failed(x, node, NULL, node->error);
+        return;
+    }
+    if (node->exception) {
+        throw_exception(x, node);
         return;
     }
     if (node->block_message) {
@@ -1248,6 +1333,7 @@ void exec_reset(struct executor *x)
         job_free(x->job);
     }
     timer_stop(&x->sim->timers, &x->timer);
+    timer_stop(&x->sim->timers, &x->text_timer);
     timer_stop(&x->sim->timers, &x->stall);
     x->stalled_until = 0;
     x->job = NULL;

@@ -51,6 +51,7 @@ struct executor {
     uint64_t start_ns; /* of the current node's work */
     struct sim_timer timer;
     struct sim_timer stall;
+    struct sim_timer text_timer; /* of the node that runs */
     struct text frame, data;
     struct text states; /* progress_state: its head and entries, without the closing braces */
     struct state_entry *entries;

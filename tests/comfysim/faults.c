@@ -23,6 +23,7 @@ static const struct {
     {"lost-accept", FAULT_LOST_ACCEPT, AT_POST, 0, 0},
     {"refuse", FAULT_REFUSE, AT_POST, 50, 1500},
     {"late-turn-up", FAULT_LATE_TURN_UP, AT_POST, 50, 3000},
+    {"gateway", FAULT_GATEWAY, AT_POST, 50, 1500},
     {"keepalive-cut", FAULT_KEEPALIVE_CUT, AT_REPEATED_POST, 0, 0},
     {"drop-ws", FAULT_DROP_WS, AT_JOB, 0, 0},
     {"silent-ws", FAULT_SILENT_WS, AT_JOB, 0, 0},
@@ -41,6 +42,9 @@ static const struct {
     {"dup", FAULT_DUP, AT_JOB, 0, 0},
     {"reorder", FAULT_REORDER, AT_JOB, 0, 0},
     {"oom", FAULT_OOM, AT_JOB, 0, 0},
+    {"sick", FAULT_SICK, AT_JOB, 300, 2000},
+    {"hold", FAULT_HOLD, AT_JOB, 50, 1500},
+    {"clock-step", FAULT_CLOCK_STEP, AT_JOB, -5000, 5000},
     /* Other names; not drawn in a storm. */
     {"deaf", FAULT_SILENT_WS, AT_JOB, 0, 0},
 };
@@ -60,6 +64,8 @@ const char *faults_help(void)
            "    lost-accept      queued, the connection is cut without an answer\n"
            "    refuse           accepted and answered, then a crash of ARG\n"
            "    late-turn-up     the connection is cut without an answer, queued ARG later\n"
+           "    gateway          this and all others of the next ARG ms: 401, 403, 404, 405, 413\n"
+           "                     or 502 (by ARG) with an HTML page, not queued\n"
            "    keepalive-cut    a second POST on a connection is read, then the connection is\n"
            "                     closed: not answered, not queued (WHEN counts such POSTs)\n"
            "  while the job runs\n"
@@ -78,7 +84,11 @@ const char *faults_help(void)
            "    late-finish      the end is sent ARG after its timestamp\n"
            "    garbage          malformed and foreign messages between the real ones\n"
            "    dup              every message twice    reorder          neighbours swapped\n"
-           "    oom              the first node fails, out of memory\n";
+           "    oom              the first node fails, out of memory\n"
+           "    sick             the first node of this and each later prompt fails with a CUDA\n"
+           "                     error, until a crash or the fault is changed; in a storm, ARG\n"
+           "    hold             no socket gets a frame for ARG, then all in order\n"
+           "    clock-step       the server's clock steps by ARG (may be negative)\n";
 }
 
 static bool parse_when(struct faults *faults, const char *when)

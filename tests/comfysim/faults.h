@@ -22,6 +22,7 @@ enum fault {
     FAULT_LOST_ACCEPT,
     FAULT_REFUSE,
     FAULT_LATE_TURN_UP,
+    FAULT_GATEWAY,
     FAULT_KEEPALIVE_CUT,
     /* while the job runs */
     FAULT_DROP_WS,
@@ -41,6 +42,9 @@ enum fault {
     FAULT_DUP,
     FAULT_REORDER,
     FAULT_OOM,
+    FAULT_SICK,
+    FAULT_HOLD,
+    FAULT_CLOCK_STEP,
     FAULT_COUNT
 };
 

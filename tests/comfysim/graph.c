@@ -236,6 +236,10 @@ static void read_behaviour(struct graph *graph, struct node *node, const char *k
         node->steps = count;
     } else if (!strcmp(key, "_error")) {
         node->error = string;
+    } else if (!strcmp(key, "_exception")) {
+        node->exception = string;
+    } else if (!strcmp(key, "_text_ms")) {
+        node->text_ms = number;
     } else if (!strcmp(key, "_async")) {
         node->async_ms = number;
     } else if (!strcmp(key, "_expand")) {

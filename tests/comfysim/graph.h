@@ -55,8 +55,10 @@ struct node {
     /* What it does, from its `_` inputs and the table. */
     double ms; /* of all steps together */
     int steps;
-    const char *error; /* fails with that message */
-    double async_ms;   /* < 0: not async */
+    const char *error;     /* fails with that message */
+    const char *exception; /* fails with "type: message" */
+    double text_ms;        /* > 0: a progress text each */
+    double async_ms;       /* < 0: not async */
     int expand;
     double child_ms;
     int child_steps;

@@ -18,7 +18,7 @@ struct options {
     const char *host;
     int port;
     double speed, overhead, vram, crystools;
-    bool v028, zero, no_cache;
+    bool v028, old, zero, no_cache;
     const char *trace, *truth, *ledger, *fault, *storm, *argv;
     int trace_prompt;
     int gpus, gpu;
@@ -53,6 +53,9 @@ void sim_send_status(struct sim *sim)
     text_clear(t);
     add_status(sim, t);
     TEXT_LIT(t, "}}");
+    if (lasting_hides(sim, t->data, t->len)) {
+        return;
+    }
     server_send(&sim->server, NULL, t->data, t->len, "", 0, false);
 }
 
@@ -155,6 +158,7 @@ void sim_crash(struct sim *sim, double ms)
         ledger_note(&sim->truth, sim->jobs.heap[i]->id, sim->jobs.heap[i]->tag, "crashed");
     }
     exec_reset(&sim->exec);
+    lasting_restart(sim);
     jobs_clear(&sim->jobs, true, true);
     cache_clear(&sim->cache);
     sim->number = 0;
@@ -193,6 +197,7 @@ static void sim_free(struct sim *sim)
     replay_free(sim->replay);
     json_decref(sim->known.missing);
     json_decref(sim->known.models);
+    lasting_free(&sim->lasting);
     json_decref(sim->http_counts);
     json_decref(sim->prefixes);
 }
@@ -205,7 +210,7 @@ static void print_help(FILE *out)
             "comfysim --port N [options]: a simulator of a ComfyUI server\n"
             "  --port N            port, 0 picks a free one; printed on stdout\n"
             "  --host H            address to listen on (127.0.0.1)\n"
-            "  --version-as V      0.3 or 0.28 (default)\n"
+            "  --version-as V      0.3.45, 0.3 (0.3.64) or 0.28 (default)\n"
             "  --speed X           typical times are divided by X (also a trace's pace, where 0\n"
             "                      is as fast as possible); _ms inputs are exact\n"
             "  --zero              all typical times are 0\n"
@@ -306,7 +311,8 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case VERSION:
             o->v028 = !strcmp(optarg, "0.28");
-            ok = o->v028 || !strcmp(optarg, "0.3");
+            o->old = !strcmp(optarg, "0.3.45");
+            ok = o->v028 || o->old || !strcmp(optarg, "0.3");
             break;
         case SPEED:
             o->speed = strtod(optarg, &end);
@@ -388,6 +394,9 @@ static bool sim_open(struct sim *sim, const struct options *o)
     exec_init(&sim->exec, sim);
     sim->exec.overhead_ms = o->overhead;
     sim->vram = o->vram;
+    sim->lasting.create_time = o->v028;
+    sim->lasting.old_interrupt = o->old;
+    strcpy(sim->older, o->old ? "0.3.45" : "");
     gauges_init(&sim->gauges);
     sim->gauges.argv = o->argv;
     if ((o->gpus >= 0 || o->gpu > 0) && !gauges_set_gpus(&sim->gauges, o->gpus, o->gpu)) {

@@ -128,7 +128,7 @@ static void drop_keys(json_t *extra)
 }
 
 /* extra_data with client_id and create_time; NULL when Python would raise. */
-static json_t *make_extra(const json_t *body, bool v028, int64_t now_ms)
+static json_t *make_extra(const json_t *body, const struct sim *sim, int64_t now_ms)
 {
     const json_t *given = json_object_get(body, "extra_data");
     const json_t *client = json_object_get(body, "client_id");
@@ -139,8 +139,10 @@ static json_t *make_extra(const json_t *body, bool v028, int64_t now_ms)
     if (client) {
         json_object_set(extra, "client_id", (json_t *)(uintptr_t)client);
     }
-    if (v028) {
+    if (sim->lasting.create_time) {
         json_object_set_new(extra, "create_time", json_integer(now_ms));
+    }
+    if (sim->known.v028) {
         drop_keys(extra);
     }
     return extra;
@@ -238,7 +240,7 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
                           struct strike strike)
 {
     uint64_t now = mono_ns();
-    int64_t now_ms = wall_ms_int();
+    int64_t now_ms = (int64_t)lasting_now_ms(sim);
     bool v028 = sim->known.v028;
     struct text error = {0};
     struct text node_errors = {0};
@@ -256,7 +258,7 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
     }
     json_t *prompt = json_object_get(body, "prompt");
     char *id = take_id(body, v028);
-    json_t *extra = make_extra(body, v028, now_ms);
+    json_t *extra = make_extra(body, sim, now_ms);
     struct graph *graph = NULL;
     bool bad = false;
     if (!prompt) {
@@ -366,6 +368,8 @@ static bool strike_post(struct sim *sim, struct conn *conn, json_t *body, struct
         conn_answer(conn, 429, "text/plain; charset=utf-8", NULL, "429: Too Many Requests", 22);
     } else if (strike.mode == FAULT_REJECT) {
         answer_reject(conn);
+    } else if (strike.mode == FAULT_GATEWAY) {
+        lasting_gateway(sim, conn, strike.arg_ms);
     } else if (strike.mode == FAULT_SLOW_ACCEPT) {
         hold(sim, conn, strike.arg_ms)->body = json_incref(body);
     } else if (strike.mode == FAULT_LATE_TURN_UP) {
@@ -395,6 +399,10 @@ void post_prompt(struct sim *sim, struct conn *conn)
     const json_t *prompt = json_object_get(body, "prompt");
     ledger_note(&sim->truth, json_string_value(json_object_get(body, "prompt_id")),
                 sim->truth.ledger_file ? first_tag(prompt) : NULL, "posted");
+    if (lasting_refuses(sim, conn, "/prompt")) {
+        json_decref(body);
+        return;
+    }
     if (strike.mode != FAULT_NONE && !faults_is_at_job(strike.mode)) {
         faults_note(&sim->faults, strike.mode);
     }

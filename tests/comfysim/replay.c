@@ -284,7 +284,7 @@ void replay_begin(struct executor *x)
 {
     x->replay_at = 0;
     x->replay_start_ns = mono_ns();
-    x->replay_start_ms = wall_ms();
+    x->replay_start_ms = lasting_now_ms(x->sim);
     x->replay_done = false;
 }
 
@@ -350,7 +350,7 @@ static void learn(struct executor *x, const struct text *frame)
     if (outcome != OUTCOME_NONE && x->job->outcome == OUTCOME_NONE) {
         x->job->outcome = outcome;
         x->job->end_ns = mono_ns();
-        x->job->end_ms = wall_ms();
+        x->job->end_ms = lasting_now_ms(x->sim);
         truth_finish(&x->sim->truth, x->job);
     }
     json_decref(value);
@@ -376,7 +376,7 @@ static void interrupt_replay(struct executor *x)
     text_printf(&data,
                 "{\"prompt_id\": %s, \"node_id\": null, \"node_type\": null, \"executed\": "
                 "[], \"timestamp\": %lld}",
-                x->job->id_json, (long long)wall_ms_int());
+                x->job->id_json, (long long)lasting_now_ms(x->sim));
     struct text frame = {0};
     text_printf(&frame, "{\"type\": \"execution_interrupted\", \"data\": %s}", data.data);
     learn(x, &frame);
@@ -413,7 +413,7 @@ void replay_step(struct executor *x)
             exec_send(x, frame->bytes, frame->len, "", 0, true, true);
             continue;
         }
-        rewrite(replay, frame, x->job->id, wall_ms(), &text);
+        rewrite(replay, frame, x->job->id, lasting_now_ms(x->sim), &text);
         bool after_end = x->job->outcome != OUTCOME_NONE && !x->replay_done;
         if (after_end) { /* task_done comes before the status that follows the end */
             exec_finish_job(x);

@@ -146,7 +146,7 @@ static void post_interrupt(struct sim *sim, struct conn *conn, const char *rest)
     json_t *body = body_json(conn);
     const char *id = json_string_value(json_object_get(body, "prompt_id"));
     const struct job *running = sim->jobs.running;
-    if (!id || (running && !strcmp(running->id, id))) {
+    if (!id || sim->lasting.old_interrupt || (running && !strcmp(running->id, id))) {
         exec_interrupt(&sim->exec);
     }
     json_decref(body);
@@ -196,8 +196,19 @@ static void get_jobs(struct sim *sim, struct conn *conn, const char *rest)
     text_free(&t);
 }
 
+/* Up to 2026-06: the path is there for GET only, says the router. */
+static void answer_wrong_method(struct conn *conn)
+{
+    conn_answer(conn, 405, "text/plain; charset=utf-8", "Allow: GET,HEAD\r\n",
+                "405: Method Not Allowed", 23);
+}
+
 static void post_jobs(struct sim *sim, struct conn *conn, const char *rest)
 {
+    if (!sim->known.v028) {
+        answer_wrong_method(conn);
+        return;
+    }
     const char *verb = strrchr(rest, '/');
     if (!verb || strcmp(verb, "/cancel")) {
         answer_not_found(conn);
@@ -336,7 +347,9 @@ static void post_upload(struct sim *sim, struct conn *conn, const char *rest)
         answer_not_found(conn);
         return;
     }
-    files_upload(&sim->files, conn);
+    if (strcmp(rest, "image") != 0 || !lasting_refuses(sim, conn, "/upload/image")) {
+        files_upload(&sim->files, conn);
+    }
 }
 
 static void get_ws(struct sim *sim, struct conn *conn, const char *rest)
@@ -448,6 +461,10 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
         return;
     }
     bool ok = control_gauges(sim, body);
+    if (json_object_get(body, "fault") || json_object_get(body, "storm")) {
+        lasting_end_faults(sim);
+    }
+    ok = lasting_control(sim, body) && ok;
     if ((value = json_object_get(body, "fault"))) {
         ok = faults_set(&sim->faults, json_string_value(value)) && ok;
     }
@@ -507,29 +524,30 @@ static const struct {
     const char *path;
     bool takes_rest; /* also /path/anything */
     bool needs_api;
+    bool needs_v028;
     void (*answer)(struct sim *sim, struct conn *conn, const char *rest);
 } routes[] = {
-    {METHOD_POST, "/prompt", false, false, on_post_prompt},
-    {METHOD_GET, "/prompt", false, false, get_prompt},
-    {METHOD_GET, "/queue", false, false, get_queue},
-    {METHOD_POST, "/queue", false, false, post_queue},
-    {METHOD_GET, "/history", true, false, get_history},
-    {METHOD_POST, "/history", false, false, post_history},
-    {METHOD_POST, "/interrupt", false, false, post_interrupt},
-    {METHOD_POST, "/free", false, false, post_free},
-    {METHOD_GET, "/view", false, false, get_view},
-    {METHOD_POST, "/upload", true, false, post_upload},
-    {METHOD_GET, "/system_stats", false, false, get_system_stats},
-    {METHOD_GET, "/features", false, false, get_features},
-    {METHOD_GET, "/object_info", true, false, get_object_info},
-    {METHOD_GET, "/embeddings", false, false, get_empty_list},
-    {METHOD_GET, "/extensions", false, false, get_empty_list},
-    {METHOD_GET, "/models", true, false, get_models},
-    {METHOD_GET, "/jobs", true, true, get_jobs},
-    {METHOD_POST, "/jobs", true, true, post_jobs},
-    {METHOD_GET, "/ws", false, false, get_ws},
-    {METHOD_GET, "/__sim", false, false, get_sim},
-    {METHOD_POST, "/__sim", false, false, post_sim},
+    {METHOD_POST, "/prompt", false, false, false, on_post_prompt},
+    {METHOD_GET, "/prompt", false, false, false, get_prompt},
+    {METHOD_GET, "/queue", false, false, false, get_queue},
+    {METHOD_POST, "/queue", false, false, false, post_queue},
+    {METHOD_GET, "/history", true, false, false, get_history},
+    {METHOD_POST, "/history", false, false, false, post_history},
+    {METHOD_POST, "/interrupt", false, false, false, post_interrupt},
+    {METHOD_POST, "/free", false, false, false, post_free},
+    {METHOD_GET, "/view", false, false, false, get_view},
+    {METHOD_POST, "/upload", true, false, false, post_upload},
+    {METHOD_GET, "/system_stats", false, false, false, get_system_stats},
+    {METHOD_GET, "/features", false, false, false, get_features},
+    {METHOD_GET, "/object_info", true, false, false, get_object_info},
+    {METHOD_GET, "/embeddings", false, false, false, get_empty_list},
+    {METHOD_GET, "/extensions", false, false, false, get_empty_list},
+    {METHOD_GET, "/models", true, false, false, get_models},
+    {METHOD_GET, "/jobs", true, true, true, get_jobs},
+    {METHOD_POST, "/jobs", true, true, false, post_jobs},
+    {METHOD_GET, "/ws", false, false, false, get_ws},
+    {METHOD_GET, "/__sim", false, false, false, get_sim},
+    {METHOD_POST, "/__sim", false, false, false, post_sim},
 };
 
 static void count_request(struct sim *sim, const struct conn *conn)
@@ -553,7 +571,8 @@ void route_request(struct sim *sim, struct conn *conn)
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         size_t len = strlen(routes[i].path);
         if (routes[i].method != conn->method || strncmp(conn->path, routes[i].path, len) != 0 ||
-            (routes[i].needs_api && (!conn->with_api || !sim->known.v028))) {
+            (routes[i].needs_api && !conn->with_api) ||
+            (routes[i].needs_v028 && !sim->known.v028)) {
             continue;
         }
         const char *rest = conn->path + len;

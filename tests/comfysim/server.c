@@ -38,6 +38,8 @@ static const char *reason_of(int status)
         return "Not Modified";
     case 400:
         return "Bad Request";
+    case 401:
+        return "Unauthorized";
     case 403:
         return "Forbidden";
     case 404:
@@ -52,6 +54,8 @@ static const char *reason_of(int status)
         return "Too Many Requests";
     case 500:
         return "Internal Server Error";
+    case 502:
+        return "Bad Gateway";
     default:
         return "Status";
     }
@@ -529,6 +533,9 @@ static int write_frames(struct conn *conn)
         text_clear(&conn->out);
         return 0;
     }
+    if (conn->server->held) {
+        return 0;
+    }
     if (lws_partial_buffered(conn->wsi)) {
         lws_callback_on_writable(conn->wsi);
         return 0;
@@ -639,6 +646,15 @@ void server_flush(struct server *server)
                 conn_cut(conn);
             }
         }
+    }
+}
+
+void server_hold(struct server *server, bool hold)
+{
+    server->held = hold;
+    for (struct conn *conn = server->conns; conn && !hold; conn = conn->next) {
+        conn->dirty = conn->dirty || conn->out.len > 0;
+        server->any_dirty = server->any_dirty || conn->dirty;
     }
 }
 

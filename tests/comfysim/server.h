@@ -80,6 +80,7 @@ struct server {
     struct registration *registry;
     size_t n_registered, registry_cap;
     bool any_dirty;
+    bool held; /* frames wait in `out` */
     void *owner;
 };
 
@@ -105,6 +106,8 @@ void server_set_takes_metadata(struct server *server, const char *sid, bool take
 bool server_takes_metadata(const struct server *server, const char *sid);
 bool server_reaches(const struct server *server, const char *sid);
 void server_flush(struct server *server);
+/* No WebSocket is written to until it is told false; what waits goes then, in its order. */
+void server_hold(struct server *server, bool hold);
 size_t server_sockets(const struct server *server);
 void server_cut_sockets(struct server *server); /* WebSockets, without a close frame */
 void server_cut_all(struct server *server);

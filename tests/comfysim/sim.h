@@ -12,6 +12,7 @@
 #include "files.h"
 #include "gauges.h"
 #include "history.h"
+#include "lasting.h"
 #include "replay.h"
 #include "server.h"
 #include "timers.h"
@@ -32,6 +33,7 @@ struct sim {
     struct known known;
     struct files files;
     struct gauges gauges;
+    struct lasting lasting;
     struct replay *replay;   /* NULL: jobs run */
     struct sim_timer revive; /* a crash to come, or its end */
     double crash_ms;

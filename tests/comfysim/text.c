@@ -398,10 +398,3 @@ double wall_ms(void)
     clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
-
-int64_t wall_ms_int(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}

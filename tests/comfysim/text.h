@@ -43,6 +43,5 @@ json_t *text_json_load(const char *body, size_t len);
 
 uint64_t mono_ns(void); /* CLOCK_MONOTONIC */
 double wall_ms(void);   /* epoch, milliseconds with a fraction */
-int64_t wall_ms_int(void);
 
 #endif

@@ -72,11 +72,13 @@ void truth_finish(struct truth *truth, const struct job *job)
     } else {
         TEXT_LIT(&t, "null");
     }
+    /* True times: a job's own are what its server's clock said. */
+    const double zero_ms = wall_ms() - (double)mono_ns() / 1e6;
     text_printf(&t,
                 ", \"outcome\": \"%s\", \"queued_ns\": %" PRIu64 ", \"start_ns\": %" PRIu64
                 ", \"end_ns\": %" PRIu64 ", \"start_ms\": %.6f, \"end_ms\": %.6f, \"cached\": [",
                 outcome_name(job->outcome), job->queued_ns, job->start_ns, job->end_ns,
-                job->start_ms, job->end_ms);
+                zero_ms + (double)job->start_ns / 1e6, zero_ms + (double)job->end_ns / 1e6);
     text_add(&t, truth->cached.data, truth->cached.len);
     TEXT_LIT(&t, "], \"hits\": [");
     text_add(&t, truth->hits.data, truth->hits.len);

@@ -47,6 +47,8 @@ static const struct fault faults[] = {
     {"http429@*", 1, QUICK, "failed", "backend_error", 3, ANY},
     {"http500@*", 1, "quietPollMs: 100, submitSettleMs: 100", "failed", "backend_error", 3, ANY},
     {"reject", 1, QUICK, "failed", "workflow_not_supported", 1, ANY},
+    {"hold@1:1200", 1, QUICK, "completed", "", 1, ANY},
+    {"clock-step@1:-3000", 1, QUICK, "completed", "", 1, WHOLE},
 };
 
 enum { FAULTS = sizeof faults / sizeof *faults };
