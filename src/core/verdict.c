@@ -3,34 +3,40 @@
 
 #include <stdlib.h>
 
-static const char *const elsewhere_types[] = {
-    "value_not_in_list",
-    "custom_validation_failed",
-    "exception_during_validation",
-    "missing_node_type",
+/* What may be fine elsewhere; of a node that links to nowhere an exception is no wonder. */
+static const struct elsewhere {
+    const char *type;
+    bool dangling_too;
+} elsewhere_types[] = {
+    {"value_not_in_list", true},
+    {"custom_validation_failed", true},
+    {"exception_during_validation", false},
+    {"exception_during_inner_validation", false},
+    {"invalid_dynamic_input", true},
+    {"missing_node_type", true},
 };
 
-static bool is_elsewhere(struct str type)
+static const struct elsewhere *find_elsewhere(struct str type)
 {
     for (size_t i = 0; i < sizeof elsewhere_types / sizeof *elsewhere_types; i++) {
-        if (str_is(type, elsewhere_types[i])) {
-            return true;
+        if (str_is(type, elsewhere_types[i].type)) {
+            return &elsewhere_types[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 /* The same, of a node: the workflow itself may be the reason. n NULL: a node that nobody knows. */
 static bool excuses(const struct workflow_node *n, struct str type)
 {
-    const bool own_fault = n != NULL && n->dangling && str_is(type, "exception_during_validation");
-    return is_elsewhere(type) && !own_fault;
+    const struct elsewhere *e = find_elsewhere(type);
+    return e != NULL && (e->dangling_too || n == NULL || !n->dangling);
 }
 
 /* The error as a whole. 0.3 says invalid_prompt of an unknown class and of a missing class_type. */
 static bool whole_is_elsewhere(struct str type, struct str message)
 {
-    return is_elsewhere(type) ||
+    return find_elsewhere(type) != NULL ||
            (str_is(type, "invalid_prompt") && message.n > 0 &&
             memmem(message.p, message.n, "does not exist", strlen("does not exist")) != NULL);
 }

@@ -477,6 +477,7 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
         attempt_add_output(a, f->node, f->output);
     }
     if (frame_is_terminal(f)) {
+        a->backend->leaving++;
         attempt_end_by_message(a, now, f);
     }
 }

@@ -181,6 +181,7 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
     if (f->type == FRAME_MONITOR) {
         sampling_frame(b, now, f);
     } else if (f->type == FRAME_STATUS) {
+        reconcile_status(b, f->queue_remaining);
         b->queue_remaining = f->queue_remaining;
         b->last_status = now;
         learn_status(b);
@@ -195,6 +196,9 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
             strays_frame(b, f->prompt_id, f->type);
         } else if (f->type == FRAME_START) {
             learn_foreign(b);
+        }
+        if (f->type == FRAME_EXECUTING && f->node.p == NULL) {
+            b->leaving = 0; /* said behind the status without it */
         }
     }
 }
@@ -213,6 +217,7 @@ static void went_up(struct backend *b)
     b->clock.known = false;
     b->up = true;
     b->up_since = b->last_status = time_mono();
+    b->leaving = 0;
     deadline_clear(&p->deadlines, &b->gone);
     ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
     backend_listens(b);

@@ -68,6 +68,7 @@ struct backend {
     struct deadline deaf_check; /* a POST was answered: its `status` must have come by then */
     struct mono_us deaf_since;  /* ... since here */
     int64_t queue_remaining;    /* as its last status said; -1: unknown */
+    int64_t leaving;            /* prompts of ours that ended and that it may still count */
     /* What is in its memory; see learn.c. */
     char warm_hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
     char warm_models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
@@ -277,7 +278,9 @@ struct attempt {
     struct comfy_locate *locate;
     struct deadline poll;
     int64_t poll_ms;
-    unsigned absent; /* polls in a row that found it nowhere */
+    unsigned absent;  /* polls in a row that found it nowhere */
+    bool doubted;     /* the server's queue fell, and nothing of ours explains it */
+    int64_t doubt_ms; /* how long that waited the last time; 0: never */
     bool unreachable;
     struct mono_us unreachable_since;
     struct mono_us last_sign;
@@ -698,6 +701,9 @@ void attempt_end_stopped(struct attempt *a, struct mono_us now, int64_t stamp_ms
 void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason);
 /* Asks in `ms` milliseconds, unless an earlier question is planned. */
 void attempt_ask_in(struct attempt *a, int64_t ms);
+/* A status came, which tells that many prompts; b->queue_remaining is as of the one before. Asks
+   for those of ours that wait there when somebody else's doing may have taken one. */
+void reconcile_status(struct backend *b, int64_t remaining);
 /* How long a trusted socket may be silent before the backend is asked. */
 int64_t attempt_quiet_ms(const struct attempt *a);
 /* A frame of this prompt came: the socket speaks to us. */

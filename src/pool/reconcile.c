@@ -1,15 +1,22 @@
 /*
  * When the socket cannot be trusted: silence is never proof, so the backend is asked, /queue first
  * and then /history. An untrusted socket is polled after 1 s, backing off to 10 s; a trusted one
- * that is silent while a prompt runs every quiet_poll. Trust comes back with the first frame of the
- * prompt.
+ * that is silent while a prompt runs every quiet_poll, and soon when the length of the queue that
+ * the server tells falls and no end of ours explains it. Trust comes back with the first frame of
+ * the prompt.
  */
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
 #include "inner.h"
 
-enum { FIRST_POLL_MS = 1000, LAST_POLL_MS = 10000, AGAIN_MS = 1000, PROBE_MS = 1000 };
+enum {
+    FIRST_POLL_MS = 1000,
+    LAST_POLL_MS = 10000,
+    AGAIN_MS = 1000,
+    PROBE_MS = 1000,
+    DOUBT_MS = 150,
+};
 
 static void ask(void *ctx);
 
@@ -59,14 +66,46 @@ int64_t attempt_quiet_ms(const struct attempt *a)
     return (may_be_dead ? dur_min(o->quiet_poll, o->dead_worker) : o->quiet_poll).us / 1000;
 }
 
+/* It waits in the server's queue, or did: what runs cannot be deleted. */
+static bool is_doubted(const struct attempt *a)
+{
+    return a->doubted && !a->timeline.started.set;
+}
+
 static void plan_next(struct attempt *a)
 {
     if (a->trusted) {
-        attempt_ask_in(a, attempt_quiet_ms(a));
+        attempt_ask_in(a, is_doubted(a) ? a->doubt_ms : attempt_quiet_ms(a));
         return;
     }
     attempt_ask_in(a, a->poll_ms);
     a->poll_ms = a->poll_ms * 2 > LAST_POLL_MS ? LAST_POLL_MS : a->poll_ms * 2;
+}
+
+/* Not at once: behind a prompt that ended ours begins in some milliseconds. Less and less often:
+   what falls may be somebody else's queue, and each answer has the whole of it. */
+static void doubt(struct attempt *a)
+{
+    if (a->doubted || !a->posted || !a->known || a->timeline.started.set || a->ended) {
+        return;
+    }
+    const int64_t ms = a->doubt_ms == 0 ? DOUBT_MS : a->doubt_ms * 2;
+    a->doubted = true;
+    a->doubt_ms = ms > LAST_POLL_MS ? LAST_POLL_MS : ms;
+    attempt_ask_in(a, a->doubt_ms);
+}
+
+void reconcile_status(struct backend *b, int64_t remaining)
+{
+    const int64_t fell = b->queue_remaining - remaining;
+    if (fell <= 0 || remaining < 0) {
+        return;
+    }
+    const int64_t ours = fell < b->leaving ? fell : b->leaving;
+    b->leaving -= ours;
+    for (struct attempt *a = b->attempts; a != NULL && fell > ours; a = a->next) {
+        doubt(a);
+    }
 }
 
 /* ---- what the answer means --------------------------------------------------------------------
@@ -316,9 +355,10 @@ static void ask(void *ctx)
     const int64_t quiet_us = attempt_quiet_ms(a) * 1000;
     const int64_t silent_us = mono_diff(now, a->last_sign).us;
     if (a->trusted && silent_us < quiet_us && a->stop == STOP_NONE && a->absent == 0 &&
-        !a->start_late) {
+        !a->start_late && !is_doubted(a)) {
         attempt_ask_in(a, (quiet_us - silent_us) / 1000 + 1);
         return;
     }
+    a->doubted = false; /* what comes after this question doubts anew */
     a->locate = comfy_locate(a->backend->comfy, a->r.prompt_id, answered, a);
 }

@@ -29,5 +29,6 @@ Suite *numbers_suite(void);
 Suite *queue_suite(void);
 Suite *inputs_suite(void);
 Suite *routing_suite(void);
+Suite *others_suite(void);
 
 #endif
