@@ -31,8 +31,9 @@ struct comfy_backend {
     bool wants_previews;
     struct http_call *stats_call;
     /* The requests. */
-    int jobs_api;           /* has /api/jobs: -1 unknown, 0 no, 1 yes */
+    int jobs_api;           /* has /api/jobs/{id}/cancel: -1 unknown, 0 no, 1 yes */
     struct cancel *cancels; /* under way */
+    struct interrupts interrupts;
 };
 
 /* rest.c: ends the requests that belong to the backend itself. */

@@ -209,7 +209,7 @@ void comfy_locate_cancel(struct comfy_locate *l)
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
-/* Three requests at most, one after the other; belongs to the backend. */
+/* Four requests at most, one after the other; belongs to the backend. */
 struct cancel {
     struct comfy_backend *backend;
     struct cancel *next, **link;
@@ -228,17 +228,34 @@ static void cancel_free(struct cancel *c)
 
 static void interrupted(void *ctx, const struct http_result *r)
 {
-    (void)r; /* what became of the prompt is told by frames, or asked */
-    cancel_free(ctx);
+    struct cancel *c = ctx; /* what became of the prompt is told by frames, or asked */
+    interrupts_over(&c->backend->interrupts, c->prompt_id, time_mono(),
+                    r->outcome == HTTP_ANSWERED);
+    cancel_free(c);
+}
+
+/* Without a good answer nothing is interrupted: whoever waits for its end asks, and cancels anew.
+ */
+static void looked(void *ctx, const struct http_result *r)
+{
+    struct cancel *c = ctx;
+    struct queue_others others;
+    if (!answered_well(r) ||
+        queue_answer_find(r->body, str_of(c->prompt_id), &others) != QUEUE_RUNNING) {
+        cancel_free(c);
+        return;
+    }
+    char body[80];
+    interrupts_sent(&c->backend->interrupts, c->prompt_id);
+    (void)snprintf(body, sizeof body, "{\"prompt_id\":\"%s\"}", c->prompt_id);
+    c->call = request(c->backend, "POST", "/interrupt", str_of(body), false, interrupted, c);
 }
 
 static void deleted(void *ctx, const struct http_result *r)
 {
     (void)r;
     struct cancel *c = ctx;
-    char body[80];
-    (void)snprintf(body, sizeof body, "{\"prompt_id\":\"%s\"}", c->prompt_id);
-    c->call = request(c->backend, "POST", "/interrupt", str_of(body), false, interrupted, c);
+    c->call = get(c->backend, "/queue", looked, c);
 }
 
 static void delete_and_interrupt(struct cancel *c)
@@ -252,7 +269,9 @@ static void job_cancelled(void *ctx, const struct http_result *r)
 {
     struct cancel *c = ctx;
     const bool known = answered_well(r) && r->body.n > 0 && r->body.p[0] == '{';
-    c->backend->jobs_api = known ? 1 : 0;
+    /* 405: /api/jobs/{id} is there, but its cancel is not (0.3.64 and 0.12.2 say so). */
+    const bool none = r->outcome == HTTP_ANSWERED && (r->status == 404 || r->status == 405);
+    c->backend->jobs_api = known ? 1 : none ? 0 : c->backend->jobs_api;
     if (known && cancel_answer_read(r->body)) {
         cancel_free(c);
     } else {
@@ -260,8 +279,25 @@ static void job_cancelled(void *ctx, const struct http_result *r)
     }
 }
 
+static bool is_cancelling(const struct comfy_backend *b, const char *prompt_id)
+{
+    const struct cancel *c = b->cancels;
+    while (c != NULL && strcmp(c->prompt_id, prompt_id) != 0) {
+        c = c->next;
+    }
+    return c != NULL;
+}
+
+struct interrupts *comfy_interrupts(struct comfy_backend *b)
+{
+    return &b->interrupts;
+}
+
 void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id)
 {
+    if (is_cancelling(b, prompt_id)) {
+        return;
+    }
     struct cancel *c = mem_zero(1, sizeof *c);
     c->backend = b;
     (void)snprintf(c->prompt_id, sizeof c->prompt_id, "%s", prompt_id);

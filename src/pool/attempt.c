@@ -396,6 +396,34 @@ void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
     tell_started(a);
 }
 
+/* An /interrupt that we sent for another prompt may have hit this one. */
+static bool is_hit_by_us(const struct attempt *a)
+{
+    const struct backend *b = a->backend;
+    return interrupts_are_global(b->version) &&
+           interrupts_reach(comfy_interrupts(b->comfy), a->r.prompt_id,
+                            a->timeline.started.received);
+}
+
+/* True: the interruption was our own doing. */
+static bool end_by_us(struct attempt *a, struct mono_us now, int64_t stamp_ms)
+{
+    if (a->stop != STOP_NONE) {
+        interrupts_hit(comfy_interrupts(a->backend->comfy), a->r.prompt_id);
+        attempt_end_stopped(a, now, stamp_ms);
+        return true;
+    }
+    if (is_hit_by_us(a)) {
+        struct job_error e =
+            attempt_error(ERR_LOST, "it was hit by our own interrupt of another job: its server "
+                                    "stops whatever runs; it is tried again at no cost");
+        a->free = true;
+        attempt_end(a, now, stamp_ms, ATTEMPT_LOST, &e);
+        return true;
+    }
+    return false;
+}
+
 /* "TYPE: first line". Owner: the caller. */
 static char *name_exception(struct str type, struct str message)
 {
@@ -415,8 +443,7 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
         attempt_end(a, now, f->stamp_ms, ATTEMPT_COMPLETED, NULL);
         return;
     }
-    if (f->type == FRAME_INTERRUPTED && a->stop != STOP_NONE) {
-        attempt_end_stopped(a, now, f->stamp_ms);
+    if (f->type == FRAME_INTERRUPTED && end_by_us(a, now, f->stamp_ms)) {
         return;
     }
     struct job_error e = {0};
@@ -527,7 +554,8 @@ static enum job_event event_of(const struct attempt *a)
         return JOB_EVENT_CANCEL;
     }
     const bool time_is_over = a->stop_code == ERR_JOB_TIMEOUT || a->job->timed_out;
-    const bool again = a->cut_off || a->spared || retry_wanted(r, a->outcome, a->error.code);
+    const bool again =
+        a->cut_off || a->free || a->spared || retry_wanted(r, a->outcome, a->error.code);
     return again && !time_is_over && a->job_error.code == ERR_NONE ? JOB_EVENT_REQUEUE
                                                                    : JOB_EVENT_FAIL;
 }
@@ -554,7 +582,7 @@ static void count_attempt(struct attempt *a)
     const bool fault = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_SERVER_FAULT;
     const bool refused = a->outcome == ATTEMPT_REJECTED && a->elsewhere;
     r->faults += fault && !a->spared ? 1 : 0;
-    r->free_attempts += a->cut_off || refused || fault || a->spared ? 1 : 0;
+    r->free_attempts += a->cut_off || a->free || refused || fault || a->spared ? 1 : 0;
     r->oom += a->outcome == ATTEMPT_FAILED && a->error.code == ERR_OUT_OF_MEMORY ? 1 : 0;
     r->left_dead += a->left_dead ? 1 : 0;
 }

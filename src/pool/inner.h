@@ -252,6 +252,7 @@ struct attempt {
     bool cut_off;     /* by it: free of charge */
     bool found_again; /* it was given up before, and its job waited meanwhile */
     bool probes;      /* its backend is on probation, after a quarantine */
+    bool free;        /* of charge, since what ended it was our own doing */
     struct mono_us posted_at;
     unsigned submit_status; /* of an ambiguous POST; 0: no answer */
     bool submit_page;       /* ... which was a page for people */

@@ -543,7 +543,7 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     j->next.started_at = j->next.completed_at = (struct wall_us){0};
     job_error_done(&j->next.error);
     const bool at_once =
-        a->cut_off || a->spared || a->found_again || a->outcome == ATTEMPT_REJECTED;
+        a->cut_off || a->free || a->spared || a->found_again || a->outcome == ATTEMPT_REJECTED;
     if (a->outcome == ATTEMPT_REJECTED && a->error.code != ERR_BACKEND_REFUSED) {
         job_error_done(&j->refusal);
         job_error_copy(&j->refusal, &a->error);

@@ -211,7 +211,7 @@ static uint64_t exception_of(const struct attempt *a)
 void trust_judge_probe(struct attempt *a)
 {
     const struct streak *s = &a->backend->trust.streak;
-    if (!a->probes || a->stop == STOP_CANCEL) {
+    if (!a->probes || a->free || a->stop == STOP_CANCEL) {
         return;
     }
     const bool same =
@@ -357,7 +357,7 @@ void trust_note_end(struct attempt *a)
 {
     struct backend *b = a->backend;
     enum streak_kind kind;
-    const bool failed = kind_of(a, &kind) && !a->cut_off;
+    const bool failed = kind_of(a, &kind) && !a->cut_off && !a->free;
     b->ends[a->outcome]++;
     if (a->error.code == ERR_SERVER_FAULT) {
         note_fault(a);

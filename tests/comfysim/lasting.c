@@ -181,6 +181,12 @@ static bool set_old_interrupt(struct sim *sim, const json_t *value)
     return json_is_boolean(value);
 }
 
+static bool set_late_interrupt(struct sim *sim, const json_t *value)
+{
+    sim->lasting.late_interrupt_ms = json_number_value(value);
+    return json_is_number(value);
+}
+
 static bool set_unseen(struct sim *sim, const json_t *value)
 {
     json_decref(sim->lasting.unseen);
@@ -232,6 +238,7 @@ bool lasting_control(struct sim *sim, const json_t *body)
         {"hold", set_hold},
         {"create_time", set_create_time},
         {"old_interrupt", set_old_interrupt},
+        {"late_interrupt", set_late_interrupt},
         {"unseen", set_unseen},
         {"refusing", set_refusing},
         {"refusing_path", set_refusing_path},

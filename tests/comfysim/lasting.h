@@ -15,8 +15,9 @@ struct lasting {
     double skew_ms; /* added to whatever this server stamps; never to truth and ledger */
     bool create_time;
     bool old_interrupt;
-    json_t *unseen; /* types that no socket gets; array or NULL */
-    int refusing;   /* a status; 0: no */
+    double late_interrupt_ms; /* 0: at once */
+    json_t *unseen;           /* types that no socket gets; array or NULL */
+    int refusing;             /* a status; 0: no */
     char refusing_path[16];
     uint64_t refusing_until; /* 0: until it is told */
     bool sick;

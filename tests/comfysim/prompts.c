@@ -19,6 +19,7 @@ struct held {
     struct conn *conn;  /* NULL: gone */
     json_t *body;       /* slow-accept: still to be looked at */
     struct text answer; /* late-accept: what to say */
+    json_t *interrupt;  /* the body of a late POST /interrupt */
 };
 
 static bool is_uuid(const char *s)
@@ -187,6 +188,7 @@ static void held_free(struct sim *sim, struct held *held)
         held->conn->held = NULL;
     }
     json_decref(held->body);
+    json_decref(held->interrupt);
     text_free(&held->answer);
     free(held);
 }
@@ -199,7 +201,7 @@ void held_forget(struct sim *sim, struct conn *conn)
     struct held *held = conn->held;
     conn->held = NULL;
     held->conn = NULL;
-    if (!held->body) {
+    if (!held->body && !held->interrupt) {
         held_free(sim, held);
     }
 }
@@ -320,11 +322,24 @@ static void accept_prompt(struct sim *sim, struct conn *conn, const json_t *body
     text_free(&node_errors);
 }
 
+void hold_interrupt(struct sim *sim, struct conn *conn, json_t *take_body, double ms)
+{
+    hold(sim, conn, ms)->interrupt = take_body ? take_body : json_object();
+}
+
 static void hold_fire(struct sim_timer *timer)
 {
     struct held *held = timer->owner;
     struct sim *sim = held->sim;
     struct conn *conn = held->conn;
+    if (held->interrupt) {
+        interrupt_by(sim, held->interrupt);
+        held_free(sim, held);
+        if (conn) {
+            answer_empty(conn);
+        }
+        return;
+    }
     json_t *body = held->body;
     struct text answer = held->answer;
     held->body = NULL;

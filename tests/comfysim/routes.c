@@ -20,7 +20,7 @@ static void answer_string(struct conn *conn, int status, const char *json)
     conn_answer(conn, status, JSON_TYPE, NULL, json, strlen(json));
 }
 
-static void answer_empty(struct conn *conn)
+void answer_empty(struct conn *conn)
 {
     conn_answer(conn, 200, "application/octet-stream", NULL, "", 0);
 }
@@ -140,15 +140,24 @@ static void post_history(struct sim *sim, struct conn *conn, const char *rest)
     answer_empty(conn);
 }
 
-static void post_interrupt(struct sim *sim, struct conn *conn, const char *rest)
+void interrupt_by(struct sim *sim, const json_t *body)
 {
-    (void)rest;
-    json_t *body = body_json(conn);
     const char *id = json_string_value(json_object_get(body, "prompt_id"));
     const struct job *running = sim->jobs.running;
     if (!id || sim->lasting.old_interrupt || (running && !strcmp(running->id, id))) {
         exec_interrupt(&sim->exec);
     }
+}
+
+static void post_interrupt(struct sim *sim, struct conn *conn, const char *rest)
+{
+    (void)rest;
+    json_t *body = body_json(conn);
+    if (sim->lasting.late_interrupt_ms > 0) {
+        hold_interrupt(sim, conn, body, sim->lasting.late_interrupt_ms);
+        return;
+    }
+    interrupt_by(sim, body);
     json_decref(body);
     answer_empty(conn);
 }

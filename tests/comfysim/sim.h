@@ -62,8 +62,13 @@ void sim_send_status(struct sim *sim);
 void route_request(struct sim *sim, struct conn *conn);
 void answer_text(struct conn *conn, int status, const struct text *json);
 void answer_trouble(struct conn *conn); /* 500: some handler raised */
+void answer_empty(struct conn *conn);
+/* What POST /interrupt does. */
+void interrupt_by(struct sim *sim, const json_t *body);
 /* prompts.c */
 void post_prompt(struct sim *sim, struct conn *conn);
+/* POST /interrupt, acted upon and answered after `ms`. take_body: as it was sent. */
+void hold_interrupt(struct sim *sim, struct conn *conn, json_t *take_body, double ms);
 void held_forget(struct sim *sim, struct conn *conn);
 void held_clear(struct sim *sim);
 

@@ -7,6 +7,7 @@
 #include "comfypool/comfy/answers.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/comfy/decoder.h"
+#include "comfypool/comfy/interrupts.h"
 #include "comfypool/loop/ws_frames.h"
 #include "../../src/comfy/preview_read.h"
 #include "suites.h"
@@ -594,6 +595,108 @@ START_TEST(urls_are_checked_and_cleaned)
 }
 END_TEST
 
+/* ---- our own interrupts ------------------------------------------------------------------------
+ */
+
+enum step { SENT, ANSWERED, CUT_OFF, HIT };
+
+/* Of prompts "a", "b"...; at: seconds. */
+static const struct {
+    const char *name;
+    struct {
+        enum step step;
+        const char *prompt;
+        int at;
+    } steps[12];
+    size_t len;
+    const char *prompt;
+    int began; /* seconds */
+    bool reached;
+} reaches[] = {
+    {"nothing was sent", {{SENT, "", 0}}, 0, "b", 1, false},
+    {"it is under way", {{SENT, "a", 10}}, 1, "b", 5, true},
+    {"it is under way for long", {{SENT, "a", 10}}, 1, "b", 100, true},
+    {"it was its own", {{SENT, "b", 10}, {ANSWERED, "b", 11}}, 2, "b", 5, false},
+    {"it ran when it was answered", {{SENT, "a", 10}, {ANSWERED, "a", 11}}, 2, "b", 5, true},
+    {"it began with the answer", {{SENT, "a", 10}, {ANSWERED, "a", 11}}, 2, "b", 12, true},
+    {"it began behind it", {{SENT, "a", 10}, {ANSWERED, "a", 11}}, 2, "b", 14, false},
+    {"it was cut off", {{SENT, "a", 10}, {CUT_OFF, "a", 20}}, 2, "b", 40, true},
+    {"it was cut off long ago", {{SENT, "a", 10}, {CUT_OFF, "a", 20}}, 2, "b", 60, false},
+    {"it hit whom it was meant for",
+     {{SENT, "a", 10}, {ANSWERED, "a", 11}, {HIT, "a", 12}},
+     3,
+     "b",
+     11,
+     false},
+    {"it did, and another one is under way",
+     {{SENT, "a", 10}, {ANSWERED, "a", 11}, {SENT, "a", 12}, {HIT, "a", 12}},
+     4,
+     "b",
+     13,
+     true},
+    {"another one was hit",
+     {{SENT, "a", 10}, {ANSWERED, "a", 11}, {HIT, "c", 12}},
+     3,
+     "b",
+     11,
+     true},
+    {"there were many since",
+     {{SENT, "a", 10},
+      {ANSWERED, "a", 11},
+      {SENT, "b", 12},
+      {SENT, "b", 12},
+      {SENT, "b", 12},
+      {SENT, "b", 12},
+      {SENT, "b", 12},
+      {SENT, "b", 12},
+      {SENT, "b", 12},
+      {SENT, "b", 12}},
+     10,
+     "b",
+     11,
+     false},
+};
+
+START_TEST(interrupts_reach_what_ran)
+{
+    struct interrupts all = {.next = 0};
+    for (size_t i = 0; i < reaches[_i].len; i++) {
+        const struct mono_us at = {reaches[_i].steps[i].at * (int64_t)1000000};
+        const char *prompt = reaches[_i].steps[i].prompt;
+        switch (reaches[_i].steps[i].step) {
+        case SENT:
+            interrupts_sent(&all, prompt);
+            break;
+        case ANSWERED:
+        case CUT_OFF:
+            interrupts_over(&all, prompt, at, reaches[_i].steps[i].step == ANSWERED);
+            break;
+        case HIT:
+            interrupts_hit(&all, prompt);
+            break;
+        }
+    }
+    const struct mono_us began = {reaches[_i].began * (int64_t)1000000};
+    ck_assert_msg(interrupts_reach(&all, reaches[_i].prompt, began) == reaches[_i].reached, "%s",
+                  reaches[_i].name);
+}
+END_TEST
+
+static const struct {
+    const char *version;
+    bool global;
+} versions[] = {
+    {"", true},       {"0.3.45", true},  {"0.3.56", true},  {"0.3.57", false}, {"0.3.64", false},
+    {"0.2.99", true}, {"0.12.2", false}, {"0.28.0", false}, {"1.0.0", false},  {"nightly", true},
+};
+
+START_TEST(old_interrupts_are_global)
+{
+    ck_assert_msg(interrupts_are_global(versions[_i].version) == versions[_i].global, "%s",
+                  versions[_i].version);
+}
+END_TEST
+
 Suite *comfy_suite(void)
 {
     Suite *s = suite_create("comfy");
@@ -614,6 +717,8 @@ Suite *comfy_suite(void)
     tcase_add_test(c, stats_tell_memory);
     tcase_add_loop_test(c, monitor_frames_are_read, 0, sizeof monitors / sizeof *monitors);
     tcase_add_loop_test(c, previews_are_read, 0, sizeof previews / sizeof *previews);
+    tcase_add_loop_test(c, interrupts_reach_what_ran, 0, sizeof reaches / sizeof *reaches);
+    tcase_add_loop_test(c, old_interrupts_are_global, 0, sizeof versions / sizeof *versions);
     tcase_add_loop_test(c, urls_are_checked_and_cleaned, 0, sizeof urls / sizeof *urls);
     suite_add_tcase(s, c);
     return s;

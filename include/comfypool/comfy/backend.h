@@ -23,6 +23,7 @@
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
 #include "comfypool/comfy/answers.h"
+#include "comfypool/comfy/interrupts.h"
 #include "comfypool/core/frame.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"
@@ -143,10 +144,13 @@ void comfy_locate_cancel(struct comfy_locate *l);
 
 /*
  * Tells the server to drop a prompt, wherever it is: /api/jobs/{id}/cancel where there is such a
- * thing, else delete from the queue and interrupt it. Fire and forget: what became of it is told by
- * frames, or asked.
+ * thing, else it is deleted from the queue, and interrupted only when /queue then says that it is
+ * the one that runs: up to 0.3.56 an interrupt stops whatever does. Fire and forget, one at a time
+ * for a prompt: what became of it is told by frames, or asked.
  */
 void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id);
+/* The interrupts that this sent. */
+struct interrupts *comfy_interrupts(struct comfy_backend *b);
 
 /* Asks for /system_stats, as each new connection does; one question at a time. COMFY_EVENT_STATS
    comes when it was answered well. */

@@ -155,7 +155,8 @@ struct job_record {
     struct wall_us budget_since;  /* its submission, or POST /retry: here job_timeout_ms begins */
     unsigned attempts;            /* how many there are */
     unsigned free_attempts;       /* of them, those that do not count against policy.max_attempts:
-                                     rejected, cut off, and all before POST /retry */
+                                     rejected, cut off, ended by our own doing, and all
+                                     before POST /retry */
     unsigned
         cut_off;  /* attempts that a restart of the daemon cut off before the backend took them */
     unsigned oom; /* attempts that ran out of memory, since budget_since */
