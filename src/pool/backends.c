@@ -130,13 +130,14 @@ static void refused_long(void *ctx)
 
 void backend_refuses(struct backend *b, struct mono_us now)
 {
+    if (b->refused_lost.us == 0) {
+        return; /* a tunnel: that says nothing of the server behind it */
+    }
     b->refused_at = now;
     if (b->refuses_since.us == 0) {
         b->refuses_since = now;
-        if (b->refused_lost.us > 0) {
-            deadline_set(&b->pool->deadlines, &b->refused_long, mono_add(now, b->refused_lost),
-                         refused_long, b);
-        }
+        deadline_set(&b->pool->deadlines, &b->refused_long, mono_add(now, b->refused_lost),
+                     refused_long, b);
     }
 }
 
@@ -245,6 +246,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
     const bool lost = b->up;
     b->up = false;
     if (lost) {
+        b->trust.link_lost = true;
         b->down_since = now;
         plan_gone(b);
         learn_lost(b);

@@ -599,12 +599,23 @@ static struct store_beside prepare_beside(struct job *j, struct str measurement)
 static void note_outcome(struct attempt *a)
 {
     if (a->found_again) {
-        const bool over = a->gone || a->outcome == ATTEMPT_COMPLETED;
-        a->r.late = over ? a->outcome : ATTEMPT_OPEN;
+        a->r.late = a->outcome == ATTEMPT_LOST        ? ATTEMPT_OPEN /* nobody knows */
+                    : a->outcome == ATTEMPT_TIMED_OUT ? ATTEMPT_CANCELLED
+                                                      : a->outcome;
         return;
     }
     job_error_copy(&a->r.error, &a->error);
     a->r.outcome = a->outcome;
+}
+
+/* It was one, and is surely nowhere any more. */
+static void forget_stray(const struct attempt *a)
+{
+    if (a->found_again && a->r.late == ATTEMPT_OPEN) {
+        struct stray_record r = stray_record_of(a);
+        store_end_stray(a->job->pool->store, &r, ATTEMPT_OPEN);
+        stray_record_done(&r);
+    }
 }
 
 struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
@@ -639,6 +650,7 @@ struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, c
     struct stray *left = NULL;
     if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
         store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
+        forget_stray(a);
     } else {
         struct stray_record stray = stray_record_of(a);
         store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);

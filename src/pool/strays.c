@@ -286,7 +286,9 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
 static void ask(void *ctx)
 {
     struct stray *s = ctx;
-    if (s->locate == NULL && s->backend->up) {
+    if (!s->backend->up) {
+        s->in_doubt = false; /* it left again */
+    } else if (s->locate == NULL) {
         s->asked = time_mono();
         s->locate = comfy_locate(s->backend->comfy, s->r.prompt_id, answered, s);
     }

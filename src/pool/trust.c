@@ -94,7 +94,7 @@ void backend_quarantine(struct backend *b, enum quarantine why, const char *reas
     struct trust *t = &b->trust;
     LOG(LOG_WARN, "backend quarantined", LOG_S("backend", b->name), LOG_S("why", reason));
     t->quarantine = why;
-    t->quarantined_at = time_mono();
+    t->link_lost = false;
     char *text = mem_strdup(reason); /* it may be the one that was told */
     free(t->reason);
     t->reason = text;
@@ -148,8 +148,8 @@ void trust_up(struct backend *b)
 {
     struct trust *t = &b->trust;
     trust_forget_refusals(b);
-    if (t->quarantine == QUARANTINE_FAILURES && mono_before(t->quarantined_at, b->refused_at)) {
-        LOG(LOG_INFO, "backend restarted: out of quarantine, to be tried",
+    if (t->quarantine == QUARANTINE_FAILURES && t->link_lost) {
+        LOG(LOG_INFO, "backend is back, perhaps restarted: out of quarantine, to be tried",
             LOG_S("backend", b->name));
         backend_lift_quarantine(b, false);
     }

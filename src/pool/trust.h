@@ -38,8 +38,8 @@ struct trust {
     bool suspect; /* the streak is not empty: counted in the pool */
     bool well;    /* something completed there since its last fault */
     enum quarantine quarantine;
-    char *reason; /* of the quarantine, or NULL */
-    struct mono_us quarantined_at;
+    char *reason;          /* of the quarantine, or NULL */
+    bool link_lost;        /* since it was quarantined: perhaps with its process */
     struct deadline probe; /* out of quarantine, to be tried */
     int64_t probe_ms;
     enum probation probation;

@@ -12,7 +12,8 @@ static const struct named_suite suites[] = {
     {"cancel", cancel_suite},     {"dispatch", dispatch_suite}, {"ends", ends_suite},
     {"daemon", daemon_suite},     {"profiles", profiles_suite}, {"routes", routes_suite},
     {"outputs", outputs_suite},   {"disk", disk_suite},         {"schema", schema_suite},
-    {"hooks", hooks_suite},       {"others", others_suite},
+    {"hooks", hooks_suite},       {"others", others_suite},     {"sick", sick_suite},
+    {"found", found_suite},       {"gateways", gateways_suite},
 };
 
 /* Tests mostly wait. */

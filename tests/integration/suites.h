@@ -30,5 +30,8 @@ Suite *queue_suite(void);
 Suite *inputs_suite(void);
 Suite *routing_suite(void);
 Suite *others_suite(void);
+Suite *sick_suite(void);
+Suite *found_suite(void);
+Suite *gateways_suite(void);
 
 #endif

@@ -1,0 +1,285 @@
+/*
+ * Silence, and what is found again: nodes that say nothing for long, attempts that were given up
+ * and go on, and processes that are gone.
+ */
+#include "harness.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "suites.h"
+
+static char *config_of(struct sim *s, const char *more)
+{
+    return text("backends: [{name: s0, url: '%s'}]\n"
+                "link: {submitSettleMs: 300, quietPollMs: 200, pingIntervalMs: 200,\n"
+                "       pongTimeoutMs: 200, requestTimeoutMs: 300, connectTimeoutMs: 300,\n"
+                "       backendLostMs: 900}\n%s",
+                s->url, more);
+}
+
+static json_t *attempt_of(struct daemon *d, const char *id, size_t i)
+{
+    return json_array_get(at(get(d, "/jobs/%s/attempts", id)->json, "attempts"), i);
+}
+
+static bool is_up(struct daemon *d)
+{
+    return strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") == 0;
+}
+
+static bool ended_as(json_t *j, const char *state, const char *code)
+{
+    return strcmp(str_at(j, "state"), state) == 0 && strcmp(str_at(j, "error.code"), code) == 0;
+}
+
+/* ---- silence -----------------------------------------------------------------------------------
+ */
+
+/* A node says nothing for longer than any limit, and somebody else's prompt waits behind it. */
+START_TEST(test_silence_is_not_death)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, "quarantine: {deadWorkerMs: 400}\n"));
+    char *id = submit(d, sleep_body("a", 2500, ""));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)sim_ask(s, "/prompt", q("{'prompt':%s}", sleeper("x", 1)));
+    while (!is_state(d, id, "completed")) {
+        CHECK(is_up(d) && is_state(d, id, "running"));
+        pause_a_moment();
+        if (strcmp(state_of(d, id), "running") != 0) {
+            break;
+        }
+    }
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "completed", "") && num_at(j, "attempts") == 1);
+    CHECK(is_up(d) && ledger_count(s, "posted", "a") == 1);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    const char *more; /* of the node's inputs */
+    bool lives;
+} signs[] = {
+    {"text", "'_text_ms': 150", true},
+    {"previews", "'_steps': 12, '_previews': 12", true},
+    {"nothing", "'_tag': 'quiet'", false},
+};
+
+START_TEST(test_signs_of_life)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    json_t *j =
+        run_job(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{'_ms':2400,%s}}},"
+                     "'nodeExecutionTimeoutMs':700,'maxAttempts':1}",
+                     signs[_i].more));
+    CHECK(signs[_i].lives ? ended_as(j, "completed", "") : ended_as(j, "failed", "node_timeout"),
+          "%s: %s %s", signs[_i].name, str_at(j, "state"), str_at(j, "error.message"));
+}
+END_TEST
+
+/* ---- given up, and found again -----------------------------------------------------------------
+ */
+
+/* One node that cannot be interrupted, then an output. */
+static char *stubborn_body(int ms, const char *more)
+{
+    return q("{'workflow':{'1':{'class_type':'T_Sleep','inputs':{'_ms':%d,'_uninterruptible':true,"
+             "'_tag':'a'}},'2':{'class_type':'T_SleepOut','inputs':{'seconds':['1',0]}}}%s}",
+             ms, more);
+}
+
+/* A timeout told it to stop, it went on, was given up, and ended well while its job waited; the
+   same with the daemon killed meanwhile. */
+START_TEST(test_a_success_after_a_timeout)
+{
+    struct sim *s = sim_start("--fault", "ignore-interrupt@1", NULL);
+    char *config = config_of(s, "jobs: {cancelGraceMs: 300, retryDelayMs: 60000}\n");
+    struct daemon *d = DAEMON(.config = config);
+    char *id = submit(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{'_ms':3000,"
+                           "'_uninterruptible':true,'_tag':'a'}}},'nodeExecutionTimeoutMs':400}"));
+    AWAIT(has(attempt_of(d, id, 0), "outcome") && is_state(d, id, "queued"));
+    if (_i == 1) {
+        daemon_kill(d);
+        d = DAEMON(.config = config);
+    }
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "completed", "") && num_at(j, "attempts") == 1);
+    CHECK(has(j, "outputs.1"));
+    CHECK(strcmp(str_at(attempt_of(d, id, 0), "outcome"), "timed_out") == 0 &&
+          strcmp(str_at(attempt_of(d, id, 0), "lateOutcome"), "completed") == 0);
+    CHECK(strcmp(str_at(j, "profileStats.promptId"), str_at(attempt_of(d, id, 0), "promptId")) ==
+          0);
+    CHECK(ledger_count(s, "posted", "a") == 1);
+}
+END_TEST
+
+/* Its server does not answer until it is given up, and then goes on as if nothing had been. */
+static char *lost_and_waiting(struct daemon *d, struct sim *s, int ms, const char *more)
+{
+    char *id = submit(d, sleep_body("a", ms, more));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)kill(s->pid, SIGSTOP);
+    AWAIT(is_state(d, id, "queued"));
+    CHECK(strcmp(str_at(attempt_of(d, id, 0), "outcome"), "lost") == 0);
+    return id;
+}
+
+static void is_result_of_first(struct daemon *d, struct sim *s, const char *id)
+{
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "completed", "") && num_at(j, "attempts") == 1);
+    CHECK(has(j, "outputs.2") && ledger_count(s, "posted", "a") == 1);
+    CHECK(strcmp(str_at(attempt_of(d, id, 0), "outcome"), "lost") == 0 &&
+          strcmp(str_at(attempt_of(d, id, 0), "lateOutcome"), "completed") == 0);
+    json_t *p = profile_of(d, id);
+    check_profile(p);
+    CHECK(!is_true(p, "evidence.complete"));
+    CHECK(strcmp(str_at(p, "promptId"), str_at(attempt_of(d, id, 0), "promptId")) == 0);
+}
+
+/* It runs when it is found: the job goes on with it. The same over a kill of the daemon. */
+START_TEST(test_found_running)
+{
+    struct sim *s = sim_plain();
+    char *config = config_of(s, "");
+    struct daemon *d = DAEMON(.config = config);
+    char *id = lost_and_waiting(d, s, 6000, ", \"retryDelayMs\": 1");
+    if (_i == 1) {
+        daemon_kill(d);
+        d = DAEMON(.config = config);
+    }
+    (void)kill(s->pid, SIGCONT);
+    AWAIT(is_state(d, id, "running"));
+    CHECK(num_at(job_now(d, id), "attempts") == 1);
+    is_result_of_first(d, s, id);
+    CHECK(ledger_count(s, "interrupted", NULL) == 0);
+}
+END_TEST
+
+/* It is over when its server is found again. */
+START_TEST(test_found_ended)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    sim_control(s, "{'slow': 1}");
+    char *id = submit(d, sleep_body("a", 1500, ", \"retryDelayMs\": 1"));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)kill(s->pid, SIGSTOP);
+    AWAIT(is_state(d, id, "queued"));
+    (void)kill(s->pid, SIGCONT); /* its time is over: it ends at once */
+    is_result_of_first(d, s, id);
+}
+END_TEST
+
+/* Somebody cancelled the job meanwhile: what is found is told to stop. */
+START_TEST(test_found_when_cancelled)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    char *id = lost_and_waiting(d, s, 60000, "");
+    cancel(d, id);
+    CHECK(ended_as(await_end(d, id), "cancelled", ""));
+    (void)kill(s->pid, SIGCONT);
+    AWAIT(ledger_count(s, "interrupted", "a") == 1);
+}
+END_TEST
+
+/* Found and followed again, it is cancelled like any other. */
+START_TEST(test_cancelled_when_found)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    char *id = lost_and_waiting(d, s, 60000, ", \"retryDelayMs\": 60000");
+    (void)kill(s->pid, SIGCONT);
+    AWAIT(is_state(d, id, "running"));
+    cancel(d, id);
+    CHECK(ended_as(await_end(d, id), "cancelled", "") && ledger_count(s, "interrupted", "a") == 1);
+    CHECK(strcmp(str_at(attempt_of(d, id, 0), "lateOutcome"), "cancelled") == 0);
+}
+END_TEST
+
+/* Found and followed again, it is lost once more: its retry is what it was, and comes. */
+START_TEST(test_found_and_lost_again)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    char *id = lost_and_waiting(d, s, 60000, ", \"retryDelayMs\": 1");
+    (void)kill(s->pid, SIGCONT);
+    AWAIT(is_state(d, id, "running"));
+    sim_control(s, "{'crash': 300}");
+    AWAIT(num_at(job_now(d, id), "attempts") == 2);
+    cancel(d, id);
+    await_end(d, id);
+    CHECK(strcmp(str_at(attempt_of(d, id, 0), "outcome"), "lost") == 0);
+}
+END_TEST
+
+/* Its retry was POSTed to another server: then the first one is told to stop. */
+START_TEST(test_found_when_the_retry_runs)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d =
+        DAEMON(.config =
+                   text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
+                        "  - {name: s1, url: '%s'}\n"
+                        "link: {submitSettleMs: 300, quietPollMs: 200, pingIntervalMs: 200,\n"
+                        "       pongTimeoutMs: 200, requestTimeoutMs: 300, backendLostMs: 900}\n"
+                        "jobs: {retryDelayMs: 1}\n",
+                        s[0]->url, s[1]->url));
+    await_backends_up(d, 2);
+    char *id = submit(d, stubborn_body(4000, ""));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)kill(s[0]->pid, SIGSTOP);
+    AWAIT(ledger_count(s[1], "started", "a") == 1);
+    (void)kill(s[0]->pid, SIGCONT);
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "completed", "") && strcmp(str_at(j, "backend"), "s1") == 0);
+    AWAIT(ledger_count(s[0], "interrupted", "a") == 1);
+}
+END_TEST
+
+/* ---- gone --------------------------------------------------------------------------------------
+ */
+
+/* A port that refuses is a process that is gone; one that is said to be behind a tunnel is not. */
+START_TEST(test_a_port_that_refuses)
+{
+    const bool tunnel = _i == 1;
+    struct sim *s[2] = {sim_start("--fault", "vanish@1:3000", NULL), sim_plain()};
+    struct daemon *d =
+        DAEMON(.config = text("backends:\n  - {name: s0, url: '%s', weight: 9%s}\n"
+                              "  - {name: s1, url: '%s'}\n"
+                              "link: {refusedLostMs: 700}\njobs: {retryDelayMs: 1}\n",
+                              s[0]->url, tunnel ? ", refusedLostMs: 0" : "", s[1]->url));
+    await_backends_up(d, 2);
+    char *id = submit(d, sleep_body("a", 100, ""));
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "completed", "") && num_at(j, "attempts") == 2);
+    const double died = ledger_at(s[0], "started", "a"); /* just then */
+    const double again =
+        ledger_at(ledger_count(s[1], "posted", "a") > 0 ? s[1] : s[0], "posted", "a");
+    CHECK(tunnel == (again - died > 2500), "it was tried again after %.0f ms", again - died);
+    CHECK(strcmp(str_at(attempt_of(d, id, 0), "outcome"), "lost") == 0);
+    CHECK(json_array_size(at(get(d, "/backends")->json, "poison")) == 0);
+}
+END_TEST
+
+Suite *found_suite(void)
+{
+    static const struct named_test tests[] = {
+        {"silence is not death", &test_silence_is_not_death, 0},
+        {"signs of life", &test_signs_of_life, sizeof signs / sizeof *signs},
+        {"a success after a timeout", &test_a_success_after_a_timeout, 2},
+        {"found running", &test_found_running, 2},
+        {"found ended", &test_found_ended, 0},
+        {"found when cancelled", &test_found_when_cancelled, 0},
+        {"cancelled when found", &test_cancelled_when_found, 0},
+        {"found and lost again", &test_found_and_lost_again, 0},
+        {"found when the retry runs", &test_found_when_the_retry_runs, 0},
+        {"a port that refuses", &test_a_port_that_refuses, 2},
+    };
+    return SUITE("found", 90, tests);
+}

@@ -1,0 +1,227 @@
+/*
+ * Servers, and gateways before them, that take no prompt or no file: what that costs, whom it
+ * holds, when it is tried again, and what people are told.
+ */
+#include "harness.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+#include "suites.h"
+
+static const char link_options[] = "link: {submitSettleMs: 300, quietPollMs: 300}\n";
+
+static struct daemon *two(struct sim *refusing, struct sim *open, const char *more)
+{
+    return DAEMON(.config = text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
+                                 "  - {name: s1, url: '%s'}\n%s%s",
+                                 refusing->url, open->url, link_options, more));
+}
+
+static struct daemon *one(struct sim *refusing, const char *more)
+{
+    return DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\n%s%s", refusing->url,
+                                 link_options, more));
+}
+
+static const char *last_error(struct daemon *d)
+{
+    return str_at(get(d, "/backends/s0")->json, "lastError");
+}
+
+static int asked(struct sim *s, const char *what)
+{
+    const double n = sim_says(s, text("http.%s", what));
+    return isnan(n) ? 0 : (int)n;
+}
+
+static bool waits_because(struct daemon *d, const char *id, const char *why)
+{
+    return strcmp(str_at(job_now(d, id), "waitingReason"), why) == 0;
+}
+
+static const struct {
+    int status;
+    const char *word; /* of what to do */
+    int most;         /* prompts that it is asked to take */
+} refusals[] = {
+    {401, "headersFile", 1}, {403, "headersFile", 1}, {404, "url", 1},  {405, "url", 1},
+    {413, "limit", 1},       {200, "HTML", 2},        {502, "HTML", 2},
+};
+
+/* Each job goes on to the other one, at no cost. */
+START_TEST(test_a_refusal)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    sim_control(s[0], text("{'refusing': %d}", refusals[_i].status));
+    struct daemon *d = two(s[0], s[1], "");
+    await_backends_up(d, 2);
+    char *ids[5];
+    for (int i = 0; i < 5; i++) {
+        ids[i] = submit(d, sleep_body(text("t%d", i), 50, ", \"maxAttempts\": 1"));
+    }
+    for (int i = 0; i < 5; i++) {
+        json_t *j = await_end(d, ids[i]);
+        CHECK(strcmp(str_at(j, "state"), "completed") == 0 &&
+                  strcmp(str_at(j, "backend"), "s1") == 0,
+              "job %d: %s %s", i, str_at(j, "state"), str_at(j, "error.message"));
+    }
+    CHECK(asked(s[0], "POST /prompt") == 1, "asked %d times", asked(s[0], "POST /prompt"));
+    json_t *a = get(d, "/jobs/%s/attempts", ids[0])->json;
+    CHECK(strcmp(str_at(a, "attempts.0.outcome"), "rejected") == 0 &&
+          strcmp(str_at(a, "attempts.0.error.code"), "backend_refused") == 0);
+    CHECK(strstr(last_error(d), text("%d", refusals[_i].status)) != NULL &&
+              strstr(last_error(d), refusals[_i].word) != NULL,
+          "%s", last_error(d));
+}
+END_TEST
+
+/* What ends it. */
+enum mend { MEND_PATCH, MEND_HANGUP, MEND_RECONNECT, MEND_TIME, MENDS };
+
+/* Nobody else is there: asked once, and it waits until somebody did something about it. */
+START_TEST(test_refused_everywhere)
+{
+    const enum mend how = (enum mend)(_i % MENDS);
+    const bool size = _i >= MENDS; /* 413 */
+    struct sim *s = sim_plain();
+    sim_control(s, size ? "{'refusing': 413}" : "{'refusing': 401}");
+    struct daemon *d =
+        one(s, how == MEND_TIME ? "breaker: {openMs: 1500}\n" : "breaker: {openMs: 600000}\n");
+    char *id = submit(d, sleep_body("a", 1, ", \"maxAttempts\": 1"));
+    AWAIT(waits_because(d, id, "backend_refused"));
+    CHECK(asked(s, "POST /prompt") == 1);
+    CHECK(strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") == 0);
+    sim_control(s, "{'refusing': null}");
+    if (how == MEND_PATCH) {
+        expect(ask(d, "PATCH", "/backends/s0", NULL, "{\"weight\":2}"), 200, NULL);
+    } else if (how == MEND_HANGUP) {
+        (void)kill(d->pid, SIGHUP);
+    } else if (how == MEND_RECONNECT) {
+        sim_control(s, "{'drop': true}");
+    }
+    if (size && how == MEND_TIME) { /* its size will not change by itself */
+        char *same = submit(d, sleep_body("b", 1, ""));
+        AWAIT(waits_because(d, same, "backend_refused"));
+        CHECK(is_state(d, id, "queued") && asked(s, "POST /prompt") == 1);
+        return;
+    }
+    CHECK(strcmp(str_at(await_end(d, id), "state"), "completed") == 0);
+    CHECK(json_is_null(at(get(d, "/backends/s0")->json, "lastError")), "%s", last_error(d));
+}
+END_TEST
+
+/* A smaller body passes where a larger one was refused. */
+START_TEST(test_a_size_bars_that_size)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = one(s, "");
+    sim_control(s, "{'refusing': 413}");
+    char *large = submit(d, sleep_body("a-tag-that-makes-the-body-larger", 1, ""));
+    AWAIT(waits_because(d, large, "backend_refused"));
+    sim_control(s, "{'refusing': null}");
+    CHECK(strcmp(str_at(run_job(d, sleep_body("b", 1, "")), "state"), "completed") == 0);
+    CHECK(is_state(d, large, "queued") && strstr(last_error(d), "413") != NULL);
+}
+END_TEST
+
+/* While it refuses, one prompt tries it each breaker.openMs. */
+START_TEST(test_one_probe_at_a_time)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'refusing': 403}");
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s', maxInFlight: 4}]\n"
+                                             "breaker: {openMs: 700}\n",
+                                             s->url));
+    char *ids[6];
+    for (int i = 0; i < 6; i++) {
+        ids[i] = submit(d, sleep_body(text("t%d", i), 1, ""));
+    }
+    AWAIT(asked(s, "POST /prompt") >= 7);
+    const int first = 4; /* places that it had */
+    const double from = now_s();
+    const int before = asked(s, "POST /prompt");
+    AWAIT(asked(s, "POST /prompt") >= before + 3);
+    CHECK(now_s() - from > 1.3, "three in %.1f s", now_s() - from);
+    CHECK(before <= first + 4);
+    sim_control(s, "{'refusing': null}");
+    for (int i = 0; i < 6; i++) {
+        CHECK(strcmp(str_at(await_end(d, ids[i]), "state"), "completed") == 0);
+    }
+}
+END_TEST
+
+/* A file is refused: the job goes where it is taken; others go on there. */
+START_TEST(test_a_file_is_refused)
+{
+    const bool size = _i == 0;
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d = two(s[0], s[1], "");
+    await_backends_up(d, 2);
+    sim_control(s[0], text("{'refusing': %d, 'refusing_path': '/upload/image'}", size ? 413 : 403));
+    json_t *j = run_job(
+        d,
+        q("{'workflow':{'1':{'class_type':'LoadImage','inputs':{'image':'x','_tag':'a'}},"
+          "'2':{'class_type':'SaveImage','inputs':{'images':['1',0]}}},'maxAttempts':1,"
+          "'attachments':[{'nodeId':'1','inputName':'image','data':'AAAA','filename':'a.png'}]}"));
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && strcmp(str_at(j, "backend"), "s1") == 0,
+          "%s", str_at(j, "error.message"));
+    CHECK(asked(s[0], "POST /upload") == 1 && asked(s[0], "POST /prompt") == 0);
+    CHECK(strstr(last_error(d), size ? "413" : "403") != NULL, "%s", last_error(d));
+    j = run_job(d, sleep_body("b", 1, ""));
+    CHECK(strcmp(str_at(j, "backend"), "s0") == 0, "it needs no file");
+}
+END_TEST
+
+/* A breaker that closes again lets one through, however many places there are. */
+START_TEST(test_a_breaker_is_tried_by_one)
+{
+    struct sim *s = sim_start("--fault", "http500@*", NULL);
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s', maxInFlight: 4}]\n"
+                                             "link: {submitSettleMs: 100}\n"
+                                             "jobs: {retryDelayMs: 5, maxAttempts: 20}\n"
+                                             "breaker: {failures: 3, openMs: 2500}\n"
+                                             "quarantine: {failures: 100}\n",
+                                             s->url));
+    char *id = NULL;
+    for (int i = 0; i < 8; i++) {
+        id = submit(d, sleep_body(text("t%d", i), 1, ""));
+    }
+    AWAIT(waits_because(d, id, "breaker_open"));
+    AWAIT(num_at(get(d, "/backends/s0")->json, "inFlight") == 0);
+    const int before = asked(s, "POST /prompt");
+    AWAIT(asked(s, "POST /prompt") > before);
+    AWAIT(num_at(get(d, "/backends/s0")->json, "inFlight") == 0);
+    CHECK(asked(s, "POST /prompt") == before + 1, "%d at once", asked(s, "POST /prompt") - before);
+}
+END_TEST
+
+/* The last attempt of a job waits for the able server that is busy, however long. */
+START_TEST(test_the_last_attempt_waits)
+{
+    struct sim *s[2] = {sim_start("--fault", "http500@*", NULL), sim_plain()};
+    struct daemon *d = two(s[0], s[1], "jobs: {retryDelayMs: 1}\n");
+    await_backends_up(d, 2);
+    char *busy = submit(d, sleep_body("busy", 34000, ", \"backends\": {\"only\": [\"s1\"]}"));
+    AWAIT(is_at_node(d, busy, "1"));
+    char *id = submit(d, sleep_body("a", 1, ", \"maxAttempts\": 2"));
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && strcmp(str_at(j, "backend"), "s1") == 0);
+    CHECK(ledger_count(s[0], "posted", "a") == 1);
+}
+END_TEST
+
+Suite *gateways_suite(void)
+{
+    static const struct named_test tests[] = {
+        {"a refusal", &test_a_refusal, sizeof refusals / sizeof *refusals},
+        {"refused everywhere", &test_refused_everywhere, 2 * MENDS},
+        {"a size bars that size", &test_a_size_bars_that_size, 0},
+        {"one probe at a time", &test_one_probe_at_a_time, 0},
+        {"a file is refused", &test_a_file_is_refused, 2},
+        {"a breaker is tried by one", &test_a_breaker_is_tried_by_one, 0},
+        {"the last attempt waits", &test_the_last_attempt_waits, 0},
+    };
+    return SUITE("gateways", 90, tests);
+}
