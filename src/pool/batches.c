@@ -336,30 +336,46 @@ static void key_anew(struct job *j, const struct making *m, struct str one)
     }
 }
 
-/* The whole batch is refused, unless backends that lack something for this job are to be asked
-   first: then its request comes again as it was. */
-static void refuse_or_ask(struct batch *b, struct job *j)
+/* Backends that lack something for this job are asked first: then its request comes again as it
+   was. False: there are none. */
+static bool is_asked_first(struct batch *b, struct job *j)
 {
     struct making *m = b->making;
     struct http_request *rq = m->original;
-    char pointer[48];
-    (void)snprintf(pointer, sizeof pointer, "/overrides/%zu", b->active - 1);
-    if (http_is_open(b->pool->server, m->x)) {
-        if (!rq->rechecked && eligible_ask_again(j, m->x)) {
-            rq->rechecked = true;
-            rq->submission = m->rq.submission;
-            rq->submission.workflow = b->workflow;
-            rq->submission.workflow_len = b->workflow_len;
-            rq->submission.extra_data = b->extra_data;
-            b->workflow = b->extra_data = NULL;
-            m->rq.submission = (struct submission){.workflow = NULL};
-            rq->subject[0] = '\0';
-        } else {
-            eligible_refuse(j, m->x, pointer);
+    if (rq->rechecked >= b->active || !eligible_ask_again(j, m->x)) {
+        return false;
+    }
+    rq->rechecked = b->active;
+    rq->submission = m->rq.submission;
+    rq->submission.workflow = b->workflow;
+    rq->submission.workflow_len = b->workflow_len;
+    rq->submission.extra_data = b->extra_data;
+    b->workflow = b->extra_data = NULL;
+    m->rq.submission = (struct submission){.workflow = NULL};
+    rq->subject[0] = '\0';
+    return true;
+}
+
+/* True: the batch is gone, since no backend can run this job of it, or they are asked first. Where
+   some may, they are asked once; for what surely none can, for each such job. */
+static bool is_refused(struct batch *b, struct job *j)
+{
+    struct making *m = b->making;
+    const enum chance c = eligible_chance(j, false);
+    if (c == CHANCE_YES || (c == CHANCE_MAYBE && m->rq.rechecked > 0)) {
+        return false;
+    }
+    if (http_is_open(b->pool->server, m->x) && !is_asked_first(b, j)) {
+        if (eligible_chance(j, true) != CHANCE_NO) {
+            return false;
         }
+        char pointer[48];
+        (void)snprintf(pointer, sizeof pointer, "/overrides/%zu", b->active - 1);
+        eligible_refuse(j, m->x, pointer);
     }
     making_free(b);
     drop_all(b);
+    return true;
 }
 
 static void make_some(void *ctx)
@@ -372,8 +388,7 @@ static void make_some(void *ctx)
         const struct str one = override_next(all, &m->at);
         struct job *j = job_new_of_batch(p, &m->rq, b, one);
         key_anew(j, m, one);
-        if (strcmp(m->able, j->r.workflow_hash) != 0 && !eligible_any(j)) {
-            refuse_or_ask(b, j);
+        if (strcmp(m->able, j->r.workflow_hash) != 0 && is_refused(b, j)) {
             return;
         }
         memcpy(m->able, j->r.workflow_hash, sizeof m->able);

@@ -1,7 +1,8 @@
 /*
  * Which backends can run what; see the header. A backend whose classes were never read counts as
  * able, and so does everything that is not surely refused: a wrong "no" is worse than a refusal by
- * the backend, which is remembered and tried elsewhere.
+ * the backend, which is remembered and tried elsewhere. A submission is refused only on the word of
+ * backends that are up and were asked just now: who is down may come back with other classes.
  */
 #include "eligible.h"
 
@@ -15,6 +16,8 @@ enum {
     IDLE_NEEDS = 256, /* remembered though no job has them */
     READ_PATIENCE_MS = 5000,
     IDLE_PATIENCE_MS = 10000, /* until it has no prompt of ours, where several run at a time */
+    LATE_MS = 3000,           /* no longer than this a submission waits for answers */
+    JUST_NOW_MS = LATE_MS + 2000,
 };
 
 /* ---- needs --------------------------------------------------------------------------------------
@@ -530,6 +533,9 @@ static void class_came(void *ctx, bool found, struct catalog_draft *draft)
     struct recheck *r = one->all;
     struct backend *b = by_id(r->pool, one->backend);
     one->ask = NULL;
+    if (found && b != NULL) {
+        b->knows.told = time_mono();
+    }
     if (found && b != NULL && b->knows.known &&
         catalog_update(&b->knows.catalog, &r->pool->eligibility.classes, str_of(one->class_type),
                        draft)) {
@@ -611,7 +617,8 @@ static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
 static struct look look_at_job(struct job *j)
 {
     make_wishes(j);
-    return (struct look){j->pool, traits_of(j), j->wishes, variants_of(j->spec)};
+    return (struct look){
+        .p = j->pool, .traits = traits_of(j), .wishes = j->wishes, .len = variants_of(j->spec)};
 }
 
 static void look_end(struct look *l)
@@ -628,29 +635,32 @@ static bool is_meant(const struct look *l, size_t i, const struct backend *b)
     const struct wish *w = &l->wishes[i];
     struct wish bare = *w;
     bare.need = NULL;
-    return is_able(l->p, &bare, &l->traits, b) &&
+    struct traits traits = l->traits;
+    traits.largest = b->up ? traits.largest : 0; /* how large a file it takes it says anew, too */
+    return is_able(l->p, &bare, &traits, b) &&
            (l->traits.spec == NULL ||
             spec_where_allows(&l->traits.spec->where, b->name, &b->label_names));
 }
 
-static bool can_run(const struct look *l, const struct backend *b)
+/* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
+static bool has_word(const struct backend *b, struct mono_us since)
 {
-    for (size_t i = 0; i < l->len; i++) {
-        if (is_meant(l, i, b) && need_is_met(l->wishes[i].need, b)) {
-            return true;
-        }
-    }
-    return false;
+    return b->up && b->knows.known && !mono_before(b->knows.told, mono_max(b->up_since, since));
 }
 
-static bool any_can(const struct look *l)
+/* since: what it said before is no reason to say no. */
+static enum chance chance_on(const struct look *l, const struct backend *b, struct mono_us since)
 {
-    for (size_t i = 0; i < l->p->backends_len; i++) {
-        if (can_run(l, l->p->backends[i])) {
-            return true;
+    bool meant = false;
+    for (size_t i = 0; i < l->len; i++) {
+        if (is_meant(l, i, b)) {
+            meant = true;
+            if (b->up && need_is_met(l->wishes[i].need, b)) {
+                return CHANCE_YES;
+            }
         }
     }
-    return false;
+    return meant && !has_word(b, since) ? CHANCE_MAYBE : CHANCE_NO;
 }
 
 /* Whatever backends know: some are meant. */
@@ -676,10 +686,26 @@ static bool may_wait_for_any(const struct look *l)
     return l->p->backends_len == 0 && !particular;
 }
 
+static enum chance best_chance(const struct look *l, struct mono_us since)
+{
+    enum chance best = may_wait_for_any(l) ? CHANCE_YES : CHANCE_NO;
+    for (size_t i = 0; i < l->p->backends_len && best != CHANCE_YES; i++) {
+        const enum chance c = chance_on(l, l->p->backends[i], since);
+        best = c > best ? c : best;
+    }
+    return best;
+}
+
+/* Who did not answer since then has refused nothing. */
+static struct mono_us just_now(void)
+{
+    return mono_add(time_mono(), dur_ms(-JUST_NOW_MS));
+}
+
 /* Asks those that look able but for what they know. True: the request will be asked again. */
 static bool ask_again(const struct look *l, struct http_ref x)
 {
-    enum { LATE_MS = 3000, AT_ONCE = 32 };
+    enum { AT_ONCE = 32 };
     struct pool *p = l->p;
     if (p->eligibility.rechecks_len == AT_ONCE) {
         return false; /* somebody asks for nonsense, and often */
@@ -723,7 +749,7 @@ static void refuse(const struct look *l, struct http_ref x, const char *pointer)
     http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }
 
-static void answer_dry(const struct look *l, struct http_ref x)
+static void answer_dry(const struct look *l, struct http_ref x, struct mono_us since)
 {
     struct http_answer a = http_answer_new(200);
     struct js_out o = js_out_to(&a.body);
@@ -732,13 +758,18 @@ static void answer_dry(const struct look *l, struct http_ref x)
     js_open(&o, '[');
     for (size_t i = 0; i < l->p->backends_len; i++) {
         const struct backend *b = l->p->backends[i];
-        const bool can = can_run(l, b);
+        const enum chance c = chance_on(l, b, since);
         js_open(&o, '{');
         js_member_string(&o, "name", b->name);
-        js_member_bool(&o, "eligible", can);
+        js_key(&o, "eligible");
+        if (c == CHANCE_MAYBE) {
+            js_null(&o);
+        } else {
+            js_bool(&o, c == CHANCE_YES);
+        }
         js_key(&o, "missing");
         js_open(&o, '[');
-        if (!can) {
+        if (c == CHANCE_NO) {
             list_missing(l->p, &l->wishes[0], &l->traits, b, &o);
         }
         js_close(&o, ']');
@@ -759,7 +790,7 @@ static bool may_be_output(const struct pool *p, struct str class_type)
         if (c != NULL && c->is_output) {
             return true;
         }
-        denied = denied || c != NULL;
+        denied = denied || (c != NULL && has_word(p->backends[i], (struct mono_us){0}));
     }
     return !denied;
 }
@@ -785,15 +816,17 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
     look_begin(&l, p, rq);
     bool good = check_outputs(&l, x);
     const bool is_batch = rq->submission.overrides_len > 0; /* its jobs are looked at, later */
-    const bool can = may_wait_for_any(&l) || (is_batch ? any_meant(&l) : any_can(&l));
-    if (good && !can && !rq->rechecked) {
-        rq->rechecked = true;
+    const struct mono_us ever = {0};
+    const bool sure =
+        is_batch ? any_meant(&l) || may_wait_for_any(&l) : best_chance(&l, ever) == CHANCE_YES;
+    if (good && !sure && rq->rechecked == 0) {
+        rq->rechecked = 1;
         good = !ask_again(&l, x);
     }
     if (good && rq->dry_run) {
-        answer_dry(&l, x);
+        answer_dry(&l, x, rq->rechecked > 0 ? just_now() : ever);
         good = false;
-    } else if (good && !can) {
+    } else if (good && !sure && (is_batch || best_chance(&l, just_now()) == CHANCE_NO)) {
         refuse(&l, x, NULL);
         good = false;
     }
@@ -801,10 +834,10 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
     return good;
 }
 
-bool eligible_any(struct job *j)
+enum chance eligible_chance(struct job *j, bool asked)
 {
     const struct look l = look_at_job(j);
-    return may_wait_for_any(&l) || any_can(&l);
+    return best_chance(&l, asked ? just_now() : (struct mono_us){0});
 }
 
 bool eligible_ask_again(struct job *j, struct http_ref x)
@@ -869,6 +902,7 @@ static void classes_came(void *ctx, bool found, struct catalog_draft *draft)
     k->classes = NULL;
     const bool was_known = k->known;
     k->known = found && draft->len > 0;
+    k->told = found ? time_mono() : k->told;
     const bool changed =
         k->known && catalog_replace(&k->catalog, &b->pool->eligibility.classes, draft);
     if (changed || was_known != k->known) {

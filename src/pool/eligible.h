@@ -41,7 +41,8 @@ struct wish {
 /* What a backend knows. */
 struct knowledge {
     struct catalog catalog;
-    bool known;          /* it was read on this connection */
+    bool known;          /* it was read, if not on this connection then on the one before */
+    struct mono_us told; /* the last time that it answered what classes it has */
     uint64_t generation; /* counts changes */
     bool due;            /* it is to be read as soon as none of our prompts is there */
     struct comfy_ask *classes, *replacements, *features;
@@ -58,6 +59,13 @@ struct eligibility {
     struct deadline regroup;
     struct recheck *rechecks; /* submissions for which backends are asked */
     size_t rechecks_len;
+};
+
+/* Whether a backend can run what is submitted, as far as anybody can know. */
+enum chance {
+    CHANCE_NO,    /* it is not meant, or says what it lacks */
+    CHANCE_MAYBE, /* it is down, or did not say yet what it has */
+    CHANCE_YES,   /* it does, or never said */
 };
 
 void eligible_init(struct pool *p);

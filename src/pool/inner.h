@@ -541,10 +541,10 @@ bool dispatch_level(struct job *j, unsigned *ret);
 /* Some backend can run what is submitted, or might later; else (and for ?dryRun) the request is
    answered, or asked again when the backends were. */
 bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x);
-/* The same of one job of a batch whose jobs are being made: whether any backend can run it; the
-   batch's request is asked again when backends that lack something were (false: none was); it is
-   refused, with the place in its body. */
-bool eligible_any(struct job *j);
+/* The same of one job of a batch whose jobs are being made: whether any backend can run it (asked:
+   they were, for this one); the batch's request is asked again when backends that lack something
+   were (false: none was); it is refused, with the place in its body. */
+enum chance eligible_chance(struct job *j, bool asked);
 bool eligible_ask_again(struct job *j, struct http_ref x);
 void eligible_refuse(struct job *j, struct http_ref x, const char *pointer);
 /* The largest value of a number that a node class takes there, as far as is known. */

@@ -175,6 +175,12 @@ static bool set_create_time(struct sim *sim, const json_t *value)
     return json_is_boolean(value);
 }
 
+static bool set_mum(struct sim *sim, const json_t *value)
+{
+    sim->lasting.mum = json_is_true(value);
+    return json_is_boolean(value);
+}
+
 static bool set_old_interrupt(struct sim *sim, const json_t *value)
 {
     sim->lasting.old_interrupt = json_is_true(value);
@@ -238,6 +244,7 @@ bool lasting_control(struct sim *sim, const json_t *body)
         {"hold", set_hold},
         {"create_time", set_create_time},
         {"old_interrupt", set_old_interrupt},
+        {"mum", set_mum},
         {"late_interrupt", set_late_interrupt},
         {"unseen", set_unseen},
         {"refusing", set_refusing},

@@ -16,6 +16,7 @@ struct lasting {
     bool create_time;
     bool old_interrupt;
     double late_interrupt_ms; /* 0: at once */
+    bool mum;                 /* /object_info is not answered */
     json_t *unseen;           /* types that no socket gets; array or NULL */
     int refusing;             /* a status; 0: no */
     char refusing_path[16];

@@ -94,6 +94,113 @@ START_TEST(test_the_able_one_is_down)
 }
 END_TEST
 
+#define NEW_CLASS                                                                                  \
+    "{'1':{'class_type':'T_Sleep','inputs':{'_ms':1}},"                                            \
+    "'2':{'class_type':'T_SleepOut','inputs':{'a':['1',0]}}}"
+
+static void await_down(struct daemon *d, int i)
+{
+    AWAIT(strcmp(str_at(get(d, "/backends/s%d", i)->json, "state"), "up") != 0);
+}
+
+/* The only server is restarted since a node was installed there: what is submitted meanwhile waits
+   for it, whatever it lacked before. */
+START_TEST(test_who_is_down_refuses_nothing)
+{
+    const bool knows_it = _i == 0; /* when it is back */
+    struct sim *s = sim_plain();
+    sim_control(s, "{'missing':['T_Sleep']}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    const char *job = q("{'workflow':" NEW_CLASS "}");
+    const char *batch = q("{'workflow':" NEW_CLASS ",'overrides':[{'1._ms':2},{'1._ms':3}]}");
+    expect(post(d, "/jobs", job), 422, "workflow_not_supported");
+    expect(post(d, "/batches", batch), 422, "workflow_not_supported");
+    sim_control(s, q("{'crash':1500,'missing':[%s]}", knows_it ? "" : "'T_Sleep'"));
+    await_down(d, 0);
+    json_t *dry = at(post(d, "/jobs?dryRun=1", job)->json, "backends.0");
+    CHECK(json_is_null(at(dry, "eligible")) && json_array_size(at(dry, "missing")) == 0,
+          "nobody knows");
+    char *id = submit(d, job);
+    CHECK(strcmp(str_at(job_now(d, id), "waitingReason"), "no_backend_up") == 0, "%s",
+          str_at(job_now(d, id), "waitingReason"));
+    struct answer *a = post(d, "/batches", batch);
+    expect(a, 202, NULL);
+    expect(post(d, "/jobs", q("{'workflow':" NEW_CLASS ",'backends':{'only':['moon']}}")), 422,
+           "workflow_not_supported");
+    if (knows_it) {
+        CHECK(strcmp(str_at(await_end(d, id), "state"), "completed") == 0);
+        const char *of_batch = text("/batches/%s", str_at(a->json, "id"));
+        AWAIT(num_at(get(d, "%s", of_batch)->json, "counts.completed") == 2);
+    } else {
+        AWAIT(strcmp(str_at(job_now(d, id), "waitingReason"), "no_able_backend") == 0);
+        expect(post(d, "/jobs", job), 422, "workflow_not_supported");
+    }
+}
+END_TEST
+
+/* A server that is up and does not answer has refused nothing. */
+START_TEST(test_who_does_not_answer_refuses_nothing)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'missing':['T_Sleep']}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    const double from = now_s();
+    sim_control(s, "{'mum':true}");
+    AWAIT(post(d, "/jobs", q("{'workflow':" NEW_CLASS "}"))->status == 202);
+    CHECK(now_s() - from < 20, "it was asked for %.1f s", now_s() - from);
+}
+END_TEST
+
+/* One is up and cannot: the other one, which is down, may know it by now. Unless it is to go. */
+START_TEST(test_one_is_down)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    for (int i = 0; i < 2; i++) {
+        sim_control(s[i], "{'missing':['T_Sleep']}");
+    }
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    const char *job = q("{'workflow':" NEW_CLASS "}");
+    expect(post(d, "/jobs", job), 422, "workflow_not_supported");
+    expect(post(d, "/backends/s1/drain", ""), 200, NULL);
+    expect(post(d, "/jobs", job), 422, "workflow_not_supported"); /* it is up, and says no */
+    sim_kill(s[1]);
+    AWAIT(has(get(d, "/backends/s1")->json, "lastError"));
+    char *id = submit(d, job);
+    CHECK(is_state(d, id, "queued"));
+    sim_control(s[0], "{'missing':null}");
+    CHECK(strcmp(str_at(run_job(d, job), "state"), "completed") == 0, "it was asked again");
+    CHECK(strcmp(str_at(await_end(d, id), "state"), "completed") == 0);
+    expect(ask(d, "DELETE", "/backends/s1", NULL, NULL), 204, NULL);
+    sim_control(s[0], "{'missing':['T_Sleep']}");
+    expect(post(d, "/backends/s0/refresh", ""), 202, NULL);
+    AWAIT(post(d, "/jobs", job)->status == 422);
+}
+END_TEST
+
+/* A model was copied there that each override names for another class: each is asked for. */
+START_TEST(test_batch_is_asked_for_each)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    const char *body =
+        q("{'workflow':{"
+          "'1':{'class_type':'CheckpointLoaderSimple','inputs':{'ckpt_name':'a.safetensors'}},"
+          "'2':{'class_type':'UNETLoader','inputs':{'unet_name':'a.safetensors'}},"
+          "'3':{'class_type':'SaveImage','inputs':{'images':['1',0],'b':['2',0]}}},"
+          "'overrides':[{'1.ckpt_name':'b.safetensors'},{'2.unet_name':'b.safetensors'}]}");
+    struct answer *a = post(d, "/batches", body);
+    expect(a, 422, "workflow_not_supported");
+    CHECK(strcmp(str_at(a->json, "pointer"), "/overrides/0") == 0);
+    sim_control(s, "{'models':['a.safetensors','b.safetensors']}");
+    expect(post(d, "/batches", body), 202, NULL);
+}
+END_TEST
+
 static const char labelled[] = "backends:\n"
                                "  - {name: s0, url: '%s', labels: ['gpu=4090', 'vram=24']}\n"
                                "  - {name: s1, url: '%s', labels: ['gpu=4090', 'vram=48']}\n"
@@ -363,6 +470,10 @@ Suite *routing_suite(void)
         {"models and classes", &test_models_and_classes, 1},
         {"unknown counts as able", &test_unknown_counts_as_able, 1},
         {"the able one is down", &test_the_able_one_is_down, 1},
+        {"who is down refuses nothing", &test_who_is_down_refuses_nothing, 2},
+        {"who does not answer", &test_who_does_not_answer_refuses_nothing, 1},
+        {"one is down", &test_one_is_down, 1},
+        {"a batch is asked for each", &test_batch_is_asked_for_each, 1},
         {"where", &test_where, 1},
         {"read beside long runs", &test_read_beside_long_runs, 1},
         {"many lanes wait", &test_many_lanes_wait, 1},

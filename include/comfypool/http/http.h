@@ -208,8 +208,9 @@ struct http_request {
     /* The other side's notes. */
     bool asked_again; /* serve is called once more: http_again, or the wait is over */
     bool wait_over;
-    bool kept;               /* data of its attachments was made files */
-    bool rechecked;          /* ROUTE_SUBMIT: backends were asked whether they can run it */
+    bool kept;        /* data of its attachments was made files */
+    size_t rechecked; /* backends were asked whether they can run it; for which of a batch's jobs,
+                         from 1 */
     char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
     unsigned replayed; /* ROUTE_SUBMIT: the status of the first answer with this key; 0: none */
 };
