@@ -400,6 +400,39 @@ static bool read_outputs(struct js_reader *r, struct history_answer *h)
     return key.kind == JS_OBJECT_END;
 }
 
+/* extra_data, whose brace was read. */
+static bool read_extra_data(struct js_reader *r, struct history_answer *h)
+{
+    struct js_token key = js_next(r);
+    for (; key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        int64_t ms = 0;
+        if (js_is(key, "create_time") && js_int(v, &ms) && ms > 0 && ms < INT64_MAX / 2000) {
+            h->created_ms = ms;
+        }
+        if (js_rest(r, v).n == 0) {
+            return false;
+        }
+    }
+    return key.kind == JS_OBJECT_END;
+}
+
+/* [number, id, graph, extra_data, outputs], whose bracket was read. */
+static bool read_history_prompt(struct js_reader *r, struct history_answer *h)
+{
+    enum { EXTRA_DATA = 3 };
+    for (int i = 0;; i++) {
+        const struct js_token t = js_next(r);
+        if (t.kind == JS_ARRAY_END) {
+            return true;
+        }
+        const bool extra = i == EXTRA_DATA && t.kind == JS_OBJECT;
+        if (extra ? !read_extra_data(r, h) : js_rest(r, t).n == 0) {
+            return false;
+        }
+    }
+}
+
 static bool read_history_entry(struct js_reader *r, struct history_answer *h)
 {
     struct js_token key = js_next(r);
@@ -410,6 +443,8 @@ static bool read_history_entry(struct js_reader *r, struct history_answer *h)
             good = read_history_status(r, h);
         } else if (js_is(key, "outputs") && v.kind == JS_OBJECT) {
             good = read_outputs(r, h);
+        } else if (js_is(key, "prompt") && v.kind == JS_ARRAY) {
+            good = read_history_prompt(r, h);
         } else {
             good = js_rest(r, v).n > 0;
         }

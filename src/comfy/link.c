@@ -10,6 +10,7 @@
 
 #include "comfypool/base/base64.h"
 #include "comfypool/base/log.h"
+#include "comfypool/loop/loop.h"
 #include "preview_read.h"
 
 enum { BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 15000, MAX_MESSAGE = 64 << 20 };
@@ -19,8 +20,11 @@ static void connect_now(struct comfy_backend *b);
 static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const struct frame *f,
                  const char *text)
 {
-    const struct comfy_event e = {
+    struct comfy_event e = {
         .kind = kind, .now = time_mono(), .frame = f, .text = text == NULL ? "" : text};
+    if (kind == COMFY_EVENT_FRAME) {
+        e.waited_since = loop_waited_since(e.now);
+    }
     b->on_event(b->ctx, &e);
 }
 

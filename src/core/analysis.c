@@ -3,7 +3,7 @@
  * in which nothing ran, model loading, cache hits, and the steps of nodes with progress. Called
  * once by profile.c when nodes, slices and counts are there; what it allocates belongs to the
  * profiler and lives until the next account. Cycles in a workflow cost nothing extra: a link back
- * to a node that is still being looked at is left out.
+ * to a node that is still being looked at is left out. What a gap hides is not known, and never 0.
  */
 #include "profiler_inner.h"
 
@@ -82,16 +82,35 @@ static void keep_path(struct profiler *p, const struct reach *all, uint32_t end,
     out->path_length.us = all[end].total_us;
 }
 
+/* It may have run for a time that nobody knows, since something was missed. */
+static bool is_hidden(const struct profile *profile, const struct profile_node *n)
+{
+    if (n->has_duration || n->status == PROFILE_CACHED || (n->runs && n->has_start)) {
+        return false;
+    }
+    for (size_t i = 0; i < profile->gaps_len; i++) {
+        const bool never_began = n->status == PROFILE_PENDING && n->seen_len == 0;
+        if (profile->gaps[i].kind == GAP_LOST ||
+            (profile->gaps[i].kind == GAP_LATE && !never_began)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void find_path(struct profiler *p, const struct profile *profile,
                       struct profile_analysis *out)
 {
     const struct workflow *w = p->workflow;
     struct reach *all = mem_zero(w->len, sizeof *all);
     uint32_t *stack = mem_alloc(w->len * sizeof *stack);
+    out->path_known = true;
     for (size_t i = 0; i < profile->nodes_len; i++) {
         const struct profile_node *n = &profile->nodes[i];
         if (!n->expanded) {
-            all[n->planned].weight_us = n->has_duration ? n->duration.us : 0;
+            const struct dur_us own = n->loops ? n->self : n->duration;
+            all[n->planned].weight_us = n->has_duration ? own.us : 0;
+            out->path_known = out->path_known && !is_hidden(profile, n);
         }
     }
     uint32_t end = 0;
@@ -132,29 +151,49 @@ static void add_idle(struct profile_idle *list, size_t *len, struct profile_idle
     }
 }
 
-/* Sweeps over the slices in order of their starts. */
-static void find_idle(struct profiler *p, struct profile *profile, size_t all_slices)
+/* When something ran, or may have run: in order of time. Owner: the caller. */
+static struct stretch *gather_stretches(const struct profile *profile, size_t all_slices,
+                                        size_t *ret_len)
 {
-    struct stretch *s = mem_alloc((all_slices + 1) * sizeof *s);
+    struct stretch *s = mem_alloc((all_slices + profile->gaps_len + 1) * sizeof *s);
     size_t n = 0;
     for (size_t i = 0; i < profile->nodes_len; i++) {
-        for (size_t k = 0; k < profile->nodes[i].slices_len; k++) {
+        for (size_t k = 0; k < profile->nodes[i].seen_len; k++) {
             s[n++] = (struct stretch){profile->nodes[i].slices[k], i};
         }
     }
+    for (size_t i = 0; i < profile->gaps_len; i++) {
+        const struct profile_gap *g = &profile->gaps[i];
+        if (g->kind != GAP_CLOCK) {
+            s[n++] = (struct stretch){{g->from, g->to}, PROFILE_NO_NODE};
+        }
+    }
     qsort(s, n, sizeof *s, by_from);
+    *ret_len = n;
+    return s;
+}
+
+/* Sweeps over what ran in order of its starts. */
+static void find_idle(struct profiler *p, struct profile *profile, size_t all_slices)
+{
+    size_t n = 0;
+    struct stretch *s = gather_stretches(profile, all_slices, &n);
     p->result_idle = mem_alloc((n + 1) * sizeof *p->result_idle);
     size_t len = 0;
     struct mono_us reached = {profile->at.started.us + profile->planning.us};
+    const struct mono_us executing = reached;
     size_t last = PROFILE_NO_NODE;
+    profile->unaccounted_known = true;
     for (size_t i = 0; i < n; i++) {
+        const bool hides = s[i].node == PROFILE_NO_NODE && mono_before(executing, s[i].slice.to);
+        profile->unaccounted_known = profile->unaccounted_known && !hides;
         add_idle(p->result_idle, &len,
                  (struct profile_idle){reached, s[i].slice.from, last, s[i].node});
-        if (!mono_before(s[i].slice.to, reached)) {
-            last =
-                last == PROFILE_NO_NODE || mono_before(reached, s[i].slice.to) ? s[i].node : last;
-            reached = s[i].slice.to;
+        if (mono_before(reached, s[i].slice.to) ||
+            (last == PROFILE_NO_NODE && reached.us == s[i].slice.to.us)) {
+            last = s[i].node;
         }
+        reached = mono_max(reached, s[i].slice.to);
     }
     add_idle(p->result_idle, &len,
              (struct profile_idle){reached, profile->at.ended, last, PROFILE_NO_NODE});
@@ -184,8 +223,15 @@ static struct dur_us rounded(double us)
     return (struct dur_us){us < (double)MOST_US ? (int64_t)(us + 0.5) : MOST_US};
 }
 
+/* It was read then, and may have come before. */
+static bool was_late(const struct profile *profile, struct mono_us at)
+{
+    return profiler_gap_at(profile->gaps, profile->gaps_len, at, GAP_LATE) != NULL;
+}
+
 /* The times between advances; `each` has room for one a progress event. */
-static void time_steps(const struct profile_node *n, double *each, struct profile_steps *ret)
+static void time_steps(const struct profile *profile, const struct profile_node *n, double *each,
+                       struct profile_steps *ret)
 {
     size_t len = 0;
     double advanced = 0;
@@ -194,7 +240,7 @@ static void time_steps(const struct profile_node *n, double *each, struct profil
     for (size_t i = 1; i < n->progress_len; i++) {
         const struct profile_progress *e = &n->progress[i];
         const double advance = e->value - last->value;
-        if (advance > 0) {
+        if (advance > 0 && !was_late(profile, e->at) && !was_late(profile, last->at)) {
             const double us = (double)mono_diff(e->at, last->at).us;
             each[len++] = us / advance;
             advanced += advance;
@@ -238,8 +284,10 @@ static void account_steps(struct profile *profile)
     for (size_t i = 0; i < profile->nodes_len; i++) {
         struct profile_node *n = &profile->nodes[i];
         if (n->progress_len > 0) {
-            time_steps(n, each, &n->steps);
-            time_first(n, &n->steps);
+            time_steps(profile, n, each, &n->steps);
+            if (n->has_start && !was_late(profile, n->progress[0].at)) {
+                time_first(n, &n->steps);
+            }
         }
     }
     free(each);
@@ -252,20 +300,32 @@ static bool has_word(struct str s, struct str word)
     return s.p != NULL && memmem(s.p, s.n, word.p, word.n) != NULL;
 }
 
-static struct dur_us model_loading(const struct profile *profile)
+static void sum_loading(const struct profile *profile, struct profile_analysis *a)
 {
-    struct dur_us sum = {0};
+    a->loading_known = true;
     for (size_t i = 0; i < profile->nodes_len; i++) {
         const struct profile_node *n = &profile->nodes[i];
-        if (n->has_duration && !n->expanded && has_word(n->type, STR("Loader")) &&
+        if (!n->expanded && has_word(n->type, STR("Loader")) &&
             profile->workflow->nodes[n->planned].names_model) {
-            sum.us += n->duration.us;
+            a->model_loading.us += n->has_duration ? n->duration.us : 0;
+            a->loading_known = a->loading_known && !is_hidden(profile, n);
         }
     }
-    return sum;
 }
 
-void profiler_analyse(struct profiler *p, struct profile *profile, size_t all_slices)
+/* What was cached is told at its planning. */
+static bool hits_are_known(const struct profile *profile, bool planned)
+{
+    for (size_t i = 0; i < profile->gaps_len && !planned; i++) {
+        if (profile->gaps[i].kind == GAP_LOST) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void profiler_analyse(struct profiler *p, const struct timeline *t, struct profile *profile,
+                      size_t all_slices)
 {
     struct profile_analysis *a = &profile->analysis;
     find_idle(p, profile, all_slices);
@@ -276,6 +336,9 @@ void profiler_analyse(struct profiler *p, struct profile *profile, size_t all_sl
     const int64_t execution_us = mono_diff(profile->at.ended, started).us;
     a->path_share = execution_us > 0 ? (double)a->path_length.us / (double)execution_us : 0;
     a->path_share = a->path_share > 1 ? 1 : a->path_share;
-    a->model_loading = model_loading(profile);
+    sum_loading(profile, a);
     a->cache_hit_rate = profile->total > 0 ? (double)profile->cached / (double)profile->total : 0;
+    a->hits_known = hits_are_known(profile, t->planned.set);
+    a->known = profile->at.has_started || profile->outcome != ATTEMPT_OPEN;
+    profile->unaccounted_known = profile->unaccounted_known && a->known;
 }

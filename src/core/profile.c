@@ -1,12 +1,14 @@
 /*
  * The account at the end of an attempt: clamps what the profiler learned to the attempt, closes
- * what is open, counts, sorts. Reads the profiler, changes only its result. Invariants of the
- * result: executed + cached + failed + pending = total; no slice outside [started, ended]; order is
- * 0, 1, 2... over the nodes that have a start.
+ * what is open, leaves out what gaps make unknown, counts, sorts. Reads the profiler, changes only
+ * its result. Invariants of the result: executed + cached + failed + pending = total; no slice
+ * outside [started, ended]; order is 0, 1, 2... over the nodes that have a start; a duration is the
+ * sum of slices that were seen from their starts to their ends.
  */
 #include "profiler_inner.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const status_names[] = {
     [PROFILE_PENDING] = "pending",     [PROFILE_EXECUTING] = "executing",
@@ -43,11 +45,37 @@ struct account {
     struct mono_us planned_at;
     struct profile_slice *slices; /* next free */
     struct profile_progress *progress;
+    const struct profile_gap *gaps; /* by when frames were read */
+    size_t gaps_len;
 };
 
 static struct mono_us clamp(const struct account *a, struct mono_us t)
 {
     return mono_max(a->out->at.started, mono_min(t, a->out->at.ended));
+}
+
+static const struct profile_gap *gap_at(const struct account *a, struct mono_us read,
+                                        enum gap_kind kind)
+{
+    return profiler_gap_at(a->gaps, a->gaps_len, read, kind);
+}
+
+/* Of one that never runs itself: as its copies together. */
+static enum profile_status status_of_copies(const struct account *a, const struct node *n)
+{
+    bool open = false;
+    bool cached = true;
+    for (const struct node *c = n->copies; c != NULL; c = c->next_copy) {
+        if (c->failed) {
+            return PROFILE_FAILED;
+        }
+        open = open || c->open;
+        cached = cached && c->cached;
+    }
+    if (open && a->out->outcome != ATTEMPT_COMPLETED) {
+        return PROFILE_EXECUTING;
+    }
+    return cached ? PROFILE_CACHED : PROFILE_COMPLETED;
 }
 
 static enum profile_status status_of(const struct account *a, const struct node *n)
@@ -58,21 +86,54 @@ static enum profile_status status_of(const struct account *a, const struct node 
     if (n->cached || (n->cached_by_history && !n->started)) {
         return PROFILE_CACHED;
     }
+    if (n->copies != NULL) {
+        return status_of_copies(a, n);
+    }
     if (n->open) {
         return a->out->outcome == ATTEMPT_COMPLETED ? PROFILE_COMPLETED : PROFILE_EXECUTING;
     }
     return n->started || n->done ? PROFILE_COMPLETED : PROFILE_PENDING;
 }
 
-static void add_slice(struct account *a, struct profile_node *to, struct profile_slice s)
+/* Between which points something lies that was read then. */
+struct between {
+    struct mono_us first, last;
+    bool exact;
+};
+
+static struct between read_at(const struct account *a, struct mono_us read)
 {
+    const struct profile_gap *gap = gap_at(a, read, GAP_LATE);
+    return (struct between){clamp(a, gap == NULL ? read : gap->from), clamp(a, read), gap == NULL};
+}
+
+/* An end that was read after the attempt's own is that one, when it was the last. */
+static struct between end_of(const struct account *a, const struct node *n, struct mono_us read)
+{
+    const struct mono_us ended = a->out->at.ended;
+    if (!mono_before(read, ended) && (n->open || profiler_ends_last(a->p, n))) {
+        return (struct between){ended, ended, true};
+    }
+    return read_at(a, read);
+}
+
+/* Adds a slice as it was read. True when both of its ends are where they were read. */
+static bool add_slice(struct account *a, const struct node *n, struct profile_node *to,
+                      struct profile_slice s)
+{
+    const struct between start = read_at(a, s.from);
+    const struct between end = end_of(a, n, s.to);
     struct profile_slice *at = a->slices++;
-    *at = (struct profile_slice){clamp(a, s.from), clamp(a, s.to)};
-    if (to->slices_len == 0) {
+    *at = (struct profile_slice){start.last, mono_max(start.last, end.last)};
+    if (to->seen_len == 0) {
         to->slices = at;
     }
-    to->slices_len++;
+    to->seen_len++;
     to->duration.us += mono_diff(at->to, at->from).us;
+    const int64_t least = mono_diff(end.first, start.last).us;
+    to->duration_min.us += least > 0 ? least : 0;
+    to->duration_max.us += mono_diff(at->to, start.first).us;
+    return start.exact && end.exact;
 }
 
 static void account_progress(struct account *a, const struct node *n, struct profile_node *to)
@@ -88,31 +149,78 @@ static void account_progress(struct account *a, const struct node *n, struct pro
     }
 }
 
+/* What was seen of it is a duration, or bounds of one, or neither. */
+static void settle_duration(struct profile_node *to, bool exact, bool end_missed)
+{
+    to->has_duration = to->has_start && exact && !end_missed && !to->runs && to->seen_len > 0;
+    to->has_end = to->has_duration;
+    to->slices_len = to->has_duration || (to->runs && to->has_start) ? to->seen_len : 0;
+    if (to->has_end) {
+        to->end = to->slices[to->slices_len - 1].to;
+    } else {
+        to->duration.us = 0;
+    }
+}
+
 /* Times of a node that ran. */
 static void account_run(struct account *a, const struct node *n, struct profile_node *to)
 {
+    bool exact = true;
     for (size_t i = 0; i < n->slices_len; i++) {
-        add_slice(a, to, n->slices[i]);
+        exact = add_slice(a, n, to, n->slices[i]) && exact;
     }
     if (n->open) {
-        add_slice(a, to, (struct profile_slice){n->open_since, a->out->at.ended});
+        const struct profile_slice open = {n->open_since, a->out->at.ended};
+        exact = add_slice(a, n, to, open) && exact;
     }
     /* Its start or end lay in a gap, or the socket was blind when the prompt ended. */
     const bool end_missed =
         n->end_missed || (n->open && a->p->unwatched && to->status == PROFILE_COMPLETED);
     /* It runs at this moment: its slice counts as time that is accounted for, and has no end. */
-    const bool runs = n->open && a->out->outcome == ATTEMPT_OPEN;
-    to->has_start = n->start_known;
+    to->runs = n->open && a->out->outcome == ATTEMPT_OPEN;
+    to->open_ended = n->open && a->p->saw_state;
+    to->has_start = n->start_known && gap_at(a, n->start, GAP_LATE) == NULL;
     to->start = clamp(a, n->start);
-    to->has_end = to->has_start && !end_missed && !runs && to->slices_len > 0;
-    to->has_duration = to->has_end;
-    if (to->has_end) {
-        to->end = to->slices[to->slices_len - 1].to;
-    } else {
-        to->duration.us = 0;
-        to->slices_len = runs && to->has_start ? to->slices_len : 0;
-    }
+    settle_duration(to, exact, end_missed);
+    to->has_bounds = !exact && n->start_known && !end_missed && !to->runs;
     account_progress(a, n, to);
+}
+
+static int by_slice(const void *x, const void *y)
+{
+    const struct profile_slice *a = x;
+    const struct profile_slice *b = y;
+    return (a->from.us > b->from.us) - (a->from.us < b->from.us);
+}
+
+/* Times of a node that never ran itself: those of its copies, which are accounted for. */
+static void account_copies(struct account *a, const struct node *n, struct profile_node *to)
+{
+    bool all = true;
+    bool bounds = true;
+    struct profile_slice *first = a->slices;
+    for (const struct node *c = n->copies; c != NULL; c = c->next_copy) {
+        const struct profile_node *copy = &a->p->result[c->index];
+        for (size_t i = 0; i < copy->seen_len; i++) {
+            *a->slices++ = copy->slices[i];
+        }
+        to->seen_len += copy->seen_len;
+        to->duration.us += copy->duration.us;
+        to->duration_min.us += copy->has_duration ? copy->duration.us : copy->duration_min.us;
+        to->duration_max.us += copy->has_duration ? copy->duration.us : copy->duration_max.us;
+        to->runs = to->runs || copy->runs;
+        to->open_ended = to->open_ended || copy->open_ended;
+        all = all && copy->has_duration;
+        bounds = bounds && (copy->has_duration || copy->has_bounds);
+        if (copy->has_start && (!to->has_start || mono_before(copy->start, to->start))) {
+            to->has_start = true;
+            to->start = copy->start;
+        }
+    }
+    qsort(first, to->seen_len, sizeof *first, by_slice);
+    to->slices = first;
+    settle_duration(to, all, false);
+    to->has_bounds = !all && bounds;
 }
 
 static void account_node(struct account *a, const struct node *n, struct profile_node *to)
@@ -123,6 +231,8 @@ static void account_node(struct account *a, const struct node *n, struct profile
         .error = n->error,
         .status = status_of(a, n),
         .expanded = n->planned == NULL,
+        .loops = n->loops,
+        .has_copies = n->copies != NULL,
         .order = -1,
     };
     if (n->display != NULL) {
@@ -144,16 +254,46 @@ static void account_node(struct account *a, const struct node *n, struct profile
         if (n->listed_cached) {
             to->start = to->end = a->planned_at;
         }
+    } else if (n->copies != NULL) {
+        account_copies(a, n, to);
     } else if (n->started) {
         account_run(a, n, to);
+    }
+}
+
+/*
+ * A node of the workflow that never runs itself may be run as copies, which are expanded elsewhere
+ * and displayed as it: the body of a loop. What is expanded inside of a node is displayed as it
+ * too, and is no copy.
+ */
+static void find_copies(struct profiler *p)
+{
+    for (size_t i = 0; i < p->len; i++) {
+        p->nodes[i]->index = i;
+        p->nodes[i]->copies = p->nodes[i]->next_copy = NULL;
+        p->nodes[i]->loops = false;
+    }
+    for (size_t i = p->len; i > p->workflow->len; i--) {
+        struct node *n = p->nodes[i - 1];
+        struct node *shown = profiler_find(p, str_of(n->display));
+        if (shown != NULL && shown->planned != NULL && !shown->started &&
+            !shown->cached_by_history && (n->started || n->done) &&
+            !profiler_is_under(p, n, shown)) {
+            n->next_copy = shown->copies;
+            shown->copies = n;
+            struct node *parent = profiler_find(p, str_of(n->parent));
+            if (parent != NULL) {
+                parent->loops = true;
+            }
+        }
     }
 }
 
 static struct mono_us planning_end(const struct account *a)
 {
     const struct profiler *p = a->p;
-    if (p->planned.set) {
-        return clamp(a, timeline_point(a->timeline, &p->planned));
+    if (a->timeline->planned.set) {
+        return clamp(a, timeline_point(a->timeline, &a->timeline->planned));
     }
     return p->has_first_start ? clamp(a, p->first_start) : a->out->at.ended;
 }
@@ -234,6 +374,7 @@ static struct dur_us union_length(struct profile_slice *s, size_t n, struct mono
 struct child {
     struct str parent;
     struct profile_slice slice;
+    bool known; /* false: it ran, and nobody knows when */
 };
 
 static int by_parent(const void *x, const void *y)
@@ -251,6 +392,7 @@ static void account_self(struct profile_node *n, const struct child *children, s
                          struct profile_slice *scratch)
 {
     n->self = n->duration;
+    n->has_self = n->has_duration;
     if (!n->has_duration) {
         return;
     }
@@ -266,21 +408,32 @@ static void account_self(struct profile_node *n, const struct child *children, s
     size_t count = 0;
     for (; hit < children + len && str_eq(hit->parent, n->id); hit++) {
         scratch[count++] = hit->slice;
+        n->has_self = n->has_self && hit->known;
     }
     for (size_t i = 0; i < n->slices_len; i++) {
         n->self.us -= union_length(scratch, count, n->slices[i].from, n->slices[i].to).us;
     }
 }
 
+static bool is_without_times(const struct profile_node *n)
+{
+    return !n->has_duration && n->status != PROFILE_PENDING && n->status != PROFILE_CACHED;
+}
+
 static void account_selves(struct profile *out, size_t all_slices)
 {
-    struct child *children = mem_alloc((all_slices + 1) * sizeof *children);
-    struct profile_slice *scratch = mem_alloc((all_slices + 1) * sizeof *scratch);
+    const size_t most = all_slices + out->nodes_len + 1;
+    struct child *children = mem_alloc(most * sizeof *children);
+    struct profile_slice *scratch = mem_alloc(most * sizeof *scratch);
     size_t len = 0;
     for (size_t i = 0; i < out->nodes_len; i++) {
         const struct profile_node *n = &out->nodes[i];
+        const bool hidden = n->slices_len == 0 && (n->seen_len > 0 || is_without_times(n));
         for (size_t k = 0; n->parent.p != NULL && k < n->slices_len; k++) {
-            children[len++] = (struct child){n->parent, n->slices[k]};
+            children[len++] = (struct child){n->parent, n->slices[k], true};
+        }
+        if (n->parent.p != NULL && hidden) {
+            children[len++] = (struct child){n->parent, {out->at.ended, out->at.ended}, false};
         }
     }
     qsort(children, len, sizeof *children, by_parent);
@@ -343,21 +496,21 @@ static void count(struct profile *out)
     }
 }
 
-static void account_gaps(struct account *a)
+static void gather_gaps(struct account *a)
 {
-    struct profiler *p = a->p;
-    p->result_gaps = mem_alloc((p->gaps_len + 1) * sizeof *p->result_gaps);
-    for (size_t i = 0; i < p->gaps_len; i++) {
-        struct profile_gap *g = &p->result_gaps[i];
-        *g = p->gaps[i];
-        if (p->gap_open && i + 1 == p->gaps_len) {
-            g->to = a->out->at.ended;
-        }
-        g->from = mono_max(a->out->at.queued, mono_min(g->from, a->out->at.ended));
-        g->to = mono_max(g->from, mono_min(g->to, a->out->at.ended));
+    struct profile_gap *read = profiler_gaps(a->p, a->timeline, &a->gaps_len);
+    a->p->result_gaps = mem_alloc((2 * a->gaps_len + 1) * sizeof *read);
+    memcpy(a->p->result_gaps, read, a->gaps_len * sizeof *read);
+    free(read);
+    a->gaps = a->p->result_gaps;
+    struct profile_gap *told = a->p->result_gaps + a->gaps_len;
+    for (size_t i = 0; i < a->gaps_len; i++) {
+        told[i] = a->gaps[i];
+        told[i].from = mono_max(a->out->at.queued, mono_min(told[i].from, a->out->at.ended));
+        told[i].to = mono_max(told[i].from, mono_min(told[i].to, a->out->at.ended));
     }
-    a->out->gaps = p->result_gaps;
-    a->out->gaps_len = p->gaps_len;
+    a->out->gaps = told;
+    a->out->gaps_len = a->gaps_len;
 }
 
 static void account_phases(struct profile *out, struct mono_us planned_at)
@@ -378,10 +531,26 @@ static enum profile_source source_of(const struct profiler *p)
     return p->saw_events ? PROFILE_FROM_BOTH : PROFILE_FROM_HISTORY;
 }
 
+/* Room for the result. Returns for how many slices. */
+static size_t make_room(struct profiler *p)
+{
+    profiler_free_result(p);
+    size_t slices = 0;
+    size_t progress = 0;
+    for (size_t i = 0; i < p->len; i++) {
+        slices += 2 * (p->nodes[i]->slices_len + 1); /* those of copies are told twice */
+        progress += p->nodes[i]->progress_len;
+    }
+    p->result = mem_alloc(p->len * sizeof *p->result);
+    p->result_slices = mem_alloc(slices * sizeof *p->result_slices);
+    p->result_progress = mem_alloc((progress + 1) * sizeof *p->result_progress);
+    return slices;
+}
+
 void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_outcome outcome,
                      struct profile *ret)
 {
-    profiler_free_result(p);
+    const size_t slices = make_room(p);
     *ret = (struct profile){
         .outcome = outcome,
         .anchor = t->anchor,
@@ -389,18 +558,11 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
         .workflow = p->workflow,
         .source = source_of(p),
         .node_ends_inferred = p->inferred,
-        .clock_known = t->clock.known,
+        .clock_known = t->clock.known && !t->clock.changed && !t->clock.doubtful,
+        .clock_changed = t->clock.changed,
+        .execution_known = timeline_is_told(t),
         .clock_offset_us = t->clock.offset_us + t->anchor.wall.us - t->anchor.mono.us,
     };
-    size_t slices = 0;
-    size_t progress = 0;
-    for (size_t i = 0; i < p->len; i++) {
-        slices += p->nodes[i]->slices_len + 1;
-        progress += p->nodes[i]->progress_len;
-    }
-    p->result = mem_alloc(p->len * sizeof *p->result);
-    p->result_slices = mem_alloc(slices * sizeof *p->result_slices);
-    p->result_progress = mem_alloc((progress + 1) * sizeof *p->result_progress);
     struct account a = {
         .p = p,
         .timeline = t,
@@ -408,16 +570,17 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
         .slices = p->result_slices,
         .progress = p->result_progress,
     };
+    find_copies(p);
+    gather_gaps(&a);
     a.planned_at = planning_end(&a);
     account_phases(ret, a.planned_at);
-    for (size_t i = 0; i < p->len; i++) {
-        account_node(&a, p->nodes[i], &p->result[i]);
+    for (size_t i = p->len; i > 0; i--) { /* copies before what is displayed */
+        account_node(&a, p->nodes[i - 1], &p->result[i - 1]);
     }
     sort_nodes(p, p->result);
     ret->nodes = p->result;
     ret->nodes_len = p->len;
-    account_gaps(&a);
     account_selves(ret, slices);
     count(ret);
-    profiler_analyse(p, ret, slices);
+    profiler_analyse(p, t, ret, slices);
 }

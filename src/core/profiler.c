@@ -7,8 +7,9 @@
 
 #include <stdlib.h>
 
-/* A backend that invents nodes without end is not followed beyond this. */
-enum { MAX_EXPANDED = 20000 };
+/* A backend that invents nodes without end is not followed beyond this; beyond so many parents they
+   are a circle; and beyond so many gaps the last one grows. */
+enum { MAX_EXPANDED = 20000, MAX_PARENTS = 100, MAX_GAPS = 200 };
 
 struct profiler *profiler_new(const struct workflow *w, unsigned max_progress)
 {
@@ -58,15 +59,27 @@ void profiler_free(struct profiler *p)
     free(p);
 }
 
-static struct node *find(struct profiler *p, struct str id)
+struct node *profiler_find(struct profiler *p, struct str id)
 {
     return id.p == NULL ? NULL : map_get(&p->by_id, id);
+}
+
+bool profiler_is_under(struct profiler *p, const struct node *n, const struct node *above)
+{
+    for (int i = 0; i < MAX_PARENTS && n != NULL; i++) {
+        const char *parent = n->parent == NULL && n->planned == NULL ? n->display : n->parent;
+        n = profiler_find(p, str_of(parent));
+        if (n == above) {
+            return n != NULL;
+        }
+    }
+    return false;
 }
 
 /* Finds a node, or makes it one that the server expanded. NULL when there are too many. */
 static struct node *find_or_expand(struct profiler *p, struct str id)
 {
-    struct node *n = find(p, id);
+    struct node *n = profiler_find(p, id);
     if (n != NULL || id.p == NULL || p->len - p->workflow->len >= MAX_EXPANDED) {
         return n;
     }
@@ -146,7 +159,7 @@ static void done_unseen(struct profiler *p, struct node *n, struct mono_us now)
     if (n->cached || n->started) {
         return;
     }
-    if (p->gaps_len == 0) {
+    if (!p->lost) {
         mark_cached(p, n, now);
     }
     n->done = true; /* after a gap: completed, but nobody knows when */
@@ -154,11 +167,8 @@ static void done_unseen(struct profiler *p, struct node *n, struct mono_us now)
 
 static void feed_cached(struct profiler *p, struct mono_us now, const struct frame *f)
 {
-    if (!p->planned.set) {
-        p->planned = (struct time_mark){true, now, f->stamp_ms};
-    }
     for (size_t i = 0; i < f->ids_len; i++) {
-        struct node *n = find(p, f->ids[i]);
+        struct node *n = profiler_find(p, f->ids[i]);
         if (n != NULL && !n->started && !n->done) {
             n->listed_cached = true;
         }
@@ -276,7 +286,7 @@ static void feed_state(struct profiler *p, struct mono_us now, const struct fram
 
 static void feed_progress(struct profiler *p, struct mono_us now, const struct frame *f)
 {
-    struct node *n = find(p, f->node);
+    struct node *n = profiler_find(p, f->node);
     if (n == NULL || !n->open) {
         return; /* a stray thread of another prompt, or a node that is over */
     }
@@ -304,6 +314,18 @@ static void set_error(struct node *n, struct str message)
     n->error = mem_copy(message);
 }
 
+/* An error names the outermost node; what threw is what began last of those that are open in it. */
+static struct node *innermost_open(struct profiler *p, const struct node *n)
+{
+    for (size_t i = p->starts_len; i > 0; i--) {
+        struct node *inner = p->starts[i - 1].node;
+        if (inner->open && inner->planned == NULL && profiler_is_under(p, inner, n)) {
+            return inner;
+        }
+    }
+    return NULL;
+}
+
 static void feed_error(struct profiler *p, const struct frame *f)
 {
     struct node *n = find_or_expand(p, f->node);
@@ -311,12 +333,20 @@ static void feed_error(struct profiler *p, const struct frame *f)
         return;
     }
     set_error(n, f->message);
-    n->failed = n->failed || frame_is_terminal(f);
+    if (!frame_is_terminal(f)) {
+        return;
+    }
+    n->failed = true;
+    struct node *inner = innermost_open(p, n);
+    if (inner != NULL) {
+        set_error(inner, f->message);
+        inner->failed = true;
+    }
 }
 
 static void feed_interrupted(struct profiler *p, const struct frame *f)
 {
-    struct node *n = find(p, f->node);
+    struct node *n = profiler_find(p, f->node);
     if (n != NULL) {
         set_error(n, STR("interrupted here"));
     }
@@ -360,18 +390,30 @@ void profiler_feed(struct profiler *p, struct mono_us now, const struct frame *f
     }
 }
 
+static void add_gap(struct profiler *p, struct profile_gap gap)
+{
+    if (p->gaps_len == p->gaps_cap) {
+        p->gaps_cap = p->gaps_cap == 0 ? 2 : p->gaps_cap * 2;
+        p->gaps = mem_grow(p->gaps, p->gaps_cap * sizeof *p->gaps);
+    }
+    p->gaps[p->gaps_len++] = gap;
+}
+
+void profiler_begins_unwatched(struct profiler *p)
+{
+    p->unwatched = true;
+    p->lost = true;
+}
+
 void profiler_gap_begin(struct profiler *p, struct mono_us from, const char *reason)
 {
     if (p->gap_open) {
         return;
     }
-    if (p->gaps_len == p->gaps_cap) {
-        p->gaps_cap = p->gaps_cap == 0 ? 2 : p->gaps_cap * 2;
-        p->gaps = mem_grow(p->gaps, p->gaps_cap * sizeof *p->gaps);
-    }
-    p->gaps[p->gaps_len++] = (struct profile_gap){from, from, reason};
+    add_gap(p, (struct profile_gap){from, from, reason, GAP_LOST});
     p->gap_open = true;
     p->unwatched = true;
+    p->lost = true;
 }
 
 void profiler_gap_end(struct profiler *p, struct mono_us to)
@@ -382,23 +424,36 @@ void profiler_gap_end(struct profiler *p, struct mono_us to)
     }
 }
 
+void profiler_late(struct profiler *p, struct mono_us from, struct mono_us now, const char *reason)
+{
+    if (p->gap_open) {
+        return;
+    }
+    struct profile_gap *last = p->gaps_len == 0 ? NULL : &p->gaps[p->gaps_len - 1];
+    const bool goes_on = last != NULL && last->kind == GAP_LATE &&
+                         (mono_diff(from, last->to).us <= 0 || p->gaps_len >= MAX_GAPS);
+    if (!goes_on) {
+        add_gap(p, (struct profile_gap){from, now, reason, GAP_LATE});
+        return;
+    }
+    last->from = mono_min(last->from, from);
+    last->to = mono_max(last->to, now);
+}
+
 static void history_done(struct profiler *p, const struct str *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct node *node = find(p, ids[i]);
+        struct node *node = profiler_find(p, ids[i]);
         if (node != NULL && !node->started) {
             node->done = true;
         }
     }
 }
 
-static void history_cached(struct profiler *p, struct mono_us now, const struct frame *f)
+static void history_cached(struct profiler *p, const struct frame *f)
 {
-    if (!p->planned.set) {
-        p->planned = (struct time_mark){true, now, f->stamp_ms};
-    }
     for (size_t i = 0; i < f->ids_len; i++) {
-        struct node *n = find(p, f->ids[i]);
+        struct node *n = profiler_find(p, f->ids[i]);
         if (n != NULL && !n->started) {
             n->cached_by_history = true;
         }
@@ -422,12 +477,15 @@ void profiler_history(struct profiler *p, struct timeline *t, struct mono_us now
     for (size_t i = 0; i < messages_len; i++) {
         const struct frame *f = &messages[i];
         if (f->type == FRAME_START) {
-            (void)timeline_start(t, now, f->stamp_ms);
+            timeline_start_told(t, now, f->stamp_ms);
+        } else if (f->type == FRAME_CACHED) {
+            timeline_planned(t, now, f->stamp_ms, true);
         } else if (frame_is_terminal(f) && t->ended.set && t->ended.stamp_ms == 0) {
             t->ended.stamp_ms = f->stamp_ms;
+            t->ended.by_history = true;
         }
         if (p != NULL && f->type == FRAME_CACHED) {
-            history_cached(p, now, f);
+            history_cached(p, f);
         } else if (p != NULL && frame_is_terminal(f)) {
             history_end(p, f);
         }

@@ -34,10 +34,14 @@ struct node {
     uint64_t progress_dropped;
     double progress_last; /* value of the last progress event, kept or not */
     double steps;         /* advances of value */
+    /* For the account at the end. */
+    size_t index;                    /* in profiler.nodes */
+    struct node *copies, *next_copy; /* what is displayed as this one, which never runs itself */
+    bool loops;                      /* it expanded into such copies of others */
 };
 
 struct start {
-    const struct node *node;
+    struct node *node;
     struct mono_us at;
 };
 
@@ -53,6 +57,7 @@ struct profiler {
     struct profile_gap *gaps;
     size_t gaps_len, gaps_cap;
     bool gap_open;
+    bool lost;      /* there is a gap in which something may not have been seen */
     bool unwatched; /* no progress_state was seen since the last gap began */
     bool saw_events;
     bool saw_state;
@@ -60,21 +65,37 @@ struct profiler {
     bool used_history;
     bool has_first_start;
     struct mono_us first_start;
-    struct time_mark planned; /* execution_cached */
     uint32_t seq;
+    const struct node *ends_last; /* whose end was read last; see profile_gaps.c */
     /* The result, kept until the next profiler_finish. */
     struct profile_node *result;
     struct profile_slice *result_slices;
     struct profile_progress *result_progress;
-    struct profile_gap *result_gaps;
+    struct profile_gap *result_gaps; /* as they were seen, then as they are told */
     struct profile_idle *result_idle;
     uint32_t *result_path;
 };
 
 void profiler_free_result(struct profiler *p);
 
+/* NULL: no such node. */
+struct node *profiler_find(struct profiler *p, struct str id);
+/* Whether one of n's parents, or theirs, is `above`. */
+bool profiler_is_under(struct profiler *p, const struct node *n, const struct node *above);
+
+/* profile_gaps.c: all gaps of the attempt, those that its marks show included, by when frames were
+   read; in order of their beginnings, none behind its end. Owner: the caller. */
+struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, size_t *ret_len);
+/* Of those the one of `kind` in which a frame was read then; NULL: none. O(gaps). */
+const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t len,
+                                          struct mono_us read, enum gap_kind kind);
+/* Its end was the last that was read, or belongs to that one: the attempt's end is its own. Valid
+   after profiler_gaps. */
+bool profiler_ends_last(struct profiler *p, const struct node *n);
+
 /* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, when all
    else is there. all_slices: at least as many as the nodes have together. */
-void profiler_analyse(struct profiler *p, struct profile *profile, size_t all_slices);
+void profiler_analyse(struct profiler *p, const struct timeline *t, struct profile *profile,
+                      size_t all_slices);
 
 #endif

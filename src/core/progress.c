@@ -3,20 +3,32 @@
 
 #include <stdlib.h>
 
-/* A backend that invents nodes without end is not followed beyond this. */
-enum { MAX_EXPANDED = 20000 };
+/* A backend that invents nodes without end is not followed beyond this; beyond so many parents they
+   are a circle. */
+enum { MAX_EXPANDED = 20000, MAX_PARENTS = 100 };
 
-/* Beside its status: it has ended, whatever is said of it later. */
-enum { ENDED = 0x80 };
+/* Beside its status: it has ended, whatever is said of it later; it is told by its copies. */
+enum { ENDED = 0x80, SHOWN = 0x40 };
 
 struct progress_node {
     unsigned char state; /* its status, and ENDED */
+    bool is_copy;
+    uint32_t began;
+    char *parent;  /* or NULL */
+    char *display; /* or NULL */
     char id[];
+};
+
+struct progress_shown {
+    size_t index; /* in the workflow */
+    size_t open;  /* copies that run */
+    bool failed;  /* one of them */
+    char *parent; /* of the newest copy: what may bring more of them; or NULL */
 };
 
 static enum profile_status status_of(unsigned char state)
 {
-    return (enum profile_status)(state & ~ENDED);
+    return (enum profile_status)(state & ~(ENDED | SHOWN));
 }
 
 /* Whom to tell. */
@@ -35,10 +47,17 @@ void progress_init(struct progress *p, const struct workflow *w)
 void progress_done(struct progress *p)
 {
     size_t at = 0;
-    for (void *n = map_next(&p->expanded, &at); n != NULL; n = map_next(&p->expanded, &at)) {
+    for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
+         n = map_next(&p->expanded, &at)) {
+        free(n->parent);
+        free(n->display);
         free(n);
     }
     map_done(&p->expanded);
+    for (size_t i = 0; i < p->shown_len; i++) {
+        free(p->shown[i].parent);
+    }
+    free(p->shown);
     free(p->states);
     free(p->node_id);
     *p = (struct progress){0};
@@ -56,11 +75,20 @@ static bool counts_as_done(enum profile_status s)
     return s == PROFILE_COMPLETED || s == PROFILE_CACHED;
 }
 
-static void tell(const struct telling *t, struct str id, enum profile_status status, bool expanded)
+static bool counts_as_executed(enum profile_status s)
+{
+    return s == PROFILE_COMPLETED || s == PROFILE_EXECUTING;
+}
+
+static void tell(const struct telling *t, struct str id, const char *display,
+                 enum profile_status status, bool expanded)
 {
     t->p->changes++;
     if (t->on_change != NULL) {
-        const struct progress_change c = {id, status, expanded};
+        struct progress_change c = {.node_id = id, .status = status, .expanded = expanded};
+        if (display != NULL) {
+            c.display = str_of(display);
+        }
         t->on_change(t->ctx, &c);
     }
 }
@@ -76,8 +104,8 @@ static void set_planned(const struct telling *t, size_t index, unsigned char sta
     }
     p->nodes_done += counts_as_done(status) ? 1 : 0;
     p->nodes_done -= counts_as_done(old) ? 1 : 0;
-    p->executed += status == PROFILE_EXECUTING ? 1 : 0;
-    tell(t, p->workflow->nodes[index].id, status, false);
+    p->executed += status == PROFILE_EXECUTING && !counts_as_executed(old) ? 1 : 0;
+    tell(t, p->workflow->nodes[index].id, NULL, status, false);
 }
 
 static struct progress_node *find_or_expand(struct progress *p, struct str id)
@@ -112,14 +140,142 @@ static unsigned char next_state(const struct progress *p, unsigned char state,
                            ENDED);
 }
 
-static void set_expanded(const struct telling *t, struct progress_node *n, unsigned char state)
+/* ---- copies of displayed nodes ----------------------------------------------------------------
+ */
+
+static bool is_running(const struct progress *p, struct str id)
 {
-    const bool same = status_of(n->state) == status_of(state);
-    n->state = state;
-    if (!same) {
-        tell(t, str_of(n->id), status_of(state), true);
+    const struct workflow_node *planned = id.p == NULL ? NULL : workflow_find(p->workflow, id);
+    if (planned != NULL) {
+        return status_of(p->states[planned - p->workflow->nodes]) == PROFILE_EXECUTING;
+    }
+    const struct progress_node *n = id.p == NULL ? NULL : map_get(&p->expanded, id);
+    return n != NULL && status_of(n->state) == PROFILE_EXECUTING;
+}
+
+static bool is_under(const struct progress *p, const struct progress_node *n, struct str above)
+{
+    for (int i = 0; i < MAX_PARENTS && n != NULL; i++) {
+        const char *parent = n->parent == NULL ? n->display : n->parent;
+        if (parent == NULL || str_is(above, parent)) {
+            return parent != NULL;
+        }
+        n = map_get(&p->expanded, str_of(parent));
+    }
+    return false;
+}
+
+static struct progress_shown *shown_of(struct progress *p, size_t index)
+{
+    for (size_t i = 0; i < p->shown_len; i++) {
+        if (p->shown[i].index == index) {
+            return &p->shown[i];
+        }
+    }
+    p->shown = mem_grow(p->shown, (p->shown_len + 1) * sizeof *p->shown);
+    p->shown[p->shown_len] = (struct progress_shown){.index = index};
+    return &p->shown[p->shown_len++];
+}
+
+/* NULL: it is no copy of anything. */
+static struct progress_shown *shown_by(struct progress *p, const struct progress_node *n)
+{
+    const struct workflow_node *shown =
+        n->display == NULL ? NULL : workflow_find(p->workflow, str_of(n->display));
+    if (shown == NULL || is_under(p, n, shown->id)) {
+        return NULL;
+    }
+    const size_t index = (size_t)(shown - p->workflow->nodes);
+    const unsigned char state = p->states[index];
+    /* One that was seen to run itself speaks for itself. */
+    return state == PROFILE_PENDING || (state & SHOWN) != 0 ? shown_of(p, index) : NULL;
+}
+
+static void settle_shown(const struct telling *t, const struct progress_shown *s)
+{
+    const bool more = s->open > 0 || (s->parent != NULL && is_running(t->p, str_of(s->parent)));
+    const enum profile_status status = s->failed ? PROFILE_FAILED
+                                       : more    ? PROFILE_EXECUTING
+                                                 : PROFILE_COMPLETED;
+    const unsigned char state = t->p->states[s->index];
+    if ((state == PROFILE_PENDING || (state & SHOWN) != 0) && (state & ENDED) == 0) {
+        set_planned(t, s->index, (unsigned char)(status | SHOWN));
     }
 }
+
+/* What brought copies may be over. */
+static void settle_all_shown(const struct telling *t)
+{
+    for (size_t i = 0; i < t->p->shown_len; i++) {
+        settle_shown(t, &t->p->shown[i]);
+    }
+}
+
+static void note_copy(const struct telling *t, struct progress_node *n, enum profile_status old)
+{
+    struct progress *p = t->p;
+    const enum profile_status status = status_of(n->state);
+    struct progress_shown *s = shown_by(p, n);
+    if (s == NULL) {
+        return;
+    }
+    s->open += status == PROFILE_EXECUTING ? 1 : 0;
+    s->open -= n->is_copy && old == PROFILE_EXECUTING && s->open > 0 ? 1 : 0;
+    s->failed = s->failed || status == PROFILE_FAILED;
+    n->is_copy = true;
+    if (n->parent != NULL && (s->parent == NULL || strcmp(s->parent, n->parent) != 0)) {
+        free(s->parent);
+        s->parent = mem_strdup(n->parent);
+    }
+    settle_shown(t, s);
+}
+
+static void set_expanded(const struct telling *t, struct progress_node *n, unsigned char state)
+{
+    const enum profile_status old = status_of(n->state);
+    n->state = state;
+    if (old == status_of(state)) {
+        return;
+    }
+    n->began = status_of(state) == PROFILE_EXECUTING ? ++t->p->began : n->began;
+    tell(t, str_of(n->id), n->display, status_of(state), true);
+    note_copy(t, n, old);
+}
+
+/* Said before its state is, so that its change tells them. */
+static void note_place(struct progress *p, struct str id, struct str parent, struct str display)
+{
+    const bool is_its_own = display.p == NULL || str_eq(display, id);
+    if (id.p == NULL || (parent.p == NULL && is_its_own) ||
+        workflow_find(p->workflow, id) != NULL) {
+        return; /* nearly all of them */
+    }
+    struct progress_node *n = find_or_expand(p, id);
+    if (n != NULL && n->parent == NULL && parent.p != NULL) {
+        n->parent = mem_copy(parent);
+    }
+    if (n != NULL && n->display == NULL && display.p != NULL && !str_eq(display, id)) {
+        n->display = mem_copy(display);
+    }
+}
+
+/* What threw: it began last of those that run inside of the one that the error names. */
+static struct progress_node *innermost_running(struct progress *p, struct str above)
+{
+    struct progress_node *found = NULL;
+    size_t at = 0;
+    for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
+         n = map_next(&p->expanded, &at)) {
+        if (status_of(n->state) == PROFILE_EXECUTING && is_under(p, n, above) &&
+            (found == NULL || n->began > found->began)) {
+            found = n;
+        }
+    }
+    return found;
+}
+
+/* ---- moves ------------------------------------------------------------------------------------
+ */
 
 static void move(const struct telling *t, struct str id, enum profile_status to)
 {
@@ -143,17 +299,17 @@ static void move(const struct telling *t, struct str id, enum profile_status to)
 static void complete_all(const struct telling *t, struct str but)
 {
     struct progress *p = t->p;
-    for (size_t i = 0; i < p->workflow->len; i++) {
-        if (p->states[i] == PROFILE_EXECUTING &&
-            (but.p == NULL || !str_eq(but, p->workflow->nodes[i].id))) {
-            set_planned(t, i, PROFILE_COMPLETED);
-        }
-    }
     size_t at = 0;
     for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
          n = map_next(&p->expanded, &at)) {
         if (n->state == PROFILE_EXECUTING && (but.p == NULL || !str_is(but, n->id))) {
             set_expanded(t, n, PROFILE_COMPLETED);
+        }
+    }
+    for (size_t i = 0; i < p->workflow->len; i++) {
+        if (status_of(p->states[i]) == PROFILE_EXECUTING &&
+            (but.p == NULL || !str_eq(but, p->workflow->nodes[i].id))) {
+            set_planned(t, i, PROFILE_COMPLETED | (p->states[i] & SHOWN));
         }
     }
 }
@@ -187,6 +343,7 @@ static void feed_executing(const struct telling *t, const struct frame *f)
         return;
     }
     node_runs(t->p, f->node);
+    note_place(t->p, f->node, (struct str){NULL, 0}, f->display_node);
     if (!t->p->saw_state) { /* the next one is the only end that there is */
         complete_all(t, f->node);
     }
@@ -197,12 +354,25 @@ static void feed_state(const struct telling *t, const struct frame *f)
 {
     t->p->saw_state = true;
     for (size_t i = 0; i < f->nodes_len; i++) {
-        if (f->nodes[i].state == NODE_STATE_RUNNING) {
-            move(t, f->nodes[i].id, PROFILE_EXECUTING);
-        } else if (f->nodes[i].state == NODE_STATE_FINISHED) {
-            move(t, f->nodes[i].id, PROFILE_COMPLETED);
+        const struct frame_node *e = &f->nodes[i];
+        if (e->state != NODE_STATE_OTHER) {
+            note_place(t->p, e->id, e->parent, e->display);
+            move(t, e->id, e->state == NODE_STATE_RUNNING ? PROFILE_EXECUTING : PROFILE_COMPLETED);
         }
     }
+    settle_all_shown(t);
+}
+
+static void feed_error(const struct telling *t, const struct frame *f)
+{
+    if (!frame_is_terminal(f)) {
+        return;
+    }
+    struct progress_node *inner = f->node.p == NULL ? NULL : innermost_running(t->p, f->node);
+    if (inner != NULL) {
+        set_expanded(t, inner, PROFILE_FAILED | ENDED);
+    }
+    move(t, f->node, PROFILE_FAILED);
 }
 
 static void feed_progress(struct progress *p, const struct frame *f)
@@ -244,9 +414,7 @@ void progress_feed(struct progress *p, const struct frame *f, progress_fn on_cha
         complete_all(&t, (struct str){NULL, 0});
         break;
     case FRAME_ERROR:
-        if (frame_is_terminal(f)) {
-            move(&t, f->node, PROFILE_FAILED);
-        }
+        feed_error(&t, f);
         break;
     case FRAME_OTHER:
     case FRAME_MONITOR:
@@ -271,6 +439,7 @@ size_t progress_cached(const struct progress *p)
 
 void progress_mark(const struct progress *p, struct profile *profile)
 {
+    profile->analysis.known = profile->unaccounted_known = false;
     profile->executed = profile->cached = profile->failed = profile->pending = 0;
     for (size_t i = 0; i < profile->nodes_len; i++) {
         struct profile_node *n = &profile->nodes[i];

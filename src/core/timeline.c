@@ -1,21 +1,18 @@
 /* The key times of an attempt; see the header. */
 #include "comfypool/core/timeline.h"
 
-void server_clock_observe(struct server_clock *c, struct mono_us now, int64_t stamp_ms)
-{
-    if (stamp_ms <= 0 || stamp_ms > INT64_MAX / 2000) {
-        return;
-    }
-    const int64_t offset = now.us - stamp_ms * 1000;
-    if (!c->known || offset < c->offset_us) {
-        c->known = true;
-        c->offset_us = offset;
-    }
-}
-
 void timeline_init(struct timeline *t, struct time_anchor anchor, struct mono_us queued)
 {
     *t = (struct timeline){.anchor = anchor, .queued = queued};
+}
+
+void timeline_heard(struct timeline *t, struct mono_us now)
+{
+    if (t->read.us == 0 || mono_diff(now, t->read).us > TIMELINE_BURST_US) {
+        t->watched = t->read;
+        t->burst = now;
+    }
+    t->read = now;
 }
 
 bool timeline_start(struct timeline *t, struct mono_us now, int64_t stamp_ms)
@@ -24,27 +21,45 @@ bool timeline_start(struct timeline *t, struct mono_us now, int64_t stamp_ms)
         return false;
     }
     const struct mono_us received = t->started.set ? mono_min(t->started.received, now) : now;
-    t->started = (struct time_mark){true, received, stamp_ms};
+    t->started = (struct time_mark){true, received, stamp_ms, false};
     return true;
+}
+
+void timeline_start_told(struct timeline *t, struct mono_us now, int64_t stamp_ms)
+{
+    if (timeline_start(t, now, stamp_ms)) {
+        t->started.by_history = true;
+    }
+}
+
+void timeline_planned(struct timeline *t, struct mono_us now, int64_t stamp_ms, bool by_history)
+{
+    if (!t->planned.set) {
+        t->planned = (struct time_mark){true, now, stamp_ms, by_history};
+    }
 }
 
 void timeline_end(struct timeline *t, struct mono_us now, int64_t stamp_ms)
 {
     if (!t->ended.set) {
-        t->ended = (struct time_mark){true, now, stamp_ms};
+        t->ended = (struct time_mark){true, now, stamp_ms, false};
     }
+}
+
+struct mono_us timeline_carried(const struct timeline *t, const struct time_mark *m)
+{
+    if (!time_mark_is_stamped(m) || (m == &t->ended && t->clock.changed)) {
+        return m->received;
+    }
+    const int64_t stamp_us = m->stamp_ms * 1000;
+    const int64_t offset = m == &t->ended ? t->clock.end_offset_us : t->clock.offset_us;
+    return t->clock.known ? (struct mono_us){stamp_us + offset}
+                          : anchor_mono(&t->anchor, (struct wall_us){stamp_us});
 }
 
 struct mono_us timeline_point(const struct timeline *t, const struct time_mark *m)
 {
-    if (m->stamp_ms <= 0 || m->stamp_ms > INT64_MAX / 2000) {
-        return m->received;
-    }
-    const int64_t stamp_us = m->stamp_ms * 1000;
-    const struct mono_us carried = t->clock.known
-                                       ? (struct mono_us){stamp_us + t->clock.offset_us}
-                                       : anchor_mono(&t->anchor, (struct wall_us){stamp_us});
-    return mono_min(carried, m->received);
+    return mono_min(timeline_carried(t, m), m->received);
 }
 
 static struct mono_us clamp(struct mono_us t, struct mono_us low, struct mono_us high)
@@ -74,10 +89,16 @@ struct timeline_points timeline_points(const struct timeline *t)
     return p;
 }
 
+bool timeline_is_told(const struct timeline *t)
+{
+    const bool start_missed = t->unseen.us != 0 && t->started.stamp_ms == 0;
+    return t->started.set && !start_missed && !t->clock.changed && !t->clock.doubtful;
+}
+
 int64_t timeline_stamped_end(const struct timeline *t)
 {
     if (t->ended.stamp_ms != 0 || !t->clock.known) {
         return t->ended.stamp_ms;
     }
-    return (t->ended.received.us - t->clock.offset_us) / 1000;
+    return (t->ended.received.us - t->clock.end_offset_us) / 1000;
 }

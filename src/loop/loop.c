@@ -1,7 +1,10 @@
 /*
  * The loop and the watch over its turns. libuv notes the time when it wakes and when it begins a
  * turn; a check handle (behind the I/O) and a prepare handle (behind the timers) see how long that
- * is ago. The two do not keep the loop alive.
+ * is ago. A process that is stopped while it polls sees nothing of that: it wakes, reads what came
+ * meanwhile, and only then do timers run. So while somebody cares a timer beats, and what is read
+ * when its beat is overdue, or in the next poll, may have waited since the poll began. The three do
+ * not keep the loop alive.
  */
 #include "comfypool/loop/loop.h"
 
@@ -11,7 +14,8 @@
 #include "comfypool/base/log.h"
 #include "comfypool/base/time.h"
 
-enum { SLOW_TURN_MS = 50 };
+/* POLLED_AT_ONCE_US: a poll that takes longer found nothing that waited. */
+enum { SLOW_TURN_MS = 50, BEAT_MS = 50, POLLED_AT_ONCE_US = 2000 };
 
 static struct {
     uv_prepare_t behind_timers;
@@ -20,6 +24,14 @@ static struct {
     struct mono_us since;
     const char *longest;
     int64_t longest_us;
+    /* What may have waited. */
+    uv_loop_t *loop;
+    uv_timer_t beat;
+    unsigned beats_for;
+    struct mono_us beat_at;
+    bool asked;               /* something was read since the poll */
+    struct mono_us polled;    /* the poll began; 0: what runs now is no I/O */
+    struct mono_us slow_from; /* the part before this one began, when it was slow; 0: it was not */
 } watch;
 
 void loop_note(const char *what)
@@ -34,28 +46,98 @@ void loop_note(const char *what)
     watch.since = now;
 }
 
-/* A part of a turn ends: how long is it since libuv read its clock? */
-static void part_ends(uv_loop_t *loop)
+/* When libuv read its clock last: the turn, or its I/O, began. */
+static struct mono_us part_began(void)
+{
+    return (struct mono_us){(int64_t)uv_now(watch.loop) * 1000};
+}
+
+/* A part of a turn ends: how long is it since it began? */
+static bool part_ends(void)
 {
     loop_note("something without a name");
-    const int64_t busy_ms = watch.since.us / 1000 - (int64_t)uv_now(loop);
-    if (busy_ms > SLOW_TURN_MS) {
+    const int64_t busy_ms = mono_diff(watch.since, part_began()).us / 1000;
+    const bool slow = busy_ms > SLOW_TURN_MS;
+    if (slow) {
         LOG(LOG_WARN, "slow turn", LOG_I("ms", busy_ms),
             LOG_S("longest", watch.longest == NULL ? "?" : watch.longest));
     }
     watch.longest = NULL;
     watch.longest_us = 0;
+    return slow;
+}
+
+static bool beat_is_overdue(struct mono_us now)
+{
+    return watch.beats_for > 0 &&
+           mono_diff(now, watch.beat_at).us > (BEAT_MS + SLOW_TURN_MS) * INT64_C(1000);
 }
 
 static void timers_done(uv_prepare_t *handle)
 {
-    part_ends(handle->loop);
+    (void)handle;
+    const struct mono_us began = part_began();
+    if (part_ends() && watch.slow_from.us == 0) {
+        watch.slow_from = began;
+    }
+    watch.polled = watch.since;
 }
 
 static void io_done(uv_check_t *handle)
 {
-    part_ends(handle->loop);
+    (void)handle;
+    const struct mono_us began = part_began();
+    const bool slow = part_ends();
+    /* A poll that a signal ends, as SIGCONT does, gives nothing: the next one does. */
+    watch.slow_from = beat_is_overdue(watch.since) && !watch.asked ? watch.polled
+                      : slow                                       ? began
+                                                                   : (struct mono_us){0};
+    watch.polled = (struct mono_us){0};
+    watch.asked = false;
 }
+
+/* ---- what waited ------------------------------------------------------------------------------
+ */
+
+struct mono_us loop_waited_since(struct mono_us now)
+{
+    const struct mono_us woke = part_began();
+    watch.asked = true;
+    if (watch.polled.us == 0) {
+        return (struct mono_us){0};
+    }
+    if (watch.slow_from.us != 0 && mono_diff(woke, watch.polled).us <= POLLED_AT_ONCE_US) {
+        return watch.slow_from;
+    }
+    if (beat_is_overdue(now)) {
+        return watch.polled;
+    }
+    return mono_diff(now, woke).us > SLOW_TURN_MS * INT64_C(1000) ? woke : (struct mono_us){0};
+}
+
+static void beats(uv_timer_t *timer)
+{
+    (void)timer;
+    watch.beat_at = time_mono();
+}
+
+void loop_beat_begin(void)
+{
+    if (watch.beats_for++ == 0) {
+        watch.beat_at = time_mono();
+        (void)uv_timer_start(&watch.beat, beats, BEAT_MS, BEAT_MS);
+    }
+}
+
+void loop_beat_end(void)
+{
+    if (--watch.beats_for == 0) {
+        (void)uv_timer_stop(&watch.beat);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 void loop_init(uv_loop_t *loop)
 {
@@ -70,6 +152,9 @@ void loop_init(uv_loop_t *loop)
     (void)uv_check_start(&watch.behind_io, io_done);
     uv_unref((uv_handle_t *)&watch.behind_timers);
     uv_unref((uv_handle_t *)&watch.behind_io);
+    (void)uv_timer_init(loop, &watch.beat);
+    uv_unref((uv_handle_t *)&watch.beat);
+    watch.loop = loop;
     watch.since = time_mono();
     watch.doing = "start";
 }
@@ -86,6 +171,7 @@ int loop_finish(uv_loop_t *loop)
 {
     uv_close((uv_handle_t *)&watch.behind_timers, NULL);
     uv_close((uv_handle_t *)&watch.behind_io, NULL);
+    uv_close((uv_handle_t *)&watch.beat, NULL);
     (void)uv_run(loop, UV_RUN_DEFAULT);
     if (uv_loop_close(loop) == 0) {
         return 0;

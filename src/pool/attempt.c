@@ -10,6 +10,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
+#include "comfypool/loop/loop.h"
 #include "inner.h"
 
 enum {
@@ -45,6 +46,9 @@ static void link_attempt(struct attempt *a)
         comfy_pin(b->comfy, a->r.client_id);
     }
     b->attempts = a;
+    if (a->profiler != NULL) {
+        loop_beat_begin();
+    }
     scheduler_take(&b->pool->scheduler, &b->slot);
 }
 
@@ -59,6 +63,9 @@ static void unlink_attempt(struct attempt *a)
         a->next->link = a->link;
     }
     a->link = NULL;
+    if (a->profiler != NULL) {
+        loop_beat_end();
+    }
     b->settling += a->posted ? 1 : 0;
     if (b->attempts == NULL) {
         b->busy_us += mono_diff(time_mono(), b->busy_since).us;
@@ -139,7 +146,7 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
     a->r.backend = mem_strdup(b->name);
     a->adopted = a->intent_stored = a->posted = true;
     const struct mono_us intent = mono_min(j->anchor.mono, anchor_mono(&j->anchor, a->r.intent_at));
-    a->timeline.intent = (struct time_mark){true, intent, 0};
+    a->timeline.intent = (struct time_mark){.set = true, .received = intent};
     a->posted_at = a->timeline.intent.received;
     tell_job(a);
     j->phase = JOB_PHASE_SUBMITTED;
@@ -219,7 +226,7 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
     const struct mono_us now = time_mono();
     a->known = true;
     trust_accepted(a->backend);
-    a->timeline.accepted = (struct time_mark){true, now, 0};
+    a->timeline.accepted = (struct time_mark){.set = true, .received = now};
     if (answer->answer.node_errors.len > 0) {
         a->node_errors = buf_take(&answer->answer.node_errors);
     }
@@ -294,6 +301,7 @@ void attempt_post(struct attempt *a)
     a->posted = true;
     strays_hurry(a->job); /* those before it are told to stop now */
     a->posted_at = time_mono();
+    a->timeline.posted = (struct time_mark){.set = true, .received = a->posted_at};
     p->submits++;
     a->submit = comfy_submit(a->backend->comfy, buf_str(&body), submit_answered, a);
 }
@@ -319,7 +327,7 @@ static void intent_stored(void *ctx, enum err e)
         return;
     }
     a->intent_stored = true;
-    a->timeline.intent = (struct time_mark){true, time_mono(), 0};
+    a->timeline.intent = (struct time_mark){.set = true, .received = time_mono()};
     if (j->inputs_len > 0 && a->stop == STOP_NONE && !p->stopping && a->backend->up) {
         inputs_send(a);
     } else {
@@ -645,6 +653,9 @@ static void conclude_now(struct attempt *a)
     buf_init(&measurement, BUF_NO_LIMIT);
     struct profile profile;
     const bool profiled = a->profiler != NULL;
+    if (a->history_tries > 0) {
+        clock_settle(a);
+    }
     if (profiled) {
         finish_profile(a, &profile);
         render_profile_json(&profile, &json);
@@ -690,7 +701,10 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     struct attempt *a = ctx;
     a->locate = NULL;
     a->history_tries++;
-    if (answer->place == COMFY_ENDED) {
+    if (!a->missed) { /* it was asked for one time only */
+        clock_history(a, &answer->history);
+        conclude_now(a);
+    } else if (answer->place == COMFY_ENDED) {
         attempt_apply_history(a, time_mono(), &answer->history);
         conclude_now(a);
     } else if (a->history_tries >= HISTORY_TRIES || a->job->timed_out ||
@@ -716,7 +730,8 @@ void attempt_conclude(struct attempt *a)
     const bool history_may_know =
         a->gone && (a->outcome == ATTEMPT_COMPLETED || a->outcome == ATTEMPT_FAILED ||
                     a->outcome == ATTEMPT_CANCELLED || a->outcome == ATTEMPT_TIMED_OUT);
-    if (history_may_know && a->missed && !a->from_history && a->known && a->locate == NULL) {
+    const bool wants_history = a->missed || clock_wants_history(a);
+    if (history_may_know && wants_history && !a->from_history && a->known && a->locate == NULL) {
         ask_history(a);
         return;
     }
@@ -738,8 +753,9 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     }
     attempt_clear_timers(a);
     tell_last_progress(a);
-    a->timeline.clock = backend_clock(a->backend);
     timeline_end(&a->timeline, now, stamp_ms);
+    a->timeline.ended.by_history = a->from_history;
+    clock_settle(a);
     a->stamped_end_ms = timeline_stamped_end(&a->timeline);
     if (a->locate != NULL) {
         comfy_locate_cancel(a->locate);
@@ -848,7 +864,7 @@ static struct attempt *attempt_from_record(struct job *j, struct backend *b,
     const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->intent_at));
     struct attempt *a = attempt_new(j, b);
     timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, since)));
-    a->timeline.intent = (struct time_mark){true, intent, 0};
+    a->timeline.intent = (struct time_mark){.set = true, .received = intent};
     a->posted_at = intent;
     a->r = *take;
     *take = (struct attempt_record){0};

@@ -174,11 +174,10 @@ static void node_runs(struct backend *b)
     }
 }
 
-static void frame_came(struct backend *b, struct mono_us now, const struct frame *f)
+static void frame_came(struct backend *b, const struct comfy_event *e)
 {
-    if (f->stamp_ms != 0) {
-        server_clock_observe(&b->clock, now, f->stamp_ms);
-    }
+    const struct mono_us now = e->now;
+    const struct frame *f = e->frame;
     if (f->type == FRAME_MONITOR) {
         sampling_frame(b, now, f);
     } else if (f->type == FRAME_STATUS) {
@@ -192,6 +191,7 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
     } else if (f->prompt_id.p != NULL) {
         struct attempt *a = find_attempt(b, f->prompt_id);
         if (a != NULL && a->posted) {
+            clock_frame(a, e);
             attempt_frame(a, now, f);
         } else if (b->strays != NULL) {
             strays_frame(b, f->prompt_id, f->type);
@@ -204,18 +204,12 @@ static void frame_came(struct backend *b, struct mono_us now, const struct frame
     }
 }
 
-struct server_clock backend_clock(const struct backend *b)
-{
-    return b->clock.known ? b->clock : b->old_clock;
-}
-
 static void went_up(struct backend *b)
 {
     struct pool *p = b->pool;
     free(b->last_error);
     b->last_error = NULL;
-    b->old_clock = backend_clock(b);
-    b->clock.known = false;
+    b->tells_no_creation = false; /* it may be another version now */
     b->up = true;
     b->up_since = b->last_status = time_mono();
     b->leaving = 0;
@@ -340,7 +334,7 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
         went_down(b, e->now, e->text);
         break;
     case COMFY_EVENT_FRAME:
-        frame_came(b, e->now, e->frame);
+        frame_came(b, e);
         break;
     case COMFY_EVENT_STATS:
         stats_came(b, e->now, e->stats);

@@ -142,19 +142,28 @@ static void compare_with_job(struct comparing *c, const char *id)
 
 static void seek(struct comparing *c);
 
+/* In which the server's clock was set: no measure for others. */
+static bool is_measure(struct str json)
+{
+    static const struct str changed = STR_INIT("\"reason\":\"clock_changed\"");
+    return memmem(json.p, json.n, changed.p, changed.n) == NULL;
+}
+
 /* On a thread of the store. */
-static void look(void *ctx, const struct profile_row *rows, size_t n)
+static void look(void *ctx, const struct profile_row *rows, size_t rows_len)
 {
     struct comparing *c = ctx;
+    AUTO_FREE struct str *bases = mem_alloc((rows_len + 1) * sizeof *bases);
+    size_t n = 0;
+    for (size_t i = 0; i < rows_len; i++) {
+        bases[n] = rows[i].json;
+        n += is_measure(rows[i].json) ? 1 : 0;
+    }
     const bool enough = n >= (c->runs < ENOUGH_RUNS ? c->runs : ENOUGH_RUNS);
     c->name = n > c->found ? circles[c->circle].name : c->name;
     c->found = n;
     if (n == 0 || (!enough && c->circle + 1 < CIRCLES)) {
         return;
-    }
-    AUTO_FREE struct str *bases = mem_alloc(n * sizeof *bases);
-    for (size_t i = 0; i < n; i++) {
-        bases[i] = rows[i].json;
     }
     make(c, bases, n, c->name);
 }

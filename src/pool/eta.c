@@ -47,8 +47,7 @@ static void play_attempt(struct attempt *a, struct backend *b, struct mono_us no
     }
     struct mono_us starts = b->eta_free_at;
     if (a->timeline.started.set) {
-        struct timeline t = a->timeline;
-        t.clock = backend_clock(b);
+        const struct timeline t = clock_timeline(a);
         starts = timeline_point(&t, &t.started);
     }
     const struct mono_us completes = mono_max(now, mono_add(starts, expected));

@@ -13,6 +13,7 @@
 #include "comfypool/core/progress.h"
 #include "comfypool/core/queue.h"
 #include "comfypool/core/scheduler.h"
+#include "comfypool/core/server_clock.h"
 #include "comfypool/core/spec.h"
 #include "comfypool/core/splice.h"
 #include "comfypool/core/timeline.h"
@@ -40,16 +41,16 @@ struct backend {
     char *name;
     char *url; /* without credentials */
     struct comfy_backend *comfy;
-    struct attempt *attempts;      /* in flight */
-    unsigned refs;                 /* attempts that still need it: ended ones too */
-    struct stray *strays;          /* prompts that nobody waits for */
-    struct server_clock clock;     /* as seen on this connection */
-    struct server_clock old_clock; /* on the one before */
-    char *version;                 /* "" until known */
-    char *devices;                 /* JSON array */
-    int64_t vram;                  /* bytes of its devices together; 0: unknown */
-    char *labels;                  /* JSON array */
-    struct names label_names;      /* the same */
+    struct attempt *attempts;  /* in flight */
+    unsigned refs;             /* attempts that still need it: ended ones too */
+    struct stray *strays;      /* prompts that nobody waits for */
+    struct server_clock clock; /* over all connections */
+    bool tells_no_creation;    /* its history has no create_time */
+    char *version;             /* "" until known */
+    char *devices;             /* JSON array */
+    int64_t vram;              /* bytes of its devices together; 0: unknown */
+    char *labels;              /* JSON array */
+    struct names label_names;  /* the same */
     struct knowledge knows;
     struct sent sent;
     struct copying copying;
@@ -590,8 +591,6 @@ void backend_free(struct backend *b);
 bool backends_load(struct pool *p) MUST_CHECK;
 /* The one of this name that is configured; NULL: none is. */
 const struct pool_backend_options *backend_configured(const struct pool *p, const char *name);
-/* What is known of the server's clock: on this connection, else on the one before. */
-struct server_clock backend_clock(const struct backend *b);
 /* Whether it gets jobs has perhaps changed. */
 void backend_settle(struct backend *b);
 /* down, connecting, up, draining or quarantined. */
@@ -715,6 +714,21 @@ void attempt_found_ended(struct attempt *a, struct mono_us now, const struct his
 void attempt_apply_history(struct attempt *a, struct mono_us now, const struct history_answer *h);
 /* The end that a terminal message means. */
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f);
+
+/* ---- clock.c -----------------------------------------------------------------------------------
+ */
+
+/* What is known so far of its server's clock, for this attempt. */
+struct clock_reading clock_read(const struct attempt *a);
+/* Its timeline with that. */
+struct timeline clock_timeline(const struct attempt *a);
+/* It is over: judges its clock, and what that teaches of the server's. Also when more is known. */
+void clock_settle(struct attempt *a);
+/* It is over, and create_time would tell whether its first frames were late. */
+bool clock_wants_history(const struct attempt *a);
+void clock_history(struct attempt *a, const struct history_answer *h);
+/* A frame of its prompt, before anybody else is given it. */
+void clock_frame(struct attempt *a, const struct comfy_event *e);
 
 /* ---- learn.c -----------------------------------------------------------------------------------
  */

@@ -672,7 +672,7 @@ static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, 
     struct profiler *profiler = profiler_new(w, 0);
     struct timeline t;
     timeline_init(&t, j->anchor, j->queued);
-    timeline_end(&t, outcome == ATTEMPT_OPEN ? j->changed_at : time_mono(), 0);
+    timeline_end(&t, time_mono(), 0);
     struct profile profile;
     profiler_finish(profiler, &t, outcome, &profile);
     profile.job_id = j->r.id;
@@ -739,9 +739,8 @@ struct job *job_revive(struct pool *p, struct store_active *take)
 /* What is known of a running attempt: to the profiler, or without one. */
 static void finish_so_far(struct attempt *a, struct profiler *profiler, struct profile *ret)
 {
-    struct timeline t = a->timeline;
-    t.clock = backend_clock(a->backend);
-    timeline_end(&t, a->job->changed_at, 0);
+    struct timeline t = clock_timeline(a);
+    timeline_end(&t, time_mono(), 0);
     profiler_finish(profiler, &t, ATTEMPT_OPEN, ret);
     ret->job_id = a->job->r.id;
     ret->prompt_id = a->r.prompt_id;

@@ -3,6 +3,9 @@
  * are folded into the roll-ups of the store, soon. How long runs took lately is also kept in
  * memory, for estimates. Every job counts, profiled or not; nodes only of profiled ones.
  *
+ * Nothing is learned of times that are not known: neither from an attempt in which the server's
+ * clock was set, nor from what lies in a gap.
+ *
  * A run is cold when its backend ran something else before, perhaps was restarted, or had a prompt
  * of somebody else's: nothing of it is in memory there.
  */
@@ -104,10 +107,11 @@ static void plan_fold(struct pool *p)
 /* ---- the end of a job --------------------------------------------------------------------------
  */
 
+/* A slice that nothing but the attempt's end ended says how long the attempt was. */
 static bool run_of(const struct profile_node *n, struct node_run *ret)
 {
     *ret = (struct node_run){.node_id = n->id, .class_type = n->type};
-    if (n->status == PROFILE_COMPLETED && n->has_duration) {
+    if (n->status == PROFILE_COMPLETED && n->has_duration && !n->open_ended) {
         ret->status = RUN_EXECUTED;
         ret->us = n->duration.us;
         return true;
@@ -154,20 +158,21 @@ void learn_end(struct attempt *a, enum job_state state, const struct profile *pr
     struct pool *p = j->pool;
     const struct timeline_points at = timeline_points(&a->timeline);
     const struct dur_us took = mono_diff(at.ended, at.started);
+    const bool told = timeline_is_told(&a->timeline);
     struct node_run *runs = NULL;
     struct measurement m = {
         .at = anchor_wall(&a->timeline.anchor, at.ended),
         .state = state,
         .cold = a->cold,
         .executed = a->executed > 0,
-        .execution_us = at.has_started ? took.us : -1,
+        .execution_us = told ? took.us : -1,
         .nodes = a->workflow->len,
         .nodes_cached = profile == NULL ? progress_cached(&a->progress) : profile->cached,
         .workflow_hash = job_hash(j),
         .cost_key = cost_of(j),
         .backend = str_of(a->r.backend),
     };
-    if (profile != NULL) {
+    if (profile != NULL && !profile->clock_changed) {
         m.runs = runs = runs_of(profile, &m.runs_len);
     }
     measurement_write(&m, out);
@@ -178,7 +183,7 @@ void learn_end(struct attempt *a, enum job_state state, const struct profile *pr
         }
     }
     free(runs);
-    if (state == JOB_COMPLETED && m.executed && at.has_started) {
+    if (state == JOB_COMPLETED && m.executed && told) {
         measures_add(p->measures, m.cost_key, m.backend, m.cold, took);
     }
     plan_fold(p);

@@ -3,6 +3,8 @@
  * one that goes on as far as it is known, in every format. An OTLP trace is of the whole job, with
  * all of its attempts.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "inner.h"
@@ -118,7 +120,22 @@ static void answer_profile(struct pool *p, const struct http_request *rq, struct
 /* ---- of a job ----------------------------------------------------------------------------------
  */
 
-/* What is known so far; a client that knows it already may wait for a change. */
+/* What is known so far changes with the job. That time goes by is no change: two answers of one
+   ETag differ in nothing but their times. */
+static void make_live_etag(const struct job *j, enum format format, char *ret, size_t size)
+{
+    (void)snprintf(ret, size, "\"live-%u-%" PRIx64 "-%d\"", j->r.attempts,
+                   (uint64_t)j->changed_at.us, (int)format);
+}
+
+static void answer_unchanged(struct pool *p, struct http_ref x, const char *etag)
+{
+    struct http_answer a = http_answer_new(304);
+    (void)snprintf(a.given_etag, sizeof a.given_etag, "%s", etag);
+    http_answer(p->server, x, &a);
+}
+
+/* A client that knows it already may wait for a change. */
 static void serve_live(struct job *j, struct http_request *rq, struct http_ref x)
 {
     struct pool *p = j->pool;
@@ -127,17 +144,25 @@ static void serve_live(struct job *j, struct http_request *rq, struct http_ref x
         job_add_watcher(j, x); /* its end is being stored: told in a moment */
         return;
     }
+    char etag[64];
+    make_live_etag(j, rq->format, etag, sizeof etag);
+    const bool knows = http_matches_etag(p->server, x, etag);
+    if (knows && may_wait) {
+        job_add_watcher(j, x);
+        http_hold(p->server, x);
+        return;
+    }
+    if (knows) {
+        answer_unchanged(p, x, etag);
+        return;
+    }
     struct found f = {.job = &j->r, .live = true};
     buf_init(&f.json, BUF_NO_LIMIT);
     job_live_profile(j, &f.json);
     struct http_answer a = render_answer(p, rq, &f);
-    if (may_wait && http_matches(p->server, x, buf_str(&a.body))) {
-        buf_done(&a.body);
-        job_add_watcher(j, x);
-        http_hold(p->server, x);
-    } else {
-        http_answer(p->server, x, &a);
-    }
+    a.etag = false;
+    (void)snprintf(a.given_etag, sizeof a.given_etag, "%s", etag);
+    http_answer(p->server, x, &a);
 }
 
 static void serve_active(struct job *j, struct http_request *rq, struct http_ref x)

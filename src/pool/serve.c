@@ -26,8 +26,7 @@ void serve_render_active(struct job *j, bool traceback, struct buf *out)
         more.value = a->progress.value;
         more.max = a->progress.max;
         if (a->timeline.started.set) {
-            struct timeline t = a->timeline;
-            t.clock = backend_clock(a->backend);
+            const struct timeline t = clock_timeline(a);
             shown.started_at = anchor_wall(&t.anchor, timeline_point(&t, &t.started));
         }
     }
@@ -396,8 +395,7 @@ static void refresh_open(const struct job *j, struct attempt_record *list, size_
     if (a == NULL || len == 0 || list[len - 1].number != a->r.number) {
         return;
     }
-    struct timeline t = a->timeline;
-    t.clock = backend_clock(a->backend);
+    struct timeline t = clock_timeline(a);
     timeline_end(&t, time_mono(), 0);
     if (t.accepted.set) {
         list[len - 1].submitted_at = anchor_wall(&t.anchor, timeline_points(&t).accepted);

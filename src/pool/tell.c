@@ -157,8 +157,7 @@ void tell_started(struct attempt *a)
         return;
     }
     a->told_started = true;
-    struct timeline t = a->timeline;
-    t.clock = backend_clock(a->backend);
+    const struct timeline t = clock_timeline(a);
     struct buf b;
     struct js_out o;
     begin_data(&o, &b, a);
@@ -286,6 +285,9 @@ void tell_node(void *attempt, const struct progress_change *c)
     js_member_str(&o, "nodeId", c->node_id);
     if (n != NULL && n->class_type.p != NULL) {
         js_member_str(&o, "type", n->class_type);
+    }
+    if (c->display.p != NULL) {
+        js_member_str(&o, "displayNodeId", c->display);
     }
     js_member_string(&o, "status", profile_status_name(c->status));
     add_done(&o, a);

@@ -193,7 +193,13 @@ static void render_times(struct js_out *o, const struct profile *p, const struct
     }
     if (n->has_duration) {
         js_member_ms(o, "duration", n->duration.us);
+    }
+    if (n->has_self) {
         js_member_ms(o, "selfDuration", n->self.us);
+    }
+    if (n->has_bounds) {
+        js_member_ms(o, "durationMin", n->duration_min.us);
+        js_member_ms(o, "durationMax", n->duration_max.us);
     }
     if (n->order >= 0) {
         js_member_int(o, "order", n->order);
@@ -268,7 +274,7 @@ static void render_summary(struct js_out *o, const struct profile *p)
     js_close(o, ']');
     js_member_int(o, "expandedNodes", (int64_t)p->expanded);
     js_member_int(o, "pendingNodes", (int64_t)p->pending);
-    js_member_ms(o, "unaccounted", p->unaccounted.us);
+    member_span(o, "unaccounted", p->unaccounted_known, p->unaccounted);
     js_close(o, '}');
 }
 
@@ -289,6 +295,10 @@ static void render_path(struct js_out *o, const struct profile *p)
 {
     const struct profile_analysis *a = &p->analysis;
     js_key(o, "criticalPath");
+    if (!a->path_known) {
+        js_null(o);
+        return;
+    }
     js_open(o, '{');
     js_key(o, "nodes");
     js_open(o, '[');
@@ -305,6 +315,10 @@ static void render_analysis(struct js_out *o, const struct profile *p)
 {
     const struct profile_analysis *a = &p->analysis;
     js_key(o, "analysis");
+    if (!a->known) {
+        js_null(o);
+        return;
+    }
     js_open(o, '{');
     render_path(o, p);
     js_key(o, "gaps");
@@ -320,8 +334,8 @@ static void render_analysis(struct js_out *o, const struct profile *p)
         js_close(o, '}');
     }
     js_close(o, ']');
-    js_member_ms(o, "modelLoading", a->model_loading.us);
-    member_known(o, "cacheHitRate", true, a->cache_hit_rate);
+    member_span(o, "modelLoading", a->loading_known, a->model_loading);
+    member_known(o, "cacheHitRate", a->hits_known, a->cache_hit_rate);
     js_close(o, '}');
 }
 

@@ -187,6 +187,16 @@ static void add_percent(struct buf *out, const json_t *o, const char *key)
     }
 }
 
+/* What a gap hides. True: the row is done, or there is none. */
+static bool add_unknown(struct buf *out, const char *title, const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    if (json_is_null(v)) {
+        buf_printf(out, "  %s%12s\n", title, "not seen");
+    }
+    return v == NULL || json_is_null(v);
+}
+
 static void add_critical_path(struct buf *out, const json_t *path)
 {
     if (!json_is_object(path)) {
@@ -251,13 +261,13 @@ static void add_analysis(struct buf *out, const json_t *a)
         return;
     }
     buf_add_text(out, "Where the time went\n");
-    add_critical_path(out, json_object_get(a, "criticalPath"));
-    if (known_number(a, "modelLoading") != NULL) {
-        buf_add_text(out, "  Model loading ");
-        add_ms(out, a, "modelLoading");
-        buf_add_text(out, " ms\n");
+    if (!add_unknown(out, "Critical path ", a, "criticalPath")) {
+        add_critical_path(out, json_object_get(a, "criticalPath"));
     }
-    if (known_number(a, "cacheHitRate") != NULL) {
+    if (!add_unknown(out, "Model loading ", a, "modelLoading")) {
+        buf_printf(out, "  Model loading %12.3f ms\n", number_of(a, "modelLoading"));
+    }
+    if (!add_unknown(out, "Cache hits    ", a, "cacheHitRate")) {
         buf_printf(out, "  Cache hits    %12.1f %%\n", number_of(a, "cacheHitRate") * 100);
     }
     add_idle(out, json_object_get(a, "gaps"));
@@ -276,7 +286,11 @@ static void add_summary(struct buf *out, const json_t *s)
     if (number_of(s, "expandedNodes") > 0) {
         buf_printf(out, ", %.0f expanded", number_of(s, "expandedNodes"));
     }
-    buf_printf(out, "; %.3f ms unaccounted\n\n", number_of(s, "unaccounted"));
+    if (known_number(s, "unaccounted") != NULL) {
+        buf_printf(out, "; %.3f ms unaccounted\n\n", number_of(s, "unaccounted"));
+    } else {
+        buf_add_text(out, "; what was unaccounted was not seen\n\n");
+    }
 }
 
 static void add_slowest(struct buf *out, const json_t *slowest)

@@ -106,11 +106,11 @@ static void hear(struct watched *w, const struct frame *f)
 void watched_feed(struct watched *w, struct mono_us now, const struct frame *f)
 {
     hear(w, f);
-    if (f->stamp_ms != 0) {
-        server_clock_observe(&w->timeline.clock, now, f->stamp_ms);
-    }
+    timeline_heard(&w->timeline, now);
     if (f->type == FRAME_START) {
         (void)timeline_start(&w->timeline, now, f->stamp_ms);
+    } else if (f->type == FRAME_CACHED) {
+        timeline_planned(&w->timeline, now, f->stamp_ms, false);
     }
     profiler_feed(w->profiler, now, f);
     if (frame_is_terminal(f)) {
@@ -156,7 +156,8 @@ static void check_slices(const struct profile *p, const struct profile_node *n)
     for (size_t i = 0; i < n->slices_len; i++) {
         const struct profile_slice *s = &n->slices[i];
         must(ordered(p->at.started, s->from) && ordered(s->from, s->to));
-        must(ordered(s->to, p->at.ended) && (i == 0 || ordered(s[-1].to, s->from)));
+        must(ordered(s->to, p->at.ended));
+        must(i == 0 || n->has_copies || ordered(s[-1].to, s->from));
         sum += mono_diff(s->to, s->from).us;
     }
     must(sum == n->duration.us);
@@ -176,19 +177,21 @@ static void check_reason(struct watched *w, const struct profile_node *n)
         must(!n->has_start && !n->has_end && !n->has_duration);
         break;
     case PROFILE_EXECUTING:
-        must(h->ran);
+        must(h->ran || n->has_copies);
         break;
     case PROFILE_COMPLETED:
-        must(h->ran || h->was_done);
+        must(h->ran || h->was_done || n->has_copies);
         break;
     case PROFILE_CACHED:
-        must(h->was_done && n->duration.us == 0);
+        must((h->was_done || n->has_copies) && n->duration.us == 0);
         break;
     case PROFILE_FAILED:
-        must(h->was_blamed);
+        must(h->was_blamed || n->has_copies || (n->expanded && h->ran)); /* it may have thrown */
         break;
     }
-    must(!n->has_duration || n->status == PROFILE_CACHED || h->ran || h->was_done);
+    must(!n->has_duration || n->status == PROFILE_CACHED || h->ran || h->was_done || n->has_copies);
+    must(!n->has_bounds || (!n->has_duration && n->duration_min.us >= 0));
+    must(!n->has_bounds || n->duration_min.us <= n->duration_max.us);
 }
 
 static void check_node(struct watched *w, const struct profile *p, size_t i)
@@ -291,6 +294,7 @@ void watched_check(struct watched *w, struct mono_us now, enum attempt_outcome o
 {
     struct timeline ended = w->timeline;
     timeline_end(&ended, now, 0);
+    ended.clock = server_clock_judge(&w->clock, &ended);
     AUTO_BUF struct buf first;
     AUTO_BUF struct buf second;
     buf_init(&first, BUF_NO_LIMIT);

@@ -8,6 +8,7 @@
 
 #include "comfypool/base/map.h"
 #include "comfypool/core/profiler.h"
+#include "comfypool/core/server_clock.h"
 
 /* Aborts when it does not hold. */
 void must(bool holds);
@@ -17,6 +18,7 @@ struct watched {
     struct workflow *workflow;
     struct profiler *profiler;
     struct timeline timeline;
+    struct server_clock clock;
     struct map heard; /* node id -> struct heard */
 };
 

@@ -184,12 +184,12 @@ static void live_history(struct life *l)
 
 static void live_intent(struct life *l)
 {
-    l->w->timeline.intent = (struct time_mark){true, l->now, 0};
+    l->w->timeline.intent = (struct time_mark){.set = true, .received = l->now};
 }
 
 static void live_accepted(struct life *l)
 {
-    l->w->timeline.accepted = (struct time_mark){true, l->now, 0};
+    l->w->timeline.accepted = (struct time_mark){.set = true, .received = l->now};
 }
 
 static void live_started(struct life *l)

@@ -156,7 +156,7 @@ static struct timeline a_timeline(double end)
 {
     struct timeline t;
     timeline_init(&t, (struct time_anchor){at_ms(0), {0}}, at_ms(0));
-    t.intent = (struct time_mark){true, at_ms(0), 0};
+    t.intent = (struct time_mark){.set = true, .received = at_ms(0)};
     (void)timeline_start(&t, at_ms(0), 0);
     timeline_end(&t, at_ms(end), 0);
     return t;
@@ -227,7 +227,8 @@ START_TEST(runs_are_analysed)
     for (int ms = 0; ms <= (int)r->end; ms++) {
         feed_at(profiler, r, ms);
     }
-    const struct timeline t = a_timeline(r->end);
+    struct timeline t = a_timeline(r->end);
+    timeline_planned(&t, at_ms(0), 0, false);
     struct profile p;
     profiler_finish(profiler, &t, ATTEMPT_COMPLETED, &p);
     AUTO_BUF struct buf out;

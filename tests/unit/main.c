@@ -15,6 +15,8 @@ static const struct named_suite suites[] = {
     {"multipart", multipart_suite},
     {"job model", job_model_suite},
     {"workflow", workflow_suite},
+    {"clock", clock_suite},
+    {"late", late_suite},
     {"profiler", profiler_suite},
     {"analysis", analysis_suite},
     {"measures", measures_suite},

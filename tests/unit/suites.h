@@ -14,6 +14,8 @@ Suite *multipart_suite(void);
 Suite *queue_suite(void);
 Suite *job_model_suite(void);
 Suite *workflow_suite(void);
+Suite *clock_suite(void);
+Suite *late_suite(void);
 Suite *profiler_suite(void);
 Suite *analysis_suite(void);
 Suite *measures_suite(void);

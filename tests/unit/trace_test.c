@@ -22,6 +22,7 @@
 #include "comfypool/comfy/answers.h"
 #include "comfypool/comfy/decoder.h"
 #include "comfypool/core/profiler.h"
+#include "comfypool/core/server_clock.h"
 #include "comfypool/render/render.h"
 #include "format_rules.h"
 #include "suites.h"
@@ -45,11 +46,11 @@ struct conn {
     char *label;
     char *client;
     struct decoder *decoder;
-    struct server_clock clock;
     bool open;
 };
 
 struct replay {
+    struct server_clock clock; /* one server each */
     struct prompt prompts[MAX_PROMPTS];
     size_t prompts_len;
     struct conn conns[MAX_CONNS];
@@ -101,7 +102,7 @@ static void add_prompt(struct replay *r, const json_t *line)
     p->profiler = profiler_new(p->workflow, 10000);
     const struct time_anchor anchor = {.mono = r->now, .wall = {r->now.us}};
     timeline_init(&p->timeline, anchor, r->now);
-    p->timeline.intent = (struct time_mark){true, r->now, 0};
+    p->timeline.intent = p->timeline.posted = (struct time_mark){true, r->now, 0, false};
     r->prompts_len++;
 }
 
@@ -116,23 +117,26 @@ static void answer_prompt(struct replay *r, const json_t *line)
         if (json_integer_value(json_object_get(line, "status")) == 200 && id[0] != '\0') {
             p->id = mem_strdup(id);
             p->accepted = true;
-            p->timeline.accepted = (struct time_mark){true, r->now, 0};
+            p->timeline.accepted = (struct time_mark){true, r->now, 0, false};
         }
     }
 }
 
-static void feed_prompt(struct replay *r, struct prompt *p, const struct conn *c,
-                        const struct frame *f)
+static void feed_prompt(struct replay *r, struct prompt *p, const struct frame *f)
 {
+    timeline_heard(&p->timeline, r->now);
     if (f->type == FRAME_START) {
         (void)timeline_start(&p->timeline, r->now, f->stamp_ms);
+    } else if (f->type == FRAME_CACHED) {
+        timeline_planned(&p->timeline, r->now, f->stamp_ms, false);
     }
     profiler_gap_end(p->profiler, r->now);
     profiler_feed(p->profiler, r->now, f);
     if (frame_is_terminal(f)) {
         p->ended = true;
-        p->timeline.clock = c->clock;
         timeline_end(&p->timeline, r->now, f->stamp_ms);
+        p->timeline.clock = server_clock_judge(&r->clock, &p->timeline);
+        server_clock_learn(&r->clock, &p->timeline);
         p->outcome = f->type == FRAME_SUCCESS ? ATTEMPT_COMPLETED
                      : f->type == FRAME_ERROR ? ATTEMPT_FAILED
                                               : ATTEMPT_CANCELLED;
@@ -146,14 +150,11 @@ static void hear(struct replay *r, const json_t *line)
     buf_init(&message, BUF_NO_LIMIT);
     buf_add_text(&message, text_of(line, "text"));
     const struct frame *f = decoder_text(c->decoder, &message);
-    if (f->stamp_ms != 0) {
-        server_clock_observe(&c->clock, r->now, f->stamp_ms);
-    }
     for (size_t i = 0; i < r->prompts_len; i++) {
         struct prompt *p = &r->prompts[i];
         if (p->id != NULL && !p->ended && f->prompt_id.p != NULL && c->client != NULL &&
             strcmp(p->client, c->client) == 0 && str_is(f->prompt_id, p->id)) {
-            feed_prompt(r, p, c, f);
+            feed_prompt(r, p, f);
         }
     }
     buf_done(&message);
@@ -172,7 +173,6 @@ static void note(struct replay *r, const json_t *line)
         c->client = mem_strdup(client + 9);
         c->client[strcspn(c->client, " ")] = '\0';
         c->open = true;
-        c->clock.known = false;
     } else if (strncmp(text, "ws closed", 9) == 0 && c->client != NULL) {
         c->open = false;
         for (size_t i = 0; i < r->prompts_len; i++) {

@@ -56,7 +56,8 @@ struct history_output {
 
 struct history_answer {
     bool found;
-    bool success; /* status.status_str is "success" */
+    bool success;       /* status.status_str is "success" */
+    int64_t created_ms; /* extra_data.create_time, by the server's clock; 0: it has none */
     /* execution_start, execution_cached, the end; with their stamps. */
     struct frame *messages;
     size_t messages_len;

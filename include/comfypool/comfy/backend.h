@@ -44,6 +44,7 @@ enum comfy_event_kind {
 struct comfy_event {
     enum comfy_event_kind kind;
     struct mono_us now;
+    struct mono_us waited_since; /* FRAME: it may have come then; 0: it came now */
     const struct frame *frame;
     const char *text;
     const struct stats_answer *stats; /* the callee may take its buffers */

@@ -10,7 +10,10 @@
  *   - Named by execution_cached, or `executed`/"finished" without ever executing and with no gap
  *     before it: cached, duration 0.
  *   - Servers that send no progress_state: the next `executing` closes the previous one.
- *   - After a gap nothing is invented: what was not watched has no times.
+ *   - After a gap nothing is invented: what was not watched has no times, and a slice that begins
+ *     or ends among frames that came late has bounds and no duration.
+ *   - A node that never runs itself and of which copies run (expanded nodes with its id as their
+ *     display id; the body of a loop) has their slices, and is done when they are.
  */
 #ifndef COMFYPOOL_CORE_PROFILER_H
 #define COMFYPOOL_CORE_PROFILER_H
@@ -41,6 +44,10 @@ void profiler_feed(struct profiler *p, struct mono_us now, const struct frame *f
 /* From here on something may be missed, until profiler_gap_end; reason is a static word. */
 void profiler_gap_begin(struct profiler *p, struct mono_us from, const char *reason);
 void profiler_gap_end(struct profiler *p, struct mono_us to);
+/* Frames before its first one may have been missed. */
+void profiler_begins_unwatched(struct profiler *p);
+/* What was read now may have come at any time since `from`. */
+void profiler_late(struct profiler *p, struct mono_us from, struct mono_us now, const char *reason);
 
 /*
  * What /history told of the prompt: its messages (execution_start, execution_cached, the end), and
@@ -100,13 +107,22 @@ struct profile_node {
     bool has_start;
     bool has_end; /* completedAt */
     bool has_duration;
-    int32_t order; /* -1: never started */
+    bool has_bounds; /* no duration, but it lies within these two */
+    bool open_ended; /* the attempt's end ended it: its own was not seen */
+    bool runs;       /* it does at this moment: its slice has no end */
+    bool has_copies; /* its slices are those of its copies */
+    bool loops;      /* it expanded into copies of others: their time is theirs */
+    bool has_self;   /* selfDuration */
+    int32_t order;   /* -1: never started */
     struct mono_us start;
     struct mono_us end;
     struct dur_us duration;
     struct dur_us self;
+    struct dur_us duration_min;
+    struct dur_us duration_max;
     const struct profile_slice *slices; /* clamped to the attempt */
     size_t slices_len;
+    size_t seen_len; /* of slices, what was seen to run, though its duration may not be known */
     const struct profile_progress *progress;
     size_t progress_len;
     uint64_t progress_dropped;
@@ -116,14 +132,23 @@ struct profile_node {
     const struct resources *resources; /* NULL: no sample lies inside it; see core/samples.h */
 };
 
+/* What a gap does to what happened in it. */
+enum gap_kind {
+    GAP_LOST,  /* it may not have been seen at all */
+    GAP_LATE,  /* it was seen, later than it happened */
+    GAP_CLOCK, /* nothing: the server's clock was set, and only its stamps say nothing */
+};
+
 struct profile_gap {
     struct mono_us from;
     struct mono_us to;
     const char *reason;
+    enum gap_kind kind;
 };
 
-/* A stretch of the executing phase in which no node ran. after, before: indices into nodes of what
-   ended last and of what began next; PROFILE_NO_NODE: nothing did. */
+/* A stretch of the executing phase in which no node ran, and that was watched. after, before:
+   indices into nodes of what ended last and of what began next; PROFILE_NO_NODE: nothing did, or
+   nobody knows. */
 #define PROFILE_NO_NODE SIZE_MAX
 struct profile_idle {
     struct mono_us from;
@@ -132,8 +157,13 @@ struct profile_idle {
     size_t before;
 };
 
-/* Where the time went. Cost: O(nodes + links + slices log slices). */
+/* Where the time went. What the evidence does not tell is not known. Cost: O(nodes + links + slices
+   log slices). */
 struct profile_analysis {
+    bool known; /* false: nothing of it */
+    bool path_known;
+    bool loading_known;
+    bool hits_known;
     const uint32_t *path; /* the heaviest path through the graph, first node first; indices into
                              workflow nodes. Links that close a cycle do not count */
     size_t path_len;
@@ -166,7 +196,8 @@ struct profile {
     size_t total, executed, cached, failed, pending, expanded;
     size_t slowest[PROFILE_SLOWEST]; /* indices into nodes, slowest first */
     size_t slowest_len;
-    struct dur_us unaccounted;
+    bool unaccounted_known;    /* a gap hides none of it */
+    struct dur_us unaccounted; /* as far as it was seen */
     struct profile_analysis analysis;
     const struct resources_of_job *resources; /* NULL: nothing was sampled */
     enum profile_source source;
@@ -175,6 +206,8 @@ struct profile {
     bool node_ends_inferred; /* the server sent no progress_state */
     bool clock_known;
     int64_t clock_offset_us; /* our wall clock minus the server's */
+    bool clock_changed;      /* it was set meanwhile: nothing is to be learned from this attempt */
+    bool execution_known;    /* from a start to an end that both were told */
 };
 
 /*

@@ -3,7 +3,9 @@
  * events, and for the live account of a job that is not profiled. Kept for every running job,
  * profiled or not; it knows no times.
  *
- * The rules are those of the profiler (core/profiler.h) without slices.
+ * The rules are those of the profiler (core/profiler.h) without slices. A node that is displayed
+ * for its copies (the body of a loop) is done when they are, and no more can come: what expands
+ * into them is over too.
  */
 #ifndef COMFYPOOL_CORE_PROGRESS_H
 #define COMFYPOOL_CORE_PROGRESS_H
@@ -16,15 +18,19 @@
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/workflow.h"
 
-struct progress_node; /* of one that the server expanded */
+struct progress_node;  /* of one that the server expanded */
+struct progress_shown; /* of one of the workflow that never runs itself: its copies do */
 
 struct progress {
     const struct workflow *workflow; /* borrowed */
     unsigned char *states;           /* enum profile_status, a node of the workflow each */
     struct map expanded;             /* by id */
-    size_t nodes_done;               /* completed or cached, of the workflow */
-    size_t executed;                 /* seen to run, of the workflow */
-    char *node_id;                   /* what was said to run last, or NULL */
+    struct progress_shown *shown;    /* few, or none */
+    size_t shown_len;
+    uint32_t began;    /* expanded nodes that began so far */
+    size_t nodes_done; /* completed or cached, of the workflow */
+    size_t executed;   /* seen to run, of the workflow */
+    char *node_id;     /* what was said to run last, or NULL */
     bool has_value;
     double value;
     double max;
@@ -36,6 +42,7 @@ struct progress {
 /* A node has another state. expanded: it is none of the workflow's. */
 struct progress_change {
     struct str node_id;
+    struct str display; /* the node that it is displayed as; p == NULL: itself, or nobody said */
     enum profile_status status;
     bool expanded;
 };
@@ -46,7 +53,8 @@ void progress_done(struct progress *p);
 /* From here on something may be missed. */
 void progress_gap(struct progress *p);
 /* Tells each change to on_change (may be NULL). `changes` grows with every change, values included.
-   Cost: O(nodes in the frame); without progress_state O(nodes) at an `executing`. */
+   Cost: O(nodes in the frame); without progress_state O(nodes) at an `executing`; of each node that
+   ends O(displayed nodes). */
 void progress_feed(struct progress *p, const struct frame *f, progress_fn on_change, void *ctx);
 
 /* How many nodes of the workflow came from the cache. O(nodes). */

@@ -3,9 +3,8 @@
  * profiled or not, since a Job tells them too. Pure: `now` is an argument.
  *
  * The server stamps its start and end in whole milliseconds of its own clock; what we see is when
- * the frame arrived, which may be late (a garbage collection, a stalled reader beside us). The
- * smallest receipt minus stamp of a connection is the offset between the clocks plus the smallest
- * delay; a stamp carried by it is never later than the receipt should have been.
+ * the frame arrived, which may be late (a garbage collection, a stalled reader beside us). What
+ * carries a stamp to our clock is judged for each attempt by core/server_clock.h.
  */
 #ifndef COMFYPOOL_CORE_TIMELINE_H
 #define COMFYPOOL_CORE_TIMELINE_H
@@ -15,46 +14,75 @@
 
 #include "comfypool/base/time.h"
 
-/* What is known of a server's clock; belongs to a connection. */
-struct server_clock {
-    bool known;
-    int64_t offset_us; /* our monotonic clock minus the server's epoch clock, smallest seen */
-};
-
-/* A stamped frame was received now. */
-void server_clock_observe(struct server_clock *c, struct mono_us now, int64_t stamp_ms);
-
 /* A point of an attempt: when we learned of it, and the server's stamp of it. */
 struct time_mark {
     bool set;
     struct mono_us received;
     int64_t stamp_ms; /* 0: none */
+    bool by_history;  /* its stamp was read in /history: when it was received says little */
+};
+
+/* What an attempt knows of its server's clock: made by server_clock_judge. An offset is our
+   monotonic clock minus the server's epoch clock. */
+struct clock_reading {
+    bool known;
+    int64_t offset_us;     /* of its start */
+    int64_t end_offset_us; /* of its end: clocks drift while a prompt runs */
+    int64_t tolerance_us;  /* a frame that is later than this was late */
+    bool wide;     /* what bounds the offset leaves more than the tolerance: create_time helps */
+    bool doubtful; /* ... and nothing else speaks for it: its first frames may have been late */
+    bool changed;  /* the clock was set while it ran: the stamp of its end means nothing */
+    struct mono_us changed_from; /* the last mark that agreed with those before it */
 };
 
 struct timeline {
     struct time_anchor anchor;
     struct mono_us queued;
     struct time_mark intent;
+    struct time_mark posted; /* POST /prompt was sent; not set when nobody knows when */
     struct time_mark accepted;
     struct time_mark started;
+    struct time_mark planned; /* execution_cached */
     struct time_mark ended;
-    struct server_clock clock; /* of the connection that the attempt was seen on */
+    int64_t created_ms;     /* extra_data.create_time by the server's clock; 0: not known */
+    struct mono_us unseen;  /* its first frame, which was no execution_start; 0: it was one */
+    struct mono_us read;    /* the last frame of its prompt */
+    struct mono_us burst;   /* where the frames began that came close together with it */
+    struct mono_us watched; /* the last frame before those; 0: none */
+    struct clock_reading clock;
 };
+
+/* Frames of one prompt that come closer than this to each other may have waited together. */
+enum { TIMELINE_BURST_US = 5000 };
 
 void timeline_init(struct timeline *t, struct time_anchor anchor, struct mono_us queued);
 
+/* A frame of its prompt was read. O(1). */
+void timeline_heard(struct timeline *t, struct mono_us now);
 /*
  * execution_start, or the first sign that it runs (stamp_ms 0). A later mark with a stamp mends an
  * earlier one without. Returns false when it changed nothing.
  */
 bool timeline_start(struct timeline *t, struct mono_us now, int64_t stamp_ms);
+/* The same, as /history tells it. */
+void timeline_start_told(struct timeline *t, struct mono_us now, int64_t stamp_ms);
+/* execution_cached; only the first one counts. */
+void timeline_planned(struct timeline *t, struct mono_us now, int64_t stamp_ms, bool by_history);
 void timeline_end(struct timeline *t, struct mono_us now, int64_t stamp_ms);
+
+/* A stamp that can be one. */
+static inline bool time_mark_is_stamped(const struct time_mark *m)
+{
+    return m->set && m->stamp_ms > 0 && m->stamp_ms <= INT64_MAX / 2000;
+}
 
 /*
  * Where a mark lies on our clock: min(stamp carried by the offset, received). Without an offset the
  * stamp is taken as if the server's wall clock were ours.
  */
 struct mono_us timeline_point(const struct timeline *t, const struct time_mark *m);
+/* The stamp carried to our clock, also when that is later than it was received. */
+struct mono_us timeline_carried(const struct timeline *t, const struct time_mark *m);
 
 /* The points in order: queued <= intent <= started <= ended. Unset ones end with the attempt. */
 struct timeline_points {
@@ -66,6 +94,9 @@ struct timeline_points {
     bool has_started;
 };
 struct timeline_points timeline_points(const struct timeline *t);
+
+/* Its start and its end are known, and how far apart they are. */
+bool timeline_is_told(const struct timeline *t);
 
 /* Its end by the server's clock, in ms since the epoch: as it said, else as its clock is known; 0:
    neither. */

@@ -1,0 +1,293 @@
+/*
+ * The gaps of an attempt: those that were told while it ran, and those that its marks show when it
+ * is over: stamped frames that came later than this server's usually do, frames that were read
+ * after the end that the stamp tells, a start that was not seen, a clock that was set. Called by
+ * profile.c. Cost: O(gaps), and O(reads log reads) where frames were late.
+ *
+ * A terminal frame alone that is late is no gap: a server's garbage collection delays it, and with
+ * it the last node's end, as a rule. Its stamp is the end of both.
+ */
+#include "profiler_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What marks can show: the start, the plan, the end, a start unseen or doubtful, a clock. */
+enum { MOST_SHOWN = 6 };
+
+/* What waited for us is read in one go, but for what it costs. */
+enum { OUR_BURST_US = 1000 };
+
+struct gathering {
+    struct profiler *p;
+    const struct timeline *t;
+    struct profile_gap *list;
+    size_t len;
+    struct mono_us *reads; /* when frames were read that began or ended something; sorted */
+    size_t reads_len;
+};
+
+static void add(struct gathering *g, struct mono_us from, struct mono_us to, const char *reason,
+                enum gap_kind kind)
+{
+    g->list[g->len++] = (struct profile_gap){mono_min(from, to), to, reason, kind};
+}
+
+/* ---- when frames were read --------------------------------------------------------------------
+ */
+
+static int by_time(const void *x, const void *y)
+{
+    const struct mono_us *a = x;
+    const struct mono_us *b = y;
+    return (a->us > b->us) - (a->us < b->us);
+}
+
+static void note_read(struct gathering *g, struct mono_us at)
+{
+    g->reads[g->reads_len++] = at;
+}
+
+static void gather_reads(struct gathering *g)
+{
+    const struct profiler *p = g->p;
+    size_t most = 3 + p->starts_len;
+    for (size_t i = 0; i < p->len; i++) {
+        most += p->nodes[i]->slices_len + p->nodes[i]->progress_len + 1;
+    }
+    g->reads = mem_alloc(most * sizeof *g->reads);
+    for (size_t i = 0; i < p->starts_len; i++) {
+        note_read(g, p->starts[i].at);
+    }
+    for (size_t i = 0; i < p->len; i++) {
+        const struct node *n = p->nodes[i];
+        for (size_t k = 0; k < n->slices_len; k++) {
+            note_read(g, n->slices[k].to);
+        }
+        for (size_t k = 0; k < n->progress_len; k++) {
+            note_read(g, n->progress[k].at);
+        }
+    }
+    const struct time_mark *marks[] = {&g->t->started, &g->t->planned, &g->t->ended};
+    for (size_t i = 0; i < 3; i++) {
+        if (marks[i]->set && !marks[i]->by_history) {
+            note_read(g, marks[i]->received);
+        }
+    }
+    qsort(g->reads, g->reads_len, sizeof *g->reads, by_time);
+}
+
+/* It was our own doing: it is known when that was over. */
+static bool is_ours(const struct profile_gap *gap)
+{
+    return strcmp(gap->reason, "daemon_busy") == 0;
+}
+
+/* Frames that were read close behind a late one waited with it. */
+static struct mono_us end_of_burst(const struct gathering *g, const struct profile_gap *gap)
+{
+    const int64_t close_us = is_ours(gap) ? OUR_BURST_US : TIMELINE_BURST_US;
+    struct mono_us to = gap->to;
+    for (size_t i = 0; i < g->reads_len; i++) {
+        const int64_t later = mono_diff(g->reads[i], to).us;
+        if (later > close_us) {
+            break;
+        }
+        to = later > 0 ? g->reads[i] : to;
+    }
+    return to;
+}
+
+/* ---- what the marks show ----------------------------------------------------------------------
+ */
+
+static void show_late(struct gathering *g, const struct time_mark *m)
+{
+    const struct timeline *t = g->t;
+    const struct mono_us carried = timeline_carried(t, m);
+    if (t->clock.known && !t->clock.changed && time_mark_is_stamped(m) && !m->by_history &&
+        mono_diff(m->received, carried).us > t->clock.tolerance_us) {
+        add(g, carried, m->received, "frames_late", GAP_LATE);
+    }
+}
+
+bool profiler_ends_last(struct profiler *p, const struct node *n)
+{
+    const struct node *last = p->ends_last;
+    return last != NULL &&
+           (n == last || profiler_is_under(p, n, last) || profiler_is_under(p, last, n));
+}
+
+/* Of those that were read at one time the one that began last. */
+static bool ends_later(const struct node *a, const struct node *b)
+{
+    return a->end.us != b->end.us ? a->end.us > b->end.us : a->open_index > b->open_index;
+}
+
+static void find_last(struct profiler *p)
+{
+    p->ends_last = NULL;
+    for (size_t i = 0; i < p->len; i++) {
+        const struct node *n = p->nodes[i];
+        if (n->slices_len > 0 && !n->open &&
+            (p->ends_last == NULL || ends_later(n, p->ends_last))) {
+            p->ends_last = n;
+        }
+    }
+}
+
+/* A node's start, or the end of one that is not the last, was read after `edge`. */
+static bool was_held(struct profiler *p, struct mono_us edge)
+{
+    for (size_t i = p->starts_len; i > 0; i--) {
+        if (mono_before(edge, p->starts[i - 1].at)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < p->len; i++) {
+        const struct node *n = p->nodes[i];
+        if (n->slices_len > 0 && !n->open && mono_before(edge, n->end) &&
+            !profiler_ends_last(p, n)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Frames were read after the end that the stamp tells, and were no part of it: a gap from the last
+   read before them. */
+static void show_held(struct gathering *g)
+{
+    const struct timeline *t = g->t;
+    const struct mono_us told = timeline_carried(t, &t->ended);
+    const struct mono_us edge = mono_add(told, (struct dur_us){t->clock.tolerance_us});
+    if (!t->clock.known || t->clock.changed || !time_mark_is_stamped(&t->ended) ||
+        t->ended.by_history || !mono_before(edge, t->ended.received)) {
+        return;
+    }
+    if (!was_held(g->p, edge)) {
+        return;
+    }
+    struct mono_us before = t->posted.set ? t->posted.received : t->queued;
+    before = mono_before(edge, t->watched) ? before : mono_max(before, t->watched);
+    for (size_t i = 0; i < g->reads_len && !mono_before(edge, g->reads[i]); i++) {
+        before = mono_max(before, g->reads[i]);
+    }
+    /* What was held lies between the two: where those are close nothing is left open. */
+    if (mono_diff(told, before).us > TIMELINE_BURST_US) {
+        add(g, before, t->ended.received, "frames_late", GAP_LATE);
+    }
+}
+
+static void show_start(struct gathering *g)
+{
+    const struct timeline *t = g->t;
+    const struct mono_us posted = t->posted.set   ? t->posted.received
+                                  : t->intent.set ? t->intent.received
+                                                  : t->queued;
+    if (t->unseen.us != 0) {
+        add(g, posted, t->unseen, "start_unseen", GAP_LOST);
+    }
+    if (t->clock.doubtful) {
+        add(g, posted, t->started.received, "frames_late", GAP_LATE);
+    }
+    show_late(g, &t->started);
+    show_late(g, &t->planned);
+}
+
+/* ---- putting them together --------------------------------------------------------------------
+ */
+
+static int by_from(const void *x, const void *y)
+{
+    const struct profile_gap *a = x;
+    const struct profile_gap *b = y;
+    if (a->from.us != b->from.us) {
+        return a->from.us < b->from.us ? -1 : 1;
+    }
+    return (b->to.us > a->to.us) - (b->to.us < a->to.us);
+}
+
+/* What a late gap and another one have in common is told once: by what was lost, else by what we
+   did ourselves. False: b is to be told beside a. */
+static bool take_in(struct profile_gap *a, const struct profile_gap *b)
+{
+    if (b->kind != GAP_LATE || a->kind == GAP_CLOCK || mono_before(a->to, b->from)) {
+        return false;
+    }
+    if (a->kind == GAP_LOST) {
+        return !mono_before(a->to, b->to);
+    }
+    a->to = mono_max(a->to, b->to);
+    a->reason = is_ours(b) ? b->reason : a->reason;
+    return true;
+}
+
+static void merge(struct gathering *g)
+{
+    qsort(g->list, g->len, sizeof *g->list, by_from);
+    size_t kept = 0;
+    for (size_t i = 0; i < g->len; i++) {
+        bool taken = false;
+        for (size_t k = kept; k > 0 && !taken; k--) {
+            taken = take_in(&g->list[k - 1], &g->list[i]);
+        }
+        if (!taken) {
+            g->list[kept++] = g->list[i];
+        }
+    }
+    g->len = kept;
+}
+
+static bool any_late(const struct gathering *g)
+{
+    for (size_t i = 0; i < g->len; i++) {
+        if (g->list[i].kind == GAP_LATE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, size_t *ret_len)
+{
+    struct gathering g = {.p = p, .t = t};
+    g.list = mem_alloc((p->gaps_len + MOST_SHOWN) * sizeof *g.list);
+    for (size_t i = 0; i < p->gaps_len; i++) {
+        const bool open = p->gap_open && i + 1 == p->gaps_len;
+        const struct profile_gap *gap = &p->gaps[i];
+        add(&g, gap->from, open ? t->ended.received : gap->to, gap->reason, gap->kind);
+    }
+    find_last(p);
+    show_start(&g);
+    const bool end_is_late =
+        t->clock.known && time_mark_is_stamped(&t->ended) &&
+        mono_diff(t->ended.received, timeline_carried(t, &t->ended)).us > t->clock.tolerance_us;
+    if (any_late(&g) || end_is_late) {
+        gather_reads(&g);
+        show_held(&g);
+    }
+    for (size_t i = 0; i < g.len; i++) {
+        struct profile_gap *gap = &g.list[i];
+        gap->to = gap->kind == GAP_LATE ? end_of_burst(&g, gap) : gap->to;
+    }
+    if (t->clock.changed) {
+        add(&g, t->clock.changed_from, t->ended.received, "clock_changed", GAP_CLOCK);
+    }
+    merge(&g);
+    free(g.reads);
+    *ret_len = g.len;
+    return g.list;
+}
+
+const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t len,
+                                          struct mono_us read, enum gap_kind kind)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (gaps[i].kind == kind && mono_before(gaps[i].from, read) &&
+            !mono_before(gaps[i].to, read)) {
+            return &gaps[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,318 @@
+/* A server's clock beside ours; see the header for the rules. */
+#include "comfypool/core/server_clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    /* Healthy servers send within 1 to 5 ms; what is within this is no news. */
+    LEAST_TOLERANCE_US = 20000,
+    JITTERS = 3,
+    /* A stamp is cut to whole milliseconds. */
+    STAMP_US = 1000,
+    /* NTP slews by 500 ppm at most, quartz is within 100. */
+    DRIFT_PPM = 200,
+    DRIFTS_AFTER_US = 30 * 1000000, /* before that it is less than what frames are late by */
+    SETTING_PPM = 1000,
+    /* What was learned so long ago says nothing of a clock that drifts. */
+    OLD_US = 600 * 1000000,
+    /* Stamps further apart than this were not sent together; frames that were held back and sent
+       together lie closer when they are read. */
+    APART_MS = 30,
+    AGREE_US = 10000,
+    /* Frames that are read one by one for longer than this were not held back and let go. */
+    SPREAD_US = 50000,
+};
+
+/* ---- what was learned -------------------------------------------------------------------------
+ */
+
+static int by_value(const void *x, const void *y)
+{
+    const int64_t a = *(const int64_t *)x;
+    const int64_t b = *(const int64_t *)y;
+    return (a > b) - (a < b);
+}
+
+static int64_t tolerance(const struct server_clock *c)
+{
+    int64_t sorted[SERVER_CLOCK_LAGS];
+    memcpy(sorted, c->lags, sizeof sorted);
+    qsort(sorted, SERVER_CLOCK_LAGS, sizeof *sorted, by_value);
+    const int64_t late = sorted[SERVER_CLOCK_LAGS / 2 - 1] * JITTERS;
+    return late > LEAST_TOLERANCE_US ? late : LEAST_TOLERANCE_US;
+}
+
+/* The smallest offset of the last attempts, as seen from `now`. False: nothing of worth. */
+static bool carried(const struct server_clock *c, struct mono_us now, int64_t *ret)
+{
+    bool any = false;
+    for (unsigned i = 0; i < c->len; i++) {
+        const struct clock_run *r = &c->runs[i];
+        if (mono_diff(now, r->at).us <= OLD_US && (!any || r->offset_us < *ret)) {
+            *ret = r->offset_us;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* ---- what an attempt says ---------------------------------------------------------------------
+ */
+
+static int64_t lag_of(const struct time_mark *m)
+{
+    return m->received.us - m->stamp_ms * 1000;
+}
+
+/* Its stamp, and when it was read. */
+static bool was_heard(const struct time_mark *m)
+{
+    return time_mark_is_stamped(m) && !m->by_history;
+}
+
+/* What is being judged. */
+struct judging {
+    const struct timeline *t;
+    struct clock_reading out;
+    bool has_carried;
+    int64_t carried_us;
+    bool has_low;
+    int64_t low_us; /* O is not below */
+    bool has_high;
+    int64_t high_us; /* O is not above */
+    int64_t lasted_us;
+};
+
+static void bound_low(struct judging *j, int64_t low)
+{
+    j->low_us = !j->has_low || low > j->low_us ? low : j->low_us;
+    j->has_low = true;
+}
+
+static void bound_high(struct judging *j, int64_t high)
+{
+    j->high_us = !j->has_high || high < j->high_us ? high : j->high_us;
+    j->has_high = true;
+}
+
+/* Causality: what the POST says of the stamps that follow it. */
+static void bound_by_post(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (t->posted.set && time_mark_is_stamped(&t->started)) {
+        bound_low(j, t->posted.received.us - t->started.stamp_ms * 1000 - STAMP_US);
+    }
+    if (t->posted.set && t->created_ms > 0) {
+        bound_low(j, t->posted.received.us - t->created_ms * 1000 - STAMP_US);
+    }
+    if (t->accepted.set && t->created_ms > 0) {
+        bound_high(j, t->accepted.received.us - t->created_ms * 1000);
+    }
+}
+
+/* Whether the clock was set between two marks, by their stamps and what bounds the first. */
+static bool set_between(const struct judging *j, const struct time_mark *a,
+                        const struct time_mark *b)
+{
+    if (!time_mark_is_stamped(a) || !time_mark_is_stamped(b)) {
+        return false;
+    }
+    const int64_t allowed =
+        j->out.tolerance_us + mono_diff(b->received, a->received).us / 1000000 * SETTING_PPM;
+    const bool fell = (a->stamp_ms - b->stamp_ms) * 1000 > j->out.tolerance_us;
+    const bool early = j->has_low && lag_of(b) < j->low_us - allowed;
+    const bool punctual =
+        was_heard(a) && j->has_carried && llabs(lag_of(a) - j->carried_us) <= j->out.tolerance_us;
+    return fell || early || (punctual && lag_of(b) < j->carried_us - allowed);
+}
+
+/* Frames were read one by one, long after the end that the stamp tells, and before that end. */
+static bool ended_before_its_frames(const struct judging *j, int64_t offset)
+{
+    const struct timeline *t = j->t;
+    const int64_t end = t->ended.stamp_ms * 1000 + offset;
+    const int64_t least = j->out.tolerance_us > SPREAD_US ? j->out.tolerance_us : SPREAD_US;
+    return was_heard(&t->ended) && t->watched.us > end + least + j->lasted_us / 1000 &&
+           mono_diff(t->ended.received, t->watched).us > SPREAD_US;
+}
+
+static void found_set(struct judging *j, struct mono_us from)
+{
+    j->out.changed = true;
+    j->out.changed_from = from;
+}
+
+static void look_for_setting(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (set_between(j, &t->started, &t->planned)) {
+        found_set(j, t->started.received);
+    } else if (t->planned.set && set_between(j, &t->planned, &t->ended)) {
+        found_set(j, t->planned.received);
+    } else if (set_between(j, &t->started, &t->ended)) {
+        found_set(j, t->planned.set ? t->planned.received : t->started.received);
+    }
+}
+
+/* Two frames that were not sent together came equally late: so they came in time. */
+static bool agree(const struct time_mark *a, const struct time_mark *b, int64_t most_us)
+{
+    const int64_t later = lag_of(b) - lag_of(a);
+    return was_heard(a) && was_heard(b) && b->stamp_ms - a->stamp_ms >= APART_MS &&
+           later >= -AGREE_US && later <= most_us;
+}
+
+static bool marks_agree(const struct judging *j, int64_t most_us)
+{
+    const struct timeline *t = j->t;
+    return agree(&t->started, &t->planned, most_us) || agree(&t->started, &t->ended, most_us) ||
+           agree(&t->planned, &t->ended, most_us);
+}
+
+/* Forgets what was known when the attempt forbids it. */
+static void doubt_carried(struct judging *j)
+{
+    if (!j->has_carried) {
+        return;
+    }
+    const bool too_low = j->has_low && j->low_us > j->carried_us;
+    const bool all_later =
+        j->has_high && j->high_us > j->carried_us + j->out.tolerance_us && marks_agree(j, AGREE_US);
+    const bool all_sooner = j->has_high && j->high_us < j->carried_us - j->out.tolerance_us;
+    j->has_carried = !too_low && !all_later && !all_sooner;
+}
+
+/* How much is left between the bounds, and whether anything else speaks for the upper one. */
+static void judge_doubt(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (j->has_carried || !was_heard(&t->started) || !t->posted.set) {
+        return;
+    }
+    const int64_t first = mono_diff(t->started.received, t->posted.received).us;
+    j->out.wide = first > j->out.tolerance_us && j->high_us - j->low_us > j->out.tolerance_us;
+    const bool at_once =
+        t->accepted.set &&
+        mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us;
+    j->out.doubtful = j->out.wide && t->created_ms == 0 && !at_once && !marks_agree(j, INT64_MAX);
+}
+
+/* How far the clocks may have drifted apart from its start to its end. */
+static int64_t drift_of(const struct judging *j)
+{
+    const int64_t long_us = j->lasted_us - DRIFTS_AFTER_US;
+    return long_us > 0 ? long_us / 1000000 * DRIFT_PPM : 0;
+}
+
+static void bound_by_frames(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    const int64_t drift = drift_of(j);
+    if (was_heard(&t->started)) {
+        bound_high(j, lag_of(&t->started));
+    }
+    if (was_heard(&t->planned) && !j->out.changed) {
+        bound_high(j, lag_of(&t->planned));
+    }
+    if (was_heard(&t->ended) && !j->out.changed) {
+        bound_high(j, lag_of(&t->ended) + drift);
+    }
+}
+
+/* The offsets, when it is known what bounds them. */
+static void settle(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    const int64_t drift = drift_of(j);
+    struct clock_reading *out = &j->out;
+    out->known = j->has_carried || j->has_high;
+    out->offset_us = !j->has_carried                             ? j->high_us
+                     : j->has_high && j->high_us < j->carried_us ? j->high_us
+                                                                 : j->carried_us;
+    out->end_offset_us = out->offset_us;
+    if (out->known && time_mark_is_stamped(&t->ended)) {
+        const int64_t lag = lag_of(&t->ended);
+        out->end_offset_us = lag < out->offset_us + drift ? lag : out->offset_us + drift;
+    }
+}
+
+struct clock_reading server_clock_judge(const struct server_clock *c, const struct timeline *t)
+{
+    struct judging j = {.t = t, .out = {.tolerance_us = tolerance(c)}};
+    const struct time_mark *last = t->ended.set ? &t->ended : t->started.set ? &t->started : NULL;
+    const struct mono_us now = last != NULL ? last->received : t->queued;
+    j.has_carried = carried(c, now, &j.carried_us);
+    if (t->started.set && t->ended.set) {
+        j.lasted_us = mono_diff(t->ended.received, t->started.received).us;
+    }
+    bound_by_post(&j);
+    look_for_setting(&j);
+    bound_by_frames(&j);
+    doubt_carried(&j);
+    judge_doubt(&j);
+    settle(&j);
+    if (!j.out.changed && j.out.known && ended_before_its_frames(&j, j.out.offset_us)) {
+        found_set(&j,
+                  mono_min(t->watched, t->planned.set ? t->planned.received : t->started.received));
+    }
+    return j.out;
+}
+
+/* ---- learning ---------------------------------------------------------------------------------
+ */
+
+/* One that was late counts as what just is not: only when most are is it usual. */
+static void learn_lag(struct server_clock *c, const struct timeline *t, const struct time_mark *m)
+{
+    if (was_heard(m)) {
+        const int64_t lag = lag_of(m) - t->clock.offset_us;
+        c->lags[c->lags_next] = lag < t->clock.tolerance_us ? lag : t->clock.tolerance_us;
+        c->lags_next = (c->lags_next + 1) % SERVER_CLOCK_LAGS;
+    }
+}
+
+static void learn_offset(struct server_clock *c, int64_t offset_us, struct mono_us at)
+{
+    c->runs[c->next] = (struct clock_run){offset_us, at};
+    c->next = (c->next + 1) % SERVER_CLOCK_RUNS;
+    c->len += c->len < SERVER_CLOCK_RUNS ? 1 : 0;
+}
+
+/* The smallest lag of its frames, and what create_time allows. */
+static bool smallest(const struct timeline *t, int64_t *ret)
+{
+    const struct time_mark *marks[] = {&t->ended, &t->started, &t->planned};
+    const size_t n = t->clock.changed ? 1 : 3; /* only the end is of the clock as it is now */
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        if (was_heard(marks[i]) && (!any || lag_of(marks[i]) < *ret)) {
+            *ret = lag_of(marks[i]);
+            any = true;
+        }
+    }
+    if (any && !t->clock.changed && t->created_ms > 0 && t->accepted.set) {
+        const int64_t most = t->accepted.received.us - t->created_ms * 1000;
+        *ret = *ret < most ? *ret : most;
+    }
+    return any;
+}
+
+void server_clock_learn(struct server_clock *c, const struct timeline *t)
+{
+    int64_t offset = 0;
+    int64_t before = 0;
+    const struct clock_reading *r = &t->clock;
+    if (!r->known || r->doubtful || !smallest(t, &offset)) {
+        return;
+    }
+    const bool had = carried(c, t->ended.received, &before);
+    if (r->changed || (had && r->offset_us > before)) {
+        c->len = c->next = 0; /* what was known holds no more */
+    }
+    if (!r->changed && (!r->wide || t->created_ms > 0)) {
+        learn_lag(c, t, &t->started);
+        learn_lag(c, t, &t->planned);
+    }
+    learn_offset(c, offset, t->ended.received);
+}

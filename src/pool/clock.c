@@ -1,0 +1,97 @@
+/*
+ * The clocks of the backends: what an attempt tells of its server's clock (core/server_clock.h),
+ * and when it is worth a question. The question goes to /history, once, at the end of an attempt of
+ * which the first frames may have been late and nothing else says so: as a rule the first prompt of
+ * a server that had to wait there. Servers before 0.3.69 have no create_time and are not asked.
+ */
+#include <stdio.h>
+
+#include "inner.h"
+
+struct clock_reading clock_read(const struct attempt *a)
+{
+    return server_clock_judge(&a->backend->clock, &a->timeline);
+}
+
+struct timeline clock_timeline(const struct attempt *a)
+{
+    struct timeline t = a->timeline;
+    t.clock = clock_read(a);
+    return t;
+}
+
+void clock_settle(struct attempt *a)
+{
+    a->timeline.clock = clock_read(a);
+    server_clock_learn(&a->backend->clock, &a->timeline);
+}
+
+/* False when it says a version that is older. One that says none may be any. */
+static bool may_tell_creation(const struct backend *b)
+{
+    static const unsigned first[3] = {0, 3, 69};
+    unsigned v[3] = {0};
+    if (b->tells_no_creation || sscanf(b->version, "%u.%u.%u", &v[0], &v[1], &v[2]) < 2) {
+        return !b->tells_no_creation;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (v[i] != first[i]) {
+            return v[i] > first[i];
+        }
+    }
+    return true;
+}
+
+bool clock_wants_history(const struct attempt *a)
+{
+    return a->timeline.clock.wide && a->timeline.created_ms == 0 && a->profiler != NULL &&
+           may_tell_creation(a->backend);
+}
+
+void clock_history(struct attempt *a, const struct history_answer *h)
+{
+    if (!h->found) {
+        return;
+    }
+    a->timeline.created_ms = h->created_ms;
+    a->backend->tells_no_creation = h->created_ms == 0;
+}
+
+/* ---- frames -----------------------------------------------------------------------------------
+ */
+
+/* Its first frame is no execution_start, though the socket was trusted: that one was lost. What
+   /history has of it is asked for at the end. */
+static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_type first)
+{
+    a->timeline.unseen = now;
+    a->missed = true;
+    if (first == FRAME_CACHED) {
+        return; /* nothing else lies between the two */
+    }
+    progress_gap(&a->progress);
+    if (a->profiler != NULL) {
+        profiler_begins_unwatched(a->profiler);
+    }
+}
+
+void clock_frame(struct attempt *a, const struct comfy_event *e)
+{
+    const struct frame *f = e->frame;
+    struct timeline *t = &a->timeline;
+    if (a->ended) {
+        return;
+    }
+    timeline_heard(t, e->now);
+    if (f->type == FRAME_START) {
+        t->unseen = (struct mono_us){0};
+    } else if (!t->started.set && !a->missed) {
+        start_was_missed(a, e->now, f->type);
+    }
+    if (f->type == FRAME_CACHED) {
+        timeline_planned(t, e->now, f->stamp_ms, false);
+    }
+    if (e->waited_since.us != 0 && a->profiler != NULL) {
+        profiler_late(a->profiler, e->waited_since, e->now, "daemon_busy");
+    }
+}

@@ -1,0 +1,284 @@
+/*
+ * Frames that came late, and nodes that are displayed for their copies, by tables. A run is a list
+ * of words, "KIND[NODE]@READ[/SENT]", in ms after the POST: S execution_start, C execution_cached,
+ * r running (and executing), f finished, p progress, E execution_success, X an error of the node;
+ * L: what is read at READ may have waited since SENT; U: frames before this one were not seen.
+ * Stamped ones are sent when they are read unless SENT says otherwise. Nodes a to c are the
+ * workflow's; "xN" is a copy of c that a expanded into, "aN" one that is part of a.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/core/profiler.h"
+#include "comfypool/core/progress.h"
+#include "comfypool/core/server_clock.h"
+#include "suites.h"
+
+static const struct row {
+    const char *name;
+    const char *run;
+    const char *nodes; /* id status start duration, or start, or min..max */
+    const char *gaps;
+} rows[] = {
+    {"in time", "S@3 C@4 ra@5 fa@105 rb@105 fb@205 rc@205 fc@305 E@305",
+     "a completed 5 100, b completed 105 100, c completed 205 100", ""},
+    {"the end and the last node's, by a garbage collection",
+     "S@3 C@4 ra@5 fa@105 rb@105 fb@205 rc@205 fc@434 E@435/305",
+     "a completed 5 100, b completed 105 100, c completed 205 100", ""},
+    {"the last node's and that of what it lies in", "S@3 C@4 ra@5 ra1@100 fa1@434 fa@434 E@435/305",
+     "a completed 5 300, a1 completed 100 205, b pending, c pending", ""},
+    {"the last node was short: nothing is left open", "S@3 C@4 ra@5 fa@304 rb@434 fb@434 E@435/305",
+     "a completed 5 299, b completed 305 0, c pending", ""},
+    {"the last ones were held back", "S@3 C@4 ra@5 fa@105 rb@105 fb@950 rc@950 fc@950 E@950/805",
+     "a completed 5 100, b completed 105 0..700, c completed 0..700", "frames_late 105-805"},
+    {"... with progress between",
+     "S@3 C@4 ra@5 fa@105 rb@105 pb@300 fb@950 rc@950 fc@950 E@950/805",
+     "a completed 5 100, b completed 105 195..700, c completed 0..505", "frames_late 300-805"},
+    {"the first ones were held back",
+     "S@423/3 C@423/4 ra@424 fa@705 rb@705 fb@805 rc@805 fc@905 E@905",
+     "b completed 705 100, c completed 805 100, a completed 281..702", "frames_late 3-424"},
+    {"only the plan was late", "S@3 C@104/4 ra@104 fa@305 rb@305 fb@405 E@405",
+     "b completed 305 100, a completed 201..301, c pending", "frames_late 4-104"},
+    {"within the jitter", "S@18/3 C@19/4 ra@19 fa@305 E@305",
+     "a completed 19 286, b pending, c pending", ""},
+    {"the daemon was busy over a whole node",
+     "S@3 C@4 ra@5 fa@105 rb@105 L@700/300 fb@700 rc@700 fc@700 E@900",
+     "a completed 5 100, b completed 105 195..595, c completed 0..400", "daemon_busy 300-700"},
+    {"... and nothing waited", "S@3 C@4 ra@5 fa@105 rb@105 fb@700 rc@700 fc@900 E@900",
+     "a completed 5 100, b completed 105 595, c completed 700 200", ""},
+    {"busy twice, told once", "S@3 C@4 ra@5 L@300/200 fa@300 L@300/200 rb@300 fb@400 E@400",
+     "a completed 5 195..295, b completed 100..200, c pending", "daemon_busy 200-300"},
+    {"the start was late because we were", "L@303/100 S@303/103 C@303/104 ra@303 fa@500 E@500",
+     "a completed 197..397, b pending, c pending", "daemon_busy 100-303"},
+    {"execution_start was not seen", "U@400 C@400 ra@401 fa@501 E@501",
+     "a completed 401 100, b pending, c pending", "start_unseen 0-400"},
+    {"the clock was set: durations are as they were read",
+     "S@3 C@4 ra@5 fa@305 rb@305 fb@505 E@505/-4495",
+     "a completed 5 300, b completed 305 200, c pending", "clock_changed 4-505"},
+    {"copies are the displayed node",
+     "S@3 C@4 ra@5 rx1@10 fx1@110 rx2@110 fx2@310 fa@311 rb@311 fb@400 E@400",
+     "a completed 5 306, c completed 10 300, x1 completed 10 100, x2 completed 110 200, b "
+     "completed 311 89",
+     ""},
+    {"a copy that runs", "S@3 C@4 ra@5 rx1@10 fx1@110 rx2@110",
+     "a executing 5, c executing 10, x1 completed 10 100, x2 executing 110, b pending", ""},
+    {"a copy that was late", "S@3 C@4 ra@5 rx1@10 fx1@110 rx2@110 L@400/200 fx2@400 fa@401 E@401",
+     "a completed 5 396, c completed 10 190..390, x1 completed 10 100, x2 completed 110 90..290, b "
+     "pending",
+     "daemon_busy 200-401"},
+    {"what threw inside is failed", "S@3 C@4 ra@5 ra1@10 fa1@20 ra2@20 Xa@50",
+     "a failed 5 45, a1 completed 10 10, a2 failed 20 30, b pending, c pending", ""},
+    {"a copy that threw", "S@3 C@4 ra@5 rx1@10 fx1@20 rx2@20 Xa@50",
+     "a failed 5 45, c failed 10 40, x1 completed 10 10, x2 failed 20 30, b pending", ""},
+};
+
+enum { EPOCH_MS = 1000000000 };
+
+static struct mono_us at(long ms)
+{
+    return (struct mono_us){(5000 + ms) * 1000};
+}
+
+struct playing {
+    struct profiler *profiler;
+    struct progress progress;
+    struct timeline timeline;
+    enum attempt_outcome outcome;
+    long now;
+};
+
+static void feed(struct playing *p, const struct frame *f)
+{
+    timeline_heard(&p->timeline, at(p->now));
+    profiler_feed(p->profiler, at(p->now), f);
+    progress_feed(&p->progress, f, NULL, NULL);
+}
+
+static void feed_state(struct playing *p, struct str id, enum node_state state)
+{
+    struct frame_node n = {.id = id, .display = id, .state = state};
+    if (id.n > 1) {
+        n.parent = STR("a");
+        n.display = id.p[0] == 'x' ? STR("c") : STR("a");
+    }
+    feed(p, &(struct frame){.type = FRAME_STATE, .nodes = &n, .nodes_len = 1});
+    if (state == NODE_STATE_RUNNING) {
+        feed(p, &(struct frame){.type = FRAME_EXECUTING, .node = id, .display_node = n.display});
+    }
+}
+
+static void end(struct playing *p, enum attempt_outcome outcome, int64_t stamp_ms)
+{
+    p->outcome = outcome;
+    timeline_end(&p->timeline, at(p->now), stamp_ms);
+}
+
+static void play_word(struct playing *p, char kind, struct str id, long sent)
+{
+    struct frame f = {.node = id, .stamp_ms = at(sent).us / 1000 + EPOCH_MS};
+    switch (kind) {
+    case 'S':
+        f.type = FRAME_START;
+        (void)timeline_start(&p->timeline, at(p->now), f.stamp_ms);
+        feed(p, &f);
+        break;
+    case 'C':
+        f.type = FRAME_CACHED;
+        timeline_planned(&p->timeline, at(p->now), f.stamp_ms, false);
+        feed(p, &f);
+        break;
+    case 'r':
+    case 'f':
+        feed_state(p, id, kind == 'r' ? NODE_STATE_RUNNING : NODE_STATE_FINISHED);
+        break;
+    case 'p':
+        f.type = FRAME_PROGRESS;
+        feed(p, &f);
+        break;
+    case 'L':
+        profiler_late(p->profiler, at(sent), at(p->now), "daemon_busy");
+        break;
+    case 'U':
+        p->timeline.unseen = at(p->now);
+        (void)timeline_start(&p->timeline, at(p->now), 0);
+        break;
+    case 'X':
+        f.type = FRAME_ERROR;
+        f.message = STR("it broke");
+        f.error_type = STR("ValueError");
+        feed(p, &f);
+        end(p, ATTEMPT_FAILED, f.stamp_ms);
+        break;
+    default:
+        ck_assert_int_eq(kind, 'E');
+        f.type = FRAME_SUCCESS;
+        feed(p, &f);
+        end(p, ATTEMPT_COMPLETED, f.stamp_ms);
+        break;
+    }
+}
+
+static void play(struct playing *p, const char *run)
+{
+    while (*run != '\0') {
+        const char *mark = strchr(run, '@');
+        char *rest = NULL;
+        p->now = strtol(mark + 1, &rest, 10);
+        const long sent = *rest == '/' ? strtol(rest + 1, &rest, 10) : p->now;
+        play_word(p, run[0], (struct str){run + 1, (size_t)(mark - run - 1)}, sent);
+        run = rest + strspn(rest, " ");
+    }
+}
+
+static long ms_of(struct dur_us d)
+{
+    return (long)(d.us / 1000);
+}
+
+static void write_nodes(const struct profile *p, struct buf *out)
+{
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        const struct profile_node *n = &p->nodes[i];
+        buf_printf(out, "%s%.*s %s", i == 0 ? "" : ", ", (int)n->id.n, n->id.p,
+                   profile_status_name(n->status));
+        if (n->has_start) {
+            buf_printf(out, " %ld", ms_of(mono_diff(n->start, at(0))));
+        }
+        if (n->has_duration) {
+            buf_printf(out, " %ld", ms_of(n->duration));
+        }
+        if (n->has_bounds) {
+            buf_printf(out, " %ld..%ld", ms_of(n->duration_min), ms_of(n->duration_max));
+        }
+        ck_assert(!n->has_bounds || !n->has_duration);
+    }
+}
+
+static void write_gaps(const struct profile *p, struct buf *out)
+{
+    for (size_t i = 0; i < p->gaps_len; i++) {
+        buf_printf(out, "%s%s %ld-%ld", i == 0 ? "" : ", ", p->gaps[i].reason,
+                   ms_of(mono_diff(p->gaps[i].from, at(0))),
+                   ms_of(mono_diff(p->gaps[i].to, at(0))));
+    }
+}
+
+/* The two that tell of nodes tell the same. */
+static void check_progress(const struct row *row, const struct playing *p,
+                           const struct profile *profile)
+{
+    struct profile other = *profile;
+    AUTO_FREE struct profile_node *nodes = mem_alloc(other.nodes_len * sizeof *nodes);
+    memcpy(nodes, profile->nodes, other.nodes_len * sizeof *nodes);
+    other.nodes = nodes;
+    progress_mark(&p->progress, &other);
+    for (size_t i = 0; i < other.nodes_len; i++) {
+        ck_assert_msg(nodes[i].status == profile->nodes[i].status, "%s: %.*s is %s, progress: %s",
+                      row->name, (int)nodes[i].id.n, nodes[i].id.p,
+                      profile_status_name(profile->nodes[i].status),
+                      profile_status_name(nodes[i].status));
+    }
+    ck_assert_uint_eq(other.executed, profile->executed);
+}
+
+/* A server whose clock is known: it ran something before. */
+static struct server_clock known_clock(void)
+{
+    struct timeline t;
+    timeline_init(&t, (struct time_anchor){.mono = at(-900)}, at(-900));
+    t.posted = t.accepted = (struct time_mark){.set = true, .received = at(-900)};
+    t.started = (struct time_mark){
+        .set = true, .received = at(-899), .stamp_ms = at(-899).us / 1000 + EPOCH_MS};
+    t.ended = (struct time_mark){
+        .set = true, .received = at(-500), .stamp_ms = at(-500).us / 1000 + EPOCH_MS};
+    struct server_clock c = {.len = 0};
+    t.clock = server_clock_judge(&c, &t);
+    server_clock_learn(&c, &t);
+    return c;
+}
+
+START_TEST(late)
+{
+    const struct row *row = &rows[_i];
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert(workflow_parse(
+        STR("{\"a\":{\"inputs\":{}},\"b\":{\"inputs\":{}},\"c\":{\"inputs\":{}}}"), &w, &problem));
+    struct playing p = {.profiler = profiler_new(w, 100), .outcome = ATTEMPT_OPEN};
+    progress_init(&p.progress, w);
+    timeline_init(&p.timeline, (struct time_anchor){.mono = at(0)}, at(0));
+    p.timeline.intent = p.timeline.posted = (struct time_mark){.set = true, .received = at(0)};
+    p.timeline.accepted = (struct time_mark){.set = true, .received = at(2)};
+    play(&p, row->run);
+    timeline_end(&p.timeline, at(p.now), 0);
+    const struct server_clock clock = known_clock();
+    p.timeline.clock = server_clock_judge(&clock, &p.timeline);
+    struct profile profile;
+    profiler_finish(p.profiler, &p.timeline, p.outcome, &profile);
+    AUTO_BUF struct buf nodes;
+    AUTO_BUF struct buf gaps;
+    buf_init(&nodes, BUF_NO_LIMIT);
+    buf_init(&gaps, BUF_NO_LIMIT);
+    write_nodes(&profile, &nodes);
+    write_gaps(&profile, &gaps);
+    ck_assert_msg(strcmp(buf_text(&nodes), row->nodes) == 0, "%s:\ngot  %s\nwant %s", row->name,
+                  buf_text(&nodes), row->nodes);
+    ck_assert_msg(strcmp(buf_text(&gaps), row->gaps) == 0, "%s:\ngot  %s\nwant %s", row->name,
+                  buf_text(&gaps), row->gaps);
+    check_progress(row, &p, &profile);
+    progress_done(&p.progress);
+    profiler_free(p.profiler);
+    workflow_free(w);
+}
+END_TEST
+
+Suite *late_suite(void)
+{
+    Suite *s = suite_create("late");
+    TCase *c = tcase_create("late");
+    tcase_add_loop_test(c, late, 0, sizeof rows / sizeof *rows);
+    suite_add_tcase(s, c);
+    return s;
+}
