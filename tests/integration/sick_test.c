@@ -164,8 +164,9 @@ START_TEST(test_the_fault_is_the_jobs_own)
     CHECK(ledger_count(s[0], "success", NULL) == 1 && ledger_count(s[1], "success", NULL) == 1);
     json_t *j = run_job(d, q(own_fault, ", 'maxAttempts': 9"));
     CHECK(ended_as(j, "failed", "server_fault") && num_at(j, "attempts") == 2);
-    CHECK(strstr(str_at(j, "error.message"), "sick and well") != NULL, "%s",
-          str_at(j, "error.message"));
+    const char *message = str_at(j, "error.message");
+    CHECK(strstr(message, "sick and well") != NULL || strstr(message, "well and sick") != NULL,
+          "%s", message);
 }
 END_TEST
 
