@@ -33,5 +33,6 @@ Suite *others_suite(void);
 Suite *sick_suite(void);
 Suite *found_suite(void);
 Suite *gateways_suite(void);
+Suite *times_suite(void);
 
 #endif
