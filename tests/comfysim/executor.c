@@ -598,7 +598,7 @@ static void set_outcome(struct executor *x, enum outcome outcome)
     job->end_ms = lasting_now_ms(x->sim);
     job->outcome = outcome;
     x->end_timestamp = (int64_t)job->end_ms;
-    truth_finish(&x->sim->truth, job);
+    truth_finish(&x->sim->truth, job, x->fault);
 }
 
 static void send_success(struct executor *x)

@@ -351,7 +351,7 @@ static void learn(struct executor *x, const struct text *frame)
         x->job->outcome = outcome;
         x->job->end_ns = mono_ns();
         x->job->end_ms = lasting_now_ms(x->sim);
-        truth_finish(&x->sim->truth, x->job);
+        truth_finish(&x->sim->truth, x->job, x->fault);
     }
     json_decref(value);
 }

@@ -60,7 +60,7 @@ void truth_node_end(struct truth *truth, struct node *node, const char *status)
     node->truth = -1;
 }
 
-void truth_finish(struct truth *truth, const struct job *job)
+void truth_finish(struct truth *truth, const struct job *job, enum fault fault)
 {
     if (!truth->truth_file) {
         return;
@@ -75,10 +75,12 @@ void truth_finish(struct truth *truth, const struct job *job)
     /* True times: a job's own are what its server's clock said. */
     const double zero_ms = wall_ms() - (double)mono_ns() / 1e6;
     text_printf(&t,
-                ", \"outcome\": \"%s\", \"queued_ns\": %" PRIu64 ", \"start_ns\": %" PRIu64
-                ", \"end_ns\": %" PRIu64 ", \"start_ms\": %.6f, \"end_ms\": %.6f, \"cached\": [",
-                outcome_name(job->outcome), job->queued_ns, job->start_ns, job->end_ns,
-                zero_ms + (double)job->start_ns / 1e6, zero_ms + (double)job->end_ns / 1e6);
+                ", \"outcome\": \"%s\", \"fault\": \"%s\", \"queued_ns\": %" PRIu64
+                ", \"start_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64
+                ", \"start_ms\": %.6f, \"end_ms\": %.6f, \"cached\": [",
+                outcome_name(job->outcome), fault_name(fault), job->queued_ns, job->start_ns,
+                job->end_ns, zero_ms + (double)job->start_ns / 1e6,
+                zero_ms + (double)job->end_ns / 1e6);
     text_add(&t, truth->cached.data, truth->cached.len);
     TEXT_LIT(&t, "], \"hits\": [");
     text_add(&t, truth->hits.data, truth->hits.len);

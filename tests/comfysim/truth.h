@@ -31,7 +31,8 @@ void truth_close(struct truth *truth);
 void truth_begin(struct truth *truth);
 void truth_node_start(struct truth *truth, struct node *node);
 void truth_node_end(struct truth *truth, struct node *node, const char *status);
-void truth_finish(struct truth *truth, const struct job *job);
+/* fault: what struck it. */
+void truth_finish(struct truth *truth, const struct job *job, enum fault fault);
 void ledger_note(struct truth *truth, const char *id, const char *tag, const char *event);
 
 #endif

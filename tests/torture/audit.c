@@ -33,6 +33,7 @@ struct books {
     struct storm *storm;
     json_t *by_id;  /* prompt id -> its address */
     json_t *by_tag; /* tag -> the address of its first prompt */
+    json_t *truth;  /* prompt id -> what its simulator wrote at its end */
     double downs[SIMS][MAX_DOWNS];
     size_t downs_len[SIMS];
 };
@@ -102,6 +103,7 @@ static void read_ledger(struct books *b, unsigned sim)
 static void books_open(struct books *b, struct storm *s)
 {
     *b = (struct books){.storm = s, .by_id = json_object(), .by_tag = json_object()};
+    b->truth = truth_read(s);
     for (unsigned i = 0; i < SIMS; i++) {
         read_ledger(b, i);
     }
@@ -117,6 +119,7 @@ static void books_close(struct books *b)
     }
     json_decref(b->by_id);
     json_decref(b->by_tag);
+    json_decref(b->truth);
 }
 
 /* ---- one job -----------------------------------------------------------------------------------
@@ -179,6 +182,13 @@ static bool went_down(const struct subject *x, const struct prompt *p, double fr
     return false;
 }
 
+/* An interrupt of ours that was meant for another job hit it, says its attempt; an old server. */
+static bool was_hit(const struct prompt *p, const json_t *a)
+{
+    return p->count[INTERRUPTED] > 0 &&
+           strstr(text_at(json_object_get(a, "error"), "message"), "our own interrupt") != NULL;
+}
+
 /* It was told to stop; when it does not within the grace, it counts as lost with its server. */
 static bool was_stopped(const json_t *a)
 {
@@ -202,7 +212,8 @@ static void check_lost(const struct subject *x)
     for (const struct prompt *p = x->prompts; p != NULL; p = p->next) {
         const json_t *a = attempt_of(x, p);
         const bool lost = strcmp(text_at(a, "outcome"), "lost") == 0;
-        if (lost && !was_stopped(a) && p->count[ACCEPTED] > 0 && p->count[CRASHED] == 0 &&
+        if (lost && !was_stopped(a) && !was_hit(p, a) && p->count[ACCEPTED] > 0 &&
+            p->count[CRASHED] == 0 &&
             !went_down(x, p, p->at[POSTED], time_of(a, "completedAt") + MARGIN_MS)) {
             WRONG(x, "prompt %s was called lost, but s%u had it: %s", p->id, p->sim,
                   text_at(json_object_get(a, "error"), "message"));
@@ -281,6 +292,62 @@ static void check_last_word(const struct subject *x)
     }
 }
 
+/* What an attempt says of the server, the server must have said. */
+static void check_blame(const struct subject *x, const json_t *a)
+{
+    const struct prompt *p = address_in(x->books->by_id, text_at(a, "promptId"));
+    const char *code = text_at(json_object_get(a, "error"), "code");
+    if (strcmp(code, "server_fault") == 0 && (p == NULL || p->count[ERROR] == 0)) {
+        WRONG(x, "attempt %.0f is a server_fault, and no node of it failed", time_of(a, "attempt"));
+    }
+    if (strcmp(code, "backend_refused") == 0 && p != NULL && p->count[ACCEPTED] > 0) {
+        WRONG(x, "attempt %.0f is backend_refused, and s%u took it", time_of(a, "attempt"), p->sim);
+    }
+}
+
+/* How many attempts ended so, and on how many servers (1: on one; 2: on more). */
+static unsigned count_code(const struct subject *x, const char *code, unsigned *ret_servers)
+{
+    unsigned n = 0;
+    const char *first = NULL;
+    size_t i;
+    json_t *a;
+    *ret_servers = 0;
+    json_array_foreach(x->attempts, i, a)
+    {
+        if (strcmp(text_at(json_object_get(a, "error"), "code"), code) == 0) {
+            n++;
+            *ret_servers = first == NULL || strcmp(first, text_at(a, "backend")) == 0 ? 1 : 2;
+            first = first == NULL ? text_at(a, "backend") : first;
+        }
+    }
+    return n;
+}
+
+/* A sick or refusing server costs no job its end: only when it failed so again and again, or on two
+   of them, or asked not to be tried again, or its time was over, or it was to be cancelled. */
+static void check_faults(const struct subject *x)
+{
+    enum { MOST_FAULTS = 5, JOB_TIMEOUT_MS = 20000 };
+    unsigned servers = 0;
+    const char *timeout = strstr(x->j->body, "\"jobTimeoutMs\":");
+    const double most = timeout == NULL ? JOB_TIMEOUT_MS : atof(strchr(timeout, ':') + 1);
+    const double took = time_of(x->job, "completedAt") - time_of(x->job, "queuedAt");
+    if (!is_state(x, "failed")) {
+        return;
+    }
+    if (strcmp(code_of(x), "backend_refused") == 0) {
+        WRONG(x, "%s", "a refusal is no reason to fail");
+    }
+    if (strcmp(code_of(x), "server_fault") == 0) {
+        const unsigned n = count_code(x, "server_fault", &servers);
+        const bool asked = strstr(x->j->body, "\"retryOn\"") != NULL || x->j->cancel_asked;
+        if (n < MOST_FAULTS && servers < 2 && !asked && took < most - MARGIN_MS) {
+            WRONG(x, "%u of its attempts are a server_fault, all on one server", n);
+        }
+    }
+}
+
 static void check_attempts(const struct subject *x)
 {
     size_t i;
@@ -293,6 +360,7 @@ static void check_attempts(const struct subject *x)
         if (lround(time_of(a, "attempt")) != (long)i + 1) {
             WRONG(x, "attempt %zu has the number %.0f", i + 1, time_of(a, "attempt"));
         }
+        check_blame(x, a);
     }
     if (lround(time_of(x->job, "attempts")) != (long)json_array_size(x->attempts)) {
         WRONG(x, "%zu attempts are listed, it says %.0f", json_array_size(x->attempts),
@@ -342,6 +410,13 @@ static void check_profile(const struct subject *x)
     } else if (lround(sum_of(summary, counts, 4)) != lround(time_of(summary, "totalNodes")) ||
                lround(time_of(summary, "totalNodes")) != NODES) {
         WRONG(x, "its profile counts %.0f nodes", sum_of(summary, counts, 4));
+    } else {
+        char wrong[400];
+        times_judge(o, json_object_get(x->books->truth, text_at(o, "promptId")), wrong,
+                    sizeof wrong);
+        if (wrong[0] != '\0') {
+            WRONG(x, "%s", wrong);
+        }
     }
     json_decref(o);
 }
@@ -387,6 +462,7 @@ static void check_job(struct books *b, struct tjob *j, json_t *states, json_t *c
         check_lost(&x);
         check_successes(&x);
         check_last_word(&x);
+        check_faults(&x);
         check_attempts(&x);
         check_profile(&x);
     }
@@ -542,9 +618,11 @@ void print_table(struct storm *s)
     }
     print_counts("faults", faults);
     json_decref(faults);
-    printf("  %-10s  daemon killed %u, stopped %u  servers crashed %u, revived %u  sockets cut %u"
+    printf("  %-10s  daemon killed %u, stopped %u, frozen %u  servers crashed %u, revived %u  "
+           "sockets cut %u"
            "  drains and pauses %u\n",
-           "trouble", s->kills, s->stops, s->crashes, s->revived, s->drops, s->operations / 2);
+           "trouble", s->kills, s->stops, s->freezes, s->crashes, s->revived, s->drops,
+           s->operations / 2);
     printf("  %-10s  cancels %u  waits %u  keys replayed %u  answers cut %u\n", "clients",
            s->cancels, s->waits, s->replays, s->cut_answers);
     check_memory(s);

@@ -65,18 +65,20 @@ static void start(struct program *p, char *const argv[], const char *out)
 
 void sim_begin(struct storm *s, unsigned i)
 {
+    /* The last one, which has two prompts of ours at a time, interrupts whatever runs. */
+    static const char *const versions[SIMS] = {"0.28", "0.3", "0.28", "0.3.45"};
     struct sim *sim = &s->sims[i];
     char out[256];
     char weather[64];
     (void)snprintf(out, sizeof out, "%s/sim%u.out", s->dir, i);
     (void)snprintf(sim->program.err, sizeof sim->program.err, "%s/sim%u.err", s->dir, i);
     (void)snprintf(sim->ledger, sizeof sim->ledger, "%s/ledger%u", s->dir, i);
+    (void)snprintf(sim->truth, sizeof sim->truth, "%s/truth%u", s->dir, i);
     (void)snprintf(weather, sizeof weather, "%llu:%.3f", (unsigned long long)(s->seed * SIMS + i),
                    s->rate);
-    const char *const argv[] = {
-        s->sim_path,  "--port",  "0",     "--ledger",     sim->ledger,
-        "--no-cache", "--storm", weather, "--version-as", i % 2 == 0 ? "0.28" : "0.3",
-        NULL};
+    const char *const argv[] = {s->sim_path,    "--port",    "0",          "--ledger", sim->ledger,
+                                "--truth",      sim->truth,  "--no-cache", "--storm",  weather,
+                                "--version-as", versions[i], NULL};
     start(&sim->program, (char *const *)(uintptr_t)argv, out);
 }
 
@@ -176,6 +178,16 @@ void daemon_kill(struct storm *s)
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
     s->kills++;
+}
+
+/* Nobody tells it: what it reads afterwards has waited for it. */
+void daemon_freeze(struct storm *s, int ms)
+{
+    daemon_must_live(s);
+    (void)kill(s->daemon.pid, SIGSTOP);
+    sleep_ms(ms);
+    (void)kill(s->daemon.pid, SIGCONT);
+    s->freezes++;
 }
 
 void daemon_end(struct storm *s)

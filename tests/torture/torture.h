@@ -9,8 +9,9 @@
  * ask.c       a small HTTP client that lives with cut connections
  * clients.c   those who submit, cancel and wait
  * told.c      those who are told: a receiver of webhooks, a reader of events
- * trouble.c   those who kill, crash and revive
+ * trouble.c   those who kill, freeze, crash and revive
  * audit.c     what must hold at the end, from the API's answers and the simulators' ledgers
+ * times.c     the times of profiles, held against the simulators' truth
  */
 #ifndef COMFYPOOL_TESTS_TORTURE_H
 #define COMFYPOOL_TESTS_TORTURE_H
@@ -45,6 +46,7 @@ struct program {
 struct sim {
     struct program program;
     char ledger[256];
+    char truth[256];
     json_t *last_told; /* the last GET /__sim */
 };
 
@@ -82,7 +84,7 @@ struct storm {
     /* Of each life of the daemon. */
     unsigned starts;
     long peak_kib[MAX_STARTS];
-    unsigned kills, stops;
+    unsigned kills, stops, freezes;
 
     atomic_bool calm;  /* no new trouble and no new jobs */
     atomic_bool over;  /* threads end */
@@ -107,6 +109,8 @@ void sim_begin(struct storm *s, unsigned i);
 void daemon_begin(struct storm *s);
 /* SIGKILL; notes its peak first. */
 void daemon_kill(struct storm *s);
+/* SIGSTOP, and after a while SIGCONT. */
+void daemon_freeze(struct storm *s, int ms);
 /* SIGTERM; checks that it ends in time with status 0. */
 void daemon_end(struct storm *s);
 void sims_end(struct storm *s);
@@ -158,6 +162,13 @@ void await_deliveries(struct storm *s, double seconds);
 /* Reads the list of all jobs and notes each. */
 void read_all_jobs(struct storm *s);
 bool is_terminal(const char *state);
+
+/* ---- times.c --------------------------------------------------------------------------------- */
+
+/* What the simulators wrote of the prompts that ended, by prompt id. Owner: the caller. */
+json_t *truth_read(const struct storm *s);
+/* What a profile says of times must be true: how wrong it is, for people; "": it is right. */
+void times_judge(const json_t *profile, const json_t *truth, char *ret_wrong, size_t size);
 
 /* ---- audit.c --------------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /*
  * Those who make trouble beside the faults of the simulators' own storm: one kills the daemon every
- * few seconds (or stops it) and starts it again, one crashes simulators and cuts their sockets, and
- * also restarts a server whose worker is dead; an operator drains backends and pauses the queue.
+ * few seconds (or stops it) and starts it again, or freezes it for a while, one crashes simulators
+ * and cuts their sockets, and also restarts a server whose worker is dead; an operator drains
+ * backends and pauses the queue.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,10 @@ void *killer_run(void *arg)
         }
         if (s->calm) {
             break;
+        }
+        if (dice_chance(&d, 0.3)) {
+            daemon_freeze(s, dice_between(&d, 300, 3000));
+            continue;
         }
         if (dice_chance(&d, 0.25)) {
             daemon_end(s);
