@@ -241,6 +241,34 @@ START_TEST(test_found_when_the_retry_runs)
 }
 END_TEST
 
+/* Its retry is not POSTed yet, since its intent cannot be stored: it is withdrawn, in the write
+   that ends the job. */
+START_TEST(test_found_before_the_retry_is_posted)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d =
+        DAEMON(.config =
+                   text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
+                        "  - {name: s1, url: '%s'}\n"
+                        "link: {submitSettleMs: 300, quietPollMs: 200, pingIntervalMs: 200,\n"
+                        "       pongTimeoutMs: 200, requestTimeoutMs: 300, backendLostMs: 900}\n",
+                        s[0]->url, s[1]->url));
+    await_backends_up(d, 2);
+    char *id = submit(d, stubborn_body(1500, ", 'retryDelayMs': 1500"));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)kill(s[0]->pid, SIGSTOP);
+    AWAIT(is_state(d, id, "queued"));
+    daemon_limit_files(d, 1);
+    AWAIT(is_state(d, id, "running") && strcmp(str_at(job_now(d, id), "backend"), "s1") == 0);
+    (void)kill(s[0]->pid, SIGCONT);
+    AWAIT(strcmp(str_at(job_now(d, id), "backend"), "s0") == 0);
+    daemon_limit_files(d, 0);
+    is_result_of_first(d, s[0], id);
+    CHECK(ledger_count(s[1], "posted", NULL) == 0);
+    expect(get(d, "/jobs/%s/attempts/2/profile", id), 404, "attempt_not_found");
+}
+END_TEST
+
 /* ---- gone --------------------------------------------------------------------------------------
  */
 
@@ -279,6 +307,7 @@ Suite *found_suite(void)
         {"cancelled when found", &test_cancelled_when_found, 0},
         {"found and lost again", &test_found_and_lost_again, 0},
         {"found when the retry runs", &test_found_when_the_retry_runs, 0},
+        {"found before the retry is POSTed", &test_found_before_the_retry_is_posted, 0},
         {"a port that refuses", &test_a_port_that_refuses, 2},
     };
     return SUITE("found", 90, tests);
