@@ -216,7 +216,6 @@ static void went_up(struct backend *b)
     deadline_clear(&p->deadlines, &b->gone);
     ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
     backend_listens(b);
-    trust_up(b);
     struct attempt *next = NULL;
     for (struct attempt *a = b->attempts; a != NULL; a = next) {
         next = a->next;
@@ -230,6 +229,7 @@ static void went_up(struct backend *b)
     inputs_forget(b);
     copies_up(b);
     eligible_read(b);
+    trust_up(b); /* behind the strays: it may give jobs away */
     backend_settle(b);
 }
 

@@ -39,19 +39,9 @@ static bool has_history(const struct job *j)
     return j->elsewhere || j->wants_memory || ability_knows(&j->pool->ability, job_hash(j));
 }
 
-static bool is_barred_by_size(const struct job *j)
-{
-    const struct pool *p = j->pool;
-    bool barred = false;
-    for (size_t i = 0; p->limited > 0 && i < p->backends_len && !barred; i++) {
-        barred = trust_bars(p->backends[i], j);
-    }
-    return barred;
-}
-
 static bool is_restricted(struct job *j)
 {
-    return has_history(j) || eligible_is_restricted(j) || is_barred_by_size(j);
+    return has_history(j) || eligible_is_restricted(j) || trust_bars_anywhere(j);
 }
 
 /* A breaker that closes again lets one through, until one has completed. */
@@ -140,7 +130,7 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
             buf_printf(ret, "/%s", j->spec->variants_key);
         }
     }
-    for (size_t i = 0; p->limited > 0 && i < p->backends_len; i++) {
+    for (size_t i = 0; trust_bars_anywhere(j) && i < p->backends_len; i++) {
         buf_add_char(ret, trust_bars(p->backends[i], j) ? 'x' : '.');
     }
     if (has_history(j)) {

@@ -367,8 +367,10 @@ struct pool {
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
-    size_t suspects; /* backends on which something failed since they last completed something */
-    size_t limited;  /* backends that refused a size */
+    size_t suspects;   /* backends on which something failed since they last completed something */
+    size_t limited;    /* backends that refused a size */
+    size_t least_body; /* the smallest of these; SIZE_MAX: none */
+    uint64_t least_file;
     struct eligibility eligibility;
     struct deadline held;    /* a job waits for a better backend: looked at anew then */
     struct deadline breaker; /* the first to close again */

@@ -39,7 +39,24 @@ static void count_limits(struct backend *b, size_t body_limit, uint64_t file_lim
     t->body_limit = body_limit;
     t->file_limit = file_limit;
     const bool has = body_limit > 0 || file_limit > 0;
-    b->pool->limited += (size_t)has - (size_t)had;
+    struct pool *p = b->pool;
+    p->limited += (size_t)has - (size_t)had;
+    p->least_body = SIZE_MAX;
+    p->least_file = UINT64_MAX;
+    for (size_t i = 0; i < p->backends_len && p->limited > 0; i++) {
+        const struct trust *o = &p->backends[i]->trust;
+        p->least_body =
+            o->body_limit > 0 && o->body_limit < p->least_body ? o->body_limit : p->least_body;
+        p->least_file =
+            o->file_limit > 0 && o->file_limit < p->least_file ? o->file_limit : p->least_file;
+    }
+}
+
+bool trust_bars_anywhere(const struct job *j)
+{
+    const struct pool *p = j->pool;
+    return p->limited > 0 && (j->body_bytes >= p->least_body ||
+                              (j->inputs_len > 0 && j->largest_input >= p->least_file));
 }
 
 void trust_done(struct backend *b)

@@ -85,7 +85,8 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
 void trust_accepted(struct backend *b);
 /* Somebody changed something: everything is tried again. */
 void trust_forget_refusals(struct backend *b);
-/* Its body, or a file of it, is too large for the gateway there. */
+/* Its body, or a file of it, is too large for some gateway (O(1)), or for the one there. */
+bool trust_bars_anywhere(const struct job *j);
 bool trust_bars(const struct backend *b, const struct job *j);
 
 #endif
