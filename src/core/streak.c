@@ -153,17 +153,19 @@ enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
         [STREAK_ELSEWHERE] = "jobs in a row failed here and went well elsewhere",
     };
     const size_t n = s->limit;
-    const struct streak_failure *last = s->len < n ? NULL : &s->list[s->len - n];
+    if (s->list == NULL || s->len < n) {
+        return STREAK_NOTHING;
+    }
+    const struct streak_failure *last = &s->list[s->len - n];
     bool one_workflow = true;
     enum streak_rule rule = STREAK_NOTHING;
-    if (last != NULL && all_faults(last, n)) {
+    if (all_faults(last, n)) {
         rule = STREAK_FAULTS;
-    } else if (last != NULL && all_elsewhere(last, n)) {
+    } else if (all_elsewhere(last, n)) {
         rule = STREAK_ELSEWHERE;
-    } else if (last != NULL && one_exception(last, n, &one_workflow) && !one_workflow &&
-               is_no_author(last, n)) {
+    } else if (one_exception(last, n, &one_workflow) && !one_workflow && is_no_author(last, n)) {
         rule = STREAK_EXCEPTION;
-    } else if (s->len >= n && many_workflows(s)) {
+    } else if (many_workflows(s)) {
         rule = STREAK_WORKFLOWS;
     }
     if (ret_why != NULL && rule != STREAK_NOTHING) {
@@ -179,7 +181,7 @@ bool streak_is_open_question(const struct streak *s, struct str workflow)
 {
     const size_t n = s->limit;
     bool one_workflow = true;
-    return s->len >= n && s->list[s->len - 1].kind == STREAK_NODE &&
+    return s->list != NULL && s->len >= n && s->list[s->len - 1].kind == STREAK_NODE &&
            str_is(workflow, s->list[s->len - 1].workflow) &&
            one_exception(&s->list[s->len - n], n, &one_workflow) && one_workflow;
 }
