@@ -109,6 +109,9 @@ static void stray_over(struct stray *s, enum attempt_outcome late)
     LOG(LOG_INFO, "a prompt that nobody waited for is over", LOG_S("backend", b->name),
         LOG_S("prompt", s->r.prompt_id), LOG_S("outcome", attempt_outcome_name(late)));
     store_end_stray(b->pool->store, &s->r, late);
+    if (late == ATTEMPT_CANCELLED) {
+        interrupts_hit(comfy_interrupts(b->comfy), s->r.prompt_id);
+    }
     if (s->r.holds_slot) {
         give_slot_back(s);
     }
