@@ -142,6 +142,28 @@ bool ability_failed(struct ability *a, struct str hash, uint32_t backend, struct
     return true;
 }
 
+/* Nothing is known of the pair any more: it goes. */
+static void drop_if_empty(struct ability *a, struct ability_hash *h, struct pair *p)
+{
+    if (p->failures == 0 && !p->refused) {
+        drop(a, h, p);
+    }
+}
+
+void ability_forgive(struct ability *a, struct str hash, uint32_t backend)
+{
+    struct ability_hash *h = map_get(&a->by_hash, hash);
+    struct pair *p = find_pair(h, backend);
+    if (p == NULL || p->failures == 0) {
+        return;
+    }
+    p->failures--;
+    if (p->failures < a->limits.failures) {
+        p->open_until = (struct mono_us){0};
+    }
+    drop_if_empty(a, h, p);
+}
+
 void ability_hold(struct ability *a, struct str hash, uint32_t backend, struct mono_us until)
 {
     pair_of(a, hash, backend)->open_until = until;
@@ -155,9 +177,7 @@ void ability_release(struct ability *a, struct str hash, uint32_t backend)
         return; /* it is open by its own failures */
     }
     p->open_until = (struct mono_us){0};
-    if (p->failures == 0 && !p->refused) {
-        drop(a, h, p);
-    }
+    drop_if_empty(a, h, p);
 }
 
 bool ability_next_close(const struct ability *a, struct mono_us now, struct mono_us *ret_at)

@@ -199,6 +199,11 @@ void trust_judge_fault(struct attempt *a)
         job_error_copy(&a->job_error, &a->error);
         free(a->job_error.message);
         a->job_error.message = buf_take(&text);
+        const struct pool *p = a->backend->pool;
+        const struct backend *first = map_get(&p->backends_by_name, str_of(r->faulted_on));
+        if (first != NULL) {
+            ability_forgive(&a->backend->pool->ability, job_hash(a->job), first->id);
+        }
     }
 }
 
@@ -303,7 +308,7 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
     struct pool *p = b->pool;
     const struct str workflow = job_hash(a->job);
     struct mono_us until;
-    if (retry_blame_of(a->outcome, a->error.code) == RETRY_BLAMES_BACKEND &&
+    if (retry_blame_of(a->outcome, a->error.code) == RETRY_BLAMES_BACKEND && !a->own_fault &&
         ability_failed(&p->ability, workflow, b->id, time_mono(), &until)) {
         LOG(LOG_WARN, "the breaker of a workflow on a backend is open", LOG_S("backend", b->name),
             LOG_S("workflow", a->job->r.workflow_hash),

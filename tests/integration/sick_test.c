@@ -155,7 +155,7 @@ END_TEST
 START_TEST(test_the_fault_is_the_jobs_own)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
-    struct daemon *d = two(s[0], s[1], "quarantine: {failures: 1}\nqueue: {limit: 100}\n");
+    struct daemon *d = two(s[0], s[1], "quarantine: {failures: 2}\n");
     await_backends_up(d, 2);
     char *a = submit(d, sleep_body("a", 100, ""));
     char *b = submit(d, sleep_body("b", 100, ""));
@@ -164,6 +164,14 @@ START_TEST(test_the_fault_is_the_jobs_own)
     CHECK(ledger_count(s[0], "success", NULL) == 1 && ledger_count(s[1], "success", NULL) == 1);
     json_t *j = run_job(d, q(own_fault, ", 'maxAttempts': 9"));
     CHECK(ended_as(j, "failed", "server_fault") && num_at(j, "attempts") == 2);
+    /* It holds nobody, however often it comes: neither server nor workflow. */
+    for (int i = 0; i < 3; i++) {
+        a = submit(d, sleep_body(text("a%d", i), 100, ""));
+        b = submit(d, sleep_body(text("b%d", i), 100, ""));
+        CHECK(ended_as(await_end(d, a), "completed", "") &&
+              ended_as(await_end(d, b), "completed", ""));
+        CHECK(ended_as(run_job(d, q(own_fault, "")), "failed", "server_fault"));
+    }
     const char *message = str_at(j, "error.message");
     CHECK(strstr(message, "sick and well") != NULL || strstr(message, "well and sick") != NULL,
           "%s", message);

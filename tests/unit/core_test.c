@@ -151,6 +151,12 @@ START_TEST(a_hold_ends_when_it_is_released)
     }
     ability_release(&m, STR("h"), 1); /* it is open by failures of its own */
     ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).open);
+    ability_forgive(&m, STR("h"), 1);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(1)).open);
+    ability_forgive(&m, STR("h"), 1);
+    ability_forgive(&m, STR("h"), 1);
+    ck_assert(!ability_knows(&m, STR("h")));
+    ability_forgive(&m, STR("h"), 1); /* nothing to forgive */
     ability_done(&m);
 }
 END_TEST

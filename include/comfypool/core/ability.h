@@ -54,6 +54,8 @@ void ability_refused(struct ability *a, struct str hash, uint32_t backend, struc
    until *ret_until. */
 bool ability_failed(struct ability *a, struct str hash, uint32_t backend, struct mono_us now,
                     struct mono_us *ret_until);
+/* One of the failures proved to be the job's own. */
+void ability_forgive(struct ability *a, struct str hash, uint32_t backend);
 /* Whether that is the server's fault is an open question: no more of it there until `until`, or
    ability_release. */
 void ability_hold(struct ability *a, struct str hash, uint32_t backend, struct mono_us until);
