@@ -3,16 +3,17 @@
 
 #include <stdlib.h>
 
-void streak_init(struct streak *s, unsigned limit)
+void streak_init(struct streak *s, unsigned limit, unsigned faults)
 {
     *s = (struct streak){.limit = limit < 1 ? 1 : limit};
+    s->faults = faults < 1 ? 1 : faults < s->limit ? faults : s->limit;
 }
 
 void streak_done(struct streak *s)
 {
     free(s->list);
     free(s->text);
-    *s = (struct streak){.limit = s->limit};
+    *s = (struct streak){.limit = s->limit, .faults = s->faults};
 }
 
 static void remove_at(struct streak *s, size_t i)
@@ -50,7 +51,7 @@ void streak_clear(struct streak *s)
 
 void streak_lift(struct streak *s)
 {
-    while (s->len > 0 && s->len >= s->limit) {
+    while (streak_judge(s, NULL) != STREAK_NOTHING) {
         remove_at(s, 0);
     }
 }
@@ -153,14 +154,16 @@ enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
         [STREAK_ELSEWHERE] = "jobs in a row failed here and went well elsewhere",
     };
     const size_t n = s->limit;
-    if (s->list == NULL || s->len < n) {
-        return STREAK_NOTHING;
-    }
-    const struct streak_failure *last = &s->list[s->len - n];
     bool one_workflow = true;
     enum streak_rule rule = STREAK_NOTHING;
-    if (all_faults(last, n)) {
+    if (s->list == NULL || s->len < s->faults) {
+        return rule;
+    }
+    const struct streak_failure *last = s->len < n ? NULL : &s->list[s->len - n];
+    if (all_faults(&s->list[s->len - s->faults], s->faults)) {
         rule = STREAK_FAULTS;
+    } else if (last == NULL) {
+        return rule;
     } else if (all_elsewhere(last, n)) {
         rule = STREAK_ELSEWHERE;
     } else if (one_exception(last, n, &one_workflow) && !one_workflow && is_no_author(last, n)) {
@@ -169,7 +172,7 @@ enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
         rule = STREAK_WORKFLOWS;
     }
     if (ret_why != NULL && rule != STREAK_NOTHING) {
-        buf_printf(ret_why, "%u %s", s->limit, words[rule]);
+        buf_printf(ret_why, "%u %s", rule == STREAK_FAULTS ? s->faults : s->limit, words[rule]);
         if (s->text != NULL && s->text[0] != '\0') {
             buf_printf(ret_why, ", the last one with: %s", s->text);
         }

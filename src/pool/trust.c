@@ -20,7 +20,8 @@ static const char look_at_it[] =
 
 void trust_init(struct backend *b)
 {
-    streak_init(&b->trust.streak, b->pool->options.quarantine_failures);
+    const struct pool_options *o = &b->pool->options;
+    streak_init(&b->trust.streak, o->quarantine_failures, o->breaker_failures);
 }
 
 static void count_suspect(struct backend *b)

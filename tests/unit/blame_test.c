@@ -85,7 +85,8 @@ END_TEST
  */
 
 /*
- * What happens to a server with the limit 3, a letter each: its kind (F, B, E, N), workflow, client
+ * What happens to a server with the limits 3, a letter each: its kind (F, B, E, N), workflow,
+ * client
  * ("-": none) and exception. Others: "+" something completes there; "eW" workflow W completes
  * elsewhere; "xWX" exception X came with W elsewhere; "jN" the N-th job's fault is its own; "l" it
  * is let out of quarantine.
@@ -155,7 +156,8 @@ static void happen(struct streak *s, const char *e, int64_t job)
 START_TEST(failures_in_a_row_are_judged)
 {
     struct streak s;
-    streak_init(&s, 3);
+    streak_init(&s, 3, 9);
+    ck_assert_uint_eq(s.faults, 3);
     int64_t job = 0;
     AUTO_FREE char *events = mem_strdup(streaks[_i].events);
     char *rest = NULL;
@@ -176,7 +178,7 @@ END_TEST
 START_TEST(one_workflow_that_always_fails_is_an_open_question)
 {
     struct streak s;
-    streak_init(&s, 2);
+    streak_init(&s, 2, 2);
     happen(&s, "Na-1", 1);
     ck_assert(!streak_is_open_question(&s, STR("a")));
     happen(&s, "Na-1", 2);
@@ -189,6 +191,24 @@ START_TEST(one_workflow_that_always_fails_is_an_open_question)
 }
 END_TEST
 
+/* Faults do not go by workflow: a breaker that opens first would hide them. */
+START_TEST(faults_have_a_limit_of_their_own)
+{
+    struct streak s;
+    streak_init(&s, 5, 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(streak_judge(&s, NULL), STREAK_NOTHING);
+        happen(&s, "Fa-1", i);
+    }
+    ck_assert_int_eq(streak_judge(&s, NULL), STREAK_FAULTS);
+    streak_lift(&s);
+    ck_assert_int_eq(streak_judge(&s, NULL), STREAK_NOTHING);
+    happen(&s, "Fb-1", 4);
+    ck_assert_int_eq(streak_judge(&s, NULL), STREAK_FAULTS);
+    streak_done(&s);
+}
+END_TEST
+
 Suite *blame_suite(void)
 {
     Suite *s = suite_create("blame");
@@ -196,6 +216,7 @@ Suite *blame_suite(void)
     tcase_add_loop_test(c, a_fault_is_told_by_its_words, 0, (int)COUNT(faults));
     tcase_add_test(c, a_message_has_a_first_line);
     tcase_add_loop_test(c, failures_in_a_row_are_judged, 0, (int)COUNT(streaks));
+    tcase_add_test(c, faults_have_a_limit_of_their_own);
     tcase_add_test(c, one_workflow_that_always_fails_is_an_open_question);
     suite_add_tcase(s, c);
     return s;

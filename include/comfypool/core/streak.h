@@ -38,7 +38,9 @@ struct streak_failure {
 };
 
 struct streak {
-    unsigned limit; /* quarantine.failures; at least 1 */
+    unsigned limit;  /* quarantine.failures; at least 1 */
+    unsigned faults; /* the same of faults: breaker.failures where that is less, since they do not
+                        go by workflow, and a breaker would hide them */
     struct streak_failure *list;
     size_t len, cap;
     char *text; /* exception and message of the last one, one line; or NULL */
@@ -47,20 +49,20 @@ struct streak {
 /* Which rule holds against the server. */
 enum streak_rule {
     STREAK_NOTHING,
-    STREAK_FAULTS,    /* the last `limit` were all its own faults */
+    STREAK_FAULTS,    /* the last `faults` were all its own faults */
     STREAK_WORKFLOWS, /* as many different workflows failed by what it did not do */
     STREAK_EXCEPTION, /* the last ones ended with one exception, across two workflows or more */
     STREAK_ELSEWHERE, /* the last ones completed elsewhere */
 };
 
-void streak_init(struct streak *s, unsigned limit);
+void streak_init(struct streak *s, unsigned limit, unsigned faults);
 void streak_done(struct streak *s);
 
 /* One more prompt failed. text: exception and message in one line; copied. */
 void streak_add(struct streak *s, const struct streak_failure *f, struct str text);
 /* One completed: nothing speaks against it any more. */
 void streak_clear(struct streak *s);
-/* What is kept of one quarantine's failures: one more is enough to put it back. */
+/* No rule holds any more; one more failure of the kind is enough. Costs a judgement a failure. */
 void streak_lift(struct streak *s);
 
 /* A job completed on another server. */
