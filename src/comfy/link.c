@@ -24,6 +24,9 @@ static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const stru
         .kind = kind, .now = time_mono(), .frame = f, .text = text == NULL ? "" : text};
     if (kind == COMFY_EVENT_FRAME) {
         e.waited_since = loop_waited_since(e.now);
+        if (e.waited_since.us != 0) {
+            e.came_at = ws_came_at(b->conn, e.now);
+        }
     }
     b->on_event(b->ctx, &e);
 }

@@ -54,10 +54,15 @@ static struct mono_us clamp(const struct account *a, struct mono_us t)
     return mono_max(a->out->at.started, mono_min(t, a->out->at.ended));
 }
 
-static const struct profile_gap *gap_at(const struct account *a, struct mono_us read,
-                                        enum gap_kind kind)
+/* The gap in which a frame that was read then came late; NULL: it did not. */
+static const struct profile_gap *late_at(const struct account *a, struct mono_us read)
 {
-    return profiler_gap_at(a->gaps, a->gaps_len, read, kind);
+    for (size_t i = 0; i < a->p->punctual_len; i++) {
+        if (a->p->punctual[i].us == read.us) {
+            return NULL;
+        }
+    }
+    return profiler_gap_at(a->gaps, a->gaps_len, read, GAP_LATE);
 }
 
 /* Of one that never runs itself: as its copies together. */
@@ -103,7 +108,7 @@ struct between {
 
 static struct between read_at(const struct account *a, struct mono_us read)
 {
-    const struct profile_gap *gap = gap_at(a, read, GAP_LATE);
+    const struct profile_gap *gap = late_at(a, read);
     return (struct between){clamp(a, gap == NULL ? read : gap->from), clamp(a, read), gap == NULL};
 }
 
@@ -179,7 +184,7 @@ static void account_run(struct account *a, const struct node *n, struct profile_
     /* It runs at this moment: its slice counts as time that is accounted for, and has no end. */
     to->runs = n->open && a->out->outcome == ATTEMPT_OPEN;
     to->open_ended = n->open && a->p->saw_state;
-    to->has_start = n->start_known && gap_at(a, n->start, GAP_LATE) == NULL;
+    to->has_start = n->start_known && late_at(a, n->start) == NULL;
     to->start = clamp(a, n->start);
     settle_duration(to, exact, end_missed);
     to->has_bounds = !exact && n->start_known && !end_missed && !to->runs;

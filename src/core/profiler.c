@@ -55,6 +55,7 @@ void profiler_free(struct profiler *p)
     map_done(&p->by_id);
     free(p->starts);
     free(p->gaps);
+    free(p->punctual);
     profiler_free_result(p);
     free(p);
 }
@@ -210,6 +211,14 @@ static void close_previous(struct profiler *p, const struct node *but, struct mo
     }
 }
 
+/* Its `executing` came sooner than what was read before it was read; both are sent together. */
+static void began_before(struct profiler *p, struct node *n, struct mono_us at)
+{
+    n->start = n->start.us == n->open_since.us ? at : n->start;
+    n->open_since = at;
+    p->starts[n->open_index].at = at;
+}
+
 static void feed_executing(struct profiler *p, struct mono_us now, const struct frame *f)
 {
     struct node *n = find_or_expand(p, f->node);
@@ -224,6 +233,8 @@ static void feed_executing(struct profiler *p, struct mono_us now, const struct 
     struct mono_us other;
     if (!n->open) {
         open_slice(p, n, now, true);
+    } else if (!n->executing_seen && mono_before(now, n->open_since)) {
+        began_before(p, n, now);
     } else if (n->executing_seen && start_of_another(p, n, &other)) {
         close_slice(n, other);
         open_slice(p, n, now, true);
@@ -392,7 +403,7 @@ void profiler_feed(struct profiler *p, struct mono_us now, const struct frame *f
 
 static void add_gap(struct profiler *p, struct profile_gap gap)
 {
-    if (p->gaps_len == p->gaps_cap) {
+    if (p->gaps == NULL || p->gaps_len == p->gaps_cap) {
         p->gaps_cap = p->gaps_cap == 0 ? 2 : p->gaps_cap * 2;
         p->gaps = mem_grow(p->gaps, p->gaps_cap * sizeof *p->gaps);
     }
@@ -438,6 +449,17 @@ void profiler_late(struct profiler *p, struct mono_us from, struct mono_us now, 
     }
     last->from = mono_min(last->from, from);
     last->to = mono_max(last->to, now);
+}
+
+void profiler_punctual(struct profiler *p, struct mono_us at)
+{
+    if (p->punctual_len == p->punctual_cap) {
+        p->punctual_cap = p->punctual_cap == 0 ? 2 : p->punctual_cap * 2;
+        p->punctual = mem_grow(p->punctual, p->punctual_cap * sizeof *p->punctual);
+    }
+    if (p->punctual_len < MAX_GAPS) {
+        p->punctual[p->punctual_len++] = at;
+    }
 }
 
 static void history_done(struct profiler *p, const struct str *ids, size_t n)

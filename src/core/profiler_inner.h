@@ -56,6 +56,8 @@ struct profiler {
     size_t starts_len, starts_cap;
     struct profile_gap *gaps;
     size_t gaps_len, gaps_cap;
+    struct mono_us *punctual; /* frames in late gaps of which it is known when they came */
+    size_t punctual_len, punctual_cap;
     bool gap_open;
     bool lost;      /* there is a gap in which something may not have been seen */
     bool unwatched; /* no progress_state was seen since the last gap began */

@@ -34,7 +34,7 @@ static int by_value(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-static int64_t tolerance(const struct server_clock *c)
+static int64_t usual_tolerance(const struct server_clock *c)
 {
     int64_t sorted[SERVER_CLOCK_LAGS];
     memcpy(sorted, c->lags, sizeof sorted);
@@ -187,15 +187,19 @@ static void doubt_carried(struct judging *j)
 static void judge_doubt(struct judging *j)
 {
     const struct timeline *t = j->t;
-    if (j->has_carried || !was_heard(&t->started) || !t->posted.set) {
+    if (!was_heard(&t->started) || !t->posted.set) {
         return;
     }
+    const int64_t most = j->out.tolerance_us;
     const int64_t first = mono_diff(t->started.received, t->posted.received).us;
-    j->out.wide = first > j->out.tolerance_us && j->high_us - j->low_us > j->out.tolerance_us;
+    const int64_t left =
+        j->has_carried ? lag_of(&t->started) - j->carried_us : j->high_us - j->low_us;
+    j->out.wide = first > most && left > most;
     const bool at_once =
         t->accepted.set &&
         mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us;
-    j->out.doubtful = j->out.wide && t->created_ms == 0 && !at_once && !marks_agree(j, INT64_MAX);
+    j->out.doubtful = j->out.wide && !j->has_carried && t->created_ms == 0 && !at_once &&
+                      !marks_agree(j, INT64_MAX);
 }
 
 /* How far the clocks may have drifted apart from its start to its end. */
@@ -239,7 +243,10 @@ static void settle(struct judging *j)
 
 struct clock_reading server_clock_judge(const struct server_clock *c, const struct timeline *t)
 {
-    struct judging j = {.t = t, .out = {.tolerance_us = tolerance(c)}};
+    struct judging j = {.t = t, .out = {.tolerance_us = c->tolerance_us}};
+    if (j.out.tolerance_us == 0) {
+        j.out.tolerance_us = LEAST_TOLERANCE_US; /* nothing was learned yet */
+    }
     const struct time_mark *last = t->ended.set ? &t->ended : t->started.set ? &t->started : NULL;
     const struct mono_us now = last != NULL ? last->received : t->queued;
     j.has_carried = carried(c, now, &j.carried_us);
@@ -313,6 +320,7 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
     if (!r->changed && (!r->wide || t->created_ms > 0)) {
         learn_lag(c, t, &t->started);
         learn_lag(c, t, &t->planned);
+        c->tolerance_us = usual_tolerance(c);
     }
     learn_offset(c, offset, t->ended.received);
 }

@@ -13,9 +13,11 @@
 #include "comfypool/loop/ws_client.h"
 
 #include <libwebsockets.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 
 #include "comfypool/base/log.h"
@@ -558,6 +560,23 @@ void ws_send_text(struct ws_conn *c, struct str text)
 void ws_ping(struct ws_conn *c)
 {
     send_frame(c, WS_PING, (struct str){NULL, 0});
+}
+
+struct mono_us ws_came_at(const struct ws_conn *c, struct mono_us now)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int waiting = 0;
+    if (c->tls || c->wsi == NULL || c->in.behind > 0) {
+        return (struct mono_us){0};
+    }
+    const int fd = lws_get_socket_fd(c->wsi);
+    /* In this order: what comes between the two makes the first one void. */
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        ioctl(fd, FIONREAD, &waiting) != 0 || waiting > 0) {
+        return (struct mono_us){0};
+    }
+    return (struct mono_us){now.us - (int64_t)info.tcpi_last_data_recv * 1000};
 }
 
 void ws_drop(struct ws_conn *c)

@@ -130,6 +130,7 @@ const char *ws_frames_feed(struct ws_frames *f, const char *bytes, size_t n)
         n -= take;
         f->left -= take;
         if (f->left == 0) {
+            f->behind = n;
             why = end_payload(f);
         }
     }

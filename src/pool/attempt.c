@@ -22,6 +22,8 @@ enum {
     HISTORY_PAUSE_MS = 150,
     HISTORY_AWAY_MS = 500,
     HISTORY_MOST_MS = 10000,
+    /* Where only its time is wanted. */
+    CLOCK_TRIES = 3,
 };
 
 struct job_error attempt_error(enum err code, const char *message)
@@ -701,8 +703,7 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     struct attempt *a = ctx;
     a->locate = NULL;
     a->history_tries++;
-    if (!a->missed) { /* it was asked for one time only */
-        clock_history(a, &answer->history);
+    if (!a->missed && (clock_history(a, &answer->history) || a->history_tries >= CLOCK_TRIES)) {
         conclude_now(a);
     } else if (answer->place == COMFY_ENDED) {
         attempt_apply_history(a, time_mono(), &answer->history);

@@ -176,7 +176,7 @@ static void node_runs(struct backend *b)
 
 static void frame_came(struct backend *b, const struct comfy_event *e)
 {
-    const struct mono_us now = e->now;
+    const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
     const struct frame *f = e->frame;
     if (f->type == FRAME_MONITOR) {
         sampling_frame(b, now, f);

@@ -48,13 +48,13 @@ bool clock_wants_history(const struct attempt *a)
            may_tell_creation(a->backend);
 }
 
-void clock_history(struct attempt *a, const struct history_answer *h)
+bool clock_history(struct attempt *a, const struct history_answer *h)
 {
-    if (!h->found) {
-        return;
+    if (h->found) {
+        a->timeline.created_ms = h->created_ms;
+        a->backend->tells_no_creation = h->created_ms == 0;
     }
-    a->timeline.created_ms = h->created_ms;
-    a->backend->tells_no_creation = h->created_ms == 0;
+    return h->found;
 }
 
 /* ---- frames -----------------------------------------------------------------------------------
@@ -82,16 +82,20 @@ void clock_frame(struct attempt *a, const struct comfy_event *e)
     if (a->ended) {
         return;
     }
+    const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
     timeline_heard(t, e->now);
     if (f->type == FRAME_START) {
         t->unseen = (struct mono_us){0};
     } else if (!t->started.set && !a->missed) {
-        start_was_missed(a, e->now, f->type);
+        start_was_missed(a, now, f->type);
     }
     if (f->type == FRAME_CACHED) {
-        timeline_planned(t, e->now, f->stamp_ms, false);
+        timeline_planned(t, now, f->stamp_ms, false);
     }
     if (e->waited_since.us != 0 && a->profiler != NULL) {
         profiler_late(a->profiler, e->waited_since, e->now, "daemon_busy");
+        if (e->came_at.us != 0) {
+            profiler_punctual(a->profiler, e->came_at);
+        }
     }
 }

@@ -728,7 +728,8 @@ struct timeline clock_timeline(const struct attempt *a);
 void clock_settle(struct attempt *a);
 /* It is over, and create_time would tell whether its first frames were late. */
 bool clock_wants_history(const struct attempt *a);
-void clock_history(struct attempt *a, const struct history_answer *h);
+/* What /history says of it; false: nothing yet. */
+bool clock_history(struct attempt *a, const struct history_answer *h);
 /* A frame of its prompt, before anybody else is given it. */
 void clock_frame(struct attempt *a, const struct comfy_event *e);
 

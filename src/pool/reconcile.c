@@ -114,7 +114,7 @@ void reconcile_status(struct backend *b, int64_t remaining)
 void attempt_apply_history(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
     a->from_history = true;
-    clock_history(a, h);
+    (void)clock_history(a, h);
     struct str *done = mem_alloc((h->outputs_len + 1) * sizeof *done);
     for (size_t i = 0; i < h->outputs_len; i++) {
         attempt_add_output(a, h->outputs[i].node_id, h->outputs[i].ui);

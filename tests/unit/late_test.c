@@ -1,10 +1,11 @@
 /*
  * Frames that came late, and nodes that are displayed for their copies, by tables. A run is a list
  * of words, "KIND[NODE]@READ[/SENT]", in ms after the POST: S execution_start, C execution_cached,
- * r running (and executing), f finished, p progress, E execution_success, X an error of the node;
- * L: what is read at READ may have waited since SENT; U: frames before this one were not seen.
- * Stamped ones are sent when they are read unless SENT says otherwise. Nodes a to c are the
- * workflow's; "xN" is a copy of c that a expanded into, "aN" one that is part of a.
+ * r running and executing, R running, k executing of which it is known when it came, f finished, p
+ * progress, E execution_success, X an error of the node; L: what is read at READ may have waited
+ * since SENT; U: frames before this one were not seen. Stamped ones are sent when they are read
+ * unless SENT says otherwise. Nodes a to c are the workflow's; "xN" is a copy of c that a expanded
+ * into, "aN" one that is part of a.
  */
 #include <check.h>
 #include <stdio.h>
@@ -48,6 +49,9 @@ static const struct row {
      "a completed 5 100, b completed 105 195..595, c completed 0..400", "daemon_busy 300-700"},
     {"... and nothing waited", "S@3 C@4 ra@5 fa@105 rb@105 fb@700 rc@700 fc@900 E@900",
      "a completed 5 100, b completed 105 595, c completed 700 200", ""},
+    {"... but it is known when the last one came",
+     "S@3 C@4 ra@5 fa@105 rb@105 L@700/300 fb@700 Rc@700 kc@700/690 fc@900 E@900",
+     "a completed 5 100, b completed 105 195..595, c completed 690 210", "daemon_busy 300-700"},
     {"busy twice, told once", "S@3 C@4 ra@5 L@300/200 fa@300 L@300/200 rb@300 fb@400 E@400",
      "a completed 5 195..295, b completed 100..200, c pending", "daemon_busy 200-300"},
     {"the start was late because we were", "L@303/100 S@303/103 C@303/104 ra@303 fa@500 E@500",
@@ -96,17 +100,18 @@ static void feed(struct playing *p, const struct frame *f)
     progress_feed(&p->progress, f, NULL, NULL);
 }
 
+static struct str display_of(struct str id)
+{
+    return id.n == 1 ? id : id.p[0] == 'x' ? STR("c") : STR("a");
+}
+
 static void feed_state(struct playing *p, struct str id, enum node_state state)
 {
-    struct frame_node n = {.id = id, .display = id, .state = state};
+    struct frame_node n = {.id = id, .display = display_of(id), .state = state};
     if (id.n > 1) {
         n.parent = STR("a");
-        n.display = id.p[0] == 'x' ? STR("c") : STR("a");
     }
     feed(p, &(struct frame){.type = FRAME_STATE, .nodes = &n, .nodes_len = 1});
-    if (state == NODE_STATE_RUNNING) {
-        feed(p, &(struct frame){.type = FRAME_EXECUTING, .node = id, .display_node = n.display});
-    }
 }
 
 static void end(struct playing *p, enum attempt_outcome outcome, int64_t stamp_ms)
@@ -130,8 +135,20 @@ static void play_word(struct playing *p, char kind, struct str id, long sent)
         feed(p, &f);
         break;
     case 'r':
+    case 'R':
     case 'f':
-        feed_state(p, id, kind == 'r' ? NODE_STATE_RUNNING : NODE_STATE_FINISHED);
+        feed_state(p, id, kind == 'f' ? NODE_STATE_FINISHED : NODE_STATE_RUNNING);
+        if (kind == 'r') {
+            f.type = FRAME_EXECUTING;
+            f.display_node = display_of(id);
+            feed(p, &f);
+        }
+        break;
+    case 'k':
+        f.type = FRAME_EXECUTING;
+        p->now = sent;
+        profiler_punctual(p->profiler, at(sent));
+        feed(p, &f);
         break;
     case 'p':
         f.type = FRAME_PROGRESS;

@@ -45,6 +45,7 @@ struct comfy_event {
     enum comfy_event_kind kind;
     struct mono_us now;
     struct mono_us waited_since; /* FRAME: it may have come then; 0: it came now */
+    struct mono_us came_at;      /* ... and came then; 0: nobody knows */
     const struct frame *frame;
     const char *text;
     const struct stats_answer *stats; /* the callee may take its buffers */

@@ -48,6 +48,8 @@ void profiler_gap_end(struct profiler *p, struct mono_us to);
 void profiler_begins_unwatched(struct profiler *p);
 /* What was read now may have come at any time since `from`. */
 void profiler_late(struct profiler *p, struct mono_us from, struct mono_us now, const char *reason);
+/* ... but for a frame that is fed with this time, which is when it came. */
+void profiler_punctual(struct profiler *p, struct mono_us at);
 
 /*
  * What /history told of the prompt: its messages (execution_start, execution_cached, the end), and

@@ -33,11 +33,12 @@ struct server_clock {
     int64_t
         lags[SERVER_CLOCK_LAGS]; /* a ring, of stamped frames but ends: those are late as a rule */
     unsigned lags_next;
+    int64_t tolerance_us; /* by these; 0: there are none yet */
 };
 
 /*
  * What is known of the clock for this attempt, which may still run (t->ended not set). Reads the
- * marks, not t->clock. Cost: O(SERVER_CLOCK_LAGS log SERVER_CLOCK_LAGS).
+ * marks, not t->clock. O(1).
  */
 struct clock_reading server_clock_judge(const struct server_clock *c, const struct timeline *t);
 

@@ -29,7 +29,7 @@ struct clock_reading {
     int64_t offset_us;     /* of its start */
     int64_t end_offset_us; /* of its end: clocks drift while a prompt runs */
     int64_t tolerance_us;  /* a frame that is later than this was late */
-    bool wide;     /* what bounds the offset leaves more than the tolerance: create_time helps */
+    bool wide; /* its first frames came late, or its clock is another one now: create_time tells */
     bool doubtful; /* ... and nothing else speaks for it: its first frames may have been late */
     bool changed;  /* the clock was set while it ran: the stamp of its end means nothing */
     struct mono_us changed_from; /* the last mark that agreed with those before it */

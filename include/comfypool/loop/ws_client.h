@@ -50,6 +50,12 @@ struct ws_conn *ws_connect(struct ws_client *c, const struct ws_spec *spec,
 /* Queues a text message (short ones: flags). */
 void ws_send_text(struct ws_conn *conn, struct str text);
 void ws_ping(struct ws_conn *conn);
+/*
+ * When the message that is told just now came to this machine, to some milliseconds: however late
+ * we read it, the kernel knows when the last byte of a connection came. 0: it is not the last one,
+ * or the connection is TLS. For the callbacks text and binary. Cost: two system calls.
+ */
+struct mono_us ws_came_at(const struct ws_conn *conn, struct mono_us now);
 /* Cuts the connection; no callback comes after. */
 void ws_drop(struct ws_conn *conn);
 

@@ -32,6 +32,7 @@ struct ws_frames {
     unsigned char head[10];
     size_t head_len;
     uint64_t left; /* payload bytes of the present frame still to come */
+    size_t behind; /* bytes that were fed and lie behind what is told just now */
     bool in_payload;
     bool in_message; /* a fragmented message is open */
     bool binary;
