@@ -49,6 +49,31 @@ static bool is_durable(const struct told *t)
     return *t->id != '\0';
 }
 
+/* A node that another one expanded into is told as what it is displayed as, too. */
+START_TEST(test_displayed)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_ready(d);
+    struct sse *stream = NULL;
+    (void)submit_watched(d,
+                         q("{'workflow':{'8':{'class_type':'T_Expand','inputs':{'_ms':10,"
+                           "'_expand':2,'_child_ms':5}},"
+                           "'9':{'class_type':'T_SleepOut','inputs':{'a':['8',0],'_ms':1}}}}"),
+                         "?types=job:node", &stream);
+    sse_drain(stream);
+    int inner = 0;
+    for (size_t i = 0; i < stream->len; i++) {
+        json_t *data = stream->list[i].data;
+        const bool is_inner = strncmp(str_at(data, "nodeId"), "8.", 2) == 0;
+        CHECK(strcmp(str_at(data, "displayNodeId"), is_inner ? "8" : "") == 0, "node %s",
+              str_at(data, "nodeId"));
+        inner += is_inner;
+    }
+    CHECK(inner == 4, "two nodes begin and end: %d", inner);
+}
+END_TEST
+
 static const struct told *last_of(const struct sse *s)
 {
     CHECK(s->len > 0, "it told nothing");
@@ -804,6 +829,7 @@ Suite *events_suite(void)
 {
     static const struct named_test tests[] = {
         {"a job", &test_job, 1},
+        {"a displayed node", &test_displayed, 1},
         {"an ended job", &test_ended_job, 1},
         {"an unprofiled job", &test_unprofiled_job, 1},
         {"states of nodes", &test_node_states, 1},

@@ -288,6 +288,80 @@ START_TEST(an_open_account_has_no_ends)
 }
 END_TEST
 
+/* ---- what a gap hides ------------------------------------------------------------------------ */
+
+/* A loader "a" 0 to 40, "b" 45 to 70, "c" 75 to 90, all of 100; and a gap. What is known of it
+   then: the path, model loading, cache hits, unaccounted; and when nothing ran. */
+static const struct {
+    const char *name;
+    double from, to;
+    bool late;    /* frames came late; else they were lost */
+    bool planned; /* execution_cached was seen */
+    const char *want;
+} hidden[] = {
+    {"none", -1, -1, false, true, "path loading hits unaccounted 40-45 70-75 90-100"},
+    {"lost before the end of another", 50, 60, false, true, "loading hits 40-45 70-75 90-100"},
+    {"lost over the end of the loader", 30, 50, false, true, "hits 70-75 90-100"},
+    {"late over the end of the loader", 30, 42, true, true, "hits 42-45 70-75 90-100"},
+    {"late over the end of another", 60, 72, true, true, "loading hits 40-45 72-75 90-100"},
+    {"before anything ran, and the plan", -20, -10, false, false,
+     "path loading unaccounted 40-45 70-75 90-100"},
+    {"behind all", 92, 95, true, true, "path loading hits 40-45 70-75 90-92 95-100"},
+};
+
+/* What was lost is told before the first frame behind its beginning; what was late at any time. */
+static void pass_gap(struct profiler *p, size_t row, double ms, bool *told)
+{
+    if (*told || hidden[row].to == -1 || ms <= hidden[row].from) {
+        return;
+    }
+    *told = true;
+    if (hidden[row].late) {
+        profiler_late(p, at_ms(hidden[row].from), at_ms(hidden[row].to), "daemon_busy");
+    } else {
+        profiler_gap_begin(p, at_ms(hidden[row].from), "socket_lost");
+        profiler_gap_end(p, at_ms(hidden[row].to));
+    }
+}
+
+START_TEST(what_a_gap_hides_is_not_known)
+{
+    struct workflow *w = parse("{" NODE("a", "UNETLoader", "\"m\":\"x.gguf\"") "," NODE(
+        "b", "B", "\"x\":[\"a\",0]") "," NODE("c", "C", "\"x\":[\"b\",0]") "}");
+    struct profiler *profiler = profiler_new(w, 100);
+    const struct happening runs[] = {{"a", 0, 40, 0, 0}, {"b", 45, 70, 0, 0}, {"c", 75, 90, 0, 0}};
+    bool told = false;
+    for (size_t i = 0; i < 3; i++) {
+        const struct frame executing = {.type = FRAME_EXECUTING, .node = str_of(runs[i].node)};
+        pass_gap(profiler, (size_t)_i, runs[i].from, &told);
+        feed_state(profiler, runs[i].node, NODE_STATE_RUNNING, runs[i].from);
+        profiler_feed(profiler, at_ms(runs[i].from), &executing);
+        pass_gap(profiler, (size_t)_i, runs[i].to, &told);
+        feed_state(profiler, runs[i].node, NODE_STATE_FINISHED, runs[i].to);
+    }
+    pass_gap(profiler, (size_t)_i, 100, &told);
+    struct timeline t = a_timeline(100);
+    if (hidden[_i].planned) {
+        timeline_planned(&t, at_ms(0), 0, false);
+    }
+    struct profile p;
+    profiler_finish(profiler, &t, ATTEMPT_COMPLETED, &p);
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    buf_printf(&out, "%s%s%s%s", p.analysis.path_known ? "path " : "",
+               p.analysis.loading_known ? "loading " : "", p.analysis.hits_known ? "hits " : "",
+               p.unaccounted_known ? "unaccounted " : "");
+    for (size_t i = 0; i < p.analysis.idle_len; i++) {
+        buf_printf(&out, "%s%g-%g", i == 0 ? "" : " ", ms_of(p.analysis.idle[i].from),
+                   ms_of(p.analysis.idle[i].to));
+    }
+    ck_assert_msg(strcmp(buf_text(&out), hidden[_i].want) == 0, "%s:\ngot  %s\nwant %s",
+                  hidden[_i].name, buf_text(&out), hidden[_i].want);
+    profiler_free(profiler);
+    workflow_free(w);
+}
+END_TEST
+
 /* ---- resources ------------------------------------------------------------------------------- */
 
 struct given {
@@ -453,6 +527,7 @@ Suite *analysis_suite(void)
     tcase_add_loop_test(c, runs_are_analysed, 0, (int)(sizeof rows / sizeof *rows));
     tcase_add_test(c, a_deep_graph_costs_its_size);
     tcase_add_test(c, an_open_account_has_no_ends);
+    tcase_add_loop_test(c, what_a_gap_hides_is_not_known, 0, (int)(sizeof hidden / sizeof *hidden));
     tcase_add_loop_test(c, samples_lie_in_nodes, 0, (int)(sizeof sampled / sizeof *sampled));
     tcase_add_test(c, many_samples_are_thinned_and_none_are_none);
     suite_add_tcase(s, c);
