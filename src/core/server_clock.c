@@ -198,8 +198,9 @@ static void judge_doubt(struct judging *j)
     const bool at_once =
         t->accepted.set &&
         mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us;
-    j->out.doubtful = j->out.wide && !j->has_carried && t->created_ms == 0 && !at_once &&
-                      !marks_agree(j, INT64_MAX);
+    /* While it runs its end may still tell. */
+    j->out.doubtful = t->ended.set && j->out.wide && !j->has_carried && t->created_ms == 0 &&
+                      !at_once && !marks_agree(j, INT64_MAX);
 }
 
 /* How far the clocks may have drifted apart from its start to its end. */

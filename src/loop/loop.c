@@ -101,11 +101,11 @@ static void io_done(uv_check_t *handle)
 
 struct mono_us loop_waited_since(struct mono_us now)
 {
-    const struct mono_us woke = part_began();
-    watch.asked = true;
     if (watch.polled.us == 0) {
         return (struct mono_us){0};
     }
+    watch.asked = true;
+    const struct mono_us woke = part_began();
     if (watch.slow_from.us != 0 && mono_diff(woke, watch.polled).us <= POLLED_AT_ONCE_US) {
         return watch.slow_from;
     }
