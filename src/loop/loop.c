@@ -15,7 +15,7 @@
 #include "comfypool/base/time.h"
 
 /* POLLED_AT_ONCE_US: a poll that takes longer found nothing that waited. */
-enum { SLOW_TURN_MS = 50, BEAT_MS = 50, POLLED_AT_ONCE_US = 2000 };
+enum { SLOW_TURN_MS = 50, BEAT_MS = 100, POLLED_AT_ONCE_US = 2000 };
 
 static struct {
     uv_prepare_t behind_timers;

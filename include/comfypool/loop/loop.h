@@ -21,7 +21,7 @@ void loop_note(const char *what);
  * callbacks of I/O. A standstill is seen only between the next two. Cost: no clock reading.
  */
 struct mono_us loop_waited_since(struct mono_us now);
-/* While begun, as often as ended, a timer beats every 50 ms: one that is late shows a standstill,
+/* While begun, as often as ended, a timer beats every 100 ms: one that is late shows a standstill,
    which nothing else tells from a wait for I/O. */
 void loop_beat_begin(void);
 void loop_beat_end(void);
