@@ -376,6 +376,24 @@ static void note_fault(struct attempt *a)
         LOG_S("job", a->job->r.id), LOG_S("why", buf_text(&text)));
 }
 
+/* The prompt that tried it failed, too, whatever the rules say: it is not well. One that a node's
+   other error ended may be a wrong prompt: somebody else's tries next. */
+static void judge_probe(const struct attempt *a)
+{
+    struct backend *b = a->backend;
+    const bool node = a->error.code == ERR_NODE_FAILED;
+    if (!a->spared || node || b->trust.quarantine != QUARANTINE_NONE) {
+        return;
+    }
+    AUTO_BUF struct buf why;
+    buf_init(&why, 4096);
+    const struct str text = str_of(a->exception != NULL ? a->exception : a->error.message);
+    const struct str cause = str_clip(text, MAX_CAUSE);
+    buf_printf(&why, "the prompt that tried it failed, too, with: %.*s; %s", (int)cause.n,
+               cause.p == NULL ? "" : cause.p, a->remedy != NULL ? a->remedy : look_at_it);
+    backend_quarantine(b, QUARANTINE_FAILURES, buf_text(&why));
+}
+
 void trust_note_end(struct attempt *a)
 {
     struct backend *b = a->backend;
@@ -390,6 +408,7 @@ void trust_note_end(struct attempt *a)
         went_well(a);
     } else if (failed) {
         went_wrong(a, kind, there_too || a->own_fault);
+        judge_probe(a);
     }
 }
 

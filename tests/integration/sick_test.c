@@ -151,6 +151,29 @@ START_TEST(test_a_restart_is_tried)
 }
 END_TEST
 
+/* What tries it fails in another way: that is no success either, and costs as little. */
+START_TEST(test_a_probe_fails_otherwise)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\nlink: {submitSettleMs: 50}\n"
+                              "jobs: {retryDelayMs: 1}\nquarantine: {failures: 2}\n"
+                              "breaker: {failures: 100}\n",
+                              s->url));
+    char *ids[2];
+    for (int i = 0; i < 2; i++) {
+        ids[i] = submit(d, q(own_fault, ", 'maxAttempts': 1"));
+    }
+    AWAIT(backend_is(d, "s0", "quarantined") && num_at(backend_of(d, "s0"), "inFlight") == 0);
+    const int before = ledger_count(s, "posted", NULL);
+    sim_control(s, "{'fault': 'http500@*', 'drop': true}");
+    AWAIT(ledger_count(s, "posted", NULL) > before);
+    AWAIT(backend_is(d, "s0", "quarantined") && num_at(backend_of(d, "s0"), "inFlight") == 0);
+    CHECK(ledger_count(s, "posted", NULL) == before + 1);
+    CHECK(is_state(d, ids[0], "queued") && is_state(d, ids[1], "queued"));
+}
+END_TEST
+
 /* Two servers that were well before have it with this job alone. */
 START_TEST(test_the_fault_is_the_jobs_own)
 {
@@ -269,6 +292,7 @@ Suite *sick_suite(void)
         {"a sticky fault", &test_a_sticky_fault, sizeof sticky / sizeof *sticky},
         {"the only server is sick", &test_the_only_server_is_sick, 0},
         {"a restart is tried", &test_a_restart_is_tried, 0},
+        {"a probe fails otherwise", &test_a_probe_fails_otherwise, 0},
         {"the fault is the job's own", &test_the_fault_is_the_jobs_own, 0},
         {"five faults are enough", &test_five_faults_are_enough, 0},
         {"it fails everything", &test_it_fails_everything, 2},
