@@ -11,6 +11,8 @@ enum {
     /* A request that was cut off may lie in a proxy, or before a server whose loop is blocked.
        Seconds were seen. */
     CUT_OFF_MS = 30000,
+    /* It strikes at the next step or node; a node without steps may take minutes. */
+    STRIKES_MS = 600000,
 };
 
 void interrupts_sent(struct interrupts *all, const char *prompt_id)
@@ -44,12 +46,14 @@ void interrupts_hit(struct interrupts *all, const char *prompt_id)
     }
 }
 
-bool interrupts_reach(const struct interrupts *all, const char *prompt_id, struct mono_us began)
+bool interrupts_reach(const struct interrupts *all, const char *prompt_id, struct mono_us began,
+                      struct mono_us now)
 {
     for (unsigned k = 0; k < INTERRUPTS_MOST; k++) {
         const struct interrupt *i = &all->list[k];
         if (i->prompt_id[0] != '\0' && strcmp(i->prompt_id, prompt_id) != 0 &&
-            (i->open || mono_before(began, i->until))) {
+            (i->open || (mono_before(began, i->until) &&
+                         mono_before(now, mono_add(i->until, dur_ms(STRIKES_MS)))))) {
             return true;
         }
     }

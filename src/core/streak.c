@@ -24,6 +24,7 @@ static void remove_at(struct streak *s, size_t i)
 
 void streak_add(struct streak *s, const struct streak_failure *f, struct str text)
 {
+    streak_forgive_job(s, f->job);
     if (s->len == (size_t)s->limit * STREAK_KEPT) {
         remove_at(s, 0);
     }
@@ -56,11 +57,15 @@ void streak_lift(struct streak *s)
     }
 }
 
-void streak_completed_elsewhere(struct streak *s, int64_t job, struct str workflow)
+void streak_completed_elsewhere(struct streak *s, int64_t job, struct str workflow, uint64_t client)
 {
     for (size_t i = 0; i < s->len; i++) {
         struct streak_failure *f = &s->list[i];
-        f->elsewhere = f->elsewhere || f->job == job || str_is(workflow, f->workflow);
+        const bool same_author = client != 0 && client == f->client;
+        f->elsewhere =
+            f->elsewhere || f->job == job || (!same_author && str_is(workflow, f->workflow));
+        f->author_well = f->author_well || same_author;
+        f->wins += same_author && str_is(workflow, f->workflow) ? 1 : 0;
     }
 }
 
@@ -103,7 +108,8 @@ static bool is_no_author(const struct streak_failure *f, size_t n)
 {
     bool several = false;
     for (size_t i = 0; i < n && !several; i++) {
-        several = f[i].client == 0 || f[i].client != f[0].client || f[i].elsewhere;
+        several =
+            f[i].client == 0 || f[i].client != f[0].client || f[i].elsewhere || f[i].author_well;
     }
     return several;
 }
@@ -129,19 +135,27 @@ static bool all_elsewhere(const struct streak_failure *f, size_t n)
     return i == n;
 }
 
+/* Whoever has the right values has them twice: then it is no wrong workflow that is tried out. */
+enum { WINS = 2 };
+
+static bool wins_elsewhere(const struct streak_failure *f, size_t n)
+{
+    bool one_workflow = true;
+    return f[0].wins >= WINS && one_exception(f, n, &one_workflow) && one_workflow;
+}
+
 /* Different workflows among all that is kept. A fresh one that was forgotten is not counted again
    by a later failure of its workflow: at worst the rule holds one failure later. */
 static bool many_workflows(const struct streak *s)
 {
     size_t n = 0;
-    size_t either = 0;
+    size_t brought = 0; /* perhaps by the jobs */
     for (size_t i = 0; i < s->len; i++) {
-        if (s->list[i].fresh) {
-            n++;
-            either += s->list[i].kind == STREAK_EITHER ? 1 : 0;
-        }
+        const enum streak_kind kind = s->list[i].kind;
+        n += s->list[i].fresh ? 1 : 0;
+        brought += s->list[i].fresh && (kind == STREAK_EITHER || kind == STREAK_ANSWER) ? 1 : 0;
     }
-    return n >= s->limit && (either < n || is_no_author(s->list, s->len));
+    return n >= s->limit && (brought < n || is_no_author(s->list, s->len));
 }
 
 enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
@@ -164,7 +178,7 @@ enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
         rule = STREAK_FAULTS;
     } else if (last == NULL) {
         return rule;
-    } else if (all_elsewhere(last, n)) {
+    } else if (all_elsewhere(last, n) || wins_elsewhere(last, n)) {
         rule = STREAK_ELSEWHERE;
     } else if (one_exception(last, n, &one_workflow) && !one_workflow && is_no_author(last, n)) {
         rule = STREAK_EXCEPTION;
@@ -178,6 +192,18 @@ enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why)
         }
     }
     return rule;
+}
+
+uint64_t streak_author(const struct streak *s)
+{
+    const size_t n = s->limit;
+    bool one_workflow = true;
+    if (s->list == NULL || s->len < n) {
+        return 0;
+    }
+    const struct streak_failure *last = &s->list[s->len - n];
+    const bool one = one_exception(last, n, &one_workflow) && !is_no_author(last, n);
+    return one ? last[0].client : 0;
 }
 
 bool streak_is_open_question(const struct streak *s, struct str workflow)

@@ -188,7 +188,6 @@ static void withdraw(struct attempt *a)
     (void)job_apply(j, JOB_EVENT_REQUEUE);
     free(j->r.backend);
     j->r.backend = NULL;
-    j->elsewhere = false;
     j->r.prompt_id[0] = '\0';
     j->phase = JOB_PHASE_NONE;
     attempt_free(a);
@@ -407,12 +406,12 @@ void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
 }
 
 /* An /interrupt that we sent for another prompt may have hit this one. */
-static bool is_hit_by_us(const struct attempt *a)
+static bool is_hit_by_us(const struct attempt *a, struct mono_us now)
 {
     const struct backend *b = a->backend;
     return interrupts_are_global(b->version) &&
            interrupts_reach(comfy_interrupts(b->comfy), a->r.prompt_id,
-                            a->timeline.started.received);
+                            a->timeline.started.received, now);
 }
 
 /* True: the interruption was our own doing. */
@@ -423,7 +422,7 @@ static bool end_by_us(struct attempt *a, struct mono_us now, int64_t stamp_ms)
         attempt_end_stopped(a, now, stamp_ms);
         return true;
     }
-    if (is_hit_by_us(a)) {
+    if (is_hit_by_us(a, now)) {
         struct job_error e =
             attempt_error(ERR_LOST, "it was hit by our own interrupt of another job: its server "
                                     "stops whatever runs; it is tried again at no cost");
@@ -577,6 +576,7 @@ static enum job_event event_of_found(const struct attempt *a)
     const struct job *j = a->job;
     return a->outcome == ATTEMPT_COMPLETED                   ? JOB_EVENT_COMPLETE
            : j->r.cancel_requested                           ? JOB_EVENT_CANCEL
+           : a->job_error.code != ERR_NONE                   ? JOB_EVENT_FAIL
            : j->timed_out || a->stop_code == ERR_JOB_TIMEOUT ? JOB_EVENT_FAIL
                                                              : JOB_EVENT_REQUEUE;
 }
@@ -612,12 +612,14 @@ static void judge_poison(struct attempt *a)
 /* What its end says of the job and of the backend, before the backend gets another one. */
 static void judge(struct attempt *a)
 {
-    if (!a->found_again) { /* its job was told when it was given up */
+    if (!a->found_again) {
         trust_judge_probe(a);
         trust_judge_fault(a);
         count_attempt(a);
-        judge_poison(a);
+    } else { /* it was counted when it was given up */
+        a->job->r.left_dead += a->left_dead ? 1 : 0;
     }
+    judge_poison(a);
     trust_note_end(a);
 }
 
@@ -671,7 +673,10 @@ static void conclude_now(struct attempt *a)
     struct stray *s =
         job_conclude(j, e, a, render_outputs(a), buf_str(&json), buf_str(&measurement));
     if (s != NULL && e == JOB_EVENT_REQUEUE) {
-        attempt_leave(a); /* its prompt may be found again while the job waits */
+        /* Its prompt may be found again while the job waits. */
+        a->auto_seeds = mem_strdup(j->r.auto_seeds);
+        a->placement = mem_strdup(j->r.placement);
+        attempt_leave(a);
         stray_keep(s, a);
     } else {
         attempt_free(a);
@@ -817,23 +822,56 @@ void attempt_free(struct attempt *a)
     free(a->outputs);
     free(a->node_errors);
     free(a->exception);
+    free(a->auto_seeds);
+    free(a->placement);
     free(a);
 }
 
 /* ---- given up, and found again -----------------------------------------------------------------
  */
 
-/* Its retry was not POSTed: it never was. Its row goes with the next write of the job. */
-static void take_back_retry(struct job *j)
+static void retry_withdrawn(void *ctx, enum err e)
+{
+    struct pool *p = ctx;
+    (void)e; /* such a write is kept until it succeeds */
+    pool_one_less(p, &p->writes);
+}
+
+/* Its retry was not POSTed: it never was. Where the earlier one goes on its row goes now, so that a
+   restart finds a job that waits; else with the end of the job. */
+static void take_back_retry(struct job *j, bool goes_on)
 {
     struct attempt *retry = j->attempt;
+    struct pool *p = j->pool;
     if (retry == NULL) {
         return;
     }
-    j->withdraw = retry->r.number;
+    const unsigned number = retry->r.number;
     j->r.attempts--;
     attempt_free(retry);
     (void)job_apply(j, JOB_EVENT_REQUEUE);
+    if (goes_on) {
+        p->writes++;
+        store_withdraw_attempt(p->store, &j->r, number, retry_withdrawn, p);
+    } else {
+        j->withdraw = number;
+    }
+}
+
+/* What the job says of the attempt that it has is this one's. Of one from before a restart that is
+   only known when none came after it. */
+static void restore_told(struct attempt *a, bool kept)
+{
+    struct job *j = a->job;
+    if (!kept && a->r.number == j->r.attempts) {
+        return;
+    }
+    free(j->r.auto_seeds);
+    free(j->r.placement);
+    j->r.auto_seeds = a->auto_seeds;
+    j->r.placement = a->placement;
+    a->auto_seeds = a->placement = NULL;
+    job_become_variant(j);
 }
 
 /* As the store has it; since: when it began to wait. False: it has it not yet, or not any more. */
@@ -894,14 +932,14 @@ static void attempt_return(struct attempt *a, struct job *j)
 }
 
 struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned number,
-                                struct attempt *kept)
+                                struct attempt *kept, bool goes_on)
 {
     struct attempt_record r = {0};
     struct wall_us since_wall = {0};
     if (!job_need_texts(j) || (kept == NULL && !find_record(j, number, &r, &since_wall))) {
         return NULL;
     }
-    take_back_retry(j);
+    take_back_retry(j, goes_on);
     job_stop_waiting(j);
     struct attempt *a = kept != NULL ? kept : attempt_from_record(j, b, &r, since_wall);
     if (!job_apply(j, JOB_EVENT_ASSIGN)) {
@@ -909,6 +947,7 @@ struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned numbe
     }
     const struct mono_us since = a->ended ? a->ended_at : a->timeline.intent.received;
     attempt_return(a, j);
+    restore_told(a, kept != NULL);
     tell_job(a);
     attempt_distrust(a, since, "given_up");
     job_has_changed(j);

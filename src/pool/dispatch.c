@@ -20,6 +20,7 @@ enum {
     BAR_SMALLER = 32,    /* it has even less */
     BAR_UNABLE = 64,     /* it is not for it: by name, label, rule, or by what it knows */
     BAR_SIZE = 128,      /* a gateway before it refused what is as large as this job */
+    BAR_SHUNNED = 256,   /* the job tried it and found it sick: others try it first */
 };
 
 /* What may be overlooked when nobody better is there, in this order. */
@@ -36,7 +37,8 @@ enum { LEVELS = sizeof overlooked / sizeof *overlooked };
 /* By what happened to it, or to its workflow. */
 static bool has_history(const struct job *j)
 {
-    return j->elsewhere || j->wants_memory || ability_knows(&j->pool->ability, job_hash(j));
+    return j->elsewhere || j->wants_memory || j->shuns != 0 ||
+           ability_knows(&j->pool->ability, job_hash(j));
 }
 
 static bool is_restricted(struct job *j)
@@ -65,6 +67,7 @@ static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
     const struct ability_view v = ability_view(&j->pool->ability, job_hash(j), b->id, now);
     unsigned found = v.open || (v.trying && runs_there(j, b)) ? BAR_BREAKER : 0;
     found |= trust_bars(b, j) ? BAR_SIZE : 0;
+    found |= j->shuns == b->id && mono_before(now, j->shuns_until) ? BAR_SHUNNED : 0;
     if (eligible_is_restricted(j) && eligible_variant(j, b) < 0) {
         found |= BAR_UNABLE;
     }
@@ -75,7 +78,7 @@ static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
     if (!patient && !j->never_back && !is_last_attempt(j)) {
         return found;
     }
-    if (j->elsewhere && j->r.backend != NULL && strcmp(j->r.backend, b->name) == 0) {
+    if (j->elsewhere && j->failed_on != NULL && strcmp(j->failed_on, b->name) == 0) {
         found |= BAR_FAILED_HERE;
     }
     if (patient && j->wants_memory && b->vram <= j->vram) {
@@ -94,6 +97,19 @@ static bool is_gone(const struct backend *b, struct mono_us now)
 bool dispatch_allows(struct job *j, const struct backend *b, unsigned level)
 {
     return b->slot.up && (!is_restricted(j) || (bars(j, b, time_mono()) & ~overlooked[level]) == 0);
+}
+
+bool dispatch_is_able(struct job *j, const struct backend *but)
+{
+    const struct pool *p = j->pool;
+    const struct mono_us now = time_mono();
+    for (size_t i = 0; i < p->backends_len; i++) {
+        const struct backend *b = p->backends[i];
+        if (b != but && b->slot.up && (bars(j, b, now) & ~overlooked[LEVELS - 1]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool dispatch_level(struct job *j, unsigned *ret)
@@ -130,13 +146,12 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
             buf_printf(ret, "/%s", j->spec->variants_key);
         }
     }
-    for (size_t i = 0; trust_bars_anywhere(j) && i < p->backends_len; i++) {
-        buf_add_char(ret, trust_bars(p->backends[i], j) ? 'x' : '.');
-    }
+    trust_add_lane(j, ret);
     if (has_history(j)) {
-        buf_printf(ret, "/%s/%s/%lld/%d", j->r.workflow_hash, j->elsewhere ? j->r.backend : "",
+        buf_printf(ret, "/%s/%s/%lld/%d/%u", j->r.workflow_hash,
+                   j->elsewhere && j->failed_on != NULL ? j->failed_on : "",
                    j->wants_memory ? (long long)j->vram : -1LL,
-                   j->elsewhere && (j->never_back || is_last_attempt(j)));
+                   j->elsewhere && (j->never_back || is_last_attempt(j)), (unsigned)j->shuns);
     }
 }
 
@@ -211,7 +226,10 @@ void pool_dispatch(struct pool *p)
             break;
         }
         if (job_need_texts(r.job)) {
-            give(&r);
+            /* How large it is may be known only now. */
+            if (!trust_bars(r.backend, r.job) || !dispatch_change_lane(r.job)) {
+                give(&r);
+            }
         } else {
             job_wait_for_store(r.job);
         }
@@ -269,12 +287,13 @@ static const char *reason_among(struct job *j)
             unable = unable || b->slot.up;
             continue;
         }
-        if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER | BAR_SIZE)) == 0) {
+        if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER | BAR_SIZE | BAR_SHUNNED)) == 0) {
             return NULL; /* it is busy */
         }
         breaker = breaker || (b->slot.up && (found & BAR_BREAKER) != 0);
         refuses = refuses || (b->up && (b->trust.refuses || (found & BAR_SIZE) != 0));
         drained = drained || (b->up && (b->removing || b->admin == ADMIN_DRAINED));
+        held = held || (found & BAR_SHUNNED) != 0;
         held = held ||
                (b->up && (b->admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE));
     }

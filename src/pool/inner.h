@@ -159,12 +159,17 @@ struct job {
     bool cancel_durable;      /* cancel_requested is in the store */
     bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
     struct job_error refusal; /* of the last backend that refused its workflow */
-    bool elsewhere;    /* its last attempt failed on r.backend: somewhere else, if possible */
-    bool never_back;   /* ... however long another able one is busy */
-    bool wants_memory; /* ... for want of memory: where there is more than here */
+    bool elsewhere;  /* its last attempt failed on r.backend: somewhere else, if possible */
+    bool never_back; /* ... however long another able one is busy */
+    char *failed_on; /* where that was: a name, or NULL */
+    bool doubted;    /* a probe of it failed, perhaps by its own fault: that is spared once */
+    uint32_t shuns;  /* the backend that it tried and found sick: others try it first... */
+    struct mono_us shuns_until; /* ... until then */
+    bool wants_memory;          /* ... for want of memory: where there is more than here */
     int64_t vram;
     struct mono_us prefers_until; /* no longer than this it waits for a better one */
     struct deadline settles;      /* then */
+    struct deadline shunning;     /* its end */
     struct queue_entry entry;
     struct deadline delay; /* before it is queued again */
     struct deadline queue_timer;
@@ -251,6 +256,8 @@ struct attempt {
     bool known;       /* the backend surely had it: accepted, seen in its queue, or spoke of it */
     bool adopted;     /* from before a restart of the daemon */
     bool cut_off;     /* by it: free of charge */
+    char *auto_seeds; /* while it is kept by a stray: what its job said of it; or NULL */
+    char *placement;
     bool found_again; /* it was given up before, and its job waited meanwhile */
     bool probes;      /* its backend is on probation, after a quarantine */
     bool free;        /* of charge, since what ended it was our own doing */
@@ -298,7 +305,8 @@ struct attempt {
     bool holds_slot;    /* it goes on there: the backend gets no other job */
     bool elsewhere;     /* rejected: another backend may run it */
     bool own_fault;     /* the fault of its server is the job's own */
-    bool spared;        /* it was a probe: its failure costs the job nothing */
+    bool spared;        /* it was a probe: its failure costs the job nothing but time */
+    bool proves_sick;   /* ... and its backend is no better than before */
     char *exception;    /* of the node that threw: type and first line, in one line; or NULL */
     const char *remedy; /* of a fault of its server; static, or NULL */
     bool from_history;
@@ -367,10 +375,9 @@ struct pool {
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
-    size_t suspects;   /* backends on which something failed since they last completed something */
-    size_t limited;    /* backends that refused a size */
-    size_t least_body; /* the smallest of these; SIZE_MAX: none */
-    uint64_t least_file;
+    size_t suspects; /* backends on which something failed since they last completed something */
+    struct backend **limited; /* those that refuse a size, or files */
+    size_t limited_len;
     struct eligibility eligibility;
     struct deadline held;    /* a job waits for a better backend: looked at anew then */
     struct deadline breaker; /* the first to close again */
@@ -575,6 +582,8 @@ void pool_dispatch(struct pool *p);
 void dispatch_lane_key(struct job *j, struct buf *ret);
 /* It waits in the lane that is right now: true when it had to be moved. */
 bool dispatch_change_lane(struct job *j);
+/* Some backend but this one could have it, as things are. */
+bool dispatch_is_able(struct job *j, const struct backend *but);
 /* False: every backend refused the job, or is gone; the reasons are then in ret_why. */
 bool dispatch_is_supported(struct job *j, struct buf *ret_why);
 /* Why a queued job waits, for the API; NULL: it is simply not its turn. Static. */
@@ -631,6 +640,8 @@ void stray_keep(struct stray *s, struct attempt *take);
    whose retry is POSTed. */
 void strays_leave(struct job *j);
 void strays_hurry(struct job *j);
+/* A job that had ended is queued again: those of its attempts are its own again. O(strays). */
+void strays_rejoin(struct job *j);
 /* The store has them all: each learns of its job. */
 void strays_join(struct pool *p);
 /* An earlier attempt of it may have gone well: a backend is being asked. */
@@ -666,10 +677,11 @@ void attempt_free(struct attempt *a);
 void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file);
 /*
  * An attempt that was given up is found again while its job waits: it is the job's attempt again.
- * kept: as it was given up (then it is taken), or NULL. NULL: it cannot be had just now.
+ * kept: as it was given up (then it is taken), or NULL. goes_on: it has not ended. NULL: it cannot
+ * be had just now.
  */
 struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned number,
-                                struct attempt *kept);
+                                struct attempt *kept, bool goes_on);
 /* It goes on there: followed like any other. */
 void attempt_follow(struct attempt *a);
 /* Its inputs are there: the prompt goes out, or the attempt is withdrawn. */

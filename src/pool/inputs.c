@@ -426,6 +426,7 @@ static void transferred(void *ctx, const char *name, unsigned status, const char
     transfer_free(t);
     if (name != NULL) {
         remember(&b->sent, key, name);
+        trust_file_accepted(b);
     } else {
         LOG(LOG_WARN, "an input cannot be sent to a backend", LOG_S("backend", b->name),
             LOG_S("why", why));

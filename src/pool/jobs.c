@@ -14,6 +14,8 @@
 enum { PREFER_MS = 30000 };
 /* Until a workflow that could not be read is asked for again. */
 enum { STORE_PAUSE_MS = 1000 };
+/* How much later than others a probe that failed tries its backend again. */
+enum { SHUN_MS = 2000 };
 
 bool job_apply(struct job *j, enum job_event e)
 {
@@ -151,6 +153,7 @@ void job_free(struct job *j)
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->delay);
     deadline_clear(&p->deadlines, &j->settles);
+    deadline_clear(&p->deadlines, &j->shunning);
     deadline_clear(&p->deadlines, &j->queue_timer);
     deadline_clear(&p->deadlines, &j->job_timer);
     deadline_clear(&p->deadlines, &j->wake);
@@ -176,6 +179,7 @@ void job_free(struct job *j)
     free(j->waiters.list);
     free(j->watchers.list);
     free(j->retry);
+    free(j->failed_on);
     free(j);
 }
 
@@ -534,6 +538,18 @@ static void note_times(struct attempt *a, struct job_record *next)
     next->stamped_end_ms = a->stamped_end_ms;
 }
 
+static void settles_for_less(void *ctx);
+
+/* It was a probe, and is no proof: it leaves its turn to others, for as long as the quarantine that
+   it brought about lasts, and a moment. */
+static void shun(struct job *j, const struct backend *b)
+{
+    const int64_t ms = b->trust.quarantine == QUARANTINE_FAILURES ? b->trust.probe_ms : 0;
+    j->shuns = b->id;
+    j->shuns_until = mono_add(time_mono(), dur_ms(ms + SHUN_MS));
+    deadline_set(&j->pool->deadlines, &j->shunning, j->shuns_until, settles_for_less, j);
+}
+
 /* Queued again: the next attempt's profile counts from here. */
 static void prepare_requeue(struct job *j, struct attempt *a)
 {
@@ -547,6 +563,13 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     if (a->outcome == ATTEMPT_REJECTED && a->error.code != ERR_BACKEND_REFUSED) {
         job_error_done(&j->refusal);
         job_error_copy(&j->refusal, &a->error);
+    }
+    if (!a->free && !a->found_again) {
+        free(j->failed_on);
+        j->failed_on = a->backend == NULL ? NULL : mem_strdup(a->backend->name);
+    }
+    if (a->spared && a->backend != NULL) {
+        shun(j, a->backend);
     }
     j->elsewhere = !at_once || a->spared;
     j->never_back = a->spared || a->error.code == ERR_SERVER_FAULT;
@@ -722,6 +745,7 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     (void)job_apply(j, JOB_EVENT_RETRY);
     struct job_record *r = &j->r;
     r->waiting_since = r->budget_since = j->anchor.wall;
+    strays_rejoin(j);
     r->started_at = r->completed_at = (struct wall_us){0};
     r->free_attempts = r->attempts;
     r->cut_off = r->oom = r->left_dead = r->faults = r->result_of = 0;

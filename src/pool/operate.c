@@ -137,8 +137,11 @@ void serve_backend_admin(struct pool *p, struct http_request *rq, struct http_re
     own_of(b)->admin = rq->route == ROUTE_BACKEND_DRAIN        ? ADMIN_DRAINED
                        : rq->route == ROUTE_BACKEND_QUARANTINE ? ADMIN_QUARANTINED
                                                                : ADMIN_NONE;
-    if (rq->route == ROUTE_BACKEND_RESUME && b->trust.quarantine != QUARANTINE_HELD) {
-        backend_lift_quarantine(b, true); /* somebody has looked at it */
+    if (rq->route == ROUTE_BACKEND_RESUME) { /* somebody has looked at it */
+        trust_forget_refusals(b);
+        if (b->trust.quarantine != QUARANTINE_HELD) {
+            backend_lift_quarantine(b, true);
+        }
     }
     apply_and_store(b, rq, x, 200);
 }

@@ -99,6 +99,7 @@ static void load_job(void *ctx, struct store_active *found)
     }
     if (j->r.state == JOB_QUEUED) {
         j->elsewhere = j->r.backend != NULL;
+        j->failed_on = mem_strdup(j->r.backend);
         job_wait_again(j);
         return;
     }
@@ -267,6 +268,7 @@ bool pool_close(struct pool *p)
     queue_done(&p->queue);
     scheduler_done(&p->scheduler);
     free(p->backends);
+    free(p->limited);
     const bool well = host_gpus_close(p->gpus);
     deadlines_close(&p->deadlines, pool_freed);
     return well;

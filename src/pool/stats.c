@@ -67,7 +67,7 @@ void stats_render_backend(struct js_out *o, const struct backend *b)
     js_member_raw(o, "devices", str_of(b->devices));
     sampling_render(o, b);
     js_key(o, "lastError");
-    const char *last = b->last_error != NULL ? b->last_error : why != NULL ? why : b->trust.trouble;
+    const char *last = b->last_error != NULL ? b->last_error : why != NULL ? why : trust_trouble(b);
     if (last == NULL) {
         js_null(o);
     } else {

@@ -184,7 +184,9 @@ void attempt_stop(struct attempt *a, enum stop why, enum err code)
     }
     a->stop = why;
     a->stop_code = code;
-    if (why == STOP_TIMEOUT && a->posted) {
+    /* Of one that was found again nothing is stored while it runs: its next finder looks anew. */
+    a->stop_durable = a->stop_durable || a->found_again;
+    if (why == STOP_TIMEOUT && a->posted && !a->found_again) {
         store_stop(a);
     }
     (void)attempt_stop_again(a);

@@ -134,23 +134,51 @@ static enum attempt_outcome late_outcome(const struct history_answer *h)
 /* ---- its job -----------------------------------------------------------------------------------
  */
 
-/* It waits for a retry that was not POSTed yet. */
-static bool job_waits_for_it(const struct stray *s)
+/* Whether its job waits for a retry that was not POSTed yet. */
+enum waiting {
+    WAITS,
+    NOT_NOW, /* something of it is being stored, or the daemon stops: asked again */
+    NEVER,   /* it ended, is to end, or its retry was POSTed */
+};
+
+static enum waiting job_waits_for_it(const struct stray *s)
 {
     const struct job *j = s->job;
-    if (j == NULL || j->ending || j->timed_out || j->r.cancel_requested || j->pool->stopping) {
-        return false;
+    if (s->backend->pool->stopping) {
+        return NOT_NOW;
+    }
+    if (j == NULL || j->timed_out || j->r.cancel_requested ||
+        (j->ending && job_state_is_terminal(j->next.state))) {
+        return NEVER;
+    }
+    if (j->ending) {
+        return NOT_NOW;
     }
     const struct attempt *retry = j->attempt;
-    return retry == NULL ? job_waits(j) : !retry->posted && !retry->ended;
+    if (retry != NULL) {
+        return retry->posted ? NEVER : retry->ended ? NOT_NOW : WAITS;
+    }
+    return job_waits(j) ? WAITS : NOT_NOW;
+}
+
+/* Also of what is being stored just now. */
+static void count_death(struct job *j, int by)
+{
+    if (j == NULL || (by < 0 && j->r.left_dead == 0)) {
+        return;
+    }
+    j->r.left_dead = (unsigned)((int)j->r.left_dead + by);
+    if (j->ending) {
+        j->next.left_dead = j->r.left_dead;
+    }
 }
 
 /* Its server lives: it did not leave that one dead after all. */
 static void show_life(struct stray *s)
 {
     s->alive = true;
-    if (s->r.silent && s->job != NULL && s->job->r.left_dead > 0) {
-        s->job->r.left_dead--;
+    if (s->r.silent) {
+        count_death(s->job, -1);
     }
     s->r.silent = false;
 }
@@ -162,7 +190,7 @@ static void note_death(struct stray *s)
     if (j == NULL || !s->r.started || s->r.silent || s->alive) {
         return;
     }
-    j->r.left_dead++;
+    count_death(j, 1);
     if (j->r.left_dead > RETRY_MAX_LEFT_DEAD && !j->ending && j->attempt == NULL && job_waits(j)) {
         ability_poisoned(&j->pool->ability, job_hash(j));
         job_end_queued(j, ERR_BACKEND_ERROR, poison_message);
@@ -171,13 +199,13 @@ static void note_death(struct stray *s)
 
 /* It is its job's attempt again. NULL: not just now. The stray is gone then; its row goes with the
    attempt's end. */
-static struct attempt *take_up(struct stray *s)
+static struct attempt *take_up(struct stray *s, bool goes_on)
 {
     struct backend *b = s->backend;
     struct job *j = s->job;
     struct attempt *kept = s->kept;
     s->kept = NULL;
-    struct attempt *a = attempt_take_up(j, b, s->r.number, kept);
+    struct attempt *a = attempt_take_up(j, b, s->r.number, kept, goes_on);
     if (a == NULL) {
         s->kept = kept;
         return NULL;
@@ -189,22 +217,6 @@ static struct attempt *take_up(struct stray *s)
     }
     stray_free(s);
     return a;
-}
-
-/* True: it went well, and is the result of its job. */
-static bool is_result(struct stray *s, const struct history_answer *h)
-{
-    if (!h->success || !job_waits_for_it(s)) {
-        return false;
-    }
-    struct pool *p = s->backend->pool;
-    struct attempt *a = take_up(s);
-    if (a == NULL) {
-        return false;
-    }
-    attempt_found_ended(a, time_mono(), h);
-    pool_dispatch(p);
-    return true;
 }
 
 /* ---- what its server says ----------------------------------------------------------------------
@@ -230,23 +242,50 @@ static void found_absent(struct stray *s, struct mono_us now)
     }
 }
 
+/* Its job waits for the answer, when it waits. */
+static void ask_again_first(struct stray *s)
+{
+    s->in_doubt = s->job != NULL;
+    ask_in(s, FIRST_MS);
+}
+
+/* In its history. One that went well is the result of its job while that waits. */
+static void found_ended(struct stray *s, const struct history_answer *h)
+{
+    struct pool *p = s->backend->pool;
+    const enum waiting w = h->success ? job_waits_for_it(s) : NEVER;
+    struct attempt *a = w == WAITS ? take_up(s, false) : NULL;
+    if (a != NULL) {
+        attempt_found_ended(a, time_mono(), h);
+        pool_dispatch(p);
+    } else if (w == NEVER) {
+        stray_over(s, late_outcome(h));
+    } else {
+        ask_again_first(s);
+    }
+}
+
 /* In its queue. One whose worker was taken for dead stands there in any case: it is waited for, and
    taken up when it gives a sign of life. */
 static void found_there(struct stray *s, enum comfy_place place)
 {
     s->seen = true;
     s->absent = 0;
-    const bool waits = job_waits_for_it(s) && !s->r.stopped;
-    if (waits && (!s->r.silent || place == COMFY_PENDING)) {
-        struct attempt *a = take_up(s);
-        if (a != NULL) {
-            attempt_follow(a);
-            return;
-        }
-    } else if (!waits) {
+    const enum waiting w = job_waits_for_it(s);
+    const bool follow = w == WAITS && !s->r.stopped && (!s->r.silent || place == COMFY_PENDING);
+    struct attempt *a = follow ? take_up(s, true) : NULL;
+    if (a != NULL) {
+        attempt_follow(a);
+        return;
+    }
+    if (w == NEVER || (w == WAITS && s->r.stopped)) {
         comfy_cancel_prompt(s->backend->comfy, s->r.prompt_id);
     }
-    plan(s);
+    if (w == NOT_NOW) {
+        ask_again_first(s);
+    } else {
+        plan(s);
+    }
 }
 
 static void answered(void *ctx, struct comfy_locate_answer *answer)
@@ -271,9 +310,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         break;
     case COMFY_ENDED:
         show_life(s);
-        if (!is_result(s, &answer->history)) {
-            stray_over(s, late_outcome(&answer->history));
-        }
+        found_ended(s, &answer->history);
         break;
     case COMFY_PENDING:
     case COMFY_RUNNING:
@@ -290,7 +327,11 @@ static void ask(void *ctx)
 {
     struct stray *s = ctx;
     if (!s->backend->up) {
+        const bool doubt = s->in_doubt;
         s->in_doubt = false; /* it left again */
+        if (doubt) {
+            pool_dispatch(s->backend->pool);
+        }
     } else if (s->locate == NULL) {
         s->asked = time_mono();
         s->locate = comfy_locate(s->backend->comfy, s->r.prompt_id, answered, s);
@@ -385,6 +426,24 @@ bool strays_doubt(const struct job *j)
     return s != NULL;
 }
 
+/* What was told to stop in a life before POST /retry is none of the new one's. */
+static bool may_be_of(const struct stray *s, const struct job *j)
+{
+    return !s->r.stopped || s->r.since.us >= j->r.budget_since.us;
+}
+
+void strays_rejoin(struct job *j)
+{
+    const struct pool *p = j->pool;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->next) {
+            if (s->r.seq == j->r.seq && s->job == NULL && may_be_of(s, j)) {
+                join_job(s, j);
+            }
+        }
+    }
+}
+
 /* At the start: O(jobs + strays). */
 void strays_join(struct pool *p)
 {
@@ -398,7 +457,7 @@ void strays_join(struct pool *p)
         for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->next) {
             struct job *j =
                 map_get(&by_seq, (struct str){(const char *)&s->r.seq, sizeof s->r.seq});
-            if (j != NULL && s->job == NULL) {
+            if (j != NULL && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
             }
         }
@@ -430,7 +489,7 @@ void strays_frame(struct backend *b, struct str prompt_id, enum frame_type type)
         if (str_is(prompt_id, s->r.prompt_id)) {
             s->seen = true;
             show_life(s);
-            if (type == FRAME_START && !job_waits_for_it(s)) {
+            if (type == FRAME_START && job_waits_for_it(s) == NEVER) {
                 comfy_cancel_prompt(b->comfy, s->r.prompt_id);
             }
             ask_in(s, SOON_MS);

@@ -33,31 +33,68 @@ static void count_suspect(struct backend *b)
     }
 }
 
-static void count_limits(struct backend *b, size_t body_limit, uint64_t file_limit)
+/* 0: nobody said. */
+static uint64_t client_of(const struct job *j)
 {
-    struct trust *t = &b->trust;
-    const bool had = t->body_limit > 0 || t->file_limit > 0;
-    t->body_limit = body_limit;
-    t->file_limit = file_limit;
-    const bool has = body_limit > 0 || file_limit > 0;
+    const char *client = j->r.client;
+    return client == NULL || client[0] == '\0' ? 0 : map_hash(str_of(client)) | 1;
+}
+
+/* The pool lists those that bar sizes, files or a client: they are few. */
+static void list_limited(struct backend *b)
+{
     struct pool *p = b->pool;
-    p->limited += (size_t)has - (size_t)had;
-    p->least_body = SIZE_MAX;
-    p->least_file = UINT64_MAX;
-    for (size_t i = 0; i < p->backends_len && p->limited > 0; i++) {
-        const struct trust *o = &p->backends[i]->trust;
-        p->least_body =
-            o->body_limit > 0 && o->body_limit < p->least_body ? o->body_limit : p->least_body;
-        p->least_file =
-            o->file_limit > 0 && o->file_limit < p->least_file ? o->file_limit : p->least_file;
+    const struct trust *t = &b->trust;
+    size_t i = 0;
+    while (i < p->limited_len && p->limited[i] != b) {
+        i++;
+    }
+    if (t->body_limit == 0 && t->file_limit == 0 && !t->refuses_files && t->doubts == 0) {
+        if (i < p->limited_len) {
+            p->limited[i] = p->limited[--p->limited_len];
+        }
+    } else if (i == p->limited_len) {
+        p->limited = mem_grow(p->limited, (p->limited_len + 1) * sizeof(struct backend *));
+        p->limited[p->limited_len++] = b;
     }
 }
 
 bool trust_bars_anywhere(const struct job *j)
 {
     const struct pool *p = j->pool;
-    return p->limited > 0 && (j->body_bytes >= p->least_body ||
-                              (j->inputs_len > 0 && j->largest_input >= p->least_file));
+    size_t i = 0;
+    while (i < p->limited_len && !trust_bars(p->limited[i], j)) {
+        i++;
+    }
+    return i < p->limited_len;
+}
+
+void trust_add_lane(const struct job *j, struct buf *key)
+{
+    const struct pool *p = j->pool;
+    for (size_t i = 0; i < p->limited_len; i++) {
+        if (trust_bars(p->limited[i], j)) {
+            buf_printf(key, "x%u", (unsigned)p->limited[i]->id);
+        }
+    }
+}
+
+static void set_doubts(struct backend *b, uint64_t client)
+{
+    if (b->trust.doubts != client) {
+        b->trust.doubts = client;
+        list_limited(b);
+    }
+}
+
+static void forget_limits(struct backend *b)
+{
+    struct trust *t = &b->trust;
+    t->body_limit = 0;
+    t->file_limit = 0;
+    t->refuses_files = t->tries_a_file = false;
+    t->doubts = 0;
+    list_limited(b);
 }
 
 void trust_done(struct backend *b)
@@ -65,12 +102,13 @@ void trust_done(struct backend *b)
     struct trust *t = &b->trust;
     deadline_clear(&b->pool->deadlines, &t->probe);
     deadline_clear(&b->pool->deadlines, &t->again);
-    count_limits(b, 0, 0);
+    forget_limits(b);
     streak_clear(&t->streak);
     count_suspect(b);
     streak_done(&t->streak);
     free(t->reason);
-    free(t->trouble);
+    free(t->refusal);
+    free(t->fault);
 }
 
 bool trust_allows(const struct backend *b)
@@ -91,10 +129,15 @@ static void set_probation(struct backend *b, enum probation to)
     }
 }
 
-static void set_trouble(struct backend *b, const char *text)
+static void set_text(char **to, const char *text)
 {
-    free(b->trust.trouble);
-    b->trust.trouble = mem_strdup(text);
+    free(*to);
+    *to = mem_strdup(text);
+}
+
+const char *trust_trouble(const struct backend *b)
+{
+    return b->trust.refusal != NULL ? b->trust.refusal : b->trust.fault;
 }
 
 /* ---- quarantine -------------------------------------------------------------------------------
@@ -111,6 +154,7 @@ void backend_quarantine(struct backend *b, enum quarantine why, const char *reas
 {
     struct trust *t = &b->trust;
     LOG(LOG_WARN, "backend quarantined", LOG_S("backend", b->name), LOG_S("why", reason));
+    t->failed = t->failed || why == QUARANTINE_FAILURES;
     t->quarantine = why;
     t->link_lost = false;
     char *text = mem_strdup(reason); /* it may be the one that was told */
@@ -132,13 +176,14 @@ void backend_lift_quarantine(struct backend *b, bool by_hand)
 {
     struct trust *t = &b->trust;
     deadline_clear(&b->pool->deadlines, &t->probe);
-    const bool failed = t->quarantine == QUARANTINE_FAILURES;
+    const bool failed = t->failed;
+    t->failed = false;
     t->quarantine = QUARANTINE_NONE;
     free(t->reason);
     t->reason = NULL;
     if (by_hand) {
         streak_clear(&t->streak);
-        set_trouble(b, NULL);
+        set_text(&t->fault, NULL);
         set_probation(b, PROBATION_NONE);
     } else {
         streak_lift(&t->streak);
@@ -200,23 +245,14 @@ void trust_judge_fault(struct attempt *a)
         job_error_copy(&a->job_error, &a->error);
         free(a->job_error.message);
         a->job_error.message = buf_take(&text);
-        const struct pool *p = a->backend->pool;
-        const struct backend *first = map_get(&p->backends_by_name, str_of(r->faulted_on));
+        struct backend *first = map_get(&a->backend->pool->backends_by_name, str_of(r->faulted_on));
         if (first != NULL) {
             ability_forgive(&a->backend->pool->ability, job_hash(a->job), first->id);
         }
-    }
-}
-
-static bool another_is_up(const struct backend *b)
-{
-    const struct pool *p = b->pool;
-    for (size_t i = 0; i < p->backends_len; i++) {
-        if (p->backends[i] != b && p->backends[i]->slot.up) {
-            return true;
+        if (first != NULL && first->trust.fault_job == r->seq) {
+            set_text(&first->trust.fault, NULL);
         }
     }
-    return false;
 }
 
 /* Type and first line; 0: there was none. */
@@ -231,17 +267,24 @@ static uint64_t exception_of(const struct attempt *a)
     return hash == 0 ? 1 : hash;
 }
 
+/* A node's error as the one that failed here last is the server's until somebody proves otherwise;
+   another one may be the job's own, which another backend tells once. */
 void trust_judge_probe(struct attempt *a)
 {
-    const struct streak *s = &a->backend->trust.streak;
+    struct job *j = a->job;
+    struct backend *b = a->backend;
+    const struct streak *s = &b->trust.streak;
     if (!a->probes || a->free || a->stop == STOP_CANCEL) {
         return;
     }
-    const bool same =
-        s->len > 0 && exception_of(a) != 0 && s->list[s->len - 1].exception == exception_of(a);
+    const enum retry_blame blame = retry_blame_of(a->outcome, a->error.code);
     const bool node = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_NODE_FAILED;
-    a->spared = retry_blame_of(a->outcome, a->error.code) != RETRY_BLAMES_NOBODY ||
-                (node && (same || another_is_up(a->backend)));
+    const bool same = node && s->len > 0 && exception_of(a) != 0 &&
+                      s->list[s->len - 1].exception == exception_of(a);
+    a->proves_sick = same || blame == RETRY_BLAMES_BACKEND;
+    a->spared = a->proves_sick ||
+                ((node || blame != RETRY_BLAMES_NOBODY) && !j->doubted && dispatch_is_able(j, b));
+    j->doubted = j->doubted || (a->spared && !a->proves_sick);
 }
 
 /* ---- ends --------------------------------------------------------------------------------------
@@ -270,31 +313,52 @@ static void went_well(struct attempt *a)
     if (t->suspect) {
         streak_clear(&t->streak);
         count_suspect(b);
+        set_doubts(b, 0);
     }
     t->probe_ms = 0;
     if (t->quarantine == QUARANTINE_FAILURES) { /* what was under way says that it is well */
         backend_lift_quarantine(b, true);
     }
-    if (t->trouble != NULL && t->body_limit == 0 && t->file_limit == 0) {
-        set_trouble(b, NULL);
+    if (t->fault != NULL) {
+        set_text(&t->fault, NULL);
     }
-    set_probation(b, PROBATION_NONE);
+    if (t->probation == PROBATION_QUARANTINE) {
+        set_probation(b, PROBATION_NONE);
+    }
 }
 
 static bool kind_of(const struct attempt *a, enum streak_kind *ret)
 {
     const enum retry_blame blame = retry_blame_of(a->outcome, a->error.code);
     const bool node = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_NODE_FAILED;
+    const bool answer = a->error.code == ERR_BACKEND_ERROR || a->error.code == ERR_UPLOAD_FAILED;
     *ret = a->error.code == ERR_SERVER_FAULT ? STREAK_FAULT
+           : answer                          ? STREAK_ANSWER
            : blame == RETRY_BLAMES_BACKEND   ? STREAK_BACKEND
            : blame == RETRY_BLAMES_EITHER    ? STREAK_EITHER
                                              : STREAK_NODE;
     return blame != RETRY_BLAMES_NOBODY || node;
 }
 
+/* Something of that client runs on another backend. */
+static bool client_runs_elsewhere(const struct backend *b, uint64_t client)
+{
+    const struct pool *p = b->pool;
+    for (size_t i = 0; i < p->backends_len; i++) {
+        const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->attempts;
+        for (; a != NULL; a = a->next) {
+            if (client_of(a->job) == client) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Nobody can tell yet: those that run elsewhere will. */
 static void hold_if_open(struct backend *b, struct str workflow)
 {
+    set_doubts(b, b->trust.quarantine == QUARANTINE_NONE ? streak_author(&b->trust.streak) : 0);
     struct pool *p = b->pool;
     if (b->trust.quarantine == QUARANTINE_NONE &&
         streak_is_open_question(&b->trust.streak, workflow) && runs_elsewhere(b, workflow)) {
@@ -319,11 +383,10 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
     if (forgiven) {
         return;
     }
-    const char *client = a->job->r.client;
     struct streak_failure f = {
         .kind = kind,
         .job = a->job->r.seq,
-        .client = client == NULL ? 0 : map_hash(str_of(client)),
+        .client = client_of(a->job),
         .exception = exception_of(a),
     };
     memcpy(f.workflow, a->job->r.workflow_hash, sizeof f.workflow);
@@ -347,11 +410,12 @@ static bool tell_suspects(struct attempt *a, enum streak_kind kind)
         }
         const bool open = streak_is_open_question(s, workflow);
         if (a->outcome == ATTEMPT_COMPLETED) {
-            streak_completed_elsewhere(s, a->job->r.seq, workflow);
+            streak_completed_elsewhere(s, a->job->r.seq, workflow, client_of(a->job));
         } else if (a->own_fault) {
             streak_forgive_job(s, a->job->r.seq);
         } else if (kind == STREAK_NODE && exception_of(a) != 0) {
             there_too = streak_forgive_exception(s, workflow, exception_of(a)) || there_too;
+            set_doubts(b, streak_author(s));
         }
         judge(b);
         if (open && !runs_elsewhere(b, workflow)) {
@@ -371,18 +435,18 @@ static void note_fault(struct attempt *a)
     const struct str cause = str_clip(str_of(a->exception), MAX_CAUSE);
     buf_printf(&text, "a fault of this server: %.*s; %s", (int)cause.n,
                cause.p == NULL ? "" : cause.p, a->remedy == NULL ? look_at_it : a->remedy);
-    set_trouble(b, buf_text(&text));
+    set_text(&b->trust.fault, buf_text(&text));
+    b->trust.fault_job = a->job->r.seq;
     LOG(LOG_WARN, "a fault of a server ended a prompt", LOG_S("backend", b->name),
         LOG_S("job", a->job->r.id), LOG_S("why", buf_text(&text)));
 }
 
-/* The prompt that tried it failed, too, whatever the rules say: it is not well. One that a node's
-   other error ended may be a wrong prompt: somebody else's tries next. */
+/* The prompt that tried it failed, too, whatever the rules say: it is not well. Of another error
+   nobody knows: somebody else's prompt tries next. */
 static void judge_probe(const struct attempt *a)
 {
     struct backend *b = a->backend;
-    const bool node = a->error.code == ERR_NODE_FAILED;
-    if (!a->spared || node || b->trust.quarantine != QUARANTINE_NONE) {
+    if (!a->proves_sick || b->trust.quarantine != QUARANTINE_NONE) {
         return;
     }
     AUTO_BUF struct buf why;
@@ -398,9 +462,10 @@ void trust_note_end(struct attempt *a)
 {
     struct backend *b = a->backend;
     enum streak_kind kind;
-    const bool failed = kind_of(a, &kind) && !a->cut_off && !a->free;
-    b->ends[a->outcome]++;
-    if (a->error.code == ERR_SERVER_FAULT) {
+    const bool told = a->found_again && a->outcome == ATTEMPT_LOST; /* when it was given up */
+    const bool failed = kind_of(a, &kind) && !a->cut_off && !a->free && !told;
+    b->ends[a->outcome] += told ? 0 : 1;
+    if (a->error.code == ERR_SERVER_FAULT && !a->own_fault) {
         note_fault(a);
     }
     const bool there_too = tell_suspects(a, failed ? kind : STREAK_BACKEND);
@@ -426,7 +491,7 @@ static const struct {
           "proxy, and whether a ComfyUI is behind it"},
     {405, "it lets no POST through: see whether the url of this backend leads to a ComfyUI"},
     {413, "the body is too large for it: raise the limit of body sizes of its proxy (nginx: "
-          "client_max_body_size; ComfyUI: --max-upload-size)"},
+          "client_max_body_size; ComfyUI: --max-upload-size), then POST /backends/<name>/resume"},
 };
 
 static const char *cause_of(unsigned status)
@@ -448,9 +513,7 @@ static void try_again(void *ctx)
         t->refuses = false;
         set_probation(b, t->probation == PROBATION_NONE ? PROBATION_REFUSAL : t->probation);
     }
-    if (t->file_limit == 1) {
-        count_limits(b, t->body_limit, 0);
-    }
+    t->tries_a_file = t->refuses_files;
     backend_settle(b);
     pool_dispatch(b->pool);
 }
@@ -465,50 +528,85 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
                cause_of(status));
     LOG(LOG_WARN, "a backend refused a prompt", LOG_S("backend", b->name),
         LOG_S("job", a->job->r.id), LOG_S("why", buf_text(ret_why)));
-    set_trouble(b, buf_text(ret_why));
-    if (status == 413) {
+    set_text(&t->refusal, buf_text(ret_why));
+    if (status == 413 && file > 0) {
+        t->file_limit = t->file_limit == 0 || file < t->file_limit ? file : t->file_limit;
+    } else if (status == 413) {
         const size_t body = a->job->body_bytes;
-        const bool smaller_body = file == 0 && (t->body_limit == 0 || body < t->body_limit);
-        const bool smaller_file = file > 0 && (t->file_limit == 0 || file < t->file_limit);
-        count_limits(b, smaller_body ? body : t->body_limit, smaller_file ? file : t->file_limit);
+        t->body_limit = t->body_limit == 0 || body < t->body_limit ? body : t->body_limit;
     } else {
-        if (file > 0) {
-            count_limits(b, t->body_limit, 1);
-        } else {
-            t->refuses = true;
-        }
+        t->refuses_files = t->refuses_files || file > 0;
+        t->tries_a_file = false;
+        t->refuses = t->refuses || file == 0;
         deadline_set(&b->pool->deadlines, &t->again,
                      mono_add(time_mono(), b->pool->options.breaker_open), try_again, b);
     }
+    list_limited(b);
     backend_settle(b);
+}
+
+/* Nothing is refused any more. */
+static void forget_refusal_text(struct backend *b)
+{
+    const struct trust *t = &b->trust;
+    if (!t->refuses && t->body_limit == 0 && t->file_limit == 0 && !t->refuses_files) {
+        set_text(&b->trust.refusal, NULL);
+    }
 }
 
 void trust_accepted(struct backend *b)
 {
     if (b->trust.probation == PROBATION_REFUSAL) {
-        set_trouble(b, NULL);
         set_probation(b, PROBATION_NONE);
+        forget_refusal_text(b);
+    }
+}
+
+void trust_file_accepted(struct backend *b)
+{
+    if (b->trust.refuses_files) {
+        b->trust.refuses_files = b->trust.tries_a_file = false;
+        list_limited(b);
+        forget_refusal_text(b);
     }
 }
 
 void trust_forget_refusals(struct backend *b)
 {
     struct trust *t = &b->trust;
-    if (!t->refuses && t->body_limit == 0 && t->file_limit == 0 &&
-        t->probation != PROBATION_REFUSAL) {
+    if (t->refusal == NULL) {
         return;
     }
     deadline_clear(&b->pool->deadlines, &t->again);
     t->refuses = false;
-    count_limits(b, 0, 0);
-    set_trouble(b, NULL);
+    forget_limits(b);
+    set_text(&t->refusal, NULL);
     set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);
     backend_settle(b);
+}
+
+/* Somebody tries already. */
+static bool sends_files(const struct backend *b)
+{
+    const struct attempt *a = b->attempts;
+    while (a != NULL && a->job->inputs_len == 0) {
+        a = a->next;
+    }
+    return a != NULL;
 }
 
 bool trust_bars(const struct backend *b, const struct job *j)
 {
     const struct trust *t = &b->trust;
-    return (t->body_limit > 0 && j->body_bytes >= t->body_limit) ||
-           (t->file_limit > 0 && j->inputs_len > 0 && j->largest_input >= t->file_limit);
+    if (t->body_limit > 0 && j->body_bytes >= t->body_limit) {
+        return true;
+    }
+    if (t->doubts != 0 && client_of(j) == t->doubts && client_runs_elsewhere(b, t->doubts)) {
+        return true;
+    }
+    if (j->inputs_len == 0 || (t->file_limit == 0 && !t->refuses_files)) {
+        return false;
+    }
+    return (t->file_limit > 0 && j->largest_input >= t->file_limit) ||
+           (t->refuses_files && (!t->tries_a_file || sends_files(b)));
 }

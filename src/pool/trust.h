@@ -40,15 +40,22 @@ struct trust {
     enum quarantine quarantine;
     char *reason;          /* of the quarantine, or NULL */
     bool link_lost;        /* since it was quarantined: perhaps with its process */
+    bool failed;           /* it is, or was before it was held, since too much failed */
     struct deadline probe; /* out of quarantine, to be tried */
     int64_t probe_ms;
     enum probation probation;
-    bool refuses;          /* every prompt: tried again at `again` */
-    size_t body_limit;     /* bodies of so many bytes and more were refused; 0: none was */
-    uint64_t file_limit;   /* the same of files; 1: any */
+    bool refuses;        /* every prompt: tried again at `again` */
+    size_t body_limit;   /* bodies of so many bytes and more were refused; 0: none was */
+    uint64_t file_limit; /* the same of files */
+    uint64_t doubts;     /* a client, as a hash: all its prompts failed here with one exception, and
+                            others of it run elsewhere: it waits for their word; 0: none */
+    bool refuses_files;  /* any */
+    bool tries_a_file;   /* ... one attempt with files may try it */
     struct deadline again; /* after a refusal */
-    char *trouble;         /* what was wrong last, for people; NULL: nothing, or it is over */
-    const char *remedy;    /* of its last fault; static, or NULL */
+    char *refusal;         /* the last one, for people; NULL: it is over */
+    char *fault;           /* the last one, for people; NULL: something completed since */
+    int64_t fault_job;     /* whose it was: a seq */
+    const char *remedy;    /* of it; static, or NULL */
 };
 
 void trust_init(struct backend *b);
@@ -70,7 +77,9 @@ void trust_up(struct backend *b);
  * were well had it with that job: then a->own_fault, and nobody else is blamed.
  */
 void trust_judge_fault(struct attempt *a);
-/* An attempt on probation failed: whether that costs its job nothing (a->spared). */
+/* What is wrong with it, for people; NULL: nothing. */
+const char *trust_trouble(const struct backend *b);
+/* An attempt on probation failed: whether that costs its job nothing but time (a->spared). */
 void trust_judge_probe(struct attempt *a);
 /* An attempt ended here: what that means for the backend, and for others. */
 void trust_note_end(struct attempt *a);
@@ -83,10 +92,13 @@ void trust_note_end(struct attempt *a);
 void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
                    struct buf *ret_why);
 void trust_accepted(struct backend *b);
+void trust_file_accepted(struct backend *b);
 /* Somebody changed something: everything is tried again. */
 void trust_forget_refusals(struct backend *b);
 /* Its body, or a file of it, is too large for some gateway (O(1)), or for the one there. */
 bool trust_bars_anywhere(const struct job *j);
+/* What of this tells the lanes of jobs apart. Appends. */
+void trust_add_lane(const struct job *j, struct buf *key);
 bool trust_bars(const struct backend *b, const struct job *j);
 
 #endif

@@ -223,7 +223,8 @@ END_TEST
 /* It fails whatever it is given, and the other one does not. */
 START_TEST(test_it_fails_everything)
 {
-    const bool equal = _i == 0;
+    const bool equal = _i % 2 == 0;
+    const char *client = _i < 2 ? "" : ", \"client\": \"studio\""; /* all are of one */
     struct sim *sick = sim_plain();
     struct sim *well = sim_plain();
     sim_control(sick, "{'sick': {'type': 'ImportError', 'message': 'libGL.so.1: not found'}}");
@@ -231,13 +232,15 @@ START_TEST(test_it_fails_everything)
     await_backends_up(d, 2);
     char *ids[16];
     int failed = 0;
+    expect(post(d, "/queue/pause", ""), 200, NULL); /* both begin together */
     for (int i = 0; i < 16; i++) {
-        ids[i] = submit(d, other_body(equal ? -1 : i, text("t%d", i), 30, ""));
+        ids[i] = submit(d, other_body(equal ? -1 : i, text("t%d", i), 30, client));
     }
+    expect(post(d, "/queue/resume", ""), 200, NULL);
     for (int i = 0; i < 16; i++) {
         failed += ended_as(await_end(d, ids[i]), "failed", "node_failed") ? 1 : 0;
     }
-    CHECK(failed == 3, "%d failed", failed);
+    CHECK(failed >= 3 && failed <= 5, "%d failed", failed);
     CHECK(backend_is(d, "sick", "quarantined"));
     const char *why = str_at(backend_of(d, "sick"), "lastError");
     CHECK(strstr(why, "ImportError: libGL.so.1") != NULL && strstr(why, "restart") != NULL, "%s",
@@ -295,7 +298,7 @@ Suite *sick_suite(void)
         {"a probe fails otherwise", &test_a_probe_fails_otherwise, 0},
         {"the fault is the job's own", &test_the_fault_is_the_jobs_own, 0},
         {"five faults are enough", &test_five_faults_are_enough, 0},
-        {"it fails everything", &test_it_fails_everything, 2},
+        {"it fails everything", &test_it_fails_everything, 4},
         {"mistakes of users", &test_mistakes_of_users, sizeof mistakes / sizeof *mistakes},
     };
     return SUITE("sick", 90, tests);

@@ -87,9 +87,9 @@ END_TEST
 /*
  * What happens to a server with the limits 3, a letter each: its kind (F, B, E, N), workflow,
  * client
- * ("-": none) and exception. Others: "+" something completes there; "eW" workflow W completes
- * elsewhere; "xWX" exception X came with W elsewhere; "jN" the N-th job's fault is its own; "l" it
- * is let out of quarantine.
+ * ("-": none) and exception. Others: "+" something completes there; "eWC" workflow W of client
+ * C completes elsewhere; "xWX" exception X came with W elsewhere; "jN" the N-th job's fault is its
+ * own; "l" it is let out of quarantine.
  */
 static const struct {
     const char *name;
@@ -114,12 +114,19 @@ static const struct {
     {"different exceptions", "Na-1 Nb-2 Nc-1", STREAK_NOTHING},
     {"no exception was told", "Na-0 Nb-0 Nc-0", STREAK_NOTHING},
     {"one exception, one author", "Naz1 Nbz1 Ncz1", STREAK_NOTHING},
-    {"the same, but it goes well elsewhere", "Naz1 Nbz1 Ncz1 ea", STREAK_EXCEPTION},
+    {"the same, but others' goes well elsewhere", "Naz1 Nbz1 Ncz1 ea-", STREAK_EXCEPTION},
+    {"the same, but another one of theirs goes well", "Naz1 Nbz1 Ncz1 edz", STREAK_EXCEPTION},
     {"one exception, two authors", "Naz1 Nby1 Ncz1", STREAK_EXCEPTION},
     {"one exception that comes elsewhere too", "Na-1 Nb-1 Nc-1 xb1", STREAK_NOTHING},
-    {"one workflow that goes well elsewhere", "Na-1 Na-2 Na-3 ea", STREAK_ELSEWHERE},
-    {"it went well there before", "ea Na-1 Na-2 Na-3", STREAK_NOTHING},
-    {"out of memory there, and not elsewhere", "Ea-1 Ea-1 Ea-1 ea", STREAK_NOTHING},
+    {"one workflow that goes well elsewhere", "Na-1 Na-2 Na-3 ea-", STREAK_ELSEWHERE},
+    {"wrong values, then right ones, by one author", "Naz1 Naz1 Naz1 eaz", STREAK_NOTHING},
+    {"the same, time and again", "Naz1 Naz1 Naz1 eaz Naz1 eaz", STREAK_ELSEWHERE},
+    {"the same, by anybody", "Naz1 Naz1 Naz1 eay", STREAK_ELSEWHERE},
+    {"it went well there before", "ea- Na-1 Na-2 Na-3", STREAK_NOTHING},
+    {"out of memory there, and not elsewhere", "Ea-1 Ea-1 Ea-1 ea-", STREAK_NOTHING},
+    {"errors for three workflows", "Aa-0 Ab-0 Ac-0", STREAK_WORKFLOWS},
+    {"the same, of one author", "Aaz0 Abz0 Acz0", STREAK_NOTHING},
+    {"the same, and one was lost", "Aaz0 Bbz0 Acz0", STREAK_WORKFLOWS},
     {"let out, and one more fault", "Fa-1 Fa-1 Fa-1 l Fb-1", STREAK_FAULTS},
     {"let out", "Fa-1 Fa-1 Fa-1 l", STREAK_NOTHING},
     {"many", "Na-1 Nb-2 Nc-1 Nd-2 Na-1 Nb-2 Nc-1 Nd-2 Na-1 Nb-2 Nc-1 Nd-2 Na-1 Nb-2 Na-2 Nb-2",
@@ -134,14 +141,14 @@ static void happen(struct streak *s, const char *e, int64_t job)
     } else if (e[0] == 'l') {
         streak_lift(s);
     } else if (e[0] == 'e') {
-        streak_completed_elsewhere(s, -1, str_of(workflow));
+        streak_completed_elsewhere(s, -1, str_of(workflow), e[2] == '-' ? 0 : (uint64_t)e[2]);
     } else if (e[0] == 'x') {
         ck_assert(streak_forgive_exception(s, str_of(workflow), (uint64_t)(e[2] - '0')));
         ck_assert(!streak_forgive_exception(s, str_of(workflow), (uint64_t)(e[2] - '0')));
     } else if (e[0] == 'j') {
         streak_forgive_job(s, e[1] - '0');
     } else {
-        static const char kinds[] = "FBEN";
+        static const char kinds[] = "FBAEN";
         struct streak_failure f = {
             .kind = (enum streak_kind)(strchr(kinds, e[0]) - kinds),
             .job = job,
@@ -191,6 +198,22 @@ START_TEST(one_workflow_that_always_fails_is_an_open_question)
 }
 END_TEST
 
+/* One job that fails again and again says nothing of the server. */
+START_TEST(one_job_is_no_row)
+{
+    struct streak s;
+    streak_init(&s, 2, 2);
+    for (int i = 0; i < 5; i++) {
+        happen(&s, "Fa-1", 7);
+    }
+    ck_assert_uint_eq(s.len, 1);
+    ck_assert_int_eq(streak_judge(&s, NULL), STREAK_NOTHING);
+    happen(&s, "Fa-1", 8);
+    ck_assert_int_eq(streak_judge(&s, NULL), STREAK_FAULTS);
+    streak_done(&s);
+}
+END_TEST
+
 /* Faults do not go by workflow: a breaker that opens first would hide them. */
 START_TEST(faults_have_a_limit_of_their_own)
 {
@@ -216,6 +239,7 @@ Suite *blame_suite(void)
     tcase_add_loop_test(c, a_fault_is_told_by_its_words, 0, (int)COUNT(faults));
     tcase_add_test(c, a_message_has_a_first_line);
     tcase_add_loop_test(c, failures_in_a_row_are_judged, 0, (int)COUNT(streaks));
+    tcase_add_test(c, one_job_is_no_row);
     tcase_add_test(c, faults_have_a_limit_of_their_own);
     tcase_add_test(c, one_workflow_that_always_fails_is_an_open_question);
     suite_add_tcase(s, c);

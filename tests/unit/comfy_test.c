@@ -660,16 +660,19 @@ static const struct {
 START_TEST(interrupts_reach_what_ran)
 {
     struct interrupts all = {.next = 0};
+    int open = 0; /* not answered: it may strike at any time */
     for (size_t i = 0; i < reaches[_i].len; i++) {
         const struct mono_us at = {reaches[_i].steps[i].at * (int64_t)1000000};
         const char *prompt = reaches[_i].steps[i].prompt;
         switch (reaches[_i].steps[i].step) {
         case SENT:
             interrupts_sent(&all, prompt);
+            open++;
             break;
         case ANSWERED:
         case CUT_OFF:
             interrupts_over(&all, prompt, at, reaches[_i].steps[i].step == ANSWERED);
+            open--;
             break;
         case HIT:
             interrupts_hit(&all, prompt);
@@ -677,8 +680,12 @@ START_TEST(interrupts_reach_what_ran)
         }
     }
     const struct mono_us began = {reaches[_i].began * (int64_t)1000000};
-    ck_assert_msg(interrupts_reach(&all, reaches[_i].prompt, began) == reaches[_i].reached, "%s",
-                  reaches[_i].name);
+    const struct mono_us soon = {began.us + 1000000};
+    ck_assert_msg(interrupts_reach(&all, reaches[_i].prompt, began, soon) == reaches[_i].reached,
+                  "%s", reaches[_i].name);
+    const struct mono_us later = {began.us + INT64_C(3600) * 1000000};
+    ck_assert_msg(open > 0 || !interrupts_reach(&all, reaches[_i].prompt, began, later),
+                  "%s, an hour later", reaches[_i].name);
 }
 END_TEST
 

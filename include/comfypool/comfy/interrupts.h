@@ -36,8 +36,10 @@ void interrupts_over(struct interrupts *all, const char *prompt_id, struct mono_
                      bool answered);
 /* That prompt was interrupted. */
 void interrupts_hit(struct interrupts *all, const char *prompt_id);
-/* Whether one that was meant for another prompt may have hit this one, which began then. */
-bool interrupts_reach(const struct interrupts *all, const char *prompt_id, struct mono_us began);
+/* Whether one that was meant for another prompt may have hit this one, which began then and is
+   interrupted now. */
+bool interrupts_reach(const struct interrupts *all, const char *prompt_id, struct mono_us began,
+                      struct mono_us now);
 
 /* A server of this version ignores the prompt_id; "" or no version: it may. */
 bool interrupts_are_global(const char *version);

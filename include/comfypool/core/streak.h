@@ -22,7 +22,8 @@ enum { STREAK_KEPT = 4 };
 /* How a prompt failed there. */
 enum streak_kind {
     STREAK_FAULT,   /* the server's by its words: core/fault.h */
-    STREAK_BACKEND, /* the server did not do its part: lost, 5xx, no start */
+    STREAK_BACKEND, /* the server did not do its part: lost, no start */
+    STREAK_ANSWER,  /* it answered with an error, 5xx: some prompts bring that about */
     STREAK_EITHER,  /* out of memory, by torch's word */
     STREAK_NODE,    /* a node threw something else */
 };
@@ -33,8 +34,11 @@ struct streak_failure {
     uint64_t client;    /* whose it is, as a hash; 0: nobody said */
     uint64_t exception; /* type and first line, as a hash; 0: there was none */
     char workflow[DIGEST_HEX_SIZE];
-    bool elsewhere; /* the job, or its workflow, completed on another server since */
-    bool fresh;     /* set by streak_add: the first of its workflow that no node is to blame for */
+    bool elsewhere;   /* the job, or its workflow for another client, completed on another server
+                         since */
+    bool author_well; /* something else of its client did */
+    unsigned wins;    /* how often its workflow did, for its client itself */
+    bool fresh; /* set by streak_add: the first of its workflow that no node is to blame for */
 };
 
 struct streak {
@@ -58,15 +62,17 @@ enum streak_rule {
 void streak_init(struct streak *s, unsigned limit, unsigned faults);
 void streak_done(struct streak *s);
 
-/* One more prompt failed. text: exception and message in one line; copied. */
+/* One more prompt failed; it takes the place of an earlier one of its job: one job is no row. text:
+   exception and message in one line; copied. */
 void streak_add(struct streak *s, const struct streak_failure *f, struct str text);
 /* One completed: nothing speaks against it any more. */
 void streak_clear(struct streak *s);
 /* No rule holds any more; one more failure of the kind is enough. Costs a judgement a failure. */
 void streak_lift(struct streak *s);
 
-/* A job completed on another server. */
-void streak_completed_elsewhere(struct streak *s, int64_t job, struct str workflow);
+/* A job completed on another server. client: as in streak_failure. */
+void streak_completed_elsewhere(struct streak *s, int64_t job, struct str workflow,
+                                uint64_t client);
 /* The same exception came with that workflow on another server: it is the prompts' own. True when
    there was one. */
 bool streak_forgive_exception(struct streak *s, struct str workflow, uint64_t exception);
@@ -75,10 +81,16 @@ void streak_forgive_job(struct streak *s, int64_t job);
 
 /*
  * The rule that holds; *ret_why (may be NULL) gets it in words for people, appended. One author's
- * wrong prompts are no proof: those of one named client count for STREAK_EXCEPTION, and for what
- * either may have brought, only where some of its prompts completed elsewhere meanwhile.
+ * wrong prompts are no proof: those of one named client count, but for faults and what a server did
+ * not do, only where something of that client completed elsewhere meanwhile.
  */
 enum streak_rule streak_judge(const struct streak *s, struct buf *ret_why);
+
+/*
+ * The named client whose prompts alone the last `limit` failures were, with one exception; 0: there
+ * is none. Who asks has to see how that client fares elsewhere.
+ */
+uint64_t streak_author(const struct streak *s);
 
 /*
  * True when the last `limit` failures are one workflow's with one exception: wrong prompts, or a
