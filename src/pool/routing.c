@@ -23,6 +23,9 @@ enum {
     /* Of a run that takes longer than expected nobody knows what is left: this share of it. */
     OVERRUN_SHARE = 8,
     HELD_LEAST_MS = 1,
+    /* Jobs that change their lanes in one turn: something that bars many of them may have come up.
+     */
+    MOVES_MOST = 64,
 };
 
 /* A backend as it is played. */
@@ -459,7 +462,11 @@ bool routing_next(struct pool *p, struct route *ret)
 {
     bool moved = true;
     bool found = false;
-    while (moved && !found) {
+    for (unsigned moves = 0; moved && !found; moves++) {
+        if (moves == MOVES_MOST) {
+            deadline_set(&p->deadlines, &p->held, time_mono(), look_again, p);
+            return false;
+        }
         moved = false;
         struct play y = {.p = p, .now = time_mono(), .others = {.models = "", .hash = ""}};
         take_seats(&y);
