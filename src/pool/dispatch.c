@@ -62,12 +62,18 @@ static bool is_last_attempt(const struct job *j)
     return (int64_t)j->r.attempts - j->r.free_attempts >= j->r.policy.max_attempts - 1;
 }
 
+static bool shuns(const struct job *j, const struct backend *b, struct mono_us now)
+{
+    return j->shuns == b->id && j->shuns_epoch == b->trust.epoch &&
+           mono_before(now, j->shuns_until) && queue_length(&j->pool->queue) > 1;
+}
+
 static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
 {
     const struct ability_view v = ability_view(&j->pool->ability, job_hash(j), b->id, now);
     unsigned found = v.open || (v.trying && runs_there(j, b)) ? BAR_BREAKER : 0;
     found |= trust_bars(b, j) ? BAR_SIZE : 0;
-    found |= j->shuns == b->id && mono_before(now, j->shuns_until) ? BAR_SHUNNED : 0;
+    found |= shuns(j, b, now) ? BAR_SHUNNED : 0;
     if (eligible_is_restricted(j) && eligible_variant(j, b) < 0) {
         found |= BAR_UNABLE;
     }

@@ -159,11 +159,14 @@ struct job {
     bool cancel_durable;      /* cancel_requested is in the store */
     bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
     struct job_error refusal; /* of the last backend that refused its workflow */
-    bool elsewhere;  /* its last attempt failed on r.backend: somewhere else, if possible */
-    bool never_back; /* ... however long another able one is busy */
-    char *failed_on; /* where that was: a name, or NULL */
-    bool doubted;    /* a probe of it failed, perhaps by its own fault: that is spared once */
-    uint32_t shuns;  /* the backend that it tried and found sick: others try it first... */
+    bool elsewhere;       /* its last attempt failed on r.backend: somewhere else, if possible */
+    bool never_back;      /* ... however long another able one is busy */
+    char *failed_on;      /* where that was: a name, or NULL */
+    bool doubted;         /* a probe of it failed, perhaps by its own fault: that is spared once */
+    uint32_t shuns;       /* the backend that it tried and found sick: while others wait they try it
+                             first... */
+    unsigned shuns_epoch; /* ... in this one of the backend */
+    unsigned shuns_times; /* ... as often as that was so */
     struct mono_us shuns_until; /* ... until then */
     bool wants_memory;          /* ... for want of memory: where there is more than here */
     int64_t vram;

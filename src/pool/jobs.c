@@ -15,7 +15,7 @@ enum { PREFER_MS = 30000 };
 /* Until a workflow that could not be read is asked for again. */
 enum { STORE_PAUSE_MS = 1000 };
 /* How much later than others a probe that failed tries its backend again. */
-enum { SHUN_MS = 2000 };
+enum { SHUN_MS = 2000, SHUN_DOUBLINGS = 4 };
 
 bool job_apply(struct job *j, enum job_event e)
 {
@@ -540,11 +540,14 @@ static void note_times(struct attempt *a, struct job_record *next)
 
 static void settles_for_less(void *ctx);
 
-/* It was a probe, and is no proof: it leaves its turn to others, for as long as the quarantine that
-   it brought about lasts, and a moment. */
+/* It was a probe, and is no proof: it leaves its turn to others, for some of the quarantines to
+   come, and longer each time: others like it may do the same. */
 static void shun(struct job *j, const struct backend *b)
 {
-    const int64_t ms = b->trust.quarantine == QUARANTINE_FAILURES ? b->trust.probe_ms : 0;
+    const unsigned shift = j->shuns_times < SHUN_DOUBLINGS ? j->shuns_times : SHUN_DOUBLINGS;
+    const int64_t ms = (b->trust.probe_ms * 4) << shift;
+    j->shuns_times++;
+    j->shuns_epoch = b->trust.epoch;
     j->shuns = b->id;
     j->shuns_until = mono_add(time_mono(), dur_ms(ms + SHUN_MS));
     deadline_set(&j->pool->deadlines, &j->shunning, j->shuns_until, settles_for_less, j);

@@ -182,6 +182,7 @@ void backend_lift_quarantine(struct backend *b, bool by_hand)
     free(t->reason);
     t->reason = NULL;
     if (by_hand) {
+        t->epoch++;
         streak_clear(&t->streak);
         set_text(&t->fault, NULL);
         set_probation(b, PROBATION_NONE);
@@ -211,6 +212,7 @@ void trust_up(struct backend *b)
 {
     struct trust *t = &b->trust;
     trust_forget_refusals(b);
+    t->epoch++;
     if (t->quarantine == QUARANTINE_FAILURES && t->link_lost) {
         LOG(LOG_INFO, "backend is back, perhaps restarted: out of quarantine, to be tried",
             LOG_S("backend", b->name));
@@ -310,6 +312,7 @@ static void went_well(struct attempt *a)
     struct trust *t = &b->trust;
     ability_worked(&b->pool->ability, job_hash(a->job), b->id);
     t->well = true;
+    t->epoch += t->probation == PROBATION_QUARANTINE ? 1 : 0;
     if (t->suspect) {
         streak_clear(&t->streak);
         count_suspect(b);

@@ -43,6 +43,8 @@ struct trust {
     bool failed;           /* it is, or was before it was held, since too much failed */
     struct deadline probe; /* out of quarantine, to be tried */
     int64_t probe_ms;
+    unsigned
+        epoch; /* counts what makes it worth another try: a success, a new connection, people */
     enum probation probation;
     bool refuses;        /* every prompt: tried again at `again` */
     size_t body_limit;   /* bodies of so many bytes and more were refused; 0: none was */
