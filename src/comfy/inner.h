@@ -27,6 +27,7 @@ struct comfy_backend {
     unsigned failures; /* connection attempts in a row that came to nothing */
     uv_timer_t timer;  /* reconnect, ping or pong deadline: one at a time */
     bool pong_due;
+    struct mono_us pong_at; /* by then */
     bool closing;
     bool wants_previews;
     struct http_call *stats_call;

@@ -13,6 +13,9 @@
 #include "comfypool/loop/loop.h"
 #include "preview_read.h"
 
+/* A timer that is so late says that the process stood still; then it reads for a moment first. */
+enum { LATE_MS = 50, READ_MS = 200 };
+
 enum { BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 15000, MAX_MESSAGE = 64 << 20 };
 
 static void connect_now(struct comfy_backend *b);
@@ -84,11 +87,19 @@ static void cut(struct comfy_backend *b, const char *why)
 static void ping_timer(uv_timer_t *timer)
 {
     struct comfy_backend *b = timer->data;
+    const struct mono_us now = time_mono();
+    if (b->pong_due && mono_diff(now, b->pong_at).us > (int64_t)LATE_MS * 1000) {
+        /* We stood still: what came meanwhile is read behind the timers. */
+        b->pong_at = mono_add(now, dur_ms(READ_MS));
+        (void)uv_timer_start(&b->timer, ping_timer, READ_MS, 0);
+        return;
+    }
     if (b->pong_due) {
         cut(b, "it did not answer a ping");
         return;
     }
     b->pong_due = true;
+    b->pong_at = mono_add(now, b->timeouts.pong_timeout);
     ws_ping(b->conn);
     (void)uv_timer_start(&b->timer, ping_timer, (uint64_t)(b->timeouts.pong_timeout.us / 1000), 0);
 }

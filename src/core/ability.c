@@ -219,6 +219,20 @@ void ability_forget_refusals(struct ability *a, uint32_t backend)
     }
 }
 
+void ability_try_again(struct ability *a, uint32_t backend, bool mended)
+{
+    struct ability_hash *newer = NULL;
+    for (struct ability_hash *h = a->oldest; h != NULL; h = newer) {
+        newer = h->newer;
+        struct pair *p = find_pair(h, backend);
+        if (p != NULL) {
+            p->open_until = (struct mono_us){0};
+            p->failures = mended ? 0 : p->failures;
+            drop_if_empty(a, h, p);
+        }
+    }
+}
+
 void ability_forget_backend(struct ability *a, uint32_t backend)
 {
     struct ability_hash *newer = NULL;

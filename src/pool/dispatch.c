@@ -285,6 +285,7 @@ static const char *reason_among(struct job *j)
     bool held = false;
     bool drained = false;
     bool unable = false;
+    bool away = false;
     bool refuses = false;
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct backend *b = p->backends[i];
@@ -293,6 +294,7 @@ static const char *reason_among(struct job *j)
             unable = unable || b->slot.up;
             continue;
         }
+        away = away || (!b->up && !b->removing && (found & BAR_REFUSED) == 0);
         if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER | BAR_SIZE | BAR_SHUNNED)) == 0) {
             return NULL; /* it is busy */
         }
@@ -307,6 +309,7 @@ static const char *reason_among(struct job *j)
            : refuses ? "backend_refused"
            : held    ? "backends_quarantined"
            : drained ? "backends_draining"
+           : away    ? "no_backend_up"
            : unable  ? "no_able_backend"
                      : "no_backend_up";
 }

@@ -275,6 +275,7 @@ struct attempt {
     struct deadline grace; /* told to stop: it must have ended by then */
     struct deadline start_timer;
     struct deadline node_timer;
+    bool looked;     /* it was late, and what had come meanwhile was read first */
     bool start_late; /* the start timer is over: whether something else runs there decides */
     /* Telling. */
     bool told_accepted;

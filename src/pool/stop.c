@@ -11,6 +11,8 @@
 
 /* Behind the time in which a POST settles, for the question that is asked then. */
 enum { GRACE_AGAIN_MS = 2000 };
+/* A timer that is so late says that the process stood still; then it reads for a moment first. */
+enum { LATE_MS = 50, READ_MS = 200 };
 
 /* ---- timers --------------------------------------------------------------------------------- */
 
@@ -48,6 +50,14 @@ static void node_overdue(void *ctx)
     const struct dur_us limit = dur_ms(a->job->r.policy.node_timeout_ms);
     const struct mono_us now = time_mono();
     const struct mono_us due = mono_add(a->trusted ? a->last_sign : now, limit);
+    if (!mono_before(now, due) && !a->looked && mono_diff(now, due).us > (int64_t)LATE_MS * 1000) {
+        /* We stood still, and what came meanwhile is not read yet: timers run before sockets. */
+        a->looked = true;
+        deadline_set(&a->backend->pool->deadlines, &a->node_timer, mono_add(now, dur_ms(READ_MS)),
+                     node_overdue, a);
+        return;
+    }
+    a->looked = false;
     if (mono_before(now, due)) {
         deadline_set(&a->backend->pool->deadlines, &a->node_timer, due, node_overdue, a);
     } else {

@@ -183,6 +183,7 @@ void backend_lift_quarantine(struct backend *b, bool by_hand)
     t->reason = NULL;
     if (by_hand) {
         t->epoch++;
+        ability_try_again(&b->pool->ability, b->id, true);
         streak_clear(&t->streak);
         set_text(&t->fault, NULL);
         set_probation(b, PROBATION_NONE);
@@ -213,6 +214,7 @@ void trust_up(struct backend *b)
     struct trust *t = &b->trust;
     trust_forget_refusals(b);
     t->epoch++;
+    ability_try_again(&b->pool->ability, b->id, false);
     if (t->quarantine == QUARANTINE_FAILURES && t->link_lost) {
         LOG(LOG_INFO, "backend is back, perhaps restarted: out of quarantine, to be tried",
             LOG_S("backend", b->name));

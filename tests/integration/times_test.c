@@ -240,6 +240,27 @@ START_TEST(test_start_unseen)
 }
 END_TEST
 
+/* Timers run before sockets when the process goes on: signs of life that came meanwhile count, and
+   so does the pong. */
+START_TEST(test_a_standstill_times_nobody_out)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\n"
+                                             "link: {pingIntervalMs: 300, pongTimeoutMs: 300}\n",
+                                             s->url));
+    await_backends_up(d, 1);
+    char *id = submit(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{'_ms':4000,"
+                           "'_steps':40}}},'nodeExecutionTimeoutMs':700,'maxAttempts':1}"));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)kill(d->pid, SIGSTOP);
+    let_pass(1.5);
+    (void)kill(d->pid, SIGCONT);
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0, "%s", str_at(j, "error.message"));
+    CHECK(strstr(read_file(d->err), "did not answer a ping") == NULL);
+}
+END_TEST
+
 Suite *times_suite(void)
 {
     static const struct named_test tests[] = {
@@ -249,6 +270,7 @@ Suite *times_suite(void)
         {"the first frames late", &test_first_frames_late, 2},
         {"held", &test_held, 2},
         {"a standstill", &test_standstill, 1},
+        {"a standstill times nobody out", &test_a_standstill_times_nobody_out, 1},
         {"an unseen start", &test_start_unseen, 1},
     };
     return SUITE("times", 90, tests);

@@ -157,6 +157,16 @@ START_TEST(a_hold_ends_when_it_is_released)
     ability_forgive(&m, STR("h"), 1);
     ck_assert(!ability_knows(&m, STR("h")));
     ability_forgive(&m, STR("h"), 1); /* nothing to forgive */
+    for (int i = 0; i < 3; i++) {
+        (void)ability_failed(&m, STR("h"), 1, at_s(0), &until);
+    }
+    ability_try_again(&m, 2, true); /* another one */
+    ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).open);
+    ability_try_again(&m, 1, false);
+    ck_assert(!ability_view(&m, STR("h"), 1, at_s(1)).open);
+    ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).trying);
+    ability_try_again(&m, 1, true);
+    ck_assert(!ability_knows(&m, STR("h")));
     ability_done(&m);
 }
 END_TEST

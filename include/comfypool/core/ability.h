@@ -66,6 +66,9 @@ bool ability_next_close(const struct ability *a, struct mono_us now, struct mono
 void ability_worked(struct ability *a, struct str hash, uint32_t backend);
 /* The backend has started anew: it may have other classes and models. */
 void ability_forget_refusals(struct ability *a, uint32_t backend);
+/* It may be well by now: open breakers let one prompt try it at once; or, when somebody mended it,
+   no failure counts any more. */
+void ability_try_again(struct ability *a, uint32_t backend, bool mended);
 /* The backend is gone for good. */
 void ability_forget_backend(struct ability *a, uint32_t backend);
 
