@@ -164,9 +164,7 @@ static struct stretch *gather_stretches(const struct profile *profile, size_t al
     }
     for (size_t i = 0; i < profile->gaps_len; i++) {
         const struct profile_gap *g = &profile->gaps[i];
-        if (g->kind != GAP_CLOCK) {
-            s[n++] = (struct stretch){{g->from, g->to}, PROFILE_NO_NODE};
-        }
+        s[n++] = (struct stretch){{g->from, g->to}, PROFILE_NO_NODE};
     }
     qsort(s, n, sizeof *s, by_from);
     *ret_len = n;

@@ -116,7 +116,8 @@ static struct between read_at(const struct account *a, struct mono_us read)
 static struct between end_of(const struct account *a, const struct node *n, struct mono_us read)
 {
     const struct mono_us ended = a->out->at.ended;
-    if (!mono_before(read, ended) && (n->open || profiler_ends_last(a->p, n))) {
+    if (!a->timeline->clock.end_doubtful && !mono_before(read, ended) &&
+        (n->open || profiler_ends_last(a->p, n))) {
         return (struct between){ended, ended, true};
     }
     return read_at(a, read);
@@ -297,8 +298,17 @@ static void find_copies(struct profiler *p)
 static struct mono_us planning_end(const struct account *a)
 {
     const struct profiler *p = a->p;
-    if (a->timeline->planned.set) {
-        return clamp(a, timeline_point(a->timeline, &a->timeline->planned));
+    const struct time_mark *started = &a->timeline->started;
+    const struct time_mark *planned = &a->timeline->planned;
+    if (a->timeline->clock.changed && planned->by_history) {
+        /* When it was read says nothing; both stamps together tell how long it took. */
+        const int64_t took_ms = time_mark_is_stamped(started) && time_mark_is_stamped(planned)
+                                    ? planned->stamp_ms - started->stamp_ms
+                                    : 0;
+        return clamp(a, mono_add(a->out->at.started, dur_ms(took_ms > 0 ? took_ms : 0)));
+    }
+    if (planned->set) {
+        return clamp(a, timeline_point(a->timeline, planned));
     }
     return p->has_first_start ? clamp(a, p->first_start) : a->out->at.ended;
 }

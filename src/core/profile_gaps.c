@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* What marks can show: the start, the plan, the end, a start unseen or doubtful, a clock. */
-enum { MOST_SHOWN = 6 };
+enum { MOST_SHOWN = 7 };
 
 /* What waited for us is read in one go, but for what it costs. */
 enum { OUR_BURST_US = 1000 };
@@ -195,6 +195,17 @@ static void show_start(struct gathering *g)
     show_late(g, &t->planned);
 }
 
+/* An end that came too late to be believed: what ended last did so at any time since the last frame
+   before it. */
+static void show_end(struct gathering *g)
+{
+    const struct timeline *t = g->t;
+    if (t->clock.end_doubtful) {
+        const struct mono_us before = mono_max(t->watched, t->started.received);
+        add(g, before, t->ended.received, "frames_late", GAP_LATE);
+    }
+}
+
 /* ---- putting them together --------------------------------------------------------------------
  */
 
@@ -260,6 +271,7 @@ struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, 
     }
     find_last(p);
     show_start(&g);
+    show_end(&g);
     const bool end_is_late =
         t->clock.known && time_mark_is_stamped(&t->ended) &&
         mono_diff(t->ended.received, timeline_carried(t, &t->ended)).us > t->clock.tolerance_us;

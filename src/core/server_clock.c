@@ -22,6 +22,10 @@ enum {
     AGREE_US = 10000,
     /* Frames that are read one by one for longer than this were not held back and let go. */
     SPREAD_US = 50000,
+    /* No garbage collection delays an end by more, and no server its first frames. */
+    MOST_LATE_US = 300000,
+    /* The lags of two attempts that lie so close are no accident. */
+    SAME_US = 3000,
 };
 
 /* ---- what was learned -------------------------------------------------------------------------
@@ -82,6 +86,11 @@ struct judging {
     bool has_high;
     int64_t high_us; /* O is not above */
     int64_t lasted_us;
+    struct mono_us posted; /* or its intent, when nobody knows more: no prompt begins before it */
+    bool has_posted;
+    int64_t candidate_us; /* the lag of an attempt before it that was in doubt */
+    bool has_candidate;
+    bool start_is_trusted;
 };
 
 static void bound_low(struct judging *j, int64_t low)
@@ -100,15 +109,27 @@ static void bound_high(struct judging *j, int64_t high)
 static void bound_by_post(struct judging *j)
 {
     const struct timeline *t = j->t;
-    if (t->posted.set && time_mark_is_stamped(&t->started)) {
-        bound_low(j, t->posted.received.us - t->started.stamp_ms * 1000 - STAMP_US);
+    const struct time_mark *m = t->posted.set ? &t->posted : &t->intent;
+    j->has_posted = m->set;
+    j->posted = m->set ? m->received : t->queued;
+    if (j->has_posted && time_mark_is_stamped(&t->started)) {
+        bound_low(j, j->posted.us - t->started.stamp_ms * 1000 - STAMP_US);
     }
-    if (t->posted.set && t->created_ms > 0) {
-        bound_low(j, t->posted.received.us - t->created_ms * 1000 - STAMP_US);
+    if (j->has_posted && t->created_ms > 0) {
+        bound_low(j, j->posted.us - t->created_ms * 1000 - STAMP_US);
     }
     if (t->accepted.set && t->created_ms > 0) {
         bound_high(j, t->accepted.received.us - t->created_ms * 1000);
     }
+}
+
+/* It was read when it was sent: at once behind the POST, or as the clock that was known says. */
+static bool is_trusted(const struct judging *j, const struct time_mark *m)
+{
+    const bool at_once =
+        j->t->posted.set && mono_diff(m->received, j->t->posted.received).us <= j->out.tolerance_us;
+    return was_heard(m) &&
+           (at_once || (j->has_carried && llabs(lag_of(m) - j->carried_us) <= j->out.tolerance_us));
 }
 
 /* Whether the clock was set between two marks, by their stamps and what bounds the first. */
@@ -137,21 +158,34 @@ static bool ended_before_its_frames(const struct judging *j, int64_t offset)
            mono_diff(t->ended.received, t->watched).us > SPREAD_US;
 }
 
-static void found_set(struct judging *j, struct mono_us from)
+/* What is doubtful begins behind the last mark before `until` that is trusted. */
+static void found_set(struct judging *j, const struct time_mark *until)
 {
+    const struct timeline *t = j->t;
     j->out.changed = true;
-    j->out.changed_from = from;
+    j->out.changed_from = j->posted;
+    if (until != &t->started && is_trusted(j, &t->started)) {
+        const bool planned = until != &t->planned && is_trusted(j, &t->planned);
+        j->out.changed_from = planned ? t->planned.received : t->started.received;
+    }
 }
 
 static void look_for_setting(struct judging *j)
 {
     const struct timeline *t = j->t;
     if (set_between(j, &t->started, &t->planned)) {
-        found_set(j, t->started.received);
-    } else if (t->planned.set && set_between(j, &t->planned, &t->ended)) {
-        found_set(j, t->planned.received);
-    } else if (set_between(j, &t->started, &t->ended)) {
-        found_set(j, t->planned.set ? t->planned.received : t->started.received);
+        found_set(j, &t->planned);
+    } else if (set_between(j, &t->planned, &t->ended) || set_between(j, &t->started, &t->ended)) {
+        found_set(j, &t->ended);
+    }
+}
+
+/* What bounds it from below lies above what bounds it from above. */
+static void look_for_contradiction(struct judging *j)
+{
+    if (!j->out.changed && j->has_low && j->has_high &&
+        j->low_us > j->high_us + j->out.tolerance_us) {
+        found_set(j, &j->t->started);
     }
 }
 
@@ -163,11 +197,41 @@ static bool agree(const struct time_mark *a, const struct time_mark *b, int64_t 
            later >= -AGREE_US && later <= most_us;
 }
 
+/* By the clock that was known it began long after the POST's answer: others were before it. By no
+   clock: longer after it than first frames are late by. */
+static bool has_waited(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (!t->accepted.set) {
+        return false;
+    }
+    const int64_t accepted = t->accepted.received.us;
+    return j->has_carried
+               ? t->started.stamp_ms * 1000 + j->carried_us - accepted > j->out.tolerance_us
+               : t->started.received.us - accepted > MOST_LATE_US;
+}
+
+/* The end speaks for the start only where it waited: else a garbage collection at the end would
+   make a late start true. */
 static bool marks_agree(const struct judging *j, int64_t most_us)
 {
     const struct timeline *t = j->t;
-    return agree(&t->started, &t->planned, most_us) || agree(&t->started, &t->ended, most_us) ||
-           agree(&t->planned, &t->ended, most_us);
+    return agree(&t->started, &t->planned, most_us) ||
+           (has_waited(j) &&
+            (agree(&t->started, &t->ended, most_us) || agree(&t->planned, &t->ended, most_us)));
+}
+
+/* create_time tells that what was known held when it was POSTed. */
+static bool is_confirmed(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (t->created_ms == 0 || !t->accepted.set || !t->posted.set) {
+        return false;
+    }
+    const int64_t most = t->accepted.received.us - t->created_ms * 1000;
+    const int64_t least = t->posted.received.us - t->created_ms * 1000 - STAMP_US;
+    return j->carried_us >= least - j->out.tolerance_us &&
+           j->carried_us <= most + j->out.tolerance_us;
 }
 
 /* Forgets what was known when the attempt forbids it. */
@@ -177,10 +241,33 @@ static void doubt_carried(struct judging *j)
         return;
     }
     const bool too_low = j->has_low && j->low_us > j->carried_us;
-    const bool all_later =
-        j->has_high && j->high_us > j->carried_us + j->out.tolerance_us && marks_agree(j, AGREE_US);
+    const bool all_later = was_heard(&j->t->started) &&
+                           lag_of(&j->t->started) > j->carried_us + j->out.tolerance_us &&
+                           marks_agree(j, AGREE_US);
     const bool all_sooner = j->has_high && j->high_us < j->carried_us - j->out.tolerance_us;
+    if (all_later && !j->out.changed && is_confirmed(j)) {
+        found_set(j, &j->t->started); /* while it waited, or all of them were late: nobody knows */
+    }
     j->has_carried = !too_low && !all_later && !all_sooner;
+}
+
+/* Its end came as soon after its stamp as its start did, to the jitter: both came in time. */
+static bool end_vouches(const struct judging *j, int64_t jitter_us)
+{
+    const struct timeline *t = j->t;
+    return !j->out.changed && agree(&t->started, &t->ended, jitter_us) &&
+           lag_of(&t->ended) >= lag_of(&t->started) - jitter_us;
+}
+
+/* The frames came as soon as the POST was answered, and that was soon; or it took long, as
+   validation may, and its end says the same. */
+static bool is_at_once(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    return t->accepted.set && t->posted.set &&
+           mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us &&
+           (mono_diff(t->accepted.received, t->posted.received).us <= j->out.tolerance_us ||
+            end_vouches(j, AGREE_US));
 }
 
 /* How much is left between the bounds, and whether anything else speaks for the upper one. */
@@ -194,13 +281,14 @@ static void judge_doubt(struct judging *j)
     const int64_t first = mono_diff(t->started.received, t->posted.received).us;
     const int64_t left =
         j->has_carried ? lag_of(&t->started) - j->carried_us : j->high_us - j->low_us;
+    const bool vouched = marks_agree(j, j->out.changed ? AGREE_US : INT64_MAX) || is_at_once(j) ||
+                         end_vouches(j, SAME_US) ||
+                         (j->has_candidate && llabs(j->high_us - j->candidate_us) <= SAME_US);
     j->out.wide = first > most && left > most;
-    const bool at_once =
-        t->accepted.set &&
-        mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us;
+    j->out.unsettled = j->out.changed ? first > most && !j->start_is_trusted && !vouched
+                                      : j->out.wide && !j->has_carried && !vouched;
     /* While it runs its end may still tell. */
-    j->out.doubtful = t->ended.set && j->out.wide && !j->has_carried && t->created_ms == 0 &&
-                      !at_once && !marks_agree(j, INT64_MAX);
+    j->out.doubtful = t->ended.set && j->out.unsettled;
 }
 
 /* How far the clocks may have drifted apart from its start to its end. */
@@ -214,7 +302,7 @@ static void bound_by_frames(struct judging *j)
 {
     const struct timeline *t = j->t;
     const int64_t drift = drift_of(j);
-    if (was_heard(&t->started)) {
+    if (time_mark_is_stamped(&t->started)) { /* it ran when it was seen first, however that was */
         bound_high(j, lag_of(&t->started));
     }
     if (was_heard(&t->planned) && !j->out.changed) {
@@ -231,7 +319,9 @@ static void settle(struct judging *j)
     const struct timeline *t = j->t;
     const int64_t drift = drift_of(j);
     struct clock_reading *out = &j->out;
-    out->known = j->has_carried || j->has_high;
+    out->known =
+        j->has_carried ||
+        (j->has_high && (was_heard(&t->started) || was_heard(&t->planned) || was_heard(&t->ended)));
     out->offset_us = !j->has_carried                             ? j->high_us
                      : j->has_high && j->high_us < j->carried_us ? j->high_us
                                                                  : j->carried_us;
@@ -240,6 +330,40 @@ static void settle(struct judging *j)
         const int64_t lag = lag_of(&t->ended);
         out->end_offset_us = lag < out->offset_us + drift ? lag : out->offset_us + drift;
     }
+}
+
+/* The end is later than anything explains, and nothing was read meanwhile that tells a frame that
+   was held from a clock that was set back. Neither is it told apart where the start was late too.
+ */
+static void judge_end(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (!was_heard(&t->ended) || j->out.changed || !j->out.known) {
+        return;
+    }
+    const int64_t late = lag_of(&t->ended) - j->out.offset_us - drift_of(j);
+    const bool start_was_late = was_heard(&t->started) && j->has_carried &&
+                                lag_of(&t->started) > j->carried_us + j->out.tolerance_us;
+    const bool held = t->began;
+    j->out.end_doubtful =
+        j->out.doubtful || (!held && late > MOST_LATE_US) ||
+        (start_was_late && late > j->out.tolerance_us && (has_waited(j) || !is_confirmed(j)));
+}
+
+static void look_at_frames_behind_the_end(struct judging *j)
+{
+    if (!j->out.changed && j->out.known && ended_before_its_frames(j, j->out.offset_us)) {
+        found_set(j, &j->t->ended);
+        j->out.changed_from = mono_min(j->out.changed_from, j->t->watched);
+    }
+}
+
+/* The attempt before it whose lag was in doubt; not this one, when it is judged again. */
+static void recall_candidate(struct judging *j, const struct server_clock *c, struct mono_us now)
+{
+    const int64_t age = mono_diff(now, c->doubted.at).us;
+    j->has_candidate = c->doubted.at.us != 0 && age > 0 && age <= OLD_US;
+    j->candidate_us = c->doubted.offset_us;
 }
 
 struct clock_reading server_clock_judge(const struct server_clock *c, const struct timeline *t)
@@ -251,19 +375,20 @@ struct clock_reading server_clock_judge(const struct server_clock *c, const stru
     const struct time_mark *last = t->ended.set ? &t->ended : t->started.set ? &t->started : NULL;
     const struct mono_us now = last != NULL ? last->received : t->queued;
     j.has_carried = carried(c, now, &j.carried_us);
+    recall_candidate(&j, c, now);
     if (t->started.set && t->ended.set) {
         j.lasted_us = mono_diff(t->ended.received, t->started.received).us;
     }
     bound_by_post(&j);
+    j.start_is_trusted = is_trusted(&j, &t->started);
     look_for_setting(&j);
     bound_by_frames(&j);
+    look_for_contradiction(&j);
     doubt_carried(&j);
-    judge_doubt(&j);
     settle(&j);
-    if (!j.out.changed && j.out.known && ended_before_its_frames(&j, j.out.offset_us)) {
-        found_set(&j,
-                  mono_min(t->watched, t->planned.set ? t->planned.received : t->started.received));
-    }
+    look_at_frames_behind_the_end(&j);
+    judge_doubt(&j);
+    judge_end(&j);
     return j.out;
 }
 
@@ -291,15 +416,14 @@ static void learn_offset(struct server_clock *c, int64_t offset_us, struct mono_
 static bool smallest(const struct timeline *t, int64_t *ret)
 {
     const struct time_mark *marks[] = {&t->ended, &t->started, &t->planned};
-    const size_t n = t->clock.changed ? 1 : 3; /* only the end is of the clock as it is now */
     bool any = false;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (was_heard(marks[i]) && (!any || lag_of(marks[i]) < *ret)) {
             *ret = lag_of(marks[i]);
             any = true;
         }
     }
-    if (any && !t->clock.changed && t->created_ms > 0 && t->accepted.set) {
+    if (any && t->created_ms > 0 && t->accepted.set) {
         const int64_t most = t->accepted.received.us - t->created_ms * 1000;
         *ret = *ret < most ? *ret : most;
     }
@@ -311,14 +435,25 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
     int64_t offset = 0;
     int64_t before = 0;
     const struct clock_reading *r = &t->clock;
-    if (!r->known || r->doubtful || !smallest(t, &offset)) {
+    if (r->known && r->changed) {
+        /* What was known holds no more. Its end is of the new clock, and may be late as ends are.
+         */
+        c->len = c->next = 0;
+        c->doubted.at.us = 0;
+        return;
+    }
+    if (!r->known || !smallest(t, &offset)) {
+        return;
+    }
+    if (r->doubtful) {
+        c->doubted = (struct clock_run){offset, t->ended.received};
         return;
     }
     const bool had = carried(c, t->ended.received, &before);
-    if (r->changed || (had && r->offset_us > before)) {
+    if (had && r->offset_us > before) {
         c->len = c->next = 0; /* what was known holds no more */
     }
-    if (!r->changed && (!r->wide || t->created_ms > 0)) {
+    if (!r->wide || t->created_ms > 0) {
         learn_lag(c, t, &t->started);
         learn_lag(c, t, &t->planned);
         c->tolerance_us = usual_tolerance(c);

@@ -11,8 +11,14 @@ void timeline_heard(struct timeline *t, struct mono_us now)
     if (t->read.us == 0 || mono_diff(now, t->read).us > TIMELINE_BURST_US) {
         t->watched = t->read;
         t->burst = now;
+        t->began = false;
     }
     t->read = now;
+}
+
+void timeline_node_began(struct timeline *t)
+{
+    t->began = true;
 }
 
 bool timeline_start(struct timeline *t, struct mono_us now, int64_t stamp_ms)
@@ -48,7 +54,8 @@ void timeline_end(struct timeline *t, struct mono_us now, int64_t stamp_ms)
 
 struct mono_us timeline_carried(const struct timeline *t, const struct time_mark *m)
 {
-    if (!time_mark_is_stamped(m) || (m == &t->ended && t->clock.changed)) {
+    const bool end_is_doubtful = m == &t->ended && t->clock.end_doubtful;
+    if (!time_mark_is_stamped(m) || t->clock.changed || end_is_doubtful) {
         return m->received;
     }
     const int64_t stamp_us = m->stamp_ms * 1000;
@@ -92,7 +99,8 @@ struct timeline_points timeline_points(const struct timeline *t)
 bool timeline_is_told(const struct timeline *t)
 {
     const bool start_missed = t->unseen.us != 0 && t->started.stamp_ms == 0;
-    return t->started.set && !start_missed && !t->clock.changed && !t->clock.doubtful;
+    return t->started.set && !start_missed && !t->clock.changed && !t->clock.doubtful &&
+           !t->clock.end_doubtful;
 }
 
 int64_t timeline_stamped_end(const struct timeline *t)

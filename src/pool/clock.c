@@ -84,6 +84,9 @@ void clock_frame(struct attempt *a, const struct comfy_event *e)
     }
     const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
     timeline_heard(t, e->now);
+    if (f->type == FRAME_EXECUTING && f->node.p != NULL) {
+        timeline_node_began(t);
+    }
     if (f->type == FRAME_START) {
         t->unseen = (struct mono_us){0};
     } else if (!t->started.set && !a->missed) {

@@ -13,15 +13,18 @@
 
 /* One attempt, in ms after its POST. */
 struct run {
-    double ahead; /* the server's clock, when it is POSTed */
-    double set;   /* ... and how far it is set before its end */
-    double start; /* execution_start is sent; execution_cached 1 ms later */
+    double ahead;       /* the server's clock, when it is POSTed */
+    double set;         /* ... and how far it is set before its end */
+    double set_waiting; /* ... and before its start */
+    double start;       /* execution_start is sent; execution_cached 1 ms later */
     double start_late;
     double lasts; /* from start to end */
     double end_late;
+    double plan;        /* execution_cached is sent so long behind it; 0: 1 */
     double answered;    /* the POST was; 0: 2 */
     double pause;       /* since the end of the one before; 0: a second */
     bool created;       /* create_time is known: 1 ms before the POST was answered */
+    bool early;         /* ... or 1 ms after it was sent */
     double last_before; /* the last frame before those that were read with the end; 0: the start */
 };
 
@@ -31,7 +34,8 @@ static const struct row {
     const char *name;
     struct run runs[MOST];
     size_t len;
-    /* For each: what the offset is off by; "set", "doubtful", "wide"; what the end's is off by. */
+    /* For each: what the offset is off by; "set", "doubtful", "wide"; what the end's is off by, and
+       "end" when it is doubtful; "@" and from when on the clock may have been set. */
     const char *want;
 } rows[] = {
     {"clocks agree", {{.start = 3, .start_late = 0.4, .lasts = 400, .end_late = 0.4}}, 1, "0/0"},
@@ -82,7 +86,7 @@ static const struct row {
     {"all frames of a short first one came late: nothing bounds it",
      {{.start = 3, .start_late = 250, .lasts = 6, .end_late = 245}},
      1,
-     "245wide,doubtful/245"},
+     "245wide,doubtful/245end"},
     {"... but create_time does",
      {{.start = 3, .start_late = 250, .lasts = 6, .end_late = 245, .created = true}},
      1,
@@ -90,11 +94,48 @@ static const struct row {
     {"what was doubtful is not learned",
      {{.start = 3, .start_late = 250, .lasts = 6, .end_late = 245}, {.start = 3, .lasts = 100}},
      2,
-     "245wide,doubtful/245 0/0"},
-    {"a first one whose POST takes long, and whose frames come at once then",
-     {{.start = 301, .lasts = 5, .answered = 300}},
+     "245wide,doubtful/245end 0/0"},
+    {"a first one whose POST takes long: only the next one tells that it was not all late",
+     {{.start = 301, .lasts = 5, .answered = 300}, {.start = 301, .lasts = 5, .answered = 300}},
+     2,
+     "0wide,doubtful/0end 0wide/0"},
+    {"... or its plan", {{.start = 301, .plan = 40, .lasts = 45, .answered = 300}}, 1, "0wide/0"},
+    {"the POST's answer and all frames came late",
+     {{.start = 3, .start_late = 300, .lasts = 6, .end_late = 294, .answered = 303}},
      1,
-     "0wide/0"},
+     "294wide,doubtful/294end"},
+    {"... create_time bounds it no better then",
+     {{.start = 3, .start_late = 300, .lasts = 6, .end_late = 294, .answered = 303, .early = true}},
+     1,
+     "294wide,doubtful/294end"},
+    {"... and the next one came late by another time",
+     {{.start = 3, .start_late = 300, .lasts = 6, .end_late = 294, .answered = 303},
+      {.start = 3, .start_late = 200, .lasts = 6, .end_late = 194, .answered = 203}},
+     2,
+     "294wide,doubtful/294end 194wide,doubtful/194end"},
+    {"the first frames came late, and the end later: it vouches for nothing",
+     {{.start = 3, .start_late = 130, .lasts = 500, .end_late = 150}},
+     1,
+     "130wide,doubtful/130end"},
+    {"start and end came equally late: what is known stays",
+     {{.start = 3, .lasts = 400}, {.start = 3, .start_late = 125, .lasts = 500, .end_late = 125}},
+     2,
+     "0/0 0wide/0end"},
+    {"... and create_time says that the clock is the same",
+     {{.start = 3, .lasts = 400},
+      {.start = 3, .start_late = 125, .lasts = 500, .end_late = 125, .created = true}},
+     2,
+     "0/0 0wide/0"},
+    {"set back while it waited: create_time is of the clock before",
+     {{.start = 3, .lasts = 400},
+      {.start = 2000, .set_waiting = -200, .lasts = 400, .created = true}},
+     2,
+     "0/0 -199set@0"},
+    {"set forward while it waited",
+     {{.start = 3, .lasts = 400},
+      {.start = 2000, .set_waiting = 200, .lasts = 400, .created = true}},
+     2,
+     "0/0 0set@0"},
     {"a first one that waits behind others",
      {{.start = 5000, .lasts = 400}, {.start = 5000, .lasts = 400, .end_late = 130}},
      2,
@@ -110,27 +151,32 @@ static const struct row {
     {"a late end is none either",
      {{.start = 3, .lasts = 400}, {.start = 3, .lasts = 400, .end_late = 600}},
      2,
-     "0/0 0/0"},
+     "0/0 0/0end"},
     {"set back by 5 s in the middle",
      {{.start = 3, .lasts = 400},
       {.start = 3, .lasts = 600, .set = -5000},
       {.ahead = -5000, .start = 3, .lasts = 400}},
      3,
-     "0/0 0set 0/0"},
+     "0/0 0set@4 0/0"},
     {"set forward by 5 s in the middle",
      {{.start = 3, .lasts = 400},
       {.start = 3, .lasts = 600, .set = 5000},
       {.ahead = 5000, .start = 3, .lasts = 400}},
      3,
-     "0/0 0set 0/0"},
+     "0/0 0set@4 0/0"},
     {"set forward in the middle of the first one",
      {{.start = 3, .lasts = 600, .set = 5000}},
      1,
-     "0set"},
+     "0set@4"},
+    {"... and the end came late: the next one has no clock to go by",
+     {{.start = 3, .lasts = 600, .set = 5000, .end_late = 130},
+      {.ahead = 5000, .start = 3, .start_late = 120, .lasts = 5, .end_late = 116}},
+     2,
+     "0set@4 116wide,doubtful/116end"},
     {"set back by less than it lasts: frames came one by one behind its end",
      {{.start = 3, .lasts = 400}, {.start = 3, .lasts = 600, .set = -300, .last_before = 503}},
      2,
-     "0/0 0set"},
+     "0/0 0set@4"},
     {"held back and let go at once is no other clock",
      {{.start = 3, .lasts = 400}, {.start = 3, .lasts = 600, .end_late = 300, .last_before = 303}},
      2,
@@ -173,10 +219,14 @@ static struct timeline timeline_of(const struct run *r, struct mono_us posted)
     timeline_init(&t, (struct time_anchor){.mono = posted}, posted);
     t.posted = t.intent = (struct time_mark){.set = true, .received = posted};
     t.accepted = (struct time_mark){.set = true, .received = after(posted, answered)};
-    t.started = mark(after(posted, r->start), r->start_late, r->ahead);
-    t.planned = mark(after(posted, r->start + 1), r->start_late, r->ahead);
-    t.ended = mark(after(posted, r->start + r->lasts), r->end_late, r->ahead + r->set);
-    t.created_ms = r->created ? stamp(after(posted, answered - 1), r->ahead) : 0;
+    const double ahead = r->ahead + r->set_waiting;
+    const double plan = r->plan == 0 ? 1 : r->plan;
+    t.started = mark(after(posted, r->start), r->start_late, ahead);
+    t.planned = mark(after(posted, r->start + plan), r->start_late, ahead);
+    t.ended = mark(after(posted, r->start + r->lasts), r->end_late, ahead + r->set);
+    t.created_ms = r->created ? stamp(after(posted, answered - 1), r->ahead)
+                   : r->early ? stamp(after(posted, 1), r->ahead)
+                              : 0;
     t.watched = r->last_before == 0 ? t.planned.received : after(posted, r->last_before);
     t.read = t.burst = t.ended.received;
     return t;
@@ -188,12 +238,17 @@ static long off_by(int64_t offset_us, double ahead)
     return lround((double)(offset_us - truth) / 1000);
 }
 
-static void write_reading(const struct run *r, const struct clock_reading *c, struct buf *out)
+static void write_reading(const struct run *r, const struct timeline *t, struct buf *out)
 {
-    buf_printf(out, "%s%ld%s%s%s", out->len == 0 ? "" : " ", off_by(c->offset_us, r->ahead),
+    const struct clock_reading *c = &t->clock;
+    const double ahead = r->ahead + r->set_waiting;
+    buf_printf(out, "%s%ld%s%s%s", out->len == 0 ? "" : " ", off_by(c->offset_us, ahead),
                c->wide ? "wide" : "", c->doubtful ? ",doubtful" : "", c->changed ? "set" : "");
     if (!c->changed) {
-        buf_printf(out, "/%ld", off_by(c->end_offset_us, r->ahead + r->set));
+        buf_printf(out, "/%ld%s", off_by(c->end_offset_us, ahead + r->set),
+                   c->end_doubtful ? "end" : "");
+    } else {
+        buf_printf(out, "@%ld", lround((double)(c->changed_from.us - t->queued.us) / 1000));
     }
 }
 
@@ -209,7 +264,7 @@ START_TEST(clocks)
         now = after(now, r->pause == 0 ? 1000 : r->pause);
         struct timeline t = timeline_of(r, now);
         t.clock = server_clock_judge(&clock, &t);
-        write_reading(r, &t.clock, &got);
+        write_reading(r, &t, &got);
         server_clock_learn(&clock, &t);
         now = t.ended.received;
     }

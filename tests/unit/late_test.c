@@ -32,6 +32,16 @@ static const struct row {
      "a completed 5 300, a1 completed 100 205, b pending, c pending", ""},
     {"the last node was short: nothing is left open", "S@3 C@4 ra@5 fa@304 rb@434 fb@434 E@435/305",
      "a completed 5 299, b completed 305 0, c pending", ""},
+    {"the end came later than anything explains, and nothing was read meanwhile",
+     "S@3 C@4 ra@5 fa@305 rb@305 fb@2300 E@2300/805",
+     "a completed 5 300, b completed 305 0..1995, c pending", "frames_late 305-2300"},
+    {"... but its node ended in time", "S@3 C@4 ra@5 fa@305 rb@305 fb@805 E@2300/806",
+     "a completed 5 300, b completed 305 500, c pending", "frames_late 805-2300"},
+    {"... or others were held with it", "S@3 C@4 ra@5 fa@305 rb@1300 fb@1300 E@1300/806",
+     "a completed 5 300, b completed 0..501, c pending", "frames_late 305-806"},
+    {"the clock was set back in the planning: as they were read",
+     "S@3 C@1404/-3596 ra@1404 fa@1604 E@1605/-3395", "a completed 1404 200, b pending, c pending",
+     "clock_changed 3-1605"},
     {"the last ones were held back", "S@3 C@4 ra@5 fa@105 rb@105 fb@950 rc@950 fc@950 E@950/805",
      "a completed 5 100, b completed 105 0..700, c completed 0..700", "frames_late 105-805"},
     {"... with progress between",
@@ -96,6 +106,9 @@ struct playing {
 static void feed(struct playing *p, const struct frame *f)
 {
     timeline_heard(&p->timeline, at(p->now));
+    if (f->type == FRAME_EXECUTING) {
+        timeline_node_began(&p->timeline);
+    }
     profiler_feed(p->profiler, at(p->now), f);
     progress_feed(&p->progress, f, NULL, NULL);
 }

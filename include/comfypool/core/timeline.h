@@ -30,9 +30,11 @@ struct clock_reading {
     int64_t end_offset_us; /* of its end: clocks drift while a prompt runs */
     int64_t tolerance_us;  /* a frame that is later than this was late */
     bool wide; /* its first frames came late, or its clock is another one now: create_time tells */
-    bool doubtful; /* ... and nothing else speaks for it: its first frames may have been late */
-    bool changed;  /* the clock was set while it ran: the stamp of its end means nothing */
-    struct mono_us changed_from; /* the last mark that agreed with those before it */
+    bool unsettled;    /* ... and nothing else speaks for it so far */
+    bool doubtful;     /* ... nor did when it was over: its first frames may have been late */
+    bool changed;      /* the clock was set while it ran: its stamps mean nothing */
+    bool end_doubtful; /* its end came too late to be believed: the clock may have been set back */
+    struct mono_us changed_from; /* the last mark that is trusted, else the POST */
 };
 
 struct timeline {
@@ -49,6 +51,7 @@ struct timeline {
     struct mono_us read;    /* the last frame of its prompt */
     struct mono_us burst;   /* where the frames began that came close together with it */
     struct mono_us watched; /* the last frame before those; 0: none */
+    bool began;             /* a node did, by one of those */
     struct clock_reading clock;
 };
 
@@ -59,6 +62,8 @@ void timeline_init(struct timeline *t, struct time_anchor anchor, struct mono_us
 
 /* A frame of its prompt was read. O(1). */
 void timeline_heard(struct timeline *t, struct mono_us now);
+/* ... by which a node began. */
+void timeline_node_began(struct timeline *t);
 /*
  * execution_start, or the first sign that it runs (stamp_ms 0). A later mark with a stamp mends an
  * earlier one without. Returns false when it changed nothing.
@@ -81,7 +86,8 @@ static inline bool time_mark_is_stamped(const struct time_mark *m)
  * stamp is taken as if the server's wall clock were ours.
  */
 struct mono_us timeline_point(const struct timeline *t, const struct time_mark *m);
-/* The stamp carried to our clock, also when that is later than it was received. */
+/* The stamp carried to our clock, also when that is later than it was received; of one that a clock
+   stamped that was set, when it was received. */
 struct mono_us timeline_carried(const struct timeline *t, const struct time_mark *m);
 
 /* The points in order: queued <= intent <= started <= ended. Unset ones end with the attempt. */
