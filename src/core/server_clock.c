@@ -25,7 +25,9 @@ enum {
     /* No garbage collection delays an end by more, and no server its first frames. */
     MOST_LATE_US = 300000,
     /* The lags of two attempts that lie so close are no accident. */
-    SAME_US = 3000,
+    SAME_US = 5000,
+    /* What comes in time comes within so much. */
+    JITTER_US = 3000,
 };
 
 /* ---- what was learned -------------------------------------------------------------------------
@@ -88,8 +90,8 @@ struct judging {
     int64_t lasted_us;
     struct mono_us posted; /* or its intent, when nobody knows more: no prompt begins before it */
     bool has_posted;
-    int64_t candidate_us; /* the lag of an attempt before it that was in doubt */
-    bool has_candidate;
+    const struct server_clock *known;
+    bool has_candidate; /* an attempt before it was in doubt */
     bool start_is_trusted;
 };
 
@@ -259,15 +261,32 @@ static bool end_vouches(const struct judging *j, int64_t jitter_us)
            lag_of(&t->ended) >= lag_of(&t->started) - jitter_us;
 }
 
+static bool came_with_the_answer(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    return t->accepted.set &&
+           mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us;
+}
+
 /* The frames came as soon as the POST was answered, and that was soon; or it took long, as
    validation may, and its end says the same. */
 static bool is_at_once(const struct judging *j)
 {
     const struct timeline *t = j->t;
-    return t->accepted.set && t->posted.set &&
-           mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us &&
+    return came_with_the_answer(j) &&
            (mono_diff(t->accepted.received, t->posted.received).us <= j->out.tolerance_us ||
             end_vouches(j, AGREE_US));
+}
+
+/* An attempt before it had the same lag, though it waited longer or shorter; or both waited for the
+   POST's answer, as validation makes them. */
+static bool is_seconded(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    const int64_t waited = mono_diff(t->started.received, t->posted.received).us;
+    return j->has_candidate && llabs(j->high_us - j->known->doubted.offset_us) <= SAME_US &&
+           (llabs(waited - j->known->doubted_waited_us) > j->out.tolerance_us ||
+            came_with_the_answer(j));
 }
 
 /* How much is left between the bounds, and whether anything else speaks for the upper one. */
@@ -282,8 +301,7 @@ static void judge_doubt(struct judging *j)
     const int64_t left =
         j->has_carried ? lag_of(&t->started) - j->carried_us : j->high_us - j->low_us;
     const bool vouched = marks_agree(j, j->out.changed ? AGREE_US : INT64_MAX) || is_at_once(j) ||
-                         end_vouches(j, SAME_US) ||
-                         (j->has_candidate && llabs(j->high_us - j->candidate_us) <= SAME_US);
+                         end_vouches(j, JITTER_US) || is_seconded(j);
     j->out.wide = first > most && left > most;
     j->out.unsettled = j->out.changed ? first > most && !j->start_is_trusted && !vouched
                                       : j->out.wide && !j->has_carried && !vouched;
@@ -359,23 +377,23 @@ static void look_at_frames_behind_the_end(struct judging *j)
 }
 
 /* The attempt before it whose lag was in doubt; not this one, when it is judged again. */
-static void recall_candidate(struct judging *j, const struct server_clock *c, struct mono_us now)
+static void recall_candidate(struct judging *j, struct mono_us now)
 {
-    const int64_t age = mono_diff(now, c->doubted.at).us;
-    j->has_candidate = c->doubted.at.us != 0 && age > 0 && age <= OLD_US;
-    j->candidate_us = c->doubted.offset_us;
+    const struct mono_us at = j->known->doubted.at;
+    const int64_t age = mono_diff(now, at).us;
+    j->has_candidate = at.us != 0 && age > 0 && age <= OLD_US;
 }
 
 struct clock_reading server_clock_judge(const struct server_clock *c, const struct timeline *t)
 {
-    struct judging j = {.t = t, .out = {.tolerance_us = c->tolerance_us}};
+    struct judging j = {.t = t, .known = c, .out = {.tolerance_us = c->tolerance_us}};
     if (j.out.tolerance_us == 0) {
         j.out.tolerance_us = LEAST_TOLERANCE_US; /* nothing was learned yet */
     }
     const struct time_mark *last = t->ended.set ? &t->ended : t->started.set ? &t->started : NULL;
     const struct mono_us now = last != NULL ? last->received : t->queued;
     j.has_carried = carried(c, now, &j.carried_us);
-    recall_candidate(&j, c, now);
+    recall_candidate(&j, now);
     if (t->started.set && t->ended.set) {
         j.lasted_us = mono_diff(t->ended.received, t->started.received).us;
     }
@@ -447,6 +465,7 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
     }
     if (r->doubtful) {
         c->doubted = (struct clock_run){offset, t->ended.received};
+        c->doubted_waited_us = mono_diff(t->started.received, t->posted.received).us;
         return;
     }
     const bool had = carried(c, t->ended.received, &before);

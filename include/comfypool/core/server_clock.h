@@ -30,7 +30,8 @@ struct server_clock {
         struct mono_us at;
     } runs[SERVER_CLOCK_RUNS]; /* a ring; next is the oldest when it is full */
     unsigned len, next;
-    struct clock_run doubted; /* the last attempt whose lag was in doubt; at 0: none */
+    struct clock_run doubted;  /* the last attempt whose lag was in doubt; at 0: none */
+    int64_t doubted_waited_us; /* from its POST to its start, as that was read */
     int64_t
         lags[SERVER_CLOCK_LAGS]; /* a ring, of stamped frames but ends: those are late as a rule */
     unsigned lags_next;
