@@ -197,7 +197,7 @@ static void collect_node(struct collected *n, const struct compare_node *base,
         n->has_idle = true;
         n->idle = base->duration;
     }
-    if (!base->cached && base->has_duration) {
+    if (!base->cached && base->has_duration && !base->open_ended) {
         numbers_add(&n->executed, (double)base->duration.us);
         n->cut_off |= !base->finished;
     }

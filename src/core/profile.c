@@ -57,12 +57,13 @@ static struct mono_us clamp(const struct account *a, struct mono_us t)
 /* The gap in which a frame that was read then came late; NULL: it did not. */
 static const struct profile_gap *late_at(const struct account *a, struct mono_us read)
 {
-    for (size_t i = 0; i < a->p->punctual_len; i++) {
+    const struct profile_gap *gap = profiler_gap_at(a->gaps, a->gaps_len, read, GAP_LATE);
+    for (size_t i = 0; gap != NULL && i < a->p->punctual_len; i++) {
         if (a->p->punctual[i].us == read.us) {
             return NULL;
         }
     }
-    return profiler_gap_at(a->gaps, a->gaps_len, read, GAP_LATE);
+    return gap;
 }
 
 /* Of one that never runs itself: as its copies together. */
@@ -566,6 +567,7 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
                      struct profile *ret)
 {
     const size_t slices = make_room(p);
+    const bool in_doubt = outcome == ATTEMPT_OPEN && t->clock.unsettled;
     *ret = (struct profile){
         .outcome = outcome,
         .anchor = t->anchor,
@@ -573,7 +575,8 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
         .workflow = p->workflow,
         .source = source_of(p),
         .node_ends_inferred = p->inferred,
-        .clock_known = t->clock.known && !t->clock.changed && !t->clock.doubtful,
+        .in_doubt = in_doubt,
+        .clock_known = t->clock.known && !t->clock.changed && !t->clock.doubtful && !in_doubt,
         .clock_changed = t->clock.changed,
         .execution_known = timeline_is_told(t),
         .clock_offset_us = t->clock.offset_us + t->anchor.wall.us - t->anchor.mono.us,

@@ -83,17 +83,33 @@ static bool is_ours(const struct profile_gap *gap)
     return strcmp(gap->reason, "daemon_busy") == 0;
 }
 
-/* Frames that were read close behind a late one waited with it. */
+/* The first that was read then or later. */
+static size_t first_read(const struct gathering *g, struct mono_us at)
+{
+    size_t low = 0;
+    size_t high = g->reads_len;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (mono_before(g->reads[middle], at)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Frames that were read close behind a late one waited with it: not all that follow one another. */
 static struct mono_us end_of_burst(const struct gathering *g, const struct profile_gap *gap)
 {
     const int64_t close_us = is_ours(gap) ? OUR_BURST_US : TIMELINE_BURST_US;
     struct mono_us to = gap->to;
-    for (size_t i = 0; i < g->reads_len; i++) {
-        const int64_t later = mono_diff(g->reads[i], to).us;
-        if (later > close_us) {
+    for (size_t i = first_read(g, gap->to); i < g->reads_len; i++) {
+        const int64_t later = mono_diff(g->reads[i], gap->to).us;
+        if (later > close_us && mono_diff(g->reads[i], to).us > OUR_BURST_US) {
             break;
         }
-        to = later > 0 ? g->reads[i] : to;
+        to = g->reads[i];
     }
     return to;
 }
@@ -295,11 +311,18 @@ struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, 
 const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t len,
                                           struct mono_us read, enum gap_kind kind)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (gaps[i].kind == kind && mono_before(gaps[i].from, read) &&
-            !mono_before(gaps[i].to, read)) {
-            return &gaps[i];
+    size_t low = 0;
+    size_t high = len;
+    while (low < high) { /* those that begin before it */
+        const size_t middle = low + (high - low) / 2;
+        if (mono_before(gaps[middle].from, read)) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    while (low > 0 && gaps[low - 1].kind != kind) {
+        low--;
+    }
+    return low > 0 && !mono_before(gaps[low - 1].to, read) ? &gaps[low - 1] : NULL;
 }

@@ -65,16 +65,25 @@ struct node *profiler_find(struct profiler *p, struct str id)
     return id.p == NULL ? NULL : map_get(&p->by_id, id);
 }
 
+static struct node *parent_of(struct profiler *p, const struct node *n)
+{
+    const char *parent = n->parent == NULL && n->planned == NULL ? n->display : n->parent;
+    return profiler_find(p, str_of(parent));
+}
+
 bool profiler_is_under(struct profiler *p, const struct node *n, const struct node *above)
 {
-    for (int i = 0; i < MAX_PARENTS && n != NULL; i++) {
-        const char *parent = n->parent == NULL && n->planned == NULL ? n->display : n->parent;
-        n = profiler_find(p, str_of(parent));
-        if (n == above) {
-            return n != NULL;
+    struct node *up = n->up != NULL ? n->up : parent_of(p, n);
+    for (int i = 1; i < MAX_PARENTS && up != NULL && up != above; i++) {
+        if (up->up == NULL) {
+            struct node *next = parent_of(p, up);
+            up->up = up->parent == NULL ? NULL : next; /* what it is displayed as may change */
+            up = next;
+        } else {
+            up = up->up;
         }
     }
-    return false;
+    return up != NULL && up == above;
 }
 
 /* Finds a node, or makes it one that the server expanded. NULL when there are too many. */
@@ -403,11 +412,12 @@ void profiler_feed(struct profiler *p, struct mono_us now, const struct frame *f
 
 static void add_gap(struct profiler *p, struct profile_gap gap)
 {
-    if (p->gaps == NULL || p->gaps_len == p->gaps_cap) {
+    if (p->gaps_len == p->gaps_cap) {
         p->gaps_cap = p->gaps_cap == 0 ? 2 : p->gaps_cap * 2;
         p->gaps = mem_grow(p->gaps, p->gaps_cap * sizeof *p->gaps);
     }
-    p->gaps[p->gaps_len++] = gap;
+    struct profile_gap *to = p->gaps + p->gaps_len++;
+    *to = gap;
 }
 
 void profiler_begins_unwatched(struct profiler *p)

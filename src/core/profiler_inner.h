@@ -9,6 +9,7 @@ struct node {
     char *own_id;                        /* of an expanded node */
     const struct workflow_node *planned; /* NULL: expanded by the server */
     char *parent;
+    struct node *up; /* the parent, once it was looked for; NULL: it was not */
     char *display;
     char *error;
     bool started; /* a start was seen, or it was cached */
@@ -88,7 +89,8 @@ bool profiler_is_under(struct profiler *p, const struct node *n, const struct no
 /* profile_gaps.c: all gaps of the attempt, those that its marks show included, by when frames were
    read; in order of their beginnings, none behind its end. Owner: the caller. */
 struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, size_t *ret_len);
-/* Of those the one of `kind` in which a frame was read then; NULL: none. O(gaps). */
+/* Of those the one of `kind` in which a frame was read then; NULL: none. Those of one kind do not
+   overlap. O(log gaps), and the gaps of other kinds between. */
 const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t len,
                                           struct mono_us read, enum gap_kind kind);
 /* Its end was the last that was read, or belongs to that one: the attempt's end is its own. Valid

@@ -22,8 +22,8 @@ enum {
     HISTORY_PAUSE_MS = 150,
     HISTORY_AWAY_MS = 500,
     HISTORY_MOST_MS = 10000,
-    /* Where only its time is wanted. */
-    CLOCK_TRIES = 3,
+    /* Where only its time is wanted, which is asked for once. */
+    CLOCK_MOST_MS = 300,
 };
 
 struct job_error attempt_error(enum err code, const char *message)
@@ -489,7 +489,7 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
     attempt_heard(a, now);
     if (f->type == FRAME_START) {
         attempt_started(a, now, f->stamp_ms);
-    } else if (!a->timeline.started.set && f->type != FRAME_STATUS) {
+    } else if (!a->timeline.started.set && clock_proves_start(f)) {
         attempt_started(a, now, 0);
     }
     if (f->type != FRAME_START) {
@@ -708,7 +708,8 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     struct attempt *a = ctx;
     a->locate = NULL;
     a->history_tries++;
-    if (!a->missed && (clock_history(a, &answer->history) || a->history_tries >= CLOCK_TRIES)) {
+    if (!a->missed) {
+        (void)clock_history(a, &answer->history);
         conclude_now(a);
     } else if (answer->place == COMFY_ENDED) {
         attempt_apply_history(a, time_mono(), &answer->history);
@@ -726,9 +727,18 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     }
 }
 
+/* Nobody waits longer for what only makes its times better. */
+static void clock_is_over(void *ctx)
+{
+    struct attempt *a = ctx;
+    comfy_locate_cancel(a->locate);
+    a->locate = NULL;
+    conclude_now(a);
+}
+
 void attempt_conclude(struct attempt *a)
 {
-    if (must_wait(a)) {
+    if (must_wait(a) || a->locate != NULL) {
         return;
     }
     deadline_clear(&a->backend->pool->deadlines, &a->patience);
@@ -737,12 +747,14 @@ void attempt_conclude(struct attempt *a)
         a->gone && (a->outcome == ATTEMPT_COMPLETED || a->outcome == ATTEMPT_FAILED ||
                     a->outcome == ATTEMPT_CANCELLED || a->outcome == ATTEMPT_TIMED_OUT);
     const bool wants_history = a->missed || clock_wants_history(a);
-    if (history_may_know && wants_history && !a->from_history && a->known && a->locate == NULL) {
-        ask_history(a);
+    if (!history_may_know || !wants_history || a->from_history || !a->known) {
+        conclude_now(a);
         return;
     }
-    if (a->locate == NULL) {
-        conclude_now(a);
+    ask_history(a);
+    if (!a->missed) {
+        deadline_set(&a->backend->pool->deadlines, &a->patience,
+                     mono_add(time_mono(), dur_ms(CLOCK_MOST_MS)), clock_is_over, a);
     }
 }
 

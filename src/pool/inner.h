@@ -740,6 +740,8 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
 struct clock_reading clock_read(const struct attempt *a);
 /* Its timeline with that. */
 struct timeline clock_timeline(const struct attempt *a);
+/* A frame that only a prompt that runs causes; a stray thread may send progress at any time. */
+bool clock_proves_start(const struct frame *f);
 /* It is over: judges its clock, and what that teaches of the server's. Also when more is known. */
 void clock_settle(struct attempt *a);
 /* It is over, and create_time would tell whether its first frames were late. */

@@ -38,6 +38,7 @@ struct read_node {
     struct compare_node node;
     struct str status;
     double duration;
+    bool open_ended;
 };
 
 static const struct member vram_members[] = {
@@ -59,6 +60,7 @@ static const struct member node_members[] = {
     {"status", TEXT, offsetof(struct read_node, status), NULL},
     {"cached", TRUTH, offsetof(struct read_node, node.cached), NULL},
     {"duration", NUMBER, offsetof(struct read_node, duration), NULL},
+    {"openEnded", TRUTH, offsetof(struct read_node, open_ended), NULL},
     {"dependsOn", IDS, offsetof(struct read_node, node.depends_on_len), NULL},
     {"parentNodeId", TEXT, offsetof(struct read_node, node.parent), NULL},
     {"resources", MEMBERS, offsetof(struct read_node, node.resources), resource_members},
@@ -120,7 +122,8 @@ static void add_node(struct reading *r, const struct read_node *n)
     run->status[run->run.nodes_len] = n->status;
     struct compare_node *to = &run->nodes[run->run.nodes_len++];
     *to = n->node;
-    to->finished = str_is(n->status, "completed");
+    to->finished = str_is(n->status, "completed") && !n->open_ended;
+    to->open_ended = n->open_ended;
     to->has_duration = !isnan(n->duration);
     to->duration.us = to->has_duration ? us_of(n->duration) : 0;
 }

@@ -2,12 +2,14 @@
  * A profile as folded stacks, for flame graphs: "frame;frame N", where N is the own time of the
  * last frame in microseconds. The phases are the first frames; nodes lie in "executing", expanded
  * ones in their parents. Nodes that ran beside each other both count, so the sum may be more than
- * the time that passed.
+ * the time that passed. A node that is told as the sum of its copies is left out: they are there.
  */
 #include "formats.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "comfypool/base/map.h"
 
 enum { DEPTH_MAX = 32 };
 
@@ -81,9 +83,41 @@ static struct dur_us own_time(const struct stored_profile *p, const struct dur_u
     return own;
 }
 
+static bool is_under(const struct stored_node *n, const struct stored_node *above)
+{
+    while (n != NULL && n != above) {
+        n = n->parent;
+    }
+    return n != NULL;
+}
+
+/* For each node how long those ran that are displayed as it and lie elsewhere. Owner: the caller.
+ */
+static struct dur_us *sum_copies(const struct stored_profile *p)
+{
+    struct dur_us *sums = mem_zero(p->nodes_len + 1, sizeof *sums);
+    struct map by_id;
+    map_init(&by_id);
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        if (p->nodes[i].id.n > 0) {
+            (void)map_put(&by_id, p->nodes[i].id, &p->nodes[i]);
+        }
+    }
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        const struct str id = text_of(p->nodes[i].json, "displayNodeId");
+        struct stored_node *shown = id.n == 0 ? NULL : map_get(&by_id, id);
+        if (shown != NULL && !is_under(&p->nodes[i], shown)) {
+            sums[shown - p->nodes].us += p->nodes[i].busy.us;
+        }
+    }
+    map_done(&by_id);
+    return sums;
+}
+
 static void add_nodes(const struct stored_profile *p, struct buf *out)
 {
-    struct dur_us *children = mem_zero(p->nodes_len, sizeof *children);
+    struct dur_us *sums = sum_copies(p);
+    struct dur_us *children = mem_zero(p->nodes_len + 1, sizeof *children);
     for (size_t i = 0; i < p->nodes_len; i++) {
         if (p->nodes[i].parent != NULL) {
             children[p->nodes[i].parent - p->nodes].us += p->nodes[i].busy.us;
@@ -91,12 +125,14 @@ static void add_nodes(const struct stored_profile *p, struct buf *out)
     }
     for (size_t i = 0; i < p->nodes_len; i++) {
         const struct dur_us own = own_time(p, children, &p->nodes[i]);
-        if (own.us > 0) {
+        const bool is_sum = sums[i].us > 0 && sums[i].us == p->nodes[i].busy.us;
+        if (own.us > 0 && !is_sum) {
             add_stack(out, &p->nodes[i]);
             add_time(out, own);
         }
     }
     free(children);
+    free(sums);
 }
 
 void profile_folded(const struct stored_profile *p, struct buf *out)

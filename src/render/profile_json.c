@@ -197,6 +197,9 @@ static void render_times(struct js_out *o, const struct profile *p, const struct
     if (n->has_self) {
         js_member_ms(o, "selfDuration", n->self.us);
     }
+    if (n->open_ended && n->has_duration && n->status == PROFILE_COMPLETED) {
+        js_member_bool(o, "openEnded", true);
+    }
     if (n->has_bounds) {
         js_member_ms(o, "durationMin", n->duration_min.us);
         js_member_ms(o, "durationMax", n->duration_max.us);
@@ -349,7 +352,7 @@ static void render_evidence(struct js_out *o, const struct profile *p)
     js_key(o, "evidence");
     js_open(o, '{');
     js_member_string(o, "source", sources[p->source]);
-    js_member_bool(o, "complete", p->gaps_len == 0);
+    js_member_bool(o, "complete", p->gaps_len == 0 && !p->in_doubt);
     js_key(o, "gaps");
     js_open(o, '[');
     for (size_t i = 0; i < p->gaps_len; i++) {

@@ -318,6 +318,22 @@ START_TEST(one_late_frame_is_not_usual)
 }
 END_TEST
 
+/* While it runs its end may still tell, so that nothing is doubtful yet, but not settled either. */
+START_TEST(one_that_runs_is_unsettled)
+{
+    const struct server_clock clock = {.len = 0};
+    const struct run r = {.start = 3, .start_late = 250, .lasts = 700};
+    struct timeline t = timeline_of(&r, (struct mono_us){50000000});
+    const struct time_mark end = t.ended;
+    t.ended = (struct time_mark){.set = false};
+    struct clock_reading c = server_clock_judge(&clock, &t);
+    ck_assert(c.unsettled && !c.doubtful);
+    t.ended = end;
+    c = server_clock_judge(&clock, &t);
+    ck_assert(!c.unsettled && !c.doubtful);
+}
+END_TEST
+
 /* Garbage in a stamp says nothing. */
 START_TEST(stamps_that_are_none)
 {
@@ -340,6 +356,7 @@ Suite *clock_suite(void)
     tcase_add_loop_test(c, clocks, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, tolerance_follows_the_usual_jitter);
     tcase_add_test(c, one_late_frame_is_not_usual);
+    tcase_add_test(c, one_that_runs_is_unsettled);
     tcase_add_test(c, stamps_that_are_none);
     suite_add_tcase(s, c);
     return s;

@@ -410,6 +410,29 @@ START_TEST(names_break_nothing)
 }
 END_TEST
 
+/* The body of a loop is told as the sum of its copies, which are told too: once is enough. */
+START_TEST(copies_are_not_counted_twice)
+{
+    static const char json[] =
+        "{\"jobId\":\"j\",\"outcome\":\"completed\",\"queuedAt\":1000,\"startedAt\":1000,"
+        "\"completedAt\":1100,\"totalDuration\":100,\"queueTime\":0,\"executionTime\":100,"
+        "\"phases\":{\"executing\":100},\"nodes\":["
+        "{\"nodeId\":\"a\",\"status\":\"completed\",\"cached\":false,\"startedAt\":1000,"
+        "\"completedAt\":1100,\"duration\":100,\"selfDuration\":40,\"dependsOn\":[]},"
+        "{\"nodeId\":\"b\",\"status\":\"completed\",\"cached\":false,\"startedAt\":1010,"
+        "\"completedAt\":1070,\"duration\":60,\"selfDuration\":60,\"dependsOn\":[]},"
+        "{\"nodeId\":\"x\",\"status\":\"completed\",\"cached\":false,\"startedAt\":1010,"
+        "\"completedAt\":1070,\"duration\":60,\"selfDuration\":60,\"dependsOn\":[],"
+        "\"parentNodeId\":\"a\",\"displayNodeId\":\"b\"}],"
+        "\"summary\":{\"unaccounted\":0}}";
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    render(FORMAT_FOLDED, STR(json), &out);
+    ck_assert_str_eq(buf_text(&out),
+                     "executing;node [a] 40000\nexecuting;node [a];node [x] 60000\n");
+}
+END_TEST
+
 START_TEST(ids_do_not_meet)
 {
     /* Ids that contain each other, the signs of a format, and NUL. */
@@ -937,6 +960,7 @@ Suite *formats_suite(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, slices_lie_on_lanes, 0, sizeof lanes / sizeof *lanes);
     tcase_add_loop_test(c, names_break_nothing, 0, sizeof names / sizeof *names);
+    tcase_add_test(c, copies_are_not_counted_twice);
     tcase_add_test(c, ids_do_not_meet);
     tcase_add_test(c, a_table_tells_what_is_known);
     tcase_add_test(c, samples_are_counters);

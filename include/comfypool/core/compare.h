@@ -40,6 +40,7 @@ struct compare_node {
     size_t depends_on_len;
     bool cached;
     bool finished; /* it came to its end: neither failed nor cut off with the attempt */
+    bool open_ended; /* only the attempt's end ended it: no measure for others */
     bool has_duration;
     struct dur_us duration; /* of a cached one: what its profile says, which is nothing or 0 */
     struct compare_resources resources;

@@ -206,6 +206,7 @@ struct profile {
     const struct profile_gap *gaps;
     size_t gaps_len;
     bool node_ends_inferred; /* the server sent no progress_state */
+    bool in_doubt; /* it runs, and its first frames may have been late: its end may tell */
     bool clock_known;
     int64_t clock_offset_us; /* our wall clock minus the server's */
     bool clock_changed;      /* it was set meanwhile: nothing is to be learned from this attempt */
