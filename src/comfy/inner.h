@@ -6,6 +6,15 @@
 #include "comfypool/comfy/decoder.h"
 #include "url.h"
 
+/* What the poll that reads now gave. */
+struct comfy_read {
+    unsigned poll;
+    unsigned frames; /* by which nodes began or ended */
+    unsigned begun;
+    struct mono_us came;  /* the last byte; 0: not asked */
+    struct mono_us since; /* they may have waited; 0: they did not */
+};
+
 struct comfy_backend {
     uv_loop_t *loop;
     struct http_client *http;
@@ -22,6 +31,7 @@ struct comfy_backend {
     enum comfy_link link;
     struct ws_conn *conn;
     struct decoder *decoder;
+    struct comfy_read read;
     char client_id[UUID_SIZE];
     bool pinned;
     unsigned failures; /* connection attempts in a row that came to nothing */

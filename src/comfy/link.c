@@ -20,6 +20,33 @@ enum { BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 15000, MAX_MESSAGE = 64 << 20 };
 
 static void connect_now(struct comfy_backend *b);
 
+/* Of nodes that began or ended one alone tells little: it came, and was read. Where one poll reads
+   more of them it is asked, once, when the last of its bytes came. */
+static struct mono_us stood_since(struct comfy_backend *b, struct mono_us now,
+                                  const struct frame *f)
+{
+    const unsigned poll = loop_poll();
+    if (poll == 0 || f->prompt_id.p == NULL) {
+        return (struct mono_us){0};
+    }
+    if (b->read.poll != poll) {
+        b->read = (struct comfy_read){.poll = poll};
+    }
+    const bool begins = f->type == FRAME_EXECUTING && f->node.p != NULL;
+    b->read.begun += begins ? 1 : 0;
+    b->read.frames += begins || f->type == FRAME_STATE ? 1 : 0;
+    if (b->read.frames < 2 || b->read.since.us != 0) {
+        return b->read.since;
+    }
+    if (b->read.came.us == 0) {
+        b->read.came = ws_last_came(b->conn, now);
+    }
+    if (b->read.came.us != 0) {
+        b->read.since = loop_stood_since(b->read.came, b->read.begun >= 2);
+    }
+    return b->read.since;
+}
+
 static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const struct frame *f,
                  const char *text)
 {
@@ -27,6 +54,9 @@ static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const stru
         .kind = kind, .now = time_mono(), .frame = f, .text = text == NULL ? "" : text};
     if (kind == COMFY_EVENT_FRAME) {
         e.waited_since = loop_waited_since(e.now);
+        if (e.waited_since.us == 0) {
+            e.waited_since = stood_since(b, e.now, f);
+        }
         if (e.waited_since.us != 0) {
             e.came_at = ws_came_at(b->conn, e.now);
         }

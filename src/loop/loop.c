@@ -17,6 +17,10 @@
 /* POLLED_AT_ONCE_US: a poll that takes longer found nothing that waited. */
 enum { SLOW_TURN_MS = 50, BEAT_MS = 100, POLLED_AT_ONCE_US = 2000 };
 
+/* A poll that woke so long after what it reads came was not let run. Two ticks of a kernel that
+   counts by 4 ms; and what is within the tolerance of clocks. */
+enum { STOOD_MANY_US = 8000, STOOD_US = 20000 };
+
 static struct {
     uv_prepare_t behind_timers;
     uv_check_t behind_io;
@@ -29,8 +33,11 @@ static struct {
     uv_timer_t beat;
     unsigned beats_for;
     struct mono_us beat_at;
-    bool asked;               /* something was read since the poll */
-    struct mono_us polled;    /* the poll began; 0: what runs now is no I/O */
+    bool asked;            /* something was read since the poll */
+    struct mono_us polled; /* the poll began; 0: what runs now is no I/O */
+    unsigned polls;
+    struct mono_us idle_from; /* the poll before it began, and gave nothing; 0: it gave something */
+    struct mono_us woke;      /* that one ended */
     struct mono_us slow_from; /* the part before this one began, when it was slow; 0: it was not */
 } watch;
 
@@ -81,6 +88,10 @@ static void timers_done(uv_prepare_t *handle)
         watch.slow_from = began;
     }
     watch.polled = watch.since;
+    watch.polls++;
+    if (mono_diff(watch.polled, watch.woke).us > POLLED_AT_ONCE_US) {
+        watch.idle_from.us = 0; /* it gave something else than frames */
+    }
 }
 
 static void io_done(uv_check_t *handle)
@@ -92,6 +103,8 @@ static void io_done(uv_check_t *handle)
     watch.slow_from = beat_is_overdue(watch.since) && !watch.asked ? watch.polled
                       : slow                                       ? began
                                                                    : (struct mono_us){0};
+    watch.idle_from = watch.asked ? (struct mono_us){0} : watch.polled;
+    watch.woke = began;
     watch.polled = (struct mono_us){0};
     watch.asked = false;
 }
@@ -113,6 +126,19 @@ struct mono_us loop_waited_since(struct mono_us now)
         return watch.polled;
     }
     return mono_diff(now, woke).us > SLOW_TURN_MS * INT64_C(1000) ? woke : (struct mono_us){0};
+}
+
+unsigned loop_poll(void)
+{
+    return watch.beats_for > 0 && watch.polled.us != 0 ? watch.polls : 0;
+}
+
+struct mono_us loop_stood_since(struct mono_us last_came, bool many)
+{
+    const struct mono_us since = watch.idle_from.us != 0 ? watch.idle_from : watch.polled;
+    const int64_t late = mono_diff(part_began(), last_came).us;
+    const bool stood = mono_before(since, last_came) && late > (many ? STOOD_MANY_US : STOOD_US);
+    return stood ? since : (struct mono_us){0};
 }
 
 static void beats(uv_timer_t *timer)

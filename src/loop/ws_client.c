@@ -579,6 +579,17 @@ struct mono_us ws_came_at(const struct ws_conn *c, struct mono_us now)
     return (struct mono_us){now.us - (int64_t)info.tcpi_last_data_recv * 1000};
 }
 
+struct mono_us ws_last_came(const struct ws_conn *c, struct mono_us now)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (c->wsi == NULL ||
+        getsockopt(lws_get_socket_fd(c->wsi), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+        return (struct mono_us){0};
+    }
+    return (struct mono_us){now.us - (int64_t)info.tcpi_last_data_recv * 1000};
+}
+
 void ws_drop(struct ws_conn *c)
 {
     c->dropped = true;

@@ -225,6 +225,31 @@ START_TEST(test_standstill)
 }
 END_TEST
 
+/* Too short for a beat, but the second node is gone in it: the kernel knows when it was told. It is
+   tried until it hits that node. */
+START_TEST(test_short_standstill)
+{
+    static const int ms[3] = {200, 10, 200};
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    (void)run_line(d, "before", usual);
+    bool seen = false;
+    for (int i = 0; i < 10 && !seen; i++) {
+        char *id = submit(d, line(text("short-%d", i), ms[0], ms[1], ms[2]));
+        AWAIT(is_at_node(d, id, "1"));
+        let_pass(0.155 + 0.004 * i);
+        (void)kill(d->pid, SIGSTOP);
+        let_pass(0.045);
+        (void)kill(d->pid, SIGCONT);
+        (void)await_end(d, id);
+        json_t *p = profile_of(d, id);
+        (void)told_nodes(p, ms, "stopped");
+        seen = has_gap(p, "daemon_busy");
+    }
+    CHECK(seen);
+}
+END_TEST
+
 /* What was lost is in the history: the attempt's own times are true. */
 START_TEST(test_start_unseen)
 {
@@ -271,6 +296,7 @@ Suite *times_suite(void)
         {"held", &test_held, 2},
         {"a standstill", &test_standstill, 1},
         {"a standstill times nobody out", &test_a_standstill_times_nobody_out, 1},
+        {"a short standstill", &test_short_standstill, 1},
         {"an unseen start", &test_start_unseen, 1},
     };
     return SUITE("times", 90, tests);

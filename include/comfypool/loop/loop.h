@@ -5,6 +5,7 @@
 #ifndef COMFYPOOL_LOOP_LOOP_H
 #define COMFYPOOL_LOOP_LOOP_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "comfypool/base/time.h"
@@ -21,6 +22,15 @@ void loop_note(const char *what);
  * callbacks of I/O. A standstill is seen only between the next two. Cost: no clock reading.
  */
 struct mono_us loop_waited_since(struct mono_us now);
+/*
+ * Whether the process stood still in this poll, shorter than a beat shows, by when the last byte of
+ * a connection came (ws_last_came): while we polled, and long before we woke. Since when the poll
+ * went on, or 0. What came before the poll began waited for a turn that was not slow. Many: much
+ * was read at once, so that less tells. No system call.
+ */
+struct mono_us loop_stood_since(struct mono_us last_came, bool many);
+/* Which poll reads now; 0: nobody cares, since nothing beats. */
+unsigned loop_poll(void);
 /* While begun, as often as ended, a timer beats every 100 ms: one that is late shows a standstill,
    which nothing else tells from a wait for I/O. */
 void loop_beat_begin(void);

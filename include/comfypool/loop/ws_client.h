@@ -56,6 +56,9 @@ void ws_ping(struct ws_conn *conn);
  * or the connection is TLS. For the callbacks text and binary. Cost: two system calls.
  */
 struct mono_us ws_came_at(const struct ws_conn *conn, struct mono_us now);
+/* When the last byte of a connection came, read or not, to a tick of the kernel. 0: nobody knows.
+   Cost: a system call. */
+struct mono_us ws_last_came(const struct ws_conn *conn, struct mono_us now);
 /* Cuts the connection; no callback comes after. */
 void ws_drop(struct ws_conn *conn);
 
