@@ -412,12 +412,13 @@ void profiler_feed(struct profiler *p, struct mono_us now, const struct frame *f
 
 static void add_gap(struct profiler *p, struct profile_gap gap)
 {
-    if (p->gaps_len == p->gaps_cap) {
+    struct profile_gap *list = p->gaps;
+    if (list == NULL || p->gaps_len == p->gaps_cap) {
         p->gaps_cap = p->gaps_cap == 0 ? 2 : p->gaps_cap * 2;
-        p->gaps = mem_grow(p->gaps, p->gaps_cap * sizeof *p->gaps);
+        list = mem_grow(list, p->gaps_cap * sizeof *list);
+        p->gaps = list;
     }
-    struct profile_gap *to = p->gaps + p->gaps_len++;
-    *to = gap;
+    list[p->gaps_len++] = gap;
 }
 
 void profiler_begins_unwatched(struct profiler *p)

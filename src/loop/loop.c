@@ -17,9 +17,9 @@
 /* POLLED_AT_ONCE_US: a poll that takes longer found nothing that waited. */
 enum { SLOW_TURN_MS = 50, BEAT_MS = 100, POLLED_AT_ONCE_US = 2000 };
 
-/* A poll that woke so long after what it reads came was not let run. Two ticks of a kernel that
+/* A poll that woke so long after what it reads came was not let run. Three ticks of a kernel that
    counts by 4 ms; and what is within the tolerance of clocks. */
-enum { STOOD_MANY_US = 8000, STOOD_US = 20000 };
+enum { STOOD_MANY_US = 12000, STOOD_US = 20000 };
 
 static struct {
     uv_prepare_t behind_timers;

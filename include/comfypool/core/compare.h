@@ -39,7 +39,7 @@ struct compare_node {
     const struct str *depends_on; /* ids; those that are no node of the run do not matter */
     size_t depends_on_len;
     bool cached;
-    bool finished; /* it came to its end: neither failed nor cut off with the attempt */
+    bool finished;   /* it came to its end: neither failed nor cut off with the attempt */
     bool open_ended; /* only the attempt's end ended it: no measure for others */
     bool has_duration;
     struct dur_us duration; /* of a cached one: what its profile says, which is nothing or 0 */
