@@ -34,6 +34,9 @@ static void add_node(struct js_out *o, const struct compare_node *n, const char 
     if (n->has_duration) {
         js_member_ms(o, "duration", n->duration.us);
     }
+    if (n->open_ended) {
+        js_member_bool(o, "openEnded", true);
+    }
     js_key(o, "dependsOn");
     js_open(o, '[');
     for (size_t i = 0; i < n->depends_on_len; i++) {

@@ -26,9 +26,9 @@ static bool take_sign(struct str *s, char sign)
 
 static void tell_how(struct told *t, size_t i, struct str how)
 {
-    static const char signs[] = "fxcCp?";
-    static const char *const statuses[] = {"failed", "executing", "cached",
-                                           "cached", "pending",   "completed"};
+    static const char signs[] = "fxcCp?o";
+    static const char *const statuses[] = {"failed",  "executing", "cached",   "cached",
+                                           "pending", "completed", "completed"};
     struct compare_node *n = &t->nodes[i];
     const char *sign = how.n > 0 ? strchr(signs, *how.p) : NULL;
     const size_t which = sign == NULL ? 5 : (size_t)(sign - signs);
@@ -36,6 +36,7 @@ static void tell_how(struct told *t, size_t i, struct str how)
     t->status[i] = statuses[which];
     n->cached = which == 2 || which == 3;
     n->finished = which == 5;
+    n->open_ended = which == 6;
     n->has_duration = how.n > 0 || which == 2;
     n->duration.us = 0;
     ck_assert(how.n == 0 || str_to_int64(how, &n->duration.us));

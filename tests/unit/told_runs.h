@@ -4,7 +4,7 @@
  * A run is its nodes, with blanks between: ID:CLASS<ID,ID^PARENT=HOW, of which all but the id may
  * be left out. HOW is the duration in microseconds of a node that completed (10000 when left out),
  * f and x before it of one that failed or was cut off; c cached, C cached without a duration, p
- * pending, ? completed but not watched.
+ * pending, ? completed but not watched, o of one that only the end of the attempt ended.
  */
 #ifndef COMFYPOOL_TESTS_UNIT_TOLD_RUNS_H
 #define COMFYPOOL_TESTS_UNIT_TOLD_RUNS_H
