@@ -188,8 +188,8 @@ static void look_for_setting(struct judging *j)
 /* What bounds it from below lies above what bounds it from above. */
 static void look_for_contradiction(struct judging *j)
 {
-    if (!j->out.changed && j->has_low && j->has_high &&
-        j->low_us > j->high_us + j->out.tolerance_us) {
+    const int64_t allowed = j->out.tolerance_us + j->lasted_us / 1000000 * SETTING_PPM;
+    if (!j->out.changed && j->has_low && j->has_high && j->low_us > j->high_us + allowed) {
         found_set(j, &j->t->started);
     }
 }
@@ -346,6 +346,9 @@ static void settle(struct judging *j)
     out->offset_us = !j->has_carried                             ? j->high_us
                      : j->has_high && j->high_us < j->carried_us ? j->high_us
                                                                  : j->carried_us;
+    if (j->has_low && !out->changed && out->offset_us < j->low_us) {
+        out->offset_us = j->low_us; /* an end says little of a start long before it */
+    }
     out->end_offset_us = out->offset_us;
     if (out->known && time_mark_is_stamped(&t->ended)) {
         const int64_t lag = lag_of(&t->ended);
