@@ -22,8 +22,10 @@ enum {
     AGREE_US = 10000,
     /* Frames that are read one by one for longer than this were not held back and let go. */
     SPREAD_US = 50000,
-    /* No garbage collection delays an end by more, and no server its first frames. */
+    /* No server delays its first frames by more. */
     MOST_LATE_US = 300000,
+    /* No garbage collection delays an end by more. */
+    END_LATE_US = 500000,
     /* The lags of two attempts that lie so close are no accident. */
     SAME_US = 5000,
     /* A POST that is answered within a turn of the loop that is not called slow is answered soon.
@@ -370,7 +372,7 @@ static void judge_end(struct judging *j)
                                 lag_of(&t->started) > j->carried_us + j->out.tolerance_us;
     const bool held = t->began;
     j->out.end_doubtful =
-        j->out.doubtful || (!held && late > MOST_LATE_US) ||
+        j->out.doubtful || (!held && late > END_LATE_US) ||
         (start_was_late && late > j->out.tolerance_us && (has_waited(j) || !is_confirmed(j)));
 }
 
