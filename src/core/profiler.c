@@ -134,8 +134,18 @@ static void open_slice(struct profiler *p, struct node *n, struct mono_us now, b
     remember_start(p, n, now);
 }
 
+/* Of frames that waited the kernel knows when the last one came. Those before it came no later,
+ * though they were read later. */
+static void progress_came_by(struct node *n, struct mono_us at)
+{
+    for (size_t i = n->progress_len; i > 0 && mono_before(at, n->progress[i - 1].at); i--) {
+        n->progress[i - 1].at = at;
+    }
+}
+
 static void close_slice(struct node *n, struct mono_us at)
 {
+    progress_came_by(n, at);
     if (n->slices_len == n->slices_cap) {
         n->slices_cap = n->slices_cap == 0 ? 1 : n->slices_cap * 2;
         n->slices = mem_grow(n->slices, n->slices_cap * sizeof *n->slices);
@@ -313,6 +323,7 @@ static void feed_progress(struct profiler *p, struct mono_us now, const struct f
     /* A value that falls begins a new series, at 0. */
     n->steps += f->value - (f->value < n->progress_last ? 0 : n->progress_last);
     n->progress_last = f->value;
+    progress_came_by(n, now);
     if (n->progress_len >= p->max_progress) {
         n->progress_dropped++;
         return;

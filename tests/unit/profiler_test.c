@@ -443,6 +443,37 @@ START_TEST(progress_is_capped_and_counted)
 }
 END_TEST
 
+/* The kernel says when the last of the frames that waited came: those before it came no later. */
+START_TEST(progress_never_goes_back_in_time)
+{
+    static const int read_at[] = {1, 10, 8, 9};
+    static const int64_t want_at[] = {1, 7, 7, 7};
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert(workflow_parse(STR("{\"a\":{\"inputs\":{}},\"b\":{\"inputs\":{}}}"), &w, &problem));
+    struct profiler *p = profiler_new(w, 9);
+    struct timeline t;
+    timeline_init(&t, (struct time_anchor){.mono = at(0), .wall = {1700000000000000}}, at(0));
+    t.intent = (struct time_mark){.set = true, .received = at(0)};
+    (void)timeline_start(&t, at(0), 0);
+    profiler_feed(p, at(0), &(struct frame){.type = FRAME_EXECUTING, .node = STR("a")});
+    for (int i = 0; i < 4; i++) {
+        profiler_feed(p, at(read_at[i]),
+                      &(struct frame){.type = FRAME_PROGRESS, .node = STR("a"), .value = i});
+    }
+    profiler_feed(p, at(7), &(struct frame){.type = FRAME_EXECUTING, .node = STR("b")});
+    timeline_end(&t, at(20), 0);
+    struct profile profile;
+    profiler_finish(p, &t, ATTEMPT_COMPLETED, &profile);
+    ck_assert_uint_eq(profile.nodes[0].progress_len, 4);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(profile.nodes[0].progress[i].at.us, at((int)want_at[i]).us);
+    }
+    profiler_free(p);
+    workflow_free(w);
+}
+END_TEST
+
 START_TEST(a_backend_that_invents_nodes_is_not_followed_for_ever)
 {
     struct workflow *w = NULL;
@@ -474,6 +505,7 @@ Suite *profiler_suite(void)
     TCase *c = tcase_create("profiler");
     tcase_add_loop_test(c, account, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, progress_is_capped_and_counted);
+    tcase_add_test(c, progress_never_goes_back_in_time);
     tcase_add_test(c, a_backend_that_invents_nodes_is_not_followed_for_ever);
     suite_add_tcase(s, c);
     return s;
