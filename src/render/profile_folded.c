@@ -97,12 +97,7 @@ static struct dur_us *sum_copies(const struct stored_profile *p)
 {
     struct dur_us *sums = mem_zero(p->nodes_len + 1, sizeof *sums);
     struct map by_id;
-    map_init(&by_id);
-    for (size_t i = 0; i < p->nodes_len; i++) {
-        if (p->nodes[i].id.n > 0) {
-            (void)map_put(&by_id, p->nodes[i].id, &p->nodes[i]);
-        }
-    }
+    stored_nodes_by_id(p, &by_id);
     for (size_t i = 0; i < p->nodes_len; i++) {
         const struct str id = text_of(p->nodes[i].json, "displayNodeId");
         struct stored_node *shown = id.n == 0 ? NULL : map_get(&by_id, id);

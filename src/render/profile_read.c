@@ -218,15 +218,20 @@ static void cut_circles(struct stored_profile *p)
     }
 }
 
+void stored_nodes_by_id(const struct stored_profile *p, struct map *ret)
+{
+    map_init(ret);
+    for (size_t i = 0; i < p->nodes_len; i++) {
+        if (p->nodes[i].id.n > 0) {
+            (void)map_put(ret, p->nodes[i].id, &p->nodes[i]);
+        }
+    }
+}
+
 static void find_parents(struct stored_profile *p)
 {
     struct map by_id;
-    map_init(&by_id);
-    for (size_t i = 0; i < p->nodes_len; i++) {
-        if (p->nodes[i].id.n > 0) {
-            (void)map_put(&by_id, p->nodes[i].id, &p->nodes[i]);
-        }
-    }
+    stored_nodes_by_id(p, &by_id);
     for (size_t i = 0; i < p->nodes_len; i++) {
         const struct str parent = text_of(p->nodes[i].json, "parentNodeId");
         if (parent.n > 0) {

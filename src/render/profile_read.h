@@ -13,6 +13,7 @@
 
 #include "comfypool/base/buf.h"
 #include "comfypool/base/json_write.h"
+#include "comfypool/base/map.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 
@@ -81,6 +82,9 @@ struct stored_profile {
 /* False when it is no profile; *ret is then empty. Owner of *ret: the caller, by
    profile_read_done. */
 bool profile_read(struct str profile_json, struct stored_profile *ret);
+/* The nodes that have an id, by it. Owner: the caller (map_done); its keys live as the profile
+ * does. */
+void stored_nodes_by_id(const struct stored_profile *p, struct map *ret);
 void profile_read_done(struct stored_profile *p);
 #define AUTO_PROFILE __attribute__((cleanup(profile_read_done)))
 

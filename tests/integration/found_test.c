@@ -18,6 +18,16 @@ static char *config_of(struct sim *s, const char *more)
                 s->url, more);
 }
 
+/* The first one is taken first. */
+static char *config_of_two(struct sim *s[2], const char *more)
+{
+    return text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
+                "  - {name: s1, url: '%s'}\n"
+                "link: {submitSettleMs: 300, quietPollMs: 200, pingIntervalMs: 200,\n"
+                "       pongTimeoutMs: 200, requestTimeoutMs: 300, backendLostMs: 900}\n%s",
+                s[0]->url, s[1]->url, more);
+}
+
 static json_t *attempt_of(struct daemon *d, const char *id, size_t i)
 {
     return json_array_get(at(get(d, "/jobs/%s/attempts", id)->json, "attempts"), i);
@@ -218,14 +228,7 @@ END_TEST
 START_TEST(test_found_when_the_retry_runs)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
-    struct daemon *d =
-        DAEMON(.config =
-                   text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
-                        "  - {name: s1, url: '%s'}\n"
-                        "link: {submitSettleMs: 300, quietPollMs: 200, pingIntervalMs: 200,\n"
-                        "       pongTimeoutMs: 200, requestTimeoutMs: 300, backendLostMs: 900}\n"
-                        "jobs: {retryDelayMs: 1}\n",
-                        s[0]->url, s[1]->url));
+    struct daemon *d = DAEMON(.config = config_of_two(s, "jobs: {retryDelayMs: 1}\n"));
     await_backends_up(d, 2);
     char *id = submit(d, stubborn_body(4000, ""));
     AWAIT(is_at_node(d, id, "1"));
@@ -243,13 +246,7 @@ END_TEST
 START_TEST(test_found_before_the_retry_is_posted)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
-    struct daemon *d =
-        DAEMON(.config =
-                   text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
-                        "  - {name: s1, url: '%s'}\n"
-                        "link: {submitSettleMs: 300, quietPollMs: 200, pingIntervalMs: 200,\n"
-                        "       pongTimeoutMs: 200, requestTimeoutMs: 300, backendLostMs: 900}\n",
-                        s[0]->url, s[1]->url));
+    struct daemon *d = DAEMON(.config = config_of_two(s, ""));
     await_backends_up(d, 2);
     char *id = submit(d, stubborn_body(1500, ", 'retryDelayMs': 1500"));
     AWAIT(is_at_node(d, id, "1"));
