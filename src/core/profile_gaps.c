@@ -2,7 +2,8 @@
  * The gaps of an attempt: those that were told while it ran, and those that its marks show when it
  * is over: stamped frames that came later than this server's usually do, frames that were read
  * after the end that the stamp tells, a start that was not seen, a clock that was set. Called by
- * profile.c. Cost: O(gaps), and O(reads log reads) where frames were late.
+ * profile.c. Cost: O(gaps squared), of which MAX_GAPS are kept, and O(reads log reads) where frames
+ * were late.
  *
  * A terminal frame alone that is late is no gap: a server's garbage collection delays it, and with
  * it the last node's end, as a rule. Its stamp is the end of both.
