@@ -159,9 +159,12 @@ static bool set_between(const struct judging *j, const struct time_mark *a,
 static bool ended_before_its_frames(const struct judging *j, int64_t offset)
 {
     const struct timeline *t = j->t;
+    if (!was_heard(&t->ended)) {
+        return false;
+    }
     const int64_t end = t->ended.stamp_ms * 1000 + offset;
     const int64_t least = j->out.tolerance_us > SPREAD_US ? j->out.tolerance_us : SPREAD_US;
-    return was_heard(&t->ended) && t->watched.us > end + least + j->lasted_us / 1000 &&
+    return t->watched.us > end + least + j->lasted_us / 1000 &&
            mono_diff(t->ended.received, t->watched).us > SPREAD_US;
 }
 

@@ -338,17 +338,34 @@ START_TEST(one_that_runs_is_unsettled)
 }
 END_TEST
 
+static const int64_t garbage[] = {0, -1, INT64_MAX, INT64_MIN};
+
 /* Garbage in a stamp says nothing. */
 START_TEST(stamps_that_are_none)
 {
-    static const int64_t stamps[] = {0, -1, INT64_MAX, INT64_MIN};
-    for (size_t i = 0; i < sizeof stamps / sizeof *stamps; i++) {
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
         const struct server_clock clock = {.len = 0};
         const struct run r = {.start = 2, .lasts = 100};
         struct timeline t = timeline_of(&r, (struct mono_us){50000000});
-        t.started.stamp_ms = t.planned.stamp_ms = t.ended.stamp_ms = stamps[i];
+        t.started.stamp_ms = t.planned.stamp_ms = t.ended.stamp_ms = garbage[i];
         const struct clock_reading c = server_clock_judge(&clock, &t);
         ck_assert(!c.known && !c.changed && !c.doubtful && !c.wide);
+    }
+}
+END_TEST
+
+/* Nor does it in the end alone, where the rest tells a clock. */
+START_TEST(an_end_without_a_stamp)
+{
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        const struct server_clock clock = {.len = 0};
+        const struct run r = {.start = 2, .lasts = 100};
+        struct timeline t = timeline_of(&r, (struct mono_us){50000000});
+        t.ended.stamp_ms = garbage[i];
+        const struct clock_reading c = server_clock_judge(&clock, &t);
+        ck_assert(c.known && !c.changed && !c.end_doubtful);
+        ck_assert_int_eq(off_by(c.offset_us, 0), 0);
+        ck_assert_int_eq(off_by(c.end_offset_us, 0), 0);
     }
 }
 END_TEST
@@ -362,6 +379,7 @@ Suite *clock_suite(void)
     tcase_add_test(c, one_late_frame_is_not_usual);
     tcase_add_test(c, one_that_runs_is_unsettled);
     tcase_add_test(c, stamps_that_are_none);
+    tcase_add_test(c, an_end_without_a_stamp);
     suite_add_tcase(s, c);
     return s;
 }
