@@ -50,12 +50,10 @@ const char *backend_state_name(const struct backend *b)
 /* ---- its link ----------------------------------------------------------------------------------
  */
 
-/* Down for so long that it is no place for a job any more: some may have no other. */
+/* Down for so long that nothing is waited for there. */
 static void is_gone(void *ctx)
 {
-    struct backend *b = ctx;
-    backend_maybe_reap(b);
-    jobs_check_supported(b->pool);
+    backend_maybe_reap(ctx);
 }
 
 static void plan_gone(struct backend *b)

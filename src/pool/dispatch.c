@@ -93,13 +93,6 @@ static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
     return found;
 }
 
-/* Nobody counts on it any more: on its way out, or down for long. */
-static bool is_gone(const struct backend *b, struct mono_us now)
-{
-    return b->removing ||
-           (!b->up && mono_diff(now, b->down_since).us >= b->pool->options.backend_lost.us);
-}
-
 bool dispatch_allows(struct job *j, const struct backend *b, unsigned level)
 {
     return b->slot.up && (!is_restricted(j) || (bars(j, b, time_mono()) & ~overlooked[level]) == 0);
@@ -260,7 +253,8 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         const unsigned found = bars(j, b, now);
         const bool here = (found & BAR_REFUSED) != 0;
         const bool unable = (found & BAR_UNABLE) != 0;
-        if (!here && !unable && !is_gone(b, now)) {
+        const bool may_be = b->up ? !here && !unable : eligible_is_meant(j, b);
+        if (may_be && !b->removing) {
             return true;
         }
         refused = refused || here;
@@ -268,9 +262,8 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         if (!here && unable) {
             eligible_why(j, b, ret_why);
         } else {
-            buf_add_text(ret_why, here          ? ability_view(&p->ability, hash, b->id, now).reason
-                                  : b->removing ? "it is being removed"
-                                                : "it cannot be reached");
+            buf_add_text(ret_why, here ? ability_view(&p->ability, hash, b->id, now).reason
+                                       : "it is being removed");
         }
     }
     return !refused;

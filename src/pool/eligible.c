@@ -642,6 +642,16 @@ static bool is_meant(const struct look *l, size_t i, const struct backend *b)
             spec_where_allows(&l->traits.spec->where, b->name, &b->label_names));
 }
 
+bool eligible_is_meant(struct job *j, const struct backend *b)
+{
+    const struct look l = look_at_job(j);
+    bool meant = false;
+    for (size_t i = 0; i < l.len && !meant; i++) {
+        meant = is_meant(&l, i, b);
+    }
+    return meant;
+}
+
 /* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
 static bool has_word(const struct backend *b, struct mono_us since)
 {

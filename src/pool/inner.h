@@ -561,6 +561,9 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x);
 enum chance eligible_chance(struct job *j, bool asked);
 bool eligible_ask_again(struct job *j, struct http_ref x);
 void eligible_refuse(struct job *j, struct http_ref x, const char *pointer);
+/* Whether it is for that backend by name, label, rule and, while it is up, size of files, whatever
+   the backend knows. */
+bool eligible_is_meant(struct job *j, const struct backend *b);
 /* The largest value of a number that a node class takes there, as far as is known. */
 uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input);
 
