@@ -12,16 +12,18 @@ static void arm(struct deadlines *d);
 static void time_is_up(uv_timer_t *timer)
 {
     struct deadlines *d = timer->data;
-    const struct mono_us now = time_mono();
+    d->until = time_mono();
+    d->running = true;
     for (struct heap_node *top = heap_top(&d->heap); top != NULL; top = heap_top(&d->heap)) {
         struct deadline *e = heap_item(top, struct deadline, node);
-        if (mono_before(now, e->at)) {
+        if (mono_before(d->until, e->at)) {
             break;
         }
         heap_remove(&d->heap, top);
         e->due(e->ctx);
     }
     arm(d);
+    d->running = false;
 }
 
 static void arm(struct deadlines *d)
@@ -36,9 +38,11 @@ static void arm(struct deadlines *d)
     }
     const struct deadline *e = heap_item(top, const struct deadline, node);
     /* libuv counts from when it last read the clock: it may fire a little early, and is armed
-     * again. */
+     * again. A timer of 0 ms that is started by its own callback fires again in the same turn. */
     const int64_t left = mono_diff(e->at, time_mono()).us;
-    (void)uv_timer_start(&d->timer, time_is_up, left <= 0 ? 0 : (uint64_t)(left + 999) / 1000, 0);
+    const uint64_t least = d->running ? 1 : 0;
+    (void)uv_timer_start(&d->timer, time_is_up, left <= 0 ? least : (uint64_t)(left + 999) / 1000,
+                         0);
 }
 
 void deadlines_init(struct deadlines *d, uv_loop_t *loop)
@@ -59,7 +63,7 @@ void deadline_set(struct deadlines *d, struct deadline *e, struct mono_us at,
 {
     const struct heap_node *first = heap_top(&d->heap);
     heap_remove(&d->heap, &e->node);
-    e->at = at;
+    e->at = d->running ? mono_max(at, mono_add(d->until, (struct dur_us){1})) : at;
     e->due = due;
     e->ctx = ctx;
     heap_push(&d->heap, &e->node);

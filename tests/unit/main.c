@@ -33,6 +33,7 @@ static const struct named_suite suites[] = {
     {"store lists", store_lists_suite},
     {"http", http_suite},
     {"config", config_suite},
+    {"deadlines", deadlines_suite},
     {"process", process_suite},
     {"host", host_suite},
     {"gpus", gpus_suite},

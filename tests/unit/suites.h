@@ -36,6 +36,7 @@ Suite *config_suite(void);
 Suite *openapi_suite(void);
 Suite *fuzz_suite(void);
 Suite *net_rules_suite(void);
+Suite *deadlines_suite(void);
 Suite *process_suite(void);
 Suite *host_suite(void);
 Suite *gpus_suite(void);
