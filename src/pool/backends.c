@@ -509,7 +509,7 @@ static void reap(void *ctx)
     }
     ability_forget_backend(&p->ability, b->id);
     backend_free(b);
-    jobs_check_supported(p);
+    review_begin(p);
 }
 
 void backend_maybe_reap(struct backend *b)

@@ -168,16 +168,6 @@ bool dispatch_change_lane(struct job *j)
     return true;
 }
 
-void jobs_regroup(struct pool *p)
-{
-    size_t at = 0;
-    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
-        if (j->entry.flow != NULL) {
-            (void)dispatch_change_lane(j);
-        }
-    }
-}
-
 /* ---- giving away -------------------------------------------------------------------------------
  */
 

@@ -205,7 +205,8 @@ static bool need_is_met(struct need *n, const struct backend *b)
     }
     struct verdict_of *v = NULL;
     for (size_t i = 0; i < n->verdicts_len && v == NULL; i++) {
-        v = n->verdicts[i].backend == b->id ? &n->verdicts[i] : NULL;
+        n->verdicts_at = n->verdicts_at + 1 < n->verdicts_len ? n->verdicts_at + 1 : 0;
+        v = n->verdicts[n->verdicts_at].backend == b->id ? &n->verdicts[n->verdicts_at] : NULL;
     }
     if (v == NULL) {
         n->verdicts = mem_grow(n->verdicts, (n->verdicts_len + 1) * sizeof *n->verdicts);
@@ -876,19 +877,10 @@ uint64_t eligible_input_max(const struct backend *b, struct str class_type, cons
 /* ---- reading what a backend knows --------------------------------------------------------------
  */
 
-static void regroup(void *ctx)
-{
-    struct pool *p = ctx;
-    jobs_regroup(p);
-    pool_dispatch(p);
-}
-
 void eligible_changed(struct pool *p)
 {
     p->eligibility.generation++;
-    if (!p->stopping) {
-        deadline_set(&p->deadlines, &p->eligibility.regroup, time_mono(), regroup, p);
-    }
+    review_begin(p);
 }
 
 bool eligible_is_reading(const struct backend *b)

@@ -29,6 +29,7 @@ struct need {
         bool able;
     } * verdicts;
     size_t verdicts_len;
+    size_t verdicts_at; /* found last: backends are asked about in their order */
 };
 
 /* One workflow that would do, and where. */
@@ -55,8 +56,7 @@ struct eligibility {
     struct map needs;
     struct need *idle_newest, *idle_oldest;
     size_t idle_len;
-    uint64_t generation; /* counts changes of whatever decides */
-    struct deadline regroup;
+    uint64_t generation;      /* counts changes of whatever decides */
     struct recheck *rechecks; /* submissions for which backends are asked */
     size_t rechecks_len;
 };

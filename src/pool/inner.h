@@ -174,6 +174,7 @@ struct job {
     struct deadline settles;      /* then */
     struct deadline shunning;     /* its end */
     struct queue_entry entry;
+    size_t reviewed_as;    /* its place in the pool's review, from 1; 0: none */
     struct deadline delay; /* before it is queued again */
     struct deadline queue_timer;
     struct deadline job_timer;
@@ -345,6 +346,14 @@ struct stray {
     struct mono_us asked;
 };
 
+/* The jobs that are looked at anew; see review.c. */
+struct review {
+    struct job **list; /* NULL: none is under way; NULL in it: one that was freed */
+    size_t len, at;
+    bool wanted; /* another one, after it */
+    struct deadline turn;
+};
+
 struct pool {
     uv_loop_t *loop;
     struct store *store;
@@ -383,6 +392,7 @@ struct pool {
     struct backend **limited; /* those that refuse a size, or files */
     size_t limited_len;
     struct eligibility eligibility;
+    struct review review;
     struct deadline held;    /* a job waits for a better backend: looked at anew then */
     struct deadline breaker; /* the first to close again */
     struct deadlines deadlines;
@@ -454,10 +464,8 @@ void job_stop_waiting(struct job *j);
 void job_end_queued(struct job *j, enum err code, const char *message);
 /* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
 struct job *job_revive(struct pool *p, struct store_active *take);
-/* Each waiting job into the lane that is right now. */
-void jobs_regroup(struct pool *p);
-/* Jobs that no backend can run any more fail, with each backend's reason. */
-void jobs_check_supported(struct pool *p);
+/* True when it may wait (again); else its end is on its way, with each backend's reason. */
+bool job_may_wait(struct job *j);
 /* x is asked again when the job has ended; or at the next change of its live profile. */
 void job_add_waiter(struct job *j, struct http_ref x);
 void job_add_watcher(struct job *j, struct http_ref x);
@@ -466,6 +474,15 @@ void job_has_changed(struct job *j);
 /* The profile of a job as far as it is known, as of its last change: the same text until the next
    one. Of a job that is not profiled: the states of its nodes, without times. */
 void job_live_profile(struct job *j, struct buf *out);
+
+/* ---- review.c ----------------------------------------------------------------------------------
+ */
+
+/* Every job that waits is looked at anew, soon: it fails when no backend can run it any more, else
+   it goes to the lane that is right now. */
+void review_begin(struct pool *p);
+/* The job is to be freed. */
+void review_leave(struct job *j);
 
 /* ---- clients.c ---------------------------------------------------------------------------------
  */

@@ -151,6 +151,7 @@ void job_free(struct job *j)
         (void)map_remove(&p->jobs, (struct str){j->r.id, UUID_TEXT});
     }
     queue_remove(&p->queue, &j->entry);
+    review_leave(j);
     deadline_clear(&p->deadlines, &j->delay);
     deadline_clear(&p->deadlines, &j->settles);
     deadline_clear(&p->deadlines, &j->shunning);
@@ -347,8 +348,7 @@ void job_admit(struct job *j)
     }
 }
 
-/* True when it may wait (again); else its end is on its way. */
-static bool may_wait(struct job *j)
+bool job_may_wait(struct job *j)
 {
     AUTO_BUF struct buf why;
     buf_init(&why, 65536);
@@ -363,22 +363,6 @@ static bool may_wait(struct job *j)
         return true;
     }
     return false;
-}
-
-void jobs_check_supported(struct pool *p)
-{
-    struct job **list = mem_alloc((p->jobs.len + 1) * sizeof(struct job *));
-    size_t n = 0;
-    size_t at = 0;
-    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
-        if (job_waits(j) && ability_knows(&p->ability, job_hash(j))) {
-            list[n++] = j;
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        (void)may_wait(list[i]);
-    }
-    free(list);
 }
 
 static void settles_for_less(void *ctx)
@@ -432,8 +416,8 @@ static void count_end(struct pool *p, enum job_state state)
 void job_wait_again(struct job *j)
 {
     struct pool *p = j->pool;
-    if (!may_wait(j)) {
-        jobs_check_supported(p); /* others may stand where it stood */
+    if (!job_may_wait(j)) {
+        review_begin(p); /* others may stand where it stood */
         return;
     }
     if (!mono_before(time_mono(), j->delay.at)) {
@@ -487,7 +471,7 @@ static void concluded(void *ctx, enum err e)
 
 void job_wait_first(struct job *j)
 {
-    if (may_wait(j)) {
+    if (job_may_wait(j)) {
         job_admit(j);
         pool_dispatch(j->pool);
     }

@@ -251,6 +251,7 @@ bool pool_close(struct pool *p)
     for (size_t i = 0; i < p->backends_len; i++) {
         backend_free(p->backends[i]);
     }
+    free(p->review.list);
     eligible_done(p);
     uploads_done(p);
     sources_done(p);

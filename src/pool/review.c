@@ -1,0 +1,83 @@
+/*
+ * All jobs that wait are looked at anew after something changed that decides where they may run: a
+ * backend's labels or what it knows, a backend that went, a job that nobody could run. Each fails
+ * when no backend can run it any more, else it goes to the lane that is right now. So many jobs of
+ * so many backends are too much for one turn of the loop: each turn takes some of them. Until its
+ * turn comes a job may stand in a lane that was right before; routing looks at those that are
+ * first.
+ */
+#include <stdlib.h>
+
+#include "inner.h"
+
+/* A turn makes so many comparisons of a job with a backend, about 1 ms of them. */
+enum { REVIEW_A_TURN = 1 << 16 };
+
+static void list_jobs(struct pool *p)
+{
+    struct review *r = &p->review;
+    r->list = mem_alloc((p->jobs.len + 1) * sizeof *r->list);
+    size_t at = 0;
+    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
+        if (job_waits(j)) {
+            r->list[r->len++] = j;
+            j->reviewed_as = r->len;
+        }
+    }
+}
+
+static void look_at(struct job *j)
+{
+    if (!job_waits(j)) {
+        return; /* meanwhile somebody has it */
+    }
+    if (ability_knows(&j->pool->ability, job_hash(j)) && !job_may_wait(j)) {
+        return;
+    }
+    if (j->entry.flow != NULL) {
+        (void)dispatch_change_lane(j);
+    }
+}
+
+static void turn(void *ctx)
+{
+    struct pool *p = ctx;
+    struct review *r = &p->review;
+    if (r->list == NULL) {
+        r->wanted = false;
+        list_jobs(p);
+    }
+    const size_t some = REVIEW_A_TURN / (p->backends_len + 1) + 1;
+    const size_t end = r->len - r->at < some ? r->len : r->at + some;
+    for (; r->at < end; r->at++) {
+        struct job *j = r->list[r->at];
+        if (j != NULL) {
+            j->reviewed_as = 0;
+            look_at(j);
+        }
+    }
+    if (r->at == r->len) {
+        free(r->list);
+        r->list = NULL;
+        r->len = r->at = 0;
+    }
+    if (r->list != NULL || r->wanted) {
+        deadline_set(&p->deadlines, &r->turn, time_mono(), turn, p);
+    }
+    pool_dispatch(p);
+}
+
+void review_begin(struct pool *p)
+{
+    p->review.wanted = true;
+    if (!p->stopping) {
+        deadline_set(&p->deadlines, &p->review.turn, time_mono(), turn, p);
+    }
+}
+
+void review_leave(struct job *j)
+{
+    if (j->reviewed_as != 0) {
+        j->pool->review.list[j->reviewed_as - 1] = NULL;
+    }
+}
