@@ -489,7 +489,7 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
     attempt_heard(a, now);
     if (f->type == FRAME_START) {
         attempt_started(a, now, f->stamp_ms);
-    } else if (!a->timeline.started.set && clock_proves_start(f)) {
+    } else if (!a->timeline.started.set && frame_proves_start(f)) {
         attempt_started(a, now, 0);
     }
     if (f->type != FRAME_START) {
@@ -591,7 +591,8 @@ static void count_attempt(struct attempt *a)
     r->cut_off += a->cut_off ? 1 : 0;
     const bool fault = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_SERVER_FAULT;
     const bool refused = a->outcome == ATTEMPT_REJECTED && a->elsewhere;
-    r->faults += fault && !a->spared ? 1 : 0;
+    r->faults += fault && trust_fault_counts(a) ? 1 : 0;
+    a->spared = a->spared && r->faults < RETRY_MAX_FAULTS;
     r->free_attempts += a->cut_off || a->free || refused || fault || a->spared ? 1 : 0;
     r->oom += a->outcome == ATTEMPT_FAILED && a->error.code == ERR_OUT_OF_MEMORY ? 1 : 0;
     r->left_dead += a->left_dead ? 1 : 0;

@@ -60,12 +60,6 @@ bool clock_history(struct attempt *a, const struct history_answer *h)
 /* ---- frames -----------------------------------------------------------------------------------
  */
 
-bool clock_proves_start(const struct frame *f)
-{
-    return f->type == FRAME_EXECUTING || f->type == FRAME_STATE || f->type == FRAME_EXECUTED ||
-           f->type == FRAME_CACHED || frame_is_terminal(f);
-}
-
 /* Its first frame is no execution_start, though the socket was trusted: that one was lost. What
    /history has of it is asked for at the end. */
 static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_type first)
@@ -95,7 +89,7 @@ void clock_frame(struct attempt *a, const struct comfy_event *e)
     }
     if (f->type == FRAME_START) {
         t->unseen = (struct mono_us){0};
-    } else if (!t->started.set && !a->missed && clock_proves_start(f)) {
+    } else if (!t->started.set && !a->missed && frame_proves_start(f)) {
         start_was_missed(a, now, f->type);
     }
     if (f->type == FRAME_CACHED) {

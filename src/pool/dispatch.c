@@ -32,13 +32,27 @@ static const unsigned overlooked[] = {
     BAR_SMALL | BAR_FAILED_HERE | BAR_SMALLER | BAR_REFUSED_OLD,
 };
 
-enum { LEVELS = sizeof overlooked / sizeof *overlooked };
+enum {
+    LEVELS = sizeof overlooked / sizeof *overlooked,
+    /* See dispatch_passed: bytes a turn, about 5 ms of them, and what each job counts at least. */
+    PASSED_A_TURN = 1 << 20,
+    PASSED_LEAST = 1 << 14,
+};
+
+bool dispatch_is_known(const struct job *j)
+{
+    const struct ability *a = &j->pool->ability;
+    bool known = ability_knows(a, job_hash(j));
+    for (size_t i = 0; job_has_variants(j) && i < j->spec->variants_len && !known; i++) {
+        known = ability_knows(a, str_of(j->spec->variants[i].hash));
+    }
+    return known;
+}
 
 /* By what happened to it, or to its workflow. */
 static bool has_history(const struct job *j)
 {
-    return j->elsewhere || j->wants_memory || j->shuns != 0 ||
-           ability_knows(&j->pool->ability, job_hash(j));
+    return j->elsewhere || j->wants_memory || j->shuns != 0 || dispatch_is_known(j);
 }
 
 static bool is_restricted(struct job *j)
@@ -46,11 +60,18 @@ static bool is_restricted(struct job *j)
     return has_history(j) || eligible_is_restricted(j) || trust_bars_anywhere(j);
 }
 
+/* Of the workflow that would run there: of variants, the one for that backend. */
+static struct str hash_on(struct job *j, const struct backend *b)
+{
+    const int variant = job_has_variants(j) ? eligible_variant(j, b) : -1;
+    return variant < 0 ? job_hash(j) : str_of(j->spec->variants[variant].hash);
+}
+
 /* A breaker that closes again lets one through, until one has completed. */
-static bool runs_there(const struct job *j, const struct backend *b)
+static bool runs_there(struct str hash, const struct backend *b)
 {
     const struct attempt *a = b->attempts;
-    while (a != NULL && !str_eq(job_hash(a->job), job_hash(j))) {
+    while (a != NULL && !str_eq(job_hash(a->job), hash)) {
         a = a->next;
     }
     return a != NULL;
@@ -62,18 +83,13 @@ static bool is_last_attempt(const struct job *j)
     return (int64_t)j->r.attempts - j->r.free_attempts >= j->r.policy.max_attempts - 1;
 }
 
-static bool shuns(const struct job *j, const struct backend *b, struct mono_us now)
-{
-    return j->shuns == b->id && j->shuns_epoch == b->trust.epoch &&
-           mono_before(now, j->shuns_until) && queue_length(&j->pool->queue) > 1;
-}
-
 static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
 {
-    const struct ability_view v = ability_view(&j->pool->ability, job_hash(j), b->id, now);
-    unsigned found = v.open || (v.trying && runs_there(j, b)) ? BAR_BREAKER : 0;
+    const struct str hash = hash_on(j, b);
+    const struct ability_view v = ability_view(&j->pool->ability, hash, b->id, now);
+    unsigned found = v.open || (v.trying && runs_there(hash, b)) ? BAR_BREAKER : 0;
     found |= trust_bars(b, j) ? BAR_SIZE : 0;
-    found |= shuns(j, b, now) ? BAR_SHUNNED : 0;
+    found |= shun_bars(j, b) ? BAR_SHUNNED : 0;
     if (eligible_is_restricted(j) && eligible_variant(j, b) < 0) {
         found |= BAR_UNABLE;
     }
@@ -109,6 +125,11 @@ bool dispatch_is_able(struct job *j, const struct backend *but)
         }
     }
     return false;
+}
+
+bool dispatch_allows_reluctant(struct job *j, const struct backend *b)
+{
+    return b->slot.up && (bars(j, b, time_mono()) & ~(overlooked[LEVELS - 1] | BAR_SHUNNED)) == 0;
 }
 
 bool dispatch_level(struct job *j, unsigned *ret)
@@ -202,6 +223,37 @@ static void give(struct route *r)
     attempt_begin(j, r->backend);
 }
 
+static void go_on(void *ctx)
+{
+    struct pool *p = ctx;
+    p->passed = 0;
+    pool_dispatch(p);
+}
+
+void dispatch_again(struct pool *p, struct mono_us at)
+{
+    deadline_set(&p->deadlines, &p->held, at, go_on, p);
+}
+
+bool dispatch_rests(const struct pool *p)
+{
+    return p->passed > PASSED_A_TURN;
+}
+
+void dispatch_passed(struct pool *p, size_t bytes)
+{
+    p->passed += PASSED_LEAST + bytes;
+    if (dispatch_rests(p)) {
+        dispatch_again(p, time_mono());
+    }
+}
+
+/* How large it is may be known only now that its texts are here: too large for that backend. */
+static bool is_too_large(const struct route *r)
+{
+    return trust_bars(r->backend, r->job) && dispatch_change_lane(r->job);
+}
+
 void pool_dispatch(struct pool *p)
 {
     if (p->dispatching) {
@@ -211,16 +263,16 @@ void pool_dispatch(struct pool *p)
     while (!p->stopping && !p->paused && queue_length(&p->queue) > 0 &&
            scheduler_first(&p->scheduler) != NULL) {
         struct route r;
-        if (!routing_next(p, &r)) {
+        if (dispatch_rests(p) || !routing_next(p, &r)) {
             break;
         }
-        if (job_need_texts(r.job)) {
-            /* How large it is may be known only now. */
-            if (!trust_bars(r.backend, r.job) || !dispatch_change_lane(r.job)) {
-                give(&r);
-            }
-        } else {
+        if (!job_need_texts(r.job)) {
             job_wait_for_store(r.job);
+        } else if (is_too_large(&r)) {
+            dispatch_passed(p, r.job->body_bytes);
+            job_spare_texts(r.job);
+        } else {
+            give(&r);
         }
     }
     p->dispatching = false;
@@ -232,8 +284,7 @@ void pool_dispatch(struct pool *p)
 bool dispatch_is_supported(struct job *j, struct buf *ret_why)
 {
     const struct pool *p = j->pool;
-    const struct str hash = job_hash(j);
-    if (!ability_knows(&p->ability, hash)) {
+    if (!dispatch_is_known(j)) {
         return true;
     }
     const struct mono_us now = time_mono();
@@ -252,7 +303,7 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         if (!here && unable) {
             eligible_why(j, b, ret_why);
         } else {
-            buf_add_text(ret_why, here ? ability_view(&p->ability, hash, b->id, now).reason
+            buf_add_text(ret_why, here ? ability_view(&p->ability, hash_on(j, b), b->id, now).reason
                                        : "it is being removed");
         }
     }
@@ -282,9 +333,12 @@ static const char *reason_among(struct job *j)
             return NULL; /* it is busy */
         }
         breaker = breaker || (b->slot.up && (found & BAR_BREAKER) != 0);
-        refuses = refuses || (b->up && (b->trust.refuses || (found & BAR_SIZE) != 0));
+        const bool shunned = (found & BAR_SHUNNED) != 0;
+        const bool for_refusal = shunned && b->trust.probation == PROBATION_REFUSAL;
+        refuses =
+            refuses || for_refusal || (b->up && (b->trust.refuses || (found & BAR_SIZE) != 0));
         drained = drained || (b->up && (b->removing || b->admin == ADMIN_DRAINED));
-        held = held || (found & BAR_SHUNNED) != 0;
+        held = held || (shunned && !for_refusal);
         held = held ||
                (b->up && (b->admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE));
     }

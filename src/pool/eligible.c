@@ -302,18 +302,31 @@ static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
            (!several || spec_where_allows(&j->spec->where, b->name, &b->label_names));
 }
 
+/* It said no to that variant since the job was submitted. */
+static bool was_refused(const struct job *j, size_t variant, const struct backend *b)
+{
+    const struct str hash = str_of(j->spec->variants[variant].hash);
+    const struct ability_view v = ability_view(&j->pool->ability, hash, b->id, time_mono());
+    return v.refused && !mono_before(v.refused_at, j->submitted);
+}
+
 int eligible_variant(struct job *j, const struct backend *b)
 {
     if (j->wishes == NULL || j->wishes[0].need == NULL) {
         make_wishes(j);
     }
     const size_t n = variants_of(j->spec);
+    int refused = -1;
     for (size_t i = 0; i < n; i++) {
-        if (is_able_job(j, i, b)) {
+        if (!is_able_job(j, i, b)) {
+            continue;
+        }
+        if (!job_has_variants(j) || !was_refused(j, i, b)) {
             return (int)i;
         }
+        refused = refused < 0 ? (int)i : refused;
     }
-    return -1;
+    return refused;
 }
 
 bool eligible_is_restricted(struct job *j)

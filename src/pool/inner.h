@@ -163,16 +163,14 @@ struct job {
     bool never_back;      /* ... however long another able one is busy */
     char *failed_on;      /* where that was: a name, or NULL */
     bool doubted;         /* a probe of it failed, perhaps by its own fault: that is spared once */
-    uint32_t shuns;       /* the backend that it tried and found sick: while others wait they try it
-                             first... */
+    bool spared;          /* a probe of it was */
+    uint32_t shuns;       /* the backend that it leaves to others: see shun.c; 0: none */
     unsigned shuns_epoch; /* ... in this one of the backend */
-    unsigned shuns_times; /* ... as often as that was so */
-    struct mono_us shuns_until; /* ... until then */
-    bool wants_memory;          /* ... for want of memory: where there is more than here */
+    struct job *shun_next, **shun_link;
+    bool wants_memory; /* ... for want of memory: where there is more than here */
     int64_t vram;
     struct mono_us prefers_until; /* no longer than this it waits for a better one */
     struct deadline settles;      /* then */
-    struct deadline shunning;     /* its end */
     struct queue_entry entry;
     size_t reviewed_as;    /* its place in the pool's review, from 1; 0: none */
     struct deadline delay; /* before it is queued again */
@@ -393,7 +391,9 @@ struct pool {
     size_t limited_len;
     struct eligibility eligibility;
     struct review review;
+    struct job *shunners, **shunners_end; /* the one that tried its backend longest ago is first */
     struct deadline held;    /* a job waits for a better backend: looked at anew then */
+    size_t passed;           /* see dispatch_passed */
     struct deadline breaker; /* the first to close again */
     struct deadlines deadlines;
     struct deadline prune;
@@ -474,6 +474,16 @@ void job_has_changed(struct job *j);
 /* The profile of a job as far as it is known, as of its last change: the same text until the next
    one. Of a job that is not profiled: the states of its nodes, without times. */
 void job_live_profile(struct job *j, struct buf *out);
+
+/* ---- shun.c ------------------------------------------------------------------------------------
+ */
+
+/* It tried that backend: others go there first from now on. */
+void shun_begin(struct job *j, const struct backend *b);
+void shun_leave(struct job *j);
+bool shun_bars(const struct job *j, const struct backend *b);
+/* Of the jobs that shun it and could go there: the one that tried it longest ago, or NULL. */
+struct job *shun_first(const struct backend *b);
 
 /* ---- review.c ----------------------------------------------------------------------------------
  */
@@ -561,8 +571,20 @@ struct route {
 };
 /* False: nothing can be given to anybody now. */
 bool routing_next(struct pool *p, struct route *ret);
+/* Gives away what can be given away, then. */
+void dispatch_again(struct pool *p, struct mono_us at);
+/* A job was looked at for nothing: it stands in another lane now. bytes: of its texts, if they were
+   made for that. What bars one may bar thousands: after some of them the others have to wait for
+   the next turn; until then nothing is given away. */
+void dispatch_passed(struct pool *p, size_t bytes);
+bool dispatch_rests(const struct pool *p);
 /* Whether the backend may have the job as things are, apart from its places. */
 bool dispatch_allows(struct job *j, const struct backend *b, unsigned level);
+/* Something is known of its workflow, or of one of its variants. */
+bool dispatch_is_known(const struct job *j);
+/* The same when nobody better wants it: whatever may be overlooked is, and that the job shuns it.
+ */
+bool dispatch_allows_reluctant(struct job *j, const struct backend *b);
 /* The first level at which any backend would do; false: none does. */
 bool dispatch_level(struct job *j, unsigned *ret);
 
@@ -760,8 +782,6 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
 struct clock_reading clock_read(const struct attempt *a);
 /* Its timeline with that. */
 struct timeline clock_timeline(const struct attempt *a);
-/* A frame that only a prompt that runs causes; a stray thread may send progress at any time. */
-bool clock_proves_start(const struct frame *f);
 /* It is over: judges its clock, and what that teaches of the server's. Also when more is known. */
 void clock_settle(struct attempt *a);
 /* It is over, and create_time would tell whether its first frames were late. */

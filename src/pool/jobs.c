@@ -15,7 +15,6 @@ enum { PREFER_MS = 30000 };
 /* Until a workflow that could not be read is asked for again. */
 enum { STORE_PAUSE_MS = 1000 };
 /* How much later than others a probe that failed tries its backend again. */
-enum { SHUN_MS = 2000, SHUN_DOUBLINGS = 4 };
 
 bool job_apply(struct job *j, enum job_event e)
 {
@@ -154,7 +153,7 @@ void job_free(struct job *j)
     review_leave(j);
     deadline_clear(&p->deadlines, &j->delay);
     deadline_clear(&p->deadlines, &j->settles);
-    deadline_clear(&p->deadlines, &j->shunning);
+    shun_leave(j);
     deadline_clear(&p->deadlines, &j->queue_timer);
     deadline_clear(&p->deadlines, &j->job_timer);
     deadline_clear(&p->deadlines, &j->wake);
@@ -522,21 +521,6 @@ static void note_times(struct attempt *a, struct job_record *next)
     next->stamped_end_ms = a->stamped_end_ms;
 }
 
-static void settles_for_less(void *ctx);
-
-/* It was a probe, and is no proof: it leaves its turn to others, for some of the quarantines to
-   come, and longer each time: others like it may do the same. */
-static void shun(struct job *j, const struct backend *b)
-{
-    const unsigned shift = j->shuns_times < SHUN_DOUBLINGS ? j->shuns_times : SHUN_DOUBLINGS;
-    const int64_t ms = (b->trust.probe_ms * 4) << shift;
-    j->shuns_times++;
-    j->shuns_epoch = b->trust.epoch;
-    j->shuns = b->id;
-    j->shuns_until = mono_add(time_mono(), dur_ms(ms + SHUN_MS));
-    deadline_set(&j->pool->deadlines, &j->shunning, j->shuns_until, settles_for_less, j);
-}
-
 /* Queued again: the next attempt's profile counts from here. */
 static void prepare_requeue(struct job *j, struct attempt *a)
 {
@@ -551,17 +535,19 @@ static void prepare_requeue(struct job *j, struct attempt *a)
         job_error_done(&j->refusal);
         job_error_copy(&j->refusal, &a->error);
     }
-    if (!a->free && !a->found_again) {
+    if (!at_once || a->spared) { /* else what it failed on before still counts */
         free(j->failed_on);
         j->failed_on = a->backend == NULL ? NULL : mem_strdup(a->backend->name);
+        j->elsewhere = true;
+        j->never_back = a->spared || a->error.code == ERR_SERVER_FAULT;
+        j->wants_memory = a->error.code == ERR_OUT_OF_MEMORY;
+        j->vram = j->wants_memory && a->backend != NULL ? a->backend->vram : 0;
     }
-    if (a->spared && a->backend != NULL) {
-        shun(j, a->backend);
+    j->spared = j->spared || a->spared;
+    const bool refused = a->error.code == ERR_BACKEND_REFUSED;
+    if (a->backend != NULL && (a->spared || (refused && a->backend->trust.refuses))) {
+        shun_begin(j, a->backend);
     }
-    j->elsewhere = !at_once || a->spared;
-    j->never_back = a->spared || a->error.code == ERR_SERVER_FAULT;
-    j->wants_memory = a->error.code == ERR_OUT_OF_MEMORY;
-    j->vram = j->wants_memory && a->backend != NULL ? a->backend->vram : 0;
     const unsigned failures = j->r.attempts - j->r.free_attempts + j->r.faults;
     const uint32_t random = (uint32_t)map_hash((struct str){j->r.prompt_id, UUID_TEXT});
     const struct dur_us first = dur_ms(j->r.policy.retry_delay_ms);

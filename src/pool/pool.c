@@ -144,6 +144,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     p->minute_at = p->began.us / 1000000;
     map_init(&p->backends_by_name);
     map_init(&p->jobs);
+    p->shunners_end = &p->shunners;
     map_init(&p->keys);
     map_init(&p->clients);
     map_init(&p->batches);

@@ -31,7 +31,7 @@ static void look_at(struct job *j)
     if (!job_waits(j)) {
         return; /* meanwhile somebody has it */
     }
-    if (ability_knows(&j->pool->ability, job_hash(j)) && !job_may_wait(j)) {
+    if (dispatch_is_known(j) && !job_may_wait(j)) {
         return;
     }
     if (j->entry.flow != NULL) {

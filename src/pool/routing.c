@@ -23,9 +23,6 @@ enum {
     /* Of a run that takes longer than expected nobody knows what is left: this share of it. */
     OVERRUN_SHARE = 8,
     HELD_LEAST_MS = 1,
-    /* Jobs that change their lanes in one turn: something that bars many of them may have come up.
-     */
-    MOVES_MOST = 64,
 };
 
 /* A backend as it is played. */
@@ -444,6 +441,23 @@ static bool walk(struct play *y, struct route *ret, bool *ret_moved)
     return found;
 }
 
+/* Somebody who tried that backend before, since nobody else goes there. */
+static bool take_reluctant(struct play *y, struct route *ret)
+{
+    struct job *j = NULL;
+    for (size_t i = 0; i < y->len && j == NULL && y->p->shunners != NULL; i++) {
+        const struct seat *s = &y->seats[i];
+        j = s->free ? shun_first(s->b) : NULL;
+        if (j != NULL) {
+            const int variant = eligible_is_restricted(j) ? eligible_variant(j, s->b) : 0;
+            j->variant = (size_t)variant;
+            *ret = (struct route){
+                .job = j, .backend = s->b, .reason = "nobody_else", .expected_us = -1};
+        }
+    }
+    return j != NULL;
+}
+
 static void play_end(struct play *y)
 {
     for (size_t i = 0; i < y->kinds_len; i++) {
@@ -453,20 +467,11 @@ static void play_end(struct play *y)
     free(y->seats);
 }
 
-static void look_again(void *ctx)
-{
-    pool_dispatch(ctx);
-}
-
 bool routing_next(struct pool *p, struct route *ret)
 {
     bool moved = true;
     bool found = false;
-    for (unsigned moves = 0; moved && !found; moves++) {
-        if (moves == MOVES_MOST) {
-            deadline_set(&p->deadlines, &p->held, time_mono(), look_again, p);
-            return false;
-        }
+    while (moved && !found && !dispatch_rests(p)) {
         moved = false;
         struct play y = {.p = p, .now = time_mono(), .others = {.models = "", .hash = ""}};
         take_seats(&y);
@@ -475,9 +480,12 @@ bool routing_next(struct pool *p, struct route *ret)
             *ret = y.reserve;
             found = true;
         }
+        found = found || (!moved && take_reluctant(&y, ret));
         play_end(&y);
-        if (!found && !moved && y.look_at.us != 0) {
-            deadline_set(&p->deadlines, &p->held, y.look_at, look_again, p);
+        if (moved) {
+            dispatch_passed(p, 0);
+        } else if (!found && y.look_at.us != 0) {
+            dispatch_again(p, y.look_at);
         }
     }
     return found;

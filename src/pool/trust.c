@@ -13,7 +13,13 @@
 #include "comfypool/core/retry.h"
 #include "inner.h"
 
-enum { PROBE_FIRST_MS = 60000, PROBE_LAST_MS = 600000, MAX_CAUSE = 300 };
+enum {
+    PROBE_FIRST_MS = 60000,
+    PROBE_LAST_MS = 600000,
+    REST_MS = 1000,
+    REST_DOUBLINGS = 7, /* to 128 s */
+    MAX_CAUSE = 300,
+};
 
 static const char look_at_it[] =
     "look at its console, mend or restart this ComfyUI, then POST /backends/<name>/resume";
@@ -183,6 +189,7 @@ void backend_lift_quarantine(struct backend *b, bool by_hand)
     t->reason = NULL;
     if (by_hand) {
         t->epoch++;
+        t->failed_probes = 0;
         ability_try_again(&b->pool->ability, b->id, true);
         streak_clear(&t->streak);
         set_text(&t->fault, NULL);
@@ -209,13 +216,30 @@ static void judge(struct backend *b)
     backend_quarantine(b, QUARANTINE_FAILURES, buf_text(&why));
 }
 
+/* A restart is tried at once; where the tries before it failed, the server fails faster than it is
+   mended, and each would cost a job a place. */
+static int64_t rest_after(unsigned failed_probes)
+{
+    const unsigned shift = failed_probes < REST_DOUBLINGS ? failed_probes : REST_DOUBLINGS;
+    return failed_probes == 0 ? 0 : REST_MS << shift;
+}
+
 void trust_up(struct backend *b)
 {
     struct trust *t = &b->trust;
     trust_forget_refusals(b);
-    t->epoch++;
+    t->life++;
     ability_try_again(&b->pool->ability, b->id, false);
-    if (t->quarantine == QUARANTINE_FAILURES && t->link_lost) {
+    if (t->quarantine != QUARANTINE_FAILURES || !t->link_lost) {
+        return;
+    }
+    const int64_t rest_ms = rest_after(t->failed_probes);
+    if (rest_ms > 0) {
+        LOG(LOG_INFO, "backend is back, perhaps restarted: to be tried soon, it failed so before",
+            LOG_S("backend", b->name), LOG_I("in", rest_ms));
+        const struct mono_us at = mono_add(time_mono(), dur_ms(rest_ms));
+        deadline_set(&b->pool->deadlines, &t->probe, mono_min(at, t->probe.at), probe_due, b);
+    } else {
         LOG(LOG_INFO, "backend is back, perhaps restarted: out of quarantine, to be tried",
             LOG_S("backend", b->name));
         backend_lift_quarantine(b, false);
@@ -291,6 +315,12 @@ void trust_judge_probe(struct attempt *a)
     j->doubted = j->doubted || (a->spared && !a->proves_sick);
 }
 
+bool trust_fault_counts(const struct attempt *a)
+{
+    const struct trust *t = &a->backend->trust;
+    return !a->spared || (a->job->spared && t->fault_life != t->life);
+}
+
 /* ---- ends --------------------------------------------------------------------------------------
  */
 
@@ -321,6 +351,7 @@ static void went_well(struct attempt *a)
         set_doubts(b, 0);
     }
     t->probe_ms = 0;
+    t->failed_probes = 0;
     if (t->quarantine == QUARANTINE_FAILURES) { /* what was under way says that it is well */
         backend_lift_quarantine(b, true);
     }
@@ -442,6 +473,7 @@ static void note_fault(struct attempt *a)
                cause.p == NULL ? "" : cause.p, a->remedy == NULL ? look_at_it : a->remedy);
     set_text(&b->trust.fault, buf_text(&text));
     b->trust.fault_job = a->job->r.seq;
+    b->trust.fault_life = b->trust.life;
     LOG(LOG_WARN, "a fault of a server ended a prompt", LOG_S("backend", b->name),
         LOG_S("job", a->job->r.id), LOG_S("why", buf_text(&text)));
 }
@@ -451,7 +483,11 @@ static void note_fault(struct attempt *a)
 static void judge_probe(const struct attempt *a)
 {
     struct backend *b = a->backend;
-    if (!a->proves_sick || b->trust.quarantine != QUARANTINE_NONE) {
+    if (!a->proves_sick) {
+        return;
+    }
+    b->trust.failed_probes++;
+    if (b->trust.quarantine != QUARANTINE_NONE) {
         return;
     }
     AUTO_BUF struct buf why;
@@ -562,6 +598,7 @@ static void forget_refusal_text(struct backend *b)
 void trust_accepted(struct backend *b)
 {
     if (b->trust.probation == PROBATION_REFUSAL) {
+        b->trust.epoch++;
         set_probation(b, PROBATION_NONE);
         forget_refusal_text(b);
     }
@@ -582,6 +619,7 @@ void trust_forget_refusals(struct backend *b)
     if (t->refusal == NULL) {
         return;
     }
+    t->epoch++;
     deadline_clear(&b->pool->deadlines, &t->again);
     t->refuses = false;
     forget_limits(b);

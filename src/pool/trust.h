@@ -43,8 +43,10 @@ struct trust {
     bool failed;           /* it is, or was before it was held, since too much failed */
     struct deadline probe; /* out of quarantine, to be tried */
     int64_t probe_ms;
-    unsigned
-        epoch; /* counts what makes it worth another try: a success, a new connection, people */
+    unsigned failed_probes; /* in a row */
+    unsigned epoch;         /* counts what makes it worth another try: a success, people */
+    unsigned life;          /* counts its connections: each may be another process... */
+    unsigned fault_life;    /* ... and the one that had a fault last */
     enum probation probation;
     bool refuses;        /* every prompt: tried again at `again` */
     size_t body_limit;   /* bodies of so many bytes and more were refused; 0: none was */
@@ -79,6 +81,12 @@ void trust_up(struct backend *b);
  * were well had it with that job: then a->own_fault, and nobody else is blamed.
  */
 void trust_judge_fault(struct attempt *a);
+/*
+ * Whether that fault counts for its job, which fails with the fifth. That of a probe does not, as a
+ * rule: the server was sick before. But when its process is a new one, and such a probe of the job
+ * was spared before, the job may have brought it.
+ */
+bool trust_fault_counts(const struct attempt *a);
 /* What is wrong with it, for people; NULL: nothing. */
 const char *trust_trouble(const struct backend *b);
 /* An attempt on probation failed: whether that costs its job nothing but time (a->spared). */

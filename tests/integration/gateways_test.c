@@ -212,6 +212,28 @@ START_TEST(test_the_last_attempt_waits)
 }
 END_TEST
 
+/* ... also when another one refused it meanwhile, which costs nothing. */
+START_TEST(test_the_last_attempt_remembers)
+{
+    struct sim *s[3] = {sim_start("--fault", "http500@*", NULL), sim_plain(), sim_plain()};
+    sim_control(s[1], "{'refusing': 401}");
+    struct daemon *d =
+        DAEMON(.config = text("backends:\n  - {name: s0, url: '%s', weight: 9}\n"
+                              "  - {name: s1, url: '%s', weight: 5}\n  - {name: s2, url: '%s'}\n%s"
+                              "jobs: {retryDelayMs: 1}\n",
+                              s[0]->url, s[1]->url, s[2]->url, link_options));
+    await_backends_up(d, 3);
+    char *busy = submit(d, sleep_body("busy", 60000, ", \"backends\": {\"only\": [\"s2\"]}"));
+    AWAIT(is_at_node(d, busy, "1"));
+    char *id = submit(d, sleep_body("a", 1, ", \"maxAttempts\": 2"));
+    AWAIT(num_at(job_now(d, id), "attempts") == 2 && is_state(d, id, "queued"));
+    cancel(d, busy);
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && strcmp(str_at(j, "backend"), "s2") == 0);
+    CHECK(ledger_count(s[0], "posted", "a") == 1);
+}
+END_TEST
+
 Suite *gateways_suite(void)
 {
     static const struct named_test tests[] = {
@@ -222,6 +244,7 @@ Suite *gateways_suite(void)
         {"a file is refused", &test_a_file_is_refused, 2},
         {"a breaker is tried by one", &test_a_breaker_is_tried_by_one, 0},
         {"the last attempt waits", &test_the_last_attempt_waits, 0},
+        {"the last attempt remembers", &test_the_last_attempt_remembers, 0},
     };
     return SUITE("gateways", 90, tests);
 }

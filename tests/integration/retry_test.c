@@ -102,9 +102,9 @@ START_TEST(test_elsewhere)
     }
     CHECK(ledger_count(lame, "posted", NULL) == 1 && ledger_count(able, "started", NULL) == 3);
     /* It starts anew and has the class: what was remembered is forgotten. */
-    sim_control(lame, "{'missing': null, 'crash': 300}");
-    AWAIT(get(d, "/backends/s0")->json != NULL &&
-          strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") == 0);
+    sim_control(lame, "{'missing': null, 'crash': 1500}");
+    AWAIT(strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") != 0);
+    AWAIT(strcmp(str_at(get(d, "/backends/s0")->json, "state"), "up") == 0);
     json_t *j = run_job(d, sleep_body("again", 1, ""));
     CHECK(strcmp(str_at(j, "backend"), "s0") == 0 && num_at(j, "attempts") == 1);
 }

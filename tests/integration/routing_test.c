@@ -390,6 +390,27 @@ START_TEST(test_rules)
 }
 END_TEST
 
+/* Each of its variants is refused where it may run: that is remembered of each. With two on one
+   server the second is tried there. */
+START_TEST(test_variants_are_refused)
+{
+    const bool apart = _i == 0;
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    for (int i = 0; i < 2; i++) {
+        sim_control(s[i], "{'missing':['T_Sleep'],'secret':true}");
+    }
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    const char *other = "{'1':{'class_type':'T_Sleep','inputs':{'_ms':2}}}";
+    json_t *j = run_job(d, q("{'variants':[{'workflow':" NEW_CLASS ",'backends':{'only':['s0']}},"
+                             "{'workflow':%s,'backends':{'only':['%s']}}]}",
+                             apart ? other : MODEL("any.safetensors"), apart ? "s1" : "s0"));
+    CHECK(num_at(j, "attempts") == 2, "%g attempts", num_at(j, "attempts"));
+    CHECK(strcmp(str_at(j, "error.code"), apart ? "workflow_not_supported" : "") == 0);
+    CHECK(apart || num_at(j, "placement.variant") == 1);
+}
+END_TEST
+
 START_TEST(test_variants)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
@@ -480,6 +501,7 @@ Suite *routing_suite(void)
         {"no backends", &test_no_backends, 1},
         {"rules", &test_rules, 1},
         {"variants", &test_variants, 1},
+        {"variants are refused", &test_variants_are_refused, 2},
         {"learned", &test_learned, 1},
     };
     return SUITE("routing", 120, tests);

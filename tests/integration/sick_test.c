@@ -201,6 +201,36 @@ START_TEST(test_the_fault_is_the_jobs_own)
 }
 END_TEST
 
+/* On the only server, which is restarted after each fault: whoever is well gets its turn, and the
+   one that brings the fault ends. */
+START_TEST(test_who_brings_the_fault_ends)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\n"
+                                             "jobs: {retryDelayMs: 1}\nbreaker: {failures: 1}\n",
+                                             s->url));
+    await_backends_up(d, 1);
+    char *bad = submit(d, q(own_fault, ", 'priority': 9"));
+    char *well = NULL;
+    int faults = 0;
+    for (; !is_state(d, bad, "failed"); faults++) {
+        CHECK(faults < 9, "it goes on for ever");
+        AWAIT(ledger_count(s, "error", "own") == faults + 1);
+        AWAIT(num_at(job_now(d, bad), "attempts") == faults + 1 && !is_state(d, bad, "running"));
+        if (well == NULL) {
+            well = submit(d, sleep_body("well", 1, ""));
+        }
+        if (is_state(d, bad, "queued")) {
+            CHECK(faults < 3 || is_state(d, well, "completed"), "the other one has its turn");
+            AWAIT(backend_is(d, "s0", "quarantined") || is_state(d, bad, "failed"));
+            sim_control(s, "{'crash': 300}");
+        }
+    }
+    CHECK(ended_as(await_end(d, bad), "failed", "server_fault"));
+    CHECK(ended_as(await_end(d, well), "completed", ""));
+}
+END_TEST
+
 START_TEST(test_five_faults_are_enough)
 {
     struct sim *s = sim_plain();
@@ -297,6 +327,7 @@ Suite *sick_suite(void)
         {"a restart is tried", &test_a_restart_is_tried, 0},
         {"a probe fails otherwise", &test_a_probe_fails_otherwise, 0},
         {"the fault is the job's own", &test_the_fault_is_the_jobs_own, 0},
+        {"who brings the fault ends", &test_who_brings_the_fault_ends, 0},
         {"five faults are enough", &test_five_faults_are_enough, 0},
         {"it fails everything", &test_it_fails_everything, 4},
         {"mistakes of users", &test_mistakes_of_users, sizeof mistakes / sizeof *mistakes},

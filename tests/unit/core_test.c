@@ -5,6 +5,7 @@
 
 #include "comfypool/core/event.h"
 #include "comfypool/core/format.h"
+#include "comfypool/core/frame.h"
 #include "comfypool/core/group.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/progress.h"
@@ -537,6 +538,32 @@ START_TEST(ends_are_the_servers_word)
 }
 END_TEST
 
+static const struct {
+    enum frame_type type;
+    const char *error_type;
+    bool proves;
+} firsts[] = {
+    {FRAME_STATUS, "", false},
+    {FRAME_PROGRESS, "", false}, /* of a thread that went on */
+    {FRAME_MONITOR, "", false},
+    {FRAME_CACHED, "", true},
+    {FRAME_EXECUTING, "", true},
+    {FRAME_STATE, "", true},
+    {FRAME_EXECUTED, "", true},
+    {FRAME_SUCCESS, "", true},
+    {FRAME_INTERRUPTED, "", true},
+    {FRAME_ERROR, "ValueError", true},
+    {FRAME_ERROR, "ExecutionBlocked", false},
+};
+
+/* Which first frame of a prompt tells that its execution_start was lost. */
+START_TEST(a_lost_start_is_proved)
+{
+    const struct frame f = {.type = firsts[_i].type, .error_type = str_of(firsts[_i].error_type)};
+    ck_assert_int_eq(frame_proves_start(&f), firsts[_i].proves);
+}
+END_TEST
+
 START_TEST(never_started_has_only_a_queue)
 {
     const struct time_anchor anchor = {.mono = {1000}, .wall = {1700000000000000}};
@@ -794,6 +821,7 @@ Suite *core_suite(void)
     tcase_add_test(c, delays_double_within_bounds);
     tcase_add_loop_test(c, ends_are_the_servers_word, 0, sizeof lines / sizeof *lines);
     tcase_add_test(c, never_started_has_only_a_queue);
+    tcase_add_loop_test(c, a_lost_start_is_proved, 0, sizeof firsts / sizeof *firsts);
     tcase_add_loop_test(c, nodes_go_through_their_states, 0, sizeof runs / sizeof *runs);
     tcase_add_test(c, progress_has_the_last_value);
     tcase_add_test(c, events_have_names);

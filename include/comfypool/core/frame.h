@@ -85,4 +85,12 @@ static inline bool frame_is_terminal(const struct frame *f)
            (f->type == FRAME_ERROR && !str_is(f->error_type, "ExecutionBlocked"));
 }
 
+/* True for what comes of no prompt that does not run: where it is the first frame of one, its
+   execution_start was lost. A progress may be a stray one of a thread of the prompt before. */
+static inline bool frame_proves_start(const struct frame *f)
+{
+    return f->type == FRAME_EXECUTING || f->type == FRAME_STATE || f->type == FRAME_EXECUTED ||
+           f->type == FRAME_CACHED || frame_is_terminal(f);
+}
+
 #endif

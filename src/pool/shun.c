@@ -1,0 +1,53 @@
+/*
+ * Jobs that tried a backend and found it sick, or refusing, leave the next try there to others: one
+ * job alone must not take every try, and a job that brings the fault itself must not keep those
+ * from it that are well. When nobody else can go there, whoever tried it longest ago does. It ends
+ * when something went well there, was accepted again, or somebody mended it.
+ */
+#include "inner.h"
+
+void shun_begin(struct job *j, const struct backend *b)
+{
+    struct pool *p = j->pool;
+    shun_leave(j);
+    j->shuns = b->id;
+    j->shuns_epoch = b->trust.epoch;
+    j->shun_link = p->shunners_end;
+    *p->shunners_end = j;
+    p->shunners_end = &j->shun_next;
+}
+
+void shun_leave(struct job *j)
+{
+    if (j->shuns == 0) {
+        return;
+    }
+    *j->shun_link = j->shun_next;
+    if (j->shun_next != NULL) {
+        j->shun_next->shun_link = j->shun_link;
+    } else {
+        j->pool->shunners_end = j->shun_link;
+    }
+    j->shun_next = NULL;
+    j->shuns = 0;
+}
+
+bool shun_bars(const struct job *j, const struct backend *b)
+{
+    return j->shuns == b->id && j->shuns_epoch == b->trust.epoch;
+}
+
+static bool may_go(struct job *j, const struct backend *b)
+{
+    return shun_bars(j, b) && j->entry.flow != NULL && !j->client->held && !strays_doubt(j) &&
+           dispatch_allows_reluctant(j, b);
+}
+
+struct job *shun_first(const struct backend *b)
+{
+    struct job *j = b->pool->shunners;
+    while (j != NULL && !may_go(j, b)) {
+        j = j->shun_next;
+    }
+    return j;
+}
