@@ -603,7 +603,8 @@ const char poison_message[] = "two backends died while they ran it: it is not gi
 /* Two backends died under it: nobody wants to be the third. */
 static void judge_poison(struct attempt *a)
 {
-    if (!a->left_dead || a->job->r.left_dead <= RETRY_MAX_LEFT_DEAD) {
+    const bool lost = a->left_dead || a->outcome == ATTEMPT_LOST; /* deaths may be told later */
+    if (!lost || a->job->r.left_dead <= RETRY_MAX_LEFT_DEAD) {
         return;
     }
     ability_poisoned(&a->backend->pool->ability, job_hash(a->job));

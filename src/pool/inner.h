@@ -340,6 +340,7 @@ struct stray {
     bool alive;    /* it gave a sign of life since it was given up */
     bool in_doubt; /* its backend came back and was not asked yet: the job waits for the answer */
     unsigned absent;
+    struct mono_us posted; /* its POST; of one from before a restart of ours: as `since` */
     struct mono_us since;
     struct mono_us asked;
 };

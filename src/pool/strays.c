@@ -24,6 +24,9 @@ enum {
     TURN_UP_MS = 120000,
     /* Of those that may turn up, as many are looked for on one backend; a sick one makes more. */
     MAX_UNSEEN = 64,
+    /* At the start of the daemon a backend is waited for so long, before a job that it may have
+       goes to another one. */
+    START_MS = 5000,
 };
 
 static void ask(void *ctx);
@@ -228,7 +231,7 @@ static void found_absent(struct stray *s, struct mono_us now)
     if (s->r.holds_slot && !s->seen) { /* it may turn up, but it holds nothing now */
         give_slot_back(s);
     }
-    const bool restarted = mono_before(s->since, s->backend->refused_at);
+    const bool restarted = mono_before(s->posted, s->backend->refused_at);
     if (restarted || (s->seen && s->absent > 1) ||
         (!s->seen && mono_diff(now, s->since).us > (int64_t)TURN_UP_MS * 1000)) {
         if (restarted) {
@@ -322,11 +325,21 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
     }
 }
 
+/* The daemon has just begun, and it was not seen to be down. */
+static bool may_come_up(const struct backend *b)
+{
+    const struct mono_us began = b->pool->began;
+    return mono_diff(time_mono(), began).us < START_MS * INT64_C(1000) &&
+           mono_before(b->refused_at, began);
+}
+
 /* Only a backend that is up can answer; strays_up asks when it is. */
 static void ask(void *ctx)
 {
     struct stray *s = ctx;
-    if (!s->backend->up) {
+    if (!s->backend->up && s->in_doubt && may_come_up(s->backend)) {
+        ask_in(s, FIRST_MS);
+    } else if (!s->backend->up) {
         const bool doubt = s->in_doubt;
         s->in_doubt = false; /* it left again */
         if (doubt) {
@@ -378,6 +391,7 @@ struct stray *stray_begin(struct backend *b, struct stray_record *take, bool see
     s->seen = seen;
     const struct time_anchor now = time_anchor_now();
     s->since = mono_min(now.mono, anchor_mono(&now, s->r.since));
+    s->posted = s->since;
     s->poll_ms = FIRST_MS / 2;
     s->next = b->strays;
     s->link = &b->strays;
@@ -459,6 +473,7 @@ void strays_join(struct pool *p)
                 map_get(&by_seq, (struct str){(const char *)&s->r.seq, sizeof s->r.seq});
             if (j != NULL && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
+                s->in_doubt = true; /* it may go on there: that is asked first */
             }
         }
     }

@@ -311,6 +311,55 @@ START_TEST(test_a_port_that_refuses)
 }
 END_TEST
 
+/* What was taken up goes on when the daemon is started anew, though the other server answers first.
+ */
+START_TEST(test_taken_up_over_a_restart)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    char *config = config_of_two(s, "jobs: {retryDelayMs: 1}\n");
+    struct daemon *d = DAEMON(.config = config);
+    await_backends_up(d, 2);
+    char *busy = submit(d, sleep_body("busy", 60000, ", \"backends\": {\"only\": [\"s1\"]}"));
+    AWAIT(is_at_node(d, busy, "1"));
+    char *id = submit(d, sleep_body("a", 6000, ""));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)kill(s[0]->pid, SIGSTOP);
+    AWAIT(is_state(d, id, "queued"));
+    (void)kill(s[0]->pid, SIGCONT);
+    AWAIT(is_state(d, id, "running"));
+    cancel(d, busy);
+    (void)await_end(d, busy);
+    (void)kill(s[0]->pid, SIGSTOP); /* it answers later than the other one */
+    if (_i == 0) {
+        daemon_kill(d);
+    } else {
+        daemon_stop(d);
+    }
+    d = DAEMON(.config = config);
+    AWAIT(strcmp(str_at(get(d, "/backends/s1")->json, "state"), "up") == 0);
+    (void)kill(s[0]->pid, SIGCONT);
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "completed", "") && strcmp(str_at(j, "backend"), "s0") == 0);
+    CHECK(ledger_count(s[1], "posted", "a") == 0);
+}
+END_TEST
+
+/* Each server dies of it, is given up since its port refuses, and is back without it: that counts
+   as a death, and two are enough. */
+START_TEST(test_given_up_and_dead)
+{
+    struct sim *s[2] = {sim_start("--fault", "crash@*:1500", NULL),
+                        sim_start("--fault", "crash@*:1500", NULL)};
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]},
+                              .config = "link: {refusedLostMs: 400}\njobs: {retryDelayMs: 1}\n");
+    await_backends_up(d, 2);
+    json_t *j = run_job(d, sleep_body("a", 1, ", \"maxAttempts\": 9"));
+    CHECK(strcmp(str_at(j, "error.code"), "backend_error") == 0, "%s", str_at(j, "error.code"));
+    CHECK(num_at(j, "attempts") <= 4, "%g attempts", num_at(j, "attempts"));
+    CHECK(strcmp(str_at(get(d, "/backends")->json, "poison.0"), str_at(j, "workflowHash")) == 0);
+}
+END_TEST
+
 Suite *found_suite(void)
 {
     static const struct named_test tests[] = {
@@ -326,6 +375,8 @@ Suite *found_suite(void)
         {"found before the retry is POSTed", &test_found_before_the_retry_is_posted, 0},
         {"found while the disk is full", &test_found_while_the_disk_is_full, 2},
         {"a port that refuses", &test_a_port_that_refuses, 2},
+        {"given up and dead", &test_given_up_and_dead, 0},
+        {"taken up over a restart", &test_taken_up_over_a_restart, 2},
     };
     return SUITE("found", 90, tests);
 }
