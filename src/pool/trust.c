@@ -85,11 +85,30 @@ void trust_add_lane(const struct job *j, struct buf *key)
     }
 }
 
+static void set_doubts(struct backend *b, uint64_t client);
+
+/* Nobody answered: somebody of that client tries again. */
+static void doubts_are_old(void *ctx)
+{
+    struct backend *b = ctx;
+    set_doubts(b, 0);
+    pool_dispatch(b->pool);
+}
+
 static void set_doubts(struct backend *b, uint64_t client)
 {
-    if (b->trust.doubts != client) {
-        b->trust.doubts = client;
-        list_limited(b);
+    struct pool *p = b->pool;
+    struct trust *t = &b->trust;
+    if (t->doubts == client) {
+        return;
+    }
+    t->doubts = client;
+    list_limited(b);
+    if (client != 0) {
+        deadline_set(&p->deadlines, &t->doubting, mono_add(time_mono(), p->options.breaker_open),
+                     doubts_are_old, b);
+    } else {
+        deadline_clear(&p->deadlines, &t->doubting);
     }
 }
 
@@ -99,7 +118,7 @@ static void forget_limits(struct backend *b)
     t->body_limit = 0;
     t->file_limit = 0;
     t->refuses_files = t->tries_a_file = false;
-    t->doubts = 0;
+    set_doubts(b, 0);
     list_limited(b);
 }
 
@@ -432,6 +451,17 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
     hold_if_open(b, workflow);
 }
 
+/* Something else of that client went well elsewhere: so it is that workflow, or the server, and no
+   more of it is held. */
+static void answer_doubts(struct backend *b, struct str workflow)
+{
+    const struct streak *s = &b->trust.streak;
+    const bool other = s->len > 0 && !str_is(workflow, s->list[s->len - 1].workflow);
+    if (b->trust.doubts != 0 && other) {
+        set_doubts(b, streak_author(s));
+    }
+}
+
 /* What it says of the others on which prompts failed. True: it failed there just so. */
 static bool tell_suspects(struct attempt *a, enum streak_kind kind)
 {
@@ -447,6 +477,7 @@ static bool tell_suspects(struct attempt *a, enum streak_kind kind)
         const bool open = streak_is_open_question(s, workflow);
         if (a->outcome == ATTEMPT_COMPLETED) {
             streak_completed_elsewhere(s, a->job->r.seq, workflow, client_of(a->job));
+            answer_doubts(b, workflow);
         } else if (a->own_fault) {
             streak_forgive_job(s, a->job->r.seq);
         } else if (kind == STREAK_NODE && exception_of(a) != 0) {
@@ -552,6 +583,7 @@ static void try_again(void *ctx)
     struct trust *t = &b->trust;
     if (t->refuses) {
         t->refuses = false;
+        t->tries_again = true;
         set_probation(b, t->probation == PROBATION_NONE ? PROBATION_REFUSAL : t->probation);
     }
     t->tries_a_file = t->refuses_files;
@@ -579,6 +611,7 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
         t->refuses_files = t->refuses_files || file > 0;
         t->tries_a_file = false;
         t->refuses = t->refuses || file == 0;
+        t->tries_again = t->tries_again && file > 0;
         deadline_set(&b->pool->deadlines, &t->again,
                      mono_add(time_mono(), b->pool->options.breaker_open), try_again, b);
     }
@@ -597,9 +630,11 @@ static void forget_refusal_text(struct backend *b)
 
 void trust_accepted(struct backend *b)
 {
-    if (b->trust.probation == PROBATION_REFUSAL) {
-        b->trust.epoch++;
-        set_probation(b, PROBATION_NONE);
+    struct trust *t = &b->trust;
+    if (t->tries_again) {
+        t->tries_again = false;
+        t->epoch++;
+        set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);
         forget_refusal_text(b);
     }
 }
@@ -621,7 +656,7 @@ void trust_forget_refusals(struct backend *b)
     }
     t->epoch++;
     deadline_clear(&b->pool->deadlines, &t->again);
-    t->refuses = false;
+    t->refuses = t->tries_again = false;
     forget_limits(b);
     set_text(&t->refusal, NULL);
     set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);

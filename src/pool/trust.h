@@ -48,18 +48,20 @@ struct trust {
     unsigned life;          /* counts its connections: each may be another process... */
     unsigned fault_life;    /* ... and the one that had a fault last */
     enum probation probation;
-    bool refuses;        /* every prompt: tried again at `again` */
+    bool refuses;        /* every prompt: tried again at `again`... */
+    bool tries_again;    /* ... and is being tried */
     size_t body_limit;   /* bodies of so many bytes and more were refused; 0: none was */
     uint64_t file_limit; /* the same of files */
     uint64_t doubts;     /* a client, as a hash: all its prompts failed here with one exception, and
                             others of it run elsewhere: it waits for their word; 0: none */
-    bool refuses_files;  /* any */
-    bool tries_a_file;   /* ... one attempt with files may try it */
-    struct deadline again; /* after a refusal */
-    char *refusal;         /* the last one, for people; NULL: it is over */
-    char *fault;           /* the last one, for people; NULL: something completed since */
-    int64_t fault_job;     /* whose it was: a seq */
-    const char *remedy;    /* of it; static, or NULL */
+    struct deadline doubting; /* its end */
+    bool refuses_files;       /* any */
+    bool tries_a_file;        /* ... one attempt with files may try it */
+    struct deadline again;    /* after a refusal */
+    char *refusal;            /* the last one, for people; NULL: it is over */
+    char *fault;              /* the last one, for people; NULL: something completed since */
+    int64_t fault_job;        /* whose it was: a seq */
+    const char *remedy;       /* of it; static, or NULL */
 };
 
 void trust_init(struct backend *b);

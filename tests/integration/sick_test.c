@@ -319,6 +319,35 @@ START_TEST(test_mistakes_of_users)
 }
 END_TEST
 
+/* One client's wrong workflow on a server that is well: its other work waits for the word of those
+   elsewhere, and then has both servers again. */
+START_TEST(test_an_author_keeps_its_servers)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d = DAEMON(.config = text("backends:\n  - {name: a, url: '%s'}\n"
+                                             "  - {name: b, url: '%s', maxInFlight: 2}\n"
+                                             "quarantine: {failures: 3}\n",
+                                             s[0]->url, s[1]->url));
+    await_backends_up(d, 2);
+    const char *on_b = q(",'client':'ann','backends':{'only':['b']}");
+    char *word = submit(d, sleep_body("word", 4000, on_b));
+    char *later = submit(d, sleep_body("later", 60000, on_b));
+    AWAIT(is_at_node(d, word, "1"));
+    for (int i = 0; i < 3; i++) {
+        json_t *j = run_job(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{"
+                                 "'_tag':'w%d','_exception':'ValueError: no such sampler'}}},"
+                                 "'client':'ann','backends':{'only':['a']}}",
+                                 i));
+        CHECK(ended_as(j, "failed", "node_failed"));
+    }
+    char *id = submit(d, sleep_body("right", 1, q(",'client':'ann','backends':{'only':['a']}")));
+    CHECK(is_state(d, word, "running") && is_state(d, id, "queued"));
+    CHECK(ended_as(await_end(d, id), "completed", ""));
+    CHECK(is_state(d, word, "completed") && is_state(d, later, "running"));
+    cancel(d, later);
+}
+END_TEST
+
 Suite *sick_suite(void)
 {
     static const struct named_test tests[] = {
@@ -330,6 +359,7 @@ Suite *sick_suite(void)
         {"who brings the fault ends", &test_who_brings_the_fault_ends, 0},
         {"five faults are enough", &test_five_faults_are_enough, 0},
         {"it fails everything", &test_it_fails_everything, 4},
+        {"an author keeps its servers", &test_an_author_keeps_its_servers, 0},
         {"mistakes of users", &test_mistakes_of_users, sizeof mistakes / sizeof *mistakes},
     };
     return SUITE("sick", 90, tests);
