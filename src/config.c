@@ -356,8 +356,9 @@ static void read_headers(struct walk *w, struct item *item, const char *path, un
 {
     char where[1024];
     (void)snprintf(where, sizeof where, "%s:%u: %s.headersFile", w->path, line, CONFIG_ITEM);
-    AUTO_FREE char *file = beside(w->path, path);
-    w->good = config_headers_read(file, where, &item->b.headers, w->errors) && w->good;
+    item->b.headers_file = beside(w->path, path);
+    w->good =
+        config_headers_read(item->b.headers_file, where, &item->b.headers, w->errors) && w->good;
 }
 
 static void backend_member(struct walk *w, void *ctx, struct str name, unsigned line)
@@ -872,7 +873,7 @@ static void take_backend(struct config_backend *to, struct item *item, struct co
     *to = (struct config_backend){0};
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *k = &config_keys[i];
-        if (strcmp(k->section, CONFIG_ITEM) != 0) {
+        if (strcmp(k->section, CONFIG_ITEM) != 0 || k->kind == CONFIG_PATH) {
             continue;
         }
         if (item->seen.keys[i] != 0) {
@@ -884,8 +885,10 @@ static void take_backend(struct config_backend *to, struct item *item, struct co
     if (to->name == NULL) {
         to->name = config_backend_derive_name(to->url);
     }
+    to->headers_file = item->b.headers_file;
     to->headers = item->b.headers;
     to->where = item->b.where;
+    item->b.headers_file = NULL;
     item->b.headers = NULL;
     item->b.where = NULL;
 }

@@ -35,7 +35,7 @@ struct config_backend {
     struct config_list labels;
     char *gpu;               /* index or UUID, or NULL */
     int64_t refused_lost_ms; /* -1: as link has it */
-    char *headers_file;      /* or NULL */
+    char *headers_file;      /* its path, or NULL */
     bool enabled;
     char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
     char *where;    /* for messages: "FILE:LINE", or the variable or flag */
@@ -134,6 +134,9 @@ void config_done(struct config *c);
  * backend's headersFile names are read too, relative ones beside the configuration file.
  */
 bool config_load_file(struct config *c, const char *path, struct buf *errors) MUST_CHECK;
+
+/* Reads its headersFile, if it has one, again. False with lines in errors; the old headers stay. */
+bool config_reload_headers(struct config_backend *b, struct buf *errors) MUST_CHECK;
 
 /*
  * Reads the variables COMFYPOOLD_*: http.maxBodyBytes is COMFYPOOLD_HTTP_MAX_BODY_BYTES, lists are

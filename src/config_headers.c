@@ -209,3 +209,17 @@ bool config_headers_read(const char *path, const char *where, char ***ret, struc
     *ret = headers;
     return true;
 }
+
+bool config_reload_headers(struct config_backend *b, struct buf *errors)
+{
+    char **fresh = NULL;
+    if (b->headers_file == NULL) {
+        return true;
+    }
+    if (!config_headers_read(b->headers_file, "headersFile", &fresh, errors)) {
+        return false;
+    }
+    config_headers_free(b->headers);
+    b->headers = fresh;
+    return true;
+}

@@ -39,6 +39,7 @@ struct daemon {
     struct buf tokens_path; /* empty: there is none */
     struct receivers receivers;
     bool insecure; /* --insecure-no-auth */
+    struct pool_backend_options *backends;
     struct pool_rule *rules;
     struct blobs *uploads;
     struct blobs *copies;
@@ -309,15 +310,56 @@ static void reload_tokens(struct daemon *d)
         LOG_I("tokens", d->tokens.len));
 }
 
+/* For the pool; how many of those that are configured are enabled. */
+static size_t list_backends(struct daemon *d)
+{
+    const struct config *c = &d->config;
+    size_t n = 0;
+    for (unsigned i = 0; i < c->backends_len; i++) {
+        const struct config_backend *b = &c->backends[i];
+        if (b->enabled) {
+            d->backends[n++] = (struct pool_backend_options){
+                .name = b->name,
+                .url = b->url,
+                .weight = (double)b->weight,
+                .max_in_flight = (unsigned)b->max_in_flight,
+                .labels = (const char *const *)b->labels.items,
+                .labels_len = b->labels.len,
+                .headers = (const char *const *)b->headers,
+                .gpu = b->gpu,
+                .refused_lost = dur_ms(b->refused_lost_ms),
+            };
+        }
+    }
+    return n;
+}
+
+/* The same for the headers of backends. */
+static void reload_headers(struct daemon *d)
+{
+    for (unsigned i = 0; i < d->config.backends_len; i++) {
+        AUTO_BUF struct buf errors;
+        buf_init(&errors, BUF_NO_LIMIT);
+        if (!config_reload_headers(&d->config.backends[i], &errors)) {
+            errors.len -= errors.len > 0 && errors.data[errors.len - 1] == '\n' ? 1 : 0;
+            LOG(LOG_ERROR, "the headers of a backend were not reloaded; the old ones stay",
+                LOG_S("backend", d->config.backends[i].name), LOG_S("errors", buf_text(&errors)));
+        }
+    }
+    (void)list_backends(d);
+}
+
 static void reload(struct daemon *d)
 {
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)time_mono().us);
     if (d->tokens_path.len > 0) {
         reload_tokens(d);
     }
+    reload_headers(d);
     pool_reload(d->pool);
-    LOG_PLAIN(LOG_INFO, "SIGHUP reloads auth.tokensFile, and tries again what gateways refused; "
-                        "restart to apply any other change");
+    LOG_PLAIN(LOG_INFO,
+              "SIGHUP reloads auth.tokensFile and the headersFiles of backends, and tries "
+              "again what gateways refused; restart to apply any other change");
     (void)sd_notify(0, "READY=1");
 }
 
@@ -424,31 +466,15 @@ static void make_rules(struct daemon *d)
     }
 }
 
-static struct pool *make_pool(struct daemon *d, struct pool_backend_options *backends)
+static struct pool *make_pool(struct daemon *d)
 {
     const struct config *c = &d->config;
-    size_t n = 0;
-    for (unsigned i = 0; i < c->backends_len; i++) {
-        const struct config_backend *b = &c->backends[i];
-        if (b->enabled) {
-            backends[n++] = (struct pool_backend_options){
-                .name = b->name,
-                .url = b->url,
-                .weight = (double)b->weight,
-                .max_in_flight = (unsigned)b->max_in_flight,
-                .labels = (const char *const *)b->labels.items,
-                .labels_len = b->labels.len,
-                .headers = (const char *const *)b->headers,
-                .gpu = b->gpu,
-                .refused_lost = dur_ms(b->refused_lost_ms),
-            };
-        }
-    }
+    const size_t n = list_backends(d);
     if (n == 0) {
         LOG_PLAIN(LOG_WARN, "no backend is configured: jobs will wait; give --backend URL");
     }
     const struct pool_options o = {
-        .backends = backends,
+        .backends = d->backends,
         .backends_len = n,
         .timeouts =
             {
@@ -623,8 +649,8 @@ static int run(struct daemon *d, int sockets)
     d->http_client = http_client_new(&d->loop);
     d->ws_client = ws_client_new(&d->loop);
     make_rules(d);
-    struct pool_backend_options *backends = mem_zero(d->config.backends_len + 1, sizeof *backends);
-    d->pool = make_pool(d, backends);
+    d->backends = mem_zero(d->config.backends_len + 1, sizeof *d->backends);
+    d->pool = make_pool(d);
     d->server = make_server(d);
     pool_set_server(d->pool, d->server);
     int status = EXIT_FAILURE;
@@ -635,7 +661,7 @@ static int run(struct daemon *d, int sockets)
         status = EXIT_SUCCESS;
     }
     const int left = shut_down(d);
-    free(backends);
+    free(d->backends);
     free(d->rules);
     return status == EXIT_SUCCESS ? left : status;
 }

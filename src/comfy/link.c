@@ -282,16 +282,25 @@ static char *basic_authorization(const char *credentials)
     return buf_take(&b);
 }
 
-/* What goes with every request and the socket: the configured headers, and the credentials. */
-static void copy_headers(struct comfy_backend *b, const struct comfy_spec *spec)
+static void free_headers(struct comfy_backend *b)
+{
+    for (size_t i = 0; i < b->headers_len; i++) {
+        free((void *)(uintptr_t)b->headers[i]);
+    }
+    free(b->headers);
+}
+
+/* The configured headers, and the credentials of the URL. */
+void comfy_set_headers(struct comfy_backend *b, const char *const *headers)
 {
     size_t n = 0;
-    while (spec->headers != NULL && spec->headers[n] != NULL) {
+    free_headers(b);
+    while (headers != NULL && headers[n] != NULL) {
         n++;
     }
     char **list = mem_zero(n + 2, sizeof(char *));
     for (size_t i = 0; i < n; i++) {
-        list[i] = mem_strdup(spec->headers[i]);
+        list[i] = mem_strdup(headers[i]);
     }
     if (b->address.credentials != NULL) {
         list[n++] = basic_authorization(b->address.credentials);
@@ -320,7 +329,7 @@ struct comfy_backend *comfy_new(uv_loop_t *loop, struct http_client *http, struc
     buf_init(&base, 65536);
     comfy_address_base(&b->address, &base);
     b->base = buf_take(&base);
-    copy_headers(b, spec);
+    comfy_set_headers(b, spec->headers);
     (void)uv_timer_init(loop, &b->timer);
     b->timer.data = b;
     uuid_v4(b->client_id);
@@ -333,10 +342,7 @@ static void backend_freed(uv_handle_t *handle)
     struct comfy_backend *b = handle->data;
     decoder_free(b->decoder);
     url_parts_done(&b->address);
-    for (size_t i = 0; i < b->headers_len; i++) {
-        free((void *)(uintptr_t)b->headers[i]);
-    }
-    free(b->headers);
+    free_headers(b);
     free(b->base);
     free(b->name);
     free(b);

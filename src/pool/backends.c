@@ -411,6 +411,17 @@ static void name_backend(struct backend *b)
     b->name = given != NULL ? mem_strdup(given) : buf_take(&name);
 }
 
+/* They are for the server of the configuration, not for one that people gave its name. */
+static const char *const *headers_of(const struct backend *b)
+{
+    return b->configured == NULL || b->own.url != NULL ? NULL : b->configured->headers;
+}
+
+void backend_take_headers(struct backend *b)
+{
+    comfy_set_headers(b->comfy, headers_of(b));
+}
+
 struct backend *backend_new(struct pool *p, const struct pool_backend_options *configured,
                             struct backend_record *take_own)
 {
@@ -442,7 +453,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     const struct comfy_spec spec = {
         .name = b->name,
         .url = url_of(b),
-        .headers = configured == NULL || b->own.url != NULL ? NULL : configured->headers,
+        .headers = headers_of(b),
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);

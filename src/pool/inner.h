@@ -645,6 +645,8 @@ void dispatch_plan_breaker(struct pool *p);
 struct backend *backend_new(struct pool *p, const struct pool_backend_options *configured,
                             struct backend_record *take_own);
 void backend_free(struct backend *b);
+/* The headers of its configuration, which may be others now. */
+void backend_take_headers(struct backend *b);
 /* Makes all that are configured or were added. False: the store failed. */
 bool backends_load(struct pool *p) MUST_CHECK;
 /* The one of this name that is configured; NULL: none is. */

@@ -198,6 +198,7 @@ bool pool_start(struct pool *p)
 void pool_reload(struct pool *p)
 {
     for (size_t i = 0; i < p->backends_len; i++) {
+        backend_take_headers(p->backends[i]);
         trust_forget_refusals(p->backends[i]);
     }
 }

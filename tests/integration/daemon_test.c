@@ -325,6 +325,32 @@ START_TEST(test_credentials)
 }
 END_TEST
 
+static bool next_has(const struct listener *l, const char *line)
+{
+    return strcasestr(next_request(l), line) != NULL;
+}
+
+/* SIGHUP reads the headersFile again. A broken one changes nothing. */
+START_TEST(test_headers_are_reloaded)
+{
+    const struct listener l = listen_raw();
+    char *headers = write_file("proxy.headers", "X-Key: old\n");
+    struct daemon *d = DAEMON(.config = text("backends:\n  - url: 'http://127.0.0.1:%d'\n"
+                                             "    headersFile: proxy.headers\n",
+                                             l.port));
+    CHECK(next_has(&l, "X-Key: old\r\n"));
+    (void)write_file("proxy.headers", "no header\n");
+    (void)kill(d->pid, SIGHUP);
+    AWAIT(strstr(read_file(d->err), "were not reloaded") != NULL);
+    CHECK(next_has(&l, "X-Key: old\r\n"));
+    (void)write_file("proxy.headers", "X-Key: new\n");
+    (void)kill(d->pid, SIGHUP);
+    AWAIT(next_has(&l, "X-Key: new\r\n"));
+    CHECK(strstr(read_file(d->err), headers) != NULL, "the file is named");
+    (void)close(l.fd);
+}
+END_TEST
+
 /* Also where the configuration is wrong. */
 START_TEST(test_credentials_in_errors)
 {
@@ -376,6 +402,7 @@ Suite *daemon_suite(void)
         {"stop at once", &test_stop_at_once, 1},
         {"stop in a POST", &test_stop_in_a_post, 1},
         {"credentials", &test_credentials, 1},
+        {"headers are reloaded", &test_headers_are_reloaded, 0},
         {"credentials in errors", &test_credentials_in_errors, 1},
         {"retention", &test_retention, 1},
     };

@@ -90,6 +90,9 @@ void comfy_pin(struct comfy_backend *b, const char *client_id);
 void comfy_unpin(struct comfy_backend *b);
 /* Whether preview images are told from now on; at first they are not. */
 void comfy_want_previews(struct comfy_backend *b, bool wants);
+/* What goes with every request and socket from now on: "Name: value" each, NULL behind the last;
+   copied. What is under way keeps what it has. */
+void comfy_set_headers(struct comfy_backend *b, const char *const *headers);
 /* Cuts the connection and connects anew at once (under a fresh id unless one is pinned): for a
    socket that proved deaf. No event tells it; COMFY_EVENT_UP follows. */
 void comfy_renew(struct comfy_backend *b);

@@ -30,8 +30,8 @@ void deadlines_init(struct deadlines *d, uv_loop_t *loop);
 /* Closes the timer; the memory must live until `closed` is called with it. */
 void deadlines_close(struct deadlines *d, uv_close_cb closed);
 
-/* Sets it, or moves it when it was set. One that is set for now while another one runs is due in the
-   next turn of the loop: so work is done some at a time, and what came in meanwhile is read. */
+/* Sets it, or moves it when it was set. One that is set for now while another one runs is due in
+   the next turn of the loop: so work is done some at a time, and what came in meanwhile is read. */
 void deadline_set(struct deadlines *d, struct deadline *e, struct mono_us at,
                   void (*due)(void *ctx), void *ctx);
 void deadline_clear(struct deadlines *d, struct deadline *e);

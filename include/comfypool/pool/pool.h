@@ -114,7 +114,8 @@ void pool_set_server(struct pool *p, struct http_server *server);
 /* Loads what the store has of active jobs and connects the backends. False: the store failed. */
 bool pool_start(struct pool *p) MUST_CHECK;
 
-/* Somebody changed something outside (SIGHUP): what a gateway refused is tried again. */
+/* Somebody changed something outside (SIGHUP): what a gateway refused is tried again. The headers
+   of backends are taken again from the options that pool_new was given. */
 void pool_reload(struct pool *p);
 
 /* An http_serve_fn. */
