@@ -62,6 +62,24 @@ static const struct {
     {"crystools.monitor", FRAME_MONITOR},
 };
 
+/* How types begin that servers and their extensions send to everybody whether or not a prompt runs:
+   the server's own, its log, Crystools, the Manager, the search for models. */
+static const struct str bystanders[] = {
+    STR_INIT("feature_flags"), STR_INIT("logs"),    STR_INIT("crystools."),
+    STR_INIT("cm-"),           STR_INIT("manager"), STR_INIT("assets."),
+};
+
+static bool is_bystander(struct js_token name)
+{
+    for (size_t i = 0; i < sizeof bystanders / sizeof *bystanders; i++) {
+        const struct str b = bystanders[i];
+        if (name.text.n >= b.n && memcmp(name.text.p, b.p, b.n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum frame_type frame_type_from_name(struct js_token name)
 {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -69,7 +87,7 @@ enum frame_type frame_type_from_name(struct js_token name)
             return types[i].type;
         }
     }
-    return FRAME_OTHER;
+    return is_bystander(name) ? FRAME_OTHER : FRAME_SIGN;
 }
 
 /* A string, or a number's digits; nothing of any other kind. */
@@ -314,6 +332,12 @@ bool frame_read_data(struct js_reader *r, struct frame_store *s, struct frame *f
         const struct js_token v = js_next(r);
         if (v.kind == JS_ERROR) {
             return false;
+        }
+        if (f->type == FRAME_SIGN && !js_is(key, "prompt_id")) {
+            if (js_rest(r, v).n == 0) { /* a node's own */
+                return false;
+            }
+            continue;
         }
         if (v.kind == JS_OBJECT || v.kind == JS_ARRAY) {
             if (!read_structure(r, s, f, key, v, ret_nodes_end)) {

@@ -33,7 +33,7 @@ void frame_store_reset(struct frame_store *s, size_t text_len);
 /* The decoded text of a string token; p is never NULL. */
 struct str frame_store_text(struct frame_store *s, struct js_token t);
 
-/* FRAME_OTHER for names that are not known. */
+/* FRAME_SIGN for names that are not known; FRAME_OTHER for those that say nothing of a prompt. */
 enum frame_type frame_type_from_name(struct js_token name);
 
 /*

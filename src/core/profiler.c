@@ -414,6 +414,7 @@ void profiler_feed(struct profiler *p, struct mono_us now, const struct frame *f
         break;
     case FRAME_OTHER:
     case FRAME_MONITOR:
+    case FRAME_SIGN:
     case FRAME_STATUS:
     case FRAME_START:
     case FRAME_SUCCESS:

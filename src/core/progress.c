@@ -418,6 +418,7 @@ void progress_feed(struct progress *p, const struct frame *f, progress_fn on_cha
         break;
     case FRAME_OTHER:
     case FRAME_MONITOR:
+    case FRAME_SIGN:
     case FRAME_STATUS:
     case FRAME_START:
     case FRAME_INTERRUPTED:

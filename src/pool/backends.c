@@ -172,6 +172,33 @@ static void node_runs(struct backend *b)
     }
 }
 
+/* Messages of nodes go to the client id of the prompt that runs. One that names no prompt is a sign
+   of life of whatever of ours has started there.
+   Cost: O(attempts there). */
+static void sign_came(struct backend *b, struct mono_us now, struct str prompt_id, bool proves_node)
+{
+    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+        const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
+        const bool told = prompt_id.p == NULL || str_is(prompt_id, a->r.prompt_id);
+        if (ours && told && a->timeline.started.set) {
+            a->last_sign = now;
+            a->planned = a->planned || proves_node;
+        }
+    }
+}
+
+/* Of a node, as such messages mostly are. But extensions send to everybody, too: that a node began
+   is not proved, and a worker that died before it is found out when they fall silent. */
+static void unnamed_came(struct backend *b, struct mono_us now, const struct frame *f)
+{
+    if (f->type == FRAME_EXECUTING && f->node.p != NULL) {
+        node_runs(b);
+    }
+    if (f->type != FRAME_OTHER) {
+        sign_came(b, now, f->prompt_id, false);
+    }
+}
+
 static void frame_came(struct backend *b, const struct comfy_event *e)
 {
     const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
@@ -184,9 +211,9 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
         b->last_status = now;
         learn_status(b);
         strays_status(b);
-    } else if (f->type == FRAME_EXECUTING && f->prompt_id.p == NULL && f->node.p != NULL) {
-        node_runs(b);
-    } else if (f->prompt_id.p != NULL) {
+    } else if (f->type == FRAME_SIGN || f->prompt_id.p == NULL) {
+        unnamed_came(b, now, f);
+    } else {
         struct attempt *a = find_attempt(b, f->prompt_id);
         if (a != NULL && a->posted) {
             clock_frame(a, e);
@@ -298,23 +325,9 @@ static struct attempt *attempt_of_preview(struct backend *b, const struct frame_
                : NULL;
 }
 
-/* Binary messages go to the client id of the prompt that runs. One that names no prompt is a sign
-   of life of whatever of ours has started there. */
-static void sign_came(struct backend *b, struct mono_us now, struct str prompt_id)
-{
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
-        const bool told = prompt_id.p == NULL || str_is(prompt_id, a->r.prompt_id);
-        if (ours && told && a->timeline.started.set) {
-            a->last_sign = now;
-            a->planned = true;
-        }
-    }
-}
-
 static void preview_came(struct backend *b, struct mono_us now, const struct frame_preview *f)
 {
-    sign_came(b, now, f->prompt_id);
+    sign_came(b, now, f->prompt_id, true);
     struct attempt *a = attempt_of_preview(b, f);
     if (a != NULL && !a->ended) {
         tell_preview(a, f);
@@ -341,7 +354,7 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
         preview_came(b, e->now, e->preview);
         break;
     case COMFY_EVENT_SIGN:
-        sign_came(b, e->now, (struct str){NULL, 0});
+        sign_came(b, e->now, (struct str){NULL, 0}, true);
         break;
     }
 }

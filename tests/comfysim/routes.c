@@ -462,6 +462,16 @@ static bool control_gauges(struct sim *sim, const json_t *body)
     return ok;
 }
 
+/* To every socket, whatever it is. */
+static void say(struct sim *sim, const json_t *message)
+{
+    struct text t = {0};
+    text_json(&t, message);
+    server_send(&sim->server, NULL, t.data, t.len, "", 0, false);
+    server_flush(&sim->server);
+    text_free(&t);
+}
+
 static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
 {
     (void)rest;
@@ -514,6 +524,9 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     }
     if ((value = json_object_get(body, "pause"))) {
         sim->paused = json_is_true(value);
+    }
+    if ((value = json_object_get(body, "say"))) {
+        say(sim, value);
     }
     if (json_is_true(json_object_get(body, "drop"))) {
         server_cut_sockets(&sim->server);

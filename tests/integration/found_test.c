@@ -87,6 +87,54 @@ START_TEST(test_signs_of_life)
 }
 END_TEST
 
+static const struct {
+    const char *message;
+    bool lives;
+} events[] = {
+    {"{'type':'VHS_latentpreview','data':{'length':3,'rate':8,'id':'1'}}", true},
+    {"{'type':'progress','data':{'value':1,'max':9,'node':'1'}}", true},
+    {"{'type':'progress_text','data':{'node':'1','text':'at work'}}", true},
+    {"{'type':'crystools.monitor','data':{'ram_used':5}}", false},
+    {"{'type':'feature_flags','data':{}}", false},
+    {"{'type':'cm-queue-status','data':{'status':'done'}}", false},
+};
+enum { EVENTS = sizeof events / sizeof *events };
+
+/* Nodes tell things of their own, and name no prompt; others do whether or not something runs. */
+START_TEST(test_events_are_signs_of_life)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    char *id = submit(d, sleep_body("a", 2400,
+                                    ", \"nodeExecutionTimeoutMs\": 700, "
+                                    "\"maxAttempts\": 1"));
+    while (is_state(d, id, "queued") || is_state(d, id, "running")) {
+        sim_control(s, text("{'say':%s}", events[_i].message));
+        pause_a_moment();
+    }
+    json_t *j = await_end(d, id);
+    CHECK(events[_i].lives ? ended_as(j, "completed", "") : ended_as(j, "failed", "node_timeout"),
+          "%s: %s %s", events[_i].message, str_at(j, "state"), str_at(j, "error.message"));
+}
+END_TEST
+
+/* Before the first node: it lives as long as it speaks; what all extensions say proves no more. */
+START_TEST(test_a_worker_that_speaks)
+{
+    struct sim *s = sim_start("--fault", "dead-worker", NULL);
+    struct daemon *d = DAEMON(.config = config_of(s, "quarantine: {deadWorkerMs: 800}\n"));
+    char *id = submit(d, sleep_body("a", 1, ", \"maxAttempts\": 1"));
+    AWAIT(ledger_count(s, "started", "a") == 1 && is_state(d, id, "running"));
+    const double from = now_s();
+    while (now_s() < from + 2.4 && is_state(d, id, "running")) {
+        sim_control(s, text("{'say':%s}", events[_i].message));
+        pause_a_moment();
+    }
+    CHECK(is_state(d, id, "running") == events[_i].lives, "%s", events[_i].message);
+    CHECK(ended_as(await_end(d, id), "failed", "lost"));
+}
+END_TEST
+
 /* ---- given up, and found again -----------------------------------------------------------------
  */
 
@@ -365,6 +413,8 @@ Suite *found_suite(void)
     static const struct named_test tests[] = {
         {"silence is not death", &test_silence_is_not_death, 0},
         {"signs of life", &test_signs_of_life, sizeof signs / sizeof *signs},
+        {"events are signs of life", &test_events_are_signs_of_life, EVENTS},
+        {"a worker that speaks", &test_a_worker_that_speaks, EVENTS},
         {"a success after a timeout", &test_a_success_after_a_timeout, 2},
         {"found running", &test_found_running, 2},
         {"found ended", &test_found_ended, 0},

@@ -13,7 +13,7 @@
 #include "comfypool/base/str.h"
 
 enum frame_type {
-    FRAME_OTHER, /* unknown or unreadable: changes nothing */
+    FRAME_OTHER, /* unreadable, or said whether or not something runs: changes nothing */
     FRAME_STATUS,
     FRAME_START,
     FRAME_CACHED,
@@ -25,6 +25,7 @@ enum frame_type {
     FRAME_ERROR,
     FRAME_INTERRUPTED,
     FRAME_MONITOR, /* crystools.monitor: memory and GPUs of the server's host */
+    FRAME_SIGN,    /* of a node's own type, such as progress_text: something runs there */
 };
 
 enum node_state { NODE_STATE_OTHER, NODE_STATE_RUNNING, NODE_STATE_FINISHED };
