@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "comfypool/base/json_write.h"
 #include "frame_read.h"
@@ -194,6 +195,32 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
         }
     }
     return key.kind == JS_OBJECT_END;
+}
+
+bool answer_is_page(const char *content_type, struct str body)
+{
+    static const char *const types[] = {"text/html", "application/xhtml+xml"};
+    static const struct str marks[] = {STR_INIT("\xef\xbb\xbf"), STR_INIT("\xff\xfe"),
+                                       STR_INIT("\xfe\xff")}; /* of the byte order */
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const size_t n = strlen(types[i]);
+        if (strncasecmp(content_type, types[i], n) == 0 &&
+            strchr("; \t", content_type[n]) != NULL) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (body.n >= marks[i].n && memcmp(body.p, marks[i].p, marks[i].n) == 0) {
+            body.p += marks[i].n;
+            body.n -= marks[i].n;
+            break;
+        }
+    }
+    while (body.n > 0 && (unsigned char)body.p[0] <= ' ') {
+        body.p++;
+        body.n--;
+    }
+    return body.n == 0 || body.p[0] == '<';
 }
 
 void prompt_answer_done(struct prompt_answer *a)

@@ -49,8 +49,7 @@ bool comfy_is_refusal(unsigned status)
     return status == 401 || status == 403 || status == 404 || status == 405 || status == 413;
 }
 
-/* By the status alone. A redirection leads to a login, or nowhere; whoever is too busy (408, 425,
-   429) may have passed it on. */
+/* By the status alone. Whoever is too busy (408, 425, 429) may have passed it on. */
 static enum comfy_submit_result submit_result(const struct http_result *r)
 {
     if (r->outcome == HTTP_NOT_SENT) {
@@ -69,15 +68,11 @@ static enum comfy_submit_result submit_result(const struct http_result *r)
                                          : COMFY_NOT_TAKEN;
 }
 
-/* A page for people: HTML, whatever its status. A real server answers a prompt in JSON, and what it
-   did not expect in plain text. */
+/* A gateway's word, whatever its status. A redirection leads to a login, or nowhere. */
 static bool is_page(const struct http_result *r)
 {
-    size_t i = 0;
-    while (i < r->body.n && (unsigned char)r->body.p[i] <= ' ') {
-        i++;
-    }
-    return i < r->body.n && r->body.p[i] == '<';
+    return r->outcome == HTTP_ANSWERED &&
+           ((r->status >= 300 && r->status < 400) || answer_is_page(r->content_type, r->body));
 }
 
 static void submitted(void *ctx, const struct http_result *r)
@@ -97,8 +92,7 @@ static void submitted(void *ctx, const struct http_result *r)
         a.result = COMFY_AMBIGUOUS; /* a proxy's page, or half an answer */
         a.message = "the backend's answer to POST /prompt names no prompt";
     }
-    a.is_page = a.result == COMFY_AMBIGUOUS && r->outcome == HTTP_ANSWERED &&
-                (is_page(r) || (r->status >= 300 && r->status < 400));
+    a.is_page = a.result == COMFY_AMBIGUOUS && is_page(r);
     s->done(s->ctx, &a);
     prompt_answer_done(&a.answer);
 }
@@ -407,7 +401,7 @@ static void uploaded(void *ctx, const struct http_result *r)
     }
     const bool good = answered_well(r) && read_upload(r->body, &name);
     u->done(u->ctx, good ? buf_text(&name) : NULL, r->outcome == HTTP_ANSWERED ? r->status : 0,
-            why);
+            !good && is_page(r), why);
 }
 
 struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,

@@ -419,8 +419,9 @@ static struct dur_us read_retry_after(CURL *easy)
 
 static void finish(struct http_call *call, CURLcode code)
 {
-    struct http_result r = {.error = ""};
+    struct http_result r = {.content_type = "", .error = ""};
     long status = 0;
+    char *type = NULL;
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK) {
         if (call->has_sink && !call->begun) {
@@ -429,6 +430,8 @@ static void finish(struct http_call *call, CURLcode code)
         r.outcome = HTTP_ANSWERED;
         r.status = (unsigned)status;
         r.body = buf_str(&call->in);
+        (void)curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
+        r.content_type = type == NULL ? "" : type;
         r.retry_after = read_retry_after(call->easy);
     } else {
         const bool unsent = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||

@@ -265,7 +265,7 @@ struct attempt {
     bool free;        /* of charge, since what ended it was our own doing */
     struct mono_us posted_at;
     unsigned submit_status; /* of an ambiguous POST; 0: no answer */
-    bool submit_page;       /* ... which was a page for people */
+    bool submit_page;       /* ... which was a gateway's */
     /* Stopping it. */
     enum stop stop;
     enum err stop_code; /* of STOP_TIMEOUT */

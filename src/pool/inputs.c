@@ -374,13 +374,14 @@ static bool needs(const struct attempt *a, const char *key)
 struct mishap {
     const char *why;
     unsigned status; /* of the answer; 0: there was none */
+    bool page;       /* it was a gateway's */
     uint64_t size;   /* of the file */
 };
 
 static void fail(struct attempt *a, const struct mishap *m)
 {
-    if (comfy_is_refusal(m->status)) {
-        attempt_refused(a, m->status, false, m->size);
+    if (m->page || comfy_is_refusal(m->status)) {
+        attempt_refused(a, m->status, m->page && !comfy_is_refusal(m->status), m->size);
         return;
     }
     const char *why = m->why;
@@ -417,12 +418,12 @@ static void transfer_ends(struct backend *b, const char *key, const struct misha
     }
 }
 
-static void transferred(void *ctx, const char *name, unsigned status, const char *why)
+static void transferred(void *ctx, const char *name, unsigned status, bool is_page, const char *why)
 {
     struct transfer *t = ctx;
     struct backend *b = t->backend;
     AUTO_FREE char *key = mem_strdup(t->key);
-    const struct mishap m = {why, status, t->size};
+    const struct mishap m = {why, status, is_page, t->size};
     transfer_free(t);
     if (name != NULL) {
         remember(&b->sent, key, name);
@@ -489,7 +490,7 @@ void inputs_send(struct attempt *a)
         all = false;
         if (find_transfer(b, key) == NULL && !start_transfer(b, in, key)) {
             fail(a,
-                 &(struct mishap){"the file of an input is gone from the state directory", 0, 0});
+                 &(struct mishap){.why = "the file of an input is gone from the state directory"});
             return;
         }
     }

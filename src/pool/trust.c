@@ -573,8 +573,9 @@ static const char *cause_of(unsigned status)
             return refusals[i].cause;
         }
     }
-    return "an HTML page came and no JSON: a proxy, gateway or login page stands before it and "
-           "does not let the request through";
+    return "HTML came, or nothing: a proxy, gateway or login page stands before it and does not "
+           "let "
+           "the request through";
 }
 
 static void try_again(void *ctx)
@@ -597,7 +598,7 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
     struct backend *b = a->backend;
     struct trust *t = &b->trust;
     buf_printf(ret_why, "POST %s was answered with %u%s: %s",
-               file > 0 ? "/upload/image" : "/prompt", status, page ? " and HTML" : "",
+               file > 0 ? "/upload/image" : "/prompt", status, page ? " and no JSON" : "",
                cause_of(status));
     LOG(LOG_WARN, "a backend refused a prompt", LOG_S("backend", b->name),
         LOG_S("job", a->job->r.id), LOG_S("why", buf_text(ret_why)));

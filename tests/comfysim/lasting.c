@@ -41,9 +41,15 @@ bool lasting_hides(const struct sim *sim, const char *frame, size_t len)
 
 /* ---- a gateway in front ----------------------------------------------------------------- */
 
-static void answer_page(struct conn *conn, int status)
+static void answer_page(const struct lasting *lasting, struct conn *conn, int status)
 {
     struct text page = {0};
+    const char *type = json_string_value(json_object_get(lasting->page, "type"));
+    const char *body = json_string_value(json_object_get(lasting->page, "body"));
+    if (type && body) {
+        conn_answer(conn, status, type, NULL, body, strlen(body));
+        return;
+    }
     text_printf(&page,
                 "<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n<center><h1>%d</h1></center>"
                 "\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
@@ -61,7 +67,7 @@ bool lasting_refuses(struct sim *sim, struct conn *conn, const char *path)
     if (lasting->refusing == 0 || strcmp(path, lasting->refusing_path) != 0) {
         return false;
     }
-    answer_page(conn, lasting->refusing);
+    answer_page(lasting, conn, lasting->refusing);
     return true;
 }
 
@@ -73,7 +79,7 @@ void lasting_gateway(struct sim *sim, struct conn *conn, double ms)
     lasting->refusing = statuses[(size_t)(ms > 0 ? ms : 0) % n];
     strcpy(lasting->refusing_path, "/prompt");
     lasting->refusing_until = until(ms > 1 ? ms : 1);
-    answer_page(conn, lasting->refusing);
+    answer_page(lasting, conn, lasting->refusing);
 }
 
 /* ---- frames that wait ------------------------------------------------------------------- */
@@ -152,6 +158,7 @@ void lasting_restart(struct sim *sim)
 void lasting_free(struct lasting *lasting)
 {
     json_decref(lasting->unseen);
+    json_decref(lasting->page);
 }
 
 /* ---- controls --------------------------------------------------------------------------- */
@@ -223,6 +230,20 @@ static bool set_refusing_path(struct sim *sim, const json_t *value)
     return ok;
 }
 
+static bool set_page(struct sim *sim, const json_t *value)
+{
+    json_decref(sim->lasting.page);
+    sim->lasting.page = json_is_object(value) ? json_incref((json_t *)(uintptr_t)value) : NULL;
+    return json_is_object(value) || json_is_null(value);
+}
+
+static bool set_json_type(struct sim *sim, const json_t *value)
+{
+    const char *type = json_string_value(value);
+    (void)snprintf(sim->lasting.json_type, sizeof(sim->lasting.json_type), "%s", type ? type : "");
+    return type || json_is_null(value);
+}
+
 static bool set_sick(struct sim *sim, const json_t *value)
 {
     const char *type = json_string_value(json_object_get(value, "type"));
@@ -249,6 +270,8 @@ bool lasting_control(struct sim *sim, const json_t *body)
         {"unseen", set_unseen},
         {"refusing", set_refusing},
         {"refusing_path", set_refusing_path},
+        {"page", set_page},
+        {"json_type", set_json_type},
         {"sick", set_sick},
     };
     bool ok = true;

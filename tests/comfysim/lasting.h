@@ -21,6 +21,8 @@ struct lasting {
     int refusing;             /* a status; 0: no */
     char refusing_path[16];
     uint64_t refusing_until; /* 0: until it is told */
+    json_t *page;            /* {"type", "body"} in the place of an HTML page; or NULL */
+    char json_type[64];      /* what its JSON is said to be; "": what it is */
     bool sick;
     bool sick_by_fault;
     char sick_type[64];

@@ -10,14 +10,20 @@
 
 #define JSON_TYPE "application/json; charset=utf-8"
 
+static const char *type_of_json(const struct conn *conn)
+{
+    const struct sim *sim = conn->server->owner;
+    return sim->lasting.json_type[0] ? sim->lasting.json_type : JSON_TYPE;
+}
+
 void answer_text(struct conn *conn, int status, const struct text *json)
 {
-    conn_answer(conn, status, JSON_TYPE, NULL, json->data, json->len);
+    conn_answer(conn, status, type_of_json(conn), NULL, json->data, json->len);
 }
 
 static void answer_string(struct conn *conn, int status, const char *json)
 {
-    conn_answer(conn, status, JSON_TYPE, NULL, json, strlen(json));
+    conn_answer(conn, status, type_of_json(conn), NULL, json, strlen(json));
 }
 
 void answer_empty(struct conn *conn)

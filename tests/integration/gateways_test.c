@@ -44,17 +44,30 @@ static bool waits_because(struct daemon *d, const char *id, const char *why)
 static const struct {
     int status;
     const char *word; /* of what to do */
-    int most;         /* prompts that it is asked to take */
+    const char *page; /* as the control takes it; NULL: HTML */
 } refusals[] = {
-    {401, "headersFile", 1}, {403, "headersFile", 1}, {404, "url", 1},  {405, "url", 1},
-    {413, "limit", 1},       {200, "HTML", 2},        {502, "HTML", 2},
+    {401, "headersFile", NULL},
+    {403, "headersFile", NULL},
+    {404, "url", NULL},
+    {405, "url", NULL},
+    {413, "limit", NULL},
+    {200, "HTML", NULL},
+    {502, "HTML", NULL},
+    {502, "HTML", "{'type':'text/html','body':'no'}"},
+    {504, "HTML", "{'type':'application/xhtml+xml; charset=utf-8','body':'timed out'}"},
+    {200, "HTML", "{'type':'Text/HTML;charset=utf-8','body':'Please log in'}"},
+    {502, "HTML", "{'type':'text/plain','body':'\\ufeff<!DOCTYPE html>'}"},
+    {200, "HTML", "{'type':'text/html','body':''}"},
+    {503, "HTML", "{'type':'application/octet-stream','body':''}"},
+    {400, "HTML", "{'type':'text/html','body':'Bad request'}"},
 };
 
 /* Each job goes on to the other one, at no cost. */
 START_TEST(test_a_refusal)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
-    sim_control(s[0], text("{'refusing': %d}", refusals[_i].status));
+    sim_control(s[0], text("{'refusing': %d, 'page': %s}", refusals[_i].status,
+                           refusals[_i].page == NULL ? "null" : refusals[_i].page));
     struct daemon *d = two(s[0], s[1], "");
     await_backends_up(d, 2);
     char *ids[5];
@@ -74,6 +87,21 @@ START_TEST(test_a_refusal)
     CHECK(strstr(last_error(d), text("%d", refusals[_i].status)) != NULL &&
               strstr(last_error(d), refusals[_i].word) != NULL,
           "%s", last_error(d));
+}
+END_TEST
+
+/* A proxy that calls all of it HTML changes nothing. */
+START_TEST(test_json_by_another_name)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'json_type': 'text/html'}");
+    struct daemon *d = one(s, "");
+    json_t *j = run_job(d, sleep_body("a", 1, ", \"maxAttempts\": 1"));
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && num_at(j, "attempts") == 1);
+    j = run_job(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{'_invalid':true}}}}"));
+    CHECK(strcmp(str_at(j, "error.code"), "workflow_not_supported") == 0, "%s",
+          str_at(j, "error.code"));
+    CHECK(json_is_null(at(get(d, "/backends/s0")->json, "lastError")), "%s", last_error(d));
 }
 END_TEST
 
@@ -152,14 +180,16 @@ START_TEST(test_one_probe_at_a_time)
 }
 END_TEST
 
+static const int file_refusals[] = {413, 403, 502, 200};
+
 /* A file is refused: the job goes where it is taken; others go on there. */
 START_TEST(test_a_file_is_refused)
 {
-    const bool size = _i == 0;
+    const int status = file_refusals[_i];
     struct sim *s[2] = {sim_plain(), sim_plain()};
     struct daemon *d = two(s[0], s[1], "");
     await_backends_up(d, 2);
-    sim_control(s[0], text("{'refusing': %d, 'refusing_path': '/upload/image'}", size ? 413 : 403));
+    sim_control(s[0], text("{'refusing': %d, 'refusing_path': '/upload/image'}", status));
     json_t *j = run_job(
         d,
         q("{'workflow':{'1':{'class_type':'LoadImage','inputs':{'image':'x','_tag':'a'}},"
@@ -168,7 +198,7 @@ START_TEST(test_a_file_is_refused)
     CHECK(strcmp(str_at(j, "state"), "completed") == 0 && strcmp(str_at(j, "backend"), "s1") == 0,
           "%s", str_at(j, "error.message"));
     CHECK(asked(s[0], "POST /upload") == 1 && asked(s[0], "POST /prompt") == 0);
-    CHECK(strstr(last_error(d), size ? "413" : "403") != NULL, "%s", last_error(d));
+    CHECK(strstr(last_error(d), text("%d", status)) != NULL, "%s", last_error(d));
     j = run_job(d, sleep_body("b", 1, ""));
     CHECK(strcmp(str_at(j, "backend"), "s0") == 0, "it needs no file");
 }
@@ -238,10 +268,12 @@ Suite *gateways_suite(void)
 {
     static const struct named_test tests[] = {
         {"a refusal", &test_a_refusal, sizeof refusals / sizeof *refusals},
+        {"JSON by another name", &test_json_by_another_name, 0},
         {"refused everywhere", &test_refused_everywhere, 2 * MENDS},
         {"a size bars that size", &test_a_size_bars_that_size, 0},
         {"one probe at a time", &test_one_probe_at_a_time, 0},
-        {"a file is refused", &test_a_file_is_refused, 2},
+        {"a file is refused", &test_a_file_is_refused,
+         sizeof file_refusals / sizeof *file_refusals},
         {"a breaker is tried by one", &test_a_breaker_is_tried_by_one, 0},
         {"the last attempt waits", &test_the_last_attempt_waits, 0},
         {"the last attempt remembers", &test_the_last_attempt_remembers, 0},

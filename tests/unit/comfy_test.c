@@ -316,6 +316,38 @@ START_TEST(a_missing_class_names_its_node)
 }
 END_TEST
 
+static const struct {
+    const char *type;
+    const char *body;
+    bool page;
+} pages[] = {
+    {"text/html", "no", true},
+    {"text/html; charset=utf-8", "Please log in", true},
+    {"Text/HTML;charset=utf-8", "{}", true},
+    {"application/xhtml+xml", "no", true},
+    {"text/html", "", true},
+    {"", "", true},
+    {"application/json", " \r\n", true},
+    {"", "<html>", true},
+    {"text/plain", " \n<!DOCTYPE html>", true},
+    {"", "\xef\xbb\xbf<!DOCTYPE html>", true},
+    {"", "\xef\xbb\xbf\n", true},
+    {"", "\xff\xfe<", true},
+    {"application/json", "{\"error\": 1}", false},
+    {"application/json", "\xef\xbb\xbf{}", false},
+    {"", "{\"prompt", false},
+    {"text/plain; charset=utf-8", "500 Internal Server Error", false},
+    {"text/htmlx", "no", false},
+    {"text", "no", false},
+};
+
+START_TEST(pages_are_told_by_type_and_beginning)
+{
+    ck_assert_msg(answer_is_page(pages[_i].type, str_of(pages[_i].body)) == pages[_i].page,
+                  "'%s' '%s'", pages[_i].type, pages[_i].body);
+}
+END_TEST
+
 START_TEST(a_200_is_read)
 {
     struct prompt_answer a;
@@ -728,6 +760,7 @@ Suite *comfy_suite(void)
     tcase_add_test(c, a_400_is_read_whole);
     tcase_add_test(c, a_missing_class_names_its_node);
     tcase_add_test(c, a_200_is_read);
+    tcase_add_loop_test(c, pages_are_told_by_type_and_beginning, 0, sizeof pages / sizeof *pages);
     tcase_add_loop_test(c, queues_are_searched, 0, sizeof queues / sizeof *queues);
     tcase_add_test(c, history_tells_messages_and_outputs);
     tcase_add_test(c, a_history_without_end_is_not_followed);

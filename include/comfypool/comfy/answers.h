@@ -33,6 +33,13 @@ struct prompt_answer {
 bool prompt_answer_read(struct str text, struct prompt_answer *ret);
 void prompt_answer_done(struct prompt_answer *a);
 
+/*
+ * True for what a gateway says in a server's place: HTML, by its type or by how it begins, or
+ * nothing at all. A real server answers a prompt in JSON, and what it did not expect in plain text.
+ * Ask it of what could not be read only: proxies lie about types, too.
+ */
+bool answer_is_page(const char *content_type, struct str body);
+
 /* ---- GET /queue ------------------------------------------------------------------------------ */
 
 enum queue_place { QUEUE_BROKEN, QUEUE_ABSENT, QUEUE_PENDING, QUEUE_RUNNING };

@@ -114,7 +114,7 @@ enum comfy_submit_result {
 struct comfy_submit_answer {
     enum comfy_submit_result result;
     unsigned status;             /* 0: no answer */
-    bool is_page;                /* of AMBIGUOUS: the answer was a page for people, a gateway's */
+    bool is_page;                /* of AMBIGUOUS: a gateway answered, see answer_is_page */
     const char *message;         /* for people */
     struct prompt_answer answer; /* of ACCEPTED and REJECTED */
 };
@@ -178,9 +178,11 @@ void comfy_ask_cancel(struct comfy_ask *a);
 /*
  * POST /upload/image: a file of ours, under this name in this subfolder of the server's inputs.
  * name: what the server called it, with its folder; NULL: it failed, and why. status: of the
- * answer; 0: there was none. Ends when nothing moves for the time of a request.
+ * answer; 0: there was none. is_page: it failed, and a gateway answered. Ends when nothing moves
+ * for the time of a request.
  */
-typedef void (*comfy_upload_fn)(void *ctx, const char *name, unsigned status, const char *why);
+typedef void (*comfy_upload_fn)(void *ctx, const char *name, unsigned status, bool is_page,
+                                const char *why);
 /* True for what a server, or a gateway before it, answers whatever is sent: see COMFY_REFUSED. */
 bool comfy_is_refusal(unsigned status);
 struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const char *filename,

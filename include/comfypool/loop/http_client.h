@@ -28,8 +28,9 @@ enum http_outcome {
 struct http_result {
     enum http_outcome outcome;
     unsigned status;
-    struct str body;   /* borrowed, for the callback only; empty for streams */
-    const char *error; /* for people; "" when answered */
+    struct str body;          /* borrowed, for the callback only; empty for streams */
+    const char *content_type; /* as the body; "" when it was not said */
+    const char *error;        /* for people; "" when answered */
     bool timed_out;
     bool connection_refused;   /* nobody listens there: with NOT_SENT */
     bool forbidden;            /* may_connect said no to each address: with NOT_SENT */
