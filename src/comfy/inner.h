@@ -34,6 +34,7 @@ struct comfy_backend {
     struct comfy_read read;
     char client_id[UUID_SIZE];
     bool pinned;
+    bool taken;        /* the connection, by somebody */
     unsigned failures; /* connection attempts in a row that came to nothing */
     uv_timer_t timer;  /* reconnect, ping or pong deadline: one at a time */
     bool pong_due;
@@ -41,11 +42,16 @@ struct comfy_backend {
     bool closing;
     bool wants_previews;
     struct http_call *stats_call;
+    struct http_call *knock_call;
     /* The requests. */
     int jobs_api;           /* has /api/jobs/{id}/cancel: -1 unknown, 0 no, 1 yes */
     struct cancel *cancels; /* under way */
     struct interrupts interrupts;
 };
+
+/* rest.c: asks whether somebody listens, since libwebsockets does not say why it got no connection.
+   COMFY_EVENT_LISTENS or COMFY_EVENT_REFUSED tells it; no event: nobody knows. */
+void comfy_knock(struct comfy_backend *b);
 
 /* rest.c: ends the requests that belong to the backend itself. */
 void comfy_end_requests(struct comfy_backend *b);

@@ -147,6 +147,13 @@ static void on_pong(void *ctx)
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
+static void on_taken(void *ctx)
+{
+    struct comfy_backend *b = ctx;
+    b->taken = true;
+    emit(b, COMFY_EVENT_LISTENS, NULL, NULL);
+}
+
 static void on_open(void *ctx)
 {
     struct comfy_backend *b = ctx;
@@ -192,11 +199,19 @@ static void on_binary(void *ctx, struct str message)
 
 static void on_closed(void *ctx, const char *why)
 {
-    link_lost(ctx, why);
+    struct comfy_backend *b = ctx;
+    if (!b->taken) {
+        comfy_knock(b);
+    }
+    link_lost(b, why);
 }
 
-static const struct ws_events events = {
-    .open = on_open, .text = on_text, .binary = on_binary, .pong = on_pong, .closed = on_closed};
+static const struct ws_events events = {.taken = on_taken,
+                                        .open = on_open,
+                                        .text = on_text,
+                                        .binary = on_binary,
+                                        .pong = on_pong,
+                                        .closed = on_closed};
 
 static void connect_now(struct comfy_backend *b)
 {
@@ -206,6 +221,7 @@ static void connect_now(struct comfy_backend *b)
     decoder_free(b->decoder);
     b->decoder = decoder_new();
     b->link = COMFY_CONNECTING;
+    b->taken = false;
     AUTO_BUF struct buf path;
     buf_init(&path, 65536);
     buf_printf(&path, "%s/ws?clientId=%s", b->address.path, b->client_id);

@@ -37,9 +37,23 @@ static struct http_call *get(struct comfy_backend *b, const char *path, http_don
     return request(b, "GET", path, (struct str){NULL, 0}, false, done, ctx);
 }
 
+/* Whether somebody listens there, as a request found it. */
+static void tell_contact(struct comfy_backend *b, const struct http_result *r)
+{
+    if (r->connected || r->connection_refused) {
+        const struct comfy_event e = {
+            .kind = r->connected ? COMFY_EVENT_LISTENS : COMFY_EVENT_REFUSED,
+            .now = time_mono(),
+            .text = "",
+        };
+        b->on_event(b->ctx, &e);
+    }
+}
+
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
 
 struct submit {
+    struct comfy_backend *backend;
     comfy_submit_fn done;
     void *ctx;
 };
@@ -78,6 +92,7 @@ static bool is_page(const struct http_result *r)
 static void submitted(void *ctx, const struct http_result *r)
 {
     struct submit *s = ctx;
+    tell_contact(s->backend, r);
     struct comfy_submit_answer a = {
         .result = submit_result(r), .status = r->status, .message = r->error};
     char text[64];
@@ -101,7 +116,7 @@ struct http_call *comfy_submit(struct comfy_backend *b, struct str body, comfy_s
                                void *ctx)
 {
     struct submit *s = mem_alloc(sizeof *s);
-    *s = (struct submit){done, ctx};
+    *s = (struct submit){b, done, ctx};
     struct http_call *call = request(b, "POST", "/prompt", body, true, submitted, s);
     http_call_own(call, s);
     return call;
@@ -143,6 +158,7 @@ static bool answered_well(const struct http_result *r)
 static void history_came(void *ctx, const struct http_result *r)
 {
     struct comfy_locate *l = ctx;
+    tell_contact(l->backend, r);
     if (!answered_well(r)) {
         locate_ends(l, COMFY_UNREACHABLE, r, NULL);
         return;
@@ -161,6 +177,7 @@ static void history_came(void *ctx, const struct http_result *r)
 static void queue_came(void *ctx, const struct http_result *r)
 {
     struct comfy_locate *l = ctx;
+    tell_contact(l->backend, r);
     if (!answered_well(r)) {
         locate_ends(l, COMFY_UNREACHABLE, r, NULL);
         return;
@@ -223,6 +240,7 @@ static void cancel_free(struct cancel *c)
 static void interrupted(void *ctx, const struct http_result *r)
 {
     struct cancel *c = ctx; /* what became of the prompt is told by frames, or asked */
+    tell_contact(c->backend, r);
     interrupts_over(&c->backend->interrupts, c->prompt_id, time_mono(),
                     r->outcome == HTTP_ANSWERED);
     cancel_free(c);
@@ -234,6 +252,7 @@ static void looked(void *ctx, const struct http_result *r)
 {
     struct cancel *c = ctx;
     struct queue_others others;
+    tell_contact(c->backend, r);
     if (!answered_well(r) ||
         queue_answer_find(r->body, str_of(c->prompt_id), &others) != QUEUE_RUNNING) {
         cancel_free(c);
@@ -247,8 +266,8 @@ static void looked(void *ctx, const struct http_result *r)
 
 static void deleted(void *ctx, const struct http_result *r)
 {
-    (void)r;
     struct cancel *c = ctx;
+    tell_contact(c->backend, r);
     c->call = get(c->backend, "/queue", looked, c);
 }
 
@@ -262,6 +281,7 @@ static void delete_and_interrupt(struct cancel *c)
 static void job_cancelled(void *ctx, const struct http_result *r)
 {
     struct cancel *c = ctx;
+    tell_contact(c->backend, r);
     const bool known = answered_well(r) && r->body.n > 0 && r->body.p[0] == '{';
     /* 405: /api/jobs/{id} is there, but its cancel is not (0.3.64 and 0.12.2 say so). */
     const bool none = r->outcome == HTTP_ANSWERED && (r->status == 404 || r->status == 405);
@@ -316,6 +336,7 @@ static void stats_came(void *ctx, const struct http_result *r)
 {
     struct comfy_backend *b = ctx;
     b->stats_call = NULL;
+    tell_contact(b, r);
     struct stats_answer s;
     if (!answered_well(r)) {
         return;
@@ -335,11 +356,28 @@ void comfy_ask_stats(struct comfy_backend *b)
     }
 }
 
+static void knocked(void *ctx, const struct http_result *r)
+{
+    struct comfy_backend *b = ctx;
+    b->knock_call = NULL;
+    tell_contact(b, r);
+}
+
+void comfy_knock(struct comfy_backend *b)
+{
+    if (b->knock_call == NULL && !b->closing) {
+        b->knock_call = get(b, "/system_stats", knocked, b);
+    }
+}
+
 void comfy_end_requests(struct comfy_backend *b)
 {
-    if (b->stats_call != NULL) {
-        http_call_cancel(b->stats_call);
-        b->stats_call = NULL;
+    struct http_call **const calls[] = {&b->stats_call, &b->knock_call};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (*calls[i] != NULL) {
+            http_call_cancel(*calls[i]);
+            *calls[i] = NULL;
+        }
     }
     while (b->cancels != NULL) {
         http_call_cancel(b->cancels->call);

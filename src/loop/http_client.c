@@ -428,6 +428,7 @@ static void finish(struct http_call *call, CURLcode code)
             (void)begin_sink(call);
         }
         r.outcome = HTTP_ANSWERED;
+        r.connected = true;
         r.status = (unsigned)status;
         r.body = buf_str(&call->in);
         (void)curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
@@ -443,6 +444,9 @@ static void finish(struct http_call *call, CURLcode code)
         long os_errno = 0;
         (void)curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
         r.connection_refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
+        curl_off_t taken = 0; /* how long a connection of its own took; 0: there was none */
+        (void)curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &taken);
+        r.connected = taken > 0 && code != CURLE_COULDNT_CONNECT;
         r.forbidden = call->forbidden && !call->tried && unsent;
         r.error = call->refused            ? "the answer was refused"
                   : call->error[0] != '\0' ? call->error

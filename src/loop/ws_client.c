@@ -259,6 +259,9 @@ static void opened(struct ws_conn *c)
 {
     c->opened = true;
     (void)uv_timer_stop(&c->timer);
+    if (c->tls) {
+        c->events.taken(c->ctx);
+    }
     c->events.open(c->ctx);
 }
 
@@ -399,6 +402,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         connect_failed(c, in == NULL ? "the connection failed" : in);
         return 0;
     case LWS_CALLBACK_RAW_CONNECTED:
+        if (!c->dropped) {
+            c->events.taken(c->ctx);
+        }
         send_upgrade(c);
         return c->dropped ? -1 : 0;
     case LWS_CALLBACK_RAW_RX:

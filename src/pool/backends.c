@@ -126,7 +126,7 @@ static void refused_long(void *ctx)
     }
 }
 
-void backend_refuses(struct backend *b, struct mono_us now)
+static void port_refuses(struct backend *b, struct mono_us now)
 {
     if (b->refused_lost.us == 0) {
         return; /* a tunnel: that says nothing of the server behind it */
@@ -139,7 +139,7 @@ void backend_refuses(struct backend *b, struct mono_us now)
     }
 }
 
-void backend_listens(struct backend *b)
+static void port_listens(struct backend *b)
 {
     b->refuses_since = (struct mono_us){0};
     deadline_clear(&b->pool->deadlines, &b->refused_long);
@@ -240,7 +240,6 @@ static void went_up(struct backend *b)
     b->leaving = 0;
     deadline_clear(&p->deadlines, &b->gone);
     ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
-    backend_listens(b);
     struct attempt *next = NULL;
     for (struct attempt *a = b->attempts; a != NULL; a = next) {
         next = a->next;
@@ -355,6 +354,12 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
         break;
     case COMFY_EVENT_SIGN:
         sign_came(b, e->now, (struct str){NULL, 0}, true);
+        break;
+    case COMFY_EVENT_LISTENS:
+        port_listens(b);
+        break;
+    case COMFY_EVENT_REFUSED:
+        port_refuses(b, e->now);
         break;
     }
 }

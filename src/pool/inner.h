@@ -59,8 +59,9 @@ struct backend {
     bool up;                   /* the socket is open and was not found to be deaf */
     struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
                                   gone; 0: never */
-    struct mono_us refuses_since; /* ... and all since then; 0: somebody listens, or nobody knows */
-    struct dur_us refused_lost;   /* so long, and it counts as gone; 0: never */
+    struct mono_us
+        refuses_since;          /* ... and all since then; 0: somebody took one, or nobody knows */
+    struct dur_us refused_lost; /* so long, and it counts as gone; 0: never */
     struct deadline refused_long;
     struct mono_us up_since;   /* while up */
     struct mono_us down_since; /* while not up */
@@ -340,7 +341,6 @@ struct stray {
     bool alive;    /* it gave a sign of life since it was given up */
     bool in_doubt; /* its backend came back and was not asked yet: the job waits for the answer */
     unsigned absent;
-    struct mono_us posted; /* its POST; of one from before a restart of ours: as `since` */
     struct mono_us since;
     struct mono_us asked;
 };
@@ -663,9 +663,6 @@ void backend_is_deaf(struct backend *b, struct mono_us now);
 void backend_expect_status(struct backend *b, struct mono_us posted_at);
 /* As many places as people want and trust allows. */
 void backend_set_places(struct backend *b);
-/* A request found its port refusing, or somebody behind it. */
-void backend_refuses(struct backend *b, struct mono_us now);
-void backend_listens(struct backend *b);
 /* Its port has refused everything for so long that its process is gone. */
 bool backend_is_gone(const struct backend *b, struct mono_us now);
 /* Removed as soon as nothing of ours is there any more. */

@@ -652,9 +652,6 @@ struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, c
         store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
         left = stray_begin(a->backend, &stray, a->known,
                            job_state_is_terminal(j->next.state) ? NULL : j);
-        if (left != NULL) {
-            left->posted = a->posted_at;
-        }
     }
     kept_record_done(&kept);
     return left;

@@ -303,9 +303,6 @@ static void found_there(struct attempt *a, struct mono_us now,
 static void found_unreachable(struct attempt *a, struct mono_us now,
                               const struct comfy_locate_answer *answer)
 {
-    if (answer->refused) {
-        backend_refuses(a->backend, now);
-    }
     if (!a->unreachable) {
         a->unreachable = true;
         a->unreachable_since = now;
@@ -333,7 +330,6 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         return;
     }
     a->unreachable = false;
-    backend_listens(a->backend);
     if (answer->place == COMFY_ABSENT) {
         found_absent(a, now);
         return;

@@ -225,13 +225,20 @@ static struct attempt *take_up(struct stray *s, bool goes_on)
 /* ---- what its server says ----------------------------------------------------------------------
  */
 
+/* Nobody listened there since its POST, if that is known: the server that had it is gone. */
+static bool has_restarted(const struct stray *s)
+{
+    const struct mono_us since = s->kept != NULL ? s->kept->posted_at : s->since;
+    return mono_before(since, s->backend->refused_at);
+}
+
 static void found_absent(struct stray *s, struct mono_us now)
 {
     s->absent++;
     if (s->r.holds_slot && !s->seen) { /* it may turn up, but it holds nothing now */
         give_slot_back(s);
     }
-    const bool restarted = mono_before(s->posted, s->backend->refused_at);
+    const bool restarted = has_restarted(s);
     if (restarted || (s->seen && s->absent > 1) ||
         (!s->seen && mono_diff(now, s->since).us > (int64_t)TURN_UP_MS * 1000)) {
         if (restarted) {
@@ -298,14 +305,8 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
     s->locate = NULL;
     const bool doubt = s->in_doubt;
     s->in_doubt = false;
-    if (answer->place != COMFY_UNREACHABLE) {
-        backend_listens(s->backend);
-    }
     switch (answer->place) {
     case COMFY_UNREACHABLE:
-        if (answer->refused) {
-            backend_refuses(s->backend, time_mono());
-        }
         plan(s);
         break;
     case COMFY_ABSENT:
@@ -391,7 +392,6 @@ struct stray *stray_begin(struct backend *b, struct stray_record *take, bool see
     s->seen = seen;
     const struct time_anchor now = time_anchor_now();
     s->since = mono_min(now.mono, anchor_mono(&now, s->r.since));
-    s->posted = s->since;
     s->poll_ms = FIRST_MS / 2;
     s->next = b->strays;
     s->link = &b->strays;

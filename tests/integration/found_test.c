@@ -4,8 +4,11 @@
  */
 #include "harness.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "suites.h"
 
@@ -392,19 +395,99 @@ START_TEST(test_taken_up_over_a_restart)
 }
 END_TEST
 
-/* Each server dies of it, is given up since its port refuses, and is back without it: that counts
-   as a death, and two are enough. */
-START_TEST(test_given_up_and_dead)
+/* A listening socket in the place of a simulator that was killed. */
+static int listen_at(int port)
 {
-    struct sim *s[2] = {sim_start("--fault", "crash@*:1500", NULL),
-                        sim_start("--fault", "crash@*:1500", NULL)};
-    struct daemon *d = DAEMON(.sims = {s[0], s[1]},
-                              .config = "link: {refusedLostMs: 400}\njobs: {retryDelayMs: 1}\n");
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int yes = 1;
+    CHECK(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0);
+    CHECK(bind(fd, (const struct sockaddr *)(const void *)&at, sizeof at) == 0 &&
+          listen(fd, 8) == 0);
+    return fd;
+}
+
+static const char *const words[] = {
+    "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", ""};
+
+/* Whoever takes one connection ends the count, whatever he says; then it begins anew. */
+START_TEST(test_one_connection_between)
+{
+    enum { LOST_MS = 4000 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\n"
+                                             "link: {refusedLostMs: %d, backendLostMs: 60000}\n",
+                                             s->url, LOST_MS));
+    char *id = submit(d, sleep_body("a", 60000, ", \"maxAttempts\": 1"));
+    AWAIT(is_at_node(d, id, "1"));
+    sim_kill(s);
+    const double from = now_s();
+    AWAIT(strstr(read_file(d->err), "backend lost") != NULL && !is_up(d) && now_s() > from + 1);
+    const int listener = listen_at(s->port);
+    const int fd = accept(listener, NULL, NULL);
+    char asked[4096];
+    CHECK(fd >= 0 && recv(fd, asked, sizeof asked, 0) > 0);
+    (void)send(fd, words[_i], strlen(words[_i]), MSG_NOSIGNAL);
+    (void)close(fd);
+    (void)close(listener);
+    const double between = now_s();
+    CHECK(is_state(d, id, "running"));
+    CHECK(ended_as(await_end(d, id), "failed", "lost"));
+    const double took = now_s() - between;
+    CHECK(took > (LOST_MS - 200) / 1e3 && took < LOST_MS / 1e3 + 8, "lost after %.1f s", took);
+}
+END_TEST
+
+static bool is_poison(struct daemon *d)
+{
+    return json_array_size(at(get(d, "/backends")->json, "poison")) == 1;
+}
+
+/* Two servers die under it, and each is back after it was given up there. */
+START_TEST(test_deaths_are_counted_late)
+{
+    struct sim *s[2] = {sim_start("--fault", "vanish@1:3000", NULL),
+                        sim_start("--fault", "vanish@1:3000", NULL)};
+    struct daemon *d =
+        DAEMON(.config = text("backends:\n  - {name: s0, url: '%s'}\n  - {name: s1, url: '%s'}\n"
+                              "link: {refusedLostMs: 400}\njobs: {retryDelayMs: 1}\n",
+                              s[0]->url, s[1]->url));
     await_backends_up(d, 2);
-    json_t *j = run_job(d, sleep_body("a", 1, ", \"maxAttempts\": 9"));
-    CHECK(strcmp(str_at(j, "error.code"), "backend_error") == 0, "%s", str_at(j, "error.code"));
-    CHECK(num_at(j, "attempts") <= 4, "%g attempts", num_at(j, "attempts"));
-    CHECK(strcmp(str_at(get(d, "/backends")->json, "poison.0"), str_at(j, "workflowHash")) == 0);
+    char *id = submit(d, sleep_body("a", 100, ""));
+    AWAIT(ledger_count(s[0], "started", "a") + ledger_count(s[1], "started", "a") == 2);
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    AWAIT(is_poison(d));
+    CHECK(ended_as(await_end(d, id), "failed", "backend_error"));
+}
+END_TEST
+
+/* It does not answer until its attempt is given up; then its process goes, which nobody but the
+   socket asks about. */
+static void stop_and_kill(struct daemon *d, struct sim *s, const char *id, size_t attempt)
+{
+    AWAIT(ledger_count(s, "started", "a") == 1);
+    (void)kill(s->pid, SIGSTOP);
+    AWAIT(strcmp(str_at(attempt_of(d, id, attempt), "outcome"), "lost") == 0);
+    sim_kill(s);
+    AWAIT(strstr(str_at(get(d, "/backends/%s", s->name)->json, "lastError"), "refused") != NULL);
+}
+
+START_TEST(test_deaths_are_seen_by_the_socket)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d = DAEMON(.config = config_of_two(s, "jobs: {retryDelayMs: 1}\n"));
+    await_backends_up(d, 2);
+    char *id = submit(d, stubborn_body(60000, ""));
+    stop_and_kill(d, s[0], id, 0);
+    AWAIT(ledger_count(s[1], "started", "a") == 1);
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    stop_and_kill(d, s[1], id, 1);
+    (void)sim_start("--port", text("%d", s[0]->port), NULL);
+    (void)sim_start("--port", text("%d", s[1]->port), NULL);
+    AWAIT(is_poison(d));
+    CHECK(ended_as(await_end(d, id), "failed", "backend_error"));
 }
 END_TEST
 
@@ -425,8 +508,10 @@ Suite *found_suite(void)
         {"found before the retry is POSTed", &test_found_before_the_retry_is_posted, 0},
         {"found while the disk is full", &test_found_while_the_disk_is_full, 2},
         {"a port that refuses", &test_a_port_that_refuses, 2},
-        {"given up and dead", &test_given_up_and_dead, 0},
         {"taken up over a restart", &test_taken_up_over_a_restart, 2},
+        {"one connection between", &test_one_connection_between, 2},
+        {"deaths are counted late", &test_deaths_are_counted_late, 0},
+        {"deaths are seen by the socket", &test_deaths_are_seen_by_the_socket, 0},
     };
     return SUITE("found", 90, tests);
 }

@@ -39,6 +39,8 @@ enum comfy_event_kind {
     COMFY_EVENT_STATS,   /* version and devices are known */
     COMFY_EVENT_PREVIEW, /* a preview image; only when somebody wants them */
     COMFY_EVENT_SIGN,    /* another binary message, such as a node's text: something runs there */
+    COMFY_EVENT_LISTENS, /* somebody took a connection, of the socket or of a request */
+    COMFY_EVENT_REFUSED, /* its port refused one: nobody listens there */
 };
 
 struct comfy_event {

@@ -33,6 +33,7 @@ struct http_result {
     const char *error;        /* for people; "" when answered */
     bool timed_out;
     bool connection_refused;   /* nobody listens there: with NOT_SENT */
+    bool connected;            /* somebody took a connection for it, whatever came of that */
     bool forbidden;            /* may_connect said no to each address: with NOT_SENT */
     struct dur_us retry_after; /* what the answer's Retry-After asks for; 0: nothing */
 };

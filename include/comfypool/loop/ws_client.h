@@ -17,6 +17,9 @@ struct ws_client;
 struct ws_conn;
 
 struct ws_events {
+    /* Somebody took the connection; whether he speaks WebSocket is open. With TLS only once that is
+       known, too. */
+    void (*taken)(void *ctx);
     void (*open)(void *ctx);
     /* A whole text message; the callee may exchange the buffer for another one. */
     void (*text)(void *ctx, struct buf *message);
