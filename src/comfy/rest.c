@@ -155,19 +155,23 @@ static bool answered_well(const struct http_result *r)
     return r->outcome == HTTP_ANSWERED && r->status == 200;
 }
 
+/* Of what cannot be read. */
+static enum comfy_place place_untold(const struct http_result *r)
+{
+    return r->outcome == HTTP_ANSWERED ? COMFY_UNTOLD : COMFY_UNREACHABLE;
+}
+
 static void history_came(void *ctx, const struct http_result *r)
 {
     struct comfy_locate *l = ctx;
     tell_contact(l->backend, r);
     if (!answered_well(r)) {
-        locate_ends(l, COMFY_UNREACHABLE, r, NULL);
+        locate_ends(l, place_untold(r), r, NULL);
         return;
     }
     struct history_answer h;
     const bool readable = history_answer_read(r->body, str_of(l->prompt_id), &h);
-    const enum comfy_place place = !readable ? COMFY_UNREACHABLE
-                                   : h.found ? COMFY_ENDED
-                                             : COMFY_ABSENT;
+    const enum comfy_place place = !readable ? COMFY_UNTOLD : h.found ? COMFY_ENDED : COMFY_ABSENT;
     /* The answer is done with when the callee returns: keep it alive until then. */
     struct history_answer kept = h;
     locate_ends(l, place, r, &kept);
@@ -179,12 +183,12 @@ static void queue_came(void *ctx, const struct http_result *r)
     struct comfy_locate *l = ctx;
     tell_contact(l->backend, r);
     if (!answered_well(r)) {
-        locate_ends(l, COMFY_UNREACHABLE, r, NULL);
+        locate_ends(l, place_untold(r), r, NULL);
         return;
     }
     switch (queue_answer_find(r->body, str_of(l->prompt_id), &l->others)) {
     case QUEUE_BROKEN:
-        locate_ends(l, COMFY_UNREACHABLE, r, NULL);
+        locate_ends(l, place_untold(r), r, NULL);
         return;
     case QUEUE_PENDING:
         locate_ends(l, COMFY_PENDING, r, NULL);

@@ -246,16 +246,26 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
     (void)attempt_stop_again(a);
 }
 
-void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file)
+static void end_refused(struct attempt *a, unsigned status, bool page, uint64_t file)
 {
     AUTO_BUF struct buf why;
     buf_init(&why, 4096);
     trust_refused(a, status, page, file, &why);
     struct job_error e = attempt_error(ERR_BACKEND_REFUSED, buf_text(&why));
     a->sending = false;
-    a->gone = true; /* it never was there */
     a->elsewhere = true;
     attempt_end(a, time_mono(), 0, ATTEMPT_REJECTED, &e);
+}
+
+void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file)
+{
+    a->gone = true; /* it never was there */
+    end_refused(a, status, page, file);
+}
+
+void attempt_refused_perhaps(struct attempt *a)
+{
+    end_refused(a, a->submit_status, true, 0);
 }
 
 static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
@@ -723,7 +733,7 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
             LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
         conclude_now(a);
     } else {
-        const int64_t ms = answer->place == COMFY_UNREACHABLE ? HISTORY_AWAY_MS : HISTORY_PAUSE_MS;
+        const int64_t ms = comfy_place_is_told(answer->place) ? HISTORY_PAUSE_MS : HISTORY_AWAY_MS;
         deadline_set(&a->backend->pool->deadlines, &a->patience, mono_add(time_mono(), dur_ms(ms)),
                      ask_history, a);
     }

@@ -296,6 +296,7 @@ struct attempt {
     int64_t doubt_ms; /* how long that waited the last time; 0: never */
     bool unreachable;
     struct mono_us unreachable_since;
+    bool untold; /* the last answer was no ComfyUI's */
     struct mono_us last_sign;
     bool cold; /* see learn.c */
     struct attempt_samples sampled;
@@ -721,6 +722,9 @@ void attempt_free(struct attempt *a);
 /* POST /prompt, or the upload of a file of so many bytes (0: none), was refused by the server or a
    gateway before it. */
 void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file);
+/* The same of one whose POST was answered by a gateway's page, and nobody says whether it is there:
+   it leaves a stray. */
+void attempt_refused_perhaps(struct attempt *a);
 /*
  * An attempt that was given up is found again while its job waits: it is the job's attempt again.
  * kept: as it was given up (then it is taken), or NULL. goes_on: it has not ended. NULL: it cannot

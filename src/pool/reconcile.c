@@ -192,13 +192,21 @@ static void found_vanished(struct attempt *a, struct mono_us now)
     }
 }
 
-/* In neither, and nobody ever saw it there. */
-static void found_never(struct attempt *a, struct mono_us now)
+/* True: it may still turn up; asked again. */
+static bool may_settle(struct attempt *a, struct mono_us now)
 {
     const struct pool_options *o = &a->backend->pool->options;
     const int64_t left_us = o->submit_settle.us - mono_diff(now, a->posted_at).us;
-    if (left_us > 0 && !has_restarted(a)) {
+    if (left_us > 0) {
         attempt_ask_in(a, left_us / 1000 < AGAIN_MS ? left_us / 1000 + 1 : AGAIN_MS);
+    }
+    return left_us > 0;
+}
+
+/* In neither, and nobody ever saw it there. */
+static void found_never(struct attempt *a, struct mono_us now)
+{
+    if (!has_restarted(a) && may_settle(a, now)) {
         return;
     }
     a->gone = has_restarted(a);
@@ -300,6 +308,19 @@ static void found_there(struct attempt *a, struct mono_us now,
     plan_next(a);
 }
 
+/* Nobody could say whether it is there. What a gateway's page answered its POST most likely never
+   passed: a refusal; the stray that it leaves is looked for. */
+static void end_untold(struct attempt *a, struct mono_us now, const char *message)
+{
+    if (a->known || !a->submit_page) {
+        end_lost(a, now, message);
+    } else if (a->stop != STOP_NONE) {
+        attempt_end_stopped(a, now, 0);
+    } else {
+        attempt_refused_perhaps(a);
+    }
+}
+
 static void found_unreachable(struct attempt *a, struct mono_us now,
                               const struct comfy_locate_answer *answer)
 {
@@ -312,10 +333,40 @@ static void found_unreachable(struct attempt *a, struct mono_us now,
         return;
     }
     if (answer->refused && backend_is_gone(a->backend, now)) {
-        end_lost(a, now, "nobody listens at the backend's port: its process is gone");
+        end_untold(a, now, "nobody listens at the backend's port: its process is gone");
     } else if (for_us >= a->backend->pool->options.backend_lost.us) {
-        end_lost(a, now, "the backend cannot be reached");
+        end_untold(a, now,
+                   answer->place == COMFY_UNTOLD
+                       ? "what answers at the backend's address is no ComfyUI, and nobody knows "
+                         "whether the prompt is there"
+                       : "the backend cannot be reached");
     } else {
+        plan_next(a);
+    }
+}
+
+/*
+ * Somebody answers, but no ComfyUI: a gateway before it has closed, or the server is down behind
+ * one. While its socket lives the server does, and a prompt that it has goes on there, whoever
+ * stands before the questions: its frames will tell. Else it is as out of reach as with no answer.
+ */
+static void found_untold(struct attempt *a, struct mono_us now,
+                         const struct comfy_locate_answer *answer)
+{
+    const bool lives = a->backend->up && a->known && !has_restarted(a);
+    if (!a->untold) {
+        LOG(LOG_WARN, "a question is not answered by a ComfyUI: a gateway stands before it",
+            LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
+    }
+    a->untold = true;
+    if (!a->known && a->submit_page) {
+        if (!may_settle(a, now)) {
+            end_untold(a, now, "");
+        }
+    } else if (!lives) {
+        found_unreachable(a, now, answer);
+    } else if (a->stop != STOP_CANCEL || attempt_stop_again(a)) {
+        a->unreachable = false;
         plan_next(a);
     }
 }
@@ -329,7 +380,11 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         found_unreachable(a, now, answer);
         return;
     }
-    a->unreachable = false;
+    if (answer->place == COMFY_UNTOLD) {
+        found_untold(a, now, answer);
+        return;
+    }
+    a->unreachable = a->untold = false;
     if (answer->place == COMFY_ABSENT) {
         found_absent(a, now);
         return;

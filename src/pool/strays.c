@@ -307,6 +307,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
     s->in_doubt = false;
     switch (answer->place) {
     case COMFY_UNREACHABLE:
+    case COMFY_UNTOLD:
         plan(s);
         break;
     case COMFY_ABSENT:

@@ -24,6 +24,7 @@ static const struct {
     {"refuse", FAULT_REFUSE, AT_POST, 50, 1500},
     {"late-turn-up", FAULT_LATE_TURN_UP, AT_POST, 50, 3000},
     {"gateway", FAULT_GATEWAY, AT_POST, 50, 1500},
+    {"page-accepted", FAULT_PAGE_ACCEPTED, AT_POST, 0, 0},
     {"keepalive-cut", FAULT_KEEPALIVE_CUT, AT_REPEATED_POST, 0, 0},
     {"drop-ws", FAULT_DROP_WS, AT_JOB, 0, 0},
     {"silent-ws", FAULT_SILENT_WS, AT_JOB, 0, 0},
@@ -66,6 +67,7 @@ const char *faults_help(void)
            "    late-turn-up     the connection is cut without an answer, queued ARG later\n"
            "    gateway          this and all others of the next ARG ms: 401, 403, 404, 405, 413\n"
            "                     or 502 (by ARG) with an HTML page, not queued\n"
+           "    page-accepted    queued, but 502 with an HTML page\n"
            "    keepalive-cut    a second POST on a connection is read, then the connection is\n"
            "                     closed: not answered, not queued (WHEN counts such POSTs)\n"
            "  while the job runs\n"

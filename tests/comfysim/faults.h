@@ -23,6 +23,7 @@ enum fault {
     FAULT_REFUSE,
     FAULT_LATE_TURN_UP,
     FAULT_GATEWAY,
+    FAULT_PAGE_ACCEPTED,
     FAULT_KEEPALIVE_CUT,
     /* while the job runs */
     FAULT_DROP_WS,

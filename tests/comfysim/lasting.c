@@ -71,6 +71,18 @@ bool lasting_refuses(struct sim *sim, struct conn *conn, const char *path)
     return true;
 }
 
+bool lasting_refuses_route(struct sim *sim, struct conn *conn)
+{
+    return strcmp(conn->path, "/__sim") != 0 &&
+           ((conn->method == METHOD_GET && lasting_refuses(sim, conn, "GET")) ||
+            lasting_refuses(sim, conn, "*"));
+}
+
+void lasting_answer_page(struct sim *sim, struct conn *conn, int status)
+{
+    answer_page(&sim->lasting, conn, status);
+}
+
 void lasting_gateway(struct sim *sim, struct conn *conn, double ms)
 {
     static const int statuses[] = {401, 403, 404, 405, 413, 502};
@@ -223,11 +235,14 @@ static bool set_refusing(struct sim *sim, const json_t *value)
 static bool set_refusing_path(struct sim *sim, const json_t *value)
 {
     const char *path = json_string_value(value);
-    const bool ok = path && (!strcmp(path, "/prompt") || !strcmp(path, "/upload/image"));
-    if (ok) {
-        strcpy(sim->lasting.refusing_path, path);
+    static const char *const paths[] = {"/prompt", "/upload/image", "GET", "*"};
+    for (size_t i = 0; path && i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (!strcmp(path, paths[i])) {
+            strcpy(sim->lasting.refusing_path, path);
+            return true;
+        }
     }
-    return ok;
+    return false;
 }
 
 static bool set_page(struct sim *sim, const json_t *value)

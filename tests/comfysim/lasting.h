@@ -37,6 +37,9 @@ double lasting_now_ms(const struct sim *sim);
 bool lasting_hides(const struct sim *sim, const char *frame, size_t len);
 /* Answers in the gateway's place; true: it did. */
 bool lasting_refuses(struct sim *sim, struct conn *conn, const char *path);
+/* The same of all routes, or of all that are only asked; never of the control. */
+bool lasting_refuses_route(struct sim *sim, struct conn *conn);
+void lasting_answer_page(struct sim *sim, struct conn *conn, int status);
 bool lasting_is_sick(struct sim *sim);
 
 /* What faults begin. `ms` 0: until the fault changes. */

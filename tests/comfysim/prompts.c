@@ -228,6 +228,8 @@ static void answer_job(struct sim *sim, struct conn *conn, struct strike strike,
     }
     if (tie || strike.mode == FAULT_HTTP500_ACCEPTED) {
         answer_trouble(conn);
+    } else if (strike.mode == FAULT_PAGE_ACCEPTED) {
+        lasting_answer_page(sim, conn, 502);
     } else if (strike.mode == FAULT_LOST_ACCEPT) {
         conn_drop(conn);
     } else if (strike.mode == FAULT_LATE_ACCEPT) {

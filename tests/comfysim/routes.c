@@ -599,6 +599,9 @@ static void count_request(struct sim *sim, const struct conn *conn)
 void route_request(struct sim *sim, struct conn *conn)
 {
     count_request(sim, conn);
+    if (lasting_refuses_route(sim, conn)) {
+        return;
+    }
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         size_t len = strlen(routes[i].path);
         if (routes[i].method != conn->method || strncmp(conn->path, routes[i].path, len) != 0 ||

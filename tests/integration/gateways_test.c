@@ -45,31 +45,38 @@ static const struct {
     int status;
     const char *word; /* of what to do */
     const char *page; /* as the control takes it; NULL: HTML */
+    const char *path; /* NULL: of POST /prompt alone */
 } refusals[] = {
-    {401, "headersFile", NULL},
-    {403, "headersFile", NULL},
-    {404, "url", NULL},
-    {405, "url", NULL},
-    {413, "limit", NULL},
-    {200, "HTML", NULL},
-    {502, "HTML", NULL},
-    {502, "HTML", "{'type':'text/html','body':'no'}"},
-    {504, "HTML", "{'type':'application/xhtml+xml; charset=utf-8','body':'timed out'}"},
-    {200, "HTML", "{'type':'Text/HTML;charset=utf-8','body':'Please log in'}"},
-    {502, "HTML", "{'type':'text/plain','body':'\\ufeff<!DOCTYPE html>'}"},
-    {200, "HTML", "{'type':'text/html','body':''}"},
-    {503, "HTML", "{'type':'application/octet-stream','body':''}"},
-    {400, "HTML", "{'type':'text/html','body':'Bad request'}"},
+    {401, "headersFile", NULL, NULL},
+    {403, "headersFile", NULL, NULL},
+    {404, "url", NULL, NULL},
+    {405, "url", NULL, NULL},
+    {413, "limit", NULL, NULL},
+    {200, "HTML", NULL, NULL},
+    {502, "HTML", NULL, NULL},
+    {502, "HTML", "{'type':'text/html','body':'no'}", NULL},
+    {504, "HTML", "{'type':'application/xhtml+xml; charset=utf-8','body':'timed out'}", NULL},
+    {200, "HTML", "{'type':'Text/HTML;charset=utf-8','body':'Please log in'}", NULL},
+    {502, "HTML", "{'type':'text/plain','body':'\\ufeff<!DOCTYPE html>'}", NULL},
+    {200, "HTML", "{'type':'text/html','body':''}", NULL},
+    {503, "HTML", "{'type':'application/octet-stream','body':''}", NULL},
+    {400, "HTML", "{'type':'text/html','body':'Bad request'}", NULL},
+    {200, "HTML", NULL, "*"},
+    {502, "HTML", NULL, "*"},
+    {503, "HTML", "{'type':'text/plain','body':''}", "*"},
+    {401, "headersFile", NULL, "*"},
 };
 
 /* Each job goes on to the other one, at no cost. */
 START_TEST(test_a_refusal)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
-    sim_control(s[0], text("{'refusing': %d, 'page': %s}", refusals[_i].status,
-                           refusals[_i].page == NULL ? "null" : refusals[_i].page));
     struct daemon *d = two(s[0], s[1], "");
     await_backends_up(d, 2);
+    sim_control(s[0],
+                text("{'refusing': %d, 'page': %s, 'refusing_path': '%s'}", refusals[_i].status,
+                     refusals[_i].page == NULL ? "null" : refusals[_i].page,
+                     refusals[_i].path == NULL ? "/prompt" : refusals[_i].path));
     char *ids[5];
     for (int i = 0; i < 5; i++) {
         ids[i] = submit(d, sleep_body(text("t%d", i), 50, ", \"maxAttempts\": 1"));
@@ -87,6 +94,64 @@ START_TEST(test_a_refusal)
     CHECK(strstr(last_error(d), text("%d", refusals[_i].status)) != NULL &&
               strstr(last_error(d), refusals[_i].word) != NULL,
           "%s", last_error(d));
+}
+END_TEST
+
+/* The session at a proxy ended while a prompt runs: questions are answered by nobody, and the
+   socket lives. That says nothing against the server. */
+START_TEST(test_questions_are_refused)
+{
+    static const int statuses[] = {503, 401, 200};
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\n"
+                                             "link: {quietPollMs: 200, backendLostMs: 500,\n"
+                                             "       pingIntervalMs: 200, pongTimeoutMs: 5000}\n",
+                                             s->url));
+    char *id = submit(d, sleep_body("a", 4000, ", \"maxAttempts\": 1"));
+    AWAIT(is_at_node(d, id, "1"));
+    sim_control(s, text("{'refusing': %d, 'refusing_path': 'GET'}", statuses[_i]));
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0, "%s", str_at(j, "error.message"));
+    CHECK(asked(s, "GET /queue") > 3 && ledger_count(s, "posted", "a") == 1);
+    CHECK(strstr(read_file(d->err), "a gateway stands before it") != NULL);
+}
+END_TEST
+
+/* The server is down behind a gateway that answers: it is as lost as any. */
+START_TEST(test_down_behind_a_gateway)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = text("backends: [{name: s0, url: '%s'}]\n"
+                                             "link: {quietPollMs: 200, backendLostMs: 700}\n",
+                                             s->url));
+    char *id = submit(d, sleep_body("a", 60000, ", \"maxAttempts\": 1"));
+    AWAIT(is_at_node(d, id, "1"));
+    sim_control(s, "{'refusing': 502, 'refusing_path': '*', 'hold': true, 'drop': true}");
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "error.code"), "lost") == 0, "%s", str_at(j, "error.code"));
+}
+END_TEST
+
+/* It was taken behind the page after all: it is found when questions are answered again. */
+START_TEST(test_a_refused_one_turns_up)
+{
+    struct sim *s = sim_start("--fault", "page-accepted", NULL);
+    struct daemon *d = one(s, "");
+    await_backends_up(d, 1);
+    sim_control(s, "{'refusing': 502, 'refusing_path': 'GET', 'pause': true}");
+    char *id = submit(d, sleep_body("a", 1, ", \"maxAttempts\": 1"));
+    AWAIT(waits_because(d, id, "backend_refused"));
+    json_t *a = get(d, "/jobs/%s/attempts", id)->json;
+    CHECK(strcmp(str_at(a, "attempts.0.error.code"), "backend_refused") == 0);
+    sim_control(s, "{'refusing': null}");
+    AWAIT(is_state(d, id, "running"));
+    sim_control(s, "{'pause': false}");
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && num_at(j, "attempts") == 1);
+    CHECK(ledger_count(s, "posted", "a") == 1);
+    a = get(d, "/jobs/%s/attempts", id)->json;
+    CHECK(strcmp(str_at(a, "attempts.0.outcome"), "rejected") == 0 &&
+          strcmp(str_at(a, "attempts.0.lateOutcome"), "completed") == 0);
 }
 END_TEST
 
@@ -268,6 +333,9 @@ Suite *gateways_suite(void)
 {
     static const struct named_test tests[] = {
         {"a refusal", &test_a_refusal, sizeof refusals / sizeof *refusals},
+        {"questions are refused", &test_questions_are_refused, 3},
+        {"down behind a gateway", &test_down_behind_a_gateway, 0},
+        {"a refused one turns up", &test_a_refused_one_turns_up, 0},
         {"JSON by another name", &test_json_by_another_name, 0},
         {"refused everywhere", &test_refused_everywhere, 2 * MENDS},
         {"a size bars that size", &test_a_size_bars_that_size, 0},

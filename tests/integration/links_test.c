@@ -37,6 +37,7 @@ static const struct fault faults[] = {
     {"crash@1:60000", 2, QUICK ", backendLostMs: 500", "completed", "", 2, ANY},
     {"refuse@1:400", 1, QUICK, "completed", "", 2, ANY},
     {"http500-accepted", 1, QUICK, "completed", "", 1, ANY},
+    {"page-accepted", 1, QUICK, "completed", "", 1, ANY},
     {"lost-accept", 1, QUICK, "completed", "", 1, ANY},
     {"late-accept@1:800", 1, QUICK, "completed", "", 1, WHOLE},
     {"late-accept@1:800", 1, QUICK ", submitTimeoutMs: 200", "completed", "", 1, ANY},

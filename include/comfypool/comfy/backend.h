@@ -127,12 +127,18 @@ struct http_call *comfy_submit(struct comfy_backend *b, struct str body, comfy_s
                                void *ctx);
 
 enum comfy_place {
-    COMFY_UNREACHABLE, /* no (readable) answer; `refused` says whether the connection was */
+    COMFY_UNREACHABLE, /* no answer; `refused` says whether the connection was */
+    COMFY_UNTOLD,      /* an answer, but no ComfyUI's: an error's status, a page for people */
     COMFY_PENDING,
     COMFY_RUNNING,
     COMFY_ENDED,  /* in history */
     COMFY_ABSENT, /* in neither */
 };
+/* The server itself has said where it is. */
+static inline bool comfy_place_is_told(enum comfy_place place)
+{
+    return place != COMFY_UNREACHABLE && place != COMFY_UNTOLD;
+}
 
 struct comfy_locate_answer {
     enum comfy_place place;
