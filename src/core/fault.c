@@ -14,8 +14,8 @@ static const char disk_space[] = "make space on its disk, where its output and t
 static const char disk[] = "look at its disk, then restart this ComfyUI";
 static const char open_files[] = "restart this ComfyUI, or raise its limit of open files";
 
-/* Torch names the types of its own out-of-memory in two ways. */
-static const char *const torch_memory[] = {"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError"};
+static const char paging_file[] =
+    "enlarge the paging file of its host or free memory there, then restart this ComfyUI";
 
 /* By the end of the type's name: modules move. */
 static const struct {
@@ -25,9 +25,14 @@ static const struct {
     {STR_INIT("AcceleratorError"), restart_device},
     {STR_INIT("OutOfMemoryError"), device_memory},
     {STR_INIT("MemoryError"), host_memory},
+    {STR_INIT("DeferredCudaCallError"), no_device},
 };
 
-/* Words of the message, whatever its type; the first that fits. Compared without regard to case. */
+/*
+ * Words of the message, whatever its type and line: what wraps others' exceptions (TorchScript, a
+ * compiler, ONNX Runtime) has a first line of its own. The first row that fits. Compared without
+ * regard to case, as whole words: what ends with '_' is the beginning of a name.
+ */
 static const struct {
     struct str words;
     const char *remedy;
@@ -36,6 +41,7 @@ static const struct {
     {STR_INIT("[errno 28]"), disk_space},
     {STR_INIT("disk quota exceeded"), disk_space},
     {STR_INIT("not enough space on the disk"), disk_space},
+    {STR_INIT("winerror 112"), disk_space},
     {STR_INIT("database or disk is full"), disk_space},
     {STR_INIT("read-only file system"), disk},
     {STR_INIT("[errno 5] input/output error"), disk},
@@ -49,14 +55,35 @@ static const struct {
     {STR_INIT("nvidia driver on your system is too old"), no_device},
     {STR_INIT("torch not compiled with cuda enabled"), no_device},
     {STR_INIT("cuda driver initialization failed"), no_device},
+    {STR_INIT("cuda call failed lazily at initialization"), no_device},
+    {STR_INIT("unexpected error from cudagetdevicecount"), no_device},
+    {STR_INIT("unexpected error from hipgetdevicecount"), no_device},
+    {STR_INIT("cuda unknown error"), restart_device},
+    {STR_INIT("winerror 1455"), paging_file},
+    {STR_INIT("os error 1455"), paging_file},
+    {STR_INIT("paging file is too small"), paging_file},
+    {STR_INIT("winerror 8"), host_memory},
     {STR_INIT("defaultcpuallocator"), host_memory},
     {STR_INIT("cannot allocate memory"), host_memory},
     {STR_INIT("can't allocate memory"), host_memory},
     {STR_INIT("std::bad_alloc"), host_memory},
+    {STR_INIT("out_of_host_memory"), host_memory},
     {STR_INIT("out of memory"), device_memory},
+    {STR_INIT("out_of_memory"), device_memory},
+    {STR_INIT("out_of_device_memory"), device_memory},
+    {STR_INIT("error_out_of_resources"), device_memory},
+    {STR_INIT("not enough gpu video memory"), device_memory},
     {STR_INIT("cuda error"), restart_device},
     {STR_INIT("cuda driver error"), restart_device},
+    {STR_INIT("cuda failure"), restart_device},
+    {STR_INIT("cudnn failure"), restart_device},
+    {STR_INIT("cublas failure"), restart_device},
+    {STR_INIT("illegal memory access was encountered"), restart_device},
+    {STR_INIT("unspecified launch failure"), restart_device},
+    {STR_INIT("device-side assert triggered"), restart_device},
     {STR_INIT("hip error"), restart_device},
+    {STR_INIT("hip failure"), restart_device},
+    {STR_INIT("miopen error"), restart_device},
     {STR_INIT("mps backend"), restart_device},
     {STR_INIT("npu error"), restart_device},
     {STR_INIT("cudnn_status_internal_error"), restart_device},
@@ -67,11 +94,24 @@ static const struct {
     {STR_INIT("cublas_status_execution_failed"), restart_device},
     {STR_INIT("nccl error"), restart_device},
     {STR_INIT("level_zero backend failed"), restart_device},
+    {STR_INIT("native api failed"), restart_device},
+    {STR_INIT("ur_result_error_"), restart_device},
     {STR_INIT("device_lost"), restart_device},
     {STR_INIT("gpu device instance has been suspended"), restart_device},
 };
 
 enum { TYPES = sizeof types / sizeof *types, MESSAGES = sizeof messages / sizeof *messages };
+
+static bool is_letter(struct str s, size_t i)
+{
+    return i < s.n && isalnum((unsigned char)s.p[i]);
+}
+
+/* A letter or digit beside another one: in the middle of a word. */
+static bool splits_word(struct str in, size_t at)
+{
+    return at > 0 && is_letter(in, at - 1) && is_letter(in, at);
+}
 
 /* needle is lower case. */
 static bool has_words(struct str in, struct str needle)
@@ -81,19 +121,25 @@ static bool has_words(struct str in, struct str needle)
         while (k < needle.n && tolower((unsigned char)in.p[i + k]) == needle.p[k]) {
             k++;
         }
-        if (k == needle.n) {
+        if (k == needle.n && !splits_word(in, i) && !splits_word(in, i + k)) {
             return true;
         }
     }
     return false;
 }
 
+/* Torch's own, which has had several modules: torch.cuda, torch, torch._C. */
+static bool is_torch_memory(struct str type)
+{
+    const struct str torch = STR("torch.");
+    return type.n > torch.n && memcmp(type.p, torch.p, torch.n) == 0 &&
+           str_ends_with(type, STR("OutOfMemoryError"));
+}
+
 enum err fault_judge(struct str type, struct str message, const char **ret_remedy)
 {
-    for (size_t i = 0; i < sizeof torch_memory / sizeof *torch_memory; i++) {
-        if (str_is(type, torch_memory[i])) {
-            return ERR_OUT_OF_MEMORY;
-        }
+    if (is_torch_memory(type)) {
+        return ERR_OUT_OF_MEMORY;
     }
     for (size_t i = 0; i < MESSAGES; i++) { /* they say more than the type */
         if (has_words(message, messages[i].words)) {

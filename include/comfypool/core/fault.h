@@ -3,8 +3,8 @@
  * arrive as the execution_error of whatever node ran just then; they stay until that server is
  * mended, mostly restarted, and hit every prompt that comes meanwhile. Pure.
  *
- * Source: what torch, CUDA, ROCm, Metal, Python and numpy say, as ComfyUI passes it on
- * (exception_type, exception_message).
+ * Source: what torch, CUDA, ROCm, Metal, oneAPI, DirectML, ONNX Runtime, Windows, Python and numpy
+ * say, as ComfyUI passes it on (exception_type, exception_message).
  */
 #ifndef COMFYPOOL_CORE_FAULT_H
 #define COMFYPOOL_CORE_FAULT_H
