@@ -220,7 +220,7 @@ bool answer_is_page(const char *content_type, struct str body)
         body.p++;
         body.n--;
     }
-    return body.n == 0 || body.p[0] == '<';
+    return body.n > 0 && body.p[0] == '<';
 }
 
 void prompt_answer_done(struct prompt_answer *a)

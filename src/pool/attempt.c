@@ -265,7 +265,7 @@ void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t fil
 
 void attempt_refused_perhaps(struct attempt *a)
 {
-    end_refused(a, a->submit_status, true, 0);
+    end_refused(a, a->submit_status, a->submit_page, 0);
 }
 
 static void submit_answered(void *ctx, struct comfy_submit_answer *answer)

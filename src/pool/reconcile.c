@@ -308,11 +308,18 @@ static void found_there(struct attempt *a, struct mono_us now,
     plan_next(a);
 }
 
-/* Nobody could say whether it is there. What a gateway's page answered its POST most likely never
-   passed: a refusal; the stray that it leaves is looked for. */
+/* Somebody answered its POST, with an error or a page. */
+static bool was_answered(const struct attempt *a)
+{
+    return !a->known && a->submit_status != 0;
+}
+
+/* Nobody could say whether it is there. What a gateway answered in the server's place, the POST and
+   the questions alike, most likely never passed: a refusal; the stray that it leaves is looked for.
+ */
 static void end_untold(struct attempt *a, struct mono_us now, const char *message)
 {
-    if (a->known || !a->submit_page) {
+    if (!was_answered(a)) {
         end_lost(a, now, message);
     } else if (a->stop != STOP_NONE) {
         attempt_end_stopped(a, now, 0);
@@ -359,7 +366,7 @@ static void found_untold(struct attempt *a, struct mono_us now,
             LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
     }
     a->untold = true;
-    if (!a->known && a->submit_page) {
+    if (was_answered(a)) {
         if (!may_settle(a, now)) {
             end_untold(a, now, "");
         }

@@ -59,11 +59,10 @@ static const struct {
     {200, "HTML", "{'type':'Text/HTML;charset=utf-8','body':'Please log in'}", NULL},
     {502, "HTML", "{'type':'text/plain','body':'\\ufeff<!DOCTYPE html>'}", NULL},
     {200, "HTML", "{'type':'text/html','body':''}", NULL},
-    {503, "HTML", "{'type':'application/octet-stream','body':''}", NULL},
     {400, "HTML", "{'type':'text/html','body':'Bad request'}", NULL},
     {200, "HTML", NULL, "*"},
     {502, "HTML", NULL, "*"},
-    {503, "HTML", "{'type':'text/plain','body':''}", "*"},
+    {503, "gateway", "{'type':'text/plain','body':''}", "*"},
     {401, "headersFile", NULL, "*"},
 };
 

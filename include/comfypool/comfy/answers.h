@@ -34,8 +34,9 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret);
 void prompt_answer_done(struct prompt_answer *a);
 
 /*
- * True for what a gateway says in a server's place: HTML, by its type or by how it begins, or
- * nothing at all. A real server answers a prompt in JSON, and what it did not expect in plain text.
+ * True for what a gateway says in a server's place: HTML, by its type or by how it begins. A real
+ * server answers a prompt in JSON, and what it did not expect in plain text. Nothing at all may be
+ * anybody's.
  * Ask it of what could not be read only: proxies lie about types, too.
  */
 bool answer_is_page(const char *content_type, struct str body);
