@@ -155,6 +155,9 @@ static bool read_whole(struct decoder *d, const struct buf *message, size_t *ret
             if (d->frame.type == FRAME_OTHER) {
                 return true;
             }
+            if (d->frame.type == FRAME_SIGN) {
+                d->frame.name = frame_store_text(&d->store, v);
+            }
         } else if (v.kind == JS_OBJECT && js_is(key, "data")) {
             if (!typed) {
                 data_before_type = js_rest(&r, v);

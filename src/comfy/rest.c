@@ -130,6 +130,7 @@ struct comfy_locate {
     struct http_call *call;
     char prompt_id[UUID_SIZE];
     struct queue_others others;
+    bool not_queued;
     comfy_locate_fn done;
     void *ctx;
 };
@@ -139,6 +140,7 @@ static void locate_ends(struct comfy_locate *l, enum comfy_place place, const st
 {
     struct comfy_locate_answer a = {
         .place = place,
+        .not_queued = l->not_queued,
         .refused = r->connection_refused,
         .message = r->outcome == HTTP_ANSWERED ? "its answer cannot be read" : r->error,
         .others = l->others,
@@ -201,6 +203,7 @@ static void queue_came(void *ctx, const struct http_result *r)
     }
     char path[64];
     (void)snprintf(path, sizeof path, "/history/%s", l->prompt_id);
+    l->not_queued = true;
     l->call = get(l->backend, path, history_came, l);
 }
 

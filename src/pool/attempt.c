@@ -775,7 +775,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
 {
     struct pool *p = a->backend->pool;
     a->ended = true;
-    a->ended_at = time_mono();
+    a->ended_at = a->backend->ended_at = time_mono();
     a->outcome = outcome;
     if (take_error != NULL) {
         a->error = *take_error;

@@ -11,6 +11,7 @@
 #include "inner.h"
 
 enum {
+    IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */
     /* The server broadcasts a status when a prompt is put, before it answers the POST. */
     STATUS_DUE_MS = 3000,
 };
@@ -187,14 +188,48 @@ static void sign_came(struct backend *b, struct mono_us now, struct str prompt_i
     }
 }
 
-/* Of a node, as such messages mostly are. But extensions send to everybody, too: that a node began
-   is not proved, and a worker that died before it is found out when they fall silent. */
+static bool is_bystander(const struct backend *b, uint64_t type)
+{
+    const unsigned n = b->bystanders_len < BYSTANDERS ? b->bystanders_len : BYSTANDERS;
+    unsigned i = 0;
+    while (i < n && b->bystanders[i] != type) {
+        i++;
+    }
+    return i < n;
+}
+
+/* Nothing runs there, nor did lately: what comes now is sent whether something does or not. */
+static bool is_idle(const struct backend *b, struct mono_us now)
+{
+    return b->attempts == NULL && b->queue_remaining == 0 &&
+           mono_diff(now, b->ended_at).us > IDLE_MS * INT64_C(1000);
+}
+
+/* A type that is no server's: of a node, mostly. But extensions send to everybody, too: those that
+   came while nothing ran tell nothing, and of the others only one that names its prompt proves that
+   a node began. */
+static void own_type_came(struct backend *b, struct mono_us now, const struct frame *f)
+{
+    const uint64_t type = map_hash(f->name);
+    if (f->prompt_id.p != NULL) {
+        sign_came(b, now, f->prompt_id, true);
+    } else if (is_bystander(b, type)) {
+        return;
+    } else if (is_idle(b, now)) {
+        b->bystanders[b->bystanders_len++ % BYSTANDERS] = type;
+    } else {
+        sign_came(b, now, f->prompt_id, false);
+    }
+}
+
 static void unnamed_came(struct backend *b, struct mono_us now, const struct frame *f)
 {
     if (f->type == FRAME_EXECUTING && f->node.p != NULL) {
         node_runs(b);
     }
-    if (f->type != FRAME_OTHER) {
+    if (f->type == FRAME_SIGN) {
+        own_type_came(b, now, f);
+    } else if (f->type != FRAME_OTHER) {
         sign_came(b, now, f->prompt_id, false);
     }
 }

@@ -294,8 +294,7 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         const unsigned found = bars(j, b, now);
         const bool here = (found & BAR_REFUSED) != 0;
         const bool unable = (found & BAR_UNABLE) != 0;
-        const bool may_be = b->up ? !here && !unable : eligible_is_meant(j, b);
-        if (may_be && !b->removing) {
+        if (!(b->up && here) && !b->removing && eligible_may_be(j, b)) {
             return true;
         }
         refused = refused || here;

@@ -656,20 +656,23 @@ static bool is_meant(const struct look *l, size_t i, const struct backend *b)
             spec_where_allows(&l->traits.spec->where, b->name, &b->label_names));
 }
 
-bool eligible_is_meant(struct job *j, const struct backend *b)
+/* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
+static bool has_word(const struct backend *b, struct mono_us since)
 {
+    return b->up && b->knows.known && !mono_before(b->knows.told, mono_max(b->up_since, since));
+}
+
+bool eligible_may_be(struct job *j, const struct backend *b)
+{
+    if (has_word(b, (struct mono_us){0})) {
+        return !eligible_is_restricted(j) || eligible_variant(j, b) >= 0;
+    }
     const struct look l = look_at_job(j);
     bool meant = false;
     for (size_t i = 0; i < l.len && !meant; i++) {
         meant = is_meant(&l, i, b);
     }
     return meant;
-}
-
-/* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
-static bool has_word(const struct backend *b, struct mono_us since)
-{
-    return b->up && b->knows.known && !mono_before(b->knows.told, mono_max(b->up_since, since));
 }
 
 /* since: what it said before is no reason to say no. */
@@ -907,6 +910,7 @@ static void read_is_over(struct backend *b)
     if (k->classes == NULL && k->replacements == NULL && k->features == NULL) {
         deadline_clear(&b->pool->deadlines, &k->patience);
         backend_settle(b);
+        review_refused(b->pool); /* it may have been the last hope of some */
     }
 }
 

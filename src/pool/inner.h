@@ -34,6 +34,8 @@
 /* What people said of a backend; on disk as these numbers. */
 enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
 
+enum { BYSTANDERS = 16 };
+
 struct backend {
     struct slot slot;
     struct pool *pool;
@@ -63,6 +65,10 @@ struct backend {
         refuses_since;          /* ... and all since then; 0: somebody took one, or nobody knows */
     struct dur_us refused_lost; /* so long, and it counts as gone; 0: never */
     struct deadline refused_long;
+    struct mono_us ended_at;         /* an attempt there did last */
+    uint64_t bystanders[BYSTANDERS]; /* the last types of messages, as hashes, that came while
+                                        nothing ran: they tell nothing of what runs */
+    unsigned bystanders_len;
     struct mono_us up_since;   /* while up */
     struct mono_us down_since; /* while not up */
     struct deadline gone;      /* down for too long: it is no place for a job any more */
@@ -493,6 +499,8 @@ struct job *shun_first(const struct backend *b);
 /* Every job that waits is looked at anew, soon: it fails when no backend can run it any more, else
    it goes to the lane that is right now. */
 void review_begin(struct pool *p);
+/* The same, if any workflow was refused anywhere. */
+void review_refused(struct pool *p);
 /* The job is to be freed. */
 void review_leave(struct job *j);
 
@@ -602,9 +610,9 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x);
 enum chance eligible_chance(struct job *j, bool asked);
 bool eligible_ask_again(struct job *j, struct http_ref x);
 void eligible_refuse(struct job *j, struct http_ref x, const char *pointer);
-/* Whether it is for that backend by name, label, rule and, while it is up, size of files, whatever
-   the backend knows. */
-bool eligible_is_meant(struct job *j, const struct backend *b);
+/* Whether that backend can run it, as far as the backend has said on this connection; before that,
+   and while it is down: whether the job is for it by name, label and rule. */
+bool eligible_may_be(struct job *j, const struct backend *b);
 /* The largest value of a number that a node class takes there, as far as is known. */
 uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input);
 

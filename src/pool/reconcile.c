@@ -203,6 +203,13 @@ static bool may_settle(struct attempt *a, struct mono_us now)
     return left_us > 0;
 }
 
+/* The socket broke since its POST: that may have been the server's end, under this prompt, and the
+   gateway's page a sign of just that. */
+static bool lost_its_link(const struct attempt *a)
+{
+    return has_restarted(a) || mono_before(a->posted_at, a->backend->down_since);
+}
+
 /* In neither, and nobody ever saw it there. */
 static void found_never(struct attempt *a, struct mono_us now)
 {
@@ -212,7 +219,7 @@ static void found_never(struct attempt *a, struct mono_us now)
     a->gone = has_restarted(a);
     if (a->stop != STOP_NONE) {
         attempt_end_stopped(a, now, 0);
-    } else if (a->submit_page) {
+    } else if (a->submit_page && !lost_its_link(a)) {
         attempt_refused(a, a->submit_status, true, 0);
     } else if (a->submit_status >= 500 || a->submit_status == 408 || a->submit_status == 429) {
         struct job_error e =
@@ -311,7 +318,7 @@ static void found_there(struct attempt *a, struct mono_us now,
 /* Somebody answered its POST, with an error or a page. */
 static bool was_answered(const struct attempt *a)
 {
-    return !a->known && a->submit_status != 0;
+    return !a->known && a->submit_status != 0 && !lost_its_link(a);
 }
 
 /* Nobody could say whether it is there. What a gateway answered in the server's place, the POST and
@@ -328,25 +335,44 @@ static void end_untold(struct attempt *a, struct mono_us now, const char *messag
     }
 }
 
-static void found_unreachable(struct attempt *a, struct mono_us now,
-                              const struct comfy_locate_answer *answer)
+/* Nobody could tell for link.backendLostMs. */
+static bool untold_for_long(struct attempt *a, struct mono_us now)
 {
     if (!a->unreachable) {
         a->unreachable = true;
         a->unreachable_since = now;
     }
     const int64_t for_us = mono_diff(now, a->unreachable_since).us;
+    return for_us >= a->backend->pool->options.backend_lost.us;
+}
+
+static void found_unreachable(struct attempt *a, struct mono_us now,
+                              const struct comfy_locate_answer *answer)
+{
+    const bool for_long = untold_for_long(a, now);
     if (a->stop == STOP_CANCEL && !attempt_stop_again(a)) {
         return;
     }
     if (answer->refused && backend_is_gone(a->backend, now)) {
         end_untold(a, now, "nobody listens at the backend's port: its process is gone");
-    } else if (for_us >= a->backend->pool->options.backend_lost.us) {
+    } else if (for_long) {
         end_untold(a, now,
                    answer->place == COMFY_UNTOLD
                        ? "what answers at the backend's address is no ComfyUI, and nobody knows "
                          "whether the prompt is there"
                        : "the backend cannot be reached");
+    } else {
+        plan_next(a);
+    }
+}
+
+/* It left the queue, and how it ended cannot be had: real servers answer 500 where a prompt's
+   outputs cannot be written as JSON. */
+static void found_unreadable(struct attempt *a, struct mono_us now)
+{
+    if (untold_for_long(a, now)) {
+        a->gone = true;
+        end_lost(a, now, "the backend has the prompt no more, and its history cannot be read");
     } else {
         plan_next(a);
     }
@@ -372,6 +398,10 @@ static void found_untold(struct attempt *a, struct mono_us now,
         }
     } else if (!lives) {
         found_unreachable(a, now, answer);
+    } else if (worker_is_dead(a, now)) {
+        found_dead(a, now);
+    } else if (answer->not_queued) {
+        found_unreadable(a, now);
     } else if (a->stop != STOP_CANCEL || attempt_stop_again(a)) {
         a->unreachable = false;
         plan_next(a);

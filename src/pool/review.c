@@ -10,8 +10,8 @@
 
 #include "inner.h"
 
-/* A turn makes so many comparisons of a job with a backend, about 1 ms of them. */
-enum { REVIEW_A_TURN = 1 << 16 };
+/* A turn ends after so long; the clock is read once in so many jobs, which may be slow to judge. */
+enum { TURN_US = 5000, JOBS_A_READING = 4 };
 
 static void list_jobs(struct pool *p)
 {
@@ -47,13 +47,15 @@ static void turn(void *ctx)
         r->wanted = false;
         list_jobs(p);
     }
-    const size_t some = REVIEW_A_TURN / (p->backends_len + 1) + 1;
-    const size_t end = r->len - r->at < some ? r->len : r->at + some;
-    for (; r->at < end; r->at++) {
-        struct job *j = r->list[r->at];
+    const struct mono_us end = mono_add(time_mono(), (struct dur_us){TURN_US});
+    for (size_t n = 1; r->at < r->len; n++) {
+        struct job *j = r->list[r->at++];
         if (j != NULL) {
             j->reviewed_as = 0;
             look_at(j);
+        }
+        if (n % JOBS_A_READING == 0 && mono_before(end, time_mono())) {
+            break;
         }
     }
     if (r->at == r->len) {
@@ -72,6 +74,13 @@ void review_begin(struct pool *p)
     p->review.wanted = true;
     if (!p->stopping) {
         deadline_set(&p->deadlines, &p->review.turn, time_mono(), turn, p);
+    }
+}
+
+void review_refused(struct pool *p)
+{
+    if (p->ability.by_hash.len > 0) {
+        review_begin(p);
     }
 }
 

@@ -1,8 +1,9 @@
 /*
  * Jobs that tried a backend and found it sick, or refusing, leave the next try there to others: one
  * job alone must not take every try, and a job that brings the fault itself must not keep those
- * from it that are well. When nobody else can go there, whoever tried it longest ago does. It ends
- * when something went well there, was accepted again, or somebody mended it.
+ * from it that are well. When nobody else can go there, whoever tried it longest ago does, unless
+ * another backend is able and merely busy. It ends when something went well there, was accepted
+ * again, or somebody mended it.
  */
 #include "inner.h"
 
@@ -40,7 +41,7 @@ bool shun_bars(const struct job *j, const struct backend *b)
 static bool may_go(struct job *j, const struct backend *b)
 {
     return shun_bars(j, b) && j->entry.flow != NULL && !j->client->held && !strays_doubt(j) &&
-           dispatch_allows_reluctant(j, b);
+           dispatch_allows_reluctant(j, b) && !dispatch_is_able(j, b);
 }
 
 struct job *shun_first(const struct backend *b)

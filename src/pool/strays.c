@@ -307,8 +307,14 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
     s->in_doubt = false;
     switch (answer->place) {
     case COMFY_UNREACHABLE:
-    case COMFY_UNTOLD:
         plan(s);
+        break;
+    case COMFY_UNTOLD:
+        if (!answer->not_queued && !has_restarted(s)) {
+            plan(s);
+            break;
+        }
+        found_absent(s, time_mono()); /* it is over, however it ended */
         break;
     case COMFY_ABSENT:
         found_absent(s, time_mono());

@@ -235,7 +235,7 @@ static bool set_refusing(struct sim *sim, const json_t *value)
 static bool set_refusing_path(struct sim *sim, const json_t *value)
 {
     const char *path = json_string_value(value);
-    static const char *const paths[] = {"/prompt", "/upload/image", "GET", "*"};
+    static const char *const paths[] = {"/prompt", "/upload/image", "/history", "GET", "*"};
     for (size_t i = 0; path && i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (!strcmp(path, paths[i])) {
             strcpy(sim->lasting.refusing_path, path);

@@ -113,6 +113,9 @@ static void post_queue(struct sim *sim, struct conn *conn, const char *rest)
 static void get_history(struct sim *sim, struct conn *conn, const char *rest)
 {
     struct text t = {0};
+    if (lasting_refuses(sim, conn, "/history")) {
+        return;
+    }
     if (*rest) {
         const struct job *job = history_find(&sim->jobs, rest);
         TEXT_LIT(&t, "{");

@@ -138,6 +138,47 @@ START_TEST(test_a_worker_that_speaks)
 }
 END_TEST
 
+/* What came while nothing ran tells nothing of what runs: neither of a node that hangs, nor of a
+   worker that died. */
+START_TEST(test_bystanders)
+{
+    static const char tick[] = "{'say':{'type':'gpu_temp.tick','data':{}}}";
+    const bool dead = _i == 1;
+    struct sim *s = sim_start("--fault", dead ? "dead-worker" : "hang", NULL);
+    struct daemon *d = DAEMON(.config = config_of(s, "quarantine: {deadWorkerMs: 800}\n"));
+    await_backends_up(d, 1);
+    AWAIT(num_at(get(d, "/backends/s0")->json, "queue") == 0);
+    sim_control(s, tick);
+    char *id = submit(d, sleep_body("a", 1,
+                                    ", \"nodeExecutionTimeoutMs\": 700, "
+                                    "\"maxAttempts\": 1"));
+    while (is_state(d, id, "queued") || is_state(d, id, "running")) {
+        sim_control(s, tick);
+        pause_a_moment();
+    }
+    CHECK(ended_as(await_end(d, id), "failed", dead ? "lost" : "node_timeout"));
+}
+END_TEST
+
+/* It ended while nobody listened, and its server cannot tell how: it is in no queue any more, and
+   /history answers 500. Nobody waits for ever. */
+START_TEST(test_an_end_that_cannot_be_read)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    char *id = submit(d, sleep_body("a", 700, ", \"maxAttempts\": 1"));
+    AWAIT(is_at_node(d, id, "1"));
+    sim_control(s, "{'refusing': 500, 'refusing_path': '/history', 'page': {'type':'text/plain',"
+                   "'body':'500 Internal Server Error'}, 'hold': true, 'drop': true}");
+    AWAIT(ledger_count(s, "success", "a") == 1);
+    sim_control(s, "{'drop': true, 'hold': false}");
+    json_t *j = await_end(d, id);
+    CHECK(ended_as(j, "failed", "lost") && strstr(str_at(j, "error.message"), "history") != NULL,
+          "%s", str_at(j, "error.message"));
+    CHECK(is_up(d) && num_at(get(d, "/backends/s0")->json, "inFlight") == 0);
+}
+END_TEST
+
 /* ---- given up, and found again -----------------------------------------------------------------
  */
 
@@ -498,6 +539,8 @@ Suite *found_suite(void)
         {"signs of life", &test_signs_of_life, sizeof signs / sizeof *signs},
         {"events are signs of life", &test_events_are_signs_of_life, EVENTS},
         {"a worker that speaks", &test_a_worker_that_speaks, EVENTS},
+        {"bystanders", &test_bystanders, 2},
+        {"an end that cannot be read", &test_an_end_that_cannot_be_read, 0},
         {"a success after a timeout", &test_a_success_after_a_timeout, 2},
         {"found running", &test_found_running, 2},
         {"found ended", &test_found_ended, 0},

@@ -154,6 +154,23 @@ START_TEST(test_a_refused_one_turns_up)
 }
 END_TEST
 
+/* The server dies of the POST, and the gateway before it has nothing but a page: that is no
+ * refusal.
+ */
+START_TEST(test_dead_behind_a_page)
+{
+    struct sim *s = sim_start("--fault", "page-accepted", NULL);
+    struct daemon *d = one(s, "");
+    await_backends_up(d, 1);
+    char *id = submit(d, sleep_body("a", 60000, ", \"maxAttempts\": 1"));
+    AWAIT(ledger_count(s, "posted", "a") == 1);
+    sim_control(s, "{'crash': 200}");
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "failed") == 0 && num_at(j, "attempts") == 1);
+    CHECK(strcmp(str_at(j, "error.code"), "backend_refused") != 0);
+}
+END_TEST
+
 /* A proxy that calls all of it HTML changes nothing. */
 START_TEST(test_json_by_another_name)
 {
@@ -341,6 +358,7 @@ Suite *gateways_suite(void)
         {"one probe at a time", &test_one_probe_at_a_time, 0},
         {"a file is refused", &test_a_file_is_refused,
          sizeof file_refusals / sizeof *file_refusals},
+        {"dead behind a page", &test_dead_behind_a_page, 0},
         {"a breaker is tried by one", &test_a_breaker_is_tried_by_one, 0},
         {"the last attempt waits", &test_the_last_attempt_waits, 0},
         {"the last attempt remembers", &test_the_last_attempt_remembers, 0},

@@ -231,6 +231,36 @@ START_TEST(test_who_brings_the_fault_ends)
 }
 END_TEST
 
+/* It tried the sick one, and waits for the able one, which is merely busy: however often the sick
+   one is restarted meanwhile. */
+START_TEST(test_a_busy_one_is_able)
+{
+    struct sim *sick = sim_plain();
+    struct sim *well = sim_plain();
+    sim_control(sick,
+                "{'sick': {'type': 'RuntimeError', 'message': 'No CUDA GPUs are available'}}");
+    struct daemon *d = two(sick, well, "quarantine: {failures: 1}\n");
+    await_backends_up(d, 2);
+    char *busy = submit(d, sleep_body("busy", 60000, ", \"backends\": {\"only\": [\"well\"]}"));
+    AWAIT(is_at_node(d, busy, "1"));
+    char *first = submit(d, sleep_body("first", 1, ""));
+    AWAIT(backend_is(d, "sick", "quarantined"));
+    sim_control(sick, "{'drop': true}");
+    char *second = submit(d, sleep_body("second", 1, "")); /* it is the probe */
+    AWAIT(ledger_count(sick, "error", "second") == 1);
+    AWAIT(backend_is(d, "sick", "quarantined"));
+    sim_control(sick, "{'drop': true}");
+    AWAIT(backend_is(d, "sick", "up"));
+    pause_a_moment();
+    cancel(d, busy);
+    CHECK(ended_as(await_end(d, first), "completed", ""));
+    json_t *j = await_end(d, second);
+    CHECK(ended_as(j, "completed", "") && num_at(j, "attempts") == 2, "%g attempts",
+          num_at(j, "attempts"));
+    CHECK(ledger_count(sick, "posted", NULL) == 2);
+}
+END_TEST
+
 START_TEST(test_five_faults_are_enough)
 {
     struct sim *s = sim_plain();
@@ -357,6 +387,7 @@ Suite *sick_suite(void)
         {"a probe fails otherwise", &test_a_probe_fails_otherwise, 0},
         {"the fault is the job's own", &test_the_fault_is_the_jobs_own, 0},
         {"who brings the fault ends", &test_who_brings_the_fault_ends, 0},
+        {"a busy one is able", &test_a_busy_one_is_able, 0},
         {"five faults are enough", &test_five_faults_are_enough, 0},
         {"it fails everything", &test_it_fails_everything, 4},
         {"an author keeps its servers", &test_an_author_keeps_its_servers, 0},

@@ -143,6 +143,7 @@ static inline bool comfy_place_is_told(enum comfy_place place)
 struct comfy_locate_answer {
     enum comfy_place place;
     bool refused;
+    bool not_queued; /* of UNTOLD: /queue was told, and does not have it */
     const char *message;
     struct queue_others others;    /* of PENDING and RUNNING: what else is in its queue */
     struct history_answer history; /* of ENDED */

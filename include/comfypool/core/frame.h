@@ -51,6 +51,7 @@ struct frame {
     enum frame_type type;
     struct str prompt_id;    /* p == NULL: none */
     int64_t stamp_ms;        /* the server's timestamp, ms since the epoch; 0: none */
+    struct str name;         /* SIGN: its type */
     struct str node;         /* p == NULL: null or none */
     struct str display_node; /* p == NULL: none */
     double value;            /* PROGRESS */
