@@ -33,6 +33,8 @@ enum {
     SOON_US = 50000,
     /* What comes in time comes within so much. */
     JITTER_US = 3000,
+    /* So many attempts in a row may wait behind others before create_time is asked for. */
+    UNBOUNDED = 8,
 };
 
 /* ---- what was learned -------------------------------------------------------------------------
@@ -92,7 +94,10 @@ struct judging {
     int64_t low_us; /* O is not below */
     bool has_high;
     int64_t high_us; /* O is not above */
+    bool has_frames;
+    int64_t frames_us; /* the smallest lag of its frames */
     int64_t lasted_us;
+    int64_t waited_us;     /* from its POST to its start, as both were told */
     struct mono_us posted; /* or its intent, when nobody knows more: no prompt begins before it */
     bool has_posted;
     const struct server_clock *known;
@@ -112,7 +117,15 @@ static void bound_high(struct judging *j, int64_t high)
     j->has_high = true;
 }
 
-/* Causality: what the POST says of the stamps that follow it. */
+/* How far two clocks may drift apart in so long. */
+static int64_t drift_in(int64_t us)
+{
+    const int64_t long_us = us - DRIFTS_AFTER_US;
+    return long_us > 0 ? long_us / 1000000 * DRIFT_PPM : 0;
+}
+
+/* Causality: what the POST says of the stamps that follow it. create_time tells of the clock when
+   it was POSTed, and it may have waited since. */
 static void bound_by_post(struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -122,11 +135,15 @@ static void bound_by_post(struct judging *j)
     if (j->has_posted && time_mark_is_stamped(&t->started)) {
         bound_low(j, j->posted.us - t->started.stamp_ms * 1000 - STAMP_US);
     }
+    if (t->started.set && !t->started.by_history) {
+        j->waited_us = mono_diff(t->started.received, j->posted).us;
+    }
+    const int64_t drift = drift_in(j->waited_us);
     if (j->has_posted && t->created_ms > 0) {
-        bound_low(j, j->posted.us - t->created_ms * 1000 - STAMP_US);
+        bound_low(j, j->posted.us - t->created_ms * 1000 - STAMP_US - drift);
     }
     if (t->accepted.set && t->created_ms > 0) {
-        bound_high(j, t->accepted.received.us - t->created_ms * 1000);
+        bound_high(j, t->accepted.received.us - t->created_ms * 1000 + drift);
     }
 }
 
@@ -244,21 +261,42 @@ static bool is_confirmed(const struct judging *j)
            j->carried_us <= most + j->out.tolerance_us;
 }
 
+/* Its frames agree that it is later than what is known, by more than `most`. */
+static bool agree_on_later(const struct judging *j, int64_t most_us)
+{
+    const struct time_mark *start = &j->t->started;
+    return was_heard(start) && lag_of(start) > j->carried_us + most_us && marks_agree(j, AGREE_US);
+}
+
+/* No POST bounds the start of one that waited, so what is known would stay behind a clock that
+   drifts: its own frames count, where they agree. create_time is older than they are. */
+static void follow_drift(struct judging *j)
+{
+    const bool fits = j->frames_us - j->high_us <= j->out.tolerance_us + AGREE_US;
+    if (agree_on_later(j, JITTER_US) && has_waited(j) && fits) {
+        j->out.drifted = true;
+        j->has_carried = false;
+        j->high_us = j->frames_us;
+    }
+}
+
 /* Forgets what was known when the attempt forbids it. */
 static void doubt_carried(struct judging *j)
 {
     if (!j->has_carried) {
         return;
     }
+    const int64_t slewed = AGREE_US + j->waited_us / 1000000 * SETTING_PPM;
     const bool too_low = j->has_low && j->low_us > j->carried_us;
-    const bool all_later = was_heard(&j->t->started) &&
-                           lag_of(&j->t->started) > j->carried_us + j->out.tolerance_us &&
-                           marks_agree(j, AGREE_US);
+    const bool all_later = agree_on_later(j, j->out.tolerance_us);
     const bool all_sooner = j->has_high && j->high_us < j->carried_us - j->out.tolerance_us;
-    if (all_later && !j->out.changed && is_confirmed(j)) {
+    if (agree_on_later(j, j->out.tolerance_us + slewed) && !j->out.changed && is_confirmed(j)) {
         found_set(j, &j->t->started); /* while it waited, or all of them were late: nobody knows */
     }
-    j->has_carried = !too_low && !all_later && !all_sooner;
+    if (!j->out.changed) {
+        follow_drift(j);
+    }
+    j->has_carried = j->has_carried && !too_low && !all_later && !all_sooner;
 }
 
 /* Its end came as soon after its stamp as its start did, to the jitter: both came in time. */
@@ -306,11 +344,12 @@ static void judge_doubt(struct judging *j)
     }
     const int64_t most = j->out.tolerance_us;
     const int64_t first = mono_diff(t->started.received, t->posted.received).us;
-    const int64_t left =
-        j->has_carried ? lag_of(&t->started) - j->carried_us : j->high_us - j->low_us;
+    const bool is_measured = j->has_carried || j->out.drifted;
+    const int64_t left = is_measured ? lag_of(&t->started) - j->carried_us : j->high_us - j->low_us;
     const bool vouched = marks_agree(j, j->out.changed ? AGREE_US : INT64_MAX) || is_at_once(j) ||
                          end_vouches(j, JITTER_US) || is_seconded(j);
     j->out.wide = first > most && left > most;
+    j->out.unbounded = first > most && t->created_ms == 0 && j->known->unbounded >= UNBOUNDED;
     j->out.unsettled = j->out.changed ? first > most && !j->start_is_trusted && !vouched
                                       : j->out.wide && !j->has_carried && !vouched;
     /* While it runs its end may still tell. */
@@ -320,22 +359,27 @@ static void judge_doubt(struct judging *j)
 /* How far the clocks may have drifted apart from its start to its end. */
 static int64_t drift_of(const struct judging *j)
 {
-    const int64_t long_us = j->lasted_us - DRIFTS_AFTER_US;
-    return long_us > 0 ? long_us / 1000000 * DRIFT_PPM : 0;
+    return drift_in(j->lasted_us);
+}
+
+static void bound_by_frame(struct judging *j, int64_t lag_us)
+{
+    bound_high(j, lag_us);
+    j->frames_us = !j->has_frames || lag_us < j->frames_us ? lag_us : j->frames_us;
+    j->has_frames = true;
 }
 
 static void bound_by_frames(struct judging *j)
 {
     const struct timeline *t = j->t;
-    const int64_t drift = drift_of(j);
     if (time_mark_is_stamped(&t->started)) { /* it ran when it was seen first, however that was */
-        bound_high(j, lag_of(&t->started));
+        bound_by_frame(j, lag_of(&t->started));
     }
     if (was_heard(&t->planned) && !j->out.changed) {
-        bound_high(j, lag_of(&t->planned));
+        bound_by_frame(j, lag_of(&t->planned));
     }
     if (was_heard(&t->ended) && !j->out.changed) {
-        bound_high(j, lag_of(&t->ended) + drift);
+        bound_by_frame(j, lag_of(&t->ended) + drift_of(j));
     }
 }
 
@@ -424,11 +468,19 @@ struct clock_reading server_clock_judge(const struct server_clock *c, const stru
 /* ---- learning ---------------------------------------------------------------------------------
  */
 
+/* Its POST bounds its start. */
+static bool began_at_once(const struct timeline *t)
+{
+    return was_heard(&t->started) && t->posted.set &&
+           mono_diff(t->started.received, t->posted.received).us <= t->clock.tolerance_us;
+}
+
 /* One that was late counts as what just is not: only when most are is it usual. */
-static void learn_lag(struct server_clock *c, const struct timeline *t, const struct time_mark *m)
+static void learn_lag(struct server_clock *c, const struct timeline *t, int64_t in_time_us,
+                      const struct time_mark *m)
 {
     if (was_heard(m)) {
-        const int64_t lag = lag_of(m) - t->clock.offset_us;
+        const int64_t lag = lag_of(m) - in_time_us;
         c->lags[c->lags_next] = lag < t->clock.tolerance_us ? lag : t->clock.tolerance_us;
         c->lags_next = (c->lags_next + 1) % SERVER_CLOCK_LAGS;
     }
@@ -452,7 +504,7 @@ static bool smallest(const struct timeline *t, int64_t *ret)
             any = true;
         }
     }
-    if (any && t->created_ms > 0 && t->accepted.set) {
+    if (any && t->created_ms > 0 && t->accepted.set && !t->clock.drifted) {
         const int64_t most = t->accepted.received.us - t->created_ms * 1000;
         *ret = *ret < most ? *ret : most;
     }
@@ -483,9 +535,13 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
     if (had && r->offset_us > before) {
         c->len = c->next = 0; /* what was known holds no more */
     }
+    const bool bounded = began_at_once(t);
+    c->unbounded = bounded || t->created_ms > 0 ? 0 : c->unbounded + 1;
     if (!r->wide || t->created_ms > 0) {
-        learn_lag(c, t, &t->started);
-        learn_lag(c, t, &t->planned);
+        /* Of one that waited its own frames alone tell: drift is no jitter. */
+        const int64_t in_time = bounded ? r->offset_us : offset;
+        learn_lag(c, t, in_time, &t->started);
+        learn_lag(c, t, in_time, &t->planned);
         c->tolerance_us = usual_tolerance(c);
     }
     learn_offset(c, offset, t->ended.received);

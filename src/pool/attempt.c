@@ -945,7 +945,7 @@ static void attempt_return(struct attempt *a, struct job *j)
     a->backend->refs++;
     job_error_done(&a->error);
     a->found_again = a->adopted = a->intent_stored = a->posted = a->known = true;
-    a->ended = a->gone = a->holds_slot = a->left_dead = a->start_late = false;
+    a->ended = a->gone = a->holds_slot = a->left_dead = a->start_late = a->clock_judged = false;
     a->from_history = a->unreachable = a->cut_off = a->probes = a->probed = false;
     a->outcome = ATTEMPT_OPEN;
     a->stop = STOP_NONE;

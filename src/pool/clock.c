@@ -2,7 +2,8 @@
  * The clocks of the backends: what an attempt tells of its server's clock (core/server_clock.h),
  * and when it is worth a question. The question goes to /history, once, at the end of an attempt of
  * which the first frames may have been late and nothing else says so: as a rule the first prompt of
- * a server that had to wait there. Servers before 0.3.69 have no create_time and are not asked.
+ * a server that had to wait there; and of every ninth where all wait behind others, since a clock
+ * may drift there unseen. Servers before 0.3.69 have no create_time and are not asked.
  */
 #include <stdio.h>
 
@@ -10,7 +11,8 @@
 
 struct clock_reading clock_read(const struct attempt *a)
 {
-    return server_clock_judge(&a->backend->clock, &a->timeline);
+    return a->clock_judged ? a->timeline.clock
+                           : server_clock_judge(&a->backend->clock, &a->timeline);
 }
 
 struct timeline clock_timeline(const struct attempt *a)
@@ -20,9 +22,14 @@ struct timeline clock_timeline(const struct attempt *a)
     return t;
 }
 
+/* When more is known it is judged anew, but not by what it taught itself. */
 void clock_settle(struct attempt *a)
 {
-    a->timeline.clock = clock_read(a);
+    if (!a->clock_judged) {
+        a->before = a->backend->clock;
+        a->clock_judged = true;
+    }
+    a->timeline.clock = server_clock_judge(&a->before, &a->timeline);
     server_clock_learn(&a->backend->clock, &a->timeline);
 }
 
@@ -44,7 +51,8 @@ static bool may_tell_creation(const struct backend *b)
 
 bool clock_wants_history(const struct attempt *a)
 {
-    return a->timeline.clock.wide && a->timeline.created_ms == 0 && a->profiler != NULL &&
+    const struct clock_reading *r = &a->timeline.clock;
+    return (r->wide || r->unbounded) && a->timeline.created_ms == 0 && a->profiler != NULL &&
            may_tell_creation(a->backend);
 }
 

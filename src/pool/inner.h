@@ -254,7 +254,9 @@ struct attempt {
     struct profiler *profiler; /* NULL: not profiled */
     struct progress progress;
     struct timeline timeline;
-    struct splices splices; /* what it changes in the workflow's text */
+    bool clock_judged;          /* it is over, and its timeline has the reading */
+    struct server_clock before; /* what was known of the clock then, without it */
+    struct splices splices;     /* what it changes in the workflow's text */
     /* Submission. */
     struct http_call *submit;
     bool intent_stored;

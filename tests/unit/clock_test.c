@@ -202,6 +202,44 @@ static const struct row {
      {{.start = 3, .lasts = 400}, {.start = 3, .lasts = 3600e3, .set = 1440}},
      2,
      "0/0 -4/0"},
+    {"it loses 6 ms an attempt, and all wait behind others",
+     {{.start = 3, .lasts = 400},
+      {.ahead = -6, .start = 400, .lasts = 400},
+      {.ahead = -12, .start = 400, .lasts = 400},
+      {.ahead = -18, .start = 400, .lasts = 400},
+      {.ahead = -24, .start = 400, .lasts = 400},
+      {.ahead = -30, .start = 400, .lasts = 400},
+      {.ahead = -36, .start = 400, .lasts = 400}},
+     7,
+     "0/0 0/0 0/0 0/0 0/0 0/0 0/0"},
+    {"... or 20 ms",
+     {{.start = 3, .lasts = 400},
+      {.ahead = -20, .start = 400, .lasts = 400},
+      {.ahead = -40, .start = 400, .lasts = 400},
+      {.ahead = -60, .start = 400, .lasts = 400},
+      {.ahead = -80, .start = 400, .lasts = 400}},
+     5,
+     "0/0 0/0 0/0 0/0 0/0"},
+    {"... create_time was stamped before it drifted on",
+     {{.start = 3, .lasts = 400},
+      {.ahead = -6, .set_waiting = -6, .start = 400, .lasts = 400, .created = true},
+      {.ahead = -12, .set_waiting = -25, .start = 400, .lasts = 400, .created = true}},
+     3,
+     "0/0 0/0 0wide/0"},
+    {"... its ends are late: it is behind by no more than the tolerance, and create_time is asked "
+     "for",
+     {{.start = 3, .lasts = 400},
+      {.ahead = -8, .start = 400, .lasts = 400, .end_late = 130},
+      {.ahead = -16, .start = 400, .lasts = 400, .end_late = 130},
+      {.ahead = -24, .start = 400, .lasts = 400, .end_late = 130, .created = true},
+      {.ahead = -32, .start = 400, .lasts = 400, .end_late = 130}},
+     5,
+     "0/0 -8/-8 -16/-16 0/0 -8/-8"},
+    {"it waited a minute: clocks drift meanwhile",
+     {{.start = 3, .lasts = 400},
+      {.start = 60000, .set_waiting = -5, .lasts = 400, .end_late = 130, .created = true}},
+     2,
+     "0/0 -5/-5"},
     {"what is old is forgotten",
      {{.start = 3, .lasts = 400}, {.ahead = -300, .start = 5000, .lasts = 400, .pause = 900e3}},
      2,
@@ -307,6 +345,49 @@ START_TEST(tolerance_follows_the_usual_jitter)
 }
 END_TEST
 
+/* All wait behind others, and the clock loses as much a job as is just no jitter. */
+START_TEST(drift_is_no_jitter)
+{
+    struct server_clock clock = {.len = 0};
+    struct mono_us now = {50000000};
+    for (int i = 0; i < 40; i++) {
+        const struct run r = {
+            .ahead = -15 * i, .start = i == 0 ? 2 : 300, .lasts = 300, .end_late = 130};
+        struct timeline t = timeline_of(&r, now);
+        t.clock = server_clock_judge(&clock, &t);
+        ck_assert_int_eq(t.clock.tolerance_us, 20000);
+        server_clock_learn(&clock, &t);
+        now = after(t.ended.received, 500);
+    }
+}
+END_TEST
+
+/* Where all wait behind others no POST bounds a start, and create_time is asked for now and then.
+ */
+START_TEST(create_time_is_asked_for_now_and_then)
+{
+    struct server_clock clock = {.len = 0};
+    struct mono_us now = {50000000};
+    int asked = 0;
+    for (int i = 0; i < 20; i++) {
+        struct run r = {.start = i == 0 ? 2 : 300, .lasts = 300, .end_late = 130};
+        struct timeline t = timeline_of(&r, now);
+        t.clock = server_clock_judge(&clock, &t);
+        server_clock_learn(&clock, &t);
+        if (t.clock.unbounded) {
+            asked++;
+            r.created = true;
+            t = timeline_of(&r, now);
+            t.clock = server_clock_judge(&clock, &t);
+            server_clock_learn(&clock, &t);
+        }
+        ck_assert(!t.clock.unbounded);
+        now = after(t.ended.received, 500);
+    }
+    ck_assert_int_eq(asked, 2);
+}
+END_TEST
+
 START_TEST(one_late_frame_is_not_usual)
 {
     struct server_clock clock = {.len = 0};
@@ -376,6 +457,8 @@ Suite *clock_suite(void)
     TCase *c = tcase_create("clock");
     tcase_add_loop_test(c, clocks, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, tolerance_follows_the_usual_jitter);
+    tcase_add_test(c, drift_is_no_jitter);
+    tcase_add_test(c, create_time_is_asked_for_now_and_then);
     tcase_add_test(c, one_late_frame_is_not_usual);
     tcase_add_test(c, one_that_runs_is_unsettled);
     tcase_add_test(c, stamps_that_are_none);

@@ -35,6 +35,7 @@ struct server_clock {
     int64_t
         lags[SERVER_CLOCK_LAGS]; /* a ring, of stamped frames but ends: those are late as a rule */
     unsigned lags_next;
+    unsigned unbounded;   /* attempts since the last one whose start a POST or create_time bounds */
     int64_t tolerance_us; /* by these; 0: there are none yet */
 };
 
