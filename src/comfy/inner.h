@@ -4,6 +4,7 @@
 
 #include "comfypool/comfy/backend.h"
 #include "comfypool/comfy/decoder.h"
+#include "comfypool/core/backlog.h"
 #include "url.h"
 
 /* What the poll that reads now gave. */
@@ -32,6 +33,7 @@ struct comfy_backend {
     struct ws_conn *conn;
     struct decoder *decoder;
     struct comfy_read read;
+    struct backlog backlog;
     char client_id[UUID_SIZE];
     bool pinned;
     bool taken;        /* the connection, by somebody */

@@ -47,19 +47,22 @@ static struct mono_us stood_since(struct comfy_backend *b, struct mono_us now,
     return b->read.since;
 }
 
-static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const struct frame *f,
-                 const char *text)
+static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const char *text)
 {
-    struct comfy_event e = {
-        .kind = kind, .now = time_mono(), .frame = f, .text = text == NULL ? "" : text};
-    if (kind == COMFY_EVENT_FRAME) {
-        e.waited_since = loop_waited_since(e.now);
-        if (e.waited_since.us == 0) {
-            e.waited_since = stood_since(b, e.now, f);
-        }
-        if (e.waited_since.us != 0) {
-            e.came_at = ws_came_at(b->conn, e.now);
-        }
+    const struct comfy_event e = {
+        .kind = kind, .now = time_mono(), .text = text == NULL ? "" : text};
+    b->on_event(b->ctx, &e);
+}
+
+/* A message of so many bytes. */
+static void emit_frame(struct comfy_backend *b, const struct frame *f, size_t bytes)
+{
+    struct comfy_event e = {.kind = COMFY_EVENT_FRAME, .now = time_mono(), .frame = f, .text = ""};
+    const struct mono_us waited = loop_waited_since(e.now);
+    const struct mono_us stood = waited.us != 0 ? waited : stood_since(b, e.now, f);
+    e.waited_since = backlog_read(&b->backlog, e.now, bytes, stood);
+    if (e.waited_since.us != 0 && !backlog_was_full(&b->backlog)) {
+        e.came_at = ws_came_at(b->conn, e.now);
     }
     b->on_event(b->ctx, &e);
 }
@@ -101,7 +104,7 @@ static void link_lost(struct comfy_backend *b, const char *why)
         LOG(LOG_WARN, was_up ? "backend lost" : "backend cannot be reached",
             LOG_S("backend", b->name), LOG_S("why", why));
     }
-    emit(b, COMFY_EVENT_DOWN, NULL, why);
+    emit(b, COMFY_EVENT_DOWN, why);
 }
 
 static void cut(struct comfy_backend *b, const char *why)
@@ -151,7 +154,7 @@ static void on_taken(void *ctx)
 {
     struct comfy_backend *b = ctx;
     b->taken = true;
-    emit(b, COMFY_EVENT_LISTENS, NULL, NULL);
+    emit(b, COMFY_EVENT_LISTENS, NULL);
 }
 
 static void on_open(void *ctx)
@@ -165,6 +168,7 @@ static void on_open(void *ctx)
 static void on_text(void *ctx, struct buf *message)
 {
     struct comfy_backend *b = ctx;
+    const size_t bytes = message->len;
     const struct frame *f = decoder_text(b->decoder, message);
     if (b->link != COMFY_UP && f->type == FRAME_STATUS) {
         b->link = COMFY_UP;
@@ -172,10 +176,10 @@ static void on_text(void *ctx, struct buf *message)
         LOG(LOG_INFO, "backend up", LOG_S("backend", b->name));
         b->jobs_api = -1; /* it may be another version now */
         comfy_ask_stats(b);
-        emit(b, COMFY_EVENT_UP, NULL, NULL);
+        emit(b, COMFY_EVENT_UP, NULL);
     }
     if (b->link == COMFY_UP) {
-        emit(b, COMFY_EVENT_FRAME, f, NULL);
+        emit_frame(b, f, bytes);
     }
 }
 
@@ -188,12 +192,14 @@ static void on_binary(void *ctx, struct str message)
     if (b->link != COMFY_UP) {
         return;
     }
+    const struct mono_us now = time_mono();
+    (void)backlog_read(&b->backlog, now, message.n, loop_waited_since(now));
     if (b->wants_previews && preview_read(message, &preview, &scratch)) {
         const struct comfy_event e = {
             .kind = COMFY_EVENT_PREVIEW, .now = time_mono(), .text = "", .preview = &preview};
         b->on_event(b->ctx, &e);
     } else {
-        emit(b, COMFY_EVENT_SIGN, NULL, NULL);
+        emit(b, COMFY_EVENT_SIGN, NULL);
     }
 }
 
@@ -220,6 +226,7 @@ static void connect_now(struct comfy_backend *b)
     }
     decoder_free(b->decoder);
     b->decoder = decoder_new();
+    b->backlog = (struct backlog){.bytes = 0};
     b->link = COMFY_CONNECTING;
     b->taken = false;
     AUTO_BUF struct buf path;

@@ -5,13 +5,14 @@
  * progress, E execution_success, X an error of the node; L: what is read at READ may have waited
  * since SENT; U: frames before this one were not seen. Stamped ones are sent when they are read
  * unless SENT says otherwise. Nodes a to c are the workflow's; "xN" is a copy of c that a expanded
- * into, "aN" one that is part of a.
+ * into, "aN" one that is part of a. And what a connection held back while we stood still.
  */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/core/backlog.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/server_clock.h"
@@ -307,11 +308,51 @@ START_TEST(late)
 }
 END_TEST
 
+/* ---- what is held back ------------------------------------------------------------------------
+ */
+
+static const struct held_row {
+    const char *name;
+    /* Messages: when they are read in ms, how many KiB, since when by the loop; 0: now. */
+    struct {
+        double at;
+        size_t kib;
+        double waited_since;
+    } reads[8];
+    const char *want; /* a letter each: - came now, w waited, W waited, and nobody knows where */
+} held_rows[] = {
+    {"nothing waited", {{1, 50, 0}, {2, 50, 0}, {300, 1, 0}}, "---"},
+    {"little waited: all of it was here, and is read in one go",
+     {{300, 1, 100}, {300.5, 1, 0}, {301, 1, 0}, {303, 1, 0}},
+     "www-"},
+    {"much waited: the rest waits at the server, and comes as the network lets it",
+     {{300, 200, 100}, {304, 200, 0}, {310, 1, 0}, {329, 200, 0}, {350, 1, 0}},
+     "WWWW-"},
+    {"much in little pieces", {{300, 20, 100}, {300.5, 20, 0}, {310, 20, 0}, {331, 20, 0}}, "wWW-"},
+    {"twice", {{300, 90, 100}, {400, 1, 0}, {700, 1, 500}, {705, 1, 0}}, "W-w-"},
+};
+
+START_TEST(what_is_held_back)
+{
+    const struct held_row *row = &held_rows[_i];
+    struct backlog b = {.bytes = 0};
+    char got[9] = "";
+    for (size_t i = 0; i < strlen(row->want); i++) {
+        const struct mono_us now = {(int64_t)(row->reads[i].at * 1000)};
+        const struct mono_us since = {(int64_t)(row->reads[i].waited_since * 1000)};
+        const struct mono_us told = backlog_read(&b, now, row->reads[i].kib * 1024, since);
+        got[i] = told.us == 0 ? '-' : backlog_was_full(&b) ? 'W' : 'w';
+    }
+    ck_assert_msg(strcmp(got, row->want) == 0, "%s: got %s, want %s", row->name, got, row->want);
+}
+END_TEST
+
 Suite *late_suite(void)
 {
     Suite *s = suite_create("late");
     TCase *c = tcase_create("late");
     tcase_add_loop_test(c, late, 0, sizeof rows / sizeof *rows);
+    tcase_add_loop_test(c, what_is_held_back, 0, sizeof held_rows / sizeof *held_rows);
     suite_add_tcase(s, c);
     return s;
 }

@@ -1,0 +1,31 @@
+/* What a connection holds back for us; see the header. */
+#include "comfypool/core/backlog.h"
+
+enum {
+    /* Half of the smallest window that a kernel begins with (64 KiB). */
+    FULL_BYTES = 32 * 1024,
+    /* What waited in our kernel is read in one go, but for what it costs. */
+    BURST_US = 1000,
+    /* What waited at the server comes as the network lets it. */
+    DRAIN_US = 20000,
+};
+
+bool backlog_was_full(const struct backlog *b)
+{
+    return b->since.us != 0 && b->bytes >= FULL_BYTES;
+}
+
+struct mono_us backlog_read(struct backlog *b, struct mono_us now, size_t bytes,
+                            struct mono_us waited_since)
+{
+    const int64_t most_us = backlog_was_full(b) ? DRAIN_US : BURST_US;
+    if (b->since.us != 0 && mono_diff(now, b->last).us > most_us) {
+        *b = (struct backlog){.bytes = 0};
+    }
+    if (b->since.us == 0) {
+        b->since = waited_since;
+    }
+    b->bytes += b->since.us != 0 ? bytes : 0;
+    b->last = now;
+    return b->since;
+}
