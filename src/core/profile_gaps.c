@@ -153,46 +153,91 @@ static void find_last(struct profiler *p)
     }
 }
 
-/* A node's start, or the end of one that is not the last, was read after `edge`. */
-static bool was_held(struct profiler *p, struct mono_us edge)
+/* How late a frame may be without telling anything. Python switches its threads every 5 ms, so that
+   one may be that late on a healthy server; nodes that began in one burst say more. */
+static int64_t no_news_us(const struct gathering *g)
 {
+    const struct profiler *p = g->p;
+    const struct timeline *t = g->t;
+    size_t begun = 0;
+    while (begun < 2 && begun < p->starts_len &&
+           !mono_before(p->starts[p->starts_len - 1 - begun].at, t->burst)) {
+        begun++;
+    }
+    return begun < 2 && t->clock.jitter_us < TIMELINE_BURST_US ? TIMELINE_BURST_US
+                                                               : t->clock.jitter_us;
+}
+
+/* The first start of a node, or end of one that is not the last, that was read after `edge`. */
+static bool first_behind(struct profiler *p, struct mono_us edge, struct mono_us *ret)
+{
+    bool any = false;
     for (size_t i = p->starts_len; i > 0; i--) {
-        if (mono_before(edge, p->starts[i - 1].at)) {
-            return true;
+        const struct mono_us at = p->starts[i - 1].at;
+        if (mono_before(edge, at)) {
+            *ret = any ? mono_min(*ret, at) : at;
+            any = true;
         }
     }
     for (size_t i = 0; i < p->len; i++) {
         const struct node *n = p->nodes[i];
         if (n->slices_len > 0 && !n->open && mono_before(edge, n->end) &&
             !profiler_ends_last(p, n)) {
-            return true;
+            *ret = any ? mono_min(*ret, n->end) : n->end;
+            any = true;
         }
     }
-    return false;
+    return any;
 }
 
-/* Frames were read after the end that the stamp tells, and were no part of it: a gap from the last
-   read before them. */
-static void show_held(struct gathering *g)
+/* The last read before `edge`, of whatever frame. */
+static struct mono_us last_before(const struct gathering *g, struct mono_us edge)
 {
     const struct timeline *t = g->t;
-    const struct mono_us told = timeline_carried(t, &t->ended);
-    const struct mono_us edge = mono_add(told, (struct dur_us){t->clock.tolerance_us});
-    if (!t->clock.known || t->clock.changed || !time_mark_is_stamped(&t->ended) ||
-        t->ended.by_history || !mono_before(edge, t->ended.received)) {
-        return;
-    }
-    if (!was_held(g->p, edge)) {
-        return;
-    }
     struct mono_us before = t->posted.set ? t->posted.received : t->queued;
     before = mono_before(edge, t->watched) ? before : mono_max(before, t->watched);
     for (size_t i = 0; i < g->reads_len && !mono_before(edge, g->reads[i]); i++) {
         before = mono_max(before, g->reads[i]);
     }
-    /* What was held lies between the two: where those are close nothing is left open. */
-    if (mono_diff(told, before).us > TIMELINE_BURST_US) {
-        add(g, before, t->ended.received, "frames_late", GAP_LATE);
+    return before;
+}
+
+/* Frames came in time then, by the last stamp that did; nobody knows of those behind it. */
+static struct mono_us last_punctual(const struct timeline *t)
+{
+    const struct time_mark *const marks[] = {&t->planned, &t->started};
+    for (size_t i = 0; i < 2; i++) {
+        const struct time_mark *m = marks[i];
+        if (time_mark_is_stamped(m) && !m->by_history &&
+            mono_diff(m->received, timeline_carried(t, m)).us <= t->clock.tolerance_us) {
+            return m->received;
+        }
+    }
+    return t->posted.set ? t->posted.received : t->queued;
+}
+
+/*
+ * Frames by which nodes began or ended were read after the end that the stamp tells. Where all of
+ * them were read together with it they were held back and let go: a gap from the last read before
+ * the end, unless that is close to it, since then nothing is left open. Where they were read one by
+ * one all frames were late, nobody knows since when; by less than the tolerance that is no news.
+ */
+static void show_held(struct gathering *g)
+{
+    const struct timeline *t = g->t;
+    const struct mono_us told = timeline_carried(t, &t->ended);
+    const struct mono_us edge = mono_add(told, (struct dur_us){no_news_us(g)});
+    struct mono_us first;
+    if (!t->clock.known || t->clock.changed || !time_mark_is_stamped(&t->ended) ||
+        t->ended.by_history || !first_behind(g->p, edge, &first)) {
+        return;
+    }
+    const bool let_go = mono_before(edge, t->burst) && !mono_before(first, t->burst);
+    const struct mono_us from = let_go ? last_before(g, edge) : last_punctual(t);
+    const bool open = let_go ? mono_diff(told, from).us > TIMELINE_BURST_US
+                             : mono_diff(t->ended.received, told).us > t->clock.tolerance_us;
+    if (open) {
+        add(g, from, t->ended.received, "frames_late", GAP_LATE);
     }
 }
 
@@ -213,12 +258,13 @@ static void show_start(struct gathering *g)
 }
 
 /* An end that came too late to be believed: what ended last did so at any time since the last frame
-   before it. */
+   before it; and those before it were late too, when they came one by one behind its stamp. */
 static void show_end(struct gathering *g)
 {
     const struct timeline *t = g->t;
     if (t->clock.end_doubtful) {
-        const struct mono_us before = mono_max(t->watched, t->started.received);
+        const struct mono_us before =
+            t->clock.trickled ? last_punctual(t) : mono_max(t->watched, t->started.received);
         add(g, before, t->ended.received, "frames_late", GAP_LATE);
     }
 }
@@ -291,7 +337,7 @@ struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, 
     show_end(&g);
     const bool end_is_late =
         t->clock.known && time_mark_is_stamped(&t->ended) &&
-        mono_diff(t->ended.received, timeline_carried(t, &t->ended)).us > t->clock.tolerance_us;
+        mono_diff(t->ended.received, timeline_carried(t, &t->ended)).us > t->clock.jitter_us;
     if (any_late(&g) || end_is_late) {
         gather_reads(&g);
         show_held(&g);

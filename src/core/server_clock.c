@@ -47,13 +47,19 @@ static int by_value(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-static int64_t usual_tolerance(const struct server_clock *c)
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void learn_tolerance(struct server_clock *c)
 {
     int64_t sorted[SERVER_CLOCK_LAGS];
     memcpy(sorted, c->lags, sizeof sorted);
     qsort(sorted, SERVER_CLOCK_LAGS, sizeof *sorted, by_value);
     const int64_t late = sorted[SERVER_CLOCK_LAGS / 2 - 1] * JITTERS;
-    return late > LEAST_TOLERANCE_US ? late : LEAST_TOLERANCE_US;
+    c->tolerance_us = larger(late, LEAST_TOLERANCE_US);
+    c->jitter_us = larger(late, JITTER_US);
 }
 
 /* The smallest offset of the last attempts, as seen from `now`. False: nothing of worth. */
@@ -172,15 +178,13 @@ static bool set_between(const struct judging *j, const struct time_mark *a,
     return fell || early || (punctual && lag_of(b) < j->carried_us - allowed);
 }
 
-/* Frames were read one by one, long after the end that the stamp tells, and before that end. */
-static bool ended_before_its_frames(const struct judging *j, int64_t offset)
+/* Frames were read one by one, long after the end that the stamp tells, and before that end: a link
+   on which all of them are late, or a clock that was set back. */
+static bool ended_before_its_frames(const struct judging *j)
 {
     const struct timeline *t = j->t;
-    if (!was_heard(&t->ended)) {
-        return false;
-    }
-    const int64_t end = t->ended.stamp_ms * 1000 + offset;
-    const int64_t least = j->out.tolerance_us > SPREAD_US ? j->out.tolerance_us : SPREAD_US;
+    const int64_t end = t->ended.stamp_ms * 1000 + j->out.offset_us;
+    const int64_t least = larger(j->out.tolerance_us, SPREAD_US);
     return t->watched.us > end + least + j->lasted_us / 1000 &&
            mono_diff(t->ended.received, t->watched).us > SPREAD_US;
 }
@@ -418,17 +422,10 @@ static void judge_end(struct judging *j)
     const bool start_was_late = was_heard(&t->started) && j->has_carried &&
                                 lag_of(&t->started) > j->carried_us + j->out.tolerance_us;
     const bool held = t->began;
+    j->out.trickled = ended_before_its_frames(j);
     j->out.end_doubtful =
-        j->out.doubtful || (!held && late > END_LATE_US) ||
+        j->out.trickled || j->out.doubtful || (!held && late > END_LATE_US) ||
         (start_was_late && late > j->out.tolerance_us && (has_waited(j) || !is_confirmed(j)));
-}
-
-static void look_at_frames_behind_the_end(struct judging *j)
-{
-    if (!j->out.changed && j->out.known && ended_before_its_frames(j, j->out.offset_us)) {
-        found_set(j, &j->t->ended);
-        j->out.changed_from = mono_min(j->out.changed_from, j->t->watched);
-    }
 }
 
 /* The attempt before it whose lag was in doubt; not this one, when it is judged again. */
@@ -441,10 +438,9 @@ static void recall_candidate(struct judging *j, struct mono_us now)
 
 struct clock_reading server_clock_judge(const struct server_clock *c, const struct timeline *t)
 {
-    struct judging j = {.t = t, .known = c, .out = {.tolerance_us = c->tolerance_us}};
-    if (j.out.tolerance_us == 0) {
-        j.out.tolerance_us = LEAST_TOLERANCE_US; /* nothing was learned yet */
-    }
+    struct judging j = {.t = t, .known = c};
+    j.out.tolerance_us = larger(c->tolerance_us, LEAST_TOLERANCE_US);
+    j.out.jitter_us = larger(c->jitter_us, JITTER_US);
     const struct time_mark *last = t->ended.set ? &t->ended : t->started.set ? &t->started : NULL;
     const struct mono_us now = last != NULL ? last->received : t->queued;
     j.has_carried = carried(c, now, &j.carried_us);
@@ -459,7 +455,6 @@ struct clock_reading server_clock_judge(const struct server_clock *c, const stru
     look_for_contradiction(&j);
     doubt_carried(&j);
     settle(&j);
-    look_at_frames_behind_the_end(&j);
     judge_doubt(&j);
     judge_end(&j);
     return j.out;
@@ -542,7 +537,7 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
         const int64_t in_time = bounded ? r->offset_us : offset;
         learn_lag(c, t, in_time, &t->started);
         learn_lag(c, t, in_time, &t->planned);
-        c->tolerance_us = usual_tolerance(c);
+        learn_tolerance(c);
     }
     learn_offset(c, offset, t->ended.received);
 }

@@ -37,6 +37,7 @@ struct server_clock {
     unsigned lags_next;
     unsigned unbounded;   /* attempts since the last one whose start a POST or create_time bounds */
     int64_t tolerance_us; /* by these; 0: there are none yet */
+    int64_t jitter_us;
 };
 
 /*

@@ -29,6 +29,7 @@ struct clock_reading {
     int64_t offset_us;     /* of its start */
     int64_t end_offset_us; /* of its end: clocks drift while a prompt runs */
     int64_t tolerance_us;  /* a frame that is later than this was late */
+    int64_t jitter_us;     /* one that is later than this was later than most are */
     bool wide; /* its first frames came late, or its clock is another one now: create_time tells */
     bool unbounded; /* neither did a POST bound its start for long, nor create_time: it may drift */
     bool drifted;   /* it waited, and its own frames alone tell its clock */
@@ -36,6 +37,7 @@ struct clock_reading {
     bool doubtful;  /* ... nor did when it was over: its first frames may have been late */
     bool changed;   /* the clock was set while it ran: its stamps mean nothing */
     bool end_doubtful; /* its end came too late to be believed: the clock may have been set back */
+    bool trickled;     /* ... and frames were read one by one behind it, so they may be late too */
     struct mono_us changed_from; /* the last mark that is trusted, else the POST */
 };
 
