@@ -113,12 +113,18 @@ static struct between read_at(const struct account *a, struct mono_us read)
     return (struct between){clamp(a, gap == NULL ? read : gap->from), clamp(a, read), gap == NULL};
 }
 
-/* An end that was read after the attempt's own is that one, when it was the last. */
+/* An end that was read after the attempt's own is that one, when it was the last. Where no stamp
+   says when that was it may have been at any time since the frame before those that came with it:
+   a garbage collection holds them back. */
 static struct between end_of(const struct account *a, const struct node *n, struct mono_us read)
 {
+    const struct timeline *t = a->timeline;
     const struct mono_us ended = a->out->at.ended;
-    if (!a->timeline->clock.end_doubtful && !mono_before(read, ended) &&
-        (n->open || profiler_ends_last(a->p, n))) {
+    const bool last = n->open || profiler_ends_last(a->p, n);
+    if (t->clock.changed && last && !mono_before(read, t->burst)) {
+        return (struct between){clamp(a, mono_min(t->watched, read)), clamp(a, read), false};
+    }
+    if (last && !t->clock.end_doubtful && !mono_before(read, ended)) {
         return (struct between){ended, ended, true};
     }
     return read_at(a, read);
