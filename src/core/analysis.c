@@ -98,18 +98,35 @@ static bool is_hidden(const struct profile *profile, const struct profile_node *
     return false;
 }
 
+/* Without the copies of other nodes that it expanded into: their time is theirs. */
+static int64_t own_time(const struct profile_node *n)
+{
+    return n->loops ? n->self.us : n->duration.us;
+}
+
+/* Of one that is displayed for its copies: theirs. */
+static int64_t weight_of(const struct profiler *p, const struct profile *profile,
+                         const struct profile_node *n)
+{
+    int64_t sum = 0;
+    const struct node *copy = p->own[n->planned].copies;
+    for (const struct node *c = copy; c != NULL && n->has_duration; c = c->next_copy) {
+        sum += own_time(&profile->nodes[c->index]);
+    }
+    return copy != NULL ? sum : n->has_duration ? own_time(n) : 0;
+}
+
 static void find_path(struct profiler *p, const struct profile *profile,
                       struct profile_analysis *out)
 {
     const struct workflow *w = p->workflow;
     struct reach *all = mem_zero(w->len, sizeof *all);
     uint32_t *stack = mem_alloc(w->len * sizeof *stack);
-    out->path_known = true;
+    out->path_known = !p->loose_copies;
     for (size_t i = 0; i < profile->nodes_len; i++) {
         const struct profile_node *n = &profile->nodes[i];
         if (!n->expanded) {
-            const struct dur_us own = n->loops ? n->self : n->duration;
-            all[n->planned].weight_us = n->has_duration ? own.us : 0;
+            all[n->planned].weight_us = weight_of(p, profile, n);
             out->path_known = out->path_known && !is_hidden(profile, n);
         }
     }

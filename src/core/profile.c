@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Beyond so many parents they are a circle. */
+enum { MAX_PARENTS = 100 };
+
 static const char *const status_names[] = {
     [PROFILE_PENDING] = "pending",     [PROFILE_EXECUTING] = "executing",
     [PROFILE_COMPLETED] = "completed", [PROFILE_CACHED] = "cached",
@@ -66,19 +69,34 @@ static const struct profile_gap *late_at(const struct account *a, struct mono_us
     return gap;
 }
 
+/* There may be more copies of it: what made the newest one still runs; where nobody knows what that
+   is, nothing else has begun since. */
+static bool may_go_on(const struct account *a, const struct node *n, const struct node *newest)
+{
+    struct profiler *p = a->p;
+    if (newest->parent != NULL) {
+        const struct node *parent = profiler_find(p, str_of(newest->parent));
+        return parent != NULL && parent->open;
+    }
+    const struct node *began = p->starts_len == 0 ? NULL : p->starts[p->starts_len - 1].node;
+    return began != NULL && began->display != NULL && str_is(n->id, began->display);
+}
+
 /* Of one that never runs itself: as its copies together. */
 static enum profile_status status_of_copies(const struct account *a, const struct node *n)
 {
     bool open = false;
     bool cached = true;
+    const struct node *newest = n->copies;
     for (const struct node *c = n->copies; c != NULL; c = c->next_copy) {
         if (c->failed) {
             return PROFILE_FAILED;
         }
         open = open || c->open;
         cached = cached && c->cached;
+        newest = c->seq > newest->seq ? c : newest;
     }
-    if (open && a->out->outcome != ATTEMPT_COMPLETED) {
+    if (a->out->outcome != ATTEMPT_COMPLETED && (open || may_go_on(a, n, newest))) {
         return PROFILE_EXECUTING;
     }
     return cached ? PROFILE_CACHED : PROFILE_COMPLETED;
@@ -232,6 +250,8 @@ static void account_copies(struct account *a, const struct node *n, struct profi
     }
     qsort(first, to->seen_len, sizeof *first, by_slice);
     to->slices = first;
+    /* Between two of them it runs too. */
+    to->runs = to->runs || (to->status == PROFILE_EXECUTING && a->out->outcome == ATTEMPT_OPEN);
     settle_duration(to, all, false);
     to->has_bounds = !all && bounds;
 }
@@ -274,13 +294,39 @@ static void account_node(struct account *a, const struct node *n, struct profile
     }
 }
 
+/* One of its parents is displayed as the same node. */
+static bool is_inside_of_copy(struct profiler *p, const struct node *n)
+{
+    const struct node *up = profiler_find(p, str_of(n->parent));
+    for (int i = 0; i < MAX_PARENTS && up != NULL; i++) {
+        if (up->display != NULL && strcmp(up->display, n->display) == 0) {
+            return true;
+        }
+        up = profiler_find(p, str_of(up->parent));
+    }
+    return false;
+}
+
+/* Where a node is expanded nobody says before progress_state, and some loops never say: then what
+   is displayed as a node that never began is a copy of it. */
+static bool is_copy_of(struct profiler *p, const struct node *n, const struct node *shown)
+{
+    if (shown == NULL || shown->planned == NULL || shown->started || shown->cached_by_history ||
+        (!n->started && !n->done)) {
+        return false;
+    }
+    return n->parent == NULL ? !p->lost
+                             : !profiler_is_under(p, n, shown) && !is_inside_of_copy(p, n);
+}
+
 /*
  * A node of the workflow that never runs itself may be run as copies, which are expanded elsewhere
- * and displayed as it: the body of a loop. What is expanded inside of a node is displayed as it
- * too, and is no copy.
+ * and displayed as it: the body of a loop. What is expanded inside of a node, or of a copy, is
+ * displayed as it too, and is no copy.
  */
 static void find_copies(struct profiler *p)
 {
+    p->loose_copies = false;
     for (size_t i = 0; i < p->len; i++) {
         p->nodes[i]->index = i;
         p->nodes[i]->copies = p->nodes[i]->next_copy = NULL;
@@ -289,9 +335,8 @@ static void find_copies(struct profiler *p)
     for (size_t i = p->len; i > p->workflow->len; i--) {
         struct node *n = p->nodes[i - 1];
         struct node *shown = profiler_find(p, str_of(n->display));
-        if (shown != NULL && shown->planned != NULL && !shown->started &&
-            !shown->cached_by_history && (n->started || n->done) &&
-            !profiler_is_under(p, n, shown)) {
+        if (is_copy_of(p, n, shown)) {
+            p->loose_copies = p->loose_copies || n->parent == NULL;
             n->next_copy = shown->copies;
             shown->copies = n;
             struct node *parent = profiler_find(p, str_of(n->parent));
@@ -356,6 +401,7 @@ static void sort_nodes(const struct profiler *p, struct profile_node *nodes)
     qsort(ranks, p->len, sizeof *ranks, by_start);
     for (size_t i = 0; i < p->len; i++) {
         sorted[i] = nodes[ranks[i].from];
+        p->nodes[ranks[i].from]->index = i;
         if (sorted[i].has_start) {
             sorted[i].order = (int32_t)i;
         }
@@ -442,7 +488,23 @@ static bool is_without_times(const struct profile_node *n)
     return !n->has_duration && n->status != PROFILE_PENDING && n->status != PROFILE_CACHED;
 }
 
-static void account_selves(struct profile *out, size_t all_slices)
+/* Of one that is displayed for its copies: theirs. */
+static void add_selves_of_copies(const struct profiler *p, struct profile *out)
+{
+    for (size_t i = 0; i < p->workflow->len; i++) {
+        const struct node *shown = p->nodes[i];
+        struct profile_node *n = &out->nodes[shown->index];
+        if (shown->copies != NULL) {
+            n->self.us = 0;
+            for (const struct node *c = shown->copies; c != NULL; c = c->next_copy) {
+                n->self.us += out->nodes[c->index].self.us;
+                n->has_self = n->has_self && out->nodes[c->index].has_self;
+            }
+        }
+    }
+}
+
+static void account_selves(const struct profiler *p, struct profile *out, size_t all_slices)
 {
     const size_t most = all_slices + out->nodes_len + 1;
     struct child *children = mem_alloc(most * sizeof *children);
@@ -462,6 +524,7 @@ static void account_selves(struct profile *out, size_t all_slices)
     for (size_t i = 0; i < out->nodes_len; i++) {
         account_self(&out->nodes[i], children, len, scratch);
     }
+    add_selves_of_copies(p, out);
     free(children);
     free(scratch);
 }
@@ -604,7 +667,7 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
     sort_nodes(p, p->result);
     ret->nodes = p->result;
     ret->nodes_len = p->len;
-    account_selves(ret, slices);
+    account_selves(p, ret, slices);
     count(ret);
     profiler_analyse(p, t, ret, slices);
 }

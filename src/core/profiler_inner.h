@@ -36,7 +36,7 @@ struct node {
     double progress_last; /* value of the last progress event, kept or not */
     double steps;         /* advances of value */
     /* For the account at the end. */
-    size_t index;                    /* in profiler.nodes */
+    size_t index;                    /* in profiler.nodes, then in the result */
     struct node *copies, *next_copy; /* what is displayed as this one, which never runs itself */
     bool loops;                      /* it expanded into such copies of others */
 };
@@ -69,6 +69,7 @@ struct profiler {
     bool has_first_start;
     struct mono_us first_start;
     uint32_t seq;
+    bool loose_copies;            /* some have no parent: nobody knows in whose time they ran */
     const struct node *ends_last; /* whose end was read last; see profile_gaps.c */
     /* The result, kept until the next profiler_finish. */
     struct profile_node *result;

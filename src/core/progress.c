@@ -23,6 +23,7 @@ struct progress_shown {
     size_t index; /* in the workflow */
     size_t open;  /* copies that run */
     bool failed;  /* one of them */
+    bool left;    /* something else began since the newest one did */
     char *parent; /* of the newest copy: what may bring more of them; or NULL */
 };
 
@@ -165,6 +166,20 @@ static bool is_under(const struct progress *p, const struct progress_node *n, st
     return false;
 }
 
+/* One of its parents is displayed as the same node. */
+static bool is_inside_of_copy(const struct progress *p, const struct progress_node *n)
+{
+    const struct progress_node *up =
+        n->parent == NULL ? NULL : map_get(&p->expanded, str_of(n->parent));
+    for (int i = 0; i < MAX_PARENTS && up != NULL; i++) {
+        if (up->display != NULL && strcmp(up->display, n->display) == 0) {
+            return true;
+        }
+        up = up->parent == NULL ? NULL : map_get(&p->expanded, str_of(up->parent));
+    }
+    return false;
+}
+
 static struct progress_shown *shown_of(struct progress *p, size_t index)
 {
     for (size_t i = 0; i < p->shown_len; i++) {
@@ -182,7 +197,10 @@ static struct progress_shown *shown_by(struct progress *p, const struct progress
 {
     const struct workflow_node *shown =
         n->display == NULL ? NULL : workflow_find(p->workflow, str_of(n->display));
-    if (shown == NULL || is_under(p, n, shown->id)) {
+    if (shown == NULL) {
+        return NULL;
+    }
+    if (n->parent == NULL ? p->missed : is_under(p, n, shown->id) || is_inside_of_copy(p, n)) {
         return NULL;
     }
     const size_t index = (size_t)(shown - p->workflow->nodes);
@@ -193,13 +211,24 @@ static struct progress_shown *shown_by(struct progress *p, const struct progress
 
 static void settle_shown(const struct telling *t, const struct progress_shown *s)
 {
-    const bool more = s->open > 0 || (s->parent != NULL && is_running(t->p, str_of(s->parent)));
+    const bool goes_on = s->parent == NULL ? !s->left : is_running(t->p, str_of(s->parent));
+    const bool more = s->open > 0 || goes_on;
     const enum profile_status status = s->failed ? PROFILE_FAILED
                                        : more    ? PROFILE_EXECUTING
                                                  : PROFILE_COMPLETED;
     const unsigned char state = t->p->states[s->index];
     if ((state == PROFILE_PENDING || (state & SHOWN) != 0) && (state & ENDED) == 0) {
         set_planned(t, s->index, (unsigned char)(status | SHOWN));
+    }
+}
+
+/* Something began that is displayed as this; NULL: as itself. */
+static void left_shown(struct progress *p, const char *display)
+{
+    for (size_t i = 0; i < p->shown_len; i++) {
+        struct progress_shown *s = &p->shown[i];
+        const struct str id = p->workflow->nodes[s->index].id;
+        s->left = s->left || display == NULL || !str_is(id, display);
     }
 }
 
@@ -220,6 +249,7 @@ static void note_copy(const struct telling *t, struct progress_node *n, enum pro
         return;
     }
     s->open += status == PROFILE_EXECUTING ? 1 : 0;
+    s->left = s->left && status != PROFILE_EXECUTING;
     s->open -= n->is_copy && old == PROFILE_EXECUTING && s->open > 0 ? 1 : 0;
     s->failed = s->failed || status == PROFILE_FAILED;
     n->is_copy = true;
@@ -237,7 +267,10 @@ static void set_expanded(const struct telling *t, struct progress_node *n, unsig
     if (old == status_of(state)) {
         return;
     }
-    n->began = status_of(state) == PROFILE_EXECUTING ? ++t->p->began : n->began;
+    if (status_of(state) == PROFILE_EXECUTING) {
+        n->began = ++t->p->began;
+        left_shown(t->p, n->display);
+    }
     tell(t, str_of(n->id), n->display, status_of(state), true);
     note_copy(t, n, old);
 }
@@ -286,7 +319,11 @@ static void move(const struct telling *t, struct str id, enum profile_status to)
     const struct workflow_node *planned = workflow_find(p->workflow, id);
     if (planned != NULL) {
         const size_t index = (size_t)(planned - p->workflow->nodes);
-        set_planned(t, index, next_state(p, p->states[index], to));
+        const unsigned char next = next_state(p, p->states[index], to);
+        if (next == PROFILE_EXECUTING && p->states[index] != next) {
+            left_shown(p, NULL);
+        }
+        set_planned(t, index, next);
         return;
     }
     struct progress_node *n = find_or_expand(p, id);

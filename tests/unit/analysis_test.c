@@ -288,6 +288,92 @@ START_TEST(an_open_account_has_no_ends)
 }
 END_TEST
 
+/* ---- copies of displayed nodes ----------------------------------------------------------------
+ */
+
+/* What runs: "ID" or "ID<PARENT=DISPLAY", from and to; nodes a to d of the workflow depend on each
+   other in this order. Each ends before what follows it begins, unless it contains it. */
+static const struct {
+    const char *name;
+    struct {
+        const char *id, *parent, *display;
+        double from, to;
+    } list[9];
+    const char *want; /* the path and its length, then the selfs */
+} looped[] = {
+    {"copies of b in a",
+     {{"a", 0, 0, 0, 50}, {"x1", "a", "b", 10, 30}, {"x2", "a", "b", 30, 50}, {"c", 0, 0, 50, 60}},
+     "a b c d 60; a 10 b 40 x1 20 x2 20 c 10"},
+    {"... that expand in their turn",
+     {{"a", 0, 0, 0, 50},
+      {"x1", "a", "b", 10, 30},
+      {"y1", "x1", "b", 15, 30},
+      {"x2", "a", "b", 30, 50},
+      {"y2", "x2", "b", 35, 50},
+      {"c", 0, 0, 50, 60}},
+     "a b c d 60; a 10 b 10 x1 5 y1 15 x2 5 y2 15 c 10"},
+    {"a loop in a loop: copies of c in those of b",
+     {{"a", 0, 0, 0, 50},
+      {"x1", "a", "b", 10, 30},
+      {"y1", "x1", "c", 15, 30},
+      {"x2", "a", "b", 30, 50},
+      {"y2", "x2", "c", 35, 50},
+      {"d", 0, 0, 50, 60}},
+     "a b c d 60; a 10 b 10 x1 5 c 30 y1 15 x2 5 y2 15 d 10"},
+    {"nobody says whose copies they are: the path is not known",
+     {{"a", 0, 0, 0, 50}, {"x1", 0, "b", 10, 30}, {"x2", 0, "b", 30, 50}, {"c", 0, 0, 50, 60}},
+     "-; a 50 b 40 x1 20 x2 20 c 10"},
+};
+
+START_TEST(copies_count_once)
+{
+    struct workflow *w =
+        parse("{" NODE("a", "A", "") "," NODE("b", "B", "\"x\":[\"a\",0]") "," NODE(
+            "c", "C", "\"x\":[\"b\",0]") "," NODE("d", "D", "\"x\":[\"c\",0]") "}");
+    struct profiler *profiler = profiler_new(w, 100);
+    for (int ms = 0; ms <= 60; ms++) {
+        for (int end = 1; end >= 0; end--) {
+            for (size_t i = 0; i < 9 && looped[_i].list[i].id != NULL; i++) {
+                const char *parent = looped[_i].list[i].parent;
+                const char *display = looped[_i].list[i].display;
+                if ((end ? looped[_i].list[i].to : looped[_i].list[i].from) == ms) {
+                    struct frame_node n = {.id = str_of(looped[_i].list[i].id),
+                                           .state = end ? NODE_STATE_FINISHED : NODE_STATE_RUNNING};
+                    n.parent = parent == NULL ? n.parent : str_of(parent);
+                    n.display = display == NULL ? n.display : str_of(display);
+                    const struct frame f = {.type = FRAME_STATE, .nodes = &n, .nodes_len = 1};
+                    profiler_feed(profiler, at_ms(ms), &f);
+                }
+            }
+        }
+    }
+    struct timeline t = a_timeline(60);
+    timeline_planned(&t, at_ms(0), 0, false);
+    struct profile p;
+    profiler_finish(profiler, &t, ATTEMPT_COMPLETED, &p);
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    for (size_t i = 0; i < p.analysis.path_len && p.analysis.path_known; i++) {
+        buf_printf(&got, "%.1s ", w->nodes[p.analysis.path[i]].id.p);
+    }
+    if (p.analysis.path_known) {
+        buf_printf(&got, "%g;", (double)p.analysis.path_length.us / 1000);
+    } else {
+        buf_add_text(&got, "-;");
+    }
+    for (size_t i = 0; i < p.nodes_len; i++) {
+        if (p.nodes[i].has_self) {
+            buf_printf(&got, " %.*s %g", (int)p.nodes[i].id.n, p.nodes[i].id.p,
+                       (double)p.nodes[i].self.us / 1000);
+        }
+    }
+    ck_assert_msg(strcmp(buf_text(&got), looped[_i].want) == 0, "%s:\ngot  %s\nwant %s",
+                  looped[_i].name, buf_text(&got), looped[_i].want);
+    profiler_free(profiler);
+    workflow_free(w);
+}
+END_TEST
+
 /* ---- what a gap hides ------------------------------------------------------------------------ */
 
 /* A loader "a" 0 to 40, "b" 45 to 70, "c" 75 to 90, all of 100; and a gap. What is known of it
@@ -527,6 +613,7 @@ Suite *analysis_suite(void)
     tcase_add_loop_test(c, runs_are_analysed, 0, (int)(sizeof rows / sizeof *rows));
     tcase_add_test(c, a_deep_graph_costs_its_size);
     tcase_add_test(c, an_open_account_has_no_ends);
+    tcase_add_loop_test(c, copies_count_once, 0, (int)(sizeof looped / sizeof *looped));
     tcase_add_loop_test(c, what_a_gap_hides_is_not_known, 0, (int)(sizeof hidden / sizeof *hidden));
     tcase_add_loop_test(c, samples_lie_in_nodes, 0, (int)(sizeof sampled / sizeof *sampled));
     tcase_add_test(c, many_samples_are_thinned_and_none_are_none);

@@ -5,7 +5,8 @@
  * progress, E execution_success, X an error of the node; L: what is read at READ may have waited
  * since SENT; U: frames before this one were not seen. Stamped ones are sent when they are read
  * unless SENT says otherwise. Nodes a to c are the workflow's; "xN" is a copy of c that a expanded
- * into, "aN" one that is part of a. And what a connection held back while we stood still.
+ * into, "yN" one of which nobody says what expanded into it, "aN" a node that is part of a; one
+ * more letter is a node inside of that. And what a connection held back while we stood still.
  */
 #include <check.h>
 #include <stdio.h>
@@ -113,6 +114,25 @@ static const struct row {
      "a completed 5 396, c completed 10 190..390, x1 completed 10 100, x2 completed 110 90..290, b "
      "pending",
      "daemon_busy 200-401"},
+    {"what a copy expands into is no other copy",
+     "S@3 C@4 ra@5 rx1@10 rx1i@20 fx1i@110 fx1@110 rx2@110 fx2@310 fa@311 rb@311 fb@400 E@400",
+     "a completed 5 306, c completed 10 300, x1 completed 10 100, x1i completed 20 90, x2 "
+     "completed "
+     "110 200, b completed 311 89",
+     ""},
+    {"copies of which nobody says whose they are",
+     "S@3 C@4 ra@5 ry1@10 fy1@110 ry2@110 fy2@310 fa@311 rb@311 fb@400 E@400",
+     "a completed 5 306, c completed 10 300, y1 completed 10 100, y2 completed 110 200, b "
+     "completed 311 89",
+     ""},
+    {"between two copies it is not done", "S@3 C@4 ra@5 rx1@10 fx1@110",
+     "a executing 5, c executing 10, x1 completed 10 100, b pending", ""},
+    {"... nor where nobody says whose they are", "S@3 C@4 ra@5 ry1@10 fy1@110 fa@120",
+     "a completed 5 115, c executing 10, y1 completed 10 100, b pending", ""},
+    {"... it is when something else began", "S@3 C@4 ra@5 ry1@10 fy1@110 fa@120 rb@120",
+     "a completed 5 115, c completed 10 100, y1 completed 10 100, b executing 120", ""},
+    {"... or what made them ended", "S@3 C@4 ra@5 rx1@10 fx1@110 fa@120",
+     "a completed 5 115, c completed 10 100, x1 completed 10 100, b pending", ""},
     {"what threw inside is failed", "S@3 C@4 ra@5 ra1@10 fa1@20 ra2@20 Xa@50",
      "a failed 5 45, a1 completed 10 10, a2 failed 20 30, b pending, c pending", ""},
     {"a copy that threw", "S@3 C@4 ra@5 rx1@10 fx1@20 rx2@20 Xa@50",
@@ -146,15 +166,19 @@ static void feed(struct playing *p, const struct frame *f)
 
 static struct str display_of(struct str id)
 {
-    return id.n == 1 ? id : id.p[0] == 'x' ? STR("c") : STR("a");
+    return id.n == 1 ? id : id.p[0] == 'a' ? STR("a") : STR("c");
+}
+
+static struct str parent_of(struct str id)
+{
+    const bool has_none = id.n == 1 || (id.n == 2 && id.p[0] == 'y');
+    return has_none ? (struct str){NULL, 0} : id.n == 2 ? STR("a") : (struct str){id.p, 2};
 }
 
 static void feed_state(struct playing *p, struct str id, enum node_state state)
 {
-    struct frame_node n = {.id = id, .display = display_of(id), .state = state};
-    if (id.n > 1) {
-        n.parent = STR("a");
-    }
+    const struct frame_node n = {
+        .id = id, .parent = parent_of(id), .display = display_of(id), .state = state};
     feed(p, &(struct frame){.type = FRAME_STATE, .nodes = &n, .nodes_len = 1});
 }
 

@@ -13,7 +13,9 @@
  *   - After a gap nothing is invented: what was not watched has no times, and a slice that begins
  *     or ends among frames that came late has bounds and no duration.
  *   - A node that never runs itself and of which copies run (expanded nodes with its id as their
- *     display id; the body of a loop) has their slices, and is done when they are.
+ *     display id; the body of a loop) has their slices, and is done when they are and what made
+ *     them is over, or, where nobody says what that is, something else began. What a copy expands
+ *     into is displayed like it, and is none. Its selfDuration is the sum of theirs.
  */
 #ifndef COMFYPOOL_CORE_PROFILER_H
 #define COMFYPOOL_CORE_PROFILER_H
