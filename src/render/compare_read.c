@@ -70,6 +70,7 @@ static const struct member node_members[] = {
 /* The profile as it is read. */
 struct read_profile {
     double execution;
+    bool execution_known; /* profiles say so only when it is not */
     double completed_at;
     bool has_nodes;
     struct compare_resources resources;
@@ -79,6 +80,10 @@ struct read_profile {
     double attempt;
 };
 
+static const struct member evidence_members[] = {
+    {"executionKnown", TRUTH, offsetof(struct read_profile, execution_known), NULL},
+    {.name = NULL},
+};
 static const struct member profile_members[] = {
     {"jobId", TEXT, offsetof(struct read_profile, job_id), NULL},
     {"backend", TEXT, offsetof(struct read_profile, backend), NULL},
@@ -86,6 +91,7 @@ static const struct member profile_members[] = {
     {"outcome", TEXT, offsetof(struct read_profile, outcome), NULL},
     {"completedAt", NUMBER, offsetof(struct read_profile, completed_at), NULL},
     {"executionTime", NUMBER, offsetof(struct read_profile, execution), NULL},
+    {"evidence", MEMBERS, 0, evidence_members},
     {"nodes", NODES, offsetof(struct read_profile, has_nodes), NULL},
     {"resources", MEMBERS, offsetof(struct read_profile, resources), resource_members},
     {.name = NULL},
@@ -229,7 +235,7 @@ static void take_profile(struct compared_run *to, const struct read_profile *p)
     to->completed_at.us = to->has_completed ? us_of(p->completed_at) : 0;
     to->run.nodes = to->nodes;
     to->run.finished = str_is(p->outcome, "completed");
-    to->run.has_execution = !isnan(p->execution);
+    to->run.has_execution = !isnan(p->execution) && p->execution_known;
     to->run.execution.us = to->run.has_execution ? us_of(p->execution) : 0;
     to->run.resources = p->resources;
     link_dependencies(to);
@@ -243,8 +249,11 @@ bool compared_run_read(struct str profile_json, struct compared_run *ret)
     if (profile_json.n > 0 && memchr(profile_json.p, '\\', profile_json.n) != NULL) {
         (void)buf_reserve(&ret->texts, 3 * profile_json.n);
     }
-    struct read_profile p = {
-        .execution = NAN, .completed_at = NAN, .resources = no_resources, .attempt = 0};
+    struct read_profile p = {.execution = NAN,
+                             .execution_known = true,
+                             .completed_at = NAN,
+                             .resources = no_resources,
+                             .attempt = 0};
     struct reading r = {.run = ret};
     js_read_strict(&r.js, profile_json, MAX_DEPTH);
     const bool good = js_next(&r.js).kind == JS_OBJECT && read_members(&r, profile_members, &p) &&

@@ -353,6 +353,9 @@ static void render_evidence(struct js_out *o, const struct profile *p)
     js_open(o, '{');
     js_member_string(o, "source", sources[p->source]);
     js_member_bool(o, "complete", p->gaps_len == 0 && !p->in_doubt);
+    if (p->at.has_started && !is_live(p) && !p->execution_known) {
+        js_member_bool(o, "executionKnown", false);
+    }
     js_key(o, "gaps");
     js_open(o, '[');
     for (size_t i = 0; i < p->gaps_len; i++) {

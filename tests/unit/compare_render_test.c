@@ -447,6 +447,29 @@ START_TEST(sources_are_not_mixed)
 }
 END_TEST
 
+#define RUN(job, execution, evidence)                                                              \
+    STR_INIT("{\"jobId\":\"" job "\",\"outcome\":\"completed\",\"executionTime\":" execution       \
+             ",\"nodes\":[],\"evidence\":{" evidence "}}")
+
+/* An execution of which nobody told the start or the end is as it was read. */
+START_TEST(executions_that_were_not_told_are_no_measure)
+{
+    static const struct str bases[] = {RUN("1", "1200", "\"executionKnown\":false,\"gaps\":[]"),
+                                       RUN("2", "1201", "\"executionKnown\":false"),
+                                       RUN("3", "300", "\"complete\":true")};
+    static const struct str target = RUN("4", "301", "\"complete\":true");
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    const struct render_comparison c = {bases, 3, target, "costKey"};
+    compare(FORMAT_JSON, &c, &out);
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "\"total\":{\"base\":300,\"target\":301,"));
+    const struct render_comparison back = {&target, 1, bases[0], NULL};
+    compare(FORMAT_JSON, &back, &out);
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "\"total\":{\"base\":301,\"target\":null,"));
+    compare(FORMAT_TEXT, &back, &out);
+}
+END_TEST
+
 /* ---- what is no profile ------------------------------------------------------------------------
  */
 
@@ -968,6 +991,7 @@ Suite *compare_render_suite(void)
     tcase_add_loop_test(c, what_is_told, 0, sizeof rendered / sizeof *rendered);
     tcase_add_test(c, resources_are_told);
     tcase_add_test(c, sources_are_not_mixed);
+    tcase_add_test(c, executions_that_were_not_told_are_no_measure);
     tcase_add_test(c, what_cannot_be_compared);
     tcase_add_test(c, odd_members_are_absent_ones);
     tcase_add_loop_test(c, names_break_nothing, 0, sizeof names / sizeof *names);

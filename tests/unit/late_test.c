@@ -17,6 +17,7 @@
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/server_clock.h"
+#include "comfypool/render/render.h"
 #include "suites.h"
 
 static const struct row {
@@ -308,6 +309,18 @@ static void check_progress(const struct row *row, const struct playing *p,
     ck_assert_uint_eq(other.executed, profile->executed);
 }
 
+/* Who compares it is told whether its execution is a measure. */
+static void check_told(const struct row *row, const struct playing *p, struct profile *profile)
+{
+    AUTO_BUF struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    profile->job_id = profile->prompt_id = "";
+    render_profile_json(profile, &json);
+    const bool said = strstr(buf_text(&json), "\"executionKnown\":false") != NULL;
+    ck_assert_msg(said == (p->outcome != ATTEMPT_OPEN && !timeline_is_told(&p->timeline)), "%s",
+                  row->name);
+}
+
 /* A server whose clock is known: it ran something before. */
 static struct server_clock known_clock(void)
 {
@@ -353,6 +366,7 @@ START_TEST(late)
     ck_assert_msg(strcmp(buf_text(&gaps), row->gaps) == 0, "%s:\ngot  %s\nwant %s", row->name,
                   buf_text(&gaps), row->gaps);
     check_progress(row, &p, &profile);
+    check_told(row, &p, &profile);
     progress_done(&p.progress);
     profiler_free(p.profiler);
     workflow_free(w);
