@@ -323,20 +323,19 @@ static void sum_loading(const struct profile *profile, struct profile_analysis *
         if (!n->expanded && has_word(n->type, STR("Loader")) &&
             profile->workflow->nodes[n->planned].names_model) {
             a->model_loading.us += n->has_duration ? n->duration.us : 0;
-            a->loading_known = a->loading_known && !is_hidden(profile, n);
+            a->loading_known = a->loading_known && !is_hidden(profile, n) && !n->runs;
         }
     }
 }
 
-/* What was cached is told at its planning. */
-static bool hits_are_known(const struct profile *profile, bool planned)
+/* While it runs: what is planned is not known yet, nor how long the first node takes. */
+static void leave_out_what_is_to_come(const struct profile *profile, bool planned,
+                                      struct profile_analysis *a)
 {
-    for (size_t i = 0; i < profile->gaps_len && !planned; i++) {
-        if (profile->gaps[i].kind == GAP_LOST) {
-            return false;
-        }
+    if (profile->outcome == ATTEMPT_OPEN) {
+        a->loading_known = a->loading_known && planned;
+        a->path_known = a->path_known && a->path_length.us > 0;
     }
-    return true;
 }
 
 void profiler_analyse(struct profiler *p, const struct timeline *t, struct profile *profile,
@@ -353,7 +352,8 @@ void profiler_analyse(struct profiler *p, const struct timeline *t, struct profi
     a->path_share = a->path_share > 1 ? 1 : a->path_share;
     sum_loading(profile, a);
     a->cache_hit_rate = profile->total > 0 ? (double)profile->cached / (double)profile->total : 0;
-    a->hits_known = hits_are_known(profile, t->planned.set);
+    a->hits_known = t->planned.set; /* what was cached is told at its planning */
     a->known = profile->at.has_started || profile->outcome != ATTEMPT_OPEN;
-    profile->unaccounted_known = profile->unaccounted_known && a->known;
+    leave_out_what_is_to_come(profile, t->planned.set, a);
+    profile->unaccounted_known = profile->unaccounted_known && a->known && profile->execution_seen;
 }

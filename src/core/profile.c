@@ -647,6 +647,7 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
         .in_doubt = in_doubt,
         .clock_known = t->clock.known && !t->clock.changed && !t->clock.doubtful && !in_doubt,
         .clock_changed = t->clock.changed,
+        .execution_seen = !t->clock.changed || !t->started.by_history,
         .execution_known = timeline_is_told(t),
         .clock_offset_us = t->clock.offset_us + t->anchor.wall.us - t->anchor.mono.us,
     };

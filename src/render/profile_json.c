@@ -352,7 +352,12 @@ static void render_evidence(struct js_out *o, const struct profile *p)
     js_key(o, "evidence");
     js_open(o, '{');
     js_member_string(o, "source", sources[p->source]);
-    js_member_bool(o, "complete", p->gaps_len == 0 && !p->in_doubt);
+    js_key(o, "complete");
+    if (is_live(p) && !p->analysis.known) {
+        js_null(o); /* nothing was there to be missed, or nobody looked */
+    } else {
+        js_bool(o, p->gaps_len == 0 && !p->in_doubt);
+    }
     if (p->at.has_started && !is_live(p) && !p->execution_known) {
         js_member_bool(o, "executionKnown", false);
     }
@@ -385,8 +390,8 @@ static void render_phases(struct js_out *o, const struct profile *p)
     js_member_ms(o, "waiting", p->waiting.us);
     js_member_ms(o, "dispatch", p->dispatch.us);
     js_member_ms(o, "backendQueue", p->backend_queue.us);
-    js_member_ms(o, "planning", p->planning.us);
-    js_member_ms(o, "executing", p->executing.us);
+    member_span(o, "planning", p->execution_seen, p->planning);
+    member_span(o, "executing", p->execution_seen, p->executing);
     js_close(o, '}');
 }
 
@@ -411,7 +416,7 @@ void render_profile_json(const struct profile *p, struct buf *out)
     const struct mono_us started = p->at.has_started ? p->at.started : p->at.ended;
     js_member_ms(&o, "totalDuration", mono_diff(p->at.ended, p->at.queued).us);
     js_member_ms(&o, "queueTime", mono_diff(started, p->at.queued).us);
-    js_member_ms(&o, "executionTime", mono_diff(p->at.ended, started).us);
+    member_span(&o, "executionTime", p->execution_seen, mono_diff(p->at.ended, started));
     render_phases(&o, p);
     js_key(&o, "nodes");
     js_open(&o, '[');

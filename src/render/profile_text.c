@@ -46,6 +46,25 @@ static bool has_begun(const struct stored_profile *p)
     return known_number(p->json, "attempt") == NULL || number_of(p->json, "attempt") > 0;
 }
 
+static void add_phases(struct buf *out, const json_t *phases)
+{
+    static const char *const rows[][2] = {{"waiting", "waiting"},
+                                          {"dispatch", "dispatch"},
+                                          {"backend queue", "backendQueue"},
+                                          {"planning", "planning"},
+                                          {"executing", "executing"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_printf(out, i == 0 ? "Phases    %s " : ", %s ", rows[i][0]);
+        if (json_is_null(json_object_get(phases, rows[i][1]))) {
+            buf_add_text(out, "not seen");
+        } else {
+            buf_printf(out, "%.3f", number_of(phases, rows[i][1]));
+        }
+    }
+    const bool seen = !json_is_null(json_object_get(phases, rows[4][1]));
+    buf_add_text(out, seen ? " ms\n" : "\n");
+}
+
 static void add_head(struct buf *out, const struct stored_profile *p)
 {
     buf_add_text(out, "Job       ");
@@ -64,15 +83,14 @@ static void add_head(struct buf *out, const struct stored_profile *p)
         {"Total", "totalDuration"}, {"Queue", "queueTime"}, {"Execution", "executionTime"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         buf_printf(out, "%-10s", rows[i][0]);
-        add_ms(out, p->json, rows[i][1]);
-        buf_add_text(out, " ms\n");
+        if (json_is_null(json_object_get(p->json, rows[i][1]))) {
+            buf_printf(out, "%12s\n", "not seen");
+        } else {
+            add_ms(out, p->json, rows[i][1]);
+            buf_add_text(out, " ms\n");
+        }
     }
-    const json_t *ph = json_object_get(p->json, "phases");
-    buf_printf(out,
-               "Phases    waiting %.3f, dispatch %.3f, backend queue %.3f, planning %.3f, "
-               "executing %.3f ms\n",
-               number_of(ph, "waiting"), number_of(ph, "dispatch"), number_of(ph, "backendQueue"),
-               number_of(ph, "planning"), number_of(ph, "executing"));
+    add_phases(out, json_object_get(p->json, "phases"));
 }
 
 /* ---- resources --------------------------------------------------------------------------------
@@ -541,7 +559,8 @@ void profile_text(const struct stored_profile *p, struct buf *out)
     add_progress(out, p);
     add_nodes(out, p);
     const json_t *evidence = json_object_get(p->json, "evidence");
-    if (!json_is_true(json_object_get(evidence, "complete"))) {
+    const json_t *complete = json_object_get(evidence, "complete");
+    if (!json_is_true(complete) && !json_is_null(complete)) {
         buf_printf(out, "\nSomething was missed: %zu gap(s). Source: ", sizes_of(evidence, "gaps"));
         add_whole(out, text_of(evidence, "source"));
         buf_add_text(out, ".\n");

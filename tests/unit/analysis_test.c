@@ -374,6 +374,52 @@ START_TEST(copies_count_once)
 }
 END_TEST
 
+/* ---- what is to come ---------------------------------------------------------------------------
+ */
+
+/* A loader and what follows it, at 50: what is known. */
+static const struct {
+    const char *name;
+    enum attempt_outcome outcome;
+    bool planned;
+    double from, to; /* the loader; -1: it did not */
+    const char *want;
+} to_come[] = {
+    {"it plans", ATTEMPT_OPEN, false, -1, -1, ""},
+    {"it is planned", ATTEMPT_OPEN, true, -1, -1, "loading hits"},
+    {"its loader runs", ATTEMPT_OPEN, true, 10, -1, "hits"},
+    {"its loader is done", ATTEMPT_OPEN, true, 10, 30, "path loading hits"},
+    {"it ended while it planned: nothing ran", ATTEMPT_CANCELLED, false, -1, -1, "path loading"},
+};
+
+START_TEST(what_is_to_come_is_not_known)
+{
+    struct workflow *w = parse(
+        "{" NODE("a", "UNETLoader", "\"m\":\"x.gguf\"") "," NODE("b", "B", "\"x\":[\"a\",0]") "}");
+    struct profiler *profiler = profiler_new(w, 100);
+    if (to_come[_i].from != -1) {
+        feed_state(profiler, "a", NODE_STATE_RUNNING, to_come[_i].from);
+    }
+    if (to_come[_i].to != -1) {
+        feed_state(profiler, "a", NODE_STATE_FINISHED, to_come[_i].to);
+    }
+    struct timeline t = a_timeline(50);
+    if (to_come[_i].planned) {
+        timeline_planned(&t, at_ms(5), 0, false);
+    }
+    struct profile p;
+    profiler_finish(profiler, &t, to_come[_i].outcome, &p);
+    char got[40];
+    (void)snprintf(got, sizeof got, "%s%s%s", p.analysis.path_known ? "path " : "",
+                   p.analysis.loading_known ? "loading " : "",
+                   p.analysis.hits_known ? "hits " : "");
+    got[strlen(got) - (got[0] != '\0')] = '\0';
+    ck_assert_msg(strcmp(got, to_come[_i].want) == 0, "%s: got \"%s\"", to_come[_i].name, got);
+    profiler_free(profiler);
+    workflow_free(w);
+}
+END_TEST
+
 /* ---- what a gap hides ------------------------------------------------------------------------ */
 
 /* A loader "a" 0 to 40, "b" 45 to 70, "c" 75 to 90, all of 100; and a gap. What is known of it
@@ -614,6 +660,8 @@ Suite *analysis_suite(void)
     tcase_add_test(c, a_deep_graph_costs_its_size);
     tcase_add_test(c, an_open_account_has_no_ends);
     tcase_add_loop_test(c, copies_count_once, 0, (int)(sizeof looped / sizeof *looped));
+    tcase_add_loop_test(c, what_is_to_come_is_not_known, 0,
+                        (int)(sizeof to_come / sizeof *to_come));
     tcase_add_loop_test(c, what_a_gap_hides_is_not_known, 0, (int)(sizeof hidden / sizeof *hidden));
     tcase_add_loop_test(c, samples_lie_in_nodes, 0, (int)(sizeof sampled / sizeof *sampled));
     tcase_add_test(c, many_samples_are_thinned_and_none_are_none);

@@ -373,6 +373,83 @@ START_TEST(late)
 }
 END_TEST
 
+/* ---- what nobody saw ---------------------------------------------------------------------------
+ */
+
+/* As JSON and as text. */
+static void render_both(struct profile *profile, struct buf *out)
+{
+    AUTO_BUF struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    profile->job_id = profile->prompt_id = "";
+    render_profile_json(profile, &json);
+    ck_assert(render_profile(FORMAT_TEXT, buf_str(&json), out));
+    buf_add_str(out, buf_str(&json));
+}
+
+/* Both of its ends are by stamps of a clock that was set between: no time is known, and none is 0.
+ */
+START_TEST(a_clock_that_was_set_while_nobody_watched)
+{
+    static const char *const want[] = {
+        "\"executionTime\":null", "\"planning\":null,\"executing\":null", "\"unaccounted\":null",
+        "Execution     not seen\n", "planning not seen, executing not seen\n"};
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert(workflow_parse(STR("{\"a\":{\"inputs\":{}}}"), &w, &problem));
+    struct profiler *p = profiler_new(w, 100);
+    struct timeline t;
+    timeline_init(&t, (struct time_anchor){.mono = at(0)}, at(0));
+    t.intent = t.posted = (struct time_mark){.set = true, .received = at(0)};
+    timeline_start_told(&t, at(900), EPOCH_MS + 5100);
+    timeline_end(&t, at(900), EPOCH_MS + 1000);
+    t.ended.by_history = true;
+    const struct server_clock unknown = {.len = 0};
+    t.clock = server_clock_judge(&unknown, &t);
+    ck_assert(t.clock.changed);
+    struct profile profile;
+    profiler_finish(p, &t, ATTEMPT_COMPLETED, &profile);
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    render_both(&profile, &out);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        ck_assert_msg(strstr(buf_text(&out), want[i]) != NULL, "no %s in\n%s", want[i],
+                      buf_text(&out));
+    }
+    profiler_free(p);
+    workflow_free(w);
+}
+END_TEST
+
+/* Nobody can say that nothing was missed of what has not begun, or is not profiled. */
+START_TEST(what_is_not_watched_is_not_complete)
+{
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    ck_assert(workflow_parse(STR("{\"a\":{\"inputs\":{}}}"), &w, &problem));
+    struct profiler *p = profiler_new(w, 100);
+    struct timeline t;
+    timeline_init(&t, (struct time_anchor){.mono = at(0)}, at(0));
+    timeline_end(&t, at(700), 0);
+    for (int i = 0; i < 3; i++) { /* it waits; it runs; it runs and is not profiled */
+        if (i == 1) {
+            (void)timeline_start(&t, at(10), 0);
+        }
+        struct profile profile;
+        profiler_finish(p, &t, ATTEMPT_OPEN, &profile);
+        profile.analysis.known = profile.analysis.known && i < 2;
+        AUTO_BUF struct buf out;
+        buf_init(&out, BUF_NO_LIMIT);
+        render_both(&profile, &out);
+        const char *want = i == 1 ? "\"complete\":true" : "\"complete\":null";
+        ck_assert_msg(strstr(buf_text(&out), want) != NULL, "%s", buf_text(&out));
+        ck_assert_ptr_null(strstr(buf_text(&out), "missed"));
+    }
+    profiler_free(p);
+    workflow_free(w);
+}
+END_TEST
+
 /* ---- what is held back ------------------------------------------------------------------------
  */
 
@@ -417,6 +494,8 @@ Suite *late_suite(void)
     Suite *s = suite_create("late");
     TCase *c = tcase_create("late");
     tcase_add_loop_test(c, late, 0, sizeof rows / sizeof *rows);
+    tcase_add_test(c, a_clock_that_was_set_while_nobody_watched);
+    tcase_add_test(c, what_is_not_watched_is_not_complete);
     tcase_add_loop_test(c, what_is_held_back, 0, sizeof held_rows / sizeof *held_rows);
     suite_add_tcase(s, c);
     return s;

@@ -212,6 +212,7 @@ struct profile {
     bool clock_known;
     int64_t clock_offset_us; /* our wall clock minus the server's */
     bool clock_changed;      /* it was set meanwhile: nothing is to be learned from this attempt */
+    bool execution_seen;     /* false: only stamps of a clock that was set tell when it started */
     bool execution_known;    /* from a start to an end that both were told */
 };
 
