@@ -26,6 +26,8 @@ enum {
     MOST_LATE_US = 300000,
     /* No garbage collection delays an end by more. */
     END_LATE_US = 500000,
+    /* As a rule it is less. */
+    USUAL_LATE_US = 150000,
     /* The lags of two attempts that lie so close are no accident. */
     SAME_US = 5000,
     /* A POST that is answered within a turn of the loop that is not called slow is answered soon.
@@ -328,6 +330,20 @@ static bool is_at_once(const struct judging *j)
             end_vouches(j, AGREE_US));
 }
 
+/* create_time is stamped when the POST is about to be answered. The start came as soon behind its
+   stamp as the answer behind that, and nothing came sooner: both came in time, or both are from as
+   far away. */
+static bool answer_vouches(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (t->created_ms == 0 || !t->accepted.set) {
+        return false;
+    }
+    const int64_t lag = t->accepted.received.us - t->created_ms * 1000;
+    return llabs(lag - lag_of(&t->started)) <= SAME_US &&
+           lag_of(&t->started) - j->frames_us <= SAME_US;
+}
+
 /* An attempt before it had the same lag, though it waited longer or shorter; or both waited for the
    POST's answer, as validation makes them. */
 static bool is_seconded(const struct judging *j)
@@ -351,7 +367,7 @@ static void judge_doubt(struct judging *j)
     const bool is_measured = j->has_carried || j->out.drifted;
     const int64_t left = is_measured ? lag_of(&t->started) - j->carried_us : j->high_us - j->low_us;
     const bool vouched = marks_agree(j, j->out.changed ? AGREE_US : INT64_MAX) || is_at_once(j) ||
-                         end_vouches(j, JITTER_US) || is_seconded(j);
+                         end_vouches(j, JITTER_US) || answer_vouches(j) || is_seconded(j);
     j->out.wide = first > most && left > most;
     j->out.unbounded = first > most && t->created_ms == 0 && j->known->unbounded >= UNBOUNDED;
     j->out.unsettled = j->out.changed ? first > most && !j->start_is_trusted && !vouched
@@ -409,6 +425,15 @@ static void settle(struct judging *j)
     }
 }
 
+/* The start may have been late, but the end was no sooner behind its stamp, and no later than a
+   garbage collection makes it; and the start came with the answer to a POST that took long. */
+static bool is_usual_end(const struct judging *j)
+{
+    const struct timeline *t = j->t;
+    const int64_t later = lag_of(&t->ended) - lag_of(&t->started);
+    return came_with_the_answer(j) && later >= -JITTER_US && later < USUAL_LATE_US;
+}
+
 /* The end is later than anything explains, and nothing was read meanwhile that tells a frame that
    was held from a clock that was set back. Neither is it told apart where the start was late too.
  */
@@ -424,7 +449,7 @@ static void judge_end(struct judging *j)
     const bool held = t->began;
     j->out.trickled = ended_before_its_frames(j);
     j->out.end_doubtful =
-        j->out.trickled || j->out.doubtful || (!held && late > END_LATE_US) ||
+        j->out.trickled || (j->out.doubtful && !is_usual_end(j)) || (!held && late > END_LATE_US) ||
         (start_was_late && late > j->out.tolerance_us && (has_waited(j) || !is_confirmed(j)));
 }
 
