@@ -32,6 +32,13 @@ static enum profile_status status_of(unsigned char state)
     return (enum profile_status)(state & ~(ENDED | SHOWN));
 }
 
+/* A node has another state. */
+static void count_running(struct progress *p, enum profile_status old, enum profile_status status)
+{
+    p->running += status == PROFILE_EXECUTING ? 1 : 0;
+    p->running -= old == PROFILE_EXECUTING ? 1 : 0;
+}
+
 /* Whom to tell. */
 struct telling {
     struct progress *p;
@@ -103,6 +110,7 @@ static void set_planned(const struct telling *t, size_t index, unsigned char sta
     if (status == old) {
         return;
     }
+    count_running(p, old, status);
     p->nodes_done += counts_as_done(status) ? 1 : 0;
     p->nodes_done -= counts_as_done(old) ? 1 : 0;
     p->executed += status == PROFILE_EXECUTING && !counts_as_executed(old) ? 1 : 0;
@@ -267,6 +275,7 @@ static void set_expanded(const struct telling *t, struct progress_node *n, unsig
     if (old == status_of(state)) {
         return;
     }
+    count_running(t->p, old, status_of(state));
     if (status_of(state) == PROFILE_EXECUTING) {
         n->began = ++t->p->began;
         left_shown(t->p, n->display);

@@ -447,9 +447,12 @@ static void judge_end(struct judging *j)
     const bool start_was_late = was_heard(&t->started) && j->has_carried &&
                                 lag_of(&t->started) > j->carried_us + j->out.tolerance_us;
     const bool held = t->began;
+    const int64_t told = t->ended.stamp_ms * 1000 + j->out.offset_us + STAMP_US;
+    const bool alone = t->idle && told >= t->watched.us; /* all nodes had ended when it was sent */
     j->out.trickled = ended_before_its_frames(j);
     j->out.end_doubtful =
-        j->out.trickled || (j->out.doubtful && !is_usual_end(j)) || (!held && late > END_LATE_US) ||
+        j->out.trickled || (j->out.doubtful && !is_usual_end(j)) ||
+        (!held && !alone && late > END_LATE_US) ||
         (start_was_late && late > j->out.tolerance_us && (has_waited(j) || !is_confirmed(j)));
 }
 

@@ -6,11 +6,12 @@ void timeline_init(struct timeline *t, struct time_anchor anchor, struct mono_us
     *t = (struct timeline){.anchor = anchor, .queued = queued};
 }
 
-void timeline_heard(struct timeline *t, struct mono_us now)
+void timeline_heard(struct timeline *t, struct mono_us now, bool runs)
 {
     if (t->read.us == 0 || mono_diff(now, t->read).us > TIMELINE_BURST_US) {
         t->watched = t->read;
         t->burst = now;
+        t->idle = !runs;
         t->began = false;
     }
     t->read = now;

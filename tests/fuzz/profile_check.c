@@ -106,7 +106,7 @@ static void hear(struct watched *w, const struct frame *f)
 void watched_feed(struct watched *w, struct mono_us now, const struct frame *f)
 {
     hear(w, f);
-    timeline_heard(&w->timeline, now);
+    timeline_heard(&w->timeline, now, now.us % 2 == 0);
     if (f->type == FRAME_START) {
         (void)timeline_start(&w->timeline, now, f->stamp_ms);
     } else if (f->type == FRAME_CACHED) {

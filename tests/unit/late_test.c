@@ -38,8 +38,14 @@ static const struct row {
     {"the end came later than anything explains, and nothing was read meanwhile",
      "S@3 C@4 ra@5 fa@305 rb@305 fb@2300 E@2300/805",
      "a completed 5 300, b completed 305 0..1995, c pending", "frames_late 305-2300"},
-    {"... but its node ended in time", "S@3 C@4 ra@5 fa@305 rb@305 fb@805 E@2300/806",
-     "a completed 5 300, b completed 305 500, c pending", "frames_late 805-2300"},
+    {"... but its node ended in time: the end alone is late",
+     "S@3 C@4 ra@5 fa@305 rb@305 fb@805 E@2300/806",
+     "a completed 5 300, b completed 305 500, c pending", ""},
+    {"... by a stamp that lies before that: the clock was set back, or not",
+     "S@3 C@4 ra@5 fa@305 rb@305 fb@805 E@1605/790",
+     "a completed 5 300, b completed 305 500, c pending", "frames_late 805-1605"},
+    {"... one of two that ran", "S@3 C@4 ra@5 rb@5 fb@805 fa@2300 E@2300/806",
+     "a completed 5 800..2295, b completed 5 800, c pending", "frames_late 805-2300"},
     {"... or others were held with it", "S@3 C@4 ra@5 fa@305 rb@1300 fb@1300 E@1300/806",
      "a completed 5 300, b completed 0..501, c pending", "frames_late 305-806"},
     {"the clock was set back in the planning: as they were read",
@@ -157,7 +163,7 @@ struct playing {
 
 static void feed(struct playing *p, const struct frame *f)
 {
-    timeline_heard(&p->timeline, at(p->now));
+    timeline_heard(&p->timeline, at(p->now), p->progress.running > 0);
     if (f->type == FRAME_EXECUTING) {
         timeline_node_began(&p->timeline);
     }

@@ -124,7 +124,7 @@ static void answer_prompt(struct replay *r, const json_t *line)
 
 static void feed_prompt(struct replay *r, struct prompt *p, const struct frame *f)
 {
-    timeline_heard(&p->timeline, r->now);
+    timeline_heard(&p->timeline, r->now, true);
     if (f->type == FRAME_START) {
         (void)timeline_start(&p->timeline, r->now, f->stamp_ms);
     } else if (f->type == FRAME_CACHED) {

@@ -27,6 +27,7 @@ struct progress {
     struct map expanded;             /* by id */
     struct progress_shown *shown;    /* few, or none */
     size_t shown_len;
+    size_t running;    /* nodes that do, expanded ones too */
     uint32_t began;    /* expanded nodes that began so far */
     size_t nodes_done; /* completed or cached, of the workflow */
     size_t executed;   /* seen to run, of the workflow */

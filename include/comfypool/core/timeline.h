@@ -55,7 +55,8 @@ struct timeline {
     struct mono_us read;    /* the last frame of its prompt */
     struct mono_us burst;   /* where the frames began that came close together with it */
     struct mono_us watched; /* the last frame before those; 0: none */
-    bool began;             /* a node did, by one of those */
+    bool idle;              /* and no node was open when that was read */
+    bool began;             /* a node did, by one of those that came close together */
     struct clock_reading clock;
 };
 
@@ -64,8 +65,8 @@ enum { TIMELINE_BURST_US = 5000 };
 
 void timeline_init(struct timeline *t, struct time_anchor anchor, struct mono_us queued);
 
-/* A frame of its prompt was read. O(1). */
-void timeline_heard(struct timeline *t, struct mono_us now);
+/* A frame of its prompt was read; runs: by those before it a node is open. O(1). */
+void timeline_heard(struct timeline *t, struct mono_us now, bool runs);
 /* ... by which a node began. */
 void timeline_node_began(struct timeline *t);
 /*
