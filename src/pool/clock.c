@@ -3,7 +3,8 @@
  * and when it is worth a question. The question goes to /history, once, at the end of an attempt of
  * which the first frames may have been late and nothing else says so: as a rule the first prompt of
  * a server that had to wait there; and of every ninth where all wait behind others, since a clock
- * may drift there unseen. Servers before 0.3.69 have no create_time and are not asked.
+ * may drift there unseen. Servers before 0.3.69 have no create_time: they are not asked, nor
+ * believed when they pass on a client's.
  */
 #include <stdio.h>
 
@@ -33,13 +34,14 @@ void clock_settle(struct attempt *a)
     server_clock_learn(&a->backend->clock, &a->timeline);
 }
 
-/* False when it says a version that is older. One that says none may be any. */
-static bool may_tell_creation(const struct backend *b)
+/* Only by its version: an older server passes on what a client calls create_time, and one that says
+   none may be old. */
+static bool tells_creation(const struct backend *b)
 {
     static const unsigned first[3] = {0, 3, 69};
     unsigned v[3] = {0};
     if (b->tells_no_creation || sscanf(b->version, "%u.%u.%u", &v[0], &v[1], &v[2]) < 2) {
-        return !b->tells_no_creation;
+        return false;
     }
     for (int i = 0; i < 3; i++) {
         if (v[i] != first[i]) {
@@ -53,13 +55,14 @@ bool clock_wants_history(const struct attempt *a)
 {
     const struct clock_reading *r = &a->timeline.clock;
     return (r->wide || r->unbounded) && a->timeline.created_ms == 0 && a->profiler != NULL &&
-           may_tell_creation(a->backend);
+           tells_creation(a->backend);
 }
 
 bool clock_history(struct attempt *a, const struct history_answer *h)
 {
-    if (h->found) {
-        a->timeline.created_ms = h->created_ms;
+    if (h->found && tells_creation(a->backend)) {
+        /* What we sent is the client's word. */
+        a->timeline.created_ms = h->created_ms != a->sent_created_ms ? h->created_ms : 0;
         a->backend->tells_no_creation = h->created_ms == 0;
     }
     return h->found;

@@ -254,6 +254,7 @@ struct attempt {
     struct profiler *profiler; /* NULL: not profiled */
     struct progress progress;
     struct timeline timeline;
+    int64_t sent_created_ms;    /* create_time as the client gave it; 0: it did not */
     bool clock_judged;          /* it is over, and its timeline has the reading */
     struct server_clock before; /* what was known of the clock then, without it */
     struct splices splices;     /* what it changes in the workflow's text */

@@ -151,6 +151,23 @@ static void add_targets(const struct names *n, struct js_out *o)
     js_close(o, ']');
 }
 
+/* Its create_time, if it is one. */
+static int64_t created_in(struct str extra_data)
+{
+    int64_t found = 0;
+    struct js_reader r;
+    js_read_strict(&r, extra_data, JS_MAX_DEPTH);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        int64_t ms = 0;
+        const bool is_it = js_is(key, "create_time");
+        const struct js_token v = js_next(&r);
+        found = is_it && js_int(v, &ms) ? ms : found;
+        (void)js_rest(&r, v);
+    }
+    return found;
+}
+
 /* extra_data as the client gave it, verbatim. */
 void prompt_render(struct attempt *a, struct buf *body)
 {
@@ -173,6 +190,7 @@ void prompt_render(struct attempt *a, struct buf *body)
     }
     if (j->extra_data != NULL) {
         js_member_raw(&o, "extra_data", str_of(j->extra_data));
+        a->sent_created_ms = created_in(str_of(j->extra_data));
     }
     js_close(&o, '}');
 }

@@ -265,6 +265,23 @@ START_TEST(test_start_unseen)
 }
 END_TEST
 
+/* An older server passes on what the client calls create_time: nobody believes that. */
+START_TEST(test_the_clients_create_time)
+{
+    struct sim *s = sim_start("--version-as", "0.3", NULL);
+    struct daemon *d = DAEMON(.sims = {s});
+    await_ready(d);
+    (void)run_line(d, "before", usual);
+    sim_control(s, "{'unseen':['execution_start']}");
+    json_t *j = run_job(d, q("{'workflow':{'1':{'class_type':'T_SleepOut','inputs':{'_ms':100}}},"
+                             "'extraData':{'create_time':%lld}}",
+                             (long long)(now_s() * 1000) - 3600000));
+    json_t *p = profile_of(d, str_at(j, "id"));
+    CHECK(has_gap(p, "start_unseen") && !has_gap(p, "clock_changed"));
+    CHECK(fabs(num_at(p, "evidence.clockOffset")) <= TOLERANCE_MS);
+}
+END_TEST
+
 /* Timers run before sockets when the process goes on: signs of life that came meanwhile count, and
    so does the pong. */
 START_TEST(test_a_standstill_times_nobody_out)
@@ -298,6 +315,7 @@ Suite *times_suite(void)
         {"a standstill times nobody out", &test_a_standstill_times_nobody_out, 1},
         {"a short standstill", &test_short_standstill, 1},
         {"an unseen start", &test_start_unseen, 1},
+        {"the client's create_time", &test_the_clients_create_time, 1},
     };
     return SUITE("times", 90, tests);
 }
