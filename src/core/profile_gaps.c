@@ -100,14 +100,35 @@ static size_t first_read(const struct gathering *g, struct mono_us at)
     return low;
 }
 
-/* Frames that were read close behind a late one waited with it: not all that follow one another. */
+/* It was read when it was sent, as far as its stamp tells. */
+static bool is_punctual(const struct timeline *t, const struct time_mark *m)
+{
+    return t->clock.known && !t->clock.changed && !t->clock.doubtful && time_mark_is_stamped(m) &&
+           !m->by_history &&
+           mono_diff(m->received, timeline_carried(t, m)).us <= t->clock.tolerance_us;
+}
+
+/* Frames came in time then, by the last stamp that did; nobody knows of those behind it. */
+static struct mono_us last_punctual(const struct timeline *t)
+{
+    return is_punctual(t, &t->planned)   ? t->planned.received
+           : is_punctual(t, &t->started) ? t->started.received
+           : t->posted.set               ? t->posted.received
+                                         : t->queued;
+}
+
+/* Frames that were read close behind a late one waited with it: not all that follow one another,
+   and none that was sent behind a plan that came in time. */
 static struct mono_us end_of_burst(const struct gathering *g, const struct profile_gap *gap)
 {
+    const struct time_mark *plan = &g->t->planned;
+    const bool clipped = is_punctual(g->t, plan) && !mono_before(plan->received, gap->to);
     const int64_t close_us = is_ours(gap) ? OUR_BURST_US : TIMELINE_BURST_US;
     struct mono_us to = gap->to;
     for (size_t i = first_read(g, gap->to); i < g->reads_len; i++) {
         const int64_t later = mono_diff(g->reads[i], gap->to).us;
-        if (later > close_us && mono_diff(g->reads[i], to).us > OUR_BURST_US) {
+        if ((clipped && mono_before(plan->received, g->reads[i])) ||
+            (later > close_us && mono_diff(g->reads[i], to).us > OUR_BURST_US)) {
             break;
         }
         to = g->reads[i];
@@ -200,20 +221,6 @@ static struct mono_us last_before(const struct gathering *g, struct mono_us edge
         before = mono_max(before, g->reads[i]);
     }
     return before;
-}
-
-/* Frames came in time then, by the last stamp that did; nobody knows of those behind it. */
-static struct mono_us last_punctual(const struct timeline *t)
-{
-    const struct time_mark *const marks[] = {&t->planned, &t->started};
-    for (size_t i = 0; i < 2; i++) {
-        const struct time_mark *m = marks[i];
-        if (time_mark_is_stamped(m) && !m->by_history &&
-            mono_diff(m->received, timeline_carried(t, m)).us <= t->clock.tolerance_us) {
-            return m->received;
-        }
-    }
-    return t->posted.set ? t->posted.received : t->queued;
 }
 
 /*
