@@ -345,16 +345,37 @@ static void set_error(struct node *n, struct str message)
     n->error = mem_copy(message);
 }
 
+/* A copy of which nobody says what expanded into it. */
+static bool is_loose_copy(struct profiler *p, const struct node *n)
+{
+    const struct node *shown = profiler_find(p, str_of(n->display));
+    return n->parent == NULL && shown != NULL && !shown->started;
+}
+
 /* An error names the outermost node; what threw is what began last of those that are open in it. */
 static struct node *innermost_open(struct profiler *p, const struct node *n)
 {
     for (size_t i = p->starts_len; i > 0; i--) {
         struct node *inner = p->starts[i - 1].node;
-        if (inner->open && inner->planned == NULL && profiler_is_under(p, inner, n)) {
+        if (inner->open && inner->planned == NULL &&
+            (profiler_is_under(p, inner, n) || is_loose_copy(p, inner))) {
             return inner;
         }
     }
     return NULL;
+}
+
+/* It threw, and with it all that it lies in. */
+static void fail(struct profiler *p, struct node *inner, const struct node *outermost,
+                 struct str message)
+{
+    for (int i = 0; i < MAX_PARENTS && inner != NULL && inner != outermost; i++) {
+        if (inner->open && inner->planned == NULL) {
+            set_error(inner, message);
+            inner->failed = true;
+        }
+        inner = parent_of(p, inner);
+    }
 }
 
 static void feed_error(struct profiler *p, const struct frame *f)
@@ -368,11 +389,7 @@ static void feed_error(struct profiler *p, const struct frame *f)
         return;
     }
     n->failed = true;
-    struct node *inner = innermost_open(p, n);
-    if (inner != NULL) {
-        set_error(inner, f->message);
-        inner->failed = true;
-    }
+    fail(p, innermost_open(p, n), n, f->message);
 }
 
 static void feed_interrupted(struct profiler *p, const struct frame *f)

@@ -301,6 +301,16 @@ static void note_place(struct progress *p, struct str id, struct str parent, str
     }
 }
 
+/* A copy of which nobody says what expanded into it. */
+static bool is_loose_copy(const struct progress *p, const struct progress_node *n)
+{
+    const struct workflow_node *shown = n->parent != NULL || n->display == NULL
+                                            ? NULL
+                                            : workflow_find(p->workflow, str_of(n->display));
+    const unsigned char state = shown == NULL ? 0 : p->states[shown - p->workflow->nodes];
+    return shown != NULL && (state == PROFILE_PENDING || (state & SHOWN) != 0);
+}
+
 /* What threw: it began last of those that run inside of the one that the error names. */
 static struct progress_node *innermost_running(struct progress *p, struct str above)
 {
@@ -308,7 +318,8 @@ static struct progress_node *innermost_running(struct progress *p, struct str ab
     size_t at = 0;
     for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
          n = map_next(&p->expanded, &at)) {
-        if (status_of(n->state) == PROFILE_EXECUTING && is_under(p, n, above) &&
+        if (status_of(n->state) == PROFILE_EXECUTING &&
+            (is_under(p, n, above) || is_loose_copy(p, n)) &&
             (found == NULL || n->began > found->began)) {
             found = n;
         }
@@ -414,9 +425,13 @@ static void feed_error(const struct telling *t, const struct frame *f)
     if (!frame_is_terminal(f)) {
         return;
     }
+    /* With it all that it lies in. */
     struct progress_node *inner = f->node.p == NULL ? NULL : innermost_running(t->p, f->node);
-    if (inner != NULL) {
-        set_expanded(t, inner, PROFILE_FAILED | ENDED);
+    for (int i = 0; i < MAX_PARENTS && inner != NULL && !str_is(f->node, inner->id); i++) {
+        if (status_of(inner->state) == PROFILE_EXECUTING) {
+            set_expanded(t, inner, PROFILE_FAILED | ENDED);
+        }
+        inner = inner->parent == NULL ? NULL : map_get(&t->p->expanded, str_of(inner->parent));
     }
     move(t, f->node, PROFILE_FAILED);
 }

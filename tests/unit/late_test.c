@@ -145,6 +145,13 @@ static const struct row {
      "a completed 5 115, c completed 10 100, x1 completed 10 100, b pending", ""},
     {"what threw inside is failed", "S@3 C@4 ra@5 ra1@10 fa1@20 ra2@20 Xa@50",
      "a failed 5 45, a1 completed 10 10, a2 failed 20 30, b pending, c pending", ""},
+    {"... and what lies between", "S@3 C@4 ra@5 ra1@10 ra1i@20 Xa@50",
+     "a failed 5 45, a1 failed 10 40, a1i failed 20 30, b pending, c pending", ""},
+    {"... inside of a copy", "S@3 C@4 ra@5 rx1@10 rx1i@20 Xa@50",
+     "a failed 5 45, c failed 10 40, x1 failed 10 40, x1i failed 20 30, b pending", ""},
+    {"a copy that threw of which nobody says whose it is",
+     "S@3 C@4 ra@5 ry1@10 fy1@20 ry2@20 Xa@50",
+     "a failed 5 45, c failed 10 40, y1 completed 10 10, y2 failed 20 30, b pending", ""},
     {"a copy that threw", "S@3 C@4 ra@5 rx1@10 fx1@20 rx2@20 Xa@50",
      "a failed 5 45, c failed 10 40, x1 completed 10 10, x2 failed 20 30, b pending", ""},
 };
