@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What marks can show: the start, the plan, the end, a start unseen or doubtful, a clock. */
-enum { MOST_SHOWN = 7 };
+/* What marks can show: the start, the plan, the end, a start or a plan unseen, a doubtful start, a
+   clock. */
+enum { MOST_SHOWN = 8 };
 
 /* What waited for us is read in one go, but for what it costs. */
 enum { OUR_BURST_US = 1000 };
@@ -256,6 +257,9 @@ static void show_start(struct gathering *g)
                                                   : t->queued;
     if (t->unseen.us != 0) {
         add(g, posted, t->unseen, "start_unseen", GAP_LOST);
+    }
+    if (t->unplanned.us != 0) {
+        add(g, t->started.received, t->unplanned, "plan_unseen", GAP_LOST);
     }
     if (t->clock.doubtful) {
         add(g, posted, t->started.received, "frames_late", GAP_LATE);

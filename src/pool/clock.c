@@ -86,6 +86,16 @@ static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_t
     }
 }
 
+/* A node's frame, without execution_cached before it: that is always sent, so it was lost. What was
+   cached is in /history. */
+static bool plan_was_missed(const struct attempt *a, const struct frame *f)
+{
+    const bool of_node = f->type == FRAME_STATE || f->type == FRAME_EXECUTED ||
+                         (f->type == FRAME_EXECUTING && f->node.p != NULL);
+    return of_node && a->profiler != NULL && a->timeline.started.set && !a->timeline.planned.set &&
+           !a->missed;
+}
+
 void clock_frame(struct attempt *a, const struct comfy_event *e)
 {
     const struct frame *f = e->frame;
@@ -102,6 +112,9 @@ void clock_frame(struct attempt *a, const struct comfy_event *e)
         t->unseen = (struct mono_us){0};
     } else if (!t->started.set && !a->missed && frame_proves_start(f)) {
         start_was_missed(a, now, f->type);
+    } else if (plan_was_missed(a, f)) {
+        t->unplanned = now;
+        a->missed = true;
     }
     if (f->type == FRAME_CACHED) {
         timeline_planned(t, now, f->stamp_ms, false);

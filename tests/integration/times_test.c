@@ -265,6 +265,25 @@ START_TEST(test_start_unseen)
 }
 END_TEST
 
+/* What was cached is in the history as well. */
+START_TEST(test_plan_unseen)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    static const char *const format =
+        "{'workflow':{'1':{'class_type':'T_Sleep','inputs':{'_ms':10}},"
+        "'2':{'class_type':'T_SleepOut','inputs':{'a':['1',0],'_ms':%d}}}}";
+    (void)run_job(d, q(format, 10));
+    sim_control(s, "{'unseen':['execution_cached']}");
+    json_t *j = run_job(d, q(format, 70));
+    json_t *p = profile_of(d, str_at(j, "id"));
+    CHECK(has_gap(p, "plan_unseen") && !is_true(p, "evidence.complete"));
+    CHECK(num_at(p, "summary.cachedNodes") == 1, "%f", num_at(p, "summary.cachedNodes"));
+    CHECK(num_at(p, "analysis.cacheHitRate") == 0.5);
+    CHECK(is_near(num_at(node_of(p, "2"), "duration"), 70));
+}
+END_TEST
+
 /* An older server passes on what the client calls create_time: nobody believes that. */
 START_TEST(test_the_clients_create_time)
 {
@@ -315,6 +334,7 @@ Suite *times_suite(void)
         {"a standstill times nobody out", &test_a_standstill_times_nobody_out, 1},
         {"a short standstill", &test_short_standstill, 1},
         {"an unseen start", &test_start_unseen, 1},
+        {"an unseen plan", &test_plan_unseen, 1},
         {"the client's create_time", &test_the_clients_create_time, 1},
     };
     return SUITE("times", 90, tests);

@@ -50,13 +50,15 @@ struct timeline {
     struct time_mark started;
     struct time_mark planned; /* execution_cached */
     struct time_mark ended;
-    int64_t created_ms;     /* extra_data.create_time by the server's clock; 0: not known */
-    struct mono_us unseen;  /* its first frame, which was no execution_start; 0: it was one */
-    struct mono_us read;    /* the last frame of its prompt */
-    struct mono_us burst;   /* where the frames began that came close together with it */
-    struct mono_us watched; /* the last frame before those; 0: none */
-    bool idle;              /* and no node was open when that was read */
-    bool began;             /* a node did, by one of those that came close together */
+    int64_t created_ms;       /* extra_data.create_time by the server's clock; 0: not known */
+    struct mono_us unseen;    /* its first frame, which was no execution_start; 0: it was one */
+    struct mono_us unplanned; /* its first node's frame, before which there was no execution_cached;
+                                 0: there was */
+    struct mono_us read;      /* the last frame of its prompt */
+    struct mono_us burst;     /* where the frames began that came close together with it */
+    struct mono_us watched;   /* the last frame before those; 0: none */
+    bool idle;                /* and no node was open when that was read */
+    bool began;               /* a node did, by one of those that came close together */
     struct clock_reading clock;
 };
 
