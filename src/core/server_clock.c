@@ -425,6 +425,23 @@ static void settle(struct judging *j)
     }
 }
 
+/* All frames were equally late, its start as well, and came one by one: by our own clock its times
+   are right, whatever the reason. Else nobody knows which of them were late. */
+static void look_behind_the_end(struct judging *j)
+{
+    const struct timeline *t = j->t;
+    if (!was_heard(&t->ended) || j->out.changed || !j->out.known || !ended_before_its_frames(j)) {
+        return;
+    }
+    const bool start_was_late = was_heard(&t->started) && j->has_carried &&
+                                lag_of(&t->started) > j->carried_us + j->out.tolerance_us;
+    if (start_was_late && agree(&t->started, &t->ended, AGREE_US)) {
+        found_set(j, &t->started);
+    } else {
+        j->out.trickled = true;
+    }
+}
+
 /* The start may have been late, but the end was no sooner behind its stamp, and no later than a
    garbage collection makes it; and the start came with the answer to a POST that took long. */
 static bool is_usual_end(const struct judging *j)
@@ -449,7 +466,6 @@ static void judge_end(struct judging *j)
     const bool held = t->began;
     const int64_t told = t->ended.stamp_ms * 1000 + j->out.offset_us + STAMP_US;
     const bool alone = t->idle && told >= t->watched.us; /* all nodes had ended when it was sent */
-    j->out.trickled = ended_before_its_frames(j);
     j->out.end_doubtful =
         j->out.trickled || (j->out.doubtful && !is_usual_end(j)) ||
         (!held && !alone && late > END_LATE_US) ||
@@ -483,6 +499,7 @@ struct clock_reading server_clock_judge(const struct server_clock *c, const stru
     look_for_contradiction(&j);
     doubt_carried(&j);
     settle(&j);
+    look_behind_the_end(&j);
     judge_doubt(&j);
     judge_end(&j);
     return j.out;
