@@ -224,11 +224,18 @@ static struct mono_us last_before(const struct gathering *g, struct mono_us edge
     return before;
 }
 
+/* When it began by the server's stamp; long ago where that is not known. */
+static struct mono_us began_by_stamp(const struct timeline *t)
+{
+    return time_mark_is_stamped(&t->started) ? timeline_carried(t, &t->started)
+                                             : (struct mono_us){0};
+}
+
 /*
  * Frames by which nodes began or ended were read after the end that the stamp tells. Where all of
  * them were read together with it they were held back and let go: a gap from the last read before
- * the end, unless that is close to it, since then nothing is left open. Where they were read one by
- * one all frames were late, nobody knows since when; by less than the tolerance that is no news.
+ * the end, or its start by the stamp. Where they were read one by one all frames were late, nobody
+ * knows since when. Less than the tolerance is no news: quick prompts are read in one go.
  */
 static void show_held(struct gathering *g)
 {
@@ -242,9 +249,9 @@ static void show_held(struct gathering *g)
     }
     const bool let_go = mono_before(edge, t->burst) && !mono_before(first, t->burst);
     const struct mono_us from = let_go ? last_before(g, edge) : last_punctual(t);
-    const bool open = let_go ? mono_diff(told, from).us > TIMELINE_BURST_US
-                             : mono_diff(t->ended.received, told).us > t->clock.tolerance_us;
-    if (open) {
+    const struct mono_us began = mono_max(from, began_by_stamp(t));
+    const int64_t most_us = mono_diff(let_go ? told : t->ended.received, let_go ? began : told).us;
+    if (most_us > t->clock.tolerance_us) {
         add(g, from, t->ended.received, "frames_late", GAP_LATE);
     }
 }

@@ -16,7 +16,7 @@ enum { TURN_US = 5000, JOBS_A_READING = 4 };
 static void list_jobs(struct pool *p)
 {
     struct review *r = &p->review;
-    r->list = mem_alloc((p->jobs.len + 1) * sizeof *r->list);
+    r->list = mem_alloc((p->jobs.len + 1) * sizeof(struct job *));
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
         if (job_waits(j)) {

@@ -67,6 +67,9 @@ static const struct row {
     {"many short ones, all in a row: their frames take time to read",
      "S@3 C@4 ra@5 fa@301 rb@302 fb@303 rc@306 fc@309 E@310/301",
      "a completed 5 296, b completed 301 0, c completed 301 0", ""},
+    {"a quick one, all of it read together and later than it took: nothing is left open",
+     "S@21/11 C@21/11 ra@21 fa@21 rb@21 fb@21 rc@21 fc@22 E@22/13",
+     "a completed 13 0, b completed 13 0, c completed 13 0", ""},
     {"all are late, one by one, and so is the end",
      "S@3 C@4 ra@5 fa@60 rb@61 fb@80 rc@81 fc@100 "
      "E@100/50",
