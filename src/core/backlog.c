@@ -19,11 +19,13 @@ struct mono_us backlog_read(struct backlog *b, struct mono_us now, size_t bytes,
                             struct mono_us waited_since)
 {
     const int64_t most_us = backlog_was_full(b) ? DRAIN_US : BURST_US;
-    if (b->since.us != 0 && mono_diff(now, b->last).us > most_us) {
+    const bool silent = mono_diff(now, b->last).us > most_us;
+    if (b->since.us != 0 && (silent || mono_before(b->until, now))) {
         *b = (struct backlog){.bytes = 0};
     }
-    if (b->since.us == 0) {
+    if (b->since.us == 0 && waited_since.us != 0) {
         b->since = waited_since;
+        b->until = mono_add(now, mono_diff(now, waited_since));
     }
     b->bytes += b->since.us != 0 ? bytes : 0;
     b->last = now;

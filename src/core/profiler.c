@@ -352,13 +352,26 @@ static bool is_loose_copy(struct profiler *p, const struct node *n)
     return n->parent == NULL && shown != NULL && !shown->started;
 }
 
+/* A node of the workflow runs beside the one that an error names: then nobody knows whose copy a
+   loose one is. */
+static bool runs_beside(const struct profiler *p, const struct node *named)
+{
+    bool any = false;
+    for (size_t i = 0; i < p->starts_len && !any; i++) {
+        const struct node *n = p->starts[i].node;
+        any = n != named && n->open && n->planned != NULL;
+    }
+    return any;
+}
+
 /* An error names the outermost node; what threw is what began last of those that are open in it. */
 static struct node *innermost_open(struct profiler *p, const struct node *n)
 {
+    const bool alone = !runs_beside(p, n);
     for (size_t i = p->starts_len; i > 0; i--) {
         struct node *inner = p->starts[i - 1].node;
         if (inner->open && inner->planned == NULL &&
-            (profiler_is_under(p, inner, n) || is_loose_copy(p, inner))) {
+            (profiler_is_under(p, inner, n) || (alone && is_loose_copy(p, inner)))) {
             return inner;
         }
     }

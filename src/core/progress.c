@@ -311,15 +311,27 @@ static bool is_loose_copy(const struct progress *p, const struct progress_node *
     return shown != NULL && (state == PROFILE_PENDING || (state & SHOWN) != 0);
 }
 
+/* A node of the workflow runs beside the one that an error names: then nobody knows whose copy a
+   loose one is. */
+static bool runs_beside(const struct progress *p, struct str named)
+{
+    bool any = false;
+    for (size_t i = 0; i < p->workflow->len && !any; i++) {
+        any = p->states[i] == PROFILE_EXECUTING && !str_eq(p->workflow->nodes[i].id, named);
+    }
+    return any;
+}
+
 /* What threw: it began last of those that run inside of the one that the error names. */
 static struct progress_node *innermost_running(struct progress *p, struct str above)
 {
+    const bool alone = !runs_beside(p, above);
     struct progress_node *found = NULL;
     size_t at = 0;
     for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
          n = map_next(&p->expanded, &at)) {
         if (status_of(n->state) == PROFILE_EXECUTING &&
-            (is_under(p, n, above) || is_loose_copy(p, n)) &&
+            (is_under(p, n, above) || (alone && is_loose_copy(p, n))) &&
             (found == NULL || n->began > found->began)) {
             found = n;
         }

@@ -87,11 +87,12 @@ static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_t
 }
 
 /* A node's frame, without execution_cached before it: that is always sent, so it was lost. What was
-   cached is in /history. */
+   cached is in /history. Not a progress_state: what looks for changes before the plan may show
+   progress. */
 static bool plan_was_missed(const struct attempt *a, const struct frame *f)
 {
-    const bool of_node = f->type == FRAME_STATE || f->type == FRAME_EXECUTED ||
-                         (f->type == FRAME_EXECUTING && f->node.p != NULL);
+    const bool of_node =
+        f->type == FRAME_EXECUTED || (f->type == FRAME_EXECUTING && f->node.p != NULL);
     return of_node && a->profiler != NULL && a->timeline.started.set && !a->timeline.planned.set &&
            !a->missed;
 }

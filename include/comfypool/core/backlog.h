@@ -1,7 +1,8 @@
 /*
  * What a connection holds back for us. A standstill fills the kernel's buffer; what does not fit
  * waits at the server, and comes when we read again: it came late too, though no poll waited for
- * it. So what is read after a standstill is late until the connection falls silent. Pure.
+ * it. So what is read after a standstill is late until the connection falls silent; no longer than
+ * the standstill was, since a server that never falls silent sends in time again by then. Pure.
  */
 #ifndef COMFYPOOL_CORE_BACKLOG_H
 #define COMFYPOOL_CORE_BACKLOG_H
@@ -13,6 +14,7 @@
 
 struct backlog {
     struct mono_us since; /* what is read may have waited since; 0: it came now */
+    struct mono_us until; /* that ends it in any case */
     struct mono_us last;  /* when something was read last */
     size_t bytes;         /* read since the standstill */
 };
