@@ -91,8 +91,17 @@ static bool is_under(const struct stored_node *n, const struct stored_node *abov
     return n != NULL;
 }
 
-/* For each node how long those ran that are displayed as it and lie elsewhere. Owner: the caller.
- */
+/* What a copy expands into is displayed as the same node. */
+static bool is_inside_of_copy(const struct stored_node *n, struct str shown)
+{
+    do {
+        n = n->parent;
+    } while (n != NULL && !str_eq(text_of(n->json, "displayNodeId"), shown));
+    return n != NULL;
+}
+
+/* For each node how long its copies ran: those that are displayed as it and lie elsewhere. Owner:
+   the caller. */
 static struct dur_us *sum_copies(const struct stored_profile *p)
 {
     struct dur_us *sums = mem_zero(p->nodes_len + 1, sizeof *sums);
@@ -101,7 +110,8 @@ static struct dur_us *sum_copies(const struct stored_profile *p)
     for (size_t i = 0; i < p->nodes_len; i++) {
         const struct str id = text_of(p->nodes[i].json, "displayNodeId");
         struct stored_node *shown = id.n == 0 ? NULL : map_get(&by_id, id);
-        if (shown != NULL && !is_under(&p->nodes[i], shown)) {
+        if (shown != NULL && !is_under(&p->nodes[i], shown) &&
+            !is_inside_of_copy(&p->nodes[i], id)) {
             sums[shown - p->nodes].us += p->nodes[i].busy.us;
         }
     }

@@ -423,13 +423,22 @@ START_TEST(copies_are_not_counted_twice)
         "\"completedAt\":1070,\"duration\":60,\"selfDuration\":60,\"dependsOn\":[]},"
         "{\"nodeId\":\"x\",\"status\":\"completed\",\"cached\":false,\"startedAt\":1010,"
         "\"completedAt\":1070,\"duration\":60,\"selfDuration\":60,\"dependsOn\":[],"
-        "\"parentNodeId\":\"a\",\"displayNodeId\":\"b\"}],"
+        "\"parentNodeId\":\"a\",\"displayNodeId\":\"b\"}%s],"
         "\"summary\":{\"unaccounted\":0}}";
+    static const char inner[] = /* what the copy expands into is displayed as b, too */
+        ",{\"nodeId\":\"y\",\"status\":\"completed\",\"cached\":false,\"startedAt\":1010,"
+        "\"completedAt\":1030,\"duration\":20,\"selfDuration\":20,\"dependsOn\":[],"
+        "\"parentNodeId\":\"x\",\"displayNodeId\":\"b\"}";
+    AUTO_BUF struct buf profile;
     AUTO_BUF struct buf out;
+    buf_init(&profile, BUF_NO_LIMIT);
     buf_init(&out, BUF_NO_LIMIT);
-    render(FORMAT_FOLDED, STR(json), &out);
+    buf_printf(&profile, json, _i == 0 ? "" : inner);
+    render(FORMAT_FOLDED, buf_str(&profile), &out);
     ck_assert_str_eq(buf_text(&out),
-                     "executing;node [a] 40000\nexecuting;node [a];node [x] 60000\n");
+                     _i == 0 ? "executing;node [a] 40000\nexecuting;node [a];node [x] 60000\n"
+                             : "executing;node [a] 40000\nexecuting;node [a];node [x] 60000\n"
+                               "executing;node [a];node [x];node [y] 20000\n");
 }
 END_TEST
 
@@ -960,7 +969,7 @@ Suite *formats_suite(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, slices_lie_on_lanes, 0, sizeof lanes / sizeof *lanes);
     tcase_add_loop_test(c, names_break_nothing, 0, sizeof names / sizeof *names);
-    tcase_add_test(c, copies_are_not_counted_twice);
+    tcase_add_loop_test(c, copies_are_not_counted_twice, 0, 2);
     tcase_add_test(c, ids_do_not_meet);
     tcase_add_test(c, a_table_tells_what_is_known);
     tcase_add_test(c, samples_are_counters);
