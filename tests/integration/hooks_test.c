@@ -116,27 +116,8 @@ START_TEST(test_events)
 }
 END_TEST
 
-/* Its time is over: it, and what it started. */
-START_TEST(test_killed_with_its_children)
-{
-    struct sim *s = sim_plain();
-    struct daemon *d = daemon_for(s,
-                                  "sleep 1000 &\necho $! >\"$d/child\"\n"
-                                  "trap '' TERM\necho $$ >\"$d/self\"\nsleep 1000\n",
-                                  ", timeoutMs: 500");
-    (void)run_job(d, sleep_body("a", 1, ""));
-    AWAIT(counted(d, "timedOut") == 1);
-    CHECK(atoi(written("child")) > 0 && atoi(written("self")) > 0, "it had begun");
-    AWAIT(is_gone(written("child")) && is_gone(written("self")));
-    CHECK(counted(d, "failed") == 0 && counted(d, "completed") == 0 && counted(d, "running") == 0);
-    AWAIT(strstr(read_file(d->err), "500 ms") != NULL);
-}
-END_TEST
-
-/* Ends when there is a line for it in a FIFO. */
-static const char waits[] = "echo >>\"$d/began\"\nread line <\"$d/go\"\n";
-
-/* Open at both ends from the beginning: no reader misses what is written. */
+/* A FIFO, open at both ends from the beginning: no reader misses what is written, and none ends
+   before the test does. */
 static int gate_open(void)
 {
     CHECK(mkfifo(path_of("go"), 0600) == 0);
@@ -144,6 +125,28 @@ static int gate_open(void)
     CHECK(fd >= 0);
     return fd;
 }
+
+/* Its time is over: it, and what it started. */
+START_TEST(test_killed_with_its_children)
+{
+    struct sim *s = sim_plain();
+    const int gate = gate_open(); /* nobody passes */
+    struct daemon *d = daemon_for(s,
+                                  "cat \"$d/go\" &\necho $! >\"$d/child\"\n"
+                                  "trap '' TERM\necho $$ >\"$d/self\"\ncat \"$d/go\"\n",
+                                  ", timeoutMs: 500");
+    (void)run_job(d, sleep_body("a", 1, ""));
+    AWAIT(counted(d, "timedOut") == 1);
+    CHECK(atoi(written("child")) > 0 && atoi(written("self")) > 0, "it had begun");
+    AWAIT(is_gone(written("child")) && is_gone(written("self")));
+    CHECK(counted(d, "failed") == 0 && counted(d, "completed") == 0 && counted(d, "running") == 0);
+    AWAIT(strstr(read_file(d->err), "500 ms") != NULL);
+    (void)close(gate);
+}
+END_TEST
+
+/* Ends when there is a line for it in a FIFO. */
+static const char waits[] = "echo >>\"$d/began\"\nread line <\"$d/go\"\n";
 
 static void gate_pass(int gate, size_t n)
 {
@@ -196,7 +199,8 @@ START_TEST(test_stalls_nobody)
 {
     enum { JOBS = 6 };
     struct sim *s = sim_plain();
-    struct daemon *d = daemon_for(s, "echo $$ >>\"$d/pids\"\nexec sleep 1000\n",
+    const int gate = gate_open(); /* nobody passes */
+    struct daemon *d = daemon_for(s, "echo $$ >>\"$d/pids\"\nexec cat \"$d/go\"\n",
                                   ", maxConcurrent: 2, events: [job:queued, job:completed]");
     for (int i = 0; i < JOBS; i++) {
         json_t *j = run_job(
@@ -209,6 +213,7 @@ START_TEST(test_stalls_nobody)
     CHECK(d->ended_in < 10, "%.1f s", d->ended_in);
     char *pids = written("pids");
     CHECK(is_gone(pids) && is_gone(strchr(pids, '\n') + 1), "its end ends them");
+    (void)close(gate);
 }
 END_TEST
 

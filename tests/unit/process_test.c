@@ -123,6 +123,15 @@ static void open_fifo(void)
     (void)close(fd);
 }
 
+/* Open at both ends: who reads it waits until this is closed. */
+static int hold_fifo(void)
+{
+    make_fifo();
+    const int fd = open(in_dir("fifo"), O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
 /* ---- running --------------------------------------------------------------------------------- */
 
 static struct process *start(const char *path, struct str input, int64_t timeout_ms)
@@ -368,11 +377,12 @@ static void grandchild_was_killed(void)
 }
 
 static const char with_grandchild[] =
-    "sleep 1000 & echo $! >$D/new; mv $D/new $D/grandchild; wait; exit 0";
+    "cat $D/fifo & echo $! >$D/new; mv $D/new $D/grandchild; wait; exit 0";
 
 START_TEST(late_ones_are_killed_with_their_children)
 {
     ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    const int fifo = hold_fifo();
     /* A slow machine may need more time to get as far as the grandchild. */
     for (int64_t ms = 100; access(in_dir("grandchild"), F_OK) != 0; ms *= 2) {
         while (waitpid(-1, NULL, WNOHANG) > 0) {
@@ -386,6 +396,7 @@ START_TEST(late_ones_are_killed_with_their_children)
     ck_assert_int_eq(end.signal, SIGKILL);
     ck_assert_msg(strstr(end.why, "ms and was killed") != NULL, "%s", end.why);
     grandchild_was_killed();
+    (void)close(fifo);
 }
 END_TEST
 
@@ -446,6 +457,7 @@ END_TEST
 START_TEST(a_cancelled_one_is_killed_and_silent)
 {
     ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    const int fifo = hold_fifo();
     struct process *p = start(script(with_grandchild), much(), 60000);
     const struct mono_us late = mono_add(time_mono(), dur_ms(30000));
     while (access(in_dir("grandchild"), F_OK) != 0) {
@@ -456,6 +468,7 @@ START_TEST(a_cancelled_one_is_killed_and_silent)
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(end.calls, 0);
     grandchild_was_killed();
+    (void)close(fifo);
 }
 END_TEST
 
