@@ -20,7 +20,7 @@ enum {
     BAR_SMALLER = 32,    /* it has even less */
     BAR_UNABLE = 64,     /* it is not for it: by name, label, rule, or by what it knows */
     BAR_SIZE = 128,      /* a gateway before it refused what is as large as this job */
-    BAR_SHUNNED = 256,   /* the job tried it and found it sick: others try it first */
+    BAR_SHUNNED = 256,   /* the job tried it, and it was sick or refused: others try it first */
 };
 
 /* What may be overlooked when nobody better is there, in this order. */

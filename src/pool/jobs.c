@@ -14,7 +14,6 @@
 enum { PREFER_MS = 30000 };
 /* Until a workflow that could not be read is asked for again. */
 enum { STORE_PAUSE_MS = 1000 };
-/* How much later than others a probe that failed tries its backend again. */
 
 bool job_apply(struct job *j, enum job_event e)
 {

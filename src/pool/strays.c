@@ -313,8 +313,8 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         if (!answer->not_queued && !has_restarted(s)) {
             plan(s);
             break;
-        }
-        found_absent(s, time_mono()); /* it is over, however it ended */
+        } /* else it is over, however it ended */
+        found_absent(s, time_mono());
         break;
     case COMFY_ABSENT:
         found_absent(s, time_mono());

@@ -573,9 +573,8 @@ static const char *cause_of(unsigned status)
             return refusals[i].cause;
         }
     }
-    return "an error or HTML came in the place of JSON: a proxy, gateway or login page stands "
-           "before "
-           "it and does not let the request through";
+    return "that is HTML, or an error, of a proxy, gateway or login page that stands before it and "
+           "does not let the request through";
 }
 
 static void try_again(void *ctx)
