@@ -1,16 +1,24 @@
 /*
- * The files among a job's outputs: every object with a "filename" in a list of a node's ui output,
- * whatever the list is called (images, gifs, audio...). n counts them in order of Job.outputs.
+ * The files among a job's outputs: every object with a "filename" in a node's ui output, whatever
+ * its list is called (images, gifs, audio...), and every string that names a file of a known kind
+ * (Preview3D gives {"result": ["3d/mesh.glb", null]}). n counts them in order of Job.outputs, of a
+ * node those of objects and the texts first. Several names of one file are one output.
  */
 #include "comfypool/render/render.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
+#include "comfypool/base/map.h"
+#include "output_names.h"
+
+enum {
+    /* Objects and arrays inside of each other in which a file's name is looked for. */
+    MAX_DEPTH = 6,
+};
 
 struct reading {
     struct js_reader r;
@@ -18,6 +26,17 @@ struct reading {
     size_t len;
     size_t cap;
     struct buf scratch;
+    /* Of the node that is read. */
+    const char *node_id;
+    struct map by_name; /* its files: struct same_name, by filename */
+    char **strings;     /* that name files */
+    size_t strings_len;
+};
+
+/* A file of the node, and the one of the same name before it. */
+struct same_name {
+    struct same_name *before;
+    size_t at;
 };
 
 static char *copy_text(struct reading *in, struct js_token t)
@@ -26,7 +45,17 @@ static char *copy_text(struct reading *in, struct js_token t)
     return t.kind == JS_STRING ? mem_copy(js_text(t, &in->scratch)) : NULL;
 }
 
-static void add_file(struct reading *in, const struct render_output *take)
+static void free_output(struct render_output *o)
+{
+    free(o->node_id);
+    free(o->filename);
+    free(o->subfolder);
+    free(o->type);
+    free(o->text);
+    free(o->sha256);
+}
+
+static void add(struct reading *in, const struct render_output *take)
 {
     if (in->len == in->cap) {
         in->cap = in->cap == 0 ? 4 : 2 * in->cap;
@@ -35,16 +64,157 @@ static void add_file(struct reading *in, const struct render_output *take)
     in->list[in->len++] = *take;
 }
 
-/* One element whose brace was read: a file when it has a filename. */
-static bool read_file(struct reading *in, const char *node_id)
+/* ---- a node's files ----------------------------------------------------------------------------
+ */
+
+/* Whether the node has it already. Looked for among a few of the same name: a node that says
+   thousands of one name in as many folders says them once each. */
+static bool has_file(const struct reading *in, const struct render_output *o)
 {
-    struct render_output o = {.kept = "no", .size = -1};
+    enum { LOOKED_AT = 16 };
+    const struct same_name *s = map_get(&in->by_name, str_of(o->filename));
+    for (size_t i = 0; s != NULL && i < LOOKED_AT; i++, s = s->before) {
+        const struct render_output *other = &in->list[s->at];
+        if (strcmp(o->type, other->type) == 0 &&
+            output_folders_match(o->subfolder, other->subfolder)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* filename, subfolder, type and sha256 are taken; all but the first may be NULL. */
+static void add_file(struct reading *in, char *filename, char *subfolder, char *type, char *sha256)
+{
+    struct render_output o = {.filename = filename, .sha256 = sha256, .kept = "no", .size = -1};
+    o.subfolder = subfolder == NULL ? mem_strdup("") : subfolder;
+    o.type = type;
+    output_place(&o.filename, &o.subfolder, &o.type);
+    o.type = o.type == NULL ? mem_strdup("output") : o.type;
+    if (has_file(in, &o)) {
+        free_output(&o);
+        return;
+    }
+    o.node_id = mem_strdup(in->node_id);
+    add(in, &o);
+    struct same_name *s = mem_alloc(sizeof *s);
+    s->at = in->len - 1;
+    s->before = map_put(&in->by_name, str_of(o.filename), s);
+}
+
+static void add_text(struct reading *in, char *take_text)
+{
+    struct render_output o = {
+        .node_id = mem_strdup(in->node_id),
+        .filename = mem_strdup("text.txt"),
+        .subfolder = mem_strdup(""),
+        .type = mem_strdup("output"),
+        .text = take_text,
+        .kept = "yes", /* it is a part of the job */
+        .size = (int64_t)strlen(take_text),
+    };
+    add(in, &o);
+}
+
+/* A string, taken. A text is an output of its own; a list of texts is called "text". Files that
+   strings name come behind those of objects, which say more of the same files. */
+static void take_string(struct reading *in, char *s, bool of_text)
+{
+    if (output_is_named(s, of_text)) {
+        if ((in->strings_len & (in->strings_len - 1)) == 0) { /* a power of two: full */
+            in->strings = mem_grow(in->strings, (2 * in->strings_len + 1) * sizeof *in->strings);
+        }
+        in->strings[in->strings_len++] = mem_strdup(s);
+    }
+    if (of_text) {
+        add_text(in, s);
+    } else {
+        free(s);
+    }
+}
+
+static void add_strings(struct reading *in)
+{
+    for (size_t i = 0; i < in->strings_len; i++) {
+        add_file(in, in->strings[i], NULL, NULL, NULL);
+    }
+    free(in->strings);
+    in->strings = NULL;
+    in->strings_len = 0;
+}
+
+static bool is_one_letter(struct str s)
+{
+    return s.n > 0 && str_clip(s, s.n).n == s.n && str_clip(s, s.n - 1).n == 0;
+}
+
+/* A list of at least two strings of one letter each is a string that a server has taken apart:
+   it joins what its nodes give item by item. Owner: the caller; NULL: it is none. The reader stands
+   behind the bracket, and behind the list when it was one. */
+static char *join_letters(struct reading *in)
+{
+    const struct js_reader mark = in->r;
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    size_t n = 0;
+    struct js_token t = js_next(&in->r);
+    for (; t.kind == JS_STRING; t = js_next(&in->r), n++) {
+        buf_clear(&in->scratch);
+        const struct str letter = js_text(t, &in->scratch);
+        if (!is_one_letter(letter)) {
+            break;
+        }
+        buf_add_str(&b, letter);
+    }
+    if (t.kind == JS_ARRAY_END && n > 1) {
+        return buf_take(&b);
+    }
+    in->r = mark;
+    return NULL;
+}
+
+static bool read_value(struct reading *in, struct js_token v, bool of_text, unsigned depth);
+
+static bool read_list(struct reading *in, bool of_text, unsigned depth)
+{
+    char *joined = join_letters(in);
+    if (joined != NULL) {
+        take_string(in, joined, of_text);
+        return true;
+    }
+    struct js_token e = js_next(&in->r);
+    for (; e.kind != JS_ARRAY_END; e = js_next(&in->r)) {
+        if (!read_value(in, e, of_text, depth)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The members of an object without a filename. */
+static bool read_members(struct reading *in, unsigned depth)
+{
+    struct js_token key = js_next(&in->r);
+    for (; key.kind == JS_KEY; key = js_next(&in->r)) {
+        if (!read_value(in, js_next(&in->r), false, depth)) {
+            return false;
+        }
+    }
+    return key.kind == JS_OBJECT_END;
+}
+
+/* One whose brace was read: a file when it has a filename. */
+static bool read_object(struct reading *in, unsigned depth)
+{
+    const struct js_reader mark = in->r;
+    char *names[4] = {NULL}; /* filename, subfolder, type, sha256 */
     struct js_token key = js_next(&in->r);
     for (; key.kind == JS_KEY; key = js_next(&in->r)) {
         const struct js_token v = js_next(&in->r);
-        char **to = js_is(key, "filename")    ? &o.filename
-                    : js_is(key, "subfolder") ? &o.subfolder
-                    : js_is(key, "type")      ? &o.type
+        char **to = js_is(key, "filename")    ? &names[0]
+                    : js_is(key, "subfolder") ? &names[1]
+                    : js_is(key, "type")      ? &names[2]
+                    : js_is(key, "sha256")    ? &names[3]
                                               : NULL;
         if (to != NULL && *to == NULL) {
             *to = copy_text(in, v);
@@ -53,53 +223,58 @@ static bool read_file(struct reading *in, const char *node_id)
             break;
         }
     }
-    if (o.filename == NULL) {
-        free(o.subfolder);
-        free(o.type);
-        return key.kind == JS_OBJECT_END;
+    const bool good = key.kind == JS_OBJECT_END;
+    if (names[0] != NULL) {
+        add_file(in, names[0], names[1], names[2], names[3]);
+        return good;
     }
-    o.node_id = mem_strdup(node_id);
-    o.subfolder = o.subfolder == NULL ? mem_strdup("") : o.subfolder;
-    o.type = o.type == NULL ? mem_strdup("output") : o.type;
-    add_file(in, &o);
-    return key.kind == JS_OBJECT_END;
+    for (size_t i = 1; i < sizeof names / sizeof *names; i++) {
+        free(names[i]);
+    }
+    if (good) {
+        in->r = mark;
+    }
+    return good && read_members(in, depth);
 }
 
-/* A text is an output of its own; a list of texts is called "text". */
-static void add_text(struct reading *in, const char *node_id, struct js_token t)
+static bool read_value(struct reading *in, struct js_token v, bool of_text, unsigned depth)
 {
-    struct render_output o = {
-        .node_id = mem_strdup(node_id),
-        .filename = mem_strdup("text.txt"),
-        .subfolder = mem_strdup(""),
-        .type = mem_strdup("output"),
-        .text = copy_text(in, t),
-        .kept = "yes", /* it is a part of the job */
-    };
-    o.size = (int64_t)strlen(o.text);
-    add_file(in, &o);
+    if (v.kind == JS_STRING) {
+        take_string(in, copy_text(in, v), of_text);
+        return true;
+    }
+    if (depth < MAX_DEPTH && v.kind == JS_OBJECT) {
+        return read_object(in, depth + 1);
+    }
+    if (depth < MAX_DEPTH && v.kind == JS_ARRAY) {
+        return read_list(in, of_text, depth + 1);
+    }
+    return js_rest(&in->r, v).n > 0;
 }
 
-/* A node's ui output whose brace was read: {"images": [{...}], ...}. */
+/* A node's ui output whose brace was read: {"images": [{...}], "text": [...], ...}. */
 static bool read_node(struct reading *in, const char *node_id)
 {
+    in->node_id = node_id;
+    map_init(&in->by_name);
     struct js_token key = js_next(&in->r);
     for (; key.kind == JS_KEY; key = js_next(&in->r)) {
         const struct js_token v = js_next(&in->r);
-        if (v.kind != JS_ARRAY) {
-            if (js_rest(&in->r, v).n == 0) {
-                return false;
-            }
-            continue;
-        }
-        for (struct js_token e = js_next(&in->r); e.kind != JS_ARRAY_END; e = js_next(&in->r)) {
-            if (e.kind == JS_STRING && js_is(key, "text")) {
-                add_text(in, node_id, e);
-            } else if (e.kind == JS_OBJECT ? !read_file(in, node_id) : js_rest(&in->r, e).n == 0) {
-                return false;
-            }
+        const bool of_text = (v.kind == JS_ARRAY || v.kind == JS_STRING) && js_is(key, "text");
+        if (!read_value(in, v, of_text, 0)) {
+            break;
         }
     }
+    add_strings(in);
+    size_t at = 0;
+    for (struct same_name *s = map_next(&in->by_name, &at); s != NULL;
+         s = map_next(&in->by_name, &at)) {
+        for (struct same_name *before = NULL; s != NULL; s = before) {
+            before = s->before;
+            free(s);
+        }
+    }
+    map_done(&in->by_name);
     return key.kind == JS_OBJECT_END;
 }
 
@@ -126,56 +301,9 @@ struct render_output *render_outputs_read(struct str outputs_json, size_t *ret_l
 void render_outputs_free(struct render_output *o, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        free(o[i].node_id);
-        free(o[i].filename);
-        free(o[i].subfolder);
-        free(o[i].type);
-        free(o[i].text);
+        free_output(&o[i]);
     }
     free(o);
-}
-
-static const struct {
-    const char *ending;
-    const char *kind;
-    const char *media_type;
-} kinds[] = {
-    {".png", "image", "image/png"},        {".jpg", "image", "image/jpeg"},
-    {".jpeg", "image", "image/jpeg"},      {".webp", "image", "image/webp"},
-    {".gif", "image", "image/gif"},        {".mp4", "video", "video/mp4"},
-    {".webm", "video", "video/webm"},      {".mov", "video", "video/quicktime"},
-    {".wav", "audio", "audio/wav"},        {".mp3", "audio", "audio/mpeg"},
-    {".flac", "audio", "audio/flac"},      {".ogg", "audio", "audio/ogg"},
-    {".opus", "audio", "audio/opus"},      {".txt", "text", "text/plain"},
-    {".json", "text", "application/json"},
-};
-
-static bool has_ending(const char *name, const char *ending)
-{
-    const size_t n = strlen(name);
-    const size_t len = strlen(ending);
-    return n >= len && strcasecmp(name + n - len, ending) == 0;
-}
-
-const char *render_output_media_type(const char *filename)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (has_ending(filename, kinds[i].ending)) {
-            return kinds[i].media_type;
-        }
-    }
-    return NULL;
-}
-
-static void render_kind(struct js_out *o, const char *filename)
-{
-    const char *kind = "file";
-    const char *media_type = render_output_media_type(filename);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        kind = has_ending(filename, kinds[i].ending) ? kinds[i].kind : kind;
-    }
-    js_member_string(o, "kind", kind);
-    js_member_string(o, "mediaType", media_type == NULL ? "application/octet-stream" : media_type);
 }
 
 static void render_file_members(struct js_out *o, const struct render_output *f)
@@ -183,7 +311,9 @@ static void render_file_members(struct js_out *o, const struct render_output *f)
     js_member_string(o, "name", f->filename);
     js_member_string(o, "subfolder", f->subfolder);
     js_member_string(o, "type", f->type);
-    render_kind(o, f->filename);
+    const char *media_type = render_output_media_type(f->filename);
+    js_member_string(o, "kind", output_kind(f->filename));
+    js_member_string(o, "mediaType", media_type == NULL ? "application/octet-stream" : media_type);
 }
 
 void render_output_files(struct str ui_json, struct js_out *o)

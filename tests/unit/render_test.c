@@ -107,6 +107,70 @@ START_TEST(outputs_are_numbered)
 }
 END_TEST
 
+/* What nodes give, and the files in it: "name|subfolder|type|kind" each, texts as "=text". */
+static const struct {
+    const char *ui;
+    const char *want;
+} named[] = {
+    {"{'images':[{'filename':'video/a.mp4','subfolder':''}]}", "a.mp4|video|output|video"},
+    {"{'images':[{'filename':'deep/er/a.png','subfolder':'sub','type':'temp'}]}",
+     "a.png|sub/deep/er|temp|image"},
+    {"{'images':[{'filename':'./a.png','subfolder':'s/'}]}", "a.png|s/|output|image"},
+    {"{'a':[{'filename':'/o/v/a.webm','subfolder':'x'}]}", "a.webm|/o/v|output|video"},
+    {"{'a':[{'filename':'C:\\\\o\\\\a.EXR','subfolder':'x'}]}", "a.EXR|C:\\o|output|image"},
+    {"{'a':[{'filename':'a.psd [temp]'}]}", "a.psd||temp|image"},
+    {"{'a':[{'filename':'d/'}]}", "d/||output|file"},
+    {"{'result':['3d/a.glb',null,{'x':[1]}]}", "a.glb|3d|output|3d"},
+    {"{'result':['3','d','/','a','.','g','l','b']}", "a.glb|3d|output|3d"},
+    {"{'x':{'y':{'path':'v/a.mkv'}},'z':'b.m4a'}", "a.mkv|v|output|video b.m4a||output|audio"},
+    {"{'x':['a.png [output]','b.png [input]','c.png [temp]']}",
+     "a.png||output|image c.png||temp|image"},
+    {"{'x':['https://example.org/a.png','.png','model.safetensors','a.png\\nb.png']}", ""},
+    {"{'gifs':[{'filename':'a.mp4','fullpath':'/o/a.mp4'}],'p':['/o/a.mp4','a.mp4','v/a.mp4']}",
+     "a.mp4||output|video a.mp4|v|output|video"},
+    {"{'a':[{'filename':'b.png','subfolder':'x'}],'c':[{'filename':'x/b.png'}]}",
+     "b.png|x|output|image"},
+    {"{'text':['so cat.png it is','dog.mp4','v/dog.mp4']}",
+     "=so cat.png it is =dog.mp4 =v/dog.mp4 dog.mp4|v|output|video"},
+    {"{'text':['G','r','\\u00fc','\xc3\x9f','e']}", "=Gr\xc3\xbc\xc3\x9f"
+                                                    "e"},
+    {"{'text':['a']}", "=a"},
+    {"{'text':'whole'}", "=whole"},
+    {"{'text':['ab','c']}", "=ab =c"},
+    {"{'x':[[[[[[[[['a.png']]]]]]]]]}", ""},
+};
+
+START_TEST(files_are_found_by_name)
+{
+    AUTO_BUF struct buf json;
+    AUTO_BUF struct buf got;
+    buf_init(&json, BUF_NO_LIMIT);
+    buf_init(&got, BUF_NO_LIMIT);
+    buf_printf(&json, "{'7':%s}", named[_i].ui);
+    for (size_t i = 0; i < json.len; i++) {
+        json.data[i] = json.data[i] == '\'' ? '"' : json.data[i];
+    }
+    size_t n = 0;
+    struct render_output *list = render_outputs_read(buf_str(&json), &n);
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    render_outputs_json("ID", list, n, &out);
+    json_auto_t *parsed = json_loads(buf_text(&out), 0, NULL);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *o = json_array_get(json_object_get(parsed, "outputs"), i);
+        buf_add_text(&got, i == 0 ? "" : " ");
+        if (list[i].text != NULL) {
+            buf_printf(&got, "=%s", list[i].text);
+        } else {
+            buf_printf(&got, "%s|%s|%s|%s", list[i].filename, list[i].subfolder, list[i].type,
+                       json_string_value(json_object_get(o, "kind")));
+        }
+    }
+    ck_assert_str_eq(buf_text(&got), named[_i].want);
+    render_outputs_free(list, n);
+}
+END_TEST
+
 static const struct {
     const char *json;
     const char *want;
@@ -190,6 +254,7 @@ Suite *render_suite(void)
     TCase *c = tcase_create("render");
     tcase_add_test(c, a_job_is_rendered);
     tcase_add_test(c, outputs_are_numbered);
+    tcase_add_loop_test(c, files_are_found_by_name, 0, sizeof named / sizeof *named);
     tcase_add_loop_test(c, a_brief_profile_has_no_progress_events, 0,
                         sizeof briefs / sizeof *briefs);
     tcase_add_test(c, files_of_a_node_are_listed);
