@@ -808,6 +808,8 @@ static size_t value_size(enum config_kind kind)
     case CONFIG_RECEIVERS:
     case CONFIG_NETWORKS:
     case CONFIG_NAMES:
+    case CONFIG_NODE_CLASSES:
+    case CONFIG_INPUTS:
         return sizeof(struct config_list);
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:

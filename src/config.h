@@ -87,7 +87,10 @@ struct config {
     enum config_keep outputs_keep;
     int64_t outputs_max_bytes;
     int64_t outputs_max_age_days;
+    bool outputs_check_modified;
+    struct config_list outputs_stream_classes;
     bool routing_learned;
+    struct config_list routing_trusted_inputs; /* "Class.input" or "Class.*" */
     struct config_rule *routing_rules;
     unsigned routing_rules_len;
     int64_t breaker_failures;

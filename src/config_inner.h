@@ -32,6 +32,8 @@ enum config_kind {
     CONFIG_PAIR,  /* KEY=VALUE */
     CONFIG_LABEL, /* a selector */
     CONFIG_NAMES,
+    CONFIG_NODE_CLASSES,
+    CONFIG_INPUTS, /* "Class.input" or "Class.*" each */
     CONFIG_RULES,
 };
 
@@ -51,7 +53,7 @@ struct config_key {
     size_t offset;
 };
 
-enum { CONFIG_KEY_COUNT = 74 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 17 };
+enum { CONFIG_KEY_COUNT = 77 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 17 };
 enum { CONFIG_WHY_SIZE = 256, CONFIG_PATH_SIZE = 96 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];

@@ -78,8 +78,11 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"outputs", "keep", CONFIG_KEEP, 0, 0, "none", "none or copy", OF(outputs_keep)},
     {"outputs", "maxBytes", CONFIG_INT, 1, INT64_C(1) << 50, "53687091200", "bytes", OF(outputs_max_bytes)},
     {"outputs", "maxAgeDays", CONFIG_INT, 1, 36500, "30", "days", OF(outputs_max_age_days)},
+    {"outputs", "checkModified", CONFIG_BOOL, 0, 0, "true", "true or false", OF(outputs_check_modified)},
+    {"outputs", "streamClasses", CONFIG_NODE_CLASSES, 0, 0, NULL, "classes of nodes", OF(outputs_stream_classes)},
     {"routing", "learned", CONFIG_BOOL, 0, 0, "true", "true or false", OF(routing_learned)},
     {"routing", "rules", CONFIG_RULES, 0, 0, NULL, "list", OF(routing_rules)},
+    {"routing", "trustedInputs", CONFIG_INPUTS, 0, 0, NULL, "inputs of nodes", OF(routing_trusted_inputs)},
     {CONFIG_RULE, "workflowHash", CONFIG_HASH, 0, 0, NULL, "64 hex digits", OF_RULE(workflow_hash)},
     {CONFIG_RULE, "metadata", CONFIG_PAIR, 0, 0, NULL, "KEY=VALUE", OF_RULE(metadata)},
     {CONFIG_RULE, "label", CONFIG_LABEL, 0, 0, NULL, "selector", OF_RULE(label)},
@@ -515,6 +518,14 @@ static bool selector_check(struct str text, char why[CONFIG_WHY_SIZE])
            say(why, "must be a selector of labels, as in a job's labels: fast, gpu=4090, vram>=24");
 }
 
+static bool input_check(struct str text, char why[CONFIG_WHY_SIZE])
+{
+    const char *dot = text.n == 0 ? NULL : memrchr(text.p, '.', text.n);
+    return text_check(text, why) &&
+           ((dot != NULL && dot != text.p && dot != text.p + text.n - 1) ||
+            say(why, "must be CLASS.INPUT, or CLASS.* for all inputs of a class of nodes"));
+}
+
 static const struct {
     enum config_kind kind;
     bool (*check)(struct str text, char why[CONFIG_WHY_SIZE]);
@@ -523,6 +534,7 @@ static const struct {
     {CONFIG_RECEIVERS, receiver_check}, {CONFIG_NETWORKS, network_check},
     {CONFIG_LABELS, label_check},       {CONFIG_HOSTS, allowed_host_check},
     {CONFIG_ORIGINS, origin_check},     {CONFIG_NAMES, name_check},
+    {CONFIG_NODE_CLASSES, text_check},  {CONFIG_INPUTS, input_check},
 };
 
 enum { LISTS = sizeof lists / sizeof *lists };
@@ -603,6 +615,8 @@ bool config_value_check(const struct config_key *k, struct str text, char why[CO
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
     case CONFIG_NAMES:
+    case CONFIG_NODE_CLASSES:
+    case CONFIG_INPUTS:
         return list_check(k, text, why);
     case CONFIG_ADDRESSES:
     case CONFIG_BACKENDS:
@@ -686,6 +700,8 @@ void config_value_store(const struct config_key *k, void *base, const char *text
     case CONFIG_HOSTS:
     case CONFIG_ORIGINS:
     case CONFIG_NAMES:
+    case CONFIG_NODE_CLASSES:
+    case CONFIG_INPUTS:
         set_list(to, str_of(text));
         return;
     case CONFIG_ADDRESSES:

@@ -24,6 +24,18 @@ static struct str text_of(struct js_token t, struct buf *scratch)
                                  : (struct str){NULL, 0};
 }
 
+/* One that a client may be told; else what the image is taken for. Static. */
+static const char *known_type(struct js_token t, const char *otherwise)
+{
+    static const char *const types[] = {"image/png", "image/jpeg", "image/webp", "image/gif"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (js_is(t, types[i])) {
+            return types[i];
+        }
+    }
+    return otherwise;
+}
+
 static bool read_metadata(struct str json, struct frame_preview *ret, struct buf *scratch)
 {
     struct js_reader r;
@@ -40,8 +52,8 @@ static bool read_metadata(struct str json, struct frame_preview *ret, struct buf
             ret->prompt_id = text_of(v, scratch);
         } else if (js_is(key, "node_id")) {
             ret->node_id = text_of(v, scratch);
-        } else if (js_is(key, "image_type") && js_is(v, "image/png")) {
-            ret->media_type = "image/png";
+        } else if (js_is(key, "image_type")) {
+            ret->media_type = known_type(v, ret->media_type);
         }
         if (js_rest(&r, v).n == 0) {
             return false;

@@ -9,7 +9,7 @@
 
 #include "comfypool/base/json_read.h"
 
-enum { MAX_ANSWER = 64 << 20 };
+enum { MAX_ANSWER = 64 << 20, HEAD_TIMEOUT_MS = 10000 };
 
 /* once: the body must never be sent a second time. */
 static struct http_call *request(struct comfy_backend *b, const char *method, const char *path,
@@ -474,9 +474,10 @@ struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const 
     return call;
 }
 
-struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
-                             struct str type, const char *const *headers,
-                             const struct http_sink *sink, http_done_fn done, void *ctx)
+/* The file's address and the headers to ask with; sink NULL: only its headers are asked for. */
+static struct http_call *ask_view(struct comfy_backend *b, struct str filename,
+                                  struct str subfolder, struct str type, const char *const *headers,
+                                  const struct http_sink *sink, http_done_fn done, void *ctx)
 {
     enum { MORE = 8 };
     AUTO_BUF struct buf url;
@@ -496,13 +497,28 @@ struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struc
         all[n++] = headers[i];
     }
     const struct http_request_spec spec = {
-        .method = "GET",
+        .method = sink == NULL ? "HEAD" : "GET",
         .url = buf_text(&url),
         .headers = all,
         .connect_timeout = b->timeouts.connect,
+        .timeout = sink == NULL ? dur_ms(HEAD_TIMEOUT_MS) : dur_ms(0),
         .sink = sink,
     };
     struct http_call *call = http_call_start(b->http, &spec, done, ctx);
     free(all);
     return call;
+}
+
+struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
+                             struct str type, const char *const *headers,
+                             const struct http_sink *sink, http_done_fn done, void *ctx)
+{
+    return ask_view(b, filename, subfolder, type, headers, sink, done, ctx);
+}
+
+struct http_call *comfy_view_head(struct comfy_backend *b, struct str filename,
+                                  struct str subfolder, struct str type, http_done_fn done,
+                                  void *ctx)
+{
+    return ask_view(b, filename, subfolder, type, NULL, NULL, done, ctx);
 }

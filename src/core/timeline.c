@@ -103,11 +103,3 @@ bool timeline_is_told(const struct timeline *t)
     return t->started.set && !start_missed && !t->clock.changed && !t->clock.doubtful &&
            !t->clock.end_doubtful;
 }
-
-int64_t timeline_stamped_end(const struct timeline *t)
-{
-    if (t->ended.stamp_ms != 0 || !t->clock.known) {
-        return t->ended.stamp_ms;
-    }
-    return (t->ended.received.us - t->clock.end_offset_us) / 1000;
-}

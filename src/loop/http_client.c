@@ -311,6 +311,8 @@ static void set_options(struct http_call *call, const struct http_request_spec *
         set_form(call, spec->form);
     } else if (strcmp(spec->method, "POST") == 0) {
         set_body(call, spec);
+    } else if (strcmp(spec->method, "HEAD") == 0) {
+        (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     }
     for (const char *const *h = spec->headers; h != NULL && *h != NULL; h++) {
         call->headers = curl_slist_append(call->headers, *h);

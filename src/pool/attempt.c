@@ -94,6 +94,7 @@ static struct attempt *attempt_new(struct job *j, struct backend *b)
     }
     timeline_init(&a->timeline, j->anchor, j->queued);
     buf_init(&a->preview.image, BUF_NO_LIMIT);
+    streamed_init(&a->streamed, j->pool);
     a->trusted = true;
     a->last_sign = time_mono();
     j->attempt = a;
@@ -378,6 +379,7 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     if (ui.n > MAX_OUTPUTS || a->outputs_bytes + ui.n > MAX_OUTPUTS) {
         LOG(LOG_WARN, "an output is left out: outputs of a job may have 16 MiB in all",
             LOG_S("job", a->job->r.id), LOG_I("bytes", ui.n));
+        a->outputs_truncated = true;
         return;
     }
     if (!is_included(a, node_id)) {
@@ -401,6 +403,23 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     }
     free(to->json);
     to->json = buf_take(&clean);
+}
+
+void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list)
+{
+    const struct output *o = find_output(a, node_id);
+    AUTO_BUF struct buf ui;
+    buf_init(&ui, BUF_NO_LIMIT);
+    struct js_out to = js_out_to(&ui);
+    js_open(&to, '{');
+    js_member_raw(&to, "streamed", list);
+    if (o != NULL && o->json[1] != '}') { /* the members that it has already */
+        buf_add_char(&ui, ',');
+        buf_add_text(&ui, o->json + 1);
+    } else {
+        js_close(&to, '}');
+    }
+    attempt_add_output(a, node_id, buf_str(&ui));
 }
 
 void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
@@ -678,6 +697,7 @@ static void conclude_now(struct attempt *a)
     }
     a->executed = (int)(profiled ? profile.executed : a->progress.executed);
     const enum job_event e = a->found_again ? event_of_found(a) : event_of(a);
+    streamed_end(a);
     enum job_state state = j->r.state;
     if (job_transition(j->r.state, e, &state) && job_state_is_terminal(state)) {
         learn_end(a, state, profiled ? &profile : NULL, &measurement);
@@ -750,7 +770,7 @@ static void clock_is_over(void *ctx)
 
 void attempt_conclude(struct attempt *a)
 {
-    if (must_wait(a) || a->locate != NULL) {
+    if (must_wait(a) || a->locate != NULL || a->streamed.pending > 0) {
         return;
     }
     deadline_clear(&a->backend->pool->deadlines, &a->patience);
@@ -786,7 +806,6 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     timeline_end(&a->timeline, now, stamp_ms);
     a->timeline.ended.by_history = a->from_history;
     clock_settle(a);
-    a->stamped_end_ms = timeline_stamped_end(&a->timeline);
     if (a->locate != NULL) {
         comfy_locate_cancel(a->locate);
         a->locate = NULL;
@@ -830,6 +849,7 @@ void attempt_free(struct attempt *a)
         attempt_leave(a);
     }
     free(a->told_progress.node_id);
+    streamed_done(&a->streamed);
     free(a->preview.node_id);
     buf_done(&a->preview.image);
     splices_done(&a->splices);

@@ -347,7 +347,18 @@ static void stats_came(struct backend *b, struct mono_us now, const struct stats
     b->vram = read_vram(str_of(b->devices));
 }
 
-/* One that names no prompt may be anybody's: it is ours only when nothing else runs. */
+/* The attempt of which a node runs whose images are outputs: a server runs one prompt at a time. */
+static struct attempt *streaming_attempt(struct backend *b, const struct frame_preview *f)
+{
+    struct attempt *a = b->attempts;
+    while (a != NULL && !(a->timeline.started.set && streamed_is_output(a, f))) {
+        a = a->next;
+    }
+    return a;
+}
+
+/* One that names no prompt may be anybody's: it is ours only when nothing else runs, or when our
+   node does. */
 static struct attempt *attempt_of_preview(struct backend *b, const struct frame_preview *f)
 {
     if (f->prompt_id.p != NULL) {
@@ -356,7 +367,7 @@ static struct attempt *attempt_of_preview(struct backend *b, const struct frame_
     struct attempt *a = b->attempts;
     return a != NULL && a->next == NULL && a->timeline.started.set && b->queue_remaining <= 1
                ? a
-               : NULL;
+               : streaming_attempt(b, f);
 }
 
 static void preview_came(struct backend *b, struct mono_us now, const struct frame_preview *f)
@@ -365,6 +376,9 @@ static void preview_came(struct backend *b, struct mono_us now, const struct fra
     struct attempt *a = attempt_of_preview(b, f);
     if (a != NULL && !a->ended) {
         tell_preview(a, f);
+        if (streamed_is_output(a, f)) {
+            streamed_add(a, f);
+        }
     }
 }
 

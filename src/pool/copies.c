@@ -176,10 +176,41 @@ static void read_files(struct kept_job *k, struct str files)
     }
 }
 
-struct kept_record copies_row(const struct job_record *ended)
+struct content *copies_hold(struct pool *p, const char *sha256, uint64_t size)
+{
+    return content_use(p, sha256, size);
+}
+
+void copies_release(struct pool *p, struct content *c)
+{
+    content_leave(p, c, p->stopping);
+}
+
+const char *copies_hash(const struct content *c)
+{
+    return c->sha256;
+}
+
+/* What is there of an output, or is to be, when its job ends. A server may write what it likes into
+   its ui output: only what was streamed to us counts as such. */
+static struct copy first_state(const struct job_record *ended, const struct render_output *o,
+                               struct pool *p, const struct streamed *streamed)
+{
+    const bool ours =
+        o->sha256 != NULL && strcmp(o->type, "streamed") == 0 && streamed_have(streamed, o->sha256);
+    if (ours) {
+        return (struct copy){COPY_KEPT, map_get(&p->copies.by_sha, str_of(o->sha256))};
+    }
+    const bool wanted = ended->keep && ended->state == JOB_COMPLETED && o->text == NULL;
+    return (struct copy){wanted ? COPY_PENDING : COPY_NONE, NULL};
+}
+
+struct kept_record copies_row(struct pool *p, const struct job_record *ended,
+                              const struct streamed *streamed)
 {
     struct kept_record row = {.seq = ended->seq, .ended_at = ended->completed_at};
-    if (!ended->keep || ended->state != JOB_COMPLETED) {
+    const bool wanted = ended->keep && ended->state == JOB_COMPLETED;
+    if (!job_state_is_terminal(ended->state) || (!wanted && streamed->len == 0)) {
         return row;
     }
     AUTO_BUF struct buf files;
@@ -189,8 +220,8 @@ struct kept_record copies_row(const struct job_record *ended)
     struct render_output *list = render_outputs_read(str_of(ended->outputs), &len);
     struct copy *copies = mem_zero(len + 1, sizeof *copies);
     for (size_t i = 0; i < len; i++) {
-        copies[i].state = list[i].text == NULL ? COPY_PENDING : COPY_NONE;
-        any = any || list[i].text == NULL;
+        copies[i] = first_state(ended, &list[i], p, streamed);
+        any = any || copies[i].state != COPY_NONE;
     }
     write_files(copies, len, &files);
     free(copies);
@@ -388,10 +419,10 @@ static bool start_fetch(struct backend *b, struct kept_job *k)
         return false;
     }
     struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
-    const bool good = n < len;
+    const bool good = n < len && len == k->len;
     if (good) {
-        b->copying.fetch = fetch_begin(b, &list[n], r.stamped_end_ms, p->copies.blobs,
-                                       p->options.copies_bytes, fetched, b);
+        b->copying.fetch =
+            fetch_begin(b, &r, n, &list[n], p->copies.blobs, p->options.copies_bytes, fetched, b);
     }
     render_outputs_free(list, len);
     job_record_done(&r);
@@ -403,7 +434,7 @@ void copies_up(struct backend *b)
     struct copying *w = &b->copying;
     while (b->up && !b->pool->stopping && w->fetch == NULL && w->first != NULL &&
            !heap_holds(&w->again.node) && !start_fetch(b, w->first)) {
-        fail_rest(w->first, "its job is gone");
+        fail_rest(w->first, "its job, or the output, is gone");
     }
 }
 
@@ -433,13 +464,16 @@ static void queue_at(struct kept_job *k, const char *backend)
     copies_up(b);
 }
 
-void copies_begin(struct pool *p, const struct job_record *ended)
+void copies_begin(struct pool *p, const struct job_record *ended, const char *files)
 {
-    struct kept_record row = copies_row(ended);
-    if (row.files != NULL && p->copies.blobs != NULL) {
-        queue_at(add_job(p, row.seq, row.job_id, row.ended_at, str_of(row.files)), ended->backend);
+    if (files == NULL || p->copies.blobs == NULL) {
+        return;
     }
-    kept_record_done(&row);
+    struct kept_job *k = add_job(p, ended->seq, ended->id, ended->completed_at, str_of(files));
+    if (next_pending(k) < k->len) {
+        queue_at(k, ended->backend);
+    }
+    make_room(p);
 }
 
 void copies_forget(struct pool *p, const char *job_id)
@@ -516,11 +550,18 @@ void copies_done(struct pool *p)
 /* ---- who asks ----------------------------------------------------------------------------------
  */
 
-void copies_mark(struct pool *p, const char *job_id, struct render_output *list, size_t len)
+/* NULL also when its row numbers other outputs: an older daemon saw fewer in the same JSON. */
+static const struct kept_job *find_numbered(struct pool *p, const char *job_id, size_t len)
 {
     const struct kept_job *k = find(p, job_id);
+    return k == NULL || k->len != len ? NULL : k;
+}
+
+void copies_mark(struct pool *p, const char *job_id, struct render_output *list, size_t len)
+{
+    const struct kept_job *k = find_numbered(p, job_id, len);
     for (size_t i = 0; i < len; i++) {
-        const struct copy *c = k == NULL || i >= k->len ? NULL : &k->copies[i];
+        const struct copy *c = k == NULL ? NULL : &k->copies[i];
         if (c != NULL && list[i].text == NULL) {
             list[i].kept = state_names[c->state];
             list[i].size = c->content == NULL ? -1 : (int64_t)c->content->size;
@@ -528,9 +569,9 @@ void copies_mark(struct pool *p, const char *job_id, struct render_output *list,
     }
 }
 
-const char *copies_find(struct pool *p, const char *job_id, size_t n)
+const char *copies_find(struct pool *p, const char *job_id, size_t n, size_t len)
 {
-    const struct kept_job *k = find(p, job_id);
+    const struct kept_job *k = find_numbered(p, job_id, len);
     return k == NULL || n >= k->len || k->copies[n].content == NULL ? NULL
                                                                     : k->copies[n].content->sha256;
 }

@@ -15,6 +15,8 @@
 struct pool;
 struct backend;
 struct kept_job;
+struct content;
+struct streamed;
 
 struct copies {
     struct blobs *blobs;
@@ -37,11 +39,12 @@ struct copying {
 bool copies_start(struct pool *p) MUST_CHECK;
 void copies_done(struct pool *p);
 
-/* The row that is written with the job's end, when copies are to be made; files NULL: none are.
-   Owner: the caller. */
-struct kept_record copies_row(const struct job_record *ended);
-/* It is durable: they are fetched. */
-void copies_begin(struct pool *p, const struct job_record *ended);
+/* The row that is written with the job's end, when there are copies (of streamed images), or some
+   are to be made; files NULL: neither. Owner: the caller. */
+struct kept_record copies_row(struct pool *p, const struct job_record *ended,
+                              const struct streamed *streamed);
+/* It is durable with these files (NULL: none): they are fetched. */
+void copies_begin(struct pool *p, const struct job_record *ended, const char *files);
 /* The job is deleted. */
 void copies_forget(struct pool *p, const char *job_id);
 /* Jobs were deleted because they are old: perhaps some with copies. */
@@ -53,7 +56,13 @@ void copies_leave(struct backend *b);
 
 /* Sets `kept` and `size` of files. */
 void copies_mark(struct pool *p, const char *job_id, struct render_output *list, size_t len);
-/* The hash of the copy of output n; NULL: there is none. */
-const char *copies_find(struct pool *p, const char *job_id, size_t n);
+/* A file that is written in pool.copies.blobs by somebody else is held until it is released; when
+   no row names it then, it goes. */
+struct content *copies_hold(struct pool *p, const char *sha256, uint64_t size);
+void copies_release(struct pool *p, struct content *c);
+const char *copies_hash(const struct content *c);
+
+/* The hash of the copy of output n of `len`; NULL: there is none. */
+const char *copies_find(struct pool *p, const char *job_id, size_t n, size_t len);
 
 #endif

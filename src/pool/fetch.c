@@ -5,11 +5,8 @@
 
 #include "inner.h"
 
-/* Last-Modified counts whole seconds, and files are closed a moment after their node ended. */
-enum { NEWER_MS = 2000 };
-
-const char fetch_is_newer[] = "the backend has another file of this name by now: it was written "
-                              "after this job had ended";
+const char fetch_is_another[] = "the backend has another file of this name by now: its size, ETag "
+                                "or time is not that of the job's";
 const char fetch_is_missing[] = "the backend does not have the file any more";
 static const char is_too_large[] = "it is larger than all files of its kind may be together";
 
@@ -17,18 +14,12 @@ struct fetch {
     struct http_call *call;     /* NULL: it has ended */
     struct blob_writer *writer; /* NULL: not begun, or failed */
     struct blobs *to;
-    int64_t stamped_end_ms;
+    struct output_stamp stamp;
     uint64_t most;
     const char *gone; /* why it cannot be had; NULL: nothing is known against it */
     fetch_done_fn done;
     void *ctx;
 };
-
-bool fetch_is_of_attempt(struct http_call *call, int64_t stamped_end_ms)
-{
-    const int64_t s = http_call_header_time(call, "Last-Modified");
-    return s < 0 || stamped_end_ms == 0 || s * 1000 <= stamped_end_ms + NEWER_MS;
-}
 
 void fetch_cancel(struct fetch *f)
 {
@@ -74,8 +65,8 @@ static bool begins(void *ctx, unsigned status, const char *content_type, int64_t
     if (status != 200) {
         return false;
     }
-    if (!fetch_is_of_attempt(f->call, f->stamped_end_ms)) {
-        f->gone = fetch_is_newer;
+    if (!stamp_matches(&f->stamp, f->call, status, length)) {
+        f->gone = fetch_is_another;
     } else if (length > 0 && (uint64_t)length > f->most) {
         f->gone = is_too_large;
     } else {
@@ -116,12 +107,13 @@ static void ended(void *ctx, const struct http_result *r)
     }
 }
 
-struct fetch *fetch_begin(struct backend *b, const struct render_output *o, int64_t stamped_end_ms,
-                          struct blobs *to, uint64_t most, fetch_done_fn done, void *ctx)
+struct fetch *fetch_begin(struct backend *b, const struct job_record *job, size_t n,
+                          const struct render_output *o, struct blobs *to, uint64_t most,
+                          fetch_done_fn done, void *ctx)
 {
     struct fetch *f = mem_alloc(sizeof *f);
-    *f = (struct fetch){
-        .to = to, .stamped_end_ms = stamped_end_ms, .most = most, .done = done, .ctx = ctx};
+    *f = (struct fetch){.to = to, .most = most, .done = done, .ctx = ctx};
+    f->stamp = stamps_find(b->pool, job, n);
     f->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type), NULL,
                          &sink, ended, f);
     return f;

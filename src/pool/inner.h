@@ -21,6 +21,8 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
 #include "copies.h"
+#include "stamps.h"
+#include "streamed.h"
 #include "eligible.h"
 #include "events.h"
 #include "hooks.h"
@@ -204,6 +206,8 @@ struct job {
     struct mono_us eta_starts;
     struct mono_us eta_completes;
     struct outbox outbox;      /* of the write under way */
+    struct streamed streamed;  /* until that write is done: what its row of copies names */
+    char *kept_files;          /* of that row; NULL: none */
     char *retry;               /* what job:retrying tells of the attempt that ended; or NULL */
     struct http_ref submitter; /* who waits for the insert */
 };
@@ -291,6 +295,7 @@ struct attempt {
     bool told_started;
     struct told_progress told_progress;
     struct preview preview;
+    struct streamed streamed;
     /* Watching. */
     bool trusted;   /* the socket saw everything so far, and the backend answered well */
     bool missed;    /* the socket did not see everything: history must be asked at the end */
@@ -310,9 +315,8 @@ struct attempt {
     bool cold; /* see learn.c */
     struct attempt_samples sampled;
     /* The end. */
-    bool ended;             /* the outcome is known */
-    int64_t stamped_end_ms; /* by the server's own clock; 0: not known */
-    int executed;           /* nodes that were, as far as anybody saw */
+    bool ended;   /* the outcome is known */
+    int executed; /* nodes that were, as far as anybody saw */
     struct mono_us ended_at;
     bool gone;          /* surely nowhere any more: the server said so, or restarted */
     bool left_dead;     /* its backend died under it */
@@ -333,7 +337,8 @@ struct attempt {
     struct output *outputs;
     size_t outputs_len;
     size_t outputs_bytes;
-    char *node_errors; /* of a 200 that runs in part */
+    bool outputs_truncated; /* some are left out */
+    char *node_errors;      /* of a 200 that runs in part */
 };
 
 /* See store.h: a prompt that may be on a backend though nobody waits for it. */
@@ -383,6 +388,7 @@ struct pool {
     struct events events;
     struct uploads uploads;
     struct copies copies;
+    struct stamps stamps;
     struct source *sources; /* outputs on their way to jobs */
     struct webhooks webhooks;
     struct hooks hooks;
@@ -750,6 +756,8 @@ void attempt_post(struct attempt *a);
 /* It was told to stop: true when it was sending its inputs, and is freed now. */
 bool attempt_give_up_sending(struct attempt *a);
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui);
+/* ... and a list "streamed" to it. */
+void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list);
 struct job_error attempt_error(enum err code, const char *message);
 
 /* ---- stop.c -----------------------------------------------------------------------------------

@@ -170,6 +170,8 @@ void job_free(struct job *j)
     batch_leave(j);
     client_leave(j);
     spec_free(j->spec);
+    streamed_done(&j->streamed);
+    free(j->kept_files);
     job_record_done(&j->r);
     job_record_done(&j->next);
     job_error_done(&j->refusal);
@@ -458,7 +460,9 @@ static void concluded(void *ctx, enum err e)
     }
     count_end(p, j->r.state);
     tell_end(j);
-    copies_begin(p, &j->r);
+    copies_begin(p, &j->r, j->kept_files);
+    streamed_done(&j->streamed);
+    stamps_begin(p, &j->r);
     if (j->r.profiled) {
         otlp_add(p, j->r.id);
     }
@@ -517,7 +521,6 @@ static void note_times(struct attempt *a, struct job_record *next)
     }
     next->started_at = a->r.started_at;
     next->completed_at = a->r.completed_at;
-    next->stamped_end_ms = a->stamped_end_ms;
 }
 
 /* Queued again: the next attempt's profile counts from here. */
@@ -637,8 +640,15 @@ struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, c
         j->retry = tell_render_retry(j, a);
     }
     struct store_beside beside = prepare_beside(j, measurement);
-    struct kept_record kept = copies_row(&j->next);
+    j->next.outputs_truncated = a->outputs_truncated;
+    struct kept_record kept = copies_row(p, &j->next, &a->streamed);
     beside.kept = &kept;
+    if (kept.files != NULL) {
+        free(j->kept_files);
+        j->kept_files = mem_strdup(kept.files);
+        j->streamed = a->streamed; /* they stay until the row is there */
+        streamed_init(&a->streamed, p);
+    }
     beside.withdraw = j->withdraw;
     j->withdraw = 0;
     p->writes++;
@@ -724,7 +734,8 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     free(r->faulted_on);
     r->faulted_on = NULL;
     r->executed = -1;
-    r->cancel_requested = r->partial = false;
+    r->cancel_requested = r->partial = r->outputs_truncated = false;
+    copies_forget(p, r->id);
     job_error_done(&r->error);
     free(r->outputs);
     free(r->node_errors);

@@ -15,7 +15,7 @@ struct relay {
     bool begun;
     bool unchanged; /* the client has it: 304 */
     bool outdated;  /* the client has a part of another one (If-Range): it gets the whole */
-    int64_t stamped_end_ms;
+    struct output_stamp stamp;
     bool foreign; /* it is not this job's file any more */
     char if_range[HTTP_PASSED_SIZE];
     char filename[256];
@@ -35,10 +35,13 @@ static void client_gone(void *ctx)
 
 static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
 
-/* Types that a browser may show where it is: nothing in them runs. */
+/* Types that a browser may show where it is: nothing in them runs, as it does in SVG. */
 static bool may_be_shown(const char *type)
 {
     static const char *const kinds[] = {"image/", "video/", "audio/"};
+    if (strcmp(type, "image/svg+xml") == 0) {
+        return false;
+    }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strncmp(type, kinds[i], strlen(kinds[i])) == 0) {
             return true;
@@ -99,8 +102,11 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
 {
     struct relay *r = ctx;
     (void)content_type;
-    r->foreign = !fetch_is_of_attempt(r->call, r->stamped_end_ms);
-    if (r->foreign || (status != 200 && status != 206)) {
+    if (status != 200 && status != 206) {
+        return false;
+    }
+    r->foreign = !stamp_matches(&r->stamp, r->call, status, length);
+    if (r->foreign) {
         return false;
     }
     struct http_answer a = relayed(r, status);
@@ -156,7 +162,7 @@ static void view_ended(void *ctx, const struct http_result *result)
         return;
     }
     if (r->foreign) {
-        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, fetch_is_newer, NULL);
+        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, fetch_is_another, NULL);
         return;
     }
     if (answer_short(r, r->unchanged ? 304 : result->status)) {
@@ -195,7 +201,7 @@ static void start_relay(struct pool *p, const struct http_request *rq, struct ht
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = p->server;
     r->x = x;
-    r->stamped_end_ms = job->stamped_end_ms;
+    r->stamp = stamps_find(p, job, rq->number);
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
@@ -214,9 +220,9 @@ static void answer_text(struct pool *p, struct http_ref x, const struct render_o
 
 /* False: there is no copy. */
 static bool answer_copy(struct pool *p, const struct http_request *rq, struct http_ref x,
-                        const struct render_output *o)
+                        const struct render_output *o, size_t len)
 {
-    const char *sha256 = copies_find(p, rq->job_id, rq->number);
+    const char *sha256 = copies_find(p, rq->job_id, rq->number, len);
     uint64_t size = 0;
     const int fd = sha256 == NULL ? -1 : blob_open(p->copies.blobs, sha256, &size);
     if (fd >= 0) {
@@ -245,7 +251,7 @@ void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
                      "GET /jobs/<id>/outputs lists the outputs; n counts from 0", NULL);
     } else if (list[rq->number].text != NULL) {
         answer_text(p, x, &list[rq->number]);
-    } else if (answer_copy(p, rq, x, &list[rq->number])) {
+    } else if (answer_copy(p, rq, x, &list[rq->number], len)) {
         /* it outlives its backend */
     } else if (b == NULL) {
         http_problem(p->server, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",

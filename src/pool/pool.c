@@ -258,6 +258,7 @@ bool pool_close(struct pool *p)
     uploads_done(p);
     sources_done(p);
     copies_done(p);
+    stamps_done(p);
     events_done(&p->events);
     webhooks_done(p);
     otlp_done(p);

@@ -201,11 +201,11 @@ static void text_kept(void *ctx, enum err e, const char *why, const char *sha256
 }
 
 /* There is a copy of it. */
-static bool share_copy(struct source *s)
+static bool share_copy(struct source *s, size_t outputs_len)
 {
     struct pool *p = s->pool;
     uint64_t size = 0;
-    const char *sha256 = copies_find(p, s->job_id, (size_t)s->n);
+    const char *sha256 = copies_find(p, s->job_id, (size_t)s->n, outputs_len);
     if (sha256 == NULL || !blob_share(p->copies.blobs, p->uploads.blobs, sha256)) {
         return false;
     }
@@ -218,9 +218,11 @@ static bool share_copy(struct source *s)
     return true;
 }
 
-static void bring(struct source *s, const struct job_record *r, const struct render_output *o)
+static void bring(struct source *s, const struct job_record *r, const struct render_output *list,
+                  size_t len)
 {
     struct pool *p = s->pool;
+    const struct render_output *o = &list[s->n];
     free(s->extension);
     s->extension = str_extension(o->filename);
     if (o->text != NULL) {
@@ -228,7 +230,7 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
         uploads_keep(p, str_of(o->text), text_kept, s);
         return;
     }
-    if (share_copy(s)) {
+    if (share_copy(s, len)) {
         return;
     }
     struct backend *b =
@@ -238,7 +240,7 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
     } else if (!b->up) {
         try_again(s, "its backend is not up");
     } else {
-        s->fetch = fetch_begin(b, o, r->stamped_end_ms, p->uploads.blobs,
+        s->fetch = fetch_begin(b, r, (size_t)s->n, o, p->uploads.blobs,
                                p->options.upload_file_bytes, fetched, s);
     }
 }
@@ -257,7 +259,7 @@ static void start(void *ctx)
     } else if ((uint64_t)s->n >= len) {
         fail(s, "the job has no such output");
     } else {
-        bring(s, &r, &list[s->n]);
+        bring(s, &r, list, len);
     }
     render_outputs_free(list, len);
     job_record_done(&r);

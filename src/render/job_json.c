@@ -134,6 +134,9 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
         member_json(&o, "after", r->after);
         member_json(&o, "placement", r->placement);
         member_json(&o, "outputs", r->outputs);
+        if (r->outputs_truncated) {
+            js_member_bool(&o, "outputsTruncated", true);
+        }
     }
     if (m->profile.n > 0) {
         js_member_raw(&o, "profileStats", m->profile);

@@ -85,6 +85,7 @@ static const char *const fixed_sql[Q_READ_COUNT] = {
                    "LEFT JOIN workflows w ON w.seq = j.seq "
                    "LEFT JOIN batches b ON b.id = j.batch_id WHERE j.seq = ?",
     [Q_COUNT_BATCH] = "SELECT state, count(*) FROM jobs WHERE batch_id = ? GROUP BY state",
+    [Q_STAMPS] = "SELECT files FROM stamps WHERE seq = ? AND ended_at = ?",
     [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
     [Q_SETTING] = "SELECT value FROM settings WHERE name = ?",
 };
@@ -191,6 +192,18 @@ enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
         buf_add_str(out, column_str(q, 0));
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
+}
+
+enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
+{
+    sqlite3_stmt *q = s->reader.q[Q_STAMPS];
+    (void)sqlite3_bind_int64(q, 1, seq);
+    (void)sqlite3_bind_int64(q, 2, ended_at.us);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        buf_add_str(out, column_str(q, 0));
+    }
+    return give_back(q, rc, ERR_OUTPUT_NOT_FOUND);
 }
 
 enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)

@@ -238,6 +238,13 @@ static const char *const migrations[] = {
     "ALTER TABLE strays ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE strays ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE strays ADD COLUMN started INTEGER NOT NULL DEFAULT 0;",
+    /* 6. What files were when their job had ended, and whether all outputs are there. */
+    "CREATE TABLE stamps ("
+    "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
+    "    ended_at INTEGER NOT NULL,"
+    "    files TEXT NOT NULL"
+    ");"
+    "ALTER TABLE jobs ADD COLUMN outputs_truncated INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };

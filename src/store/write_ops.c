@@ -34,6 +34,9 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_PUT_KEPT] = "INSERT OR REPLACE INTO kept (seq, job_id, ended_at, files) "
                    "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS ("
                    "SELECT 1 FROM jobs WHERE seq = ?1 AND id = ?2)",
+    [Q_PUT_STAMPS] = "INSERT OR REPLACE INTO stamps (seq, ended_at, files) "
+                     "SELECT ?1, ?3, ?4 WHERE EXISTS ("
+                     "SELECT 1 FROM jobs WHERE seq = ?1 AND id = ?2)",
     [Q_DELETE_KEPT] = "DELETE FROM kept WHERE seq = ?",
     [Q_END_BATCH] = "UPDATE batches SET told = 1 WHERE id = ?",
     [Q_MARK_CANCEL] = "UPDATE jobs SET cancel_requested = ? WHERE seq = ?",
@@ -548,6 +551,13 @@ static enum write_result apply_put_kept(struct write_session *w, struct op *op)
     return put_kept(w, op);
 }
 
+static enum write_result apply_put_stamps(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_STAMPS];
+    (void)columns_bind(&kept_columns, COLUMNS_ALL, q, 1, &op->kept);
+    return write_step(q);
+}
+
 static enum write_result apply_delete_kept(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_DELETE_KEPT];
@@ -692,6 +702,7 @@ static const struct {
     [OP_PUT_UPLOAD] = {"put upload", apply_put_upload},
     [OP_DELETE_UPLOAD] = {"delete upload", apply_delete_upload},
     [OP_PUT_KEPT] = {"put kept outputs", apply_put_kept},
+    [OP_PUT_STAMPS] = {"put stamps of outputs", apply_put_stamps},
     [OP_DELETE_KEPT] = {"delete kept outputs", apply_delete_kept},
     [OP_KEY_STATUS] = {"set key status", apply_key_status},
     [OP_UPDATE_JOB] = {"update job", update_job},

@@ -271,6 +271,11 @@ void store_put_kept(struct store *s, const struct kept_record *r)
     queue(s, OP_PUT_KEPT, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
 }
 
+void store_put_stamps(struct store *s, const struct kept_record *r)
+{
+    queue(s, OP_PUT_STAMPS, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
+}
+
 void store_delete_kept(struct store *s, int64_t seq)
 {
     struct op *op = make_op(OP_DELETE_KEPT, &(struct source){0});

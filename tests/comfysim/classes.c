@@ -85,6 +85,7 @@ static const struct node_class classes[] = {
     {"PreviewImage", "image", 8, 0, true, "", OF("images", "IMAGE"), NULL},
     {"SaveImage", "image", 10, 0, true, "",
      OF("images", "IMAGE") ", \"filename_prefix\": [\"STRING\", {\"default\": \"ComfyUI\"}]", NULL},
+    {"SaveImageWebsocket", "api/image", 10, 1, true, "", OF("images", "IMAGE"), NULL},
     {"T_Async", "proftest", 50, 0, false, "*", SECONDS, OF("a", "*")},
     {"T_Block", "proftest", 0, 0, false, "*", STR("message"), OF("a", "*")},
     {"T_Expand", "proftest", 10, 0, false, "*", SECONDS, OF("a", "*")},

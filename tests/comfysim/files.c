@@ -92,6 +92,16 @@ static const struct upload *find_upload(const struct files *files, const char *t
     return NULL;
 }
 
+/* Where a real server has its outputs: an absolute folder is good when it is in there. */
+static const char OUTPUTS[] = "/comfyui/output";
+
+/* All that a real server looks at. */
+static const char *last_part(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash ? slash + 1 : name;
+}
+
 /* 0 when the file is there, else the status that a real server answers. */
 static int view_status(struct files *files, struct conn *conn)
 {
@@ -101,6 +111,10 @@ static int view_status(struct files *files, struct conn *conn)
     if (!name) {
         return 404;
     }
+    const char *folder = conn_query(conn, "subfolder");
+    if (!strncmp(last_part(name), "sub_", 4) && !(folder && folder[0])) {
+        return 404;
+    }
     if (name[0] == '\0' || name[0] == '/' || strstr(name, "..")) {
         return 400;
     }
@@ -108,7 +122,8 @@ static int view_status(struct files *files, struct conn *conn)
     if (strcmp(type, "output") && strcmp(type, "temp") && strcmp(type, "input")) {
         return 400;
     }
-    if (subfolder && (subfolder[0] == '/' || strstr(subfolder, ".."))) {
+    bool outside = subfolder && subfolder[0] == '/' && strncmp(subfolder, OUTPUTS, strlen(OUTPUTS));
+    if (outside || (subfolder && strstr(subfolder, ".."))) {
         return 403;
     }
     bool uploaded = find_upload(files, type, subfolder ? subfolder : "", name) != NULL;
@@ -159,7 +174,7 @@ void files_view(struct files *files, struct conn *conn)
         conn_answer(conn, status, "application/octet-stream", NULL, "", 0);
         return;
     }
-    const char *name = conn_query(conn, "filename");
+    const char *name = last_part(conn_query(conn, "filename"));
     const char *type = conn_query(conn, "type");
     const char *subfolder = conn_query(conn, "subfolder");
     const struct upload *up =
@@ -191,6 +206,7 @@ void files_view(struct files *files, struct conn *conn)
     }
     uint64_t tag = up ? hash_name(name) ^ (uint64_t)up->len * 0x9e3779b97f4a7c15U : hash_name(name);
     const time_t at = (time_t)(files->modified ? files->modified : RECORDED_AT);
+    tag ^= (uint64_t)files->modified;
     struct tm tm;
     char modified[64];
     (void)strftime(modified, sizeof modified, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&at, &tm));

@@ -516,6 +516,9 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
         (void)snprintf(sim->older, sizeof sim->older, "%s",
                        json_is_string(value) ? json_string_value(value) : "");
     }
+    if ((value = json_object_get(body, "plain_previews"))) {
+        sim->server.plain_previews = json_is_true(value);
+    }
     if ((value = json_object_get(body, "modified"))) {
         sim->files.modified = json_integer_value(value);
     }

@@ -610,7 +610,7 @@ void server_set_takes_metadata(struct server *server, const char *sid, bool take
 bool server_takes_metadata(const struct server *server, const char *sid)
 {
     const struct registration *entry = sid ? find_registration(server, sid) : NULL;
-    return entry && entry->takes_metadata;
+    return entry && entry->takes_metadata && !server->plain_previews;
 }
 
 void server_send(struct server *server, const char *sid, const char *a, size_t a_len, const char *b,

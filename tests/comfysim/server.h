@@ -82,6 +82,7 @@ struct server {
     bool any_dirty;
     bool held; /* frames wait in `out` */
     void *owner;
+    bool plain_previews; /* nobody gets metadata with images */
 };
 
 /* What the rest gives the server. */

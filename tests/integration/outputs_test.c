@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "suites.h"
@@ -274,25 +275,190 @@ START_TEST(test_copies_room)
 }
 END_TEST
 
-/* Servers use names again: a file that was written after the job's end is another one. */
-START_TEST(test_newer_file)
+/* How often it was asked for a file; HEAD counts. */
+static double views(struct sim *s)
+{
+    return json_number_value(
+        json_object_get(json_object_get(sim_get(s, "/__sim"), "http"), "GET /view"));
+}
+
+/* Servers use names again: a file that is not what it was when its job ended is another one. Its
+   time alone says nothing, since a file server's clock may run ahead. */
+START_TEST(test_another_file)
 {
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    sim_control(s, text("{'modified':%ld}", (long)time(NULL) + 3600));
     json_t *j = run_job(d, big_body("a", 1, ""));
     char *id = text("%s", str_at(j, "id"));
-    const double end = num_at(j, "completedAt") / 1000;
-    sim_control(s, text("{'modified':%.0f}", end + 1));
+    AWAIT(views(s) == 1);
     expect(get(d, "/jobs/%s/outputs/0", id), 200, NULL);
-    sim_control(s, text("{'modified':%.0f}", end + 4));
+    sim_control(s, text("{'modified':%ld}", (long)time(NULL) - 3600));
+    AWAIT(get(d, "/jobs/%s/outputs/0", id)->status == 404);
     struct answer *a = get(d, "/jobs/%s/outputs/0", id);
     expect(a, 404, "output_unavailable");
     CHECK(strstr(str_at(a->json, "detail"), "another file") != NULL);
     expect(ask(d, "GET", text("/jobs/%s/outputs/0", id), "Range: bytes=0-1", NULL), 404,
            "output_unavailable");
+    daemon_stop(d);
+    d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    expect(get(d, "/jobs/%s/outputs/0", id), 404, "output_unavailable");
     j = run_job(d, big_body("b", 1, ",'outputs':{'keep':'copy'}"));
-    AWAIT_KEPT(d, str_at(j, "id"), 0, "failed");
+    AWAIT_KEPT(d, str_at(j, "id"), 0, "yes");
+}
+END_TEST
+
+START_TEST(test_unchecked_files)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.sims = {s}, .no_profile = true, .config = "outputs: {checkModified: false}\n");
+    json_t *j = run_job(d, big_body("a", 1, ""));
+    char *id = text("%s", str_at(j, "id"));
+    (void)run_job(d, big_body("b", 1, "")); /* what it would have asked before is asked by now */
+    sim_control(s, text("{'modified':%ld}", (long)time(NULL) + 60));
+    expect(get(d, "/jobs/%s/outputs/0", id), 200, NULL);
+    CHECK(views(s) == 1, "nothing was asked in the background");
+}
+END_TEST
+
+/* Where a node puts a folder into the name, or gives a path as a string. */
+START_TEST(test_places)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    json_t *j = run_job(
+        d, q("{'1':{'class_type':'T_SleepOut','inputs':{'_ui':{"
+             "'images':[{'filename':'video/sub_1.mp4','subfolder':'','type':'output'},"
+             "{'filename':'/comfyui/output/deep/sub_2.mkv','subfolder':'x','type':'output'},"
+             "{'filename':'er/sub_3.svg','subfolder':'sub/deep','type':'output'}],"
+             "'result':['3d/sub_4.glb',null,{'yaw':1}],'path':['video/sub_1.mp4'],"
+             "'text':['a',' ','c','a','t']}}}}"));
+    char *id = text("%s", str_at(j, "id"));
+    static const char *const want[][3] = {
+        {"sub_1.mp4", "video", "video/mp4"},
+        {"sub_2.mkv", "/comfyui/output/deep", "video/matroska"},
+        {"sub_3.svg", "sub/deep/er", "image/svg+xml"},
+        {"text.txt", "", "text/plain"},
+        {"sub_4.glb", "3d", "model/gltf-binary"},
+    };
+    json_t *list = at(get(d, "/jobs/%s/outputs", id)->json, "outputs");
+    CHECK(json_array_size(list) == 5, "%zu", json_array_size(list));
+    for (size_t i = 0; i < 5; i++) {
+        json_t *o = json_array_get(list, i);
+        CHECK(strcmp(str_at(o, "name"), want[i][0]) == 0 &&
+                  strcmp(str_at(o, "subfolder"), want[i][1]) == 0 &&
+                  strcmp(str_at(o, "mediaType"), want[i][2]) == 0,
+              "%s", json_dumps(o, 0));
+        struct answer *a = get(d, "%s", str_at(o, "url"));
+        expect(a, 200, NULL);
+        CHECK((strcmp(want[i][2], "image/svg+xml") == 0) ==
+                  (strstr(header_of(a, "Content-Disposition"), "attachment") != NULL) ||
+              i == 4);
+    }
+    CHECK(strcmp(get(d, "/jobs/%s/outputs/3", id)->body, "a cat") == 0);
+}
+END_TEST
+
+static char *streaming(const char *class_type, int images)
+{
+    static int n; /* each is another one: none of its nodes is cached */
+    return q("{'1':{'class_type':'EmptyImage','inputs':{'color':%d}},"
+             "'2':{'class_type':'KSampler','inputs':{'x':['1',0],'_ms':20,'_steps':3,"
+             "'_previews':3}},"
+             "'3':{'class_type':'%s','inputs':{'images':['2',0],'_ms':20,'_steps':%d,"
+             "'_previews':%d,'_preview_bytes':3000,'_ui':{'note':[1]}}}}",
+             n++, class_type, images, images);
+}
+
+static void expect_streamed(struct daemon *d, const char *id, size_t n)
+{
+    json_t *list = at(get(d, "/jobs/%s/outputs", id)->json, "outputs");
+    CHECK(json_array_size(list) == n, "%zu", json_array_size(list));
+    for (size_t i = 0; i < n; i++) {
+        json_t *o = json_array_get(list, i);
+        CHECK(strcmp(str_at(o, "nodeId"), "3") == 0 && strcmp(str_at(o, "kept"), "yes") == 0 &&
+                  strcmp(str_at(o, "kind"), "image") == 0 &&
+                  strcmp(str_at(o, "mediaType"), "image/jpeg") == 0 && num_at(o, "size") == 3000,
+              "%s", json_dumps(o, 0));
+        struct answer *a = get(d, "%s", str_at(o, "url"));
+        expect(a, 200, NULL);
+        CHECK(a->len == 3000 && memcmp(a->body, "\xff\xd8\xff\xe0", 4) == 0 &&
+                  (size_t)(unsigned char)a->body[27] == i + 1,
+              "the images in their order");
+    }
+}
+
+/* SaveImageWebsocket: no server has its images afterwards. */
+START_TEST(test_streamed_images)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .config = "outputs: {streamClasses: [PreviewImage]}\n");
+    char *ids[3];
+    for (int i = 0; i < 3; i++) {
+        sim_control(s, text("{'plain_previews':%s}", i == 1 ? "true" : "false"));
+        json_t *j = run_job(d, streaming(i == 2 ? "PreviewImage" : "SaveImageWebsocket", 4));
+        CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+        ids[i] = text("%s", str_at(j, "id"));
+        expect_streamed(d, ids[i], 4);
+    }
+    json_t *j = get(d, "/jobs/%s", ids[0])->json;
+    CHECK(json_array_size(at(j, "outputs.3.streamed")) == 4 &&
+          json_array_size(at(j, "outputs.3.note")) == 1 && at(j, "outputsTruncated") == NULL);
+    daemon_kill(d);
+    d = DAEMON(.sims = {s});
+    await_ready(d);
+    expect_streamed(d, ids[0], 4);
+    expect_streamed(d, ids[1], 4);
+    const size_t files = files_in(d, "outputs");
+    expect(ask(d, "DELETE", text("/jobs/%s", ids[1]), NULL, NULL), 204, NULL);
+    CHECK(files_in(d, "outputs") == files - 4, "its images go with the job");
+    /* Another node's images, and those of a job that fails in the end, are no outputs. */
+    j = run_job(d, streaming("PreviewImage", 2));
+    CHECK(json_array_size(at(get(d, "/jobs/%s/outputs", str_at(j, "id"))->json, "outputs")) == 0);
+}
+END_TEST
+
+/* Nobody's hash opens a file: a server may write what it likes into a ui output. */
+START_TEST(test_claimed_images)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    json_t *j = run_job(d, streaming("SaveImageWebsocket", 1));
+    const char *hash =
+        str_at(get(d, "/jobs/%s", str_at(j, "id"))->json, "outputs.3.streamed.0.sha256");
+    CHECK(strlen(hash) == 64);
+    j = run_job(d, q("{'1':{'class_type':'T_SleepOut','inputs':{'_ui':{'streamed':[{'filename':"
+                     "'a.jpeg','subfolder':'','type':'streamed','sha256':'%s'}]}}}}",
+                     hash));
+    json_t *list = get(d, "/jobs/%s/outputs", str_at(j, "id"))->json;
+    CHECK(strcmp(str_at(list, "outputs.0.kept"), "no") == 0);
     expect(get(d, "/jobs/%s/outputs/0", str_at(j, "id")), 404, "output_unavailable");
+}
+END_TEST
+
+/* More images than outputs.maxBytes has room for. */
+START_TEST(test_streamed_room)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .config = "outputs: {maxBytes: 7000}\n");
+    json_t *j = run_job(d, streaming("SaveImageWebsocket", 4));
+    CHECK(json_is_true(at(j, "outputsTruncated")));
+    expect_streamed(d, str_at(j, "id"), 2);
+}
+END_TEST
+
+/* A job keeps 16 MiB of output JSON, and says when there was more. */
+START_TEST(test_truncated)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    json_t *j = run_job(d, q("{'1':{'class_type':'T_Text','inputs':{'size':17825792,'_ms':0}},"
+                             "'2':{'class_type':'T_Text','inputs':{'size':5,'_ms':0}}}"));
+    CHECK(json_is_true(at(j, "outputsTruncated")) && at(j, "outputs.1") == NULL &&
+          at(j, "outputs.2") != NULL);
+    CHECK(strstr(read_file(d->err), "left out") != NULL);
 }
 END_TEST
 
@@ -305,7 +471,13 @@ Suite *outputs_suite(void)
         {"copies", &test_copies, 1},
         {"copies resume", &test_copies_resume, 1},
         {"copies and room", &test_copies_room, 1},
-        {"a newer file", &test_newer_file, 1},
+        {"another file", &test_another_file, 1},
+        {"unchecked files", &test_unchecked_files, 1},
+        {"places of files", &test_places, 1},
+        {"truncated", &test_truncated, 1},
+        {"streamed images", &test_streamed_images, 1},
+        {"claimed images", &test_claimed_images, 1},
+        {"streamed images and room", &test_streamed_room, 1},
     };
     return SUITE("outputs", 60, tests);
 }

@@ -202,5 +202,9 @@ struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const 
 struct http_call *comfy_view(struct comfy_backend *b, struct str filename, struct str subfolder,
                              struct str type, const char *const *headers,
                              const struct http_sink *sink, http_done_fn done, void *ctx);
+/* HEAD of the same, within 10 s. */
+struct http_call *comfy_view_head(struct comfy_backend *b, struct str filename,
+                                  struct str subfolder, struct str type, http_done_fn done,
+                                  void *ctx);
 
 #endif

@@ -147,7 +147,6 @@ struct job_record {
     struct wall_us queued_at;
     struct wall_us started_at;    /* 0: not started */
     struct wall_us completed_at;  /* 0: not ended */
-    int64_t stamped_end_ms;       /* its end by its backend's own clock; 0: not known */
     char *backend;                /* of the last attempt, or NULL */
     char prompt_id[UUID_SIZE];    /* of the last attempt, or "" */
     struct wall_us waiting_since; /* when it was queued for the last time: here queue_timeout_ms and
@@ -185,6 +184,7 @@ struct job_record {
     char *auto_seeds;          /* valid JSON: {nodeId: number} of the last attempt, or NULL */
     char *placement;           /* valid JSON: why it runs where it runs, or NULL */
     char *metadata;            /* valid JSON object as the client sent it, or NULL */
+    bool outputs_truncated;    /* outputs lacks some: there were too many, or no room for them */
     char *node_errors;         /* valid JSON: of a partial job, or NULL */
     char *outputs;             /* valid JSON: {nodeId: ui output}, or NULL */
     struct job_error error;

@@ -111,8 +111,4 @@ struct timeline_points timeline_points(const struct timeline *t);
 /* Its start and its end are known, and how far apart they are. */
 bool timeline_is_told(const struct timeline *t);
 
-/* Its end by the server's clock, in ms since the epoch: as it said, else as its clock is known; 0:
-   neither. */
-int64_t timeline_stamped_end(const struct timeline *t);
-
 #endif

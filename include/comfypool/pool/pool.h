@@ -78,6 +78,11 @@ struct pool_options {
     bool keep_outputs;            /* of jobs that do not say */
     uint64_t copies_bytes;        /* of all */
     struct dur_us copies_age;     /* since the job's end */
+    bool check_modified;          /* of files: whether they are still the job's; see stamps.h */
+    const char *const *stream_classes; /* of nodes beside SaveImageWebsocket; see streamed.h */
+    size_t stream_classes_len;
+    const char *const *trusted_inputs; /* "Class.input" or "Class.*": any value is taken */
+    size_t trusted_inputs_len;
     unsigned breaker_failures;
     struct dur_us breaker_open;
     unsigned quarantine_failures;

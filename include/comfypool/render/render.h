@@ -123,8 +123,9 @@ struct render_output {
     char *node_id;
     char *filename;
     char *subfolder;
-    char *type; /* output, temp or input */
-    char *text; /* of a text; NULL: it is a file at the backend */
+    char *type;   /* output, temp or input; streamed: it came over the WebSocket */
+    char *text;   /* of a text; NULL: it is a file at the backend */
+    char *sha256; /* as the ui output says, or NULL */
     /* Not read, but set by whoever knows. */
     const char *kept; /* no, pending, yes, failed; static */
     int64_t size;     /* bytes; below 0: not known */

@@ -112,6 +112,9 @@ void kept_record_done(struct kept_record *r);
 /* Changes nothing when there is no such job any more. */
 void store_put_kept(struct store *s, const struct kept_record *r);
 void store_delete_kept(struct store *s, int64_t seq);
+/* What its files were when the job had ended; see pool/stamps.c. As store_put_kept; it goes with
+   the job. */
+void store_put_stamps(struct store *s, const struct kept_record *r);
 
 /* Jobs of one workflow, and what is told when all of them have ended. */
 struct batch_record {
@@ -319,6 +322,9 @@ enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record 
 enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;
 /* Appends the workflow's text as it was submitted. */
 enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out) MUST_CHECK;
+/* Appends what store_put_stamps stored for that end of the job. ERR_OUTPUT_NOT_FOUND: nothing. */
+enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at,
+                          struct buf *out) MUST_CHECK;
 /* Appends the profile of an attempt (number 0: of a job that had none).
    ERR_PROFILING_DISABLED when there is none. */
 enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,

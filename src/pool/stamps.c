@@ -1,0 +1,312 @@
+/* What files of ended jobs were; see the header. */
+#include "stamps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/json_read.h"
+#include "comfypool/base/json_write.h"
+#include "inner.h"
+
+enum {
+    AT_A_TIME = 4,
+    MAX_WAITING = 1000, /* jobs */
+    MAX_FILES = 1000,   /* of a job; the first ones */
+};
+
+/* A job whose files are asked for. */
+struct stamping {
+    struct pool *pool;
+    struct stamping *next;
+    struct kept_record row; /* files: NULL until all are known */
+    char *backend;
+    struct render_output *list;
+    size_t len;
+    struct output_stamp *stamps;
+    size_t most; /* of the list that are asked for, and kept */
+    size_t asked;
+    size_t open;
+    bool away; /* its backend does not answer */
+};
+
+struct stamp_look {
+    struct stamping *of;
+    size_t n;
+    struct http_call *call;
+    struct stamp_look *next;
+    struct stamp_look **link;
+};
+
+static const struct output_stamp not_known = {.size = -1, .modified_s = -1};
+
+/* ---- what a server says ------------------------------------------------------------------------
+ */
+
+/* A number that is a header's whole value; -1: none. */
+static int64_t number_of(const char *value)
+{
+    int64_t n = -1;
+    return value != NULL && str_to_int64(str_of(value), &n) && n >= 0 ? n : -1;
+}
+
+/* The size of the whole file: behind the slash of Content-Range in an answer with a part. */
+static int64_t size_of(struct http_call *call, unsigned status, int64_t length)
+{
+    if (status != 206) {
+        return length;
+    }
+    const char *range = http_call_header(call, "Content-Range");
+    const char *slash = range == NULL ? NULL : strchr(range, '/');
+    return slash == NULL ? -1 : number_of(slash + 1);
+}
+
+static struct output_stamp read_headers(struct http_call *call, unsigned status, int64_t length)
+{
+    struct output_stamp s = not_known;
+    s.size = size_of(call, status, length);
+    s.modified_s = http_call_header_time(call, "Last-Modified");
+    const char *etag = http_call_header(call, "ETag");
+    if (etag != NULL && strlen(etag) < sizeof s.etag) {
+        (void)snprintf(s.etag, sizeof s.etag, "%s", etag);
+    }
+    return s;
+}
+
+/* A gateway that compresses makes a strong one weak: what they name is the same. */
+static const char *opaque(const char *etag)
+{
+    return strncmp(etag, "W/", 2) == 0 ? etag + 2 : etag;
+}
+
+bool stamp_matches(const struct output_stamp *s, struct http_call *call, unsigned status,
+                   int64_t length)
+{
+    const struct output_stamp now = read_headers(call, status, length);
+    if (s->size >= 0 && now.size >= 0 && s->size != now.size) {
+        return false;
+    }
+    if (s->etag[0] != '\0' && now.etag[0] != '\0') {
+        return strcmp(opaque(s->etag), opaque(now.etag)) == 0;
+    }
+    return s->modified_s < 0 || now.modified_s < 0 || s->modified_s == now.modified_s;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------
+ */
+
+/* An array by n: [{"size": 5, "etag": "...", "modified": 1700000000}, {}, ...]. */
+static void write_files(const struct output_stamp *list, size_t len, struct buf *out)
+{
+    struct js_out o = js_out_to(out);
+    js_open(&o, '[');
+    for (size_t i = 0; i < len; i++) {
+        js_open(&o, '{');
+        if (list[i].size >= 0) {
+            js_member_int(&o, "size", list[i].size);
+        }
+        if (list[i].etag[0] != '\0') {
+            js_member_string(&o, "etag", list[i].etag);
+        }
+        if (list[i].modified_s >= 0) {
+            js_member_int(&o, "modified", list[i].modified_s);
+        }
+        js_close(&o, '}');
+    }
+    js_close(&o, ']');
+}
+
+static struct output_stamp read_stamp(struct js_reader *r, struct buf *scratch)
+{
+    struct output_stamp s = not_known;
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        const struct js_token v = js_next(r);
+        if (js_is(key, "size")) {
+            (void)js_int(v, &s.size);
+        } else if (js_is(key, "modified")) {
+            (void)js_int(v, &s.modified_s);
+        } else if (js_is(key, "etag")) {
+            buf_clear(scratch);
+            const struct str etag = js_text(v, scratch);
+            (void)snprintf(s.etag, sizeof s.etag, "%.*s", (int)etag.n, etag.p);
+        }
+    }
+    return s;
+}
+
+struct output_stamp stamps_find(struct pool *p, const struct job_record *r, size_t n)
+{
+    AUTO_BUF struct buf files;
+    AUTO_BUF struct buf scratch;
+    buf_init(&files, BUF_NO_LIMIT);
+    buf_init(&scratch, BUF_NO_LIMIT);
+    if (!p->options.check_modified ||
+        store_get_stamps(p->store, r->seq, r->completed_at, &files) != ERR_NONE) {
+        return not_known;
+    }
+    struct js_reader reader;
+    js_read_strict(&reader, buf_str(&files), JS_MAX_DEPTH);
+    (void)js_next(&reader);
+    for (size_t i = 0; js_next(&reader).kind == JS_OBJECT; i++) {
+        const struct output_stamp s = read_stamp(&reader, &scratch);
+        if (i == n) {
+            return s;
+        }
+    }
+    return not_known;
+}
+
+/* ---- asking ------------------------------------------------------------------------------------
+ */
+
+static void stamping_free(struct stamping *s)
+{
+    render_outputs_free(s->list, s->len);
+    kept_record_done(&s->row);
+    free(s->stamps);
+    free(s->backend);
+    free(s);
+}
+
+static bool knows_any(const struct stamping *s)
+{
+    size_t i = 0;
+    while (i < s->most && s->stamps[i].size < 0 && s->stamps[i].etag[0] == '\0' &&
+           s->stamps[i].modified_s < 0) {
+        i++;
+    }
+    return i < s->most;
+}
+
+static void finish(struct stamping *s)
+{
+    if (knows_any(s)) {
+        AUTO_BUF struct buf files;
+        buf_init(&files, BUF_NO_LIMIT);
+        write_files(s->stamps, s->most, &files);
+        s->row.files = buf_take(&files);
+        store_put_stamps(s->pool->store, &s->row);
+    }
+    stamping_free(s);
+}
+
+static void look_free(struct stamp_look *l)
+{
+    *l->link = l->next;
+    if (l->next != NULL) {
+        l->next->link = l->link;
+    }
+    l->of->open--;
+    l->of->pool->stamps.open--;
+    free(l);
+}
+
+static void ask_more(struct pool *p);
+
+static void looked(void *ctx, const struct http_result *result)
+{
+    struct stamp_look *l = ctx;
+    struct stamping *s = l->of;
+    struct pool *p = s->pool;
+    if (result->outcome == HTTP_ANSWERED && result->status == 200) {
+        const int64_t length = number_of(http_call_header(l->call, "Content-Length"));
+        s->stamps[l->n] = read_headers(l->call, 200, length);
+    }
+    s->away = s->away || result->outcome != HTTP_ANSWERED;
+    look_free(l);
+    if (s->open == 0 && p->stamps.first != s) {
+        finish(s);
+    }
+    ask_more(p);
+}
+
+static void ask(struct stamping *s, struct backend *b, size_t n)
+{
+    struct stamps *all = &s->pool->stamps;
+    const struct render_output *o = &s->list[n];
+    struct stamp_look *l = mem_zero(1, sizeof *l);
+    l->of = s;
+    l->n = n;
+    l->next = all->looks;
+    l->link = &all->looks;
+    if (l->next != NULL) {
+        l->next->link = &l->next;
+    }
+    all->looks = l;
+    all->open++;
+    s->open++;
+    l->call = comfy_view_head(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
+                              looked, l);
+}
+
+/* The first job's next file, or the first job is through. */
+static void ask_next(struct pool *p)
+{
+    struct stamping *s = p->stamps.first;
+    struct backend *b = map_get(&p->backends_by_name, str_of(s->backend));
+    while (s->asked < s->most && s->list[s->asked].text != NULL) {
+        s->asked++;
+    }
+    if (s->asked < s->most && !s->away && b != NULL && b->up) {
+        ask(s, b, s->asked++);
+        return;
+    }
+    p->stamps.first = s->next;
+    p->stamps.waiting--;
+    if (s->open == 0) {
+        finish(s);
+    }
+}
+
+static void ask_more(struct pool *p)
+{
+    while (!p->stopping && p->stamps.open < AT_A_TIME && p->stamps.first != NULL) {
+        ask_next(p);
+    }
+}
+
+void stamps_begin(struct pool *p, const struct job_record *ended)
+{
+    if (!p->options.check_modified || ended->outputs == NULL || ended->backend == NULL ||
+        p->stamps.waiting >= MAX_WAITING) {
+        return;
+    }
+    struct stamping *s = mem_zero(1, sizeof *s);
+    s->pool = p;
+    s->list = render_outputs_read(str_of(ended->outputs), &s->len);
+    s->most = s->len < MAX_FILES ? s->len : MAX_FILES;
+    s->stamps = mem_alloc((s->most + 1) * sizeof *s->stamps);
+    for (size_t i = 0; i < s->most; i++) {
+        s->stamps[i] = not_known;
+    }
+    s->row.seq = ended->seq;
+    s->row.ended_at = ended->completed_at;
+    memcpy(s->row.job_id, ended->id, sizeof s->row.job_id);
+    s->backend = mem_strdup(ended->backend);
+    *(p->stamps.first == NULL ? &p->stamps.first : &p->stamps.last->next) = s;
+    p->stamps.last = s;
+    p->stamps.waiting++;
+    ask_more(p);
+}
+
+void stamps_done(struct pool *p)
+{
+    struct stamps *all = &p->stamps;
+    for (struct stamping *s = all->first; s != NULL; s = s->next) {
+        s->open++; /* it goes below */
+    }
+    while (all->looks != NULL) {
+        struct stamp_look *l = all->looks;
+        struct stamping *s = l->of;
+        http_call_cancel(l->call);
+        look_free(l);
+        if (s->open == 0) {
+            stamping_free(s);
+        }
+    }
+    for (struct stamping *s = all->first, *next = NULL; s != NULL; s = next) {
+        next = s->next;
+        stamping_free(s);
+    }
+    all->first = NULL;
+}

@@ -1,0 +1,45 @@
+/*
+ * Images that only pass by: a node of class SaveImageWebsocket (or of one in outputs.streamClasses)
+ * sends them over the WebSocket, and no server has them afterwards. They are written to disk as
+ * they come, and are outputs of their node when the job ends: the list "streamed" of its ui output,
+ * {"filename", "subfolder": "", "type": "streamed", "sha256", "size"} each. What other nodes send
+ * are previews.
+ */
+#ifndef COMFYPOOL_SRC_POOL_STREAMED_H
+#define COMFYPOOL_SRC_POOL_STREAMED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/map.h"
+#include "comfypool/base/str.h"
+#include "comfypool/core/frame.h"
+
+struct attempt;
+struct pool;
+struct streamed_image;
+
+/* Of an attempt, then of its job until its row of copies is stored. */
+struct streamed {
+    struct pool *pool;
+    struct streamed_image **list;
+    size_t len;
+    struct map by_hash; /* the same, those that are written */
+    size_t pending;     /* still being written */
+    uint64_t bytes;     /* of all */
+    uint64_t unwritten; /* ... that the disk has not taken yet */
+};
+
+void streamed_init(struct streamed *s, struct pool *p);
+/* Whether the image is one of a node whose images are outputs. */
+bool streamed_is_output(const struct attempt *a, const struct frame_preview *f);
+/* Keeps it. When they are all written, and the attempt has ended, attempt_conclude is called. */
+void streamed_add(struct attempt *a, const struct frame_preview *f);
+/* The attempt is about to be concluded: they become outputs of their nodes. */
+void streamed_end(struct attempt *a);
+/* Whether a file of that hash is one of them. */
+bool streamed_have(const struct streamed *s, const char *sha256);
+/* They are let go: files that no row of copies names go too. */
+void streamed_done(struct streamed *s);
+
+#endif
