@@ -798,6 +798,8 @@ void config_done(struct config *c)
     drop_backends(c);
     drop_rules(c);
     drop_listen(c);
+    drop_list(&c->outputs_stream_classes);
+    drop_list(&c->routing_trusted_inputs);
     drop_list(&c->http_allowed_hosts);
     drop_list(&c->http_allowed_origins);
     drop_list(&c->webhooks_urls);

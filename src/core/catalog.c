@@ -25,30 +25,67 @@ static void class_free(struct catalog_class *c)
     free(c);
 }
 
-const struct catalog_input *catalog_input(const struct catalog_class *c, struct str input)
+static int by_name(const void *a, const void *b)
 {
-    for (size_t i = 0; i < c->inputs_len; i++) {
-        if (str_is(input, c->inputs[i].name)) {
-            return &c->inputs[i];
-        }
-    }
-    return NULL;
+    return strcmp(((const struct catalog_input *)a)->name, ((const struct catalog_input *)b)->name);
 }
 
-static int by_text(const void *a, const void *b)
+const struct catalog_input *catalog_input(const struct catalog_class *c, struct str input)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    AUTO_FREE char *name = mem_copy(input);
+    const struct catalog_input key = {.name = name};
+    return c->inputs_len == 0 ? NULL : bsearch(&key, c->inputs, c->inputs_len, sizeof key, by_name);
+}
+
+static char slash(char c)
+{
+    return (char)(c == '\\' ? '/' : c);
+}
+
+/* As paths: \ is / in them. */
+static int compare_paths(const char *a, const char *b)
+{
+    while (*a != '\0' && slash(*a) == slash(*b)) {
+        a++;
+        b++;
+    }
+    return (int)(unsigned char)slash(*a) - (int)(unsigned char)slash(*b);
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return compare_paths(*(char *const *)a, *(char *const *)b);
+}
+
+const char *catalog_spelling(const struct catalog_class *c, struct str input, struct str value)
+{
+    const struct catalog_input *in = catalog_input(c, input);
+    if (in == NULL || in->values_len == 0) {
+        return NULL;
+    }
+    AUTO_FREE char *key = mem_copy(value);
+    char **found = bsearch(&key, in->values, in->values_len, sizeof(char *), by_path);
+    if (found == NULL || strcmp(*found, key) == 0) {
+        return found == NULL ? NULL : *found;
+    }
+    /* It may be there in several spellings. */
+    const char *const other = *found;
+    while (found > in->values && by_path(found - 1, &key) == 0) {
+        found--;
+    }
+    for (char **end = in->values + in->values_len; found < end && by_path(found, &key) == 0;
+         found++) {
+        if (strcmp(*found, key) == 0) {
+            return *found;
+        }
+    }
+    return other;
 }
 
 bool catalog_allows(const struct catalog_class *c, struct str input, struct str value)
 {
     const struct catalog_input *in = catalog_input(c, input);
-    if (in == NULL || !in->listed) {
-        return true;
-    }
-    AUTO_FREE char *key = mem_copy(value);
-    return in->values_len > 0 &&
-           bsearch(&key, in->values, in->values_len, sizeof(char *), by_text) != NULL;
+    return in == NULL || !in->listed || catalog_spelling(c, input, value) != NULL;
 }
 
 /* ---- reading an input ---------------------------------------------------------------------------
@@ -107,6 +144,8 @@ static void read_options(struct js_reader *r, bool is_combo, struct catalog_inpu
             read_values(r, in);
         } else if (js_is(key, "max") && js_double(v, &in->max)) {
             in->has_max = isfinite(in->max);
+        } else if (js_is(key, "min") && js_double(v, &in->min)) {
+            in->has_min = isfinite(in->min);
         } else {
             (void)js_rest(r, v);
         }
@@ -127,17 +166,23 @@ static void read_input(struct str text, struct catalog_input *in)
     if (type.kind == JS_ARRAY) {
         read_values(&r, in);
     } else {
+        in->type = js_is(type, "INT")     ? CATALOG_INT
+                   : js_is(type, "FLOAT") ? CATALOG_FLOAT
+                                          : CATALOG_OTHER;
+        /* Inputs that unfold into others, as they are filled in: nobody says which are required. */
+        in->required = in->required && type.kind == JS_STRING &&
+                       (type.text.n < 6 || memcmp(type.text.p, "COMFY_", 6) != 0);
         (void)js_rest(&r, type);
     }
     if (js_next(&r).kind == JS_OBJECT) {
         read_options(&r, is_combo, in);
     }
     if (in->values_len > 1) {
-        qsort(in->values, in->values_len, sizeof(char *), by_text);
+        qsort(in->values, in->values_len, sizeof(char *), by_path);
     }
 }
 
-static void read_inputs(struct str text, struct catalog_class *c)
+static void read_inputs(struct str text, bool required, struct catalog_class *c)
 {
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
@@ -147,19 +192,15 @@ static void read_inputs(struct str text, struct catalog_class *c)
         return;
     }
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
-        struct catalog_input in = {.max = 0};
+        struct catalog_input in = {.required = required};
         const struct str value = js_skip(&r);
         read_input(value, &in);
-        if (!in.listed && !in.has_max) {
-            for (size_t i = 0; i < in.values_len; i++) {
-                free(in.values[i]);
-            }
-            free(in.values);
-            continue;
-        }
         buf_clear(&scratch);
         in.name = mem_copy(js_text(key, &scratch));
-        c->inputs = mem_grow(c->inputs, (c->inputs_len + 1) * sizeof *c->inputs);
+        if ((c->inputs_len & (c->inputs_len - 1)) == 0) { /* a power of two, or 0 */
+            const size_t cap = c->inputs_len == 0 ? 1 : c->inputs_len * 2;
+            c->inputs = mem_grow(c->inputs, cap * sizeof *c->inputs);
+        }
         c->inputs[c->inputs_len++] = in;
     }
 }
@@ -174,10 +215,28 @@ static void read_groups(struct str text, struct catalog_class *c)
     }
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const struct str value = js_skip(&r);
-        if (js_is(key, "required") || js_is(key, "optional")) {
-            read_inputs(value, c);
+        const bool required = js_is(key, "required");
+        if (required || js_is(key, "optional")) {
+            read_inputs(value, required, c);
         }
     }
+    if (c->inputs_len > 1) {
+        qsort(c->inputs, c->inputs_len, sizeof *c->inputs, by_name);
+    }
+}
+
+static void digest_shape(struct catalog_class *c)
+{
+    AUTO_BUF struct buf all;
+    buf_init(&all, BUF_NO_LIMIT);
+    buf_printf(&all, "%d", c->is_output);
+    for (size_t i = 0; i < c->inputs_len; i++) {
+        const struct catalog_input *in = &c->inputs[i];
+        buf_add_char(&all, '\0');
+        buf_add_text(&all, in->name);
+        buf_printf(&all, "/%d/%d/%d", (int)in->type, in->required, in->listed);
+    }
+    digest_sha256_hex(buf_str(&all), c->shape);
 }
 
 static struct catalog_class *class_read(struct str name, struct str text)
@@ -202,6 +261,7 @@ static struct catalog_class *class_read(struct str name, struct str text)
             read_groups(value, c);
         }
     }
+    digest_shape(c);
     return c;
 }
 

@@ -42,8 +42,8 @@ static bool where_is_empty(const struct spec_where *w)
 
 bool spec_is_empty(const struct spec *s)
 {
-    return !s->keep_seeds && !s->run_on_failure && s->include_outputs.len == 0 &&
-           where_is_empty(&s->where) && s->variants_len == 0;
+    return !s->keep_seeds && !s->run_on_failure && !s->skip_eligibility &&
+           s->include_outputs.len == 0 && where_is_empty(&s->where) && s->variants_len == 0;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------
@@ -94,6 +94,7 @@ void spec_write(const struct spec *s, struct buf *out)
     js_open(&o, '{');
     write_flag(&o, "keepSeeds", s->keep_seeds);
     write_flag(&o, "runOnFailure", s->run_on_failure);
+    write_flag(&o, "skipEligibility", s->skip_eligibility);
     write_names(&o, "includeOutputs", &s->include_outputs, false);
     write_where(&o, &s->where);
     if (s->variants_len > 0) {
@@ -190,6 +191,8 @@ struct spec *spec_read(struct str json)
             s->keep_seeds = true;
         } else if (js_is(key, "runOnFailure")) {
             s->run_on_failure = true;
+        } else if (js_is(key, "skipEligibility")) {
+            s->skip_eligibility = true;
         } else if (js_is(key, "includeOutputs")) {
             names_read(&s->include_outputs, value);
         } else if (js_is(key, "variants")) {

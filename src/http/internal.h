@@ -262,6 +262,7 @@ bool submission_attach_parts(struct submission *s, const struct http_request *rq
 bool submission_outputs(struct value *v, void *ret, struct problem *p);
 bool submission_include(const struct member *m, struct value *v, void *ret);
 bool submission_auto_seed(const struct member *m, struct value *v, void *ret);
+bool submission_skip_eligibility(const struct member *m, struct value *v, void *ret);
 bool submission_client(const struct member *m, struct value *v, void *ret);
 bool submission_not_before(const struct member *m, struct value *v, void *ret);
 bool submission_after(const struct member *m, struct value *v, void *ret);

@@ -205,6 +205,7 @@ static const struct member members[] = {
     {"includeOutputs", submission_include,
      "an array of 1 to 64 different ids of nodes that give outputs", .offset = 0},
     {"autoSeed", submission_auto_seed, "true or false", .offset = 0},
+    {"skipEligibility", submission_skip_eligibility, "true or false", .offset = 0},
     {"client", submission_client, "a text of 1 to 100 bytes without control characters",
      .offset = offsetof(struct submission, client)},
     {"notBefore", submission_not_before, "milliseconds since the epoch, or RFC 3339",

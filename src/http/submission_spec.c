@@ -161,6 +161,13 @@ bool submission_auto_seed(const struct member *m, struct value *v, void *ret)
     return v->token.kind == JS_TRUE || v->token.kind == JS_FALSE;
 }
 
+bool submission_skip_eligibility(const struct member *m, struct value *v, void *ret)
+{
+    (void)m;
+    ((struct submission *)ret)->spec.skip_eligibility = v->token.kind == JS_TRUE;
+    return v->token.kind == JS_TRUE || v->token.kind == JS_FALSE;
+}
+
 bool submission_client(const struct member *m, struct value *v, void *ret)
 {
     return member_text(m, v, ret, MAX_CLIENT);

@@ -231,6 +231,8 @@ static void accepted(struct attempt *a, struct comfy_submit_answer *answer)
     a->timeline.accepted = (struct time_mark){.set = true, .received = now};
     if (answer->answer.node_errors.len > 0) {
         a->node_errors = buf_take(&answer->answer.node_errors);
+    } else {
+        unlisted_learn(a);
     }
     if (a->ended) {
         attempt_conclude(a);

@@ -512,6 +512,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
                           : p->options.refused_lost;
     trust_init(b);
     name_backend(b);
+    unlisted_init(b);
     slot_init(&b->slot, 1.0, 1);
     backend_apply_own(b);
     (void)map_put(&p->backends_by_name, str_of(b->name), b);
@@ -536,6 +537,7 @@ void backend_free(struct backend *b)
     inputs_done(b);
     copies_leave(b);
     knowledge_done(b);
+    unlisted_done(b);
     names_done(&b->label_names);
     comfy_close(b->comfy);
     strays_free(b);

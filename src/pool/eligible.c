@@ -81,6 +81,9 @@ static void hash_models(struct need *n)
     char **values = mem_alloc(w->models_len * sizeof(char *));
     for (size_t i = 0; i < w->models_len; i++) {
         values[i] = mem_copy(w->models[i].value);
+        for (char *p = values[i]; *p != '\0'; p++) { /* a Windows server's are the same files */
+            *p = (char)(*p == '\\' ? '/' : *p);
+        }
     }
     qsort(values, w->models_len, sizeof(char *), by_text);
     AUTO_BUF struct buf text;
@@ -151,9 +154,6 @@ static struct need *need_join(struct pool *p, const char *hash, const struct nam
 /* ---- what a backend lacks -----------------------------------------------------------------------
  */
 
-typedef void (*lack_fn)(void *ctx, const struct workflow_node *node,
-                        const struct workflow_model *m);
-
 /* Marks what outputs hang on: only that is validated by a server. */
 static void mark_needed(const struct need *n, const struct catalog *c, bool *needed)
 {
@@ -166,10 +166,10 @@ static void mark_needed(const struct need *n, const struct catalog *c, bool *nee
     workflow_mark_needed(w, needed);
 }
 
-/* Calls `each` for what the catalog lacks: a class (m NULL), or a model. */
-static void find_lacks(const struct need *n, const struct catalog *c, lack_fn each, void *ctx)
+void eligible_find_lacks(const struct need *n, const struct backend *b, lack_fn each, void *ctx)
 {
     const struct workflow *w = n->w;
+    const struct catalog *c = &b->knows.catalog;
     for (size_t i = 0; i < w->len; i++) {
         const struct str class_type = w->nodes[i].class_type;
         if (class_type.p != NULL && !catalog_knows(c, class_type)) {
@@ -184,7 +184,8 @@ static void find_lacks(const struct need *n, const struct catalog *c, lack_fn ea
     for (size_t i = 0; i < w->models_len; i++) {
         const struct workflow_model *m = &w->models[i];
         const struct catalog_class *class = catalog_find(c, w->nodes[m->node].class_type);
-        if (needed[m->node] && class != NULL && !catalog_allows(class, m->input, m->value)) {
+        if (needed[m->node] && class != NULL && !catalog_allows(class, m->input, m->value) &&
+            !unlisted_may_be_good(b, w->nodes[m->node].class_type, m->input)) {
             each(ctx, &w->nodes[m->node], m);
         }
     }
@@ -198,9 +199,16 @@ static void count_lack(void *ctx, const struct workflow_node *node, const struct
     (*(size_t *)ctx)++;
 }
 
-static bool need_is_met(struct need *n, const struct backend *b)
+/* What rules are about, of a job or of a submission. */
+struct traits {
+    const char *metadata; /* JSON, or NULL */
+    const struct spec *spec;
+    uint64_t largest; /* of its files, in bytes */
+};
+
+static bool need_is_met(struct need *n, const struct traits *t, const struct backend *b)
 {
-    if (!b->knows.known) {
+    if (!b->knows.known || (t->spec != NULL && t->spec->skip_eligibility)) {
         return true;
     }
     struct verdict_of *v = NULL;
@@ -215,7 +223,7 @@ static bool need_is_met(struct need *n, const struct backend *b)
     }
     if (v->generation != b->knows.generation) {
         size_t lacks = 0;
-        find_lacks(n, &b->knows.catalog, count_lack, &lacks);
+        eligible_find_lacks(n, b, count_lack, &lacks);
         v->generation = b->knows.generation;
         v->able = lacks == 0;
     }
@@ -224,13 +232,6 @@ static bool need_is_met(struct need *n, const struct backend *b)
 
 /* ---- wishes -------------------------------------------------------------------------------------
  */
-
-/* What rules are about, of a job or of a submission. */
-struct traits {
-    const char *metadata; /* JSON, or NULL */
-    const struct spec *spec;
-    uint64_t largest; /* of its files, in bytes */
-};
 
 static bool takes_files(const struct backend *b, const struct traits *t)
 {
@@ -243,7 +244,7 @@ static bool is_able(struct pool *p, const struct wish *w, const struct traits *t
     return !b->removing && takes_files(b, t) &&
            (w->where == NULL || spec_where_allows(w->where, b->name, &b->label_names)) &&
            rules_allow(p, w->hash, t->metadata, t->spec, b->name) &&
-           (w->need == NULL || need_is_met(w->need, b));
+           (w->need == NULL || need_is_met(w->need, t, b));
 }
 
 static size_t variants_of(const struct spec *s)
@@ -351,6 +352,12 @@ struct need *eligible_need(struct job *j, size_t variant)
     return j->wishes[variant].need;
 }
 
+struct need *eligible_need_of_attempt(const struct attempt *a)
+{
+    struct job *j = a->job;
+    return eligible_need(j, job_has_variants(j) ? j->variant : 0);
+}
+
 void eligible_leave(struct job *j)
 {
     const size_t n = j->wishes == NULL ? 0 : variants_of(j->spec);
@@ -427,8 +434,8 @@ static void list_missing(struct pool *p, const struct wish *w, const struct trai
     if (!rules_allow(p, w->hash, t->metadata, t->spec, b->name)) {
         js_string(o, "a hard rule of the configuration leaves it out");
     }
-    if (w->need != NULL && b->knows.known) {
-        find_lacks(w->need, &b->knows.catalog, list_lack, &(struct listing){o});
+    if (w->need != NULL && b->knows.known && !(t->spec != NULL && t->spec->skip_eligibility)) {
+        eligible_find_lacks(w->need, b, list_lack, &(struct listing){o});
     }
 }
 
@@ -534,11 +541,17 @@ static struct backend *by_id(struct pool *p, uint32_t id)
     return NULL;
 }
 
-static void changed_there(struct backend *b)
+void eligible_learnt(struct backend *b)
 {
     b->knows.generation = ++b->pool->eligibility.generation;
-    ability_forget_refusals(&b->pool->ability, b->id);
     eligible_changed(b->pool);
+}
+
+static void changed_there(struct backend *b)
+{
+    unlisted_review(b);
+    ability_forget_refusals(&b->pool->ability, b->id);
+    eligible_learnt(b);
 }
 
 static void class_came(void *ctx, bool found, struct catalog_draft *draft)
@@ -682,7 +695,7 @@ static enum chance chance_on(const struct look *l, const struct backend *b, stru
     for (size_t i = 0; i < l->len; i++) {
         if (is_meant(l, i, b)) {
             meant = true;
-            if (b->up && need_is_met(l->wishes[i].need, b)) {
+            if (b->up && need_is_met(l->wishes[i].need, &l->traits, b)) {
                 return CHANCE_YES;
             }
         }
@@ -750,7 +763,7 @@ static bool ask_again(const struct look *l, struct http_ref x)
         struct asking a = {r, b, 0};
         for (size_t k = 0; k < l->len && b->up && b->knows.known; k++) {
             if (is_meant(l, k, b)) {
-                find_lacks(l->wishes[k].need, &b->knows.catalog, ask_lack, &a);
+                eligible_find_lacks(l->wishes[k].need, b, ask_lack, &a);
             }
         }
     }

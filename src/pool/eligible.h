@@ -13,6 +13,7 @@
 struct pool;
 struct job;
 struct backend;
+struct attempt;
 struct comfy_ask;
 
 /* What a workflow needs: shared by all jobs of one structure. */
@@ -91,7 +92,16 @@ int eligible_variant(struct job *j, const struct backend *b);
 bool eligible_is_restricted(struct job *j);
 /* The need of a variant; NULL: its text cannot be read now. */
 struct need *eligible_need(struct job *j, size_t variant);
+struct need *eligible_need_of_attempt(const struct attempt *a);
 void eligible_leave(struct job *j);
+
+typedef void (*lack_fn)(void *ctx, const struct workflow_node *node,
+                        const struct workflow_model *m);
+/* Calls `each` for what a backend lacks whose classes are known: a class (m NULL), or a value of an
+   input whose list counts. */
+void eligible_find_lacks(const struct need *n, const struct backend *b, lack_fn each, void *ctx);
+/* The backend can more than was known. */
+void eligible_learnt(struct backend *b);
 /* What keeps the job from the backend, for people. */
 void eligible_why(struct job *j, const struct backend *b, struct buf *out);
 /* Soft rules of the configuration and the job's own preference. */

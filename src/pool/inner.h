@@ -23,6 +23,7 @@
 #include "copies.h"
 #include "stamps.h"
 #include "streamed.h"
+#include "unlisted.h"
 #include "eligible.h"
 #include "events.h"
 #include "hooks.h"
@@ -56,6 +57,7 @@ struct backend {
     char *labels;              /* JSON array */
     struct names label_names;  /* the same */
     struct knowledge knows;
+    struct unlisted unlisted;
     struct sent sent;
     struct copying copying;
     char *last_error; /* or NULL */

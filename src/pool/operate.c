@@ -228,6 +228,7 @@ void serve_backend_remove(struct pool *p, struct http_request *rq, struct http_r
         return;
     }
     b->removing = true;
+    unlisted_forget(b);
     backend_settle(b);
     own_of(b)->removed = true; /* the row of an added one goes when it goes */
     store_put_backend(p->store, &b->own, backend_changed, change_new(p, rq, x, 204));

@@ -411,7 +411,7 @@ static void check_constants(struct node *node, const struct known *known)
                             "received_value", "x"));
     }
     const char *model = json_string_value(json_object_get(node->inputs, "ckpt_name"));
-    if (known->models && model) {
+    if (known->models && model && !known->lenient) {
         bool has = false;
         for (size_t i = 0; i < json_array_size(known->models); i++) {
             const char *name = json_string_value(json_array_get(known->models, i));

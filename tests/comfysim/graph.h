@@ -128,6 +128,7 @@ struct known {
     double node_ms; /* < 0: the table's */
     double slow;    /* every time is so many times as long; 0: 1 */
     bool secret;    /* /object_info is 404 */
+    bool lenient;   /* checkpoints are not held against their list */
 };
 
 void *graph_alloc(struct graph *graph, size_t size);

@@ -509,6 +509,9 @@ static void post_sim(struct sim *sim, struct conn *conn, const char *rest)
     if ((value = json_object_get(body, "slow"))) {
         sim->known.slow = json_is_number(value) ? json_number_value(value) : 0;
     }
+    if ((value = json_object_get(body, "lenient"))) {
+        sim->known.lenient = json_is_true(value);
+    }
     if ((value = json_object_get(body, "secret"))) {
         sim->known.secret = json_is_true(value);
     }

@@ -484,9 +484,122 @@ START_TEST(test_learned)
 }
 END_TEST
 
+#define MODEL_AND(name, more) "{'workflow':" MODEL(name) more "}"
+
+/* Inputs that nodes check themselves: by the configuration, by the job, and by what was taken. */
+START_TEST(test_trusted_inputs)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors'],'lenient':true}");
+    struct daemon *d =
+        DAEMON(.sims = {s},
+               .config = "routing: {trustedInputs: [Other.*, CheckpointLoaderSimple.ckpt_name]}\n");
+    await_backends_up(d, 1);
+    (void)backend_of(run_job(d, q(MODEL_AND("x.safetensors", ""))));
+    daemon_stop(d);
+    d = DAEMON(.sims = {s}, .config = "routing: {trustedInputs: ['CheckpointLoaderSimple.*']}\n");
+    await_backends_up(d, 1);
+    (void)backend_of(run_job(d, q(MODEL_AND("y.safetensors", ""))));
+    daemon_stop(d);
+    d = DAEMON(.sims = {s}, .may_fail = true,
+               .config = "routing: {trustedInputs: [CheckpointLoaderSimple]}\n");
+    CHECK(daemon_wait(d) == 2);
+}
+END_TEST
+
+START_TEST(test_skip_eligibility)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    AWAIT(!is_eligible(d, q(MODEL_AND("x.safetensors", "")), 0));
+    CHECK(is_eligible(d, q(MODEL_AND("x.safetensors", ",'skipEligibility':true")), 0));
+    expect(post(d, "/jobs", q(MODEL_AND("x.safetensors", ",'skipEligibility':1"))), 400,
+           "member_invalid");
+    /* The server has the last word. */
+    json_t *j = run_job(d, q(MODEL_AND("x.safetensors", ",'skipEligibility':true")));
+    CHECK(strcmp(str_at(j, "state"), "failed") == 0 &&
+          strstr(str_at(j, "error.message"), "not in") != NULL);
+    expect(post(d, "/jobs", q(MODEL_AND("x.safetensors", ""))), 422, "workflow_not_supported");
+    /* It waits over a restart. */
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    sim_control(s, "{'lenient':true}");
+    char *id = submit(d, q(MODEL_AND("y.safetensors", ",'skipEligibility':true")));
+    daemon_kill(d);
+    d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    expect(post(d, "/queue/resume", ""), 200, NULL);
+    (void)backend_of(await_end(d, id));
+}
+END_TEST
+
+START_TEST(test_taken_values)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    for (int i = 0; i < 2; i++) {
+        sim_control(s[i], "{'models':['a.safetensors'],'lenient':true}");
+    }
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    const char *any = q(MODEL_AND("x.safetensors", ""));
+    AWAIT(!is_eligible(d, any, 0) && !is_eligible(d, any, 1));
+    (void)run_job(
+        d, q(MODEL_AND("y.safetensors", ",'skipEligibility':true,'backends':{'only':['s0']}")));
+    CHECK(is_eligible(d, any, 0) && !is_eligible(d, any, 1), "what s0 took, s0 is believed");
+    CHECK(strcmp(backend_of(run_job(d, any)), "s0") == 0);
+    /* It is remembered, */
+    daemon_kill(d);
+    d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    AWAIT(!is_eligible(d, any, 1));
+    CHECK(is_eligible(d, any, 0));
+    /* also when the list becomes another one, until it has the value: then it is a list. */
+    sim_control(s[0], "{'models':['a.safetensors','b.safetensors']}");
+    expect(post(d, "/backends/s0/refresh", ""), 202, NULL);
+    AWAIT(is_eligible(d, q(MODEL_AND("b.safetensors", "")), 0));
+    CHECK(is_eligible(d, any, 0));
+    sim_control(s[0], "{'models':['a.safetensors','y.safetensors']}");
+    expect(post(d, "/backends/s0/refresh", ""), 202, NULL);
+    AWAIT(!is_eligible(d, any, 0));
+    CHECK(is_eligible(d, q(MODEL_AND("y.safetensors", "")), 0));
+}
+END_TEST
+
+/* Windows and Linux in one pool: a file in a folder has two spellings. */
+START_TEST(test_spellings)
+{
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    sim_control(s[0],
+                "{'models':['XL\\\\a.safetensors','both/b.safetensors','both\\\\b.safetensors']}");
+    sim_control(s[1], "{'models':['XL/a.safetensors','both/b.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]});
+    await_backends_up(d, 2);
+    static const char *const names[] = {"XL\\\\a.safetensors", "XL/a.safetensors",
+                                        "both/b.safetensors", "both\\\\b.safetensors"};
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < 2; k++) {
+            json_t *j =
+                run_job(d, q("{'workflow':{'1':{'class_type':'CheckpointLoaderSimple','inputs':"
+                             "{'ckpt_name':'%s','_ms':1}},'2':{'class_type':'SaveImage','inputs':"
+                             "{'images':['1',0]}}},'backends':{'only':['s%d']}}",
+                             names[i], k));
+            CHECK(strcmp(str_at(j, "state"), "completed") == 0, "%s at s%d", names[i], k);
+            CHECK(strstr(get(d, "/jobs/%s/workflow", str_at(j, "id"))->body, names[i]) != NULL,
+                  "as it was submitted");
+        }
+    }
+    expect(post(d, "/jobs", q(MODEL_AND("XL/c.safetensors", ""))), 422, "workflow_not_supported");
+}
+END_TEST
+
 Suite *routing_suite(void)
 {
     static const struct named_test tests[] = {
+        {"trusted inputs", &test_trusted_inputs, 1},
+        {"skip eligibility", &test_skip_eligibility, 1},
+        {"taken values", &test_taken_values, 1},
+        {"spellings", &test_spellings, 1},
         {"models of a batch", &test_batch_models, 1},
         {"models and classes", &test_models_and_classes, 1},
         {"unknown counts as able", &test_unknown_counts_as_able, 1},

@@ -5,6 +5,7 @@
  *
  * Lists count only where a server surely refuses what is not in them: plain ones, as [[...], {}]
  * and as ["COMBO", {"options": [...]}]; not those of uploads, remote, dynamic and multiple ones.
+ * Values that differ only by \ and / are one: a Windows server spells folders with the first.
  */
 #ifndef COMFYPOOL_CORE_CATALOG_H
 #define COMFYPOOL_CORE_CATALOG_H
@@ -18,26 +19,33 @@
 #include "comfypool/base/map.h"
 #include "comfypool/base/str.h"
 
+enum catalog_type { CATALOG_OTHER, CATALOG_INT, CATALOG_FLOAT };
+
 struct catalog_input {
     char *name;
+    enum catalog_type type;
+    bool required; /* a prompt without it is refused */
     bool listed;   /* its values are held against the list */
-    char **values; /* sorted by bytes */
+    char **values; /* sorted, \ as / */
     size_t values_len;
-    bool has_max; /* a number's */
-    double max;
+    bool has_min, has_max; /* a number's */
+    double min, max;
 };
 
 struct catalog_class {
     unsigned refs;
     char digest[DIGEST_HEX_SIZE]; /* of its text */
+    char shape[DIGEST_HEX_SIZE];  /* of all but the values in its lists */
     char *name;
     bool is_output;
-    struct catalog_input *inputs;
+    struct catalog_input *inputs; /* sorted by name */
     size_t inputs_len;
 };
 
 /* Values are in the list, or nobody holds them against one. */
 bool catalog_allows(const struct catalog_class *c, struct str input, struct str value);
+/* How the server spells a value of its list, borrowed; NULL: it is in none. */
+const char *catalog_spelling(const struct catalog_class *c, struct str input, struct str value);
 /* NULL: the class has no such input. */
 const struct catalog_input *catalog_input(const struct catalog_class *c, struct str input);
 

@@ -36,8 +36,9 @@ struct spec_variant {
 };
 
 struct spec {
-    bool keep_seeds;     /* autoSeed: false */
-    bool run_on_failure; /* onFailure: run */
+    bool keep_seeds;       /* autoSeed: false */
+    bool run_on_failure;   /* onFailure: run */
+    bool skip_eligibility; /* what backends know is no reason to say no */
     struct names include_outputs;
     struct spec_where where;
     struct spec_variant *variants;
