@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/base/near.h"
 #include "comfypool/base/net_rules.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/core/event.h"
@@ -163,81 +164,33 @@ static const struct config_key *find_path(const char *path)
     return NULL;
 }
 
-enum { SHORT_NAME = 40 };
-
-/* Lowercase, without - and _: max_body_bytes is as near to maxBodyBytes as can be. */
-static size_t squeeze(struct str name, char ret[SHORT_NAME])
-{
-    size_t n = 0;
-    for (size_t i = 0; i < name.n && n < SHORT_NAME; i++) {
-        if (name.p[i] != '_' && name.p[i] != '-') {
-            ret[n++] = (char)tolower((unsigned char)name.p[i]);
-        }
-    }
-    return n;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein's, of squeezed names. */
-static size_t distance(struct str left, struct str right)
-{
-    char a[SHORT_NAME];
-    char b[SHORT_NAME];
-    const size_t an = squeeze(left, a);
-    const size_t bn = squeeze(right, b);
-    size_t row[SHORT_NAME + 1];
-    for (size_t j = 0; j <= bn; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; i < an; i++) {
-        size_t corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < bn; j++) {
-            const size_t swap = corner + (a[i] == b[j] ? 0 : 1);
-            corner = row[j + 1];
-            row[j + 1] = least(swap, least(row[j], corner) + 1);
-        }
-    }
-    return row[bn];
-}
-
-/* Keeps the nearest so far. */
-static void consider(struct str name, const char *candidate, const char *path, size_t *best,
-                     char ret[CONFIG_PATH_SIZE])
-{
-    const size_t d = distance(name, str_of(candidate));
-    if (d < *best) {
-        *best = d;
-        (void)snprintf(ret, CONFIG_PATH_SIZE, "%s", path);
-    }
-}
-
 bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE])
 {
-    char path[CONFIG_PATH_SIZE];
-    size_t best = least(name.n / 3 + 1, 3) + 1;
-    const size_t far = best;
+    struct near near = near_to(name);
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const char *before = near.name;
         if (strcmp(config_keys[i].section, section) == 0) {
-            config_key_path(&config_keys[i], path);
-            consider(name, config_keys[i].name, path, &best, ret);
+            near_try(&near, config_keys[i].name);
+        }
+        if (near.name != before) {
+            config_key_path(&config_keys[i], ret);
         }
     }
     for (size_t i = 0; i < CONFIG_SECTION_COUNT && *section == '\0'; i++) {
-        consider(name, config_sections[i], config_sections[i], &best, ret);
+        const char *before = near.name;
+        near_try(&near, config_sections[i]);
+        if (near.name != before) {
+            (void)snprintf(ret, CONFIG_PATH_SIZE, "%s", near.name);
+        }
     }
     /* In the wrong section: only when it is spelled right. */
-    for (size_t i = 0; i < CONFIG_KEY_COUNT && best == far; i++) {
-        if (distance(name, str_of(config_keys[i].name)) == 0) {
+    for (size_t i = 0; i < CONFIG_KEY_COUNT && near.name == NULL; i++) {
+        if (near_distance(name, str_of(config_keys[i].name)) == 0) {
             config_key_path(&config_keys[i], ret);
             return true;
         }
     }
-    return best < far;
+    return near.name != NULL;
 }
 
 /* ---- single values -----------------------------------------------------------------------------
