@@ -132,7 +132,7 @@ static bool read_epoch_ms(struct str s, struct wall_us *ret)
         return false;
     }
     ret->us = ms * 1000 + millionths / 1000;
-    return true;
+    return !time_ms_is_seconds((double)ms);
 }
 
 bool time_read(struct str text, struct wall_us *ret)

@@ -323,6 +323,13 @@ void queue_take(struct queue *q, struct queue_entry *e)
     queue_remove(q, e);
 }
 
+const void *queue_turn_of(const struct queue_entry *e, struct queue_rank *ret)
+{
+    const struct queue_turn *t = e->flow->turn;
+    *ret = (struct queue_rank){t->priority, t->turn, e->seq};
+    return t;
+}
+
 void queue_hold(struct queue *q, struct str client, bool held)
 {
     struct queue_client *c = client_of(q, client);

@@ -258,7 +258,7 @@ enum parameter {
     PARAMETER_COUNT
 };
 
-static const char a_time[] = "milliseconds since the epoch, or RFC 3339";
+static const char a_time[] = TIME_SHAPE;
 
 static const struct {
     const char *name;

@@ -6,6 +6,8 @@
  */
 #include "internal.h"
 
+#include "comfypool/base/time_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,7 +210,7 @@ static const struct member members[] = {
     {"skipEligibility", submission_skip_eligibility, "true or false", .offset = 0},
     {"client", submission_client, "a text of 1 to 100 bytes without control characters",
      .offset = offsetof(struct submission, client)},
-    {"notBefore", submission_not_before, "milliseconds since the epoch, or RFC 3339",
+    {"notBefore", submission_not_before, TIME_SHAPE,
      .offset = offsetof(struct submission, not_before)},
     {"after", submission_after, "an array of at most 100 different ids of jobs", .offset = 0},
     {"onFailure", submission_on_failure, "run or fail", .offset = 0},

@@ -182,7 +182,8 @@ bool submission_not_before(const struct member *m, struct value *v, void *ret)
     if (v->token.kind == JS_STRING) {
         return time_read(js_text(v->token, &scratch), to);
     }
-    if (!js_double(v->token, &ms) || !(ms >= 0) || ms > 253402300799999.0) {
+    if (!js_double(v->token, &ms) || !(ms >= 0) || ms > 253402300799999.0 ||
+        time_ms_is_seconds(ms)) {
         return false;
     }
     to->us = (int64_t)llround(ms * 1000);

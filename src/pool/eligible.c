@@ -789,8 +789,11 @@ static void refuse(const struct look *l, struct http_ref x, const char *pointer)
     http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }
 
-static void answer_dry(const struct look *l, struct http_ref x, struct mono_us since)
+static void answer_dry(const struct look *l, const struct submission *s, struct http_ref x,
+                       struct mono_us since)
 {
+    /* Not its need's: that may be of another text with the same hash. */
+    struct workflow *w = workflow_reparse((struct str){s->workflow, s->workflow_len});
     struct http_answer a = http_answer_new(200);
     struct js_out o = js_out_to(&a.body);
     js_open(&o, '{');
@@ -813,10 +816,12 @@ static void answer_dry(const struct look *l, struct http_ref x, struct mono_us s
             list_missing(l->p, &l->wishes[0], &l->traits, b, &o);
         }
         js_close(&o, ']');
+        dry_run_problems(b, s, w, l->wishes[0].need->wanted, &o);
         js_close(&o, '}');
     }
     js_close(&o, ']');
     js_close(&o, '}');
+    workflow_free(w);
     http_answer(l->p->server, x, &a);
 }
 
@@ -864,7 +869,7 @@ bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
         good = !ask_again(&l, x);
     }
     if (good && rq->dry_run) {
-        answer_dry(&l, x, rq->rechecked > 0 ? just_now() : ever);
+        answer_dry(&l, &rq->submission, x, rq->rechecked > 0 ? just_now() : ever);
         good = false;
     } else if (good && !sure && (is_batch || best_chance(&l, just_now()) == CHANCE_NO)) {
         refuse(&l, x, NULL);

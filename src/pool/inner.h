@@ -204,6 +204,7 @@ struct job {
     struct mono_us changed_at; /* the last one */
     struct deadline wake;      /* of the watchers: at the end of the turn */
     struct mono_us eta_asked;  /* see eta.c: the play that it was in */
+    int64_t position;          /* as counted last, see position.c; -1: not known */
     bool eta_known;
     struct mono_us eta_starts;
     struct mono_us eta_completes;
@@ -402,6 +403,10 @@ struct pool {
     bool folding;
     unsigned unfolded;     /* ends since the last fold */
     struct mono_us eta_at; /* when estimates were made last; 0: never */
+    struct positions {
+        struct mono_us counted;
+        int64_t took_us;
+    } positions;
     struct queue queue;
     struct scheduler scheduler;
     struct ability ability;
@@ -935,5 +940,20 @@ void serve_change(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x);
 /* Jobs ended in the last 60 s. */
 unsigned stats_ended_last_minute(const struct pool *p);
+
+/* ---- position.c --------------------------------------------------------------------------------
+ */
+
+/* How many jobs are before this one, as things are; -1: it does not wait for its turn (or for a
+   time), or nobody knows. */
+int64_t position_of(struct job *j);
+
+/* ---- dry_run.c ---------------------------------------------------------------------------------
+ */
+
+/* The member "problems": what this backend would refuse in the graph w, which was parsed from the
+   submission's text; null: its classes are not known. wanted as in core/graph_check.h. */
+void dry_run_problems(const struct backend *b, const struct submission *s, const struct workflow *w,
+                      const bool *wanted, struct js_out *o);
 
 #endif

@@ -61,6 +61,7 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
+    j->position = -1;
     j->r = take->job;
     take->job = (struct job_record){0};
     j->workflow = take->workflow;
@@ -82,6 +83,7 @@ static struct job *describe(struct pool *p, const struct http_request *rq)
     const struct submission *from = &rq->submission;
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
+    j->position = -1;
     j->anchor = time_anchor_now();
     j->queued = j->submitted = j->changed_at = j->anchor.mono;
     j->r = (struct job_record){

@@ -106,12 +106,21 @@ void serve_problem(struct pool *p, struct http_ref x, enum err e)
     http_problem(p->server, x, e, detail, NULL);
 }
 
-/* The last member of a Job that has not ended; it alone changes nothing of the ETag. */
-static void add_eta(struct job *j, struct http_answer *a)
+/* The last members of a Job that has not ended; they alone change nothing of the ETag. */
+static void add_forecast(struct job *j, struct http_answer *a)
 {
     a->body.len--; /* the brace */
     struct js_out o = {.buf = &a->body, .comma = true};
     a->volatile_at = a->body.len;
+    if (j->r.state == JOB_QUEUED) {
+        const int64_t position = position_of(j);
+        js_key(&o, "position");
+        if (position < 0) {
+            js_null(&o);
+        } else {
+            js_integer(&o, position);
+        }
+    }
     eta_render(j, &o);
     a->volatile_len = a->body.len - a->volatile_at;
     js_close(&o, '}');
@@ -136,7 +145,7 @@ void serve_answer_job(struct pool *p, struct http_request *rq, struct http_ref x
     }
     a.etag = rq->route == ROUTE_JOB;
     if (j != NULL && rq->route == ROUTE_JOB) {
-        add_eta(j, &a);
+        add_forecast(j, &a);
     }
     a.wait_applied = rq->waits;
     if (rq->replayed != 0) {

@@ -57,6 +57,58 @@ START_TEST(test_turns)
 }
 END_TEST
 
+static json_t *position(struct daemon *d, const char *id)
+{
+    return at(job_now(d, id), "position");
+}
+
+static void expect_positions(struct daemon *d, char *const *ids, const int *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        json_t *p = position(d, ids[i]);
+        CHECK(json_is_integer(p) && json_integer_value(p) == want[i], "job %zu is at %s, not %d", i,
+              p == NULL ? "nothing" : json_dumps(p, JSON_ENCODE_ANY), want[i]);
+    }
+}
+
+/* How many are before a job: by priority, turns of clients and age, then those that wait for a
+   time. */
+START_TEST(test_positions)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    char *ids[6];
+    for (int i = 0; i < 3; i++) {
+        ids[i] = submit(d, sleep_body(text("a%d", i), 1, q(",'client':'a'")));
+    }
+    ids[3] = submit(d, sleep_body("b", 1, q(",'client':'b'")));
+    ids[4] = submit(d, sleep_body("u", 1, q(",'priority':-1")));
+    ids[5] = submit(d, sleep_body("l", 1, q(",'notBefore':%.0f,'priority':9", wall_ms() + 1e7)));
+    expect_positions(d, ids, (const int[]){0, 2, 3, 1, 4, 5}, 6);
+    struct answer *a = get(d, "/jobs/%s", ids[0]);
+    char *etag = text("If-None-Match: %s", header_of(a, "ETag"));
+    expect(ask(d, "PATCH", text("/jobs/%s", ids[4]), NULL, q("{'priority':5}")), 200, NULL);
+    expect_positions(d, ids, (const int[]){1, 3, 4, 2, 0, 5}, 6);
+    CHECK(ask(d, "GET", text("/jobs/%s", ids[0]), etag, NULL)->status == 304,
+          "it changes nothing of the ETag");
+    (void)cancel(d, ids[3]);
+    (void)await_end(d, ids[3]);
+    CHECK(position(d, ids[3]) == NULL, "of one that has ended");
+    char *after = submit(d, sleep_body("z", 1, q(",'after':['%s']", ids[0])));
+    CHECK(json_is_null(position(d, after)), "of one that waits for another job");
+    /* Seconds are no milliseconds. */
+    a = post(d, "/jobs", sleep_body("s", 1, q(",'notBefore':1796007564")));
+    expect(a, 400, "member_invalid");
+    CHECK(strcmp(str_at(a->json, "pointer"), "/notBefore") == 0 &&
+          strstr(str_at(a->json, "detail"), "not seconds") != NULL);
+    a = get(d, "/profiles?since=1796007564");
+    expect(a, 400, "query_invalid");
+    CHECK(strstr(str_at(a->json, "detail"), "not seconds") != NULL);
+}
+END_TEST
+
 START_TEST(test_not_before)
 {
     struct sim *s = sim_plain();
@@ -358,6 +410,7 @@ Suite *queue_suite(void)
 {
     static const struct named_test tests[] = {
         {"turns", &test_turns, 1},
+        {"positions", &test_positions, 1},
         {"notBefore", &test_not_before, 1},
         {"notBefore, killed", &test_not_before_over_a_kill, 1},
         {"after", &test_after, 2},

@@ -1,9 +1,11 @@
-/* What servers know: lists that count and lists that do not; classes that are kept once. */
+/* What servers know: lists that count and lists that do not; classes that are kept once; what is
+   wrong with a graph by that. */
 #include "comfypool/core/catalog.h"
 
 #include <check.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/core/graph_check.h"
 #include "suites.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -151,6 +153,85 @@ START_TEST(equal_classes_are_kept_once)
 }
 END_TEST
 
+/* ---- what a server would refuse in a graph -----------------------------------------------------
+ */
+
+static const char graph_classes[] =
+    "{\"Load\":{\"input\":{\"required\":{\"n\":[\"INT\",{\"min\":1,\"max\":10}],\"f\":[\"FLOAT\","
+    "{\"max\":0.5}],\"name\":[[\"a\"]],\"grow\":[\"COMFY_AUTOGROW_V3\",{}]},\"optional\":{\"o\":"
+    "[\"INT\",{\"min\":0}]}},\"output_node\":false},"
+    "\"Save\":{\"input\":{\"required\":{\"images\":[\"IMAGE\"]}},\"output_node\":true}}";
+
+/* The inputs of node 1 (Load), and what is told: "nodeId.input fault". */
+static const struct {
+    const char *graph;
+    const char *want;
+} graphs[] = {
+    {"{'1':{'class_type':'Load','inputs':{'n':1,'f':0.5,'name':'a'}},"
+     "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
+     ""},
+    {"{'1':{'class_type':'Load','inputs':{'n':11,'f':0.75,'name':'a','o':-1}},"
+     "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
+     "1.n large 1.f large 1.o small "},
+    {"{'1':{'class_type':'Load','inputs':{'n':0.9,'name':'a'}},"
+     "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
+     "1.n small 1.f missing "},
+    {"{'1':{'class_type':'Load','inputs':{'n':10.9,'f':'7','name':['x',0]}},"
+     "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
+     "1.name nowhere=x "},
+    {"{'1':{'class_type':'Load','inputs':{}},'2':{'class_type':'Save','inputs':{'images':['9',0]}}"
+     "}",
+     "2.images nowhere=9 "}, /* what no output needs is not looked at */
+    {"{'1':{'class_type':'Load','inputs':{}}}", "none "},
+    {"{'1':{'class_type':'Other','inputs':{'x':['9',0]}}}", ""}, /* it may be an output */
+    {"{'1':{'class_type':'Other','inputs':{'x':['9',0],'l':[['9',0]]}},"
+     "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
+     "1.x nowhere=9 "},
+};
+
+static void note_problem(void *ctx, const struct graph_problem *p)
+{
+    static const char *const words[] = {"none", "missing", "small", "large", "nowhere="};
+    struct buf *got = ctx;
+    if (p->node != NULL) {
+        buf_add_str(got, p->node->id);
+        buf_add_char(got, '.');
+        buf_add_str(got, p->input);
+        buf_add_char(got, ' ');
+    }
+    buf_add_text(got, words[p->fault]);
+    if (p->fault == GRAPH_LINK_NOWHERE) {
+        buf_add_str(got, p->value);
+    }
+    buf_add_char(got, ' ');
+}
+
+START_TEST(graphs_are_checked)
+{
+    struct catalog c;
+    struct catalog_pool p;
+    catalog_init(&c);
+    catalog_pool_init(&p);
+    struct catalog_draft d = read(graph_classes);
+    ck_assert(catalog_replace(&c, &p, &d));
+    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf got;
+    buf_init(&text, BUF_NO_LIMIT);
+    buf_init(&got, BUF_NO_LIMIT);
+    buf_add_text(&text, graphs[_i].graph);
+    for (size_t i = 0; i < text.len; i++) {
+        text.data[i] = text.data[i] == '\'' ? '"' : text.data[i];
+    }
+    struct workflow *w = workflow_reparse(buf_str(&text));
+    ck_assert_ptr_nonnull(w);
+    graph_check(w, buf_str(&text), &c, NULL, 100, note_problem, &got);
+    ck_assert_str_eq(buf_text(&got), graphs[_i].want);
+    workflow_free(w);
+    catalog_done(&c, &p);
+    catalog_pool_done(&p);
+}
+END_TEST
+
 Suite *catalog_suite(void)
 {
     Suite *s = suite_create("catalog");
@@ -160,6 +241,7 @@ Suite *catalog_suite(void)
     tcase_add_loop_test(c, what_is_no_answer_is_refused, 0, COUNT(odd));
     tcase_add_test(c, odd_classes_are_known);
     tcase_add_test(c, equal_classes_are_kept_once);
+    tcase_add_loop_test(c, graphs_are_checked, 0, COUNT(graphs));
     suite_add_tcase(s, c);
     return s;
 }

@@ -8,11 +8,19 @@
 #include "comfypool/base/time.h"
 
 /*
- * Milliseconds since the Unix epoch (with up to three decimals), or RFC 3339 such as
+ * Milliseconds since the Unix epoch (with up to three decimals; not seconds), or RFC 3339 such as
  * 2026-11-25T18:15:00.5+01:00 (a date alone is its beginning in UTC). Where a "+" was read as a
  * blank, as in a query, the blank is taken for it. False when it is neither, or before 1970.
  */
 bool time_read(struct str text, struct wall_us *ret);
+
+/* A number of milliseconds since the epoch that is meant as seconds: before 1973, but not 0. */
+static inline bool time_ms_is_seconds(double ms)
+{
+    return ms > 0 && ms < 1e11;
+}
+/* What both are, for messages. */
+#define TIME_SHAPE "milliseconds since the epoch (not seconds), or RFC 3339"
 
 /* RFC 3339 in UTC with milliseconds: "2026-11-25T18:15:00.123Z". */
 enum { TIME_TEXT_SIZE = 32 };

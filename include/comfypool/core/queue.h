@@ -70,6 +70,9 @@ struct queue_entry *queue_first_of(const struct queue *q, size_t i);
 /* The key of the lane that the entry waits in. */
 struct str queue_key(const struct queue_entry *e);
 size_t queue_length(const struct queue *q);
+/* Of an entry that waits: the place that it has when it is the first of its client at its priority.
+   Returns what stands for both: equal for entries whose turns follow each other. */
+const void *queue_turn_of(const struct queue_entry *e, struct queue_rank *ret);
 
 /* ---- looking ahead ----------------------------------------------------------------------------
  */
