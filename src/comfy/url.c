@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/digest.h"
 #include "comfypool/comfy/backend.h"
 
 static void strip_slashes(char *path)
@@ -40,13 +41,30 @@ bool comfy_url_check(const char *url, char *why, size_t why_size)
     return good;
 }
 
+/* "HOST:PORT/PATH", of a long one its beginning and a hash: names have an end. */
+static void add_name(const struct url_parts *a, struct buf *ret)
+{
+    enum { MAX_NAME = 100, HASH = 8 };
+    AUTO_BUF struct buf name;
+    buf_init(&name, BUF_NO_LIMIT);
+    buf_printf(&name, "%s:%d%s", a->host, a->port, a->path);
+    if (name.len <= MAX_NAME) {
+        buf_add_str(ret, buf_str(&name));
+        return;
+    }
+    char hash[DIGEST_HEX_SIZE];
+    digest_sha256_hex(buf_str(&name), hash);
+    buf_add(ret, name.data, MAX_NAME - HASH - 1);
+    buf_printf(ret, "~%.*s", HASH, hash);
+}
+
 void comfy_url_clean(const char *url, struct buf *ret_clean, struct buf *ret_name)
 {
     struct url_parts a;
     char why[128];
     if (comfy_address_read(url, &a, why, sizeof why)) {
         comfy_address_base(&a, ret_clean);
-        buf_printf(ret_name, "%s:%d%s", a.host, a.port, a.path);
+        add_name(&a, ret_name);
     }
     url_parts_done(&a);
 }

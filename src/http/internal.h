@@ -50,7 +50,9 @@ bool text_unescape(struct str s, bool plus, struct buf *out) MUST_CHECK;
 bool text_cut(struct str *rest, char separator, struct str *ret) MUST_CHECK;
 struct str text_trim(struct str s);
 bool text_same_word(struct str a, const char *word); /* without regard to case */
-bool text_is_name(struct str s);  /* a backend's or token's: A-Z a-z 0-9 . _ : - */
+/* A backend's: printable ASCII but blanks, quotes and backslashes; one without a name of its own is
+   called by its URL. */
+bool text_is_name(struct str s);
 bool text_is_plain(struct str s); /* no control characters */
 bool text_is_hex(struct str s);   /* lowercase hex digits */
 

@@ -57,9 +57,50 @@ static void read_segment(struct str raw, struct segment *ret)
     ret->text[ret->n] = '\0';
 }
 
+static const char backends[] = "/backends/";
+
+/* The last segment of a route below a backend that the path ends with; n == 0: with none. */
+static struct str find_verb(struct str rest)
+{
+    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
+        const char *verb = strstr(routes[i].path, "/{name}/");
+        if (verb == NULL || strncmp(routes[i].path, backends, strlen(backends)) != 0) {
+            continue;
+        }
+        const struct str end = str_of(verb + strlen("/{name}"));
+        if (rest.n > end.n && str_ends_with(rest, end)) {
+            return end;
+        }
+    }
+    return (struct str){"", 0};
+}
+
+/* A backend may be called by its URL, with slashes: people write the name as GET /backends gives
+   it. True: it was read as one segment. */
+static bool read_backend_path(struct str raw, struct path *ret)
+{
+    const size_t n = strlen(backends);
+    if (raw.n <= n || memcmp(raw.p, backends, n) != 0) {
+        return false;
+    }
+    const struct str rest = {raw.p + n, raw.n - n};
+    const struct str verb = find_verb(rest);
+    read_segment(STR("backends"), &ret->segments[0]);
+    read_segment((struct str){rest.p, rest.n - verb.n}, &ret->segments[1]);
+    ret->len = 2;
+    if (verb.n > 0) {
+        read_segment((struct str){verb.p + 1, verb.n - 1}, &ret->segments[2]);
+        ret->len = 3;
+    }
+    return true;
+}
+
 /* False when the path has more segments than any route, or an empty one. */
 static bool read_path(struct str raw, struct path *ret)
 {
+    if (read_backend_path(raw, ret)) {
+        return true;
+    }
     ret->len = 0;
     if (raw.n == 0 || raw.p[0] != '/') {
         return false;

@@ -115,10 +115,7 @@ bool text_same_word(struct str a, const char *word)
 bool text_is_name(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        const char lower = (char)(s.p[i] | 0x20);
-        const bool letter = lower >= 'a' && lower <= 'z';
-        const bool digit = s.p[i] >= '0' && s.p[i] <= '9';
-        if (!letter && !digit && memchr("._:-", s.p[i], 4) == NULL) {
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\') {
             return false;
         }
     }

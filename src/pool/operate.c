@@ -70,7 +70,10 @@ static void backend_changed(void *ctx, enum err e)
             stats_render_backend(&o, b);
         }
         if (c->status == 201) {
-            (void)snprintf(a.location, sizeof a.location, "/backends/%s", c->backend);
+            AUTO_BUF struct buf name; /* perhaps its URL */
+            buf_init(&name, BUF_NO_LIMIT);
+            url_encode(&name, str_of(c->backend));
+            (void)snprintf(a.location, sizeof a.location, "/backends/%s", buf_text(&name));
         }
         http_answer(c->pool->server, c->x, &a);
     }

@@ -4,6 +4,7 @@
  */
 #include "harness.h"
 
+#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,49 @@ END_TEST
 
 /* Taken away in mid-prompt, and then the socket is cut, or the daemon ends: it is seen to its end
    all the same, and nowhere else. */
+static void operate_by_name(struct daemon *d, const char *name)
+{
+    static const char *const asks[][2] = {
+        {"GET", ""},          {"POST", "/drain"},      {"POST", "/resume"},
+        {"POST", "/refresh"}, {"POST", "/quarantine"}, {"POST", "/resume"}};
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        const int fd = raw_request(d, asks[i][0], text("/backends/%s%s", name, asks[i][1]), "");
+        struct answer *a = raw_answer(fd);
+        CHECK(a->status == 200 || a->status == 202, "%s %s: %ld", name, asks[i][1], a->status);
+    }
+}
+
+/* A backend without a name of its own is called by its URL, with slashes and brackets. */
+START_TEST(test_names_of_urls)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.config = text("backends: [{url: '%s/api'}, {url: 'http://[::1]:9'}]\n", s->url));
+    json_t *list = at(get(d, "/backends")->json, "backends");
+    CHECK(json_array_size(list) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        char *name = text("%s", str_at(json_array_get(list, i), "name"));
+        char *escaped = curl_easy_escape(NULL, name, 0);
+        operate_by_name(d, name);
+        operate_by_name(d, escaped);
+        expect(ask(d, "PATCH", text("/backends/%s", escaped), NULL, q("{'weight': 2}")), 200, NULL);
+        expect(get(d, "/profiles?backend=%s", escaped), 200, NULL);
+        curl_free(escaped);
+    }
+    AWAIT(get(d, "/readyz")->status == 200);
+    char *name = text("%s", str_at(json_array_get(list, 0), "name"));
+    json_t *j = run_job(d, sleep_body("a", 1, q(",'backends':{'only':['%s']}", name)));
+    CHECK(strcmp(str_at(j, "backend"), name) == 0);
+    char *escaped = curl_easy_escape(NULL, name, 0);
+    expect(ask(d, "DELETE", text("/backends/%s", escaped), NULL, NULL), 204, NULL);
+    AWAIT(get(d, "/backends/%s", escaped)->status == 404);
+    curl_free(escaped);
+    struct answer *a = post(d, "/backends", q("{'url': '%s/api'}", s->url));
+    expect(a, 201, NULL);
+    expect(get(d, "%s", header_of(a, "Location")), 200, NULL);
+}
+END_TEST
+
 START_TEST(test_removed_in_mid_prompt)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
@@ -306,6 +350,7 @@ Suite *operate_suite(void)
 {
     static const struct named_test tests[] = {
         {"add, change, remove", &test_add_change_remove, 0},
+        {"names of URLs", &test_names_of_urls, 1},
         {"removed in mid-prompt", &test_removed_in_mid_prompt, 3},
         {"credentials", &test_credentials_of_an_added_one, 0},
         {"drain", &test_drain, 0},

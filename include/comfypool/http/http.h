@@ -288,7 +288,7 @@ struct http_answer {
     bool etag;                /* give an ETag of the body; If-None-Match may make it a 304 */
     bool wait_applied;        /* say so in Preference-Applied when Prefer asked for it */
     int retry_after;          /* seconds; below 0: none. 0 is sent */
-    char location[128];       /* "": none */
+    char location[320];       /* "": none */
     char link[256];           /* "": none */
     char filename[256];       /* "": none; Content-Disposition: inline; filename="..." */
     bool attachment;          /* ... attachment; filename="..." */
