@@ -839,15 +839,21 @@ static struct config *source_of(struct loaded *l, const struct config_key *k)
     return &l->flat;
 }
 
+/* The path at *place becomes one that holds wherever the daemon runs. */
+static void make_beside(const struct walk *w, void *place)
+{
+    char **path = place;
+    char *full = beside(w->path, *path);
+    free(*path);
+    *path = full;
+}
+
 static void take_value(struct config *c, const struct walk *w, struct loaded *l,
                        const struct config_key *k)
 {
     swap_value(k, c, source_of(l, k));
     if (k->kind == CONFIG_BESIDE) {
-        char **path = (void *)((char *)c + k->offset);
-        char *full = beside(w->path, *path);
-        free(*path);
-        *path = full;
+        make_beside(w, (char *)c + k->offset);
     }
 }
 
@@ -870,7 +876,8 @@ static void take_values(struct config *c, const struct walk *w, struct loaded *l
 }
 
 /* One backend: what the file says from libcyaml, the rest from the walk and the defaults. */
-static void take_backend(struct config_backend *to, struct item *item, struct config_backend *from)
+static void take_backend(const struct walk *w, struct config_backend *to, struct item *item,
+                         struct config_backend *from)
 {
     *to = (struct config_backend){0};
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
@@ -880,6 +887,9 @@ static void take_backend(struct config_backend *to, struct item *item, struct co
         }
         if (item->seen.keys[i] != 0) {
             swap_value(k, to, from);
+            if (k->kind == CONFIG_BESIDE) {
+                make_beside(w, (char *)to + k->offset);
+            }
         } else if (k->fallback != NULL) {
             config_value_store(k, to, k->fallback);
         }
@@ -909,7 +919,7 @@ static void take_backends(struct config *c, struct walk *w, struct loaded *l)
     c->backends = mem_zero(c->backends_len + 1U, sizeof *c->backends);
     c->backends_from = CONFIG_FILE;
     for (unsigned i = 0; i < c->backends_len; i++) {
-        take_backend(&c->backends[i], &w->items[i], &l->flat.backends[i]);
+        take_backend(w, &c->backends[i], &w->items[i], &l->flat.backends[i]);
     }
 }
 

@@ -36,6 +36,7 @@ struct config_backend {
     char *gpu;               /* index or UUID, or NULL */
     int64_t refused_lost_ms; /* -1: as link has it */
     char *headers_file;      /* its path, or NULL */
+    char *ca_file;           /* whom it trusts with TLS beside the system's; NULL: as link has it */
     bool enabled;
     char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
     char *where;    /* for messages: "FILE:LINE", or the variable or flag */
@@ -54,6 +55,7 @@ struct config_rule {
 enum config_keep { CONFIG_KEEP_NONE, CONFIG_KEEP_COPY };
 
 struct config_link {
+    char *ca_file; /* or NULL */
     int64_t ping_interval_ms;
     int64_t pong_timeout_ms;
     int64_t connect_timeout_ms;
@@ -144,9 +146,10 @@ bool config_reload_headers(struct config_backend *b, struct buf *errors) MUST_CH
 /*
  * Reads the variables COMFYPOOLD_*: http.maxBodyBytes is COMFYPOOLD_HTTP_MAX_BODY_BYTES, lists are
  * comma-separated, COMFYPOOLD_BACKENDS=name=url,url. An empty one counts as not set; one that is
- * not known is a warning in the log (COMFYPOOLD_CONFIG is left to the caller).
+ * not known is a warning in the log, or, strict, an error (COMFYPOOLD_CONFIG is left to the
+ * caller).
  */
-bool config_load_env(struct config *c, struct buf *errors) MUST_CHECK;
+bool config_load_env(struct config *c, bool strict, struct buf *errors) MUST_CHECK;
 
 /* For flags: "URL" or "name=URL". The first one replaces the backends of file and environment. */
 bool config_add_backend(struct config *c, const char *spec, struct buf *errors) MUST_CHECK;

@@ -52,6 +52,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {CONFIG_ITEM, "labels", CONFIG_LABELS, 0, 0, NULL, "labels", OF_BACKEND(labels)},
     {CONFIG_ITEM, "gpu", CONFIG_GPU, 0, 0, NULL, "index or UUID", OF_BACKEND(gpu)},
     {CONFIG_ITEM, "headersFile", CONFIG_PATH, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
+    {CONFIG_ITEM, "caFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF_BACKEND(ca_file)},
     {CONFIG_ITEM, "refusedLostMs", CONFIG_INT, -1, DAY_MS, "-1", "ms", OF_BACKEND(refused_lost_ms)},
     {CONFIG_ITEM, "enabled", CONFIG_BOOL, 0, 0, "true", "true or false", OF_BACKEND(enabled)},
     {"link", "pingIntervalMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.ping_interval_ms)},
@@ -63,6 +64,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"link", "quietPollMs", CONFIG_INT, 1, HOUR_MS, "10000", "ms", OF(link.quiet_poll_ms)},
     {"link", "backendLostMs", CONFIG_INT, 0, DAY_MS, "60000", "ms", OF(link.backend_lost_ms)},
     {"link", "refusedLostMs", CONFIG_INT, 0, DAY_MS, "3000", "ms", OF(link.refused_lost_ms)},
+    {"link", "caFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(link.ca_file)},
     {"queue", "limit", CONFIG_INT, 1, 1000000, "10000", "jobs", OF(queue_limit)},
 #define X(symbol, name, member, least, most, value) \
     {"jobs", name, CONFIG_INT, least, most, #value, UNIT_##symbol, OF(jobs.member)},
@@ -674,6 +676,7 @@ void config_backend_done(struct config_backend *b)
     drop_list(&b->labels);
     free(b->gpu);
     free(b->headers_file);
+    free(b->ca_file);
     config_headers_free(b->headers);
     free(b->where);
 }
@@ -763,6 +766,7 @@ void config_done(struct config *c)
     free(c->otlp_endpoint);
     free(c->uploads_subfolder);
     free(c->otlp_headers_file);
+    free(c->link.ca_file);
     free(c->state);
     *c = (struct config){0};
 }
@@ -953,7 +957,32 @@ static bool load_variable(struct config *c, const struct config_key *k, const ch
     return set_key(c, k, value, name, errors);
 }
 
-bool config_load_env(struct config *c, struct buf *errors)
+/* strict: it is an error. False then. */
+static bool complain_unknown(const char *name, bool strict, struct buf *errors)
+{
+    struct near near = near_to(str_of(name));
+    char mine[CONFIG_KEY_COUNT][CONFIG_PATH_SIZE * 2];
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        variable_name(&config_keys[i], mine[i]);
+        near_try(&near, mine[i]);
+    }
+    AUTO_BUF struct buf what;
+    buf_init(&what, BUF_NO_LIMIT);
+    buf_printf(&what, "the variable %s is not known", name);
+    if (near.name != NULL) {
+        buf_printf(&what, "; did you mean %s?", near.name);
+    } else {
+        buf_add_text(&what, "; --print-config-keys lists what there is");
+    }
+    if (strict) {
+        buf_printf(errors, "%s\n", buf_text(&what));
+    } else {
+        LOG_PLAIN(LOG_WARN, buf_text(&what));
+    }
+    return !strict;
+}
+
+bool config_load_env(struct config *c, bool strict, struct buf *errors)
 {
     bool good = true;
     for (char **e = environ; e != NULL && *e != NULL; e++) {
@@ -965,7 +994,7 @@ bool config_load_env(struct config *c, struct buf *errors)
         const struct config_key *k = find_variable(str_of(name));
         if (k == NULL) {
             if (strcmp(name, "COMFYPOOLD_CONFIG") != 0) {
-                LOG(LOG_WARN, "this variable is not known", LOG_S("variable", name));
+                good = complain_unknown(name, strict, errors) && good;
             }
         } else if (equals[1] != '\0') {
             good = load_variable(c, k, name, equals + 1, errors) && good;
@@ -1022,9 +1051,28 @@ bool config_backends_check(const struct config_backend *b, size_t len, struct bu
     return good;
 }
 
+/* A file of certificates that cannot be read would only show when its backend is asked. */
+static bool ca_file_check(const char *path, const char *where, struct buf *errors)
+{
+    FILE *f = path == NULL ? NULL : fopen(path, "re");
+    if (path == NULL || f != NULL) {
+        return f == NULL || fclose(f) == 0;
+    }
+    buf_printf(errors, "%s: %s cannot be read: %s\n", where, path, strerror(errno));
+    return false;
+}
+
 bool config_validate(const struct config *c, struct buf *errors)
 {
-    return config_backends_check(c->backends, c->backends_len, errors);
+    bool good = ca_file_check(c->link.ca_file, "link.caFile", errors);
+    for (unsigned i = 0; i < c->backends_len; i++) {
+        const struct config_backend *b = &c->backends[i];
+        AUTO_BUF struct buf where;
+        buf_init(&where, BUF_NO_LIMIT);
+        buf_printf(&where, "%s: caFile of %s", b->where == NULL ? "backends" : b->where, b->name);
+        good = ca_file_check(b->ca_file, buf_text(&where), errors) && good;
+    }
+    return config_backends_check(c->backends, c->backends_len, errors) && good;
 }
 
 /* ---- the list of keys -------------------------------------------------------------------------

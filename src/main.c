@@ -93,10 +93,13 @@ static const struct {
      "let whoever can connect do everything, from other machines too"},
     {"print-config-keys", NULL, OPT_PRINT_KEYS, "list every key of the configuration, and exit"},
     {"version", NULL, OPT_VERSION, "print the version, and exit"},
-    {"help", NULL, OPT_HELP, "print this, and exit"},
+    {"help", NULL, OPT_HELP, "print this, and exit (-h, too)"},
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
+
+/* What everybody tries first. */
+static const char shorts[] = "hV";
 
 static void print_help(void)
 {
@@ -131,8 +134,8 @@ static bool complain(const struct buf *errors)
 /* First walk: what decides how the rest is read. */
 static bool read_first(int argc, char **argv, const struct option *longs, struct arguments *a)
 {
-    for (int o = getopt_long(argc, argv, "", longs, NULL); o != -1;
-         o = getopt_long(argc, argv, "", longs, NULL)) {
+    for (int o = getopt_long(argc, argv, shorts, longs, NULL); o != -1;
+         o = getopt_long(argc, argv, shorts, longs, NULL)) {
         if (o == '?') {
             fputs("see comfypoold --help\n", stderr);
             return false;
@@ -169,8 +172,8 @@ static bool read_flags(int argc, char **argv, const struct option *longs, struct
 {
     bool good = true;
     optind = 1;
-    for (int o = getopt_long(argc, argv, "", longs, NULL); o != -1;
-         o = getopt_long(argc, argv, "", longs, NULL)) {
+    for (int o = getopt_long(argc, argv, shorts, longs, NULL); o != -1;
+         o = getopt_long(argc, argv, shorts, longs, NULL)) {
         if (o == OPT_BACKEND) {
             good = config_add_backend(c, optarg, errors) && good;
         } else if (o == OPT_LISTEN) {
@@ -220,7 +223,7 @@ static bool read_configuration(int argc, char **argv, struct config *c, struct a
     AUTO_BUF struct buf errors;
     buf_init(&errors, BUF_NO_LIMIT);
     bool good = a->config_file == NULL || config_load_file(c, a->config_file, &errors);
-    good = config_load_env(c, &errors) && good;
+    good = config_load_env(c, a->check_only, &errors) && good;
     good = read_flags(argc, argv, longs, c, &errors) && good;
     good = good && config_validate(c, &errors);
     return good || complain(&errors);
@@ -327,6 +330,7 @@ static size_t list_backends(struct daemon *d)
                 .labels_len = b->labels.len,
                 .headers = (const char *const *)b->headers,
                 .gpu = b->gpu,
+                .ca_file = b->ca_file,
                 .refused_lost = dur_ms(b->refused_lost_ms),
             };
         }
@@ -488,6 +492,7 @@ static struct pool *make_pool(struct daemon *d)
         .quiet_poll = dur_ms(c->link.quiet_poll_ms),
         .backend_lost = dur_ms(c->link.backend_lost_ms),
         .refused_lost = dur_ms(c->link.refused_lost_ms),
+        .ca_file = c->link.ca_file,
         .policy = c->jobs,
         .cancel_grace = dur_ms(c->jobs_cancel_grace_ms),
         .queue_limit = (size_t)c->queue_limit,

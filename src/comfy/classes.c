@@ -89,6 +89,7 @@ static struct comfy_ask *ask(struct comfy_backend *b, const char *path, struct s
         .url = buf_text(&url),
         .headers = b->headers,
         .connect_timeout = b->timeouts.connect,
+        .ca_file = b->ca_file,
         .timeout = timeout,
         .stall = b->timeouts.request,
         .max_answer = MOST,

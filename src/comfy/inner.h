@@ -26,6 +26,7 @@ struct comfy_backend {
     const char **headers;
     size_t headers_len;
     struct comfy_timeouts timeouts;
+    char *ca_file; /* or NULL */
     comfy_event_fn on_event;
     void *ctx;
     /* The socket. */

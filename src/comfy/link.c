@@ -250,6 +250,7 @@ static void connect_now(struct comfy_backend *b)
         .host_header = buf_text(&header),
         .path = buf_text(&path),
         .headers = b->headers,
+        .ca_file = b->ca_file,
         .connect_timeout = b->timeouts.connect,
         .max_message = MAX_MESSAGE,
     };
@@ -341,6 +342,7 @@ struct comfy_backend *comfy_new(uv_loop_t *loop, struct http_client *http, struc
     b->ws = ws;
     b->name = mem_strdup(spec->name);
     b->timeouts = spec->timeouts;
+    b->ca_file = mem_strdup(spec->ca_file);
     b->on_event = on_event;
     b->ctx = ctx;
     b->jobs_api = -1;
@@ -367,6 +369,7 @@ static void backend_freed(uv_handle_t *handle)
     url_parts_done(&b->address);
     free_headers(b);
     free(b->base);
+    free(b->ca_file);
     free(b->name);
     free(b);
 }

@@ -25,6 +25,7 @@ static struct http_call *request(struct comfy_backend *b, const char *method, co
         .body = body,
         .once = once,
         .connect_timeout = b->timeouts.connect,
+        .ca_file = b->ca_file,
         .timeout = once ? b->timeouts.submit : b->timeouts.request,
         .max_answer = MAX_ANSWER,
     };
@@ -466,6 +467,7 @@ struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const 
         .headers = b->headers,
         .form = &form,
         .connect_timeout = b->timeouts.connect,
+        .ca_file = b->ca_file,
         .stall = b->timeouts.request,
         .max_answer = 1 << 20,
     };
@@ -501,6 +503,7 @@ static struct http_call *ask_view(struct comfy_backend *b, struct str filename,
         .url = buf_text(&url),
         .headers = all,
         .connect_timeout = b->timeouts.connect,
+        .ca_file = b->ca_file,
         .timeout = sink == NULL ? dur_ms(HEAD_TIMEOUT_MS) : dur_ms(0),
         .sink = sink,
     };

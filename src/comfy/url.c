@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comfypool/base/digest.h"
 #include "comfypool/comfy/backend.h"
@@ -15,13 +16,38 @@ static void strip_slashes(char *path)
     }
 }
 
+/* What people write in place of a URL: says what to write. False: it may be one. */
+static bool explain(const char *url, char *why, size_t why_size)
+{
+    const char *comma = strchr(url, ',');
+    const bool has_scheme = strstr(url, "://") != NULL;
+    if (comma != NULL && (!has_scheme || strstr(comma, "://") != NULL)) {
+        (void)snprintf(why, why_size,
+                       "these are several, separated by commas: repeat --backend for each, or list "
+                       "them under backends: in the configuration file");
+        return true;
+    }
+    if (!has_scheme && *url != '\0') {
+        const char *at = strrchr(url, '@'); /* without what may be a secret */
+        const char *shown = at == NULL ? url : at + 1;
+        const size_t n = strcspn(shown, "?#");
+        (void)snprintf(why, why_size, "the scheme is missing; write http://%.*s",
+                       (int)(n > 100 ? 100 : n), shown);
+        return true;
+    }
+    return false;
+}
+
 bool comfy_address_read(const char *url, struct url_parts *ret, char *why, size_t why_size)
 {
-    if (!url_read(url, ret, why, why_size)) {
+    *ret = (struct url_parts){0};
+    if (explain(url, why, why_size) || !url_read(url, ret, why, why_size)) {
         return false;
     }
     if (ret->has_more) {
-        (void)snprintf(why, why_size, "a query or fragment makes no sense here");
+        (void)snprintf(why, why_size,
+                       "a query or fragment makes no sense here; a token goes into a header of "
+                       "requests: name its file in headersFile of the backend");
         return false;
     }
     strip_slashes(ret->path);

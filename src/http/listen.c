@@ -90,7 +90,12 @@ static int open_tcp(const char *address, char *why, size_t why_size)
         fd = open_socket(a);
     }
     if (fd < 0) {
-        (void)snprintf(why, why_size, "cannot listen on %s: %s", address, strerror(errno));
+        (void)snprintf(
+            why, why_size,
+            "cannot listen on %s: %s%s; choose another address with --listen, or listen: "
+            "in the configuration file",
+            address, strerror(errno),
+            errno == EADDRINUSE ? " (perhaps by another comfypoold)" : "");
     }
     freeaddrinfo(found);
     return fd;

@@ -294,7 +294,8 @@ static void set_options(struct http_call *call, const struct http_request_spec *
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     /* ComfyUI closes idle connections after 75 s: stay off the stale ones. */
     (void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 60L);
-    const char *authorities = getenv("SSL_CERT_FILE"); /* as the WebSocket's TLS does by itself */
+    /* As the WebSocket's TLS does by itself. */
+    const char *authorities = spec->ca_file != NULL ? spec->ca_file : getenv("SSL_CERT_FILE");
     if (authorities != NULL && *authorities != '\0') {
         (void)curl_easy_setopt(easy, CURLOPT_CAINFO, authorities);
     }

@@ -14,6 +14,7 @@
 
 #include <libwebsockets.h>
 #include <netinet/tcp.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -26,8 +27,16 @@
 
 enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024, MAX_ANSWER_HEAD = 16384 };
 
+/* Whom a connection trusts is a matter of its vhost: one for each file of certificates. */
+struct trust {
+    struct trust *next;
+    struct lws_vhost *vhost;
+    char *ca_file; /* NULL: the system's */
+};
+
 struct ws_client {
     struct lws_context *context;
+    struct trust *trusts;
     uv_loop_t *loop;
     struct ws_conn *conns;
     bool closing;
@@ -47,6 +56,8 @@ struct ws_conn {
     char *host, *host_header, *path;
     int port;
     bool tls;
+    struct lws_vhost *vhost;
+    int untrusted;      /* what is wrong with its certificate: X509_V_ERR_...; 0: nothing */
     struct buf headers; /* raw header lines */
     char addresses[MAX_ADDRESSES][INET6_ADDRSTRLEN];
     size_t addresses_len, address_at;
@@ -367,11 +378,44 @@ static int append_headers(struct ws_conn *c, void *in, size_t len)
 /* ---- libwebsockets' callback ------------------------------------------------------------------
  */
 
+static const char *remedy_of(int untrusted)
+{
+    static const struct {
+        int error;
+        const char *remedy;
+    } remedies[] = {
+        {X509_V_ERR_HOSTNAME_MISMATCH, "it is for another name than the host of the URL"},
+        {X509_V_ERR_IP_ADDRESS_MISMATCH, "it is for another address than the host of the URL"},
+        {X509_V_ERR_CERT_HAS_EXPIRED, "it must be renewed"},
+        {X509_V_ERR_CERT_NOT_YET_VALID, "the clock of one of the two hosts is wrong"},
+    };
+    size_t i = 0;
+    while (i < sizeof remedies / sizeof *remedies && remedies[i].error != untrusted) {
+        i++;
+    }
+    return i < sizeof remedies / sizeof *remedies
+               ? remedies[i].remedy
+               : "name the file of who signed it in caFile of the backend, or in link.caFile";
+}
+
+/* The library's own words for a refused connection, or for TLS that fails, help nobody. */
+static void explain(struct ws_conn *c, const char *why)
+{
+    if (strcmp(why, "closed before established") == 0) {
+        why = "the connection was refused";
+    } else if (c->untrusted != 0) {
+        (void)snprintf(c->why, sizeof c->why, "its certificate is not accepted (%s): %s",
+                       X509_verify_cert_error_string(c->untrusted), remedy_of(c->untrusted));
+        return;
+    } else if (c->tls && strncmp(why, "connect SSL", strlen("connect SSL")) == 0) {
+        why = "TLS failed: its port may speak plain HTTP; then write http:// in its URL";
+    }
+    (void)snprintf(c->why, sizeof c->why, "%s", why);
+}
+
 static void connect_failed(struct ws_conn *c, const char *why)
 {
-    /* The library's own words for a refused connection help nobody. */
-    const bool refused = strcmp(why, "closed before established") == 0;
-    (void)snprintf(c->why, sizeof c->why, "%s", refused ? "the connection was refused" : why);
+    explain(c, why);
     c->wsi = NULL;
     if (c->connecting) {
         c->failed_inside = true;
@@ -390,12 +434,25 @@ static void wsi_gone(struct ws_conn *c)
     }
 }
 
+/* OpenSSL looks at the certificate; the library asks for an opinion, and we only listen. */
+static int certificate_judged(struct lws *wsi, X509_STORE_CTX *x509, bool good)
+{
+    struct ws_conn *c = lws_wsi_user(wsi);
+    if (!good && c != NULL) {
+        c->untrusted = X509_STORE_CTX_get_error(x509);
+    }
+    return good ? 0 : 1;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t len)
 {
     struct ws_conn *c = user;
     if (c == NULL) {
         return 0;
+    }
+    if (reason == LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION) {
+        return certificate_judged(wsi, user, len != 0);
     }
     switch ((int)reason) {
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
@@ -442,10 +499,15 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 static void try_next_address(struct ws_conn *c)
 {
+    if (c->tls && c->vhost == NULL) {
+        end_soon(c, "its caFile cannot be used: it must hold certificates in PEM");
+        return;
+    }
     while (!c->dropped && c->address_at < c->addresses_len) {
         const char *address = c->addresses[c->address_at++];
         struct lws_client_connect_info info = {
             .context = c->client->context,
+            .vhost = c->vhost,
             .address = address,
             .port = c->port,
             .ssl_connection = c->tls ? LCCSCF_USE_SSL : 0,
@@ -525,6 +587,35 @@ static void resolve(struct ws_conn *c)
     }
 }
 
+/* NULL: there is none that trusts this file: it cannot be read, or holds no certificate. */
+static struct lws_vhost *vhost_for(struct ws_client *client, const char *ca_file)
+{
+    struct trust *t = client->trusts;
+    while (t != NULL &&
+           (ca_file == NULL || t->ca_file == NULL ? t->ca_file != ca_file
+                                                  : strcmp(t->ca_file, ca_file) != 0)) {
+        t = t->next;
+    }
+    if (t == NULL) {
+        t = mem_zero(1, sizeof *t);
+        t->next = client->trusts;
+        t->ca_file = mem_strdup(ca_file);
+        client->trusts = t;
+    }
+    if (t->vhost == NULL) {
+        const struct lws_context_creation_info info = {
+            .vhost_name = ca_file == NULL ? "default" : ca_file,
+            .port = CONTEXT_PORT_NO_LISTEN,
+            .protocols = protocols,
+            .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+                       LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+            .client_ssl_ca_filepath = ca_file,
+        };
+        t->vhost = lws_create_vhost(client->context, &info);
+    }
+    return t->vhost;
+}
+
 struct ws_conn *ws_connect(struct ws_client *client, const struct ws_spec *spec,
                            const struct ws_events *events, void *ctx)
 {
@@ -537,6 +628,7 @@ struct ws_conn *ws_connect(struct ws_client *client, const struct ws_spec *spec,
     c->path = mem_strdup(spec->path);
     c->port = spec->port;
     c->tls = spec->tls;
+    c->vhost = vhost_for(client, spec->tls ? spec->ca_file : NULL);
     buf_init(&c->headers, 16384);
     for (const char *const *h = spec->headers; h != NULL && *h != NULL; h++) {
         buf_printf(&c->headers, "%s\r\n", *h);
@@ -633,10 +725,7 @@ struct ws_client *ws_client_new(uv_loop_t *loop)
         .pcontext = &c->context, /* cleared when the context is really gone */
     };
     c->context = lws_create_context(&info);
-    if (c->context == NULL || lws_create_vhost(c->context, &(struct lws_context_creation_info){
-                                                               .port = CONTEXT_PORT_NO_LISTEN,
-                                                               .protocols = protocols,
-                                                               .options = info.options}) == NULL) {
+    if (c->context == NULL || vhost_for(c, NULL) == NULL) {
         LOG_PLAIN(LOG_ERROR, "cannot make the WebSocket context (is the package "
                              "libwebsockets-evlib-uv installed?)");
         abort();
@@ -661,6 +750,11 @@ void ws_client_finish(struct ws_client *c)
     /* The second call frees what the first one had to leave to the loop. */
     if (c->context != NULL) {
         lws_context_destroy(c->context);
+    }
+    for (struct trust *t = c->trusts, *next = NULL; t != NULL; t = next) {
+        next = t->next;
+        free(t->ca_file);
+        free(t);
     }
     free(c);
 }

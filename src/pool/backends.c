@@ -522,6 +522,8 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         .name = b->name,
         .url = url_of(b),
         .headers = headers_of(b),
+        .ca_file = configured != NULL && configured->ca_file != NULL ? configured->ca_file
+                                                                     : p->options.ca_file,
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);

@@ -8,12 +8,13 @@ static const struct named_suite suites[] = {
     {"routing", routing_suite},   {"inputs", inputs_suite},     {"exports", exports_suite},
     {"timeouts", timeouts_suite}, {"webhooks", webhooks_suite}, {"resources", resources_suite},
     {"live", live_suite},         {"push", push_suite},         {"retry", retry_suite},
-    {"operate", operate_suite},   {"links", links_suite},       {"restart", restart_suite},
-    {"cancel", cancel_suite},     {"dispatch", dispatch_suite}, {"ends", ends_suite},
-    {"daemon", daemon_suite},     {"profiles", profiles_suite}, {"routes", routes_suite},
-    {"outputs", outputs_suite},   {"disk", disk_suite},         {"schema", schema_suite},
-    {"hooks", hooks_suite},       {"others", others_suite},     {"sick", sick_suite},
-    {"found", found_suite},       {"gateways", gateways_suite}, {"times", times_suite},
+    {"operate", operate_suite},   {"links", links_suite},       {"tls", tls_suite},
+    {"restart", restart_suite},   {"cancel", cancel_suite},     {"dispatch", dispatch_suite},
+    {"ends", ends_suite},         {"daemon", daemon_suite},     {"profiles", profiles_suite},
+    {"routes", routes_suite},     {"outputs", outputs_suite},   {"disk", disk_suite},
+    {"schema", schema_suite},     {"hooks", hooks_suite},       {"others", others_suite},
+    {"sick", sick_suite},         {"found", found_suite},       {"gateways", gateways_suite},
+    {"times", times_suite},
 };
 
 /* Tests mostly wait. */

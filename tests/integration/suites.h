@@ -34,5 +34,6 @@ Suite *sick_suite(void);
 Suite *found_suite(void);
 Suite *gateways_suite(void);
 Suite *times_suite(void);
+Suite *tls_suite(void);
 
 #endif

@@ -129,11 +129,22 @@ static const struct {
     {"control character", "state: \"a\\nb\"\n",
      "f.yaml:1: state: must not contain line ends or other control characters\n"},
     {"no URL", "backends:\n  - url: nonsense\n",
-     "f.yaml:2: backends[].url: this is no URL; write http://HOST:PORT\n"},
+     "f.yaml:2: backends[].url: the scheme is missing; write http://nonsense\n"},
+    {"no scheme, and a secret", "backends:\n  - url: u:secret@127.0.0.1:8188/a?token=secret\n",
+     "f.yaml:2: backends[].url: the scheme is missing; write http://127.0.0.1:8188/a\n"},
+    {"several", "backends:\n  - url: http://a:1,http://b:2\n",
+     "f.yaml:2: backends[].url: these are several, separated by commas: repeat --backend for each, "
+     "or list them under backends: in the configuration file\n"},
+    {"a token", "backends:\n  - url: http://a:1/?token=secret\n",
+     "f.yaml:2: backends[].url: a query or fragment makes no sense here; a token goes into a "
+     "header "
+     "of requests: name its file in headersFile of the backend\n"},
     {"wrong scheme", "backends:\n  - name: a\n    url: ftp://a:1\n",
      "f.yaml:3: backends[].url: the scheme must be http or https\n"},
     {"credentials are not shown", "backends:\n  - url: http://u:secret@a:1/?q\n",
-     "f.yaml:2: backends[].url: a query or fragment makes no sense here\n"},
+     "f.yaml:2: backends[].url: a query or fragment makes no sense here; a token goes into a "
+     "header "
+     "of requests: name its file in headersFile of the backend\n"},
     {"no url", "backends:\n  - name: a\n  - name: b\n    url: http://b:1\n",
      "f.yaml:2: a backend needs a url, such as http://127.0.0.1:8188\n"},
     {"bad name", "backends:\n  - {name: a b, url: http://a:1}\n",
@@ -252,7 +263,7 @@ static const struct {
      "f.yaml:1: listen: an address is HOST:PORT or [IPv6]:PORT\n"
      "f.yaml:3: log.levle is not known; did you mean log.level?\n"
      "f.yaml:4: log.level: must be error, warning, info or debug\n"
-     "f.yaml:6: backends[].url: this is no URL; write http://HOST:PORT\n"
+     "f.yaml:6: backends[].url: the scheme is missing; write http://nonsense\n"
      "f.yaml:7: backends[].weight: must be from 1 to 1000 (share)\n"
      "f.yaml:8: a backend needs a url, such as http://127.0.0.1:8188\n"
      "f.yaml:11: jobs.maxAttempts is given twice (first in line 10)\n"
@@ -589,11 +600,24 @@ static const struct {
 START_TEST(a_variable_is_checked)
 {
     ck_assert_int_eq(setenv(variables[_i].name, variables[_i].value, 1), 0);
-    const bool good = config_load_env(&c, &errors);
+    const bool good = config_load_env(&c, false, &errors);
     ck_assert_int_eq(unsetenv(variables[_i].name), 0);
     const char *want = variables[_i].errors == NULL ? "" : variables[_i].errors;
     ck_assert_int_eq(good, variables[_i].errors == NULL);
     ck_assert_str_eq(buf_text(&errors), want);
+}
+END_TEST
+
+START_TEST(an_unknown_variable_is_wrong_when_asked)
+{
+    ck_assert_int_eq(setenv("COMFYPOOLD_BACKEND", "http://h:1", 1), 0);
+    ck_assert(config_load_env(&c, false, &errors));
+    ck_assert_str_eq(buf_text(&errors), "");
+    ck_assert(!config_load_env(&c, true, &errors));
+    ck_assert_str_eq(buf_text(&errors),
+                     "the variable COMFYPOOLD_BACKEND is not known; did you mean "
+                     "COMFYPOOLD_BACKENDS?\n");
+    ck_assert_int_eq(unsetenv("COMFYPOOLD_BACKEND"), 0);
 }
 END_TEST
 
@@ -603,7 +627,7 @@ START_TEST(later_sources_replace_earlier_ones)
     ck_assert_int_eq(setenv("COMFYPOOLD_BACKENDS", "e=http://e:1,http://e:2", 1), 0);
     ck_assert_int_eq(setenv("COMFYPOOLD_LISTEN", "e:1,e:2", 1), 0);
     ck_assert_int_eq(setenv("COMFYPOOLD_HTTP_MAX_WAITS", "2", 1), 0);
-    ck_assert(config_load_env(&c, &errors));
+    ck_assert(config_load_env(&c, false, &errors));
     ck_assert_int_eq(unsetenv("COMFYPOOLD_BACKENDS"), 0);
     ck_assert_int_eq(unsetenv("COMFYPOOLD_LISTEN"), 0);
     ck_assert_int_eq(unsetenv("COMFYPOOLD_HTTP_MAX_WAITS"), 0);
@@ -805,6 +829,7 @@ Suite *config_suite(void)
     tcase_add_loop_test(t, a_bad_headers_file_says_where, 0, LEN(bad_headers));
     tcase_add_loop_test(t, a_variable_is_checked, 0, LEN(variables));
     tcase_add_test(t, later_sources_replace_earlier_ones);
+    tcase_add_test(t, an_unknown_variable_is_wrong_when_asked);
     tcase_add_test(t, doubles_across_flags_are_found);
     tcase_add_test(t, lists_replace_lists);
     tcase_add_test(t, files_are_beside_the_file);

@@ -68,6 +68,7 @@ struct comfy_spec {
     const char *name;           /* for the log */
     const char *url;            /* http or https, path prefix and user information allowed */
     const char *const *headers; /* "Name: value" for each request and the socket; or NULL */
+    const char *ca_file;        /* of certificates that TLS trusts beside the system's; or NULL */
     struct comfy_timeouts timeouts;
 };
 

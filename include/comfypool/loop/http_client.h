@@ -63,6 +63,7 @@ struct http_request_spec {
     const char *url;
     const char *const *headers;   /* "Name: value", NULL at the end; or NULL */
     const char *credentials;      /* "user:password", or NULL */
+    const char *ca_file;          /* of certificates that TLS trusts beside the system's; or NULL */
     struct str body;              /* copied */
     const struct http_form *form; /* in place of the body; or NULL */
     struct dur_us stall;          /* with a timeout of 0: how long nothing may move; 0: 60 s */

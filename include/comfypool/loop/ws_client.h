@@ -37,6 +37,7 @@ struct ws_spec {
     const char *host_header;    /* "name:port" as in the URL */
     const char *path;           /* with its query */
     const char *const *headers; /* "Name: value", NULL at the end; or NULL. Copied */
+    const char *ca_file;        /* of certificates that TLS trusts beside the system's; or NULL */
     struct dur_us connect_timeout;
     size_t max_message;
 };

@@ -29,6 +29,7 @@ struct pool_backend_options {
     const char *const *labels;
     size_t labels_len;
     const char *const *headers; /* "Name: value", NULL at the end; or NULL */
+    const char *ca_file;        /* of certificates; NULL: as pool_options has it */
     const char *gpu;            /* index or UUID among those of its host; NULL: not said */
     struct dur_us refused_lost; /* below 0: as pool_options has it */
 };
@@ -61,6 +62,7 @@ struct pool_options {
     struct dur_us quiet_poll;      /* a trusted socket that is silent while a prompt runs */
     struct dur_us backend_lost;    /* unreachable this long: its attempts are lost */
     struct dur_us refused_lost;    /* its port refuses this long: the same; 0: never */
+    const char *ca_file;           /* certificates to trust beside the system's; or NULL */
     struct job_policy policy;      /* what a job gets that does not say otherwise */
     struct dur_us cancel_grace;    /* told to stop, a prompt must end in this time */
     size_t queue_limit;            /* queued jobs beyond it are refused */

@@ -1,0 +1,109 @@
+/*
+ * Backends behind TLS: whom the daemon trusts, and what it says of whom it does not. socat ends TLS
+ * in front of a simulator.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "suites.h"
+
+/* A key and a certificate that signed itself, for these names ("IP:127.0.0.1"), in one file. */
+static char *certificate(const char *names)
+{
+    char *pem = path_of("cert.pem");
+    char *command =
+        text("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+             "-subj /CN=test -addext subjectAltName=%s -keyout '%s.key' -out '%s' 2>'%s.err' && "
+             "cat '%s.key' '%s' >'%s.both'",
+             names, pem, pem, pem, pem, pem, pem);
+    CHECK(system(command) == 0, "%s", read_file(text("%s.err", pem))); // NOLINT(cert-env33-c)
+    return pem;
+}
+
+/* The port on which TLS is ended in front of s; the process goes with the test. */
+static int front(struct sim *s, const char *pem)
+{
+    char *err = path_of("socat.err");
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)!freopen(err, "a", stderr);
+        execlp("socat", "socat", "-d", "-d",
+               text("OPENSSL-LISTEN:0,bind=127.0.0.1,fork,reuseaddr,verify=0,cert=%s.both", pem),
+               text("TCP:127.0.0.1:%d", s->port), (char *)NULL);
+        _exit(127);
+    }
+    static const char mark[] = "listening on AF=2 127.0.0.1:";
+    AWAIT(strstr(read_file(err), mark) != NULL);
+    return atoi(strstr(read_file(err), mark) + strlen(mark));
+}
+
+static const char *last_error(struct daemon *d)
+{
+    return text("%s", str_at(get(d, "/backends/x")->json, "lastError"));
+}
+
+START_TEST(test_trust)
+{
+    struct sim *s = sim_plain();
+    char *pem = certificate("IP:127.0.0.1");
+    const int port = front(s, pem);
+    char *item = text("{name: x, url: 'https://127.0.0.1:%d'", port);
+    struct daemon *d = DAEMON(.config = text("backends: [%s}]\n", item));
+    AWAIT(strstr(last_error(d), "certificate") != NULL);
+    CHECK(strstr(last_error(d), "caFile") != NULL, "%s", last_error(d));
+    daemon_stop(d);
+    /* Relative to the file's own directory, too. */
+    const char *const configs[] = {text("backends: [%s, caFile: cert.pem}]\n", item),
+                                   text("link: {caFile: '%s'}\nbackends: [%s}]\n", pem, item)};
+    for (int i = 0; i < 2; i++) {
+        d = DAEMON(.config = configs[i]);
+        json_t *j = run_job(d, sleep_body(text("t%d", i), 1, ""));
+        CHECK(strcmp(str_at(j, "state"), "completed") == 0);
+        daemon_stop(d);
+    }
+    d = DAEMON(.config = text("backends: [%s}]\n", item),
+               .environment = {text("SSL_CERT_FILE=%s", pem)});
+    CHECK(strcmp(str_at(run_job(d, sleep_body("t3", 1, "")), "state"), "completed") == 0);
+    daemon_stop(d);
+    d = DAEMON(.may_fail = true, .config = text("backends: [%s, caFile: nowhere.pem}]\n", item));
+    CHECK(daemon_wait(d) == 2 && strstr(read_file(d->err), "nowhere.pem cannot be read") != NULL);
+}
+END_TEST
+
+START_TEST(test_another_name)
+{
+    struct sim *s = sim_plain();
+    char *pem = certificate("DNS:other.example");
+    struct daemon *d =
+        DAEMON(.config = text("backends: [{name: x, url: 'https://127.0.0.1:%d', caFile: '%s'}]\n",
+                              front(s, pem), pem));
+    AWAIT(strstr(last_error(d), "another address") != NULL);
+    CHECK(strcmp(str_at(get(d, "/backends/x")->json, "state"), "up") != 0);
+}
+END_TEST
+
+START_TEST(test_no_tls_there)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.config = text("backends: [{name: x, url: 'https://127.0.0.1:%d'}]\n", s->port));
+    AWAIT(strstr(last_error(d), "write http://") != NULL);
+}
+END_TEST
+
+Suite *tls_suite(void)
+{
+    static const struct named_test tests[] = {
+        {"trust", &test_trust, 1},
+        {"another name", &test_another_name, 1},
+        {"no TLS there", &test_no_tls_there, 1},
+    };
+    return SUITE("tls", 60, tests);
+}
