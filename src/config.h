@@ -118,6 +118,7 @@ struct config {
     struct config_list http_allowed_hosts;
     struct config_list http_allowed_origins;
     char *auth_tokens_file; /* or NULL */
+    bool auth_shared;
     struct config_list webhooks_urls;
     char *webhooks_secret_file; /* or NULL */
     int64_t webhooks_max_concurrent;

@@ -53,7 +53,7 @@ struct config_key {
     size_t offset;
 };
 
-enum { CONFIG_KEY_COUNT = 79 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 17 };
+enum { CONFIG_KEY_COUNT = 80 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 17 };
 enum { CONFIG_WHY_SIZE = 256, CONFIG_PATH_SIZE = 96 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];

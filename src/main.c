@@ -531,6 +531,7 @@ static struct pool *make_pool(struct daemon *d)
                 .local = c->sampling_local,
                 .nvml = c->sampling_nvml,
             },
+        .shared = c->auth_shared,
         .webhook_urls = (const char *const *)c->webhooks_urls.items,
         .webhook_urls_len = c->webhooks_urls.len,
         .webhook_secret = d->receivers.secret,

@@ -69,8 +69,8 @@ static bool open_file(struct exchange *x, uint64_t length)
     struct http_server *s = x->server;
     const char *sha256 = x->rq.route == ROUTE_UPLOAD_PUT ? x->rq.sha256 : NULL;
     const char *why = NULL;
-    const enum err e = s->options.files->begin(s->ctx, x->ref, x->rq.files_len - 1, length, sha256,
-                                               &x->files->open, &why);
+    const enum err e = s->options.files->begin(s->ctx, &x->rq, x->ref, x->rq.files_len - 1, length,
+                                               sha256, &x->files->open, &why);
     if (e != ERR_NONE) {
         x->files->open = NULL;
         give_up(x, e, why);
@@ -155,7 +155,7 @@ bool file_body_begin(struct exchange *x)
 {
     struct http_server *s = x->server;
     const bool asks = headers_expect_continue(&x->headers);
-    x->rq.had_file = x->rq.route == ROUTE_UPLOAD_PUT && s->options.files->has(s->ctx, x->rq.sha256);
+    x->rq.had_file = x->rq.route == ROUTE_UPLOAD_PUT && s->options.files->has(s->ctx, &x->rq);
     if (x->rq.had_file && asks) {
         return false;
     }

@@ -62,12 +62,12 @@ void after_untie(struct job *j)
 /* ---- what a job waits for ----------------------------------------------------------------------
  */
 
-/* The state of a job that may have ended; JOB_STATE_COUNT: there is none. */
-static enum err state_of(struct pool *p, struct str id, enum job_state *ret)
+/* The state of a job that may have ended; JOB_STATE_COUNT: there is none that is seen there. */
+static enum err state_of(struct pool *p, const char *wall, struct str id, enum job_state *ret)
 {
     struct job_record r = {.state = JOB_STATE_COUNT};
     const enum err e = store_get_job(p->store, id, &r);
-    *ret = e == ERR_NONE ? r.state : JOB_STATE_COUNT;
+    *ret = e == ERR_NONE && wall_lets(wall, r.client) ? r.state : JOB_STATE_COUNT;
     job_record_done(&r);
     return e == ERR_JOB_NOT_FOUND ? ERR_NONE : e;
 }
@@ -85,7 +85,8 @@ static void begin(struct js_reader *r, const char *after)
     (void)js_next(r);
 }
 
-enum err after_check(struct pool *p, const char *after, struct str *ret_id, size_t *ret_place)
+enum err after_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
+                     size_t *ret_place)
 {
     struct js_reader r;
     begin(&r, after);
@@ -94,7 +95,9 @@ enum err after_check(struct pool *p, const char *after, struct str *ret_id, size
         enum job_state state = JOB_QUEUED;
         *ret_id = id;
         const struct job *j = job_find(p, id);
-        const enum err e = j != NULL && j->stored ? ERR_NONE : state_of(p, id, &state);
+        const enum err e = j != NULL && j->stored && wall_lets(wall, j->r.client)
+                               ? ERR_NONE
+                               : state_of(p, wall, id, &state);
         if (e != ERR_NONE) {
             return e;
         }
@@ -152,7 +155,7 @@ bool after_tie(struct job *j, char **ret_why)
         enum job_state state = JOB_STATE_COUNT;
         if (other != NULL && other != j) {
             edge_new(j, other);
-        } else if (state_of(p, id, &state) == ERR_NONE && !accepts(j, state)) {
+        } else if (state_of(p, NULL, id, &state) == ERR_NONE && !accepts(j, state)) {
             *ret_why = why_failed(id, what_became(state));
         }
     }

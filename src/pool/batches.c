@@ -120,7 +120,7 @@ static void end_stored(void *ctx, enum err e)
     render_end(b, &data);
     webhooks_take(p, &b->outbox);
     hooks_tell(p, EVENT_BATCH, buf_str(&data));
-    events_add(p, EVENT_BATCH, "", &data, 0, 0);
+    events_add(p, EVENT_BATCH, (struct event_subject){"", b->r.client}, &data, 0, 0);
     b->r.told = true;
     b->ending = false;
     if (b->active == 0) { /* else a job of it is tried again meanwhile */
@@ -414,6 +414,7 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
     rq->submission = (struct submission){.workflow = NULL};
     m->x = x;
     struct submission *s = &m->rq.submission;
+    b->r.client = mem_strdup(s->client);
     b->r.hook = (struct webhook){.url = mem_strdup(s->webhook.url),
                                  .events = s->webhook.events,
                                  .secret = mem_strdup(s->webhook.secret)};

@@ -19,6 +19,12 @@ void client_join(struct job *j)
     }
     c->active++;
     j->client = c;
+    j->client_next = c->jobs;
+    j->client_link = &c->jobs;
+    if (c->jobs != NULL) {
+        c->jobs->client_link = &j->client_next;
+    }
+    c->jobs = j;
 }
 
 static void hold(struct pool *p, struct client *c)
@@ -45,6 +51,10 @@ void client_leave(struct job *j)
         return;
     }
     j->client = NULL;
+    *j->client_link = j->client_next;
+    if (j->client_next != NULL) {
+        j->client_next->client_link = j->client_link;
+    }
     c->active--;
     if (c->active == 0) {
         client_free(j->pool, c);

@@ -28,6 +28,7 @@ struct comparing {
     enum format format;
     struct job_record target;
     struct buf target_json;
+    char *wall;    /* whose runs they are; see walls.h */
     unsigned runs; /* of a baseline, at most */
     size_t circle;
     size_t found;     /* in the circle before */
@@ -41,6 +42,7 @@ static void let_go(struct comparing *c)
     job_record_done(&c->target);
     buf_done(&c->target_json);
     buf_done(&c->out);
+    free(c->wall);
     free(c);
 }
 
@@ -75,13 +77,16 @@ static void refuse(struct pool *p, struct http_ref x, const char *which, enum er
 }
 
 /* The record of an ended job and its profile; both are the caller's, also after an error. */
-static enum err find_ended(struct pool *p, const char *id, struct job_record *ret, struct buf *json)
+static enum err find_ended(const struct comparing *c, const char *id, struct job_record *ret,
+                           struct buf *json)
 {
+    struct pool *p = c->pool;
     const struct job *j = job_find(p, serve_id(id));
-    if (j != NULL) {
+    if (j != NULL && wall_lets(c->wall, j->r.client)) {
         return j->r.profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
     }
-    const enum err e = store_get_job(p->store, serve_id(id), ret);
+    enum err e = j != NULL ? ERR_JOB_NOT_FOUND : store_get_job(p->store, serve_id(id), ret);
+    e = e == ERR_NONE && !wall_lets(c->wall, ret->client) ? ERR_JOB_NOT_FOUND : e;
     return e != ERR_NONE ? e : store_get_profile(p->store, ret->seq, job_told_attempt(ret), json);
 }
 
@@ -125,7 +130,7 @@ static void compare_with_job(struct comparing *c, const char *id)
     struct job_record base = {0};
     AUTO_BUF struct buf json;
     buf_init(&json, BUF_NO_LIMIT);
-    const enum err e = find_ended(c->pool, id, &base, &json);
+    const enum err e = find_ended(c, id, &base, &json);
     if (e == ERR_NONE) {
         const struct str text = buf_str(&json);
         make(c, &text, 1, NULL);
@@ -203,6 +208,7 @@ static void seek(struct comparing *c)
         .backend = circle->same_backend ? backend : "",
         .except_seq = c->target.seq,
         .limit = c->runs,
+        .client = c->wall,
     };
     store_list_baseline(c->pool->store, &q, look, looked, c);
 }
@@ -211,9 +217,10 @@ void serve_compare(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct comparing *c = mem_zero(1, sizeof *c);
     *c = (struct comparing){.pool = p, .x = x, .format = rq->format, .runs = rq->runs};
+    c->wall = mem_strdup(wall_of(p, rq));
     buf_init(&c->target_json, BUF_NO_LIMIT);
     buf_init(&c->out, BUF_NO_LIMIT);
-    const enum err e = find_ended(p, rq->target, &c->target, &c->target_json);
+    const enum err e = find_ended(c, rq->target, &c->target, &c->target_json);
     if (e != ERR_NONE) {
         refuse(p, x, "target", e);
         let_go(c);

@@ -102,7 +102,8 @@ void serve_deliveries(struct pool *p, struct http_request *rq, struct http_ref x
 {
     struct asking *q = mem_zero(1, sizeof *q);
     *q = (struct asking){p, x, rq->limit, rq->delivery_states};
-    store_list_deliveries(p->store, rq->delivery_states, rq->cursor, rq->limit, listed, q);
+    store_list_deliveries(p->store, wall_of(p, rq), rq->delivery_states, rq->cursor, rq->limit,
+                          listed, q);
 }
 
 /* ---- once more ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ void events_init(struct events *e)
 /* What an event takes in memory. */
 static size_t size_of(const struct event *e)
 {
-    return sizeof *e + e->len;
+    return sizeof *e + e->len + (e->client == NULL ? 0 : strlen(e->client) + 1);
 }
 
 static void drop_first(struct events *e)
@@ -27,6 +27,7 @@ static void drop_first(struct events *e)
     struct event *old = &e->ring[e->first];
     e->bytes -= size_of(old);
     free(old->data);
+    free(old->client);
     e->first = (e->first + 1) % e->cap;
     e->len--;
 }
@@ -76,8 +77,8 @@ static void make_room(struct events *e)
     e->cap = cap;
 }
 
-void events_add(struct pool *p, enum event_type type, const char *job_id, struct buf *take_data,
-                int64_t seq, unsigned attempt)
+void events_add(struct pool *p, enum event_type type, struct event_subject of,
+                struct buf *take_data, int64_t seq, unsigned attempt)
 {
     struct events *e = &p->events;
     struct event made = {
@@ -87,8 +88,9 @@ void events_add(struct pool *p, enum event_type type, const char *job_id, struct
         .len = take_data->len,
         .seq = seq,
         .attempt = attempt,
+        .client = mem_strdup(of.client),
     };
-    (void)snprintf(made.job_id, sizeof made.job_id, "%s", job_id);
+    (void)snprintf(made.job_id, sizeof made.job_id, "%s", of.job_id);
     made.data = buf_take(take_data);
     make_room(e);
     e->ring[(e->first + e->len) % e->cap] = made;
@@ -105,11 +107,12 @@ bool events_wanted(const struct pool *p)
     return p->events.listeners_len > 0;
 }
 
-void events_tell(struct pool *p, enum event_type type, const char *job_id, struct str data)
+void events_tell(struct pool *p, enum event_type type, struct event_subject of, struct str data)
 {
     struct event made = {.type = type, .len = data.n};
-    (void)snprintf(made.job_id, sizeof made.job_id, "%s", job_id);
-    made.data = (char *)(uintptr_t)data.p; /* lives as long as the call */
+    (void)snprintf(made.job_id, sizeof made.job_id, "%s", of.job_id);
+    made.data = (char *)(uintptr_t)data.p;      /* lives as long as the call, */
+    made.client = (char *)(uintptr_t)of.client; /* both */
     streams_tell(p, &made);
 }
 

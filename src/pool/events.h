@@ -28,6 +28,7 @@ struct event {
     enum event_type type;
     struct mono_us at;
     char job_id[UUID_SIZE]; /* "": of no job */
+    char *client;           /* whose job or batch; NULL: nobody's */
     char *data;             /* a JSON object */
     size_t len;
     int64_t seq; /* of the job, and the attempt whose profile goes with it; 0: none */
@@ -53,11 +54,16 @@ void events_init(struct events *e);
 /* The streams must be gone. */
 void events_done(struct events *e);
 
+/* What an event is about. */
+struct event_subject {
+    const char *job_id; /* "": no job */
+    const char *client; /* or NULL */
+};
 /* A durable event. data is taken; seq 0: no profile goes with it. */
-void events_add(struct pool *p, enum event_type type, const char *job_id, struct buf *take_data,
-                int64_t seq, unsigned attempt);
+void events_add(struct pool *p, enum event_type type, struct event_subject of,
+                struct buf *take_data, int64_t seq, unsigned attempt);
 /* One that is not: to be made only when events_wanted says so. */
-void events_tell(struct pool *p, enum event_type type, const char *job_id, struct str data);
+void events_tell(struct pool *p, enum event_type type, struct event_subject of, struct str data);
 /* Somebody listens at all. */
 bool events_wanted(const struct pool *p);
 

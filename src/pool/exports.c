@@ -17,6 +17,7 @@ struct export
     struct profile_query query;
     char workflow_hash[DIGEST_HEX_SIZE];
     char backend[HTTP_NAME_SIZE];
+    char *client;               /* NULL: everybody's */
     struct profile_place place; /* where the next page begins */
     struct buf page;            /* while it is read: what is told of it */
     bool begun;
@@ -29,6 +30,7 @@ static void read_page(struct export *e);
 static void let_go(struct export *e)
 {
     buf_done(&e->page);
+    free(e->client);
     free(e);
 }
 
@@ -145,6 +147,7 @@ void serve_export(struct pool *p, struct http_request *rq, struct http_ref x)
     buf_init(&e->page, BUF_NO_LIMIT);
     memcpy(e->workflow_hash, rq->workflow_hash, sizeof e->workflow_hash);
     memcpy(e->backend, rq->backend, sizeof e->backend);
+    e->client = mem_strdup(wall_of(p, rq));
     /* What ends while it is told is for the next one. */
     const struct wall_us now = time_wall();
     e->query = (struct profile_query){
@@ -152,6 +155,7 @@ void serve_export(struct pool *p, struct http_request *rq, struct http_ref x)
         .until = rq->until.us > now.us ? now : rq->until,
         .workflow_hash = e->workflow_hash,
         .backend = e->backend,
+        .client = e->client,
     };
     read_page(e);
 }

@@ -32,6 +32,7 @@
 #include "sampling.h"
 #include "trust.h"
 #include "uploads.h"
+#include "walls.h"
 #include "webhooks.h"
 
 /* What people said of a backend; on disk as these numbers. */
@@ -114,7 +115,8 @@ struct client {
     char *name; /* "": those who name none */
     size_t active;
     size_t running;
-    bool held; /* jobs.maxRunningPerClient are running */
+    bool held;        /* jobs.maxRunningPerClient are running */
+    struct job *jobs; /* the active ones */
 };
 
 /* A job that waits for another one's end; in a list of each. */
@@ -146,6 +148,7 @@ struct batch {
 struct job {
     struct pool *pool;
     struct client *client;
+    struct job *client_next, **client_link; /* of client->jobs */
     struct wish *wishes;      /* one for each of its variants; NULL: not made yet. See eligible.h */
     size_t variant;           /* which of them runs, or ran last */
     bool restricted;          /* some backend cannot run it, or is preferred */
@@ -536,9 +539,9 @@ void clients_done(struct pool *p);
 /* ---- after.c -----------------------------------------------------------------------------------
  */
 
-/* Whether all ids of `after` (JSON, or NULL) name jobs; else the first that does not, and its
-   place. */
-enum err after_check(struct pool *p, const char *after, struct str *ret_id,
+/* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h); else the
+   first that does not, and its place. */
+enum err after_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
                      size_t *ret_place) MUST_CHECK;
 /* Ties the job to those that it still waits for. False: it waits for nobody, and *ret_why tells of
    one that did not complete; NULL: all did. Owner of the text: the caller. */

@@ -48,9 +48,12 @@ static void keep_data(struct pool *p, struct http_request *rq, struct http_ref x
             continue;
         }
         digest_sha256_hex(buf_str(&bytes), a->sha256);
-        if (uploads_find(p, a->sha256) == NULL && uploads_take(p, bytes.len)) {
+        struct upload *u = uploads_find(p, a->sha256);
+        if (u != NULL) {
+            uploads_own(p, u, rq->caller);
+        } else if (uploads_take(p, bytes.len)) {
             k->pending++;
-            uploads_keep(p, buf_str(&bytes), kept, k);
+            uploads_keep(p, buf_str(&bytes), rq->caller, kept, k);
         }
         free(a->data);
         a->data = NULL;
@@ -78,7 +81,7 @@ bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
     }
     for (size_t i = 0; i < s->attachments_len; i++) {
         const struct attachment *a = &s->attachments[i];
-        struct upload *u = uploads_find(p, a->sha256);
+        struct upload *u = uploads_seen(p, wall_of(p, rq), a->sha256);
         if (u != NULL) {
             if (!rq->kept) {
                 uploads_touch(p, u);
@@ -191,7 +194,7 @@ void inputs_hold(struct input *in, struct upload *u)
 {
     struct job *j = in->job;
     memcpy(in->sha256, u->sha256, sizeof in->sha256);
-    u->holds++;
+    uploads_hold(j->pool, u, j->r.client);
     j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
 }
 
@@ -258,8 +261,8 @@ void inputs_leave(struct job *j)
     for (size_t i = 0; i < j->inputs_len; i++) {
         struct input *in = &j->inputs[i];
         struct upload *u = uploads_find(j->pool, in->sha256);
-        if (u != NULL && u->holds > 0) {
-            u->holds--;
+        if (u != NULL) {
+            uploads_release(j->pool, u, j->r.client);
         }
         input_done(in);
     }

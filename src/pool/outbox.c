@@ -85,11 +85,12 @@ void webhook_render_body(enum event_type type, struct str data, struct buf *out)
 struct subject {
     const char *id;
     const struct webhook *hook;
+    const char *client; /* or NULL */
 };
 
 static struct subject of_job(const struct job_record *r)
 {
-    return (struct subject){r->id, &r->hook};
+    return (struct subject){r->id, &r->hook, r->client};
 }
 
 static bool wants(const struct webhook *hook, enum event_type type)
@@ -118,6 +119,7 @@ static void add_delivery(struct outbox *o, struct subject of, enum event_type ty
         .host = host,
         .secret = configured ? NULL : mem_strdup(of.hook->secret),
         .configured = configured,
+        .client = configured ? NULL : mem_strdup(of.client),
         .body = mem_strdup(body),
         .state = DELIVERY_PENDING,
         .made_at = now,
@@ -157,7 +159,7 @@ void webhooks_of_batch(struct pool *p, const struct batch_record *r, struct str 
                        struct outbox *o)
 {
     if (wants(&r->hook, EVENT_BATCH) || configured_for(p, EVENT_BATCH) > 0) {
-        add_all(p, (struct subject){r->id, &r->hook}, EVENT_BATCH, data, o);
+        add_all(p, (struct subject){r->id, &r->hook, r->client}, EVENT_BATCH, data, o);
     }
 }
 

@@ -93,6 +93,8 @@ void serve_problem(struct pool *p, struct http_ref x, enum err e)
         detail = "GET /jobs/<id>/attempts lists the attempts; they are numbered from 1";
     } else if (e == ERR_DELIVERY_NOT_FOUND) {
         detail = "GET /webhooks/deliveries lists those that were not taken; others are forgotten";
+    } else if (e == ERR_UPLOAD_NOT_FOUND) {
+        detail = "it was never uploaded, or is older than uploads.maxAgeDays";
     } else if (e == ERR_JOB_NOT_FINISHED) {
         http_problem_retry(p->server, x, e, "the attempt has not ended yet", 1);
         return;
@@ -250,7 +252,12 @@ static void serve_list(struct pool *p, struct http_request *rq, struct http_ref 
     struct listing *l = mem_alloc(sizeof *l);
     *l = (struct listing){p, x, rq->state_mask, rq->limit, ""};
     memcpy(l->batch, rq->batch, sizeof l->batch);
-    store_list(p->store, rq->state_mask, rq->batch, rq->cursor, rq->limit, listed, l);
+    const struct job_query q = {.state_mask = rq->state_mask,
+                                .batch_id = rq->batch,
+                                .client = wall_of(p, rq),
+                                .before_seq = rq->cursor,
+                                .limit = rq->limit};
+    store_list(p->store, &q, listed, l);
 }
 
 /* ---- workflow ------------------------------------------------------------------------
@@ -464,53 +471,59 @@ static void serve_outputs(struct pool *p, struct http_request *rq, struct http_r
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static const route_fn routes[HTTP_ROUTE_COUNT] = {
-    [ROUTE_SUBMIT] = serve_submit,
-    [ROUTE_LIST] = serve_list,
-    [ROUTE_JOB] = serve_job,
-    [ROUTE_CHANGE] = serve_change,
-    [ROUTE_DELETE] = serve_delete,
-    [ROUTE_PROFILE] = serve_profile,
-    [ROUTE_ATTEMPTS] = serve_attempts,
-    [ROUTE_ATTEMPT_PROFILE] = serve_attempt_profile,
-    [ROUTE_WORKFLOW] = serve_workflow,
-    [ROUTE_CANCEL] = serve_cancel,
-    [ROUTE_RETRY] = serve_retry,
-    [ROUTE_UPLOAD] = serve_upload,
-    [ROUTE_UPLOAD_PUT] = serve_upload,
-    [ROUTE_UPLOAD_GET] = serve_upload_get,
-    [ROUTE_UPLOAD_DELETE] = serve_upload_delete,
-    [ROUTE_BATCH_SUBMIT] = serve_batch_submit,
-    [ROUTE_BATCH] = serve_batch,
-    [ROUTE_BATCH_CANCEL] = serve_batch_cancel,
-    [ROUTE_OUTPUTS] = serve_outputs,
-    [ROUTE_OUTPUT] = serve_output,
-    [ROUTE_PREVIEW] = serve_preview,
-    [ROUTE_JOB_EVENTS] = serve_events,
-    [ROUTE_EVENTS] = serve_events,
-    [ROUTE_EXPORT] = serve_export,
-    [ROUTE_COMPARE] = serve_compare,
-    [ROUTE_SUMMARY] = serve_summary,
-    [ROUTE_DELIVERIES] = serve_deliveries,
-    [ROUTE_REDELIVER] = serve_redeliver,
-    [ROUTE_BACKENDS] = serve_backends,
-    [ROUTE_BACKEND_ADD] = serve_backend_add,
-    [ROUTE_BACKEND] = serve_backend,
-    [ROUTE_BACKEND_CHANGE] = serve_backend_change,
-    [ROUTE_BACKEND_REMOVE] = serve_backend_remove,
-    [ROUTE_BACKEND_DRAIN] = serve_backend_admin,
-    [ROUTE_BACKEND_RESUME] = serve_backend_admin,
-    [ROUTE_BACKEND_QUARANTINE] = serve_backend_admin,
-    [ROUTE_BACKEND_REFRESH] = serve_backend_refresh,
-    [ROUTE_QUEUE_PAUSE] = serve_queue_pause,
-    [ROUTE_QUEUE_RESUME] = serve_queue_pause,
-    [ROUTE_STATS] = serve_stats,
-    [ROUTE_HEALTHZ] = serve_healthz,
-    [ROUTE_READYZ] = serve_readyz,
-    [ROUTE_OPENAPI] = serve_openapi,
+/* What a route does, and what its path names: see walls.h. */
+static const struct {
+    route_fn serve;
+    enum wall_door door;
+} routes[HTTP_ROUTE_COUNT] = {
+    [ROUTE_SUBMIT] = {serve_submit, DOOR_OPEN},
+    [ROUTE_LIST] = {serve_list, DOOR_OPEN},
+    [ROUTE_JOB] = {serve_job, DOOR_JOB},
+    [ROUTE_CHANGE] = {serve_change, DOOR_JOB},
+    [ROUTE_DELETE] = {serve_delete, DOOR_JOB},
+    [ROUTE_PROFILE] = {serve_profile, DOOR_JOB},
+    [ROUTE_ATTEMPTS] = {serve_attempts, DOOR_JOB},
+    [ROUTE_ATTEMPT_PROFILE] = {serve_attempt_profile, DOOR_JOB},
+    [ROUTE_WORKFLOW] = {serve_workflow, DOOR_JOB},
+    [ROUTE_CANCEL] = {serve_cancel, DOOR_JOB},
+    [ROUTE_RETRY] = {serve_retry, DOOR_JOB},
+    [ROUTE_UPLOAD] = {serve_upload, DOOR_OPEN},
+    [ROUTE_UPLOAD_PUT] = {serve_upload, DOOR_OPEN},
+    [ROUTE_UPLOAD_GET] = {serve_upload_get, DOOR_UPLOAD},
+    [ROUTE_UPLOAD_DELETE] = {serve_upload_delete, DOOR_UPLOAD},
+    [ROUTE_BATCH_SUBMIT] = {serve_batch_submit, DOOR_OPEN},
+    [ROUTE_BATCH] = {serve_batch, DOOR_BATCH},
+    [ROUTE_BATCH_CANCEL] = {serve_batch_cancel, DOOR_BATCH},
+    [ROUTE_OUTPUTS] = {serve_outputs, DOOR_JOB},
+    [ROUTE_OUTPUT] = {serve_output, DOOR_JOB},
+    [ROUTE_PREVIEW] = {serve_preview, DOOR_JOB},
+    [ROUTE_JOB_EVENTS] = {serve_events, DOOR_JOB},
+    [ROUTE_EVENTS] = {serve_events, DOOR_OPEN},
+    [ROUTE_EXPORT] = {serve_export, DOOR_OPEN},
+    [ROUTE_COMPARE] = {serve_compare, DOOR_OPEN},
+    [ROUTE_SUMMARY] = {serve_summary, DOOR_OPEN},
+    [ROUTE_DELIVERIES] = {serve_deliveries, DOOR_OPEN},
+    [ROUTE_REDELIVER] = {serve_redeliver, DOOR_DELIVERY},
+    [ROUTE_BACKENDS] = {serve_backends, DOOR_OPEN},
+    [ROUTE_BACKEND_ADD] = {serve_backend_add, DOOR_OPEN},
+    [ROUTE_BACKEND] = {serve_backend, DOOR_OPEN},
+    [ROUTE_BACKEND_CHANGE] = {serve_backend_change, DOOR_OPEN},
+    [ROUTE_BACKEND_REMOVE] = {serve_backend_remove, DOOR_OPEN},
+    [ROUTE_BACKEND_DRAIN] = {serve_backend_admin, DOOR_OPEN},
+    [ROUTE_BACKEND_RESUME] = {serve_backend_admin, DOOR_OPEN},
+    [ROUTE_BACKEND_QUARANTINE] = {serve_backend_admin, DOOR_OPEN},
+    [ROUTE_BACKEND_REFRESH] = {serve_backend_refresh, DOOR_OPEN},
+    [ROUTE_QUEUE_PAUSE] = {serve_queue_pause, DOOR_OPEN},
+    [ROUTE_QUEUE_RESUME] = {serve_queue_pause, DOOR_OPEN},
+    [ROUTE_STATS] = {serve_stats, DOOR_OPEN},
+    [ROUTE_HEALTHZ] = {serve_healthz, DOOR_OPEN},
+    [ROUTE_READYZ] = {serve_readyz, DOOR_OPEN},
+    [ROUTE_OPENAPI] = {serve_openapi, DOOR_OPEN},
 };
 
 void pool_serve(void *pool, struct http_request *rq, struct http_ref x)
 {
-    routes[rq->route](pool, rq, x);
+    if (wall_opens(pool, rq, x, routes[rq->route].door)) {
+        routes[rq->route].serve(pool, rq, x);
+    }
 }

@@ -227,7 +227,7 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
     s->extension = str_extension(o->filename);
     if (o->text != NULL) {
         s->keeping = true;
-        uploads_keep(p, str_of(o->text), text_kept, s);
+        uploads_keep(p, str_of(o->text), NULL, text_kept, s);
         return;
     }
     if (share_copy(s, len)) {

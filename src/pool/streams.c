@@ -51,6 +51,7 @@ struct listener {
     struct listener *next, **link; /* in pool->events.listeners */
     struct http_ref x;
     char job_id[UUID_SIZE]; /* "": all jobs */
+    char *wall;             /* only what is seen there, see walls.h; NULL: everything */
     unsigned types;
     bool previews;
     enum mode mode;
@@ -85,16 +86,27 @@ static void roster_unref(struct roster *r)
     }
 }
 
-static struct roster *roster_new(struct pool *p)
+/* The active jobs of a client, or (NULL) all; len: how many there may be. */
+static size_t list_active(struct pool *p, const struct client *c, struct job **list)
 {
-    struct job **list = mem_alloc((p->jobs.len + 1) * sizeof(struct job *));
     size_t n = 0;
     size_t at = 0;
-    for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
+    struct job *j = c != NULL ? c->jobs : map_next(&p->jobs, &at);
+    while (j != NULL) {
         if (j->stored) {
             list[n++] = j;
         }
+        j = c != NULL ? j->client_next : map_next(&p->jobs, &at);
     }
+    return n;
+}
+
+static struct roster *roster_new(struct pool *p, const char *wall)
+{
+    const struct client *c = wall == NULL ? NULL : map_get(&p->clients, str_of(wall));
+    const size_t most = wall == NULL ? p->jobs.len : c == NULL ? 0 : c->active;
+    struct job **list = mem_alloc((most + 1) * sizeof(struct job *));
+    const size_t n = most == 0 ? 0 : list_active(p, c, list);
     qsort(list, n, sizeof(struct job *), by_seq);
     struct roster *r = mem_alloc(sizeof *r + n * sizeof *r->ids);
     *r = (struct roster){.refs = 1, .at = p->events.last, .len = n};
@@ -105,15 +117,18 @@ static struct roster *roster_new(struct pool *p)
     return r;
 }
 
-static struct roster *roster_ref(struct pool *p)
+static struct roster *roster_ref(struct pool *p, const char *wall)
 {
     struct events *e = &p->events;
+    if (wall != NULL) {
+        return roster_new(p, wall);
+    }
     if (e->roster != NULL && e->roster->at != e->last) {
         roster_unref(e->roster);
         e->roster = NULL;
     }
     if (e->roster == NULL) {
-        e->roster = roster_new(p);
+        e->roster = roster_new(p, NULL);
     }
     e->roster->refs++;
     return e->roster;
@@ -141,6 +156,12 @@ static void unlink_listener(struct listener *l)
     l->roster = NULL;
 }
 
+static void listener_free(struct listener *l)
+{
+    free(l->wall);
+    free(l);
+}
+
 /* It may be on the stack: then it is freed there. */
 static void listener_over(struct listener *l)
 {
@@ -149,7 +170,7 @@ static void listener_over(struct listener *l)
         unlink_listener(l);
     }
     if (!l->pumping) {
-        free(l);
+        listener_free(l);
     }
 }
 
@@ -316,9 +337,11 @@ static bool is_end(const struct event *e)
     return (EVENTS_OF_ENDS >> e->type & 1u) != 0;
 }
 
+/* What a backend does is told to everybody, as GET /backends is. */
 static bool wants(const struct listener *l, const struct event *e)
 {
     return (l->types >> e->type & 1u) != 0 &&
+           (e->type == EVENT_BACKEND || wall_lets(l->wall, e->client)) &&
            (l->job_id[0] == '\0' || strcmp(l->job_id, e->job_id) == 0);
 }
 
@@ -340,7 +363,7 @@ static void begin_snapshot(struct listener *l)
     l->cursor = p->events.last + 1;
     begin_event(&out, &p->events, "snapshot", true, p->events.last);
     if (l->job_id[0] == '\0') {
-        l->roster = roster_ref(p);
+        l->roster = roster_ref(p, l->wall);
         l->roster_at = 0;
         l->roster_begun = false;
         buf_add_text(&out, "{\"jobs\":[");
@@ -447,7 +470,7 @@ static void pump(struct listener *l)
     }
     l->pumping = false;
     if (l->over) {
-        free(l);
+        listener_free(l);
     }
 }
 
@@ -521,7 +544,7 @@ static void offer_preview(struct listener *l)
     const struct attempt *best = NULL;
     for (size_t i = 0; i < l->pool->backends_len; i++) {
         for (const struct attempt *a = l->pool->backends[i]->attempts; a != NULL; a = a->next) {
-            if (a->preview.n > l->preview_seen &&
+            if (a->preview.n > l->preview_seen && wall_lets(l->wall, a->job->r.client) &&
                 (best == NULL || a->preview.n < best->preview.n) &&
                 (l->job_id[0] == '\0' || strcmp(l->job_id, a->job->r.id) == 0)) {
                 best = a;
@@ -576,11 +599,12 @@ static void open_stream(struct pool *p, struct http_request *rq, struct http_ref
     memcpy(l->job_id, rq->job_id, sizeof l->job_id);
     l->types = rq->event_types;
     l->previews = rq->previews;
+    l->wall = mem_strdup(wall_of(p, rq));
     struct http_answer a = http_answer_new(200);
     a.content_type = format_media_type(FORMAT_EVENTS);
     a.no_store = true;
     if (!http_stream_begin(p->server, x, &a, -1, &stream_ops, l)) {
-        free(l);
+        listener_free(l);
         return;
     }
     struct events *e = &p->events;

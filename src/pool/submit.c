@@ -74,9 +74,17 @@ static void replay(struct pool *p, struct http_request *rq, struct http_ref x,
                      NULL);
         return;
     }
+    const bool batch = rq->route == ROUTE_BATCH_SUBMIT;
+    const char *wall = wall_of(p, rq);
+    /* Its token may have submitted for another client, when its role was a larger one. */
+    const enum err e = batch ? wall_batch(p, wall, k->job_id) : wall_job(p, wall, k->job_id);
+    if (e != ERR_NONE) {
+        serve_problem(p, x, e);
+        return;
+    }
     memcpy(rq->subject, k->job_id, sizeof rq->subject);
     rq->replayed = k->status;
-    if (rq->route == ROUTE_BATCH_SUBMIT) {
+    if (batch) {
         serve_batch_submit(p, rq, x);
     } else {
         serve_submit_subject(p, rq, x);
@@ -160,7 +168,7 @@ bool serve_after(struct pool *p, const struct http_request *rq, struct http_ref 
     const struct submission *s = &rq->submission;
     struct str id = {"", 0};
     size_t place = 0;
-    const enum err e = after_check(p, s->after, &id, &place);
+    const enum err e = after_check(p, wall_of(p, rq), s->after, &id, &place);
     if (e == ERR_NONE) {
         return true;
     }

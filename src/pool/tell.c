@@ -45,13 +45,18 @@ void tell_render_job(const struct job_record *r, const char *retry, struct buf *
     }
 }
 
+static struct event_subject subject_of(const struct job *j)
+{
+    return (struct event_subject){j->r.id, j->r.client};
+}
+
 static void tell_job(struct job *j, enum event_type type, int64_t seq)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
     tell_render_job(&j->r, NULL, &data);
     hooks_tell(j->pool, type, buf_str(&data));
-    events_add(j->pool, type, j->r.id, &data, seq, seq == 0 ? 0 : job_told_attempt(&j->r));
+    events_add(j->pool, type, subject_of(j), &data, seq, seq == 0 ? 0 : job_told_attempt(&j->r));
 }
 
 void tell_queued(struct job *j)
@@ -99,7 +104,7 @@ void tell_retrying(struct job *j)
     free(j->retry);
     j->retry = NULL;
     hooks_tell(j->pool, EVENT_RETRYING, buf_str(&data));
-    events_add(j->pool, EVENT_RETRYING, j->r.id, &data, 0, 0);
+    events_add(j->pool, EVENT_RETRYING, subject_of(j), &data, 0, 0);
 }
 
 /* ---- attempts ---------------------------------------------------------------------------------
@@ -132,7 +137,7 @@ static void end_data(struct js_out *o, struct buf *b, enum event_type type, stru
     if (b->len <= MAX_DATA) {
         tell_hooks(a, type, buf_str(b));
     }
-    events_add(a->job->pool, type, a->job->r.id, b, 0, 0);
+    events_add(a->job->pool, type, subject_of(a->job), b, 0, 0);
 }
 
 void tell_accepted(struct attempt *a)
@@ -204,7 +209,7 @@ static void tell_and_drop(struct js_out *o, struct buf *b, enum event_type type,
                           const struct attempt *a)
 {
     js_close(o, '}');
-    events_tell(a->job->pool, type, a->job->r.id, buf_str(b));
+    events_tell(a->job->pool, type, subject_of(a->job), buf_str(b));
     buf_done(b);
 }
 
@@ -330,5 +335,5 @@ void tell_backend(struct backend *b)
     js_member_string(&o, "backend", b->name);
     js_member_string(&o, "state", state);
     js_close(&o, '}');
-    events_add(b->pool, EVENT_BACKEND, "", &data, 0, 0);
+    events_add(b->pool, EVENT_BACKEND, (struct event_subject){"", NULL}, &data, 0, 0);
 }

@@ -42,6 +42,104 @@ struct upload *uploads_find(struct pool *p, const char *sha256)
     return map_get(&p->uploads.by_sha, str_of(sha256));
 }
 
+/* ---- whose they are ----------------------------------------------------------------------------
+ */
+
+static struct upload_share *share_find(struct pool *p, const char *sha256, const char *client)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    buf_printf(&key, "%s %s", sha256, client);
+    return map_get(&p->uploads.shares, buf_str(&key));
+}
+
+static struct upload_share *share_of(struct pool *p, struct upload *u, const char *client)
+{
+    struct upload_share *s = share_find(p, u->sha256, client);
+    if (s != NULL) {
+        return s;
+    }
+    const size_t size = sizeof u->sha256 + strlen(client) + 1; /* a blank for the hash's end */
+    s = mem_zero(1, sizeof *s + size);
+    (void)snprintf(s->key, size, "%s %s", u->sha256, client);
+    s->client = s->key + sizeof u->sha256;
+    s->upload = u;
+    s->next = u->shares;
+    s->link = &u->shares;
+    if (s->next != NULL) {
+        s->next->link = &s->next;
+    }
+    u->shares = s;
+    (void)map_put(&p->uploads.shares, str_of(s->key), s);
+    return s;
+}
+
+static void share_free(struct pool *p, struct upload_share *s)
+{
+    *s->link = s->next;
+    if (s->next != NULL) {
+        s->next->link = s->link;
+    }
+    (void)map_remove(&p->uploads.shares, str_of(s->key));
+    free(s);
+}
+
+static void shares_free(struct pool *p, struct upload *u)
+{
+    while (u->shares != NULL) {
+        share_free(p, u->shares);
+    }
+}
+
+static bool is_owned(const struct upload *u)
+{
+    const struct upload_share *s = u->shares;
+    while (s != NULL && !s->sent) {
+        s = s->next;
+    }
+    return s != NULL;
+}
+
+static struct owner_record owner_record(const struct upload_share *s)
+{
+    struct owner_record r = {.client = (char *)(uintptr_t)s->client}; /* copied by the store */
+    memcpy(r.sha256, s->upload->sha256, sizeof r.sha256);
+    return r;
+}
+
+void uploads_own(struct pool *p, struct upload *u, const char *client)
+{
+    struct upload_share *s = share_of(p, u, client);
+    u->forgotten = false;
+    if (!s->sent) {
+        s->sent = true;
+        const struct owner_record r = owner_record(s);
+        store_put_owner(p->store, &r);
+    }
+}
+
+static void disown(struct pool *p, struct upload_share *s)
+{
+    const struct owner_record r = owner_record(s);
+    store_delete_owner(p->store, &r);
+    s->sent = false;
+    if (s->holds == 0) {
+        share_free(p, s);
+    }
+}
+
+struct upload *uploads_seen(struct pool *p, const char *wall, const char *sha256)
+{
+    if (wall == NULL) {
+        return uploads_find(p, sha256);
+    }
+    const struct upload_share *s = share_find(p, sha256, wall);
+    return s == NULL || !s->sent ? NULL : s->upload;
+}
+
+/* ---- the list ----------------------------------------------------------------------------------
+ */
+
 static struct upload *add(struct pool *p, const char *sha256, uint64_t size, struct wall_us used_at)
 {
     struct upload *u = mem_zero(1, sizeof *u);
@@ -77,8 +175,29 @@ static void drop(struct pool *p, struct upload *u)
     blob_remove(p->uploads.blobs, u->sha256);
     p->uploads.bytes -= u->size;
     unlink_upload(&p->uploads, u);
+    shares_free(p, u);
     (void)map_remove(&p->uploads.by_sha, str_of(u->sha256));
     free(u);
+}
+
+void uploads_hold(struct pool *p, struct upload *u, const char *client)
+{
+    u->holds++;
+    if (client != NULL) {
+        share_of(p, u, client)->holds++;
+    }
+}
+
+void uploads_release(struct pool *p, struct upload *u, const char *client)
+{
+    struct upload_share *s = client == NULL ? NULL : share_find(p, u->sha256, client);
+    u->holds -= u->holds > 0 ? 1 : 0;
+    if (s != NULL && s->holds > 0 && --s->holds == 0 && !s->sent) {
+        share_free(p, s);
+    }
+    if (u->holds == 0 && u->forgotten && !p->stopping) {
+        drop(p, u);
+    }
 }
 
 static bool is_full(const struct pool *p)
@@ -142,14 +261,25 @@ static void found_file(void *ctx, const char *sha256, uint64_t size)
     }
 }
 
+static void found_owner(void *ctx, const struct owner_record *r)
+{
+    struct pool *p = ctx;
+    struct upload *u = uploads_find(p, r->sha256);
+    if (u != NULL) {
+        share_of(p, u, r->client)->sent = true;
+    }
+}
+
 bool uploads_start(struct pool *p)
 {
     p->uploads.blobs = p->options.uploads;
     map_init(&p->uploads.by_sha);
+    map_init(&p->uploads.shares);
     if (p->uploads.blobs == NULL) {
         return true;
     }
-    if (store_load_uploads(p->store, found_row, p) != ERR_NONE) {
+    if (store_load_uploads(p->store, found_row, p) != ERR_NONE ||
+        store_load_owners(p->store, found_owner, p) != ERR_NONE) {
         return false;
     }
     blobs_each(p->uploads.blobs, found_file, p);
@@ -169,14 +299,16 @@ struct upload_writing {
     struct http_ref x;
     size_t index;
     char sha256[DIGEST_HEX_SIZE]; /* what it must have; "": any */
+    char *owner;                  /* who sends it, or NULL: see uploads_own */
     upload_kept_fn kept;          /* NULL: of a request */
     void *ctx;
 };
 
-static struct upload_writing *writing_new(struct pool *p)
+static struct upload_writing *writing_new(struct pool *p, const char *owner)
 {
     struct upload_writing *w = mem_zero(1, sizeof *w);
     w->pool = p;
+    w->owner = mem_strdup(owner);
     w->next = p->uploads.writings;
     w->link = &p->uploads.writings;
     if (w->next != NULL) {
@@ -193,6 +325,7 @@ static void writing_free(struct upload_writing *w)
     if (w->next != NULL) {
         w->next->link = w->link;
     }
+    free(w->owner);
     free(w);
 }
 
@@ -251,7 +384,10 @@ static void file_kept(void *ctx, enum err e, const char *why, const char *sha256
              "the SHA-256 of the body is another one than the path says", "", 0);
         return;
     }
-    const struct upload *u = uploads_add(p, sha256, size);
+    struct upload *u = uploads_add(p, sha256, size);
+    if (u != NULL && w->owner != NULL) {
+        uploads_own(p, u, w->owner);
+    }
     if (u == NULL) {
         tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
         return;
@@ -276,13 +412,14 @@ bool uploads_take(const struct pool *p, uint64_t size)
     return size <= p->options.upload_file_bytes && size <= p->options.upload_bytes;
 }
 
-static bool has_file(void *ctx, const char *sha256)
+static bool has_file(void *ctx, const struct http_request *rq)
 {
-    return uploads_find(ctx, sha256) != NULL;
+    return uploads_seen(ctx, wall_of(ctx, rq), rq->sha256) != NULL;
 }
 
-static enum err file_begin(void *ctx, struct http_ref x, size_t index, uint64_t length,
-                           const char *sha256, void **ret_file, const char **ret_why)
+static enum err file_begin(void *ctx, const struct http_request *rq, struct http_ref x,
+                           size_t index, uint64_t length, const char *sha256, void **ret_file,
+                           const char **ret_why)
 {
     struct pool *p = ctx;
     if (p->stopping || p->uploads.blobs == NULL) {
@@ -293,7 +430,7 @@ static enum err file_begin(void *ctx, struct http_ref x, size_t index, uint64_t 
         *ret_why = too_large;
         return ERR_UPLOAD_TOO_LARGE;
     }
-    struct upload_writing *w = writing_new(p);
+    struct upload_writing *w = writing_new(p, rq->caller);
     w->x = x;
     w->index = index;
     (void)snprintf(w->sha256, sizeof w->sha256, "%s", sha256 == NULL ? "" : sha256);
@@ -338,9 +475,10 @@ static void file_abort(void *file)
 
 const struct http_file_ops pool_file_ops = {has_file, file_begin, file_write, file_end, file_abort};
 
-void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx)
+void uploads_keep(struct pool *p, struct str bytes, const char *owner, upload_kept_fn done,
+                  void *ctx)
 {
-    struct upload_writing *w = writing_new(p);
+    struct upload_writing *w = writing_new(p, owner);
     w->kept = done;
     w->ctx = ctx;
     w->writer = blob_begin(p->uploads.blobs, &writer_ops, w);
@@ -360,10 +498,12 @@ void uploads_done(struct pool *p)
     while (s->oldest != NULL) {
         struct upload *u = s->oldest;
         unlink_upload(s, u);
+        shares_free(p, u);
         (void)map_remove(&s->by_sha, str_of(u->sha256));
         free(u);
     }
     map_done(&s->by_sha);
+    map_done(&s->shares);
 }
 
 /* ---- the API -----------------------------------------------------------------------------------
@@ -382,12 +522,6 @@ static void answer(struct pool *p, const struct upload *u, unsigned status, stru
     http_answer(p->server, x, &a);
 }
 
-static void not_found(struct pool *p, struct http_ref x)
-{
-    http_problem(p->server, x, ERR_UPLOAD_NOT_FOUND,
-                 "it was never uploaded, or is older than uploads.maxAgeDays", NULL);
-}
-
 /* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
 void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x)
 {
@@ -397,7 +531,7 @@ void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x)
         uploads_touch(p, u);
     }
     if (u == NULL) {
-        not_found(p, x);
+        serve_problem(p, x, ERR_UPLOAD_NOT_FOUND);
     } else {
         answer(p, u, rq->had_file ? 200 : 201, x);
     }
@@ -409,7 +543,7 @@ void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x
     uint64_t size = 0;
     const int fd = u == NULL ? -1 : blob_open(p->uploads.blobs, rq->sha256, &size);
     if (fd < 0) {
-        not_found(p, x);
+        serve_problem(p, x, ERR_UPLOAD_NOT_FOUND);
         return;
     }
     struct http_answer a = http_answer_new(200);
@@ -418,15 +552,34 @@ void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x
     file_answer(p, rq, x, fd, size, rq->sha256, &a);
 }
 
+/* One client forgets it; it goes with its last owner, or when no job of others needs it. */
+static void forget(struct pool *p, struct upload *u, struct upload_share *s)
+{
+    disown(p, s);
+    if (is_owned(u)) {
+        return;
+    }
+    u->forgotten = true;
+    if (u->holds == 0) {
+        drop(p, u);
+    }
+}
+
 void serve_upload_delete(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    struct upload *u = uploads_find(p, rq->sha256);
+    const char *wall = wall_of(p, rq);
+    struct upload *u = uploads_seen(p, wall, rq->sha256);
+    struct upload_share *s = u == NULL || wall == NULL ? NULL : share_find(p, u->sha256, wall);
     if (u == NULL) {
-        not_found(p, x);
-    } else if (u->holds > 0) {
+        serve_problem(p, x, ERR_UPLOAD_NOT_FOUND);
+    } else if ((s == NULL ? u->holds : s->holds) > 0) {
         http_problem(p->server, x, ERR_JOB_ACTIVE, "a job that has not ended needs it", NULL);
     } else {
-        drop(p, u);
+        if (s != NULL) {
+            forget(p, u, s);
+        } else {
+            drop(p, u);
+        }
         struct http_answer a = http_answer_new(204);
         http_answer(p->server, x, &a);
     }

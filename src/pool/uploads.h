@@ -1,6 +1,7 @@
 /*
  * Kept files: what came in bodies, by its SHA-256. A file that an active job needs is held; others
- * go when they are old, and the oldest first when there is no room.
+ * go when they are old, and the oldest first when there is no room. Whoever has sent a file's bytes
+ * owns it, each client for itself: to know a hash is not to have sent it.
  */
 #ifndef COMFYPOOL_SRC_POOL_UPLOADS_H
 #define COMFYPOOL_SRC_POOL_UPLOADS_H
@@ -12,17 +13,30 @@
 
 struct pool;
 
+/* What a client has to do with a file. */
+struct upload_share {
+    struct upload *upload;
+    struct upload_share *next, **link; /* of the upload */
+    unsigned holds;                    /* by its active jobs */
+    bool sent;                         /* it owns the file */
+    const char *client;                /* the end of key; "": those without a token */
+    char key[];                        /* the hash, a blank, the client's name */
+};
+
 struct upload {
     char sha256[DIGEST_HEX_SIZE];
     uint64_t size;
-    struct wall_us used_at;       /* kept from here on for uploads.maxAgeDays */
-    unsigned holds;               /* by active jobs */
+    struct wall_us used_at; /* kept from here on for uploads.maxAgeDays */
+    unsigned holds;         /* by active jobs */
+    bool forgotten;         /* its last owner has: it goes when nobody holds it */
+    struct upload_share *shares;
     struct upload *older, *newer; /* by used_at */
 };
 
 struct uploads {
     struct blobs *blobs;
     struct map by_sha;
+    struct map shares; /* by key */
     struct upload *oldest, *newest;
     uint64_t bytes;
     uint64_t incoming; /* bytes of what is being written */
@@ -35,6 +49,13 @@ bool uploads_start(struct pool *p) MUST_CHECK;
 void uploads_done(struct pool *p);
 /* NULL: there is none. */
 struct upload *uploads_find(struct pool *p, const char *sha256);
+/* The same behind a wall (see walls.h): only what its client has sent. */
+struct upload *uploads_seen(struct pool *p, const char *wall, const char *sha256);
+/* The client ("": one without a token) has sent its bytes. */
+void uploads_own(struct pool *p, struct upload *u, const char *client);
+/* An active job of the client's (NULL: of nobody's) needs it, or not any more. */
+void uploads_hold(struct pool *p, struct upload *u, const char *client);
+void uploads_release(struct pool *p, struct upload *u, const char *client);
 /* It is needed now: as new as any. */
 void uploads_touch(struct pool *p, struct upload *u);
 
@@ -44,9 +65,11 @@ struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size);
 
 /* Whether a file may be as large as that. */
 bool uploads_take(const struct pool *p, uint64_t size);
-/* Bytes that are here as a whole are kept as a file, or not. The callback comes once, later. */
+/* Bytes that are here as a whole are kept as a file, or not. owner: who has sent them, as in
+   uploads_own; NULL: nobody. The callback comes once, later. */
 typedef void (*upload_kept_fn)(void *ctx, enum err e, const char *why, const char *sha256);
-void uploads_keep(struct pool *p, struct str bytes, upload_kept_fn done, void *ctx);
+void uploads_keep(struct pool *p, struct str bytes, const char *owner, upload_kept_fn done,
+                  void *ctx);
 
 void serve_upload(struct pool *p, struct http_request *rq, struct http_ref x);
 void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x);

@@ -61,6 +61,7 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
 #define BACKEND(column, member, kind) COLUMN(backend_record, column, member, kind, false)
 #define KEPT(column, member, kind) COLUMN(kept_record, column, member, kind, false)
 #define UPLOAD(column, member, kind) COLUMN(upload_record, column, member, kind, false)
+#define OWNER(column, member, kind) COLUMN(owner_record, column, member, kind, false)
 #define BATCH(column, member, kind) COLUMN(batch_record, column, member, kind, false)
 #define DELIVERY(column, member, kind) COLUMN(delivery_record, column, member, kind, false)
 #define DELIVERY_CONSTANT(column, member, kind) COLUMN(delivery_record, column, member, kind, true)
@@ -176,6 +177,7 @@ static const struct column deliveries[] = {
     DELIVERY_CONSTANT("host", host, COLUMN_TEXT),
     DELIVERY_CONSTANT("secret", secret, COLUMN_TEXT),
     DELIVERY_CONSTANT("configured", configured, COLUMN_BOOL),
+    DELIVERY_CONSTANT("client", client, COLUMN_TEXT),
     DELIVERY("state", state, COLUMN_INT),
     DELIVERY("tries", tries, COLUMN_INT),
     DELIVERY("last_status", last_status, COLUMN_INT),
@@ -203,6 +205,11 @@ static const struct column uploads[] = {
     UPLOAD("used_at", used_at, COLUMN_INT64),
 };
 
+static const struct column owners[] = {
+    OWNER("sha256", sha256, COLUMN_FIXED),
+    OWNER("client", client, COLUMN_TEXT),
+};
+
 static const struct column kept[] = {
     KEPT("seq", seq, COLUMN_INT64),
     KEPT("job_id", job_id, COLUMN_FIXED),
@@ -215,6 +222,7 @@ static const struct column batches[] = {
     BATCH("made_at", made_at, COLUMN_INT64),
     BATCH("total", total, COLUMN_INT64),
     BATCH("told", told, COLUMN_BOOL),
+    BATCH("client", client, COLUMN_TEXT),
     BATCH("hook_url", hook.url, COLUMN_TEXT),
     BATCH("hook_events", hook.events, COLUMN_INT),
     BATCH("hook_secret", hook.secret, COLUMN_TEXT),
@@ -231,6 +239,7 @@ const struct columns key_columns = COLUMNS(keys, key_record);
 const struct columns stray_columns = COLUMNS(strays, stray_record);
 const struct columns backend_columns = COLUMNS(backends, backend_record);
 const struct columns upload_columns = COLUMNS(uploads, upload_record);
+const struct columns owner_columns = COLUMNS(owners, owner_record);
 const struct columns kept_columns = COLUMNS(kept, kept_record);
 const struct columns batch_columns = COLUMNS(batches, batch_record);
 const struct columns delivery_columns = COLUMNS(deliveries, delivery_record);
@@ -440,6 +449,11 @@ void backend_record_done(struct backend_record *r)
 void batch_record_done(struct batch_record *r)
 {
     free_record(&batch_columns, r);
+}
+
+void owner_record_done(struct owner_record *r)
+{
+    free_record(&owner_columns, r);
 }
 
 void kept_record_done(struct kept_record *r)

@@ -51,6 +51,7 @@ extern const struct columns stray_columns;
 extern const struct columns backend_columns;
 extern const struct columns batch_columns;
 extern const struct columns upload_columns;
+extern const struct columns owner_columns;
 extern const struct columns kept_columns;
 extern const struct columns delivery_columns;
 
@@ -90,6 +91,8 @@ enum op_kind {
     OP_END_BATCH,
     OP_PUT_UPLOAD,
     OP_DELETE_UPLOAD,
+    OP_PUT_OWNER,
+    OP_DELETE_OWNER,
     OP_PUT_KEPT,
     OP_PUT_STAMPS,
     OP_DELETE_KEPT,
@@ -130,6 +133,7 @@ struct op {
     struct delivery_record delivery;
     struct batch_record batch;
     struct upload_record upload;
+    struct owner_record owner;
     struct kept_record kept; /* kept.files NULL: none */
     struct job_record *jobs; /* of a new batch */
     size_t jobs_len;
@@ -177,6 +181,9 @@ enum write_statement {
     Q_END_BATCH,
     Q_PUT_UPLOAD,
     Q_DELETE_UPLOAD,
+    Q_PUT_OWNER,
+    Q_DELETE_OWNER,
+    Q_DELETE_OWNERS,
     Q_PUT_KEPT,
     Q_PUT_STAMPS,
     Q_DELETE_KEPT,
@@ -306,6 +313,9 @@ enum read_statement {
     Q_DUE_HOSTS,
     Q_DELIVERY,
     Q_DELIVERIES_WAITING,
+    Q_CLIENT_OF_JOB,
+    Q_CLIENT_OF_BATCH,
+    Q_CLIENT_OF_DELIVERY,
     Q_READ_COUNT
 };
 

@@ -14,6 +14,7 @@ struct list_request {
     void (*write_sql)(const struct list_request *l, struct buf *sql);
     unsigned mask;
     char batch[UUID_SIZE]; /* "": of all */
+    char *client;          /* ?1 of the statement; NULL: of all */
     int64_t before;
     unsigned limit;
     store_list_fn done;
@@ -51,6 +52,9 @@ static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
     if (!store_prepare(db, buf_text(&sql), &q, why, why_size)) {
         return false;
     }
+    if (l->client != NULL) {
+        (void)sqlite3_bind_text(q, 1, l->client, -1, SQLITE_STATIC);
+    }
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         add_record(l, q);
@@ -67,20 +71,26 @@ static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
 
 enum { ALL_STATES = (1 << JOB_STATE_COUNT) - 1 };
 
-/* Each state's newest come from its own stretch of the index; then the newest of all of those. */
+static const char *of_client(const struct list_request *l)
+{
+    return l->client == NULL ? "" : " AND client = ?1";
+}
+
+/* Each state's newest (of a client's) come from its own stretch of the index; then the newest of
+   all of those. */
 static void jobs_sql(const struct list_request *l, struct buf *sql)
 {
     buf_add_text(sql, "SELECT ");
     columns_add_light_names(&job_columns, sql);
     buf_add_text(sql, " FROM jobs WHERE ");
     if (l->batch[0] != '\0') { /* a canonical UUID; a batch has 10,000 jobs at most */
-        buf_printf(sql, "batch_id = '%s' AND seq < %" PRId64 " AND state IN (", l->batch,
-                   l->before);
+        buf_printf(sql, "batch_id = '%s'%s AND seq < %" PRId64 " AND state IN (", l->batch,
+                   l->client == NULL ? "" : " AND +client = ?1", l->before);
         for (int i = 0; i < JOB_STATE_COUNT; i++) {
             buf_printf(sql, (l->mask & (1u << i)) != 0 ? "%d, " : "", i);
         }
         buf_add_text(sql, "-1)");
-    } else if ((l->mask & ALL_STATES) == ALL_STATES) {
+    } else if ((l->mask & ALL_STATES) == ALL_STATES && l->client == NULL) {
         buf_printf(sql, "seq < %" PRId64, l->before);
     } else {
         buf_add_text(sql, "seq IN (");
@@ -88,9 +98,9 @@ static void jobs_sql(const struct list_request *l, struct buf *sql)
         for (int i = 0; i < JOB_STATE_COUNT; i++) {
             if ((l->mask & (1u << i)) != 0) {
                 buf_printf(sql,
-                           "%sSELECT seq FROM (SELECT seq FROM jobs WHERE state = %d AND seq < "
+                           "%sSELECT seq FROM (SELECT seq FROM jobs WHERE state = %d%s AND seq < "
                            "%" PRId64 " ORDER BY seq DESC LIMIT %u)",
-                           first ? "" : " UNION ALL ", i, l->before, l->limit);
+                           first ? "" : " UNION ALL ", i, of_client(l), l->before, l->limit);
                 first = false;
             }
         }
@@ -111,6 +121,7 @@ static void answer_jobs(struct off_read *read)
     for (size_t i = 0; i < l->len; i++) {
         job_record_done(&jobs[i]);
     }
+    free(l->client);
     free(l->records);
 }
 
@@ -127,14 +138,14 @@ static struct list_request *list_new(const struct columns *columns,
     return l;
 }
 
-void store_list(struct store *s, unsigned state_mask, const char *batch_id, int64_t before_seq,
-                unsigned limit, store_list_fn done, void *ctx)
+void store_list(struct store *s, const struct job_query *q, store_list_fn done, void *ctx)
 {
     struct list_request *l = list_new(&job_columns, jobs_sql, answer_jobs);
-    l->mask = state_mask;
-    (void)snprintf(l->batch, sizeof l->batch, "%s", batch_id);
-    l->before = before_seq <= 0 ? INT64_MAX : before_seq;
-    l->limit = limit;
+    l->mask = q->state_mask;
+    (void)snprintf(l->batch, sizeof l->batch, "%s", q->batch_id);
+    l->client = mem_strdup(q->client);
+    l->before = q->before_seq <= 0 ? INT64_MAX : q->before_seq;
+    l->limit = q->limit;
     l->done = done;
     l->ctx = ctx;
     off_read_start(s, &l->read);
@@ -158,8 +169,8 @@ static void deliveries_sql(const struct list_request *l, struct buf *sql)
     columns_add_light_names(&delivery_columns, sql);
     buf_printf(sql,
                " FROM deliveries WHERE n + (state <> 0) * %" PRId64 " < %" PRId64
-               " AND (%u >> state) & 1 ORDER BY state <> 0 DESC, n DESC LIMIT %u",
-               TRIED, l->before, l->mask, l->limit);
+               " AND (%u >> state) & 1%s ORDER BY state <> 0 DESC, n DESC LIMIT %u",
+               TRIED, l->before, l->mask, of_client(l), l->limit);
 }
 
 static void answer_deliveries(struct off_read *read)
@@ -174,13 +185,15 @@ static void answer_deliveries(struct off_read *read)
     for (size_t i = 0; i < l->len; i++) {
         delivery_record_done(&list[i]);
     }
+    free(l->client);
     free(l->records);
 }
 
-void store_list_deliveries(struct store *s, unsigned state_mask, int64_t cursor, unsigned limit,
-                           store_deliveries_fn done, void *ctx)
+void store_list_deliveries(struct store *s, const char *client, unsigned state_mask, int64_t cursor,
+                           unsigned limit, store_deliveries_fn done, void *ctx)
 {
     struct list_request *l = list_new(&delivery_columns, deliveries_sql, answer_deliveries);
+    l->client = mem_strdup(client);
     l->mask = state_mask;
     l->before = cursor <= 0 ? INT64_MAX : cursor;
     l->limit = limit;

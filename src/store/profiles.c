@@ -17,6 +17,7 @@ struct profiles_request {
     struct profile_query query;
     char workflow_hash[DIGEST_HEX_SIZE];
     char backend[128];
+    char *client; /* NULL: of all */
     struct profile_place after;
     char cost_key[WORKFLOW_KEY_SIZE];
     int64_t except_seq;
@@ -68,6 +69,7 @@ static void page_sql(const struct profiles_request *r, struct buf *sql)
                  "AND (j.completed_at, j.seq) > (?3, ?4)");
     buf_add_text(sql, r->workflow_hash[0] == '\0' ? "" : " AND j.workflow_hash = ?5");
     buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND j.backend = ?6");
+    buf_add_text(sql, r->client == NULL ? "" : " AND j.client = ?7");
     buf_add_text(sql, " ORDER BY j.completed_at, j.seq");
 }
 
@@ -79,6 +81,7 @@ static void bind_page(const struct profiles_request *r, sqlite3_stmt *q)
     (void)sqlite3_bind_int64(q, 4, r->after.seq);
     (void)sqlite3_bind_text(q, 5, r->workflow_hash, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(q, 6, r->backend, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(q, 7, r->client, -1, SQLITE_STATIC);
 }
 
 /* ---- the runs of a baseline ---------------------------------------------------------------------
@@ -99,6 +102,7 @@ static void baseline_sql(const struct profiles_request *r, struct buf *sql)
     /* '.' comes behind '-', which is behind the prefix. */
     buf_add_text(sql, is_prefix(r) ? "cost_key > ?1 AND cost_key < ?1 || '.'" : "cost_key = ?1");
     buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND backend = ?2");
+    buf_add_text(sql, r->client == NULL ? "" : " AND client = ?5");
     /* A whole structure is sorted: without the profiles. */
     buf_add_text(sql, " ORDER BY completed_at DESC, seq DESC LIMIT ?4) j JOIN profiles p "
                       "ON p.seq = j.seq AND p.number = coalesce(nullif(j.result_of, 0), "
@@ -111,6 +115,7 @@ static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
     (void)sqlite3_bind_text(q, 2, r->backend, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(q, 3, r->except_seq);
     (void)sqlite3_bind_int64(q, 4, r->limit);
+    (void)sqlite3_bind_text(q, 5, r->client, -1, SQLITE_STATIC);
 }
 
 /* ---- both ---------------------------------------------------------------------------------------
@@ -185,6 +190,7 @@ static void answer(struct off_read *read)
     r->done(r->ctx, read->error, rows, good ? r->len : 0, good && r->more, last);
     free(rows);
     free(r->rows);
+    free(r->client);
     buf_done(&r->texts);
 }
 
@@ -206,6 +212,7 @@ void store_list_profiles(struct store *s, const struct profile_query *q, struct 
     struct profiles_request *r = request_new(look, done, ctx);
     r->query = *q;
     r->after = after;
+    r->client = mem_strdup(q->client);
     (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", q->workflow_hash);
     (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
     off_read_start(s, &r->read);
@@ -216,6 +223,7 @@ void store_list_baseline(struct store *s, const struct baseline_query *q, store_
 {
     struct profiles_request *r = request_new(look, done, ctx);
     r->is_baseline = true;
+    r->client = mem_strdup(q->client);
     r->except_seq = q->except_seq;
     r->limit = q->limit;
     (void)snprintf(r->cost_key, sizeof r->cost_key, "%s", q->cost_key);

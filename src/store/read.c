@@ -88,6 +88,9 @@ static const char *const fixed_sql[Q_READ_COUNT] = {
     [Q_STAMPS] = "SELECT files FROM stamps WHERE seq = ? AND ended_at = ?",
     [Q_PROFILE] = "SELECT json FROM profiles WHERE seq = ? AND number = ?",
     [Q_SETTING] = "SELECT value FROM settings WHERE name = ?",
+    [Q_CLIENT_OF_JOB] = "SELECT client FROM jobs WHERE id = ?",
+    [Q_CLIENT_OF_BATCH] = "SELECT client FROM batches WHERE id = ?",
+    [Q_CLIENT_OF_DELIVERY] = "SELECT client FROM deliveries WHERE id = ?",
 };
 
 static void (*const made_sql[Q_READ_COUNT])(struct buf *) = {
@@ -173,6 +176,24 @@ enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
         (void)columns_read(&job_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
+}
+
+enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
+{
+    static const struct {
+        enum read_statement statement;
+        enum err when_none;
+    } of[] = {[STORE_JOB] = {Q_CLIENT_OF_JOB, ERR_JOB_NOT_FOUND},
+              [STORE_BATCH] = {Q_CLIENT_OF_BATCH, ERR_BATCH_NOT_FOUND},
+              [STORE_DELIVERY] = {Q_CLIENT_OF_DELIVERY, ERR_DELIVERY_NOT_FOUND}};
+    sqlite3_stmt *q = s->reader.q[of[what].statement];
+    *ret = NULL;
+    (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
+    const int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        *ret = column_copy(q, 0, NULL);
+    }
+    return give_back(q, rc, of[what].when_none);
 }
 
 static struct str column_str(sqlite3_stmt *q, int at)
@@ -585,6 +606,27 @@ enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struc
 {
     return load_table(s, "uploads", "used_at", &upload_columns, upload_row,
                       &(struct to_upload){each, ctx});
+}
+
+struct to_owner {
+    void (*each)(void *ctx, const struct owner_record *r);
+    void *ctx;
+};
+
+static void owner_row(sqlite3_stmt *q, const void *to)
+{
+    const struct to_owner *t = to;
+    struct owner_record r = {.client = NULL};
+    (void)columns_read(&owner_columns, q, 0, &r);
+    t->each(t->ctx, &r);
+    owner_record_done(&r);
+}
+
+enum err store_load_owners(struct store *s, void (*each)(void *ctx, const struct owner_record *r),
+                           void *ctx)
+{
+    return load_table(s, "upload_owners", "sha256", &owner_columns, owner_row,
+                      &(struct to_owner){each, ctx});
 }
 
 struct to_kept {

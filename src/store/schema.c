@@ -238,7 +238,30 @@ static const char *const migrations[] = {
     "ALTER TABLE strays ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE strays ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE strays ADD COLUMN started INTEGER NOT NULL DEFAULT 0;",
-    /* 6. What files were when their job had ended, and whether all outputs are there. */
+    /* 6. Whose things are: lists of one client's, and who has sent a file. */
+    "CREATE INDEX jobs_by_client ON jobs (client, state) WHERE client IS NOT NULL;"
+    "CREATE INDEX jobs_by_client_end ON jobs (client, completed_at)"
+    "    WHERE state >= 2 AND client IS NOT NULL;"
+    "CREATE INDEX jobs_by_client_cost ON jobs (client, cost_key, completed_at)"
+    "    WHERE state = 2 AND profiled AND executed > 0 AND client IS NOT NULL;"
+    "ALTER TABLE batches ADD COLUMN client TEXT;"
+    "UPDATE batches SET client ="
+    "    (SELECT j.client FROM jobs j WHERE j.batch_id = batches.id LIMIT 1);"
+    "ALTER TABLE deliveries ADD COLUMN client TEXT;"
+    /* A delivery to a receiver of the configuration is the operator's. */
+    "UPDATE deliveries SET client = coalesce("
+    "    (SELECT j.client FROM jobs j WHERE j.id = deliveries.job_id),"
+    "    (SELECT b.client FROM batches b WHERE b.id = deliveries.job_id)) WHERE NOT configured;"
+    "CREATE INDEX deliveries_by_client ON deliveries (client, state <> 0, n)"
+    "    WHERE client IS NOT NULL;"
+    /* They go with their upload, by the daemon's own hand: its row is replaced when it is used. */
+    "CREATE TABLE upload_owners ("
+    "    sha256 TEXT NOT NULL,"
+    "    client TEXT NOT NULL,"
+    "    PRIMARY KEY (sha256, client)"
+    ") WITHOUT ROWID;"
+    "INSERT INTO upload_owners (sha256, client) SELECT sha256, '' FROM uploads;"
+    /* What files were when their job had ended, and whether all outputs are there. */
     "CREATE TABLE stamps ("
     "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
     "    ended_at INTEGER NOT NULL,"

@@ -30,6 +30,8 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
                     "auto_seeds = ?, placement = ? WHERE seq = ?",
     [Q_SET_BATCH_TEXTS] = "UPDATE batches SET text = ?, extra_data = ? WHERE id = ?",
     [Q_DELETE_UPLOAD] = "DELETE FROM uploads WHERE sha256 = ?",
+    [Q_DELETE_OWNERS] = "DELETE FROM upload_owners WHERE sha256 = ?",
+    [Q_DELETE_OWNER] = "DELETE FROM upload_owners WHERE sha256 = ? AND client = ?",
     /* Its job may have been deleted meanwhile. */
     [Q_PUT_KEPT] = "INSERT OR REPLACE INTO kept (seq, job_id, ended_at, files) "
                    "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS ("
@@ -147,6 +149,11 @@ static void upload_put_sql(struct buf *sql)
     put_sql(sql, "INSERT OR REPLACE", "uploads", &upload_columns);
 }
 
+static void owner_put_sql(struct buf *sql)
+{
+    put_sql(sql, "INSERT OR REPLACE", "upload_owners", &owner_columns);
+}
+
 static void delivery_put_sql(struct buf *sql)
 {
     put_sql(sql, "INSERT", "deliveries", &delivery_columns);
@@ -165,6 +172,7 @@ static void (*const made_sql[Q_WRITE_COUNT])(struct buf *) = {
     [Q_PUT_STRAY] = stray_put_sql,       [Q_PUT_BACKEND] = backend_put_sql,
     [Q_PUT_DELIVERY] = delivery_put_sql, [Q_UPDATE_DELIVERY] = delivery_update_sql,
     [Q_INSERT_BATCH] = batch_insert_sql, [Q_PUT_UPLOAD] = upload_put_sql,
+    [Q_PUT_OWNER] = owner_put_sql,
 };
 
 static bool load_counts(struct write_session *w, char *why, size_t why_size)
@@ -541,8 +549,26 @@ static enum write_result apply_put_upload(struct write_session *w, struct op *op
 
 static enum write_result apply_delete_upload(struct write_session *w, struct op *op)
 {
-    sqlite3_stmt *q = w->q[Q_DELETE_UPLOAD];
-    write_bind_str(q, 1, op->text);
+    static const enum write_statement deletes[] = {Q_DELETE_OWNERS, Q_DELETE_UPLOAD};
+    enum write_result r = WRITE_GOOD;
+    for (size_t i = 0; i < 2 && r == WRITE_GOOD; i++) {
+        write_bind_str(w->q[deletes[i]], 1, op->text);
+        r = write_step(w->q[deletes[i]]);
+    }
+    return r;
+}
+
+static enum write_result apply_put_owner(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_PUT_OWNER];
+    (void)columns_bind(&owner_columns, COLUMNS_ALL, q, 1, &op->owner);
+    return write_step(q);
+}
+
+static enum write_result apply_delete_owner(struct write_session *w, struct op *op)
+{
+    sqlite3_stmt *q = w->q[Q_DELETE_OWNER];
+    (void)columns_bind(&owner_columns, COLUMNS_ALL, q, 1, &op->owner);
     return write_step(q);
 }
 
@@ -701,6 +727,8 @@ static const struct {
     [OP_END_BATCH] = {"end batch", apply_end_batch},
     [OP_PUT_UPLOAD] = {"put upload", apply_put_upload},
     [OP_DELETE_UPLOAD] = {"delete upload", apply_delete_upload},
+    [OP_PUT_OWNER] = {"put owner of an upload", apply_put_owner},
+    [OP_DELETE_OWNER] = {"delete owner of an upload", apply_delete_owner},
     [OP_PUT_KEPT] = {"put kept outputs", apply_put_kept},
     [OP_PUT_STAMPS] = {"put stamps of outputs", apply_put_stamps},
     [OP_DELETE_KEPT] = {"delete kept outputs", apply_delete_kept},

@@ -20,6 +20,7 @@ enum op_record {
     REC_DELIVERY,
     REC_BATCH,
     REC_UPLOAD,
+    REC_OWNER,
     REC_KEPT,
     REC_COUNT
 };
@@ -36,6 +37,7 @@ static const struct {
     [REC_DELIVERY] = {&delivery_columns, offsetof(struct op, delivery)},
     [REC_BATCH] = {&batch_columns, offsetof(struct op, batch)},
     [REC_UPLOAD] = {&upload_columns, offsetof(struct op, upload)},
+    [REC_OWNER] = {&owner_columns, offsetof(struct op, owner)},
     [REC_KEPT] = {&kept_columns, offsetof(struct op, kept)},
 };
 
@@ -264,6 +266,16 @@ void store_put_upload(struct store *s, const struct upload_record *r)
 void store_delete_upload(struct store *s, const char *sha256)
 {
     queue(s, OP_DELETE_UPLOAD, (struct source){.text = str_of(sha256)}, NULL, NULL);
+}
+
+void store_put_owner(struct store *s, const struct owner_record *r)
+{
+    queue(s, OP_PUT_OWNER, (struct source){.record[REC_OWNER] = r}, NULL, NULL);
+}
+
+void store_delete_owner(struct store *s, const struct owner_record *r)
+{
+    queue(s, OP_DELETE_OWNER, (struct source){.record[REC_OWNER] = r}, NULL, NULL);
 }
 
 void store_put_kept(struct store *s, const struct kept_record *r)

@@ -188,6 +188,21 @@ static void read_some(struct sse *s, int ms)
 /* ---- the reader --------------------------------------------------------------------------------
  */
 
+static struct sse *open_path(struct daemon *d, const char *token, const char *last_id,
+                             const char *path)
+{
+    struct sse *s = calloc(1, sizeof *s);
+    s->before = readers;
+    readers = s;
+    s->fd = raw_open(d->port);
+    const char *request =
+        text("GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s%s\r\n", path,
+             last_id == NULL ? "" : text("Last-Event-ID: %s\r\n", last_id),
+             token == NULL ? "" : text("Authorization: Bearer %s\r\n", token));
+    raw_send(s->fd, request, strlen(request));
+    return s;
+}
+
 struct sse *sse_open(struct daemon *d, const char *last_id, const char *format, ...)
 {
     char path[512];
@@ -195,16 +210,12 @@ struct sse *sse_open(struct daemon *d, const char *last_id, const char *format, 
     va_start(args, format);
     (void)vsnprintf(path, sizeof path, format, args);
     va_end(args);
-    struct sse *s = calloc(1, sizeof *s);
-    s->before = readers;
-    readers = s;
-    s->fd = raw_open(d->port);
-    const char *request =
-        text("GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s%s%s\r\n", path,
-             last_id == NULL ? "" : "Last-Event-ID: ", last_id == NULL ? "" : last_id,
-             last_id == NULL ? "" : "\r\n");
-    raw_send(s->fd, request, strlen(request));
-    return s;
+    return open_path(d, NULL, last_id, path);
+}
+
+struct sse *sse_open_by(struct daemon *d, const char *token, const char *last_id, const char *path)
+{
+    return open_path(d, token, last_id, path);
 }
 
 const struct told *sse_next(struct sse *s)

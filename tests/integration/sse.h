@@ -35,6 +35,8 @@ struct sse {
 /* GET path. last_id: Last-Event-ID, or NULL. */
 struct sse *sse_open(struct daemon *d, const char *last_id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with a bearer token. */
+struct sse *sse_open_by(struct daemon *d, const char *token, const char *last_id, const char *path);
 /* The next event; NULL: the stream is over. */
 const struct told *sse_next(struct sse *s);
 /* The next of this type; fails when there is none. */

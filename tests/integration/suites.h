@@ -35,5 +35,6 @@ Suite *found_suite(void);
 Suite *gateways_suite(void);
 Suite *times_suite(void);
 Suite *tls_suite(void);
+Suite *walls_suite(void);
 
 #endif

@@ -305,6 +305,7 @@ static const char *const everything[] = {
     "SELECT * FROM deliveries ORDER BY n",
     "SELECT * FROM batches ORDER BY id",
     "SELECT * FROM uploads ORDER BY sha256",
+    "SELECT * FROM upload_owners ORDER BY sha256, client",
     "SELECT * FROM kept ORDER BY seq",
 };
 

@@ -14,6 +14,19 @@
 
 static const int64_t DAY = INT64_C(24) * 3600 * 1000000;
 
+static void note_owner(void *ctx, const struct owner_record *r)
+{
+    buf_printf(ctx, "%.2s=%s ", r->sha256, r->client);
+}
+
+static void owners_are(const char *want)
+{
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    ck_assert_int_eq(store_load_owners(store, note_owner, &got), ERR_NONE);
+    ck_assert_str_eq(buf_text(&got), want);
+}
+
 static void reopen(void)
 {
     close_store();
@@ -575,6 +588,33 @@ START_TEST(a_full_disk_keeps_all_but_inserts)
 }
 END_TEST
 
+/* ---- who has sent a file -----------------------------------------------------------------------
+ */
+
+START_TEST(a_file_has_owners)
+{
+    struct upload_record u[2] = {{"aa", 5, {1}}, {"bb", 6, {2}}};
+    const struct owner_record ann = {"aa", (char[]){"ann"}};
+    const struct owner_record bob = {"aa", (char[]){"bob"}};
+    const struct owner_record nobody = {"bb", (char[]){""}};
+    store_put_upload(store, &u[0]);
+    store_put_upload(store, &u[1]);
+    store_put_owner(store, &ann);
+    store_put_owner(store, &ann);
+    store_put_owner(store, &bob);
+    store_put_owner(store, &nobody);
+    store_put_upload(store, &u[0]); /* it was used */
+    reopen();
+    owners_are("aa=ann aa=bob bb= ");
+    store_delete_owner(store, &ann);
+    reopen();
+    owners_are("aa=bob bb= ");
+    store_delete_upload(store, "aa");
+    reopen();
+    owners_are("bb= ");
+}
+END_TEST
+
 Suite *store_keep_suite(void)
 {
     Suite *suite = suite_create("store: keep");
@@ -592,6 +632,7 @@ Suite *store_keep_suite(void)
     tcase_add_test(open, attempts_come_in_order);
     tcase_add_test(open, backends_are_kept);
     tcase_add_test(open, settings_are_kept);
+    tcase_add_test(open, a_file_has_owners);
     suite_add_tcase(suite, open);
     TCase *hard = tcase_create("hard");
     tcase_add_checked_fixture(hard, make_dir, remove_dir);

@@ -110,16 +110,16 @@ static void end_six(void)
 START_TEST(pages_are_in_order_of_their_end)
 {
     end_six();
-    page_is(&(struct profile_query){{0}, {100}, "", ""}, "2 3 4 1 5 ");
-    page_is(&(struct profile_query){{20}, {40}, "", ""}, "3 4 1 ");
-    page_is(&(struct profile_query){{0}, {100}, "", "two"}, "2 ");
-    page_is(&(struct profile_query){{41}, {100}, "", ""}, "");
+    page_is(&(struct profile_query){{0}, {100}, "", "", NULL}, "2 3 4 1 5 ");
+    page_is(&(struct profile_query){{20}, {40}, "", "", NULL}, "3 4 1 ");
+    page_is(&(struct profile_query){{0}, {100}, "", "two", NULL}, "2 ");
+    page_is(&(struct profile_query){{41}, {100}, "", "", NULL}, "");
     char hash[DIGEST_HEX_SIZE];
     memset(hash, 'a', sizeof hash - 1); /* as make_job has it */
     hash[sizeof hash - 1] = '\0';
-    page_is(&(struct profile_query){{0}, {100}, hash, "one"}, "3 4 1 5 ");
+    page_is(&(struct profile_query){{0}, {100}, hash, "one", NULL}, "3 4 1 5 ");
     hash[0] = 'b';
-    page_is(&(struct profile_query){{0}, {100}, hash, ""}, "");
+    page_is(&(struct profile_query){{0}, {100}, hash, "", NULL}, "");
 }
 END_TEST
 
@@ -135,7 +135,7 @@ START_TEST(pages_join)
     buf_init(&r.seqs, BUF_NO_LIMIT);
     int pages = 0;
     do {
-        store_list_profiles(store, &(struct profile_query){{0}, {1000}, "", ""}, r.last, NULL,
+        store_list_profiles(store, &(struct profile_query){{0}, {1000}, "", "", NULL}, r.last, NULL,
                             note_rows, &r);
         wait_for_rows(&r);
         pages++;
@@ -158,7 +158,7 @@ static void baseline_is(const char *key, const char *backend, int64_t except, un
 {
     struct rows r = {.came = false};
     buf_init(&r.seqs, BUF_NO_LIMIT);
-    store_list_baseline(store, &(struct baseline_query){key, backend, except, limit}, NULL,
+    store_list_baseline(store, &(struct baseline_query){key, backend, except, limit, NULL}, NULL,
                         note_rows, &r);
     wait_for_rows(&r);
     ck_assert_str_eq(buf_text(&r.seqs), want);
@@ -245,7 +245,7 @@ static void listed_are(unsigned mask, int64_t before, unsigned limit, const char
 {
     struct rows r = {.came = false};
     buf_init(&r.seqs, BUF_NO_LIMIT);
-    store_list_deliveries(store, mask, before, limit, note_listed, &r);
+    store_list_deliveries(store, NULL, mask, before, limit, note_listed, &r);
     wait_for_rows(&r);
     ck_assert_str_eq(buf_text(&r.seqs), want);
     buf_done(&r.seqs);
@@ -370,6 +370,125 @@ START_TEST(dead_ones_are_kept_for_a_week)
 }
 END_TEST
 
+/* ---- of one client -----------------------------------------------------------------------------
+ */
+
+static void note_jobs(void *ctx, enum err e, struct job_record *jobs, size_t n)
+{
+    struct rows *r = ctx;
+    r->came = true;
+    r->error = e;
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&r->seqs, "%d ", (int)jobs[i].seq);
+    }
+}
+
+static void jobs_are(const struct job_query *q, const char *want)
+{
+    struct rows r = {.came = false};
+    buf_init(&r.seqs, BUF_NO_LIMIT);
+    store_list(store, q, note_jobs, &r);
+    wait_for_rows(&r);
+    ck_assert_str_eq(buf_text(&r.seqs), want);
+    buf_done(&r.seqs);
+}
+
+static void client_is(enum store_owned what, const char *id, enum err error, const char *want)
+{
+    AUTO_FREE char *client = NULL;
+    ck_assert_int_eq(store_get_client(store, what, id, &client), error);
+    ck_assert_str_eq(client == NULL ? "-" : client, want);
+}
+
+/* Jobs 1 to 6 are ann's and bob's in turn. */
+static void insert_of_two(void)
+{
+    end_six();
+    sqlite3 *db = open_database();
+    ck_assert_int_eq(sqlite3_exec(db,
+                                  "UPDATE jobs SET client = iif(seq % 2 = 1, 'ann', 'bob');"
+                                  "UPDATE jobs SET client = NULL WHERE seq = 6",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+START_TEST(what_is_of_one_client)
+{
+    insert_of_two();
+    jobs_are(&(struct job_query){31, "", NULL, 0, 10}, "6 5 4 3 2 1 ");
+    jobs_are(&(struct job_query){31, "", "ann", 0, 10}, "5 3 1 ");
+    jobs_are(&(struct job_query){31, "", "ann", 5, 1}, "3 ");
+    jobs_are(&(struct job_query){1u << JOB_COMPLETED, "", "bob", 0, 10}, "4 2 ");
+    jobs_are(&(struct job_query){1u << JOB_FAILED, "", "bob", 0, 10}, "");
+    jobs_are(&(struct job_query){31, "", "an", 0, 10}, "");
+    jobs_are(&(struct job_query){31, "", "' OR 1 --", 0, 10}, "");
+    page_is(&(struct profile_query){{0}, {100}, "", "", "ann"}, "3 1 5 ");
+    page_is(&(struct profile_query){{0}, {100}, "", "one", "bob"}, "4 ");
+    struct rows r = {.came = false};
+    buf_init(&r.seqs, BUF_NO_LIMIT);
+    store_list_baseline(store, &(struct baseline_query){A1, "", 0, 20, "bob"}, NULL, note_rows, &r);
+    wait_for_rows(&r);
+    ck_assert_str_eq(buf_text(&r.seqs), "2 ");
+    buf_done(&r.seqs);
+    client_is(STORE_JOB, "nobody", ERR_JOB_NOT_FOUND, "-");
+    client_is(STORE_BATCH, "nobody", ERR_BATCH_NOT_FOUND, "-");
+    client_is(STORE_DELIVERY, "nobody", ERR_DELIVERY_NOT_FOUND, "-");
+}
+END_TEST
+
+START_TEST(deliveries_of_one_client)
+{
+    struct delivery_record d[3] = {delivery("a", 1), delivery("b", 2), delivery("c", 3)};
+    d[0].client = mem_strdup("ann");
+    d[2].client = mem_strdup("ann");
+    d[2].state = DELIVERY_DEAD;
+    d[2].next_at = time_wall();
+    insert_deliveries(d, 3);
+    struct rows r = {.came = false};
+    buf_init(&r.seqs, BUF_NO_LIMIT);
+    store_list_deliveries(store, "ann", 15, 0, 10, note_listed, &r);
+    wait_for_rows(&r);
+    store_list_deliveries(store, "bob", 15, 0, 10, note_listed, &r);
+    wait_for_rows(&r);
+    d[2].n = 3;
+    store_list_deliveries(store, "ann", 15, store_delivery_cursor(&d[2]), 10, note_listed, &r);
+    wait_for_rows(&r);
+    ck_assert_str_eq(buf_text(&r.seqs), "3:c 1:a 1:a ");
+    buf_done(&r.seqs);
+    client_is(STORE_DELIVERY, d[0].id, ERR_NONE, "ann");
+    client_is(STORE_DELIVERY, d[1].id, ERR_NONE, "-");
+    for (int i = 0; i < 3; i++) {
+        delivery_record_done(&d[i]);
+    }
+}
+END_TEST
+
+/* So many of somebody else's are of no account: a look at each of them would take a minute. */
+START_TEST(a_list_costs_its_own_rows)
+{
+    enum { LOOKS = 2000 };
+    insert_of_two();
+    sqlite3 *db = open_database();
+    const int rc = sqlite3_exec(
+        db,
+        "INSERT INTO jobs (seq, id, state, priority, queued_at, started_at, completed_at, "
+        "attempts, max_attempts, cut_off, nodes_total, profiled, cancel_requested, partial, "
+        "workflow_hash, client) "
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
+        "SELECT i, 'x' || i, i % 5, 0, 1, 1, 60, 1, 1, 0, 1, 1, 0, 0, 'h', 'eve' FROM n",
+        NULL, NULL, NULL);
+    ck_assert_msg(rc == SQLITE_OK, "%s", sqlite3_errmsg(db));
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    const struct mono_us began = time_mono();
+    for (int i = 0; i < LOOKS; i++) {
+        jobs_are(&(struct job_query){31, "", "ann", 0, 10}, "5 3 1 ");
+        page_is(&(struct profile_query){{0}, {100}, "", "", "ann"}, "3 1 5 ");
+    }
+    ck_assert_int_lt(mono_diff(time_mono(), began).us, 10000000);
+}
+END_TEST
+
 Suite *store_lists_suite(void)
 {
     Suite *suite = suite_create("store: lists");
@@ -382,6 +501,9 @@ Suite *store_lists_suite(void)
     tcase_add_test(tcase, deliveries_are_written_with_what_they_tell);
     tcase_add_test(tcase, deliveries_go_on_until_they_are_over);
     tcase_add_test(tcase, dead_ones_are_kept_for_a_week);
+    tcase_add_test(tcase, what_is_of_one_client);
+    tcase_add_test(tcase, deliveries_of_one_client);
+    tcase_add_test(tcase, a_list_costs_its_own_rows);
     suite_add_tcase(suite, tcase);
     return suite;
 }

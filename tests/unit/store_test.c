@@ -279,7 +279,8 @@ START_TEST(lists_by_state_and_page)
     for (size_t i = 0; i < sizeof list_rows / sizeof *list_rows; i++) {
         const struct list_row *r = &list_rows[i];
         struct listed l = {0};
-        store_list(store, r->mask, "", r->before, r->limit, on_list, &l);
+        const struct job_query q = {r->mask, "", NULL, r->before, r->limit};
+        store_list(store, &q, on_list, &l);
         wait_list(&l);
         ck_assert_msg(l.len == r->len, "%s: %zu jobs", r->name, l.len);
         if (r->len > 0) {
@@ -296,7 +297,7 @@ START_TEST(many_lists_are_all_answered)
     insert_many(20);
     struct listed l[20] = {{0}};
     for (int i = 0; i < 20; i++) {
-        store_list(store, 31, "", 0, 10, on_list, &l[i]);
+        store_list(store, &(struct job_query){31, "", NULL, 0, 10}, on_list, &l[i]);
     }
     for (int i = 0; i < 20; i++) {
         wait_list(&l[i]);
@@ -312,7 +313,7 @@ START_TEST(closing_answers_what_waits)
     struct job_record j = make_job(JOB_QUEUED);
     store_insert(store, &j, str_of(WORKFLOW), STR(""), NULL, NULL, on_done, &a);
     for (int i = 0; i < 8; i++) {
-        store_list(store, 31, "", 0, 10, on_list, &l[i]);
+        store_list(store, &(struct job_query){31, "", NULL, 0, 10}, on_list, &l[i]);
     }
     store_close(store);
     ck_assert_int_gt(a.order, 0);

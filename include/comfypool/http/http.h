@@ -62,8 +62,8 @@ enum http_role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
     X(ROUTE_EXPORT, "GET", "/profiles", ROLE_READ)                                                 \
     X(ROUTE_COMPARE, "GET", "/profiles/compare", ROLE_READ)                                        \
     X(ROUTE_SUMMARY, "GET", "/profiles/summary", ROLE_READ)                                        \
-    X(ROUTE_DELIVERIES, "GET", "/webhooks/deliveries", ROLE_OPERATE)                               \
-    X(ROUTE_REDELIVER, "POST", "/webhooks/deliveries/{delivery}/redeliver", ROLE_OPERATE)          \
+    X(ROUTE_DELIVERIES, "GET", "/webhooks/deliveries", ROLE_READ)                                  \
+    X(ROUTE_REDELIVER, "POST", "/webhooks/deliveries/{delivery}/redeliver", ROLE_SUBMIT)           \
     X(ROUTE_UPLOAD, "POST", "/uploads", ROLE_SUBMIT)                                               \
     X(ROUTE_UPLOAD_PUT, "PUT", "/uploads/{sha256}", ROLE_SUBMIT)                                   \
     X(ROUTE_UPLOAD_GET, "GET", "/uploads/{sha256}", ROLE_READ)                                     \
@@ -228,12 +228,14 @@ typedef void (*http_serve_fn)(void *ctx, struct http_request *rq, struct http_re
  * request is not served.
  */
 struct http_file_ops {
-    /* Whether this content is kept already: then the body of a PUT need not come. */
-    bool (*has)(void *ctx, const char *sha256);
-    /* index: which file of the request. length: UINT64_MAX when it is not known. sha256: what it
-       must have, or NULL. Any error refuses the request, and *ret_why says why (static). */
-    enum err (*begin)(void *ctx, struct http_ref x, size_t index, uint64_t length,
-                      const char *sha256, void **ret_file, const char **ret_why);
+    /* Whether the content that the path of a PUT names is kept already, and its caller has sent it
+       before: then the body need not come. */
+    bool (*has)(void *ctx, const struct http_request *rq);
+    /* rq: the request, as far as its headers say it. index: which file of it. length: UINT64_MAX
+       when it is not known. sha256: what it must have, or NULL. Any error refuses the request, and
+       *ret_why says why (static). */
+    enum err (*begin)(void *ctx, const struct http_request *rq, struct http_ref x, size_t index,
+                      uint64_t length, const char *sha256, void **ret_file, const char **ret_why);
     /* False: no more bytes until http_file_resume. */
     bool (*write)(void *file, const char *bytes, size_t n);
     void (*end)(void *file);

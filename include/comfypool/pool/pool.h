@@ -71,6 +71,7 @@ struct pool_options {
     bool learned;                  /* routing by measured times */
     const struct pool_rule *rules;
     size_t rules_len;
+    bool shared; /* tokens of role submit see and touch everybody's things, not only their own */
     struct blobs *uploads;        /* kept files; NULL: none are */
     uint64_t upload_file_bytes;   /* of one */
     uint64_t upload_bytes;        /* of all */

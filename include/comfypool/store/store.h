@@ -81,6 +81,7 @@ struct delivery_record {
     char *host;      /* of the url, with its port: those of one are tried together */
     char *secret;    /* or NULL: not signed, unless `configured` */
     bool configured; /* one of the configuration's: signed with its secret, if it has one */
+    char *client;    /* whose job or batch it tells of; NULL: nobody's, or it is `configured` */
     char *body;      /* JSON; NULL in lists */
     enum delivery_state state;
     unsigned tries;
@@ -99,7 +100,17 @@ struct upload_record {
     struct wall_us used_at;
 };
 void store_put_upload(struct store *s, const struct upload_record *r);
+/* With all of its owners. */
 void store_delete_upload(struct store *s, const char *sha256);
+
+/* A client that has sent the bytes of a file. */
+struct owner_record {
+    char sha256[DIGEST_HEX_SIZE];
+    char *client;
+};
+void owner_record_done(struct owner_record *r);
+void store_put_owner(struct store *s, const struct owner_record *r);
+void store_delete_owner(struct store *s, const struct owner_record *r);
 
 /* Which outputs of an ended job were copied, or are to be; see pool/copies.c. */
 struct kept_record {
@@ -122,6 +133,7 @@ struct batch_record {
     struct wall_us made_at;
     int64_t total; /* jobs, as submitted */
     bool told;     /* its end is durable */
+    char *client;  /* of all of its jobs; or NULL */
     struct webhook hook;
 };
 void batch_record_done(struct batch_record *r);
@@ -285,6 +297,10 @@ enum err store_count_batch(struct store *s, const char *id,
 enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
                             void *ctx) MUST_CHECK;
 
+/* Calls `each` for every owner of an upload. Blocks. */
+enum err store_load_owners(struct store *s, void (*each)(void *ctx, const struct owner_record *r),
+                           void *ctx) MUST_CHECK;
+
 /* Calls `each` for every job with copies, the one that ended first first. Blocks. */
 enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
                          void *ctx) MUST_CHECK;
@@ -320,6 +336,11 @@ enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record 
 
 /* ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of the record: the caller. */
 enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;
+/* Whose a job, a batch or a delivery is; *ret NULL: nobody's. ERR_JOB_NOT_FOUND,
+   ERR_BATCH_NOT_FOUND, ERR_DELIVERY_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of *ret: the caller. */
+enum store_owned { STORE_JOB, STORE_BATCH, STORE_DELIVERY };
+enum err store_get_client(struct store *s, enum store_owned what, const char *id,
+                          char **ret) MUST_CHECK;
 /* Appends the workflow's text as it was submitted. */
 enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out) MUST_CHECK;
 /* Appends what store_put_stamps stored for that end of the job. ERR_OUTPUT_NOT_FOUND: nothing. */
@@ -333,12 +354,18 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,
 /*
  * Jobs by seq, newest first: those below before_seq (0: from the newest) whose state is in the mask
  * (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left out. Runs
- * off the loop; the callee may take records by clearing them.
+ * off the loop; the callee may take records by clearing them. A page costs its own rows, however
+ * many others there are.
  */
+struct job_query {
+    unsigned state_mask;
+    const char *batch_id; /* "": of all batches, and of none */
+    const char *client;   /* only its jobs; NULL: everybody's */
+    int64_t before_seq;
+    unsigned limit;
+};
 typedef void (*store_list_fn)(void *ctx, enum err e, struct job_record *jobs, size_t n);
-/* batch_id: only those of a batch; "": of all. */
-void store_list(struct store *s, unsigned state_mask, const char *batch_id, int64_t before_seq,
-                unsigned limit, store_list_fn done, void *ctx);
+void store_list(struct store *s, const struct job_query *q, store_list_fn done, void *ctx);
 
 /* A profile of an ended job. Texts are borrowed. */
 struct profile_row {
@@ -354,6 +381,7 @@ struct profile_query {
     struct wall_us until;      /* exclusive */
     const char *workflow_hash; /* "": any */
     const char *backend;       /* "": any */
+    const char *client;        /* NULL: everybody's */
 };
 
 /*
@@ -380,6 +408,7 @@ struct baseline_query {
     const char *backend; /* "": any */
     int64_t except_seq;
     unsigned limit;
+    const char *client; /* NULL: everybody's */
 };
 void store_list_baseline(struct store *s, const struct baseline_query *q, store_look_fn look,
                          store_profiles_fn done, void *ctx);
@@ -401,11 +430,11 @@ struct wall_us store_summary_since(struct wall_us since, struct wall_us now);
 
 /* Deliveries, those that were tried in vain before those that were not tried yet, newest first in
    each; otherwise as store_list does it, without their bodies. cursor 0: from the beginning; else
-   store_delivery_cursor of the last one of the page before. */
+   store_delivery_cursor of the last one of the page before. client: as in a job_query. */
 typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery_record *list,
                                     size_t n);
-void store_list_deliveries(struct store *s, unsigned state_mask, int64_t cursor, unsigned limit,
-                           store_deliveries_fn done, void *ctx);
+void store_list_deliveries(struct store *s, const char *client, unsigned state_mask, int64_t cursor,
+                           unsigned limit, store_deliveries_fn done, void *ctx);
 int64_t store_delivery_cursor(const struct delivery_record *d);
 /* Those of one host that are to be tried until then, the earliest first, at most `limit`; without
    their bodies. Calls `each` for every one, which may take its texts by clearing them. *ret_later:
