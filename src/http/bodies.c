@@ -185,6 +185,13 @@ static bool read_nothing(struct str body, const struct http_options *o, struct h
     return body.n == 0 || (members_check(body, p) && members_read(body, NULL, 0, NULL, &seen, p));
 }
 
+static bool read_retry(struct str body, const struct http_options *o, struct http_request *rq,
+                       struct problem *p)
+{
+    (void)o;
+    return body.n == 0 || submission_parse_retry(body, &rq->submission, p);
+}
+
 static const struct {
     read_fn read; /* NULL: the body is thrown away */
     bool json;
@@ -197,7 +204,7 @@ static const struct {
     [ROUTE_CHANGE] = {read_change, true},
     [ROUTE_DELETE] = {read_nothing, false},
     [ROUTE_CANCEL] = {read_nothing, false},
-    [ROUTE_RETRY] = {read_nothing, false},
+    [ROUTE_RETRY] = {read_retry, false},
     [ROUTE_BACKEND_ADD] = {read_backend_add, true},
     [ROUTE_BACKEND_CHANGE] = {read_backend_change, true},
     [ROUTE_BACKEND_REMOVE] = {read_nothing, false},

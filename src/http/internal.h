@@ -241,6 +241,8 @@ extern const char member_priority_shape[];
 
 /* Checks the body of POST /jobs. Owner of *ret: the caller, by submission_done. */
 bool submission_parse(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
+/* Checks the body of POST /jobs/{id}/retry: extra_data alone is filled. */
+bool submission_parse_retry(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
 /* The same of POST /batches. */
 bool submission_parse_batch(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
 /* Reads a graph; NULL: p says why. Owner: the caller. */

@@ -191,13 +191,18 @@ static const char retry_on_shape[] =
     "an array of distinct strings, each one of " RETRY_CLASS_TABLE(X) "or an empty one";
 #undef X
 
+#define EXTRA_DATA_MEMBERS                                                                         \
+    {"extraData", read_extra_data, "an object, or null, and not beside extra_data", .offset = 0},  \
+    {                                                                                              \
+        "extra_data", read_extra_data, "an object, or null, and not beside extraData", .offset = 0 \
+    }
+
 static const struct member members[] = {
     {"priority", member_priority, member_priority_shape,
      .offset = offsetof(struct submission, priority)},
     {"profile", read_profile, "true or false", .offset = 0},
     {"metadata", read_metadata, "an object of at most 16 KiB", .offset = 0},
-    {"extraData", read_extra_data, "an object, or null, and not beside extra_data", .offset = 0},
-    {"extra_data", read_extra_data, "an object, or null, and not beside extraData", .offset = 0},
+    EXTRA_DATA_MEMBERS,
     {"retryOn", read_retry_on, retry_on_shape, .offset = 0},
     {.name = "backends", .read_inside = submission_backends},
     {.name = "labels", .read_inside = submission_labels},
@@ -222,6 +227,14 @@ static const struct member members[] = {
 };
 
 enum { MEMBERS = sizeof members / sizeof *members };
+
+bool submission_parse_retry(struct str body, struct submission *ret, struct problem *p)
+{
+    static const struct member of_retry[] = {EXTRA_DATA_MEMBERS};
+    unsigned seen = 0;
+    return members_check(body, p) &&
+           members_read(body, of_retry, sizeof of_retry / sizeof *of_retry, ret, &seen, p);
+}
 
 /* ---- the forms ---------------------------------------------------------------------------------
  */

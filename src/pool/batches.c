@@ -9,6 +9,7 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/batch.h"
+#include "comfypool/core/credentials.h"
 #include "inner.h"
 
 /* In one turn of the loop. */
@@ -36,6 +37,7 @@ static void batch_free(struct batch *b)
     outbox_done(&b->outbox);
     free(b->workflow);
     free(b->extra_data);
+    free(b->credentials);
     free(b);
 }
 
@@ -66,7 +68,8 @@ static struct batch *from_store(struct pool *p, struct store_batch *take)
     b->workflow = take->workflow;
     b->workflow_len = take->workflow_len;
     b->extra_data = take->extra_data;
-    take->workflow = take->extra_data = NULL;
+    b->credentials = take->credentials;
+    take->workflow = take->extra_data = take->credentials = NULL;
     b->stored = true;
     return b;
 }
@@ -307,7 +310,8 @@ static void insert(struct batch *b)
     struct key_record k = {.key = m->key, .status = 202, .at = b->r.made_at};
     memcpy(k.digest, m->digest, sizeof k.digest);
     memcpy(k.job_id, b->r.id, sizeof k.job_id);
-    const struct store_beside beside = outbox_beside(&outbox);
+    struct store_beside beside = outbox_beside(&outbox);
+    beside.credentials = str_of(b->credentials);
     p->writes++;
     store_insert_batch(p->store, &b->r, records, n, (struct str){b->workflow, b->workflow_len},
                        str_of(b->extra_data), m->key == NULL ? NULL : &k, &beside, batch_inserted,
@@ -349,6 +353,13 @@ static bool is_asked_first(struct batch *b, struct job *j)
     rq->submission = m->rq.submission;
     rq->submission.workflow = b->workflow;
     rq->submission.workflow_len = b->workflow_len;
+    if (b->credentials != NULL) {
+        AUTO_BUF struct buf whole;
+        buf_init(&whole, BUF_NO_LIMIT);
+        credentials_join(str_of(b->extra_data), str_of(b->credentials), &whole);
+        free(b->extra_data);
+        b->extra_data = buf_take(&whole);
+    }
     rq->submission.extra_data = b->extra_data;
     b->workflow = b->extra_data = NULL;
     m->rq.submission = (struct submission){.workflow = NULL};
@@ -423,6 +434,7 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
     b->workflow_len = s->workflow_len;
     b->extra_data = s->extra_data;
     s->workflow = s->extra_data = NULL;
+    (void)job_cut_credentials(&b->extra_data, &b->credentials);
     m->workflow = workflow_reparse(text);
     override_check_begin(&m->check, m->workflow, text);
     memcpy(m->digest, rq->body_digest, sizeof m->digest);

@@ -132,8 +132,9 @@ struct batch {
     struct batch_record r;
     char *workflow;
     size_t workflow_len;
-    char *extra_data; /* or NULL */
-    struct job *jobs; /* active ones, in their order */
+    char *extra_data;  /* or NULL */
+    char *credentials; /* the account keys of its jobs, or NULL; see core/credentials.h */
+    struct job *jobs;  /* active ones, in their order */
     struct job **last;
     size_t active;
     bool stored;
@@ -195,8 +196,9 @@ struct job {
     struct mono_us submitted; /* r.budget_since */
     char *workflow; /* NULL while it waits and too much text is in memory: see job_texts.c */
     size_t workflow_len;
-    char *extra_data; /* or NULL */
-    char *key;        /* its Idempotency-Key, while the insert is under way; or NULL */
+    char *extra_data;  /* without account keys; or NULL */
+    char *credentials; /* they, where they are its own and not its batch's; or NULL */
+    char *key;         /* its Idempotency-Key, while the insert is under way; or NULL */
     enum job_phase phase;
     struct attempt *attempt;   /* or NULL */
     struct stray *strays;      /* attempts before it that may still be somewhere */
@@ -461,6 +463,9 @@ struct job *job_find(struct pool *p, struct str id);
 /* What a job holds of texts is counted from now on; or not any more. */
 void job_count_texts(struct job *j);
 void job_drop_texts(struct job *j);
+/* Cuts the account keys out of extra data. *ret_keys: an object of them, or NULL; owner: the
+   caller. Returns which there were, as in job_record. */
+unsigned job_cut_credentials(char **extra_data, char **ret_keys);
 /* The workflow of the variant that its placement names is its own from now on. */
 void job_become_variant(struct job *j);
 /* It waits, durably: its texts leave memory when there are too many. */

@@ -7,6 +7,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/core/batch.h"
+#include "comfypool/core/credentials.h"
 #include "inner.h"
 
 enum { QUEUED_TEXT_BYTES = 64 << 20 };
@@ -16,6 +17,22 @@ static size_t text_size(const struct job *j)
     return j->workflow == NULL
                ? 0
                : j->workflow_len + (j->extra_data == NULL ? 0 : strlen(j->extra_data));
+}
+
+unsigned job_cut_credentials(char **extra_data, char **ret_keys)
+{
+    AUTO_BUF struct buf rest;
+    AUTO_BUF struct buf keys;
+    buf_init(&rest, BUF_NO_LIMIT);
+    buf_init(&keys, BUF_NO_LIMIT);
+    const unsigned found = credentials_cut(str_of(*extra_data), &rest, &keys);
+    *ret_keys = NULL;
+    if (found != 0) {
+        free(*extra_data);
+        *extra_data = buf_take(&rest);
+        *ret_keys = buf_take(&keys);
+    }
+    return found;
 }
 
 void job_count_texts(struct job *j)
@@ -32,6 +49,10 @@ void job_drop_texts(struct job *j)
     free(j->extra_data);
     j->workflow = j->extra_data = NULL;
     j->workflow_len = 0;
+    if (j->batch == NULL) { /* else its texts are made of the batch's, and these are not there */
+        free(j->credentials);
+        j->credentials = NULL;
+    }
 }
 
 void job_become_variant(struct job *j)
@@ -77,6 +98,7 @@ static enum err load(struct job *j)
     j->workflow = found.workflow;
     j->workflow_len = found.workflow_len;
     j->extra_data = found.extra_data;
+    j->credentials = found.credentials;
     return e;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/core/credentials.h"
 #include "comfypool/core/retry.h"
 #include "inner.h"
 #include "sources.h"
@@ -67,7 +68,8 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
     j->workflow = take->workflow;
     j->workflow_len = take->workflow_len;
     j->extra_data = take->extra_data;
-    take->workflow = take->extra_data = NULL;
+    j->credentials = take->credentials;
+    take->workflow = take->extra_data = take->credentials = NULL;
     j->spec = j->r.spec == NULL ? NULL : spec_read(str_of(j->r.spec));
     if (j->r.batch_id[0] != '\0') {
         batch_join_again(j);
@@ -129,6 +131,7 @@ struct job *job_new(struct pool *p, struct http_request *rq)
     j->workflow_len = take->workflow_len;
     j->extra_data = take->extra_data;
     take->workflow = take->extra_data = NULL;
+    j->r.credentials = job_cut_credentials(&j->extra_data, &j->credentials);
     settle_in(j);
     return j;
 }
@@ -139,6 +142,7 @@ struct job *job_new_of_batch(struct pool *p, const struct http_request *rq, stru
     struct job *j = describe(p, rq);
     memcpy(j->r.batch_id, b->r.id, sizeof j->r.batch_id);
     j->r.overrides = mem_copy(overrides);
+    j->r.credentials = credentials_in(str_of(b->credentials));
     batch_join(j, b);
     settle_in(j);
     return j;
@@ -179,6 +183,7 @@ void job_free(struct job *j)
     job_error_done(&j->refusal);
     outbox_done(&j->outbox);
     job_drop_texts(j);
+    free(j->credentials);
     free(j->waiters.list);
     free(j->watchers.list);
     free(j->retry);
@@ -581,6 +586,9 @@ static void prepare_next(struct job *j, enum job_event e)
     if (!job_transition(j->r.state, e, &j->next.state)) {
         (void)job_apply(j, e); /* logs and counts it */
         j->next.state = JOB_FAILED;
+    }
+    if (j->next.credentials != 0 && job_state_is_terminal(j->next.state)) {
+        j->next.credentials |= CREDENTIALS_GONE; /* the store removes them with this */
     }
 }
 

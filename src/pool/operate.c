@@ -8,6 +8,7 @@
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
+#include "comfypool/core/credentials.h"
 #include "inner.h"
 
 /* Who waits for a change to be durable. */
@@ -320,6 +321,58 @@ static void revived(void *ctx, enum err e)
     job_changed(c, e);
 }
 
+/* The account keys that it needs and that are not given; true when it was said. */
+static bool lacks_keys(struct pool *p, const struct job_record *r, unsigned given,
+                       struct http_ref x)
+{
+    const unsigned lacks = (r->credentials & CREDENTIALS_GONE) != 0 ? r->credentials & ~given : 0;
+    AUTO_BUF struct buf why;
+    buf_init(&why, 512);
+    for (int i = 0; i < CREDENTIAL_COUNT; i++) {
+        if ((lacks >> i & 1u) != 0) {
+            buf_printf(&why, "%s%s", why.len == 0 ? "" : " and ",
+                       credential_name((enum credential)i));
+        }
+    }
+    if (why.len == 0) {
+        return false;
+    }
+    buf_add_text(&why, " left the store when the job ended; send them again: {\"extraData\": "
+                       "{\"NAME\": \"...\"}}");
+    http_problem(p->server, x, ERR_CREDENTIALS_GONE, buf_text(&why), "/extraData");
+    return true;
+}
+
+/* What the body has beside account keys must be what the job has; true when it is not, and that was
+   said. */
+static bool changes_extra_data(struct pool *p, const struct store_active *found, const char *given,
+                               struct http_ref x)
+{
+    struct store_batch batch = {.workflow = NULL};
+    enum err e = ERR_NONE;
+    if (given != NULL && found->job.batch_id[0] != '\0') {
+        e = store_get_batch(p->store, found->job.batch_id, &batch);
+    }
+    const char *extra = batch.workflow != NULL ? batch.extra_data : found->extra_data;
+    AUTO_BUF struct buf other;
+    buf_init(&other, BUF_NO_LIMIT);
+    const bool same = credentials_are_all(str_of(given), str_of(extra), &other);
+    store_batch_done(&batch);
+    if (e != ERR_NONE && e != ERR_BATCH_NOT_FOUND) {
+        serve_problem(p, x, e);
+    } else if (!same) {
+        AUTO_BUF struct buf why;
+        buf_init(&why, BUF_NO_LIMIT);
+        buf_printf(&why,
+                   "extraData: %.100s is another one than the job was submitted with; only account "
+                   "keys can be given anew",
+                   buf_text(&other));
+        http_problem(p->server, x, ERR_MEMBER_INVALID, buf_text(&why), "/extraData");
+        return true;
+    }
+    return e != ERR_NONE && e != ERR_BATCH_NOT_FOUND;
+}
+
 /* What speaks against a job that has ended; true when it was said. */
 static bool refuse_retry(struct pool *p, const struct job_record *r, struct http_ref x)
 {
@@ -335,6 +388,18 @@ static bool refuse_retry(struct pool *p, const struct job_record *r, struct http
     return why != NULL || serve_client_is_full(p, r->client, 1, x);
 }
 
+/* The account keys of the body are its own from now on. */
+static void take_keys(struct job *j, struct http_request *rq)
+{
+    char *keys = NULL;
+    const unsigned given = job_cut_credentials(&rq->submission.extra_data, &keys);
+    if (given != 0) {
+        free(j->credentials);
+        j->credentials = keys;
+    }
+    j->r.credentials = given;
+}
+
 void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     if (!is_storable(p, x)) {
@@ -345,19 +410,25 @@ void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
     }
     const struct str id = {rq->job_id, UUID_TEXT};
     struct store_active found = {.has_attempt = false};
+    char *given = rq->submission.extra_data;
     const enum err e =
         job_find(p, id) != NULL ? ERR_JOB_NOT_RETRIABLE : store_load_job(p->store, id, &found);
     if (e == ERR_JOB_NOT_RETRIABLE) {
         http_problem(p->server, x, e, "it has not ended", NULL);
     } else if (e != ERR_NONE) {
         serve_problem(p, x, e);
-    } else if (!refuse_retry(p, &found.job, x)) {
+    } else if (!refuse_retry(p, &found.job, x) &&
+               !lacks_keys(p, &found.job, credentials_in(str_of(given)), x) &&
+               !changes_extra_data(p, &found, given, x)) {
         struct job *j = job_revive(p, &found);
+        take_keys(j, rq);
         webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
-        const struct store_beside beside = outbox_beside(&j->outbox);
+        struct store_beside beside = outbox_beside(&j->outbox);
+        beside.credentials = str_of(j->credentials);
         store_update_job(p->store, &j->r, &beside, revived, change_new(p, rq, x, 202));
     }
     job_record_done(&found.job);
     free(found.workflow);
     free(found.extra_data);
+    free(found.credentials);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
+#include "comfypool/core/credentials.h"
 #include "inner.h"
 
 /* JavaScript and jq can read them back. */
@@ -190,7 +191,15 @@ static int64_t created_in(struct str extra_data)
     return found;
 }
 
-/* extra_data as the client gave it, verbatim. */
+/* As the client gave it, verbatim, its account keys in their places. */
+static void add_extra_data(const struct job *j, struct buf *out)
+{
+    const char *keys = j->credentials != NULL ? j->credentials
+                       : j->batch != NULL     ? j->batch->credentials
+                                              : NULL;
+    credentials_join(str_of(j->extra_data), str_of(keys), out);
+}
+
 void prompt_render(struct attempt *a, struct buf *body)
 {
     const struct job *j = a->job;
@@ -210,9 +219,12 @@ void prompt_render(struct attempt *a, struct buf *body)
     if (targets) {
         add_targets(outputs, &o);
     }
-    if (j->extra_data != NULL) {
-        js_member_raw(&o, "extra_data", str_of(j->extra_data));
-        a->sent_created_ms = created_in(str_of(j->extra_data));
+    AUTO_BUF struct buf extra;
+    buf_init(&extra, BUF_NO_LIMIT);
+    add_extra_data(j, &extra);
+    if (extra.len > 0) {
+        js_member_raw(&o, "extra_data", buf_str(&extra));
+        a->sent_created_ms = created_in(buf_str(&extra));
     }
     js_close(&o, '}');
 }

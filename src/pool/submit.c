@@ -216,7 +216,8 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
         memcpy(k.job_id, j->r.id, sizeof k.job_id);
     }
     webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
-    const struct store_beside beside = outbox_beside(&j->outbox);
+    struct store_beside beside = outbox_beside(&j->outbox);
+    beside.credentials = str_of(j->credentials);
     p->writes++;
     store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
                  key == NULL ? NULL : &k, &beside, inserted, j);

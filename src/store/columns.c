@@ -122,6 +122,7 @@ static const struct column jobs[] = {
     JOB_APART("outputs_truncated", outputs_truncated, COLUMN_BOOL, false),
     JOB_APART("result_of", result_of, COLUMN_INT, false),
     JOB_APART("faulted_on", faulted_on, COLUMN_TEXT, false),
+    JOB_APART("credentials", credentials, COLUMN_INT, false),
     JOB_APART("trace", trace, COLUMN_TEXT, true),
     JOB_APART("hook_url", hook.url, COLUMN_TEXT, true),
     JOB_APART("hook_events", hook.events, COLUMN_INT, true),

@@ -142,6 +142,7 @@ struct op {
     struct delivery_record *deliveries; /* new ones */
     size_t deliveries_len;
     struct str measurement;
+    struct str credentials; /* of the job, or the batch; n == 0: none */
     unsigned withdraw;
     struct wall_us before;
     struct wall_us now;
@@ -226,6 +227,8 @@ enum write_statement {
     Q_PRUNE_KEYS,
     Q_OLDER,
     Q_VACUUM,
+    Q_PUT_CREDENTIALS,
+    Q_DELETE_CREDENTIALS,
     Q_WRITE_COUNT
 };
 
@@ -234,6 +237,7 @@ struct write_session {
     sqlite3 *db;
     sqlite3_stmt *q[Q_WRITE_COUNT];
     int64_t counts[JOB_STATE_COUNT]; /* as they are inside the open transaction */
+    bool removed;                    /* credentials: the log has them still */
 };
 
 enum write_result {
@@ -262,6 +266,24 @@ enum write_result apply_fold(struct write_session *w, struct op *op);
 /* One step of making days of hours, and of forgetting what is old. */
 enum write_result fold_prune(struct write_session *w, struct wall_us now, bool *ret_more);
 
+/* ---- credentials.c: account keys of active jobs -------------------------------------------------
+ */
+
+/* How a text of keys lies in its row; appends. */
+void credentials_pad(struct str keys, struct buf *out);
+/* owner: the id of a job or a batch. */
+enum write_result credentials_put(struct write_session *w, const char *owner, struct str keys);
+enum write_result credentials_delete(struct write_session *w, struct str owner);
+/* Writes the log into the database and cuts it off. False: a reader is in the way; later. */
+bool credentials_cut_log(sqlite3 *db);
+/* The SQL functions of the migration: keys_in, without_keys, keys_of. */
+bool credentials_functions(sqlite3 *db) MUST_CHECK;
+/* Some may be in the file of a database of format 6 or older, in rows or between them. Costs a look
+   at the whole of it. */
+bool credentials_may_lie_about(sqlite3 *db);
+/* At the start: none is there without its job; what the migration asked for is done. */
+void credentials_tidy(sqlite3 *db);
+
 /* ---- writer.c: the thread ----------------------------------------------------------------------
  */
 
@@ -282,6 +304,7 @@ struct writer {
     struct op_list batch; /* taken; after a failure what is kept */
     bool failing;
     uint64_t retry_at; /* uv_hrtime */
+    uint64_t cut_at;   /* the log is to be cut off then; 0: it need not be */
 };
 
 /* Opens and migrates the database. The mutex and condition are store.c's to make. */
@@ -385,6 +408,7 @@ struct store {
     struct reader reader;
 };
 
+enum { STORE_BUSY_MS = 2000 };
 /* A connection with the options that all of them have. cache_kib bounds its page cache. */
 bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **ret, char *why,
                    size_t why_size) MUST_CHECK;

@@ -25,9 +25,11 @@ static void job_by_id_sql(struct buf *sql)
 /* The columns are named alike in both tables: each is taken from `jobs` by the subquery. */
 static void whole_jobs_sql(struct buf *sql, const char *where)
 {
-    buf_add_text(sql, "SELECT j.*, w.text, w.extra_data FROM (SELECT ");
+    buf_add_text(sql, "SELECT j.*, w.text, w.extra_data, c.text FROM (SELECT ");
     columns_add_names(&job_columns, sql);
-    buf_printf(sql, " FROM jobs WHERE %s) j LEFT JOIN workflows w ON w.seq = j.seq ORDER BY j.seq",
+    buf_printf(sql,
+               " FROM jobs WHERE %s) j LEFT JOIN workflows w ON w.seq = j.seq "
+               "LEFT JOIN credentials c ON c.owner = j.id ORDER BY j.seq",
                where);
 }
 
@@ -47,7 +49,10 @@ static void batches_sql(struct buf *sql, const char *where)
 {
     buf_add_text(sql, "SELECT ");
     columns_add_names(&batch_columns, sql);
-    buf_printf(sql, ", text, extra_data FROM batches WHERE %s", where);
+    buf_printf(sql,
+               ", text, extra_data, (SELECT c.text FROM credentials c WHERE c.owner = batches.id) "
+               "FROM batches WHERE %s",
+               where);
 }
 
 static void batch_sql(struct buf *sql)
@@ -167,6 +172,17 @@ static char *column_copy(sqlite3_stmt *q, int at, size_t *ret_len)
     return p == NULL ? NULL : mem_copy((struct str){p, n});
 }
 
+/* Without the blanks of credentials_pad. */
+static char *keys_copy(sqlite3_stmt *q, int at)
+{
+    char *text = column_copy(q, at, NULL);
+    if (text != NULL) {
+        const char *from = text + strspn(text, " ");
+        memmove(text, from, strlen(from) + 1);
+    }
+    return text;
+}
+
 enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
 {
     sqlite3_stmt *q = s->reader.q[Q_JOB_BY_ID];
@@ -279,6 +295,7 @@ void store_batch_done(struct store_batch *b)
     batch_record_done(&b->r);
     free(b->workflow);
     free(b->extra_data);
+    free(b->credentials);
     *b = (struct store_batch){.workflow = NULL};
 }
 
@@ -288,6 +305,7 @@ static void read_batch(sqlite3_stmt *q, struct store_batch *ret)
     const int at = columns_read(&batch_columns, q, 0, &ret->r);
     ret->workflow = column_copy(q, at, &ret->workflow_len);
     ret->extra_data = column_copy(q, at + 1, NULL);
+    ret->credentials = keys_copy(q, at + 2);
 }
 
 enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
@@ -423,6 +441,7 @@ static void read_whole(sqlite3_stmt *q, struct store_active *ret)
     const int at = columns_read(&job_columns, q, 0, &ret->job);
     ret->workflow = column_copy(q, at, &ret->workflow_len);
     ret->extra_data = column_copy(q, at + 1, NULL);
+    ret->credentials = keys_copy(q, at + 2);
 }
 
 enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
@@ -445,6 +464,7 @@ static void active_done(struct store_active *a)
     attempt_record_done(&a->attempt);
     free(a->workflow);
     free(a->extra_data);
+    free(a->credentials);
 }
 
 static bool read_open_attempt(sqlite3_stmt *q, struct store_active *a)

@@ -268,6 +268,30 @@ static const char *const migrations[] = {
     "    files TEXT NOT NULL"
     ");"
     "ALTER TABLE jobs ADD COLUMN outputs_truncated INTEGER NOT NULL DEFAULT 0;",
+    /* 7. Account keys leave with their job's end; see credentials.c, and core/credentials.h for the
+       bits. owner: a job, or a batch. */
+    "ALTER TABLE jobs ADD COLUMN credentials INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE credentials ("
+    "    owner TEXT PRIMARY KEY,"
+    "    text TEXT NOT NULL"
+    ");"
+    "UPDATE jobs SET credentials ="
+    "    (SELECT keys_in(w.extra_data) FROM workflows w WHERE w.seq = jobs.seq)"
+    "    WHERE seq IN (SELECT seq FROM workflows WHERE keys_in(extra_data) <> 0);"
+    "UPDATE jobs SET credentials ="
+    "    (SELECT keys_in(b.extra_data) FROM batches b WHERE b.id = jobs.batch_id)"
+    "    WHERE batch_id IN (SELECT id FROM batches WHERE keys_in(extra_data) <> 0);"
+    "UPDATE jobs SET credentials = credentials | (1 << 30) WHERE credentials <> 0 AND state >= 2;"
+    "INSERT INTO credentials SELECT j.id, keys_of(w.extra_data)"
+    "    FROM jobs j JOIN workflows w ON w.seq = j.seq WHERE j.credentials <> 0 AND j.state < 2;"
+    /* Jobs that are tried again in a batch whose end was told. */
+    "INSERT INTO credentials SELECT j.id, keys_of(b.extra_data)"
+    "    FROM jobs j JOIN batches b ON b.id = j.batch_id"
+    "    WHERE j.credentials <> 0 AND j.state < 2 AND b.told;"
+    "INSERT INTO credentials SELECT id, keys_of(extra_data) FROM batches"
+    "    WHERE NOT told AND keys_in(extra_data) <> 0;"
+    "UPDATE workflows SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;"
+    "UPDATE batches SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;",
 };
 
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
@@ -317,9 +341,18 @@ bool schema_migrate(sqlite3 *db, char *why, size_t why_size)
                        version, (int)SCHEMA_VERSION);
         return false;
     }
+    const bool leftovers = version > 0 && version < 7 && credentials_may_lie_about(db);
+    if (!credentials_functions(db)) {
+        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
+        return false;
+    }
     while (version < SCHEMA_VERSION) {
         version++;
         if (!migrate_one(db, version, why, why_size)) {
+            return false;
+        }
+        if (version == 7 && leftovers &&
+            !run(db, "INSERT OR REPLACE INTO meta (key) VALUES ('write anew')", why, why_size)) {
             return false;
         }
     }

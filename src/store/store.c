@@ -162,7 +162,7 @@ bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **
     int rc = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         (void)sqlite3_extended_result_codes(db, 1);
-        (void)sqlite3_busy_timeout(db, 2000);
+        (void)sqlite3_busy_timeout(db, STORE_BUSY_MS);
         rc = sqlite3_exec(db, buf_text(&options), NULL, NULL, NULL);
     }
     if (rc != SQLITE_OK) {

@@ -80,6 +80,8 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_PRUNE_KEYS] = "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE at < ?1 "
                      "ORDER BY at LIMIT ?2)",
     [Q_OLDER] = "SELECT EXISTS (SELECT 1 FROM jobs WHERE state >= 2 AND completed_at < ?)",
+    [Q_PUT_CREDENTIALS] = "INSERT OR REPLACE INTO credentials (owner, text) VALUES (?, ?)",
+    [Q_DELETE_CREDENTIALS] = "DELETE FROM credentials WHERE owner = ?",
     [Q_VACUUM] = "PRAGMA incremental_vacuum(500)",
 };
 
@@ -387,7 +389,8 @@ static enum write_result apply_end_batch(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_END_BATCH];
     write_bind_str(q, 1, op->text);
-    return write_step(q);
+    const enum write_result r = write_step(q);
+    return r == WRITE_GOOD ? credentials_delete(w, op->text) : r;
 }
 
 /* The key may have been pruned, or refused with its job. */
@@ -476,6 +479,9 @@ static enum write_result apply_end_attempt(struct write_session *w, struct op *o
     }
     if (r == WRITE_GOOD && op->kept.files != NULL) {
         r = put_kept(w, op);
+    }
+    if (r == WRITE_GOOD && op->job.credentials != 0 && job_state_is_terminal(op->job.state)) {
+        r = credentials_delete(w, str_of(op->job.id));
     }
     return r;
 }
@@ -705,6 +711,10 @@ static enum write_result apply_prune(struct write_session *w, struct op *op)
 static enum write_result put_beside(struct write_session *w, const struct op *op)
 {
     enum write_result r = WRITE_GOOD;
+    if (op->credentials.n > 0) {
+        r = credentials_put(w, op->batch.id[0] != '\0' ? op->batch.id : op->job.id,
+                            op->credentials);
+    }
     for (size_t i = 0; i < op->deliveries_len && r == WRITE_GOOD; i++) {
         sqlite3_stmt *q = w->q[Q_PUT_DELIVERY];
         (void)columns_bind(&delivery_columns, COLUMNS_ALL, q, 1, &op->deliveries[i]);

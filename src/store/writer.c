@@ -19,6 +19,8 @@
 #include "comfypool/base/log.h"
 
 static const uint64_t RETRY_NS = 1000000000;
+/* How long the log may hold account keys of what has ended, while there is enough else to do. */
+static const uint64_t CUT_NS = 1000000000;
 
 /* ---- answering ---------------------------------------------------------------------------------
  */
@@ -151,15 +153,16 @@ static bool wait_for_work(struct writer *w)
 {
     uv_mutex_lock(&w->mutex);
     while (!w->stopping) {
-        if (!w->failing && w->waiting.first != NULL) {
+        const uint64_t at = w->failing ? w->retry_at : w->cut_at;
+        const uint64_t now = at == 0 ? 0 : uv_hrtime();
+        if (w->failing ? w->insert_waits : w->waiting.first != NULL) {
             break;
         }
-        if (w->failing) {
-            const uint64_t now = uv_hrtime();
-            if (w->insert_waits || now >= w->retry_at) {
-                break;
-            }
-            (void)uv_cond_timedwait(&w->wake, &w->mutex, w->retry_at - now);
+        if (at != 0 && now >= at) {
+            break;
+        }
+        if (at != 0) {
+            (void)uv_cond_timedwait(&w->wake, &w->mutex, at - now);
         } else {
             uv_cond_wait(&w->wake, &w->mutex);
         }
@@ -188,6 +191,20 @@ static void give_up(struct store *s)
     publish(s, &answered, !w->failing, w->failing ? "closed" : "");
 }
 
+/* Once a second at most. */
+static void cut_log(struct writer *w)
+{
+    const uint64_t now = uv_hrtime();
+    if (w->session.removed && w->cut_at == 0) {
+        w->cut_at = now + CUT_NS;
+    }
+    if (w->cut_at == 0 || now < w->cut_at || w->failing) {
+        return;
+    }
+    w->session.removed = !credentials_cut_log(w->session.db);
+    w->cut_at = w->session.removed ? now + CUT_NS : 0;
+}
+
 static void run(void *arg)
 {
     struct store *s = arg;
@@ -198,6 +215,7 @@ static void run(void *arg)
         if (w->batch.first != NULL || (w->failing && !stopping)) {
             write_batch(s);
         }
+        cut_log(w);
     }
     give_up(s);
 }
@@ -249,8 +267,11 @@ bool writer_open(struct store *s, char *why, size_t why_size)
                        "network mount?); use a local directory");
         return false;
     }
-    if (!schema_migrate(w->session.db, why, why_size) ||
-        !write_session_open(&w->session, why, why_size)) {
+    if (!schema_migrate(w->session.db, why, why_size)) {
+        return false;
+    }
+    credentials_tidy(w->session.db);
+    if (!write_session_open(&w->session, why, why_size)) {
         return false;
     }
     memcpy(s->counts, w->session.counts, sizeof s->counts);
@@ -275,6 +296,7 @@ void writer_stop(struct store *s)
         uv_cond_signal(&w->wake);
         uv_mutex_unlock(&w->mutex);
         (void)uv_thread_join(&w->thread);
+        (void)credentials_cut_log(w->session.db);
     }
     write_session_close(&w->session);
 }

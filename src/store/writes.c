@@ -53,7 +53,7 @@ struct source {
 
 static size_t room_for_beside(const struct store_beside *b)
 {
-    size_t room = b->measurement.n;
+    size_t room = b->measurement.n + b->credentials.n;
     for (size_t i = 0; i < b->deliveries_len; i++) {
         room += sizeof *b->deliveries + columns_room(&delivery_columns, &b->deliveries[i]);
     }
@@ -116,6 +116,7 @@ static struct op *make_op(enum op_kind kind, const struct source *from)
     if (from->beside != NULL) {
         copy_deliveries(op, from->beside, &room);
         op->measurement = copy_str(from->beside->measurement, &room);
+        op->credentials = copy_str(from->beside->credentials, &room);
         op->withdraw = from->beside->withdraw;
     }
     for (int i = 0; i < REC_COUNT; i++) {

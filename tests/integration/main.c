@@ -14,7 +14,7 @@ static const struct named_suite suites[] = {
     {"routes", routes_suite},     {"outputs", outputs_suite},   {"disk", disk_suite},
     {"schema", schema_suite},     {"hooks", hooks_suite},       {"others", others_suite},
     {"sick", sick_suite},         {"found", found_suite},       {"gateways", gateways_suite},
-    {"times", times_suite},       {"walls", walls_suite},
+    {"times", times_suite},       {"walls", walls_suite},       {"keys", keys_suite},
 };
 
 /* Tests mostly wait. */

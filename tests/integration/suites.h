@@ -36,5 +36,6 @@ Suite *gateways_suite(void);
 Suite *times_suite(void);
 Suite *tls_suite(void);
 Suite *walls_suite(void);
+Suite *keys_suite(void);
 
 #endif

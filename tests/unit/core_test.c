@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/core/credentials.h"
 #include "comfypool/core/event.h"
 #include "comfypool/core/format.h"
 #include "comfypool/core/frame.h"
@@ -803,6 +804,105 @@ START_TEST(secrets_are_base64)
 }
 END_TEST
 
+/* ---- account keys ------------------------------------------------------------------------------
+ */
+
+/* Quotes are ' here. keys, rest: what is cut; n == 0: the text is as it was. */
+static const struct {
+    const char *text;
+    unsigned found;
+    const char *rest, *keys;
+} cut_rows[] = {
+    {"", 0, "", ""},
+    {"{}", 0, "{}", ""},
+    {" {'a':1 } ", 0, " {'a':1 } ", ""},
+    {"{'api_key_comfy_org':'k'}", 1, "{'api_key_comfy_org':null}", "{'api_key_comfy_org':'k'}"},
+    {"{ 'auth_token_comfy_org' : 'a\\n' , 'x':18446744073709551615, 'api_key_comfy_org':'k'}", 3,
+     "{ 'auth_token_comfy_org' : null , 'x':18446744073709551615, 'api_key_comfy_org':null}",
+     "{'auth_token_comfy_org':'a\\n','api_key_comfy_org':'k'}"},
+    {"{'api\\u005fkey_comfy_org':'k'}", 1, "{'api\\u005fkey_comfy_org':null}",
+     "{'api_key_comfy_org':'k'}"},
+    {"{'api_key_comfy_org':{'k':[1]}}", 1, "{'api_key_comfy_org':null}",
+     "{'api_key_comfy_org':{'k':[1]}}"},
+    {"{'api_key_comfy_org':null,'auth_token_comfy_org':''}", 0,
+     "{'api_key_comfy_org':null,'auth_token_comfy_org':''}", ""},
+    {"{'x':{'api_key_comfy_org':'k'}}", 0, "{'x':{'api_key_comfy_org':'k'}}", ""},
+    {"['api_key_comfy_org']", 0, "['api_key_comfy_org']", ""},
+    {"{'api_key_comfy_org':", 0, "{'api_key_comfy_org':", ""},
+};
+
+static char *quoted(const char *s)
+{
+    char *made = mem_strdup(s);
+    for (char *p = made; *p != '\0'; p++) {
+        *p = *p == '\'' ? '"' : *p;
+    }
+    return made;
+}
+
+static void joins(const char *rest, const char *keys, const char *want)
+{
+    AUTO_FREE char *a = quoted(rest);
+    AUTO_FREE char *b = quoted(keys);
+    AUTO_FREE char *c = quoted(want);
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    credentials_join(str_of(a), str_of(b), &out);
+    ck_assert_str_eq(buf_text(&out), c);
+}
+
+START_TEST(keys_are_cut_and_joined)
+{
+    for (size_t i = 0; i < sizeof cut_rows / sizeof *cut_rows; i++) {
+        AUTO_FREE char *text = quoted(cut_rows[i].text);
+        AUTO_FREE char *want_rest = quoted(cut_rows[i].rest);
+        AUTO_FREE char *want_keys = quoted(cut_rows[i].keys);
+        AUTO_BUF struct buf rest;
+        AUTO_BUF struct buf keys;
+        buf_init(&rest, BUF_NO_LIMIT);
+        buf_init(&keys, BUF_NO_LIMIT);
+        ck_assert_uint_eq(credentials_cut(str_of(text), &rest, &keys), cut_rows[i].found);
+        ck_assert_uint_eq(credentials_in(str_of(text)), cut_rows[i].found);
+        ck_assert_str_eq(buf_text(&rest), want_rest);
+        ck_assert_str_eq(buf_text(&keys), want_keys);
+        AUTO_BUF struct buf whole;
+        buf_init(&whole, BUF_NO_LIMIT);
+        credentials_join(buf_str(&rest), buf_str(&keys), &whole);
+        ck_assert_str_eq(buf_text(&whole), text);
+    }
+    joins("{'x':1}", "{'api_key_comfy_org':'k'}", "{'x':1,'api_key_comfy_org':'k'}");
+    joins("{ }", "  {'api_key_comfy_org':'k'}", "{ 'api_key_comfy_org':'k'}");
+    joins("", "{'api_key_comfy_org':'k'}", "{'api_key_comfy_org':'k'}");
+    joins("{'auth_token_comfy_org':''} ", "{'api_key_comfy_org':'k','auth_token_comfy_org':'t'}",
+          "{'auth_token_comfy_org':'t','api_key_comfy_org':'k'}");
+    joins("", "", "");
+}
+END_TEST
+
+START_TEST(keys_are_given_anew)
+{
+    static const struct {
+        const char *given, *had, *other; /* "": all are */
+    } rows[] = {
+        {"", "", ""},
+        {"{'api_key_comfy_org':'k'}", "", ""},
+        {"{'api_key_comfy_org':'k','x':1}", "{'y':2,'x':1}", ""},
+        {"{'x':1}", "{'x':1.0}", "x"},
+        {"{'x':1}", "", "x"},
+        {"{'\\u0078':1}", "{'x':1}", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        AUTO_FREE char *given = quoted(rows[i].given);
+        AUTO_FREE char *had = quoted(rows[i].had);
+        AUTO_BUF struct buf other;
+        buf_init(&other, BUF_NO_LIMIT);
+        const bool all = credentials_are_all(str_of(given), str_of(had), &other);
+        ck_assert_msg(all == (rows[i].other[0] == '\0'), "row %zu", i);
+        ck_assert_str_eq(buf_text(&other), rows[i].other);
+    }
+}
+END_TEST
+
 Suite *core_suite(void)
 {
     Suite *s = suite_create("core");
@@ -827,6 +927,8 @@ Suite *core_suite(void)
     tcase_add_test(c, events_have_names);
     tcase_add_test(c, tries_become_rarer_over_a_day);
     tcase_add_test(c, pauses_are_jittered);
+    tcase_add_test(c, keys_are_cut_and_joined);
+    tcase_add_test(c, keys_are_given_anew);
     tcase_add_loop_test(c, signatures_are_standard_webhooks, 0,
                         sizeof signatures / sizeof *signatures);
     tcase_add_loop_test(c, secrets_are_base64, 0, sizeof secrets / sizeof *secrets);

@@ -217,6 +217,7 @@ void same_job(const struct job_record *a, const struct job_record *b)
     same_text("metadata", a->metadata, b->metadata);
     ck_assert_str_eq(a->cost_key, b->cost_key);
     ck_assert_int_eq(a->executed, b->executed);
+    ck_assert_uint_eq(a->credentials, b->credentials);
     same_text("trace", a->trace, b->trace);
     same_text("hook.url", a->hook.url, b->hook.url);
     ck_assert_uint_eq(a->hook.events, b->hook.events);

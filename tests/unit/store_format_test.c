@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "comfypool/core/credentials.h"
 #include "suites.h"
 
 /* ---- files -------------------------------------------------------------------------------------
@@ -287,6 +288,92 @@ START_TEST(format_4_is_brought_up_to_date)
 }
 END_TEST
 
+/* In the database, or its log. */
+static bool lies_about(const char *word)
+{
+    bool found = false;
+    static const char *const files[] = {"comfypoold.db", "comfypoold.db-wal"};
+    for (size_t i = 0; i < 2; i++) {
+        if (access(path_of(files[i]), R_OK) == 0) {
+            AUTO_BUF struct buf b;
+            buf_init(&b, BUF_NO_LIMIT);
+            read_into(path_of(files[i]), &b);
+            found = found || (b.len > 0 && memmem(b.data, b.len, word, strlen(word)) != NULL);
+        }
+    }
+    return found;
+}
+
+static void client_of_is(enum store_owned what, const char *id, const char *want)
+{
+    AUTO_FREE char *client = NULL;
+    ck_assert_int_eq(store_get_client(store, what, id, &client), ERR_NONE);
+    ck_assert_msg(strcmp(client == NULL ? "-" : client, want) == 0, "%s: %s", id, client);
+}
+
+static void note_an_owner(void *ctx, const struct owner_record *r)
+{
+    buf_printf(ctx, "%s=%s ", r->sha256, r->client);
+}
+
+#define EXTRA(key, token)                                                                          \
+    "{\"a\" : 1, \"api_key_comfy_org\": " key ", \"n\": 18446744073709551615, "                    \
+    "\"auth_token_comfy_org\":" token "}"
+
+/* What an active job has of its own: its extra data, its keys, its bits. */
+static void note_active(void *ctx, struct store_active *a)
+{
+    buf_printf(ctx, "%d %s %s %x\n", (int)a->job.seq, a->extra_data == NULL ? "-" : a->extra_data,
+               a->credentials == NULL ? "-" : a->credentials, a->job.credentials);
+}
+
+static void note_batch(void *ctx, struct store_batch *b)
+{
+    buf_printf(ctx, "%s %s %s %s\n", b->r.id + 35, b->extra_data, b->credentials, b->r.client);
+}
+
+START_TEST(format_5_is_brought_up_to_date)
+{
+    make_old("tests/samples/store_format_5.sql");
+    ck_assert(lies_about("old-key-ended"));
+    for (int round = 0; round < 2; round++) {
+        open_store();
+        client_of_is(STORE_BATCH, "0199cccc-0000-7000-8000-000000000001", "ann");
+        client_of_is(STORE_BATCH, "0199cccc-0000-7000-8000-000000000002", "bob");
+        client_of_is(STORE_DELIVERY, "0199dddd-0000-7000-8000-000000000002", "ann");
+        client_of_is(STORE_DELIVERY, "0199dddd-0000-7000-8000-000000000003", "bob");
+        client_of_is(STORE_DELIVERY, "0199dddd-0000-7000-8000-000000000004", "-");
+        client_of_is(STORE_DELIVERY, "0199dddd-0000-7000-8000-000000000005", "-");
+        AUTO_BUF struct buf got;
+        buf_init(&got, BUF_NO_LIMIT);
+        ck_assert_int_eq(store_load_owners(store, note_an_owner, &got), ERR_NONE);
+        ck_assert_str_eq(buf_text(&got), "aa= ");
+        buf_clear(&got);
+        ck_assert_int_eq(store_load_active(store, note_active, &got), ERR_NONE);
+        ck_assert_str_eq(
+            buf_text(&got),
+            "2 - - 0\n"
+            "4 " EXTRA("null", "null") " {\"api_key_comfy_org\":\"old-key-waits\","
+                                       "\"auth_token_comfy_org\":\"old-token-waits\"} 3\n"
+                                       "7 - - 1\n"
+                                       "8 - {\"api_key_comfy_org\":\"old-key-told\"} 1\n");
+        buf_clear(&got);
+        ck_assert_int_eq(store_load_batches(store, note_batch, &got), ERR_NONE);
+        ck_assert_str_eq(buf_text(&got), "2 {\"api_key_comfy_org\":null} "
+                                         "{\"api_key_comfy_org\":\"old-key-batch\"} bob\n");
+        struct job_record j = {0};
+        ck_assert_int_eq(store_get_job(store, STR("0199bbbb-0000-7000-8000-000000000005"), &j),
+                         ERR_NONE);
+        ck_assert_uint_eq(j.credentials, 3u | CREDENTIALS_GONE);
+        job_record_done(&j);
+        close_store();
+        ck_assert(!lies_about("old-key-ended") && !lies_about("old-token-ended"));
+        ck_assert(lies_about("old-key-waits") && lies_about("old-key-batch"));
+    }
+    open_store();
+}
+END_TEST
+
 /* ---- all that is in a database, as a text ------------------------------------------------------
  */
 
@@ -306,6 +393,7 @@ static const char *const everything[] = {
     "SELECT * FROM batches ORDER BY id",
     "SELECT * FROM uploads ORDER BY sha256",
     "SELECT * FROM upload_owners ORDER BY sha256, client",
+    "SELECT owner, trim(text) FROM credentials ORDER BY owner",
     "SELECT * FROM kept ORDER BY seq",
 };
 
@@ -617,6 +705,7 @@ Suite *store_format_suite(void)
     tcase_add_test(old, format_2_is_brought_up_to_date);
     tcase_add_test(old, format_3_is_brought_up_to_date);
     tcase_add_test(old, format_4_is_brought_up_to_date);
+    tcase_add_test(old, format_5_is_brought_up_to_date);
     suite_add_tcase(suite, old);
     TCase *cut = tcase_create("cut");
     tcase_add_checked_fixture(cut, live_history, forget_history);

@@ -588,6 +588,153 @@ START_TEST(a_full_disk_keeps_all_but_inserts)
 }
 END_TEST
 
+/* ---- account keys ------------------------------------------------------------------------------
+ */
+
+enum { KEYED_JOBS = 600 };
+
+/* How often the word is in a file of the store; *ret_size: the size of its log. */
+static int finds(const char *word, size_t *ret_size)
+{
+    static const char *const names[] = {"comfypoold.db", "comfypoold.db-wal"};
+    int n = 0;
+    *ret_size = 0;
+    for (size_t i = 0; i < 2; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        FILE *f = fopen(path, "rb");
+        if (f == NULL) {
+            continue; /* a closed store has no log */
+        }
+        AUTO_BUF struct buf b;
+        buf_init(&b, BUF_NO_LIMIT);
+        static char piece[65536];
+        size_t got = 0;
+        while ((got = fread(piece, 1, sizeof piece, f)) > 0) {
+            buf_add(&b, piece, got);
+        }
+        ck_assert_int_eq(fclose(f), 0);
+        *ret_size = b.len;
+        const char *at = b.data;
+        const char *end = b.data + b.len;
+        while (b.len > 0 && (at = memmem(at, (size_t)(end - at), word, strlen(word))) != NULL) {
+            n++;
+            at++;
+        }
+    }
+    return n;
+}
+
+/* Some are short, some of many pages. */
+static void insert_keyed(struct job_record *j, int i, struct answer *done)
+{
+    AUTO_BUF struct buf keys;
+    buf_init(&keys, BUF_NO_LIMIT);
+    *j = make_job(JOB_QUEUED);
+    j->credentials = 1;
+    buf_add_text(&keys, "{\"api_key_comfy_org\":\"");
+    for (int k = 0; k < (i % 7 == 0 ? 500 : i % 3 + 1); k++) {
+        buf_printf(&keys, "made-up-key-%d.", i);
+    }
+    buf_add_text(&keys, "\"}");
+    store_insert(store, j, str_of(WORKFLOW), STR("{}"), NULL,
+                 &(struct store_beside){.credentials = buf_str(&keys)}, on_done, done);
+}
+
+static void end_keyed(struct job_record *j, struct answer *done)
+{
+    j->state = JOB_CANCELLED;
+    store_end_attempt(store, j, NULL, STR(""), NULL, NULL, on_done, done);
+}
+
+/* In an order in which the tree is balanced again and again, between other writes. */
+START_TEST(account_keys_leave_with_the_job)
+{
+    static struct job_record j[KEYED_JOBS];
+    static struct answer inserted[KEYED_JOBS];
+    static struct answer ended[KEYED_JOBS];
+    size_t log = 0;
+    for (int i = 0; i < KEYED_JOBS; i++) {
+        insert_keyed(&j[i], i, &inserted[i]);
+        if (i % 50 == 0) {
+            ck_assert_int_eq(wait_for(&inserted[i]), ERR_NONE);
+        }
+        if (i >= 100 && i % 2 == 0) {
+            end_keyed(&j[i - 100], &ended[i - 100]);
+        }
+    }
+    reopen();
+    struct store_active found = {.has_attempt = false};
+    ck_assert_int_eq(store_load_job(store, str_of(j[1].id), &found), ERR_NONE);
+    ck_assert_str_eq(found.credentials, "{\"api_key_comfy_org\":\"made-up-key-1.made-up-key-1.\"}");
+    job_record_done(&found.job);
+    free(found.workflow);
+    free(found.extra_data);
+    free(found.credentials);
+    ck_assert_int_gt(finds("made-up-key-1.", &log), 0);
+    ck_assert_int_eq(finds("made-up-key-0.", &log), 0);
+    for (int k = 0; k < KEYED_JOBS; k++) {
+        const int i = k * 7 % KEYED_JOBS; /* 7 and 600 have no divisor in common */
+        if (ended[i].order == 0) {
+            end_keyed(&j[i], &ended[i]);
+            ck_assert_int_eq(wait_for(&ended[i]), ERR_NONE);
+        }
+    }
+    /* Soon, while the store is open and has nothing else to do. */
+    const struct mono_us began = time_mono();
+    while (finds("made-up-key", &log) > 0 || log > 0) {
+        ck_assert_int_lt(mono_diff(time_mono(), began).us, 20000000);
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    ck_assert_int_eq(rows_in("credentials"), 0);
+    close_store();
+    ck_assert_int_eq(finds("made-up-key", &log), 0);
+    open_store();
+    for (int i = 0; i < KEYED_JOBS; i++) {
+        job_record_done(&j[i]);
+    }
+}
+END_TEST
+
+/* A batch keeps its own until its end is told; a job of it that is tried again has its own. */
+START_TEST(account_keys_of_a_batch)
+{
+    struct batch_record b = {.total = 1, .client = mem_strdup("ann")};
+    uuid_v7((struct wall_us){1}, b.id);
+    struct job_record j = make_job(JOB_QUEUED);
+    memcpy(j.batch_id, b.id, sizeof j.batch_id);
+    j.credentials = 1;
+    const struct job_record *jobs[] = {&j};
+    struct answer done[4] = {{0}};
+    store_insert_batch(store, &b, jobs, 1, STR("{}"), STR("{}"), NULL,
+                       &(struct store_beside){.credentials = STR("{\"k\":\"of-the-batch\"}")},
+                       on_done, &done[0]);
+    ck_assert_int_eq(wait_for(&done[0]), ERR_NONE);
+    end_keyed(&j, &done[1]);
+    ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
+    reopen();
+    struct store_batch found;
+    ck_assert_int_eq(store_get_batch(store, b.id, &found), ERR_NONE);
+    ck_assert_str_eq(found.credentials, "{\"k\":\"of-the-batch\"}");
+    ck_assert_str_eq(found.r.client, "ann");
+    store_batch_done(&found);
+    store_end_batch(store, b.id, NULL, on_done, &done[2]);
+    ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
+    j.state = JOB_QUEUED;
+    store_update_job(store, &j,
+                     &(struct store_beside){.credentials = STR("{\"k\":\"of-the-job\"}")}, on_done,
+                     &done[3]);
+    ck_assert_int_eq(wait_for(&done[3]), ERR_NONE);
+    close_store();
+    size_t log = 0;
+    ck_assert_int_eq(finds("of-the-batch", &log), 0);
+    ck_assert_int_gt(finds("of-the-job", &log), 0);
+    open_store();
+    batch_record_done(&b);
+    job_record_done(&j);
+}
+END_TEST
+
 /* ---- who has sent a file -----------------------------------------------------------------------
  */
 
@@ -633,6 +780,9 @@ Suite *store_keep_suite(void)
     tcase_add_test(open, backends_are_kept);
     tcase_add_test(open, settings_are_kept);
     tcase_add_test(open, a_file_has_owners);
+    tcase_set_timeout(open, 60);
+    tcase_add_test(open, account_keys_leave_with_the_job);
+    tcase_add_test(open, account_keys_of_a_batch);
     suite_add_tcase(suite, open);
     TCase *hard = tcase_create("hard");
     tcase_add_checked_fixture(hard, make_dir, remove_dir);

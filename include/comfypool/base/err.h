@@ -41,6 +41,7 @@
     X(ERR_JOB_ACTIVE,             "job_active",              409, true,  "The job is still active") \
     X(ERR_JOB_NOT_QUEUED,         "job_not_queued",          409, false, "The job is not queued") \
     X(ERR_JOB_NOT_RETRIABLE,      "job_not_retriable",       409, false, "The job cannot be tried again") \
+    X(ERR_CREDENTIALS_GONE,       "credentials_gone",        409, false, "The account keys of the job are not kept any more") \
     X(ERR_ATTEMPT_NOT_FOUND,      "attempt_not_found",       404, false, "The job has no such attempt") \
     X(ERR_PROFILE_NOT_FOUND,      "profile_not_found",       404, false, "There is no such profile") \
     X(ERR_DELIVERY_NOT_FOUND,     "delivery_not_found",      404, false, "There is no such delivery") \

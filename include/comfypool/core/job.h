@@ -174,6 +174,7 @@ struct job_record {
     int executed; /* nodes that ran in its last attempt, once it has ended; -1: not known */
     char *trace;  /* "TRACEID-SPANID" of its submission's traceparent, or NULL */
     struct webhook hook;
+    unsigned credentials;      /* that it came with: see core/credentials.h */
     char *client;              /* or NULL */
     char batch_id[UUID_SIZE];  /* "": it is of no batch */
     struct wall_us not_before; /* 0: at once */

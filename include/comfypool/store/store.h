@@ -146,6 +146,9 @@ struct store_beside {
     unsigned withdraw;              /* of an attempt's end: a later one of this number was never
                                        POSTed and is forgotten; 0: none was */
     const struct kept_record *kept; /* of store_end_attempt */
+    struct str credentials; /* of a new job or batch, or of store_update_job: its account keys,
+                               see core/credentials.h; n == 0: none. A job's go with its end,
+                               a batch's with the batch's */
 };
 
 /* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
@@ -275,8 +278,9 @@ struct store_active {
     struct job_record job;
     char *workflow; /* NULL: it is its batch's, see job.overrides */
     size_t workflow_len;
-    char *extra_data; /* or NULL */
-    bool has_attempt; /* an open one */
+    char *extra_data;  /* or NULL */
+    char *credentials; /* its own, or NULL */
+    bool has_attempt;  /* an open one */
     struct attempt_record attempt;
 };
 
@@ -285,7 +289,8 @@ struct store_batch {
     struct batch_record r;
     char *workflow;
     size_t workflow_len;
-    char *extra_data; /* or NULL */
+    char *extra_data;  /* or NULL */
+    char *credentials; /* or NULL */
 };
 void store_batch_done(struct store_batch *b);
 /* ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. */
