@@ -299,6 +299,9 @@ void answer_problem(struct exchange *x, const struct problem *p)
     if (p->authenticate != NULL) {
         header(r, "WWW-Authenticate", p->authenticate);
     }
+    if (p->accept_encoding != NULL) {
+        header(r, "Accept-Encoding", p->accept_encoding);
+    }
     if (p->close && !x->server->draining && !x->early) {
         header(r, "Connection", "close");
     }
@@ -315,7 +318,8 @@ void answer_options(struct exchange *x)
     if (x->cors.n > 0) {
         header(r, "Access-Control-Allow-Methods", x->allow);
         header(r, "Access-Control-Allow-Headers",
-               "authorization, content-type, idempotency-key, prefer, if-none-match, "
+               "authorization, content-type, content-encoding, idempotency-key, prefer, "
+               "if-none-match, "
                "last-event-id, range, if-range");
         header_number(r, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE_S);
     }

@@ -63,6 +63,9 @@ static bool read_data(struct value *v, void *ret, struct problem *p)
     if (!base64_read(text, &bytes)) {
         return problem_set(p, ERR_ATTACHMENT_DATA_INVALID, "data must be base64, with padding");
     }
+    if (bytes.len == 0) {
+        return problem_set(p, ERR_UPLOAD_EMPTY, "data is empty");
+    }
     ((struct reading *)ret)->a.data = mem_copy(text);
     return true;
 }
@@ -249,6 +252,39 @@ static const struct http_file *find_part(const struct http_request *rq, const ch
     return NULL;
 }
 
+static bool is_named(const struct submission *s, const char *part)
+{
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        if (s->attachments[i].part != NULL && strcmp(s->attachments[i].part, part) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A part that no attachment names is a mistake: perhaps in its name. */
+static bool refuse_unnamed(const struct submission *s, const struct http_request *rq,
+                           struct problem *p)
+{
+    size_t i = 0;
+    while (i < rq->files_len && is_named(s, rq->files[i].part)) {
+        i++;
+    }
+    if (i == rq->files_len) {
+        return true;
+    }
+    AUTO_BUF struct buf wanted;
+    buf_init(&wanted, 256);
+    for (size_t k = 0; k < s->attachments_len; k++) {
+        if (s->attachments[k].part != NULL) {
+            buf_printf(&wanted, "%s%.100s", wanted.len == 0 ? "" : ", ", s->attachments[k].part);
+        }
+    }
+    return problem_set(
+        p, ERR_MEMBER_INVALID, "no attachment names the part %.100s; %s%s", rq->files[i].part,
+        wanted.len == 0 ? "none of them names a part" : "wanted: ", buf_text(&wanted));
+}
+
 bool submission_attach_parts(struct submission *s, const struct http_request *rq, struct problem *p)
 {
     for (size_t i = 0; i < s->attachments_len; i++) {
@@ -272,5 +308,5 @@ bool submission_attach_parts(struct submission *s, const struct http_request *rq
         free(a->extension); /* the part's own name says it */
         a->extension = str_extension(f->filename);
     }
-    return true;
+    return refuse_unnamed(s, rq, p);
 }

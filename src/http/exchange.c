@@ -241,7 +241,7 @@ static bool check_details(struct exchange *x, const struct match *m)
     memcpy(x->rq.backend, m->backend, sizeof x->rq.backend);
     memcpy(x->rq.delivery, m->delivery, sizeof x->rq.delivery);
     memcpy(x->rq.sha256, m->sha256, sizeof x->rq.sha256);
-    return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) &&
+    return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) && coding_check(x) &&
            (!body_is_json(m->route) || file_body_is(x) ||
             headers_check_body_type(&x->headers, p)) &&
            ((m->route != ROUTE_SUBMIT && m->route != ROUTE_BATCH_SUBMIT) ||
@@ -304,9 +304,12 @@ static void drop_body(struct exchange *x)
     buf_done(&x->body);
 }
 
-static void collect(struct exchange *x, const char *bytes, size_t n)
+void exchange_collect(struct exchange *x, const char *bytes, size_t n)
 {
     struct http_server *s = x->server;
+    if (x->body.len + n > s->options.max_body_bytes) { /* where it came compressed */
+        refuse_large(x);
+    }
     if (x->problem.code == ERR_NONE && body_is_read(x->rq.route) &&
         s->bodies + n > s->options.max_body_bytes * BODIES_AT_ONCE) {
         (void)problem_set(&x->problem, ERR_QUEUE_FULL, "too many large bodies come in at a time");
@@ -338,7 +341,11 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
     if (x->body_seen > x->server->options.max_body_bytes) {
         refuse_large(x);
     }
-    collect(x, bytes, n);
+    if (x->gunzip == NULL) {
+        exchange_collect(x, bytes, n);
+    } else if (x->problem.code == ERR_NONE && !coding_feed(x, bytes, n)) {
+        exchange_suspend(x);
+    }
     return MHD_YES;
 }
 
@@ -347,6 +354,7 @@ static void serve_first(struct exchange *x)
 {
     x->served = true;
     conn_body(x->conn);
+    coding_end(x);
     if (x->problem.code == ERR_NONE && !x->options) {
         (void)!body_read(buf_str(&x->body), &x->server->options, &x->rq, &x->problem);
     }
@@ -432,6 +440,7 @@ void exchange_completed(void *ctx, struct MHD_Connection *connection, void **con
         MHD_destroy_response(x->response);
     }
     file_body_free(x);
+    coding_free(x);
     submission_done(&x->rq.submission);
     backend_change_done(&x->rq.backend_change);
     problem_done(&x->problem);

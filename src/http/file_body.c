@@ -1,7 +1,8 @@
 /*
- * Bodies with files: those of /uploads, and multipart/form-data. Their bytes are handed on as they
- * come and are never here as a whole; only the part "job" of a multipart body is collected, like
- * any other JSON. The request is served when all of its files are kept.
+ * Bodies with files: those of /uploads, which are a file, or a form with one; and submissions as
+ * multipart/form-data. The bytes of files are handed on as they come and are never here as a whole;
+ * only the part "job" of a submission is collected, like any other JSON. The request is served when
+ * all of its files are kept.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct file_body {
     struct exchange *x;
     struct multipart *parts; /* NULL: the body is one file */
     void *open;              /* the file that is coming; or NULL */
+    uint64_t come;           /* bytes of it */
     unsigned pending;        /* ended, and not known to be kept */
     bool in_job;             /* bytes are the job's */
     bool has_job;
@@ -28,7 +30,7 @@ static bool is_multipart(const struct exchange *x)
     return type.n >= sizeof wanted - 1 && strncasecmp(type.p, wanted, sizeof wanted - 1) == 0;
 }
 
-/* The body is one file. */
+/* The body is one file, or a form with one. */
 static bool is_upload(enum http_route route)
 {
     return route == ROUTE_UPLOAD || route == ROUTE_UPLOAD_PUT;
@@ -75,6 +77,7 @@ static bool open_file(struct exchange *x, uint64_t length)
         x->files->open = NULL;
         give_up(x, e, why);
     }
+    x->files->come = 0;
     return e == ERR_NONE;
 }
 
@@ -91,11 +94,33 @@ static bool has_part(const struct http_request *rq, struct str name)
     return false;
 }
 
+/* Of a form to /uploads. */
+static bool may_be_upload(struct exchange *x, struct str name, bool is_file)
+{
+    const int n = name.n > 100 ? 100 : (int)name.n;
+    if (!is_file) {
+        return problem_set(&x->problem, ERR_MEMBER_INVALID,
+                           "the part %.*s is no file; curl -F %.*s=@FILE sends one", n, name.p, n,
+                           name.p);
+    }
+    return x->rq.files_len == 0 ||
+           problem_set(&x->problem, ERR_MEMBER_INVALID,
+                       "the part %.*s is a second file; one is taken at a time", n, name.p);
+}
+
 static bool part_begins(void *ctx, struct str name, bool is_file, struct str filename,
                         const char **ret_why)
 {
     struct exchange *x = ctx;
     struct file_body *f = x->files;
+    if (is_upload(x->rq.route)) {
+        *ret_why = "";
+        if (!may_be_upload(x, name, is_file)) {
+            return false;
+        }
+        add_file(x)->part = mem_copy(name);
+        return open_file(x, UINT64_MAX);
+    }
     f->in_job = !f->has_job && str_is(name, "job");
     if (f->in_job) {
         f->has_job = true;
@@ -128,9 +153,21 @@ static void part_data(void *ctx, const char *bytes, size_t n)
         }
         buf_add(&x->body, bytes, n);
         s->bodies += n;
-    } else if (f->open != NULL && !s->options.files->write(f->open, bytes, n)) {
-        x->paused = true;
+    } else if (f->open != NULL) {
+        f->come += n;
+        x->paused = !s->options.files->write(f->open, bytes, n);
     }
+}
+
+static void refuse_empty(struct exchange *x)
+{
+    const char *part = x->rq.files[x->rq.files_len - 1].part;
+    char why[160] = "the body is empty; the file is the body (curl --data-binary @FILE), or the "
+                    "one part of a form (curl -F file=@FILE)";
+    if (part != NULL) {
+        (void)snprintf(why, sizeof why, "the part %.100s is empty", part);
+    }
+    give_up(x, ERR_UPLOAD_EMPTY, why);
 }
 
 static void part_ends(void *ctx)
@@ -138,7 +175,9 @@ static void part_ends(void *ctx)
     struct exchange *x = ctx;
     struct file_body *f = x->files;
     f->in_job = false;
-    if (f->open != NULL) {
+    if (f->open != NULL && f->come == 0) {
+        refuse_empty(x);
+    } else if (f->open != NULL) {
         void *file = f->open;
         f->open = NULL;
         f->pending++;
@@ -162,7 +201,7 @@ bool file_body_begin(struct exchange *x)
     struct file_body *f = mem_zero(1, sizeof *f);
     f->x = x;
     x->files = f;
-    if (is_upload(x->rq.route)) {
+    if (is_upload(x->rq.route) && !is_multipart(x)) {
         (void)add_file(x);
         (void)open_file(x, headers_body_length(&x->headers));
     } else {
@@ -184,7 +223,7 @@ bool file_body_feed(struct exchange *x, const char *bytes, size_t n)
     const char *why = "";
     x->paused = false;
     if (f->parts == NULL) {
-        x->paused = f->open != NULL && !x->server->options.files->write(f->open, bytes, n);
+        part_data(x, bytes, n);
     } else if (!multipart_feed(f->parts, bytes, n, &why) && x->problem.code == ERR_NONE) {
         give_up(x, ERR_MEMBER_INVALID, why);
     }
@@ -203,6 +242,11 @@ bool file_body_end(struct exchange *x)
             part_ends(x);
         } else if (!multipart_is_whole(f->parts)) {
             give_up(x, ERR_MEMBER_INVALID, "the multipart body has no end");
+        } else if (is_upload(x->rq.route)) {
+            if (x->rq.files_len == 0) {
+                give_up(x, ERR_MEMBER_INVALID,
+                        "the form has no file; curl -F file=@FILE sends one");
+            }
         } else if (!f->has_job) {
             give_up(x, ERR_MEMBER_INVALID, "the multipart body has no part named job");
         }

@@ -13,6 +13,7 @@ static const char *const names[HEADER_COUNT] = {
     [HEADER_TRANSFER_ENCODING] = "Transfer-Encoding",
     [HEADER_HOST] = "Host",
     [HEADER_CONTENT_TYPE] = "Content-Type",
+    [HEADER_CONTENT_ENCODING] = "Content-Encoding",
     [HEADER_EXPECT] = "Expect",
     [HEADER_ACCEPT] = "Accept",
     [HEADER_PREFER] = "Prefer",
@@ -115,6 +116,24 @@ uint64_t headers_body_length(const struct headers *h)
 bool headers_expect_continue(const struct headers *h)
 {
     return text_same_word(headers_first(h, HEADER_EXPECT), "100-continue");
+}
+
+static bool add_coding(void *ctx, struct str element)
+{
+    enum coding *c = ctx;
+    if (text_same_word(element, "identity")) {
+        return true; /* it has no business here, and means nothing */
+    }
+    const bool gzip = text_same_word(element, "gzip") || text_same_word(element, "x-gzip");
+    *c = gzip && *c == CODING_NONE ? CODING_GZIP : CODING_OTHER;
+    return *c != CODING_OTHER;
+}
+
+enum coding headers_coding(const struct headers *h)
+{
+    enum coding c = CODING_NONE;
+    (void)each_element(h, HEADER_CONTENT_ENCODING, add_coding, &c);
+    return h->of[HEADER_CONTENT_ENCODING].count > HEADER_VALUES ? CODING_OTHER : c;
 }
 
 bool headers_check_body_type(const struct headers *h, struct problem *p)

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/base/gzip.h"
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/map.h"
 #include "comfypool/http/http.h"
@@ -22,12 +23,13 @@
 
 /* Why a request is refused. */
 struct problem {
-    enum err code;             /* ERR_NONE: it is not */
-    unsigned status;           /* 0: the code's own */
-    bool close;                /* the connection ends with it: its framing cannot be trusted */
-    int retry_after;           /* 0: none */
-    const char *authenticate;  /* WWW-Authenticate; static, or NULL */
-    const char *content_range; /* or NULL */
+    enum err code;               /* ERR_NONE: it is not */
+    unsigned status;             /* 0: the code's own */
+    bool close;                  /* the connection ends with it: its framing cannot be trusted */
+    int retry_after;             /* 0: none */
+    const char *authenticate;    /* WWW-Authenticate; static, or NULL */
+    const char *content_range;   /* or NULL */
+    const char *accept_encoding; /* Accept-Encoding; static, or NULL */
     bool has_pointer;
     struct buf pointer;
     struct buf detail;
@@ -88,6 +90,7 @@ enum header {
     HEADER_TRANSFER_ENCODING,
     HEADER_HOST,
     HEADER_CONTENT_TYPE,
+    HEADER_CONTENT_ENCODING,
     HEADER_EXPECT,
     HEADER_ACCEPT,
     HEADER_PREFER,
@@ -122,6 +125,9 @@ bool headers_expect_continue(const struct headers *h);
 /* The first value; n == 0 when there is none. */
 struct str headers_first(const struct headers *h, enum header which);
 /* A body may be JSON, unnamed, or what curl -d calls it. */
+/* How the body is coded: not at all, as gzip (or x-gzip), or in a way that nobody reads here. */
+enum coding { CODING_NONE, CODING_GZIP, CODING_OTHER };
+enum coding headers_coding(const struct headers *h);
 bool headers_check_body_type(const struct headers *h, struct problem *p) MUST_CHECK;
 /* The value as it came; "" when it is not there, doubled, long, or no plain text. */
 void headers_pass(const struct headers *h, enum header which, char ret[HTTP_PASSED_SIZE]);
@@ -310,7 +316,9 @@ struct exchange {
     struct str cors;         /* the origin that every answer names, inside the headers; or n == 0 */
     struct file_body *files; /* a body with files; or NULL */
     struct buf body;
-    uint64_t body_seen; /* bytes, kept or not */
+    uint64_t body_seen;    /* bytes, kept or not */
+    struct gunzip *gunzip; /* of a body that comes compressed; or NULL */
+    struct deadline slice; /* set while the connection is suspended for it */
     bool headers_done;
     bool served;
     bool serving;   /* serve is on the stack */
@@ -423,6 +431,20 @@ void exchange_serve_again(struct exchange *x);
 void exchange_answered(struct exchange *x, unsigned status, struct MHD_Response *response);
 /* The client hung up while suspended, or the server closes: the connection is ended. */
 void exchange_abandon(struct exchange *x);
+
+/* These bytes belong to the body; may set x->problem. */
+void exchange_collect(struct exchange *x, const char *bytes, size_t n);
+
+/* coding.c: bodies that come compressed */
+
+/* Whether the body can be read as it is coded; else it sets x->problem. */
+bool coding_check(struct exchange *x) MUST_CHECK;
+/* Bytes of a body with x->gunzip. False: the connection must be suspended until exchange_resume.
+   May set x->problem. */
+bool coding_feed(struct exchange *x, const char *bytes, size_t n);
+/* Everything has come; may set x->problem. */
+void coding_end(struct exchange *x);
+void coding_free(struct exchange *x);
 
 /* file_body.c: bodies that go to files as they come */
 

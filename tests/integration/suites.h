@@ -36,6 +36,7 @@ Suite *gateways_suite(void);
 Suite *times_suite(void);
 Suite *tls_suite(void);
 Suite *walls_suite(void);
+Suite *bodies_suite(void);
 Suite *keys_suite(void);
 
 #endif

@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <zlib.h>
+
 #include "comfypool/base/base64.h"
+#include "comfypool/base/gzip.h"
 #include "comfypool/base/buf.h"
 #include "comfypool/base/digest.h"
 #include "comfypool/base/err.h"
@@ -298,6 +301,104 @@ START_TEST(times_are_written)
 }
 END_TEST
 
+/* ---- gzip --------------------------------------------------------------------------------------
+ */
+
+/* Appends text as a member. */
+static void add_member(const char *text, size_t n, struct buf *out)
+{
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)text, .avail_in = (unsigned)n};
+    ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    const size_t room = n + 1024;
+    z.next_out = (unsigned char *)buf_reserve(out, room);
+    z.avail_out = (unsigned)room;
+    ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    out->len += room - z.avail_out;
+    (void)deflateEnd(&z);
+}
+
+/* In pieces of so many bytes, steps of so many. NULL: it is whole; else why it is not. */
+static const char *inflated(const struct buf *from, size_t piece, size_t step, struct buf *out)
+{
+    struct gunzip *g = gunzip_new();
+    const char *why = NULL;
+    for (size_t at = 0; at < from->len && why == NULL; at += piece) {
+        gunzip_feed(g, from->data + at, from->len - at < piece ? from->len - at : piece);
+        enum gunzip_step s = GUNZIP_MORE;
+        while (s == GUNZIP_MORE) {
+            const size_t before = out->len;
+            s = gunzip_step(g, step, out, &why);
+            ck_assert_uint_le(out->len - before, step);
+        }
+    }
+    const bool whole = gunzip_is_whole(g);
+    gunzip_free(g);
+    return why != NULL ? why : whole ? NULL : "not whole";
+}
+
+static const size_t pieces[] = {1, 2, 7, 1000, 1 << 20};
+
+START_TEST(gzip_comes_in_any_pieces)
+{
+    AUTO_BUF struct buf zeros;
+    AUTO_BUF struct buf gz;
+    buf_init(&zeros, BUF_NO_LIMIT);
+    buf_init(&gz, BUF_NO_LIMIT);
+    for (int i = 0; i < 100000; i++) {
+        buf_add_char(&zeros, (char)(i % 3 == 0 ? i : 'a'));
+    }
+    add_member("one ", 4, &gz);
+    add_member("", 0, &gz);
+    add_member(zeros.data, zeros.len, &gz);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++) {
+            AUTO_BUF struct buf out;
+            buf_init(&out, BUF_NO_LIMIT);
+            ck_assert_ptr_null(inflated(&gz, pieces[i], pieces[k], &out));
+            ck_assert_uint_eq(out.len, 4 + zeros.len);
+            ck_assert(memcmp(out.data, "one ", 4) == 0 &&
+                      memcmp(out.data + 4, zeros.data, zeros.len) == 0);
+        }
+    }
+}
+END_TEST
+
+/* Cut anywhere, each byte changed, or with something behind it. */
+START_TEST(gzip_that_is_broken)
+{
+    AUTO_BUF struct buf gz;
+    buf_init(&gz, BUF_NO_LIMIT);
+    add_member("{\"a\":[1,2,3,1,2,3,1,2,3,1,2,3]}", 31, &gz);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        for (size_t n = 1; n < gz.len; n++) {
+            AUTO_BUF struct buf out;
+            buf_init(&out, BUF_NO_LIMIT);
+            const struct buf part = {.data = gz.data, .len = n};
+            ck_assert_ptr_nonnull(inflated(&part, pieces[i], 64, &out));
+        }
+        for (size_t at = 0; at < gz.len; at++) {
+            AUTO_BUF struct buf out;
+            buf_init(&out, BUF_NO_LIMIT);
+            gz.data[at] = (char)(gz.data[at] ^ 0x20);
+            const char *why = inflated(&gz, pieces[i], 64, &out);
+            gz.data[at] = (char)(gz.data[at] ^ 0x20);
+            const bool free_to_differ = at >= 4 && at < 10; /* time, flags of speed, system */
+            ck_assert_msg(why != NULL || free_to_differ, "byte %zu", at);
+        }
+    }
+    static const char *const tails[] = {"x", "\n", "\x1f\x8b", "{}"};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        AUTO_BUF struct buf more;
+        AUTO_BUF struct buf out;
+        buf_init(&more, BUF_NO_LIMIT);
+        buf_init(&out, BUF_NO_LIMIT);
+        buf_add(&more, gz.data, gz.len);
+        buf_add_text(&more, tails[i]);
+        ck_assert_msg(inflated(&more, 7, 64, &out) != NULL, "%s", tails[i]);
+    }
+}
+END_TEST
+
 START_TEST(log_levels_have_words)
 {
     enum log_level level = LOG_ERROR;
@@ -324,6 +425,8 @@ Suite *base_suite(void)
     tcase_add_loop_test(c, times_are_read, 0, sizeof times / sizeof *times);
     tcase_add_test(c, times_are_written);
     tcase_add_test(c, log_levels_have_words);
+    tcase_add_test(c, gzip_comes_in_any_pieces);
+    tcase_add_test(c, gzip_that_is_broken);
     suite_add_tcase(s, c);
     return s;
 }

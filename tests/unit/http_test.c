@@ -511,6 +511,34 @@ START_TEST(body_types)
 }
 END_TEST
 
+static const struct coding_row {
+    const char *line;
+    const char *second;
+    enum coding want;
+} coding_rows[] = {
+    {NULL, NULL, CODING_NONE},
+    {"Content-Encoding: ", NULL, CODING_NONE},
+    {"Content-Encoding: identity", NULL, CODING_NONE},
+    {"Content-Encoding: gzip", NULL, CODING_GZIP},
+    {"content-encoding: X-GZIP", NULL, CODING_GZIP},
+    {"Content-Encoding: identity, gzip", NULL, CODING_GZIP},
+    {"Content-Encoding: gzip, gzip", NULL, CODING_OTHER},
+    {"Content-Encoding: gzip", "Content-Encoding: gzip", CODING_OTHER},
+    {"Content-Encoding: gzip", "Content-Encoding: identity", CODING_GZIP},
+    {"Content-Encoding: br", NULL, CODING_OTHER},
+    {"Content-Encoding: deflate", NULL, CODING_OTHER},
+    {"Content-Encoding: gzip;q=1", NULL, CODING_OTHER},
+};
+
+START_TEST(body_codings)
+{
+    struct headers h = {0};
+    add_header_line(&h, coding_rows[_i].line);
+    add_header_line(&h, coding_rows[_i].second);
+    ck_assert_int_eq(headers_coding(&h), coding_rows[_i].want);
+}
+END_TEST
+
 /* ---- submission --------------------------------------------------------------------------------
  */
 
@@ -2373,6 +2401,7 @@ static TCase *tables(void)
     tcase_add_loop_test(t, framing, 0, (int)COUNT(framing_rows));
     tcase_add_loop_test(t, etags, 0, (int)COUNT(etag_rows));
     tcase_add_loop_test(t, body_types, 0, (int)COUNT(type_rows));
+    tcase_add_loop_test(t, body_codings, 0, sizeof coding_rows / sizeof *coding_rows);
     tcase_add_loop_test(t, submissions, 0, (int)COUNT(submission_rows));
     tcase_add_test(t, a_submission_is_kept_to_the_letter);
     tcase_add_test(t, depth_and_size);

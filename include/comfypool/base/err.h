@@ -32,6 +32,7 @@
     X(ERR_RANGE_NOT_SATISFIABLE,  "range_not_satisfiable",   416, false, "The file has no such part") \
     X(ERR_UPLOAD_NOT_FOUND,       "upload_not_found",        404, false, "There is no such upload") \
     X(ERR_UPLOAD_HASH_MISMATCH,   "upload_hash_mismatch",    422, false, "The bytes have another hash") \
+    X(ERR_UPLOAD_EMPTY,           "upload_empty",            400, false, "The file is empty") \
     X(ERR_UPLOAD_TOO_LARGE,       "upload_too_large",        413, false, "The file is too large") \
     X(ERR_ATTACHMENT_NAME_INVALID, "attachment_name_invalid", 400, false, "The name of an attachment is not valid") \
     X(ERR_ATTACHMENT_DATA_INVALID, "attachment_data_invalid", 400, false, "The data of an attachment is no base64") \
