@@ -5,7 +5,7 @@
  *
  * Their texts begin with more blanks than a page of the tree holds of a row, so that the keys
  * themselves lie in overflow pages only: those are never copied when the tree is balanced, which
- * would leave a copy in the gap of a page.
+ * may leave a copy in the gap of a page (findings/sqlite-secure-delete-leaves-copies.sh).
  */
 #include <fcntl.h>
 #include <stdio.h>
