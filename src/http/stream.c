@@ -105,6 +105,18 @@ static ssize_t pull(void *ctx, uint64_t at, char *out, size_t max)
     return (ssize_t)n;
 }
 
+/* Of a size that is not known the answer is sent in chunks, also that to HEAD: 0.9.75 sends the end
+   of them behind its headers. Without chunks such an answer ends with its connection. */
+static struct MHD_Response *make_stream_response(struct stream *st, int64_t length)
+{
+    struct MHD_Response *r = MHD_create_response_from_callback(
+        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, STREAM_BLOCK, pull, st, NULL);
+    if (length < 0 && st->x->rq.head) {
+        (void)MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    }
+    return r;
+}
+
 bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_answer *a,
                        int64_t length, const struct http_stream_ops *ops, void *ctx)
 {
@@ -125,8 +137,7 @@ bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_a
     st->ctx = ctx;
     buf_init(&st->data, BUF_NO_LIMIT);
     x->stream = st;
-    struct MHD_Response *r = MHD_create_response_from_callback(
-        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, STREAM_BLOCK, pull, st, NULL);
+    struct MHD_Response *r = make_stream_response(st, length);
     exchange_answered(x, a->status == 0 ? MHD_HTTP_OK : a->status, answer_headers(x, r, a));
     return true;
 }

@@ -26,9 +26,10 @@ enum {
     BEHIND_S = 30,
     /* One mark a second of when which byte was written. */
     MARKS = BEHIND_S + 2,
-    /* What EventSource waits before it comes back. */
-    RETRY_MS = 2000,
 };
+
+/* What EventSource waits before it comes back. */
+static const struct str hello = STR_INIT("retry: 2000\n");
 
 /* The active jobs at one moment, for snapshots; shared by all streams that begin before the next
    event. */
@@ -244,10 +245,15 @@ static const char *is_behind(struct listener *l, struct mono_us now)
     return NULL;
 }
 
-/* False: the buffer is full. */
+/* False: the buffer is full. What comes first says when to come back: in a block of its own that
+   would be an empty message to some readers. */
 static bool put(struct listener *l, struct str text)
 {
     add_mark(l, time_mono());
+    if (l->written == 0) {
+        (void)http_stream_write(l->pool->server, l->x, hello.p, hello.n);
+        l->written += hello.n;
+    }
     if (text.n > BEHIND_BYTES) {
         l->large_from = l->written;
         l->large_to = l->written + text.n;
@@ -266,7 +272,9 @@ static void heartbeat(void *ctx)
         drop(l, behind);
         return;
     }
-    (void)put(l, STR(": still here\n\n"));
+    if (l->mode != MODE_SNAPSHOT) { /* which is in the middle of a line, and has bytes to be read */
+        (void)put(l, STR(": still here\n"));
+    }
     /* Also at the moment when what it has not read is too old. */
     const struct mono_us too_old =
         mono_add(l->marks[l->marks_first].at, dur_ms(BEHIND_S * 1000 + 1));
@@ -618,12 +626,26 @@ static void open_stream(struct pool *p, struct http_request *rq, struct http_ref
     e->preview_listeners += l->previews ? 1 : 0;
     deadline_set(&p->deadlines, &l->heartbeat, mono_add(time_mono(), dur_ms(HEARTBEAT_MS)),
                  heartbeat, l);
-    AUTO_BUF struct buf hello;
-    buf_init(&hello, 64);
-    buf_printf(&hello, "retry: %d\n\n", RETRY_MS);
-    (void)put(l, buf_str(&hello));
     choose_mode(l, rq);
     pump(l);
+}
+
+/* The reader comes back with what it was given last, and the end of its job is in that: nothing
+   will come any more, and 204 tells EventSource so. */
+static bool has_seen_end(struct pool *p, const struct http_request *rq)
+{
+    struct events *e = &p->events;
+    uint64_t seen = 0;
+    if (rq->route != ROUTE_JOB_EVENTS || !rq->resumes ||
+        job_find(p, serve_id(rq->job_id)) != NULL || !events_read_id(e, rq->last_event_id, &seen)) {
+        return false;
+    }
+    for (uint64_t n = seen + 1; n <= e->last; n++) {
+        if (strcmp(events_find(e, n)->job_id, rq->job_id) == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void serve_events(struct pool *p, struct http_request *rq, struct http_ref x)
@@ -633,6 +655,9 @@ void serve_events(struct pool *p, struct http_request *rq, struct http_ref x)
         serve_problem(p, x, e);
     } else if (p->stopping) {
         http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 1);
+    } else if (has_seen_end(p, rq)) {
+        struct http_answer a = http_answer_new(204);
+        http_answer(p->server, x, &a);
     } else {
         open_stream(p, rq, x);
     }

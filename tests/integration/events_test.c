@@ -169,10 +169,52 @@ START_TEST(test_ended_job)
           "%s", order_of(stream, is_durable));
     CHECK(stream->len == 6, "what nobody keeps is not told again");
     check_completed(d, id, stream->list[4].data);
-    /* Its end was told already. */
-    stream = sse_open(d, stream->list[4].id, "/jobs/%s/events", id);
+    /* Its end was not told yet. */
+    struct sse *late = sse_open(d, stream->list[3].id, "/jobs/%s/events", id);
+    sse_drain(late);
+    CHECK(strcmp(order_of(late, is_durable), "job:completed snapshot") == 0);
+    /* It was, by itself or in the snapshot: nothing will come, and EventSource ends. */
+    (void)run_job(d, painter("b", 1, 1, ""));
+    for (size_t i = 4; i < 6; i++) {
+        struct answer *a = ask(d, "GET", text("/jobs/%s/events", id),
+                               text("Last-Event-ID: %s", stream->list[i].id), NULL);
+        CHECK(a->status == 204 && a->len == 0, "event %zu: %ld", i, a->status);
+    }
+    /* Who does not know the end yet, and knows nothing that is kept, comes to the same. */
+    stream = sse_open(d, "1-1", "/jobs/%s/events", id);
     sse_drain(stream);
-    CHECK(stream->len == 1 && sse_is(last_of(stream), "snapshot"));
+    struct answer *a = ask(d, "GET", text("/jobs/%s/events", id),
+                           text("Last-Event-ID: %s", last_of(stream)->id), NULL);
+    CHECK(a->status == 204);
+}
+END_TEST
+
+/* Nothing stands behind the headers, and the connection ends, or goes on with the next answer. */
+START_TEST(test_head)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *ended = text("%s", str_at(run_job(d, painter("a", 1, 1, "")), "id"));
+    char *runs = submit(d, painter("b", 60000, 1, ""));
+    const char *const paths[] = {
+        "/events",   text("/jobs/%s/events", ended), text("/jobs/%s/events", runs),
+        "/profiles", "/profiles?format=csv",         text("/jobs/%s/profile", ended)};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        for (int closes = 0; closes < 2; closes++) {
+            const int fd = raw_open(d->port);
+            const char *both = text("HEAD %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+                                    "%s",
+                                    paths[i], closes ? "Connection: close\r\n" : "",
+                                    closes ? ""
+                                           : "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+                                             "Connection: close\r\n\r\n");
+            raw_send(fd, both, strlen(both));
+            struct answer *a = raw_answer(fd);
+            CHECK(a != NULL && a->status == 200, "%s", paths[i]);
+            CHECK(*a->body == '\0' || (!closes && strncmp(a->body, "HTTP/1.1 200 ", 13) == 0),
+                  "%s: behind its headers: %s", paths[i], a->body);
+        }
+    }
 }
 END_TEST
 
@@ -831,6 +873,7 @@ Suite *events_suite(void)
         {"a job", &test_job, 1},
         {"a displayed node", &test_displayed, 1},
         {"an ended job", &test_ended_job, 1},
+        {"HEAD", &test_head, 1},
         {"an unprofiled job", &test_unprofiled_job, 1},
         {"states of nodes", &test_node_states, 1},
         {"cancelled", &test_cancelled, 1},

@@ -150,10 +150,9 @@ static bool read_block(struct sse *s)
     free(copy);
     s->body_at += (size_t)(end + 2 - from);
     s->body_seen = s->body_at;
-    if (t.type != NULL) {
-        CHECK(t.data != NULL, "%s has data", t.type);
-        add_event(s, &t);
-    }
+    CHECK(t.type != NULL && t.data != NULL, "a block without an event is an empty message to some");
+    CHECK(s->retry > 0, "the first one says when to come back");
+    add_event(s, &t);
     return true;
 }
 
@@ -252,7 +251,8 @@ void sse_drain(struct sse *s)
     while (sse_next(s) != NULL) {
     }
     CHECK(!s->is_cut, "the stream was cut");
-    CHECK(s->body == NULL || s->body_at == s->body_len, "half an event: %s", s->body + s->body_at);
+    CHECK(s->body == NULL || s->body_at == s->body_len || s->body[s->body_at] == ':',
+          "half an event: %s", s->body + s->body_at);
 }
 
 void sse_look(struct sse *s)
