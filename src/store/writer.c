@@ -96,11 +96,17 @@ static void refuse_wrong(struct writer *w, struct op *op, const char *why, struc
     op_list_add(answered, op);
 }
 
+/* Its client waits for the answer and may come again: nothing is promised yet. */
+static bool is_new(const struct op *op)
+{
+    return op->kind == OP_INSERT || op->kind == OP_INSERT_BATCH;
+}
+
 static void refuse_inserts(struct writer *w, struct op_list *answered)
 {
     struct op_list kept = {0};
     for (struct op *op = op_list_take(&w->batch); op != NULL; op = op_list_take(&w->batch)) {
-        if (op->kind == OP_INSERT) {
+        if (is_new(op)) {
             op->result = ERR_STORE_UNAVAILABLE;
             op_list_add(answered, op);
         } else {
@@ -228,7 +234,7 @@ void writer_add(struct store *s, struct op *op)
     struct writer *w = &s->writer;
     uv_mutex_lock(&w->mutex);
     op_list_add(&w->waiting, op);
-    w->insert_waits = w->insert_waits || op->kind == OP_INSERT;
+    w->insert_waits = w->insert_waits || is_new(op);
     uv_mutex_unlock(&w->mutex);
     s->wake_due = true;
 }

@@ -26,6 +26,13 @@ START_TEST(test_full_disk)
     }
     struct answer *a = post(d, "/jobs?wait=5", sleep_body("no", 1, ""));
     expect(a, 503, "store_unavailable");
+    const char *batch =
+        q("{'workflow':%s,'overrides':[{'1._ms':1},{'1._ms':2}]}", sleeper("no", 1));
+    for (int i = 0; i < 2; i++) {
+        const double asked = now_s();
+        expect(post(d, "/batches", batch), 503, "store_unavailable");
+        CHECK(now_s() - asked < 10, "at once, and not when there is room again");
+    }
     a = get(d, "/readyz");
     expect(a, 503, NULL);
     CHECK(*str_at(a->json, "reasons.0") != '\0');
@@ -48,6 +55,7 @@ START_TEST(test_full_disk)
     CHECK(strcmp(str_at(await_end(d, queued), "state"), "completed") == 0);
     CHECK(strcmp(str_at(run_job(d, sleep_body("after", 1, "")), "state"), "completed") == 0);
     CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 4, "the refused are not there");
+    expect(post(d, "/batches", batch), 202, NULL);
 }
 END_TEST
 
