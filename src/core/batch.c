@@ -4,32 +4,31 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
+#include "comfypool/base/json_write.h"
 #include "comfypool/core/splice.h"
 
-enum { NAMES_KEPT = 1024 };
+/* Ids of nodes that are looked for in one name. */
+enum { DOTS_MOST = 32 };
 
 void override_check_begin(struct override_check *c, const struct workflow *w, struct str text)
 {
     *c = (struct override_check){.w = w, .text = text};
-    map_init(&c->good);
 }
 
 void override_check_end(struct override_check *c)
 {
-    size_t at = 0;
-    for (char *name = map_next(&c->good, &at); name != NULL; name = map_next(&c->good, &at)) {
-        free(name);
-    }
-    map_done(&c->good);
+    places_done(&c->places);
 }
 
 /* The node of the longest id before a dot; NULL: there is none. */
 static const struct workflow_node *split(const struct workflow *w, struct str name,
                                          struct str *ret_input)
 {
-    for (size_t dot = name.n; dot > 0; dot--) {
+    unsigned dots = 0;
+    for (size_t dot = name.n; dot > 0 && dots < DOTS_MOST; dot--) {
         if (name.p[dot - 1] == '.') {
             const struct workflow_node *n = workflow_find(w, (struct str){name.p, dot - 1});
+            dots++;
             if (n != NULL) {
                 *ret_input = (struct str){name.p + dot, name.n - dot};
                 return n;
@@ -41,19 +40,9 @@ static const struct workflow_node *split(const struct workflow *w, struct str na
 
 static bool is_good(struct override_check *c, struct str name)
 {
-    if (map_get(&c->good, name) != NULL) {
-        return true;
-    }
     struct str input;
     const struct workflow_node *n = split(c->w, name, &input);
-    if (n == NULL || workflow_input(n, c->text, input).n == 0) {
-        return false;
-    }
-    if (c->good.len < NAMES_KEPT) {
-        char *kept = mem_copy(name);
-        (void)map_put(&c->good, (struct str){kept, name.n}, kept);
-    }
-    return true;
+    return n != NULL && places_input(&c->places, c->w, c->text, n, input).n > 0;
 }
 
 bool override_check(struct override_check *c, struct str one, struct str *ret_name)
@@ -119,10 +108,18 @@ static bool is_structural(struct str input, struct str value)
     return (value.n > 0 && value.p[0] == '[') || workflow_names_model(input, value);
 }
 
-bool override_is_structural(const struct override_check *c, struct str one)
+/* A text that is no model counts for nothing, and neither does a seed. */
+static bool is_hashed(struct str input, struct str value)
+{
+    return value.n > 0 && value.p[0] != '"' && !str_ends_with(input, STR("seed"));
+}
+
+bool override_is_structural(struct override_check *c, struct str one, struct buf *ret_key)
 {
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
+    const size_t before = ret_key->len;
+    bool structural = false;
     struct js_reader r;
     js_read_strict(&r, one, JS_MAX_DEPTH);
     (void)js_next(&r);
@@ -134,10 +131,58 @@ bool override_is_structural(const struct override_check *c, struct str one)
         if (n == NULL) {
             continue;
         }
-        if (is_structural(input, value) ||
-            is_structural(input, workflow_input(n, c->text, input))) {
-            return true;
+        const struct str old = places_input(&c->places, c->w, c->text, n, input);
+        const bool counts = is_structural(input, value) || is_structural(input, old);
+        structural = structural || counts;
+        if (counts || is_hashed(input, value) || is_hashed(input, old)) {
+            buf_add_uint(ret_key, key.text.n);
+            buf_add_char(ret_key, ' ');
+            buf_add_str(ret_key, key.text);
+            buf_add_str(ret_key, value);
+            buf_add_char(ret_key, ' ');
         }
     }
-    return false;
+    ret_key->len = structural ? ret_key->len : before;
+    return structural;
+}
+
+/* ---- what the hashes depend on -----------------------------------------------------------------
+ */
+
+/* The inputs, whose brace was read. */
+static void reduce_inputs(struct js_reader *r, struct js_out *o, struct buf *scratch)
+{
+    js_open(o, '{');
+    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
+        const struct str value = js_skip(r);
+        buf_clear(scratch);
+        const struct str name = js_text(key, scratch);
+        js_key_str(o, name);
+        const bool is_text = value.p[0] == '"' && !workflow_names_model(name, value);
+        js_raw(o, is_text ? STR("\"\"") : value.p[0] == '{' ? STR("{}") : value);
+    }
+    js_close(o, '}');
+}
+
+void override_skeleton(const struct workflow *w, struct str text, struct buf *out)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    for (size_t i = 0; i < w->len; i++) {
+        const struct workflow_node *n = &w->nodes[i];
+        js_key_str(&o, n->id);
+        js_open(&o, '{');
+        if (n->class_type.p != NULL) {
+            js_member_str(&o, "class_type", n->class_type);
+        }
+        js_key(&o, "inputs");
+        struct js_reader r;
+        js_read_strict(&r, (struct str){text.p + n->inputs_at, n->inputs_len}, JS_MAX_DEPTH);
+        (void)js_next(&r);
+        reduce_inputs(&r, &o, &scratch);
+        js_close(&o, '}');
+    }
+    js_close(&o, '}');
 }

@@ -413,31 +413,6 @@ static void sort_nodes(const struct profiler *p, struct profile_node *nodes)
 
 /* ---- unions of slices ------------------------------------------------------------------------ */
 
-static int by_from(const void *x, const void *y)
-{
-    const struct profile_slice *a = x;
-    const struct profile_slice *b = y;
-    return (a->from.us > b->from.us) - (a->from.us < b->from.us);
-}
-
-/* The length of the union of slices within [from, to]; sorts them. */
-static struct dur_us union_length(struct profile_slice *s, size_t n, struct mono_us from,
-                                  struct mono_us to)
-{
-    qsort(s, n, sizeof *s, by_from);
-    struct dur_us total = {0};
-    struct mono_us reached = from;
-    for (size_t i = 0; i < n; i++) {
-        const struct mono_us begin = mono_max(reached, s[i].from);
-        const struct mono_us end = mono_min(to, s[i].to);
-        if (mono_before(begin, end)) {
-            total.us += mono_diff(end, begin).us;
-            reached = end;
-        }
-    }
-    return total;
-}
-
 /* A child's slice, by the parent's id. */
 struct child {
     struct str parent;
@@ -453,6 +428,49 @@ static int by_parent(const void *x, const void *y)
         return a->parent.n < b->parent.n ? -1 : 1;
     }
     return memcmp(a->parent.p, b->parent.p, a->parent.n);
+}
+
+static int by_parent_and_time(const void *x, const void *y)
+{
+    const struct child *a = x;
+    const struct child *b = y;
+    const int c = by_parent(x, y);
+    return c != 0 ? c
+                  : (a->slice.from.us > b->slice.from.us) - (a->slice.from.us < b->slice.from.us);
+}
+
+/* Puts those together that meet; they are in order of time. Returns how many are left. */
+static size_t join_children(const struct child *c, size_t len, struct profile_slice *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (n > 0 && !mono_before(ret[n - 1].to, c[i].slice.from)) {
+            ret[n - 1].to = mono_max(ret[n - 1].to, c[i].slice.to);
+        } else {
+            ret[n++] = c[i].slice;
+        }
+    }
+    return n;
+}
+
+/* How much of it they cover: in order of time, none touches another. O(log n + those in it). */
+static struct dur_us covered(const struct profile_slice *s, size_t n, struct profile_slice of)
+{
+    size_t low = 0;
+    size_t high = n;
+    while (low < high) { /* the first that ends behind its beginning */
+        const size_t middle = low + (high - low) / 2;
+        if (mono_before(of.from, s[middle].to)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    struct dur_us total = {0};
+    for (; low < n && mono_before(s[low].from, of.to); low++) {
+        total.us += mono_diff(mono_min(of.to, s[low].to), mono_max(of.from, s[low].from)).us;
+    }
+    return total;
 }
 
 /* duration without what the children took; children sorted by parent. */
@@ -474,12 +492,15 @@ static void account_self(struct profile_node *n, const struct child *children, s
         hit--;
     }
     size_t count = 0;
-    for (; hit < children + len && str_eq(hit->parent, n->id); hit++) {
-        scratch[count++] = hit->slice;
-        n->has_self = n->has_self && hit->known;
+    for (; hit + count < children + len && str_eq(hit[count].parent, n->id); count++) {
+        n->has_self = n->has_self && hit[count].known;
     }
+    if (n->has_copies) {
+        return; /* add_selves_of_copies */
+    }
+    count = join_children(hit, count, scratch);
     for (size_t i = 0; i < n->slices_len; i++) {
-        n->self.us -= union_length(scratch, count, n->slices[i].from, n->slices[i].to).us;
+        n->self.us -= covered(scratch, count, n->slices[i]).us;
     }
 }
 
@@ -520,7 +541,7 @@ static void account_selves(const struct profiler *p, struct profile *out, size_t
             children[len++] = (struct child){n->parent, {out->at.ended, out->at.ended}, false};
         }
     }
-    qsort(children, len, sizeof *children, by_parent);
+    qsort(children, len, sizeof *children, by_parent_and_time);
     for (size_t i = 0; i < out->nodes_len; i++) {
         account_self(&out->nodes[i], children, len, scratch);
     }

@@ -54,6 +54,7 @@ void profiler_free(struct profiler *p)
     free(p->nodes);
     map_done(&p->by_id);
     free(p->starts);
+    free(p->opens);
     free(p->gaps);
     free(p->punctual);
     profiler_free_result(p);
@@ -121,6 +122,12 @@ static void remember_start(struct profiler *p, struct node *n, struct mono_us no
 
 static void open_slice(struct profiler *p, struct node *n, struct mono_us now, bool start_known)
 {
+    if (p->opens_len == p->opens_cap) {
+        p->opens_cap = p->opens_cap == 0 ? 8 : p->opens_cap * 2;
+        p->opens = mem_grow(p->opens, p->opens_cap * sizeof(struct node *));
+    }
+    n->open_at = p->opens_len;
+    p->opens[p->opens_len++] = n;
     n->open = true;
     n->open_since = now;
     n->executing_seen = false;
@@ -143,7 +150,7 @@ static void progress_came_by(struct node *n, struct mono_us at)
     }
 }
 
-static void close_slice(struct node *n, struct mono_us at)
+static void close_slice(struct profiler *p, struct node *n, struct mono_us at)
 {
     progress_came_by(n, at);
     if (n->slices_len == n->slices_cap) {
@@ -151,6 +158,8 @@ static void close_slice(struct node *n, struct mono_us at)
         n->slices = mem_grow(n->slices, n->slices_cap * sizeof *n->slices);
     }
     n->slices[n->slices_len++] = (struct profile_slice){n->open_since, at};
+    p->opens[n->open_at] = p->opens[--p->opens_len];
+    p->opens[n->open_at]->open_at = n->open_at;
     n->open = false;
     n->end = at;
 }
@@ -185,21 +194,33 @@ static void done_unseen(struct profiler *p, struct node *n, struct mono_us now)
     n->done = true; /* after a gap: completed, but nobody knows when */
 }
 
+static int by_place(const void *x, const void *y)
+{
+    const struct node *a = *(struct node *const *)x;
+    const struct node *b = *(struct node *const *)y;
+    return (a->planned > b->planned) - (a->planned < b->planned);
+}
+
+/* In the order of the workflow: the server's list is a set. */
 static void feed_cached(struct profiler *p, struct mono_us now, const struct frame *f)
 {
+    struct node **fresh = mem_alloc((f->ids_len + 1) * sizeof(struct node *));
+    size_t len = 0;
     for (size_t i = 0; i < f->ids_len; i++) {
         struct node *n = profiler_find(p, f->ids[i]);
-        if (n != NULL && !n->started && !n->done) {
-            n->listed_cached = true;
+        if (n == NULL || n->started || n->done || n->listed_cached) {
+            continue;
+        }
+        n->listed_cached = true;
+        if (n->planned != NULL) {
+            fresh[len++] = n;
         }
     }
-    /* In the order of the workflow: the server's list is a set. */
-    for (size_t i = 0; i < p->workflow->len; i++) {
-        struct node *n = &p->own[i];
-        if (n->listed_cached && !n->started) {
-            mark_cached(p, n, now);
-        }
+    qsort(fresh, len, sizeof(struct node *), by_place);
+    for (size_t i = 0; i < len; i++) {
+        mark_cached(p, fresh[i], now);
     }
+    free(fresh);
 }
 
 /* The first start of another node after n's open slice began; false when there was none. */
@@ -220,10 +241,10 @@ static void close_previous(struct profiler *p, const struct node *but, struct mo
     if (p->saw_state) {
         return;
     }
-    for (size_t i = 0; i < p->len; i++) {
-        struct node *n = p->nodes[i];
-        if (n != but && n->open) {
-            close_slice(n, now);
+    for (size_t i = p->opens_len; i > 0; i--) { /* what takes the place of one was looked at */
+        struct node *n = p->opens[i - 1];
+        if (n != but) {
+            close_slice(p, n, now);
             n->end_inferred = true;
             p->inferred = true;
         }
@@ -255,7 +276,7 @@ static void feed_executing(struct profiler *p, struct mono_us now, const struct 
     } else if (!n->executing_seen && mono_before(now, n->open_since)) {
         began_before(p, n, now);
     } else if (n->executing_seen && start_of_another(p, n, &other)) {
-        close_slice(n, other);
+        close_slice(p, n, other);
         open_slice(p, n, now, true);
     }
     n->executing_seen = true;
@@ -279,7 +300,7 @@ static void feed_finished(struct profiler *p, struct mono_us now, struct node *n
         return;
     }
     if (n->open) {
-        close_slice(n, now);
+        close_slice(p, n, now);
         n->end_missed = unwatched;
     } else if (n->end_inferred) {
         n->end_inferred = false;

@@ -28,6 +28,7 @@ struct node {
     struct mono_us end;
     struct mono_us open_since;
     size_t open_index; /* of the open slice in profiler.starts */
+    size_t open_at;    /* its place in profiler.opens, while it is open */
     struct profile_slice *slices;
     size_t slices_len, slices_cap;
     struct profile_progress *progress;
@@ -53,6 +54,8 @@ struct profiler {
     struct node **nodes; /* own, then expanded ones as they came */
     size_t len, cap;
     struct map by_id;
+    struct node **opens; /* those with an open slice */
+    size_t opens_len, opens_cap;
     struct start *starts;
     size_t starts_len, starts_cap;
     struct profile_gap *gaps;

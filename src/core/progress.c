@@ -14,17 +14,26 @@ struct progress_node {
     unsigned char state; /* its status, and ENDED */
     bool is_copy;
     uint32_t began;
-    char *parent;  /* or NULL */
-    char *display; /* or NULL */
+    uint32_t running_at; /* its place in progress.running, from 1; 0: it does not */
+    char *parent;        /* or NULL */
+    char *display;       /* or NULL */
     char id[];
 };
 
 struct progress_shown {
-    size_t index; /* in the workflow */
-    size_t open;  /* copies that run */
-    bool failed;  /* one of them */
-    bool left;    /* something else began since the newest one did */
-    char *parent; /* of the newest copy: what may bring more of them; or NULL */
+    size_t index;                        /* in the workflow */
+    size_t open;                         /* copies that run */
+    bool failed;                         /* one of them */
+    uint32_t since;                      /* progress.begins when the newest one began */
+    struct progress_parent *parent;      /* of the newest copy: what may bring more; or NULL */
+    struct progress_parent *settled_for; /* it was, for this one, in the pass that is under way */
+};
+
+struct progress_parent {
+    struct progress_parent *next_moved;
+    bool has_moved;
+    struct progress_places shown; /* some of them are other ones' by now, or are there twice */
+    char id[];
 };
 
 static enum profile_status status_of(unsigned char state)
@@ -32,11 +41,60 @@ static enum profile_status status_of(unsigned char state)
     return (enum profile_status)(state & ~(ENDED | SHOWN));
 }
 
-/* A node has another state. */
-static void count_running(struct progress *p, enum profile_status old, enum profile_status status)
+static void add_place(struct progress_places *l, size_t place)
 {
-    p->running += status == PROFILE_EXECUTING ? 1 : 0;
-    p->running -= old == PROFILE_EXECUTING ? 1 : 0;
+    if (l->len == l->cap) {
+        l->cap = l->cap == 0 ? 4 : l->cap * 2;
+        l->list = mem_grow(l->list, l->cap * sizeof *l->list);
+    }
+    l->list[l->len++] = (uint32_t)place;
+}
+
+/* ---- what runs --------------------------------------------------------------------------------
+ */
+
+static uint32_t *place_of(struct progress *p, const struct progress_ref *r)
+{
+    return r->expanded != NULL ? &r->expanded->running_at : &p->running_at[r->index];
+}
+
+static void runs_from_now(struct progress *p, struct progress_ref r)
+{
+    if (p->running_len == p->running_cap) {
+        p->running_cap = p->running_cap == 0 ? 8 : p->running_cap * 2;
+        p->running = mem_grow(p->running, p->running_cap * sizeof *p->running);
+    }
+    p->running[p->running_len++] = r;
+    *place_of(p, &r) = (uint32_t)p->running_len;
+}
+
+static void runs_no_more(struct progress *p, struct progress_ref r)
+{
+    uint32_t *place = place_of(p, &r);
+    const struct progress_ref last = p->running[--p->running_len];
+    p->running[*place - 1] = last;
+    *place_of(p, &last) = *place;
+    *place = 0;
+}
+
+/* A node has another state: what it brought copies of may be over, too. */
+static void count_running(struct progress *p, struct progress_ref r, struct str id,
+                          enum profile_status old, enum profile_status status)
+{
+    if ((old == PROFILE_EXECUTING) == (status == PROFILE_EXECUTING)) {
+        return;
+    }
+    if (status == PROFILE_EXECUTING) {
+        runs_from_now(p, r);
+    } else {
+        runs_no_more(p, r);
+    }
+    struct progress_parent *parent = map_get(&p->parents, id);
+    if (parent != NULL && !parent->has_moved) {
+        parent->has_moved = true;
+        parent->next_moved = p->moved;
+        p->moved = parent;
+    }
 }
 
 /* Whom to tell. */
@@ -48,8 +106,14 @@ struct telling {
 
 void progress_init(struct progress *p, const struct workflow *w)
 {
-    *p = (struct progress){.workflow = w, .states = mem_zero(w->len, 1)};
+    *p = (struct progress){
+        .workflow = w,
+        .states = mem_zero(w->len, 1),
+        .running_at = mem_zero(w->len, sizeof *p->running_at),
+        .same_as = SIZE_MAX,
+    };
     map_init(&p->expanded);
+    map_init(&p->parents);
 }
 
 void progress_done(struct progress *p)
@@ -62,10 +126,19 @@ void progress_done(struct progress *p)
         free(n);
     }
     map_done(&p->expanded);
-    for (size_t i = 0; i < p->shown_len; i++) {
-        free(p->shown[i].parent);
+    at = 0;
+    for (struct progress_parent *up = map_next(&p->parents, &at); up != NULL;
+         up = map_next(&p->parents, &at)) {
+        free(up->shown.list);
+        free(up);
     }
+    map_done(&p->parents);
     free(p->shown);
+    free(p->shown_at);
+    free(p->fresh.list);
+    free(p->left.list);
+    free(p->running);
+    free(p->running_at);
     free(p->states);
     free(p->node_id);
     *p = (struct progress){0};
@@ -110,7 +183,7 @@ static void set_planned(const struct telling *t, size_t index, unsigned char sta
     if (status == old) {
         return;
     }
-    count_running(p, old, status);
+    count_running(p, (struct progress_ref){NULL, index}, p->workflow->nodes[index].id, old, status);
     p->nodes_done += counts_as_done(status) ? 1 : 0;
     p->nodes_done -= counts_as_done(old) ? 1 : 0;
     p->executed += status == PROFILE_EXECUTING && !counts_as_executed(old) ? 1 : 0;
@@ -190,14 +263,19 @@ static bool is_inside_of_copy(const struct progress *p, const struct progress_no
 
 static struct progress_shown *shown_of(struct progress *p, size_t index)
 {
-    for (size_t i = 0; i < p->shown_len; i++) {
-        if (p->shown[i].index == index) {
-            return &p->shown[i];
-        }
+    if (p->shown_at == NULL) {
+        p->shown_at = mem_zero(p->workflow->len, sizeof *p->shown_at);
     }
-    p->shown = mem_grow(p->shown, (p->shown_len + 1) * sizeof *p->shown);
-    p->shown[p->shown_len] = (struct progress_shown){.index = index};
-    return &p->shown[p->shown_len++];
+    if (p->shown_at[index] == 0) {
+        if (p->shown_len == p->shown_cap) {
+            p->shown_cap = p->shown_cap == 0 ? 4 : p->shown_cap * 2;
+            p->shown = mem_grow(p->shown, p->shown_cap * sizeof *p->shown);
+        }
+        p->shown[p->shown_len++] = (struct progress_shown){.index = index, .since = p->begins};
+        p->shown_at[index] = (uint32_t)p->shown_len;
+        add_place(&p->fresh, p->shown_len - 1);
+    }
+    return &p->shown[p->shown_at[index] - 1];
 }
 
 /* NULL: it is no copy of anything. */
@@ -217,9 +295,16 @@ static struct progress_shown *shown_by(struct progress *p, const struct progress
     return state == PROFILE_PENDING || (state & SHOWN) != 0 ? shown_of(p, index) : NULL;
 }
 
+/* Something that is displayed as another node began since the newest copy did. */
+static bool is_left(const struct progress *p, const struct progress_shown *s)
+{
+    return (p->same_as == s->index ? p->same_from - 1 : p->begins) > s->since;
+}
+
 static void settle_shown(const struct telling *t, const struct progress_shown *s)
 {
-    const bool goes_on = s->parent == NULL ? !s->left : is_running(t->p, str_of(s->parent));
+    const bool goes_on =
+        s->parent == NULL ? !is_left(t->p, s) : is_running(t->p, str_of(s->parent->id));
     const bool more = s->open > 0 || goes_on;
     const enum profile_status status = s->failed ? PROFILE_FAILED
                                        : more    ? PROFILE_EXECUTING
@@ -231,20 +316,78 @@ static void settle_shown(const struct telling *t, const struct progress_shown *s
 }
 
 /* Something began that is displayed as this; NULL: as itself. */
-static void left_shown(struct progress *p, const char *display)
+static void note_begin(struct progress *p, const char *display)
 {
-    for (size_t i = 0; i < p->shown_len; i++) {
-        struct progress_shown *s = &p->shown[i];
-        const struct str id = p->workflow->nodes[s->index].id;
-        s->left = s->left || display == NULL || !str_is(id, display);
+    const struct workflow_node *as =
+        display == NULL ? NULL : workflow_find(p->workflow, str_of(display));
+    const size_t index = as == NULL ? SIZE_MAX : (size_t)(as - p->workflow->nodes);
+    p->begins++;
+    if (index == SIZE_MAX || index != p->same_as) {
+        p->same_as = index;
+        p->same_from = p->begins;
+    }
+    /* Each of them came here by a begin of its own. */
+    size_t kept = 0;
+    for (size_t i = 0; i < p->fresh.len; i++) {
+        const uint32_t place = p->fresh.list[i];
+        if (p->shown[place].index != index) {
+            add_place(&p->left, place);
+        } else if (kept == 0) {
+            p->fresh.list[kept++] = place;
+        }
+    }
+    p->fresh.len = kept;
+}
+
+/* Those of one that began or ended. What moves by that is the next pass's. */
+static void settle_parent(const struct telling *t, struct progress_parent *parent)
+{
+    struct progress_places *l = &parent->shown;
+    size_t kept = 0;
+    for (size_t i = 0; i < l->len; i++) {
+        struct progress_shown *s = &t->p->shown[l->list[i]];
+        if (s->parent == parent && s->settled_for != parent) {
+            s->settled_for = parent;
+            l->list[kept++] = l->list[i];
+            settle_shown(t, s);
+        }
+    }
+    l->len = kept;
+    for (size_t i = 0; i < kept; i++) {
+        t->p->shown[l->list[i]].settled_for = NULL;
     }
 }
 
 /* What brought copies may be over. */
 static void settle_all_shown(const struct telling *t)
 {
-    for (size_t i = 0; i < t->p->shown_len; i++) {
-        settle_shown(t, &t->p->shown[i]);
+    struct progress *p = t->p;
+    struct progress_parent *next = p->moved;
+    p->moved = NULL;
+    while (next != NULL) {
+        struct progress_parent *parent = next;
+        next = parent->next_moved;
+        parent->has_moved = false;
+        settle_parent(t, parent);
+    }
+    for (size_t i = 0; i < p->left.len; i++) {
+        settle_shown(t, &p->shown[p->left.list[i]]);
+    }
+    p->left.len = 0;
+}
+
+static void set_parent(struct progress *p, struct progress_shown *s, const char *id)
+{
+    struct progress_parent *parent = map_get(&p->parents, str_of(id));
+    if (parent == NULL) {
+        const size_t n = strlen(id);
+        parent = mem_zero(1, sizeof *parent + n + 1);
+        memcpy(parent->id, id, n);
+        (void)map_put(&p->parents, (struct str){parent->id, n}, parent);
+    }
+    if (s->parent != parent) {
+        s->parent = parent;
+        add_place(&parent->shown, (size_t)(s - p->shown));
     }
 }
 
@@ -256,14 +399,16 @@ static void note_copy(const struct telling *t, struct progress_node *n, enum pro
     if (s == NULL) {
         return;
     }
-    s->open += status == PROFILE_EXECUTING ? 1 : 0;
-    s->left = s->left && status != PROFILE_EXECUTING;
+    if (status == PROFILE_EXECUTING) {
+        s->open++;
+        s->since = p->begins;
+        add_place(&p->fresh, (size_t)(s - p->shown));
+    }
     s->open -= n->is_copy && old == PROFILE_EXECUTING && s->open > 0 ? 1 : 0;
     s->failed = s->failed || status == PROFILE_FAILED;
     n->is_copy = true;
-    if (n->parent != NULL && (s->parent == NULL || strcmp(s->parent, n->parent) != 0)) {
-        free(s->parent);
-        s->parent = mem_strdup(n->parent);
+    if (n->parent != NULL) {
+        set_parent(p, s, n->parent);
     }
     settle_shown(t, s);
 }
@@ -275,10 +420,10 @@ static void set_expanded(const struct telling *t, struct progress_node *n, unsig
     if (old == status_of(state)) {
         return;
     }
-    count_running(t->p, old, status_of(state));
+    count_running(t->p, (struct progress_ref){n, 0}, str_of(n->id), old, status_of(state));
     if (status_of(state) == PROFILE_EXECUTING) {
         n->began = ++t->p->began;
-        left_shown(t->p, n->display);
+        note_begin(t->p, n->display);
     }
     tell(t, str_of(n->id), n->display, status_of(state), true);
     note_copy(t, n, old);
@@ -353,7 +498,7 @@ static void move(const struct telling *t, struct str id, enum profile_status to)
         const size_t index = (size_t)(planned - p->workflow->nodes);
         const unsigned char next = next_state(p, p->states[index], to);
         if (next == PROFILE_EXECUTING && p->states[index] != next) {
-            left_shown(p, NULL);
+            note_begin(p, NULL);
         }
         set_planned(t, index, next);
         return;
@@ -364,23 +509,49 @@ static void move(const struct telling *t, struct str id, enum profile_status to)
     }
 }
 
+/* Expanded ones first, as they began; then those of the workflow in its order. */
+static int by_begin(const void *x, const void *y)
+{
+    const struct progress_ref *a = x;
+    const struct progress_ref *b = y;
+    if ((a->expanded == NULL) != (b->expanded == NULL)) {
+        return a->expanded != NULL ? -1 : 1;
+    }
+    if (a->expanded != NULL) {
+        return (a->expanded->began > b->expanded->began) -
+               (a->expanded->began < b->expanded->began);
+    }
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+static void complete(const struct telling *t, const struct progress_ref *r, struct str but)
+{
+    struct progress *p = t->p;
+    if (r->expanded != NULL) {
+        if (r->expanded->state == PROFILE_EXECUTING &&
+            (but.p == NULL || !str_is(but, r->expanded->id))) {
+            set_expanded(t, r->expanded, PROFILE_COMPLETED);
+        }
+    } else if (status_of(p->states[r->index]) == PROFILE_EXECUTING &&
+               (but.p == NULL || !str_eq(but, p->workflow->nodes[r->index].id))) {
+        set_planned(t, r->index, PROFILE_COMPLETED | (p->states[r->index] & SHOWN));
+    }
+}
+
 /* All that run are over, but one (p == NULL: none). */
 static void complete_all(const struct telling *t, struct str but)
 {
-    struct progress *p = t->p;
-    size_t at = 0;
-    for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
-         n = map_next(&p->expanded, &at)) {
-        if (n->state == PROFILE_EXECUTING && (but.p == NULL || !str_is(but, n->id))) {
-            set_expanded(t, n, PROFILE_COMPLETED);
-        }
+    const size_t n = t->p->running_len;
+    if (n == 0) {
+        return;
     }
-    for (size_t i = 0; i < p->workflow->len; i++) {
-        if (status_of(p->states[i]) == PROFILE_EXECUTING &&
-            (but.p == NULL || !str_eq(but, p->workflow->nodes[i].id))) {
-            set_planned(t, i, PROFILE_COMPLETED | (p->states[i] & SHOWN));
-        }
+    struct progress_ref *list = mem_alloc(n * sizeof *list);
+    memcpy(list, t->p->running, n * sizeof *list);
+    qsort(list, n, sizeof *list, by_begin);
+    for (size_t i = 0; i < n; i++) {
+        complete(t, &list[i], but);
     }
+    free(list);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */

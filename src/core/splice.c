@@ -13,6 +13,7 @@ struct splice {
     bool first;  /* put in: into an object that is empty */
     char *input; /* put in: its name */
     char *value;
+    char *key; /* in by_place */
 };
 
 void splices_done(struct splices *s)
@@ -20,7 +21,10 @@ void splices_done(struct splices *s)
     for (size_t i = 0; i < s->len; i++) {
         free(s->list[i].input);
         free(s->list[i].value);
+        free(s->list[i].key);
     }
+    map_done(&s->by_place);
+    places_done(&s->places);
     free(s->list);
     *s = (struct splices){0};
 }
@@ -56,15 +60,28 @@ static bool is_empty_object(struct str text)
     return js_next(&r).kind == JS_OBJECT_END;
 }
 
-static struct splice *find(struct splices *s, size_t at, struct str input)
+/* A value that is there, or an input that is put in, by name. Owner: the caller. */
+static char *key_of(size_t at, bool is_there, struct str input)
 {
-    for (size_t i = 0; i < s->len; i++) {
-        struct splice *x = &s->list[i];
-        if (x->at == at && (x->input == NULL || str_is(input, x->input))) {
-            return x;
-        }
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    buf_add_uint(&key, at);
+    if (!is_there) {
+        buf_add_char(&key, '/');
+        buf_add_str(&key, input);
     }
-    return NULL;
+    (void)buf_text(&key);
+    return buf_take(&key);
+}
+
+static void add(struct splices *s, const struct splice *take)
+{
+    if (s->len == s->cap) {
+        s->cap = s->cap == 0 ? 8 : s->cap * 2;
+        s->list = mem_grow(s->list, s->cap * sizeof *s->list);
+    }
+    s->list[s->len++] = *take;
+    (void)map_put(&s->by_place, str_of(take->key), (void *)(uintptr_t)s->len);
 }
 
 bool splices_set_input(struct splices *s, const struct workflow *w, struct str text,
@@ -74,46 +91,47 @@ bool splices_set_input(struct splices *s, const struct workflow *w, struct str t
     if (n == NULL) {
         return false;
     }
-    const struct str old = workflow_input(n, text, input);
+    const struct str old = places_input(&s->places, w, text, n, input);
     const size_t at = old.n > 0 ? (size_t)(old.p - text.p) : n->inputs_at + 1;
-    struct splice *x = find(s, at, input);
-    if (x != NULL) {
+    char *key = key_of(at, old.n > 0, input);
+    const uintptr_t found = (uintptr_t)map_get(&s->by_place, str_of(key));
+    if (found != 0) {
+        struct splice *x = &s->list[found - 1];
+        free(key);
         free(x->value);
         x->value = mem_copy(value);
         return true;
     }
-    if (s->len == s->cap) {
-        s->cap = s->cap == 0 ? 8 : s->cap * 2;
-        s->list = mem_grow(s->list, s->cap * sizeof *s->list);
-    }
-    s->list[s->len] = (struct splice){
-        .at = at,
-        .len = old.n,
-        .order = s->len,
-        .first = is_empty_object((struct str){text.p + n->inputs_at, n->inputs_len}),
-        .input = old.n > 0 ? NULL : mem_copy(input),
-        .value = mem_copy(value),
-    };
-    s->len++;
+    add(s, &(struct splice){
+               .at = at,
+               .len = old.n,
+               .order = s->len,
+               .first = is_empty_object((struct str){text.p + n->inputs_at, n->inputs_len}),
+               .input = old.n > 0 ? NULL : mem_copy(input),
+               .value = mem_copy(value),
+               .key = key,
+           });
     return true;
 }
 
 static int by_place(const void *a, const void *b)
 {
-    const struct splice *x = a;
-    const struct splice *y = b;
+    const struct splice *x = *(const struct splice *const *)a;
+    const struct splice *y = *(const struct splice *const *)b;
     return x->at != y->at ? (x->at > y->at) - (x->at < y->at) : (x->order > y->order) ? 1 : -1;
 }
 
 void splices_apply(struct splices *s, struct str text, struct buf *out)
 {
     size_t done = 0;
-    if (s->len > 1) {
-        qsort(s->list, s->len, sizeof *s->list, by_place);
-    }
+    const struct splice **list = mem_alloc((s->len + 1) * sizeof(struct splice *));
     for (size_t i = 0; i < s->len; i++) {
-        const struct splice *x = &s->list[i];
-        const bool again = i > 0 && s->list[i - 1].at == x->at;
+        list[i] = &s->list[i];
+    }
+    qsort(list, s->len, sizeof(struct splice *), by_place);
+    for (size_t i = 0; i < s->len; i++) {
+        const struct splice *x = list[i];
+        const bool again = i > 0 && list[i - 1]->at == x->at;
         buf_add(out, text.p + done, x->at - done);
         done = x->at + x->len;
         if (x->input == NULL) {
@@ -130,5 +148,6 @@ void splices_apply(struct splices *s, struct str text, struct buf *out)
             buf_add_char(out, ',');
         }
     }
+    free(list);
     buf_add(out, text.p + done, text.n - done);
 }

@@ -62,6 +62,7 @@ struct draft {
     size_t inputs_cap;
     struct workflow_seed *seeds;
     size_t seeds_len;
+    size_t seeds_cap;
     struct buf texts;
 };
 
@@ -147,7 +148,10 @@ static void note_seed(struct draft *d, struct str name, struct str value)
     static const char *const names[] = {"seed", "noise_seed"};
     for (size_t i = 0; i < 2; i++) {
         if (str_is(value, "-1") && str_is(name, names[i])) {
-            d->seeds = mem_grow(d->seeds, (d->seeds_len + 1) * sizeof *d->seeds);
+            if (d->seeds_len == d->seeds_cap) {
+                d->seeds_cap = d->seeds_cap == 0 ? 4 : d->seeds_cap * 2;
+                d->seeds = mem_grow(d->seeds, d->seeds_cap * sizeof *d->seeds);
+            }
             d->seeds[d->seeds_len++] = (struct workflow_seed){(uint32_t)d->len, names[i]};
         }
     }
@@ -294,6 +298,7 @@ static bool read_nodes(struct draft *d, struct str text, struct workflow_problem
 static void resolve_links(const struct draft *d, struct workflow *w)
 {
     w->deps = mem_alloc((d->inputs_len + 1) * sizeof *w->deps);
+    uint32_t *linked_by = mem_zero(w->len, sizeof *linked_by); /* the last node, from 1 */
     for (size_t i = 0; i < w->len; i++) {
         struct workflow_node *n = &w->nodes[i];
         n->first_dep = (uint32_t)w->deps_len;
@@ -309,16 +314,14 @@ static void resolve_links(const struct draft *d, struct workflow *w)
                 continue;
             }
             const uint32_t index = (uint32_t)(to - w->nodes);
-            bool known = false;
-            for (uint32_t j = 0; j < n->deps && !known; j++) {
-                known = w->deps[n->first_dep + j] == index;
-            }
-            if (!known) {
+            if (linked_by[index] != i + 1) {
+                linked_by[index] = (uint32_t)(i + 1);
                 w->deps[w->deps_len++] = index;
                 n->deps++;
             }
         }
     }
+    free(linked_by);
 }
 
 static void list_models(const struct draft *d, struct workflow *w)

@@ -355,16 +355,6 @@ static void intent_stored(void *ctx, enum err e)
 /* A node's output, or all of them, may be text; beyond this they are no outputs any more. */
 enum { MAX_OUTPUTS = 16 << 20, MAX_MESSAGE = 16384, MAX_EXCEPTION = 1000 };
 
-static struct output *find_output(const struct attempt *a, struct str node_id)
-{
-    for (size_t i = 0; i < a->outputs_len; i++) {
-        if (str_is(node_id, a->outputs[i].node_id)) {
-            return &a->outputs[i];
-        }
-    }
-    return NULL;
-}
-
 /* Of a job that names its outputs only those count, and what is inside of expanded nodes. */
 static bool is_included(const struct attempt *a, struct str node_id)
 {
@@ -393,15 +383,16 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     if (ui.n == 0 || !js_clean(ui, &clean)) {
         return;
     }
-    struct output *to = find_output(a, node_id);
+    struct output *to = map_get(&a->outputs, node_id);
     if (to != NULL && str_is(buf_str(&clean), to->json)) {
         return; /* said twice, or history says it too */
     }
     tell_output(a, node_id, buf_str(&clean));
     if (to == NULL) {
-        a->outputs = mem_grow(a->outputs, (a->outputs_len + 1) * sizeof *a->outputs);
-        to = &a->outputs[a->outputs_len++];
-        *to = (struct output){.node_id = mem_copy(node_id)};
+        to = mem_zero(1, sizeof *to);
+        to->node_id = mem_copy(node_id);
+        to->n = a->outputs.len;
+        (void)map_put(&a->outputs, (struct str){to->node_id, node_id.n}, to);
     }
     free(to->json);
     to->json = buf_take(&clean);
@@ -551,10 +542,33 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+static int by_arrival(const void *x, const void *y)
+{
+    const struct output *a = *(const struct output *const *)x;
+    const struct output *b = *(const struct output *const *)y;
+    return (a->n > b->n) - (a->n < b->n);
+}
+
+/* Those of expanded nodes, as they came. Owner: the caller. */
+static const struct output **expanded_outputs(const struct attempt *a, size_t *ret_len)
+{
+    const struct output **list = mem_alloc((a->outputs.len + 1) * sizeof(struct output *));
+    size_t at = 0;
+    *ret_len = 0;
+    for (const struct output *o = map_next(&a->outputs, &at); o != NULL;
+         o = map_next(&a->outputs, &at)) {
+        if (workflow_find(a->workflow, str_of(o->node_id)) == NULL) {
+            list[(*ret_len)++] = o;
+        }
+    }
+    qsort(list, *ret_len, sizeof(struct output *), by_arrival);
+    return list;
+}
+
 /* {nodeId: ui} in the order of the workflow, then expanded nodes as they came; NULL: none. */
 static char *render_outputs(const struct attempt *a)
 {
-    if (a->outputs_len == 0) {
+    if (a->outputs.len == 0) {
         return NULL;
     }
     AUTO_BUF struct buf b;
@@ -562,17 +576,17 @@ static char *render_outputs(const struct attempt *a)
     struct js_out o = js_out_to(&b);
     js_open(&o, '{');
     for (size_t i = 0; i < a->workflow->len; i++) {
-        for (size_t k = 0; k < a->outputs_len; k++) {
-            if (str_is(a->workflow->nodes[i].id, a->outputs[k].node_id)) {
-                js_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
-            }
+        const struct output *of = map_get(&a->outputs, a->workflow->nodes[i].id);
+        if (of != NULL) {
+            js_member_raw(&o, of->node_id, str_of(of->json));
         }
     }
-    for (size_t k = 0; k < a->outputs_len; k++) {
-        if (workflow_find(a->workflow, str_of(a->outputs[k].node_id)) == NULL) {
-            js_member_raw(&o, a->outputs[k].node_id, str_of(a->outputs[k].json));
-        }
+    size_t len = 0;
+    const struct output **expanded = expanded_outputs(a, &len);
+    for (size_t i = 0; i < len; i++) {
+        js_member_raw(&o, expanded[i]->node_id, str_of(expanded[i]->json));
     }
+    free(expanded);
     js_close(&o, '}');
     return buf_take(&b);
 }
@@ -845,6 +859,17 @@ void attempt_leave(struct attempt *a)
     backend_maybe_reap(b);
 }
 
+static void outputs_done(struct map *outputs)
+{
+    size_t at = 0;
+    for (struct output *o = map_next(outputs, &at); o != NULL; o = map_next(outputs, &at)) {
+        free(o->node_id);
+        free(o->json);
+        free(o);
+    }
+    map_done(outputs);
+}
+
 void attempt_free(struct attempt *a)
 {
     if (a->job != NULL) {
@@ -861,11 +886,7 @@ void attempt_free(struct attempt *a)
     attempt_record_done(&a->r);
     job_error_done(&a->error);
     job_error_done(&a->job_error);
-    for (size_t i = 0; i < a->outputs_len; i++) {
-        free(a->outputs[i].node_id);
-        free(a->outputs[i].json);
-    }
-    free(a->outputs);
+    outputs_done(&a->outputs);
     free(a->node_errors);
     free(a->exception);
     free(a->auto_seeds);

@@ -207,8 +207,17 @@ struct making {
     char able[DIGEST_HEX_SIZE]; /* a structure that can be run; "": none is known */
     struct workflow *workflow;
     struct override_check check;
-    char *key; /* Idempotency-Key, or NULL */
+    struct buf skeleton; /* of the workflow: what its hashes depend on */
+    struct map hashed;   /* by what override_is_structural tells of them */
+    char *key;           /* Idempotency-Key, or NULL */
     char digest[DIGEST_HEX_SIZE];
+};
+
+/* What some of the overrides make of the workflow's hashes. */
+struct hashed {
+    char workflow_hash[DIGEST_HEX_SIZE];
+    char cost_key[WORKFLOW_KEY_SIZE];
+    char key[];
 };
 
 static void making_free(struct batch *b)
@@ -216,6 +225,12 @@ static void making_free(struct batch *b)
     struct making *m = b->making;
     b->making = NULL;
     override_check_end(&m->check);
+    buf_done(&m->skeleton);
+    size_t at = 0;
+    for (void *h = map_next(&m->hashed, &at); h != NULL; h = map_next(&m->hashed, &at)) {
+        free(h);
+    }
+    map_done(&m->hashed);
     workflow_free(m->workflow);
     submission_done(&m->rq.submission);
     if (m->key != NULL) {
@@ -320,24 +335,52 @@ static void insert(struct batch *b)
     free(records);
 }
 
-/* Another structure (a model, a link) is another workflow to backends and estimates. */
-static void key_anew(struct job *j, const struct making *m, struct str one)
+static struct hashed *hash_anew(const struct making *m, struct str one, struct str key)
 {
-    if (!override_is_structural(&m->check, one)) {
-        return;
-    }
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
-    override_apply(m->check.text, one, &text);
+    override_apply(buf_str(&m->skeleton), one, &text);
     struct workflow *w = NULL;
     struct workflow_problem problem;
-    if (workflow_parse(buf_str(&text), &w, &problem)) {
-        memcpy(j->r.workflow_hash, w->hash, sizeof j->r.workflow_hash);
-        memcpy(j->r.cost_key, w->cost_key, sizeof j->r.cost_key);
-        workflow_free(w);
-    } else {
+    if (!workflow_parse(buf_str(&text), &w, &problem)) {
         buf_done(&problem.pointer);
+        return NULL;
     }
+    struct hashed *h = mem_zero(1, sizeof *h + key.n + 1);
+    memcpy(h->workflow_hash, w->hash, sizeof h->workflow_hash);
+    memcpy(h->cost_key, w->cost_key, sizeof h->cost_key);
+    memcpy(h->key, key.p, key.n);
+    workflow_free(w);
+    return h;
+}
+
+/* Another structure (a model, a link) is another workflow to backends and estimates. */
+static void key_anew(struct job *j, struct making *m, struct str one)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    if (!override_is_structural(&m->check, one, &key)) {
+        return;
+    }
+    struct hashed *h = map_get(&m->hashed, buf_str(&key));
+    if (h == NULL) {
+        h = hash_anew(m, one, buf_str(&key));
+        if (h == NULL) {
+            return;
+        }
+        (void)map_put(&m->hashed, (struct str){h->key, key.len}, h);
+    }
+    memcpy(j->r.workflow_hash, h->workflow_hash, sizeof j->r.workflow_hash);
+    memcpy(j->r.cost_key, h->cost_key, sizeof j->r.cost_key);
+}
+
+bool batch_skeleton_of(const struct job *j, struct buf *out)
+{
+    const struct making *m = j->batch == NULL ? NULL : j->batch->making;
+    if (m != NULL) {
+        override_apply(buf_str(&m->skeleton), str_of(j->r.overrides), out);
+    }
+    return m != NULL;
 }
 
 /* Backends that lack something for this job are asked first: then its request comes again as it
@@ -437,6 +480,9 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
     (void)job_cut_credentials(&b->extra_data, &b->credentials);
     m->workflow = workflow_reparse(text);
     override_check_begin(&m->check, m->workflow, text);
+    buf_init(&m->skeleton, BUF_NO_LIMIT);
+    override_skeleton(m->workflow, text, &m->skeleton);
+    map_init(&m->hashed);
     memcpy(m->digest, rq->body_digest, sizeof m->digest);
     if (key != NULL) {
         m->key = mem_strdup(key);

@@ -105,7 +105,7 @@ void clock_frame(struct attempt *a, const struct comfy_event *e)
         return;
     }
     const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
-    timeline_heard(t, e->now, a->progress.running > 0 || a->progress.missed);
+    timeline_heard(t, e->now, a->progress.running_len > 0 || a->progress.missed);
     if (f->type == FRAME_EXECUTING && f->node.p != NULL) {
         timeline_node_began(t);
     }

@@ -123,9 +123,12 @@ static void need_key(const char *hash, const struct names *outputs, struct buf *
     }
 }
 
+/* Text for a need, borrowed, or put in `room`; n == 0: it cannot be had. */
+typedef struct str (*text_fn)(void *ctx, struct buf *room);
+
 /* The need of this hash, of which one more has it now; text is asked for when it is not known. */
 static struct need *need_join(struct pool *p, const char *hash, const struct names *outputs,
-                              struct str (*text_of)(void *ctx), void *ctx)
+                              text_fn text_of, void *ctx)
 {
     struct eligibility *e = &p->eligibility;
     AUTO_BUF struct buf key;
@@ -133,7 +136,9 @@ static struct need *need_join(struct pool *p, const char *hash, const struct nam
     need_key(hash, outputs, &key);
     struct need *n = map_get(&e->needs, buf_str(&key));
     if (n == NULL) {
-        const struct str text = text_of(ctx);
+        AUTO_BUF struct buf room;
+        buf_init(&room, BUF_NO_LIMIT);
+        const struct str text = text_of(ctx, &room);
         struct workflow *w = text.n == 0 ? NULL : workflow_reparse(text);
         if (w == NULL) {
             return NULL;
@@ -258,14 +263,18 @@ static const struct names *outputs_of(const struct spec *s)
 }
 
 /* The job's own place counts for each of its variants. */
-static struct str job_text(void *ctx)
+static struct str job_text(void *ctx, struct buf *room)
 {
     struct job *j = ctx;
+    if (j->workflow == NULL && batch_skeleton_of(j, room)) {
+        return buf_str(room);
+    }
     return job_need_texts(j) ? (struct str){j->workflow, j->workflow_len} : (struct str){NULL, 0};
 }
 
-static struct str variant_text(void *ctx)
+static struct str variant_text(void *ctx, struct buf *room)
 {
+    (void)room;
     const struct spec_variant *v = ctx;
     return (struct str){v->workflow, v->workflow_len};
 }
@@ -617,8 +626,9 @@ struct look {
     size_t len;
 };
 
-static struct str submission_text(void *ctx)
+static struct str submission_text(void *ctx, struct buf *room)
 {
+    (void)room;
     const struct submission *s = ctx;
     return (struct str){s->workflow, s->workflow_len};
 }

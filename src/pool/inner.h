@@ -233,6 +233,7 @@ static inline bool job_has_variants(const struct job *j)
 struct output {
     char *node_id;
     char *json;
+    size_t n; /* it was the n-th of its attempt */
 };
 
 /* What was told of an attempt's progress, and what is to be told. */
@@ -342,8 +343,7 @@ struct attempt {
     struct job_error error;
     struct job_error job_error; /* of the job, where that is another one */
     bool runs;                  /* it counts among those of its client that run */
-    struct output *outputs;
-    size_t outputs_len;
+    struct map outputs;         /* by node_id */
     size_t outputs_bytes;
     bool outputs_truncated; /* some are left out */
     char *node_errors;      /* of a 200 that runs in part */
@@ -569,6 +569,9 @@ void batches_settle(struct pool *p);
 void batch_join(struct job *j, struct batch *b);
 /* The same for a job from the store, whose batch may have ended, or be in memory. */
 void batch_join_again(struct job *j);
+/* While the jobs of its batch are made: what its classes and models depend on, in place of its
+   workflow. Appends; false: it is no such job. */
+bool batch_skeleton_of(const struct job *j, struct buf *out);
 /* Its last job's leaving ends the batch. */
 void batch_leave(struct job *j);
 void batches_done(struct pool *p);

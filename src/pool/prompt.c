@@ -24,17 +24,16 @@ static uint64_t random_seed(uint64_t most)
     return n % (most + 1);
 }
 
-/* The least of what the inputs of this node may be. */
-static uint64_t most_of(const struct attempt *a, uint32_t node)
+/* The least of what the inputs of a node may be, the first of which is this one. */
+static uint64_t most_of(const struct attempt *a, size_t first)
 {
+    const struct workflow *w = a->workflow;
+    const uint32_t node = w->seeds[first].node;
     uint64_t most = SEED_MOST;
-    for (size_t i = 0; i < a->workflow->seeds_len; i++) {
-        const struct workflow_seed *s = &a->workflow->seeds[i];
-        if (s->node == node) {
-            const struct str class_type = a->workflow->nodes[node].class_type;
-            const uint64_t its = eligible_input_max(a->backend, class_type, s->input);
-            most = its < most ? its : most;
-        }
+    for (size_t i = first; i < w->seeds_len && w->seeds[i].node == node; i++) {
+        const uint64_t its =
+            eligible_input_max(a->backend, w->nodes[node].class_type, w->seeds[i].input);
+        most = its < most ? its : most;
     }
     return most;
 }
@@ -53,7 +52,7 @@ static void choose_seeds(struct attempt *a)
         const struct workflow_seed *s = &w->seeds[i];
         char value[24];
         if (i == 0 || w->seeds[i - 1].node != s->node) { /* one number a node */
-            seed = random_seed(most_of(a, s->node));
+            seed = random_seed(most_of(a, i));
             js_key_str(&o, w->nodes[s->node].id);
             js_integer(&o, (int64_t)seed);
         }

@@ -171,7 +171,7 @@ START_TEST(overrides_change_values_alone)
                    at + strlen(overrides[_i].from));
         override_apply(graph, str_of(overrides[_i].one), &out);
         ck_assert_str_eq(buf_text(&out), buf_text(&want));
-        ck_assert_msg(override_is_structural(&c, str_of(overrides[_i].one)) ==
+        ck_assert_msg(override_is_structural(&c, str_of(overrides[_i].one), &out) ==
                           overrides[_i].structural,
                       "%s", overrides[_i].one);
     }

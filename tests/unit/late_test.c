@@ -176,7 +176,7 @@ struct playing {
 
 static void feed(struct playing *p, const struct frame *f)
 {
-    timeline_heard(&p->timeline, at(p->now), p->progress.running > 0);
+    timeline_heard(&p->timeline, at(p->now), p->progress.running_len > 0);
     if (f->type == FRAME_EXECUTING) {
         timeline_node_began(&p->timeline);
     }

@@ -12,13 +12,14 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/map.h"
 #include "comfypool/base/str.h"
+#include "comfypool/core/places.h"
 #include "comfypool/core/workflow.h"
 
-/* Many overrides of one workflow; a name that was good is not looked up again. */
+/* Many overrides of one workflow: each of its nodes is read once. */
 struct override_check {
     const struct workflow *w;
     struct str text;
-    struct map good; /* names */
+    struct places places;
 };
 /* text is what w was parsed from. Both are borrowed until the end. */
 void override_check_begin(struct override_check *c, const struct workflow *w, struct str text);
@@ -33,7 +34,12 @@ struct str override_next(struct str array, size_t *at);
 /* Appends the workflow of one job; both texts were checked. */
 void override_apply(struct str workflow, struct str one, struct buf *out);
 
-/* True when it may change the structure (a model, or a link): its hash must be made anew. */
-bool override_is_structural(const struct override_check *c, struct str one);
+/* True when it may change the structure (a model, or a link): its hash must be made anew. Appends
+   then what the hashes depend on: overrides that say the same there have the same hashes. */
+bool override_is_structural(struct override_check *c, struct str one, struct buf *ret_key);
+
+/* Appends what is left of a workflow when everything goes that neither its hashes nor its classes
+   and models depend on: texts above all. Overrides can be applied to it as to the whole. */
+void override_skeleton(const struct workflow *w, struct str text, struct buf *out);
 
 #endif

@@ -18,20 +18,43 @@
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/workflow.h"
 
-struct progress_node;  /* of one that the server expanded */
-struct progress_shown; /* of one of the workflow that never runs itself: its copies do */
+struct progress_node;   /* of one that the server expanded */
+struct progress_shown;  /* of one of the workflow that never runs itself: its copies do */
+struct progress_parent; /* of what brings copies: which are shown by them */
+
+/* Places in `shown`. */
+struct progress_places {
+    uint32_t *list;
+    size_t len, cap;
+};
+
+/* A node: one that the server expanded, or (NULL) one of the workflow. */
+struct progress_ref {
+    struct progress_node *expanded;
+    size_t index;
+};
 
 struct progress {
     const struct workflow *workflow; /* borrowed */
     unsigned char *states;           /* enum profile_status, a node of the workflow each */
     struct map expanded;             /* by id */
-    struct progress_shown *shown;    /* few, or none */
-    size_t shown_len;
-    size_t running;    /* nodes that do, expanded ones too */
-    uint32_t began;    /* expanded nodes that began so far */
-    size_t nodes_done; /* completed or cached, of the workflow */
-    size_t executed;   /* seen to run, of the workflow */
-    char *node_id;     /* what was said to run last, or NULL */
+    struct progress_shown *shown;
+    size_t shown_len, shown_cap;
+    uint32_t *shown_at; /* by node of the workflow: its place in shown, from 1; or NULL */
+    struct map parents; /* by id */
+    struct progress_parent *moved; /* those that began or ended since shown ones were settled */
+    struct progress_places fresh;  /* without a parent, and nothing else began since */
+    struct progress_places left;   /* ... and something did, since shown ones were settled */
+    uint32_t begins;               /* of whatever node */
+    uint32_t same_from;            /* since this one all are displayed as the same node: */
+    size_t same_as;                /* in the workflow; SIZE_MAX: as none */
+    struct progress_ref *running;  /* nodes that do, expanded ones too */
+    size_t running_len, running_cap;
+    uint32_t *running_at; /* by node of the workflow: its place in running, from 1 */
+    uint32_t began;       /* expanded nodes that began so far */
+    size_t nodes_done;    /* completed or cached, of the workflow */
+    size_t executed;      /* seen to run, of the workflow */
+    char *node_id;        /* what was said to run last, or NULL */
     bool has_value;
     double value;
     double max;
@@ -54,8 +77,7 @@ void progress_done(struct progress *p);
 /* From here on something may be missed. */
 void progress_gap(struct progress *p);
 /* Tells each change to on_change (may be NULL). `changes` grows with every change, values included.
-   Cost: O(nodes in the frame); without progress_state O(nodes) at an `executing`; of each node that
-   ends O(displayed nodes). */
+   Cost: amortized O(nodes in the frame); of one that ends what is displayed for its copies. */
 void progress_feed(struct progress *p, const struct frame *f, progress_fn on_change, void *ctx);
 
 /* How many nodes of the workflow came from the cache. O(nodes). */

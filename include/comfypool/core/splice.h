@@ -12,6 +12,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
+#include "comfypool/core/places.h"
 #include "comfypool/core/workflow.h"
 
 struct splice;
@@ -19,6 +20,8 @@ struct splice;
 struct splices {
     struct splice *list;
     size_t len, cap;
+    struct map by_place; /* where in the list it is, from 1 */
+    struct places places;
 };
 
 /* {0} is an empty one. */
@@ -27,7 +30,7 @@ void splices_done(struct splices *s);
 /*
  * The input of this node gets a value (JSON text, copied). text is what w was parsed from. Said
  * twice of one input, the last one counts. An input that is not there is added.
- * False: there is no such node.
+ * False: there is no such node. Cost: as places_input.
  */
 bool splices_set_input(struct splices *s, const struct workflow *w, struct str text,
                        struct str node_id, struct str input, struct str value) MUST_CHECK;
