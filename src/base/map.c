@@ -49,15 +49,26 @@ void map_done(struct map *m)
 }
 
 /* The slot that holds key, or the free one where it belongs. cap must not be 0. */
-static struct map_slot *find(const struct map *m, struct str key)
+static struct map_slot *find(const struct map *m, struct str key, uint64_t hash)
 {
     const size_t mask = m->cap - 1;
-    for (size_t i = map_hash(key) & mask;; i = (i + 1) & mask) {
+    for (size_t i = hash & mask;; i = (i + 1) & mask) {
         struct map_slot *s = &m->slots[i];
-        if (s->value == NULL || str_eq(s->key, key)) {
+        if (s->value == NULL || (s->hash == hash && str_eq(s->key, key))) {
             return s;
         }
     }
+}
+
+/* Of a key that is not there. */
+static struct map_slot *free_slot(const struct map *m, uint64_t hash)
+{
+    const size_t mask = m->cap - 1;
+    size_t i = hash & mask;
+    while (m->slots[i].value != NULL) {
+        i = (i + 1) & mask;
+    }
+    return &m->slots[i];
 }
 
 static void grow(struct map *m)
@@ -67,7 +78,7 @@ static void grow(struct map *m)
     m->slots = mem_zero(m->cap, sizeof *m->slots);
     for (size_t i = 0; i < old.cap; i++) {
         if (old.slots[i].value != NULL) {
-            *find(m, old.slots[i].key) = old.slots[i];
+            *free_slot(m, old.slots[i].hash) = old.slots[i];
         }
     }
     free(old.slots);
@@ -78,18 +89,19 @@ void *map_put(struct map *m, struct str key, void *value)
     if ((m->len + 1) * 4 > m->cap * 3) {
         grow(m);
     }
-    struct map_slot *s = find(m, key);
+    const uint64_t hash = map_hash(key);
+    struct map_slot *s = find(m, key, hash);
     void *old = s->value;
     if (old == NULL) {
         m->len++;
     }
-    *s = (struct map_slot){.key = key, .value = value};
+    *s = (struct map_slot){.key = key, .value = value, .hash = hash};
     return old;
 }
 
 void *map_get(const struct map *m, struct str key)
 {
-    return m->cap == 0 ? NULL : find(m, key)->value;
+    return m->cap == 0 ? NULL : find(m, key, map_hash(key))->value;
 }
 
 void *map_remove(struct map *m, struct str key)
@@ -97,7 +109,7 @@ void *map_remove(struct map *m, struct str key)
     if (m->cap == 0) {
         return NULL;
     }
-    struct map_slot *s = find(m, key);
+    struct map_slot *s = find(m, key, map_hash(key));
     void *old = s->value;
     if (old == NULL) {
         return NULL;
@@ -105,7 +117,7 @@ void *map_remove(struct map *m, struct str key)
     const size_t mask = m->cap - 1;
     size_t hole = (size_t)(s - m->slots);
     for (size_t i = (hole + 1) & mask; m->slots[i].value != NULL; i = (i + 1) & mask) {
-        const size_t home = map_hash(m->slots[i].key) & mask;
+        const size_t home = m->slots[i].hash & mask;
         /* An entry may fill the hole unless its home lies between the hole and itself. */
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             m->slots[hole] = m->slots[i];

@@ -16,7 +16,7 @@ struct profiler *profiler_new(const struct workflow *w, unsigned max_progress)
     struct profiler *p = mem_zero(1, sizeof *p);
     p->workflow = w;
     p->max_progress = max_progress;
-    map_init(&p->by_id);
+    map_init(&p->expanded);
     p->own = mem_zero(w->len, sizeof *p->own);
     p->nodes = mem_alloc(w->len * sizeof(struct node *));
     p->cap = w->len;
@@ -24,7 +24,6 @@ struct profiler *profiler_new(const struct workflow *w, unsigned max_progress)
         p->own[i].id = w->nodes[i].id;
         p->own[i].planned = &w->nodes[i];
         p->nodes[p->len++] = &p->own[i];
-        (void)map_put(&p->by_id, p->own[i].id, &p->own[i]);
     }
     return p;
 }
@@ -52,7 +51,7 @@ void profiler_free(struct profiler *p)
     }
     free(p->own);
     free(p->nodes);
-    map_done(&p->by_id);
+    map_done(&p->expanded);
     free(p->starts);
     free(p->opens);
     free(p->gaps);
@@ -63,7 +62,10 @@ void profiler_free(struct profiler *p)
 
 struct node *profiler_find(struct profiler *p, struct str id)
 {
-    return id.p == NULL ? NULL : map_get(&p->by_id, id);
+    const struct workflow_node *planned = id.p == NULL ? NULL : workflow_find(p->workflow, id);
+    return planned != NULL ? &p->own[planned - p->workflow->nodes]
+           : id.p == NULL  ? NULL
+                           : map_get(&p->expanded, id);
 }
 
 static struct node *parent_of(struct profiler *p, const struct node *n)
@@ -102,7 +104,7 @@ static struct node *find_or_expand(struct profiler *p, struct str id)
         p->nodes = mem_grow(p->nodes, p->cap * sizeof(struct node *));
     }
     p->nodes[p->len++] = n;
-    (void)map_put(&p->by_id, n->id, n);
+    (void)map_put(&p->expanded, n->id, n);
     return n;
 }
 

@@ -53,7 +53,7 @@ struct profiler {
     struct node *own;    /* the workflow's, in its order */
     struct node **nodes; /* own, then expanded ones as they came */
     size_t len, cap;
-    struct map by_id;
+    struct map expanded; /* by id */
     struct node **opens; /* those with an open slice */
     size_t opens_len, opens_cap;
     struct start *starts;

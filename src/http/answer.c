@@ -203,20 +203,20 @@ enum { PREFLIGHT_MAX_AGE_S = 600 };
 /* All answers that are on their way may have this many times the cap of a body. */
 enum { ANSWERS_AT_ONCE = 8, LARGE_ANSWER = 64 * 1024, ANSWERS_RETRY_S = 1 };
 
-enum { ETAG_DIGITS = 32, ETAG_SIZE = ETAG_DIGITS + 3 };
+enum { ETAG_DIGITS = HTTP_ETAG_SIZE - 3 };
 
-static void make_etag(struct str body, char ret[ETAG_SIZE])
+void http_make_etag(struct str body, char ret[HTTP_ETAG_SIZE])
 {
     char hex[DIGEST_HEX_SIZE];
     digest_sha256_hex(body, hex);
-    (void)snprintf(ret, ETAG_SIZE, "\"%.*s\"", (int)ETAG_DIGITS, hex);
+    (void)snprintf(ret, HTTP_ETAG_SIZE, "\"%.*s\"", (int)ETAG_DIGITS, hex);
 }
 
 /* The ETag of an answer: of its body, but what is volatile in it. */
-static void make_answer_etag(const struct http_answer *a, char ret[ETAG_SIZE])
+static void make_answer_etag(const struct http_answer *a, char ret[HTTP_ETAG_SIZE])
 {
     if (a->volatile_len == 0) {
-        make_etag(buf_str(&a->body), ret);
+        http_make_etag(buf_str(&a->body), ret);
         return;
     }
     AUTO_BUF struct buf stable;
@@ -224,17 +224,17 @@ static void make_answer_etag(const struct http_answer *a, char ret[ETAG_SIZE])
     const size_t behind = a->volatile_at + a->volatile_len;
     buf_add(&stable, a->body.data, a->volatile_at);
     buf_add(&stable, a->body.data + behind, a->body.len - behind);
-    make_etag(buf_str(&stable), ret);
+    http_make_etag(buf_str(&stable), ret);
 }
 
 bool http_matches(struct http_server *s, struct http_ref ref, struct str body)
 {
     const struct exchange *x = exchange_find(s, ref);
-    char etag[ETAG_SIZE];
+    char etag[HTTP_ETAG_SIZE];
     if (x == NULL || !x->rq.conditional) {
         return false;
     }
-    make_etag(body, etag);
+    http_make_etag(body, etag);
     return headers_match_etag(&x->headers, str_of(etag));
 }
 
@@ -264,7 +264,7 @@ void http_answer(struct http_server *s, struct http_ref ref, struct http_answer 
         return;
     }
     unsigned status = a->status == 0 ? MHD_HTTP_OK : a->status;
-    char etag[ETAG_SIZE] = "";
+    char etag[HTTP_ETAG_SIZE] = "";
     if (a->etag) {
         make_answer_etag(a, etag);
         if (status == MHD_HTTP_OK && strcmp(route_method(x->rq.route), "GET") == 0 &&

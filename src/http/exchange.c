@@ -18,6 +18,9 @@
 /* A body beyond the cap is read and thrown away up to this many times the cap. */
 enum { DISCARD_TIMES = 8, RETRY_S = 1 };
 
+/* A body that is larger is read on another thread: some 2 ms of work. */
+enum { READ_APART = 128 * 1024 };
+
 /* All bodies that are being collected may have this many times the cap of one. */
 enum { BODIES_AT_ONCE = 8 };
 
@@ -349,15 +352,9 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
     return MHD_YES;
 }
 
-/* Everything has come. */
-static void serve_first(struct exchange *x)
+/* Its body was read. */
+static void serve_read(struct exchange *x)
 {
-    x->served = true;
-    conn_body(x->conn);
-    coding_end(x);
-    if (x->problem.code == ERR_NONE && !x->options) {
-        (void)!body_read(buf_str(&x->body), &x->server->options, &x->rq, &x->problem);
-    }
     drop_body(x);
     if (x->problem.code != ERR_NONE) {
         answer_problem(x, &x->problem);
@@ -365,6 +362,43 @@ static void serve_first(struct exchange *x)
         answer_options(x);
     } else {
         serve(x);
+    }
+}
+
+static void read_it(void *ctx)
+{
+    struct exchange *x = ctx;
+    (void)!body_read(buf_str(&x->body), &x->server->options, &x->rq, &x->problem);
+}
+
+static void exchange_free(struct exchange *x);
+
+static void read_apart(void *ctx, bool worked)
+{
+    struct exchange *x = ctx;
+    (void)worked; /* else all exchanges are over */
+    x->reading = false;
+    if (x->over) {
+        exchange_free(x);
+    } else if (!x->gone) {
+        serve_read(x);
+    }
+}
+
+/* Everything has come. */
+static void serve_first(struct exchange *x)
+{
+    x->served = true;
+    conn_body(x->conn);
+    coding_end(x);
+    if (x->problem.code != ERR_NONE || x->options) {
+        serve_read(x);
+    } else if (x->body.len >= READ_APART) {
+        x->reading = true;
+        aparts_start(x->server->aparts, read_it, read_apart, x);
+    } else {
+        read_it(x);
+        serve_read(x);
     }
 }
 
@@ -418,6 +452,18 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *conne
     return x;
 }
 
+static void exchange_free(struct exchange *x)
+{
+    file_body_free(x);
+    coding_free(x);
+    submission_done(&x->rq.submission);
+    backend_change_done(&x->rq.backend_change);
+    problem_done(&x->problem);
+    drop_body(x);
+    free(x->target);
+    free(x);
+}
+
 void exchange_completed(void *ctx, struct MHD_Connection *connection, void **con_cls,
                         enum MHD_RequestTerminationCode how)
 {
@@ -439,14 +485,10 @@ void exchange_completed(void *ctx, struct MHD_Connection *connection, void **con
     if (x->response != NULL) {
         MHD_destroy_response(x->response);
     }
-    file_body_free(x);
-    coding_free(x);
-    submission_done(&x->rq.submission);
-    backend_change_done(&x->rq.backend_change);
-    problem_done(&x->problem);
-    drop_body(x);
     x->server->answers -= x->answer_size;
     conn_answered(x->conn);
-    free(x->target);
-    free(x);
+    x->over = true;
+    if (!x->reading) {
+        exchange_free(x);
+    }
 }

@@ -18,6 +18,7 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/map.h"
 #include "comfypool/http/http.h"
+#include "comfypool/loop/apart.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/mhd_host.h"
 
@@ -330,6 +331,8 @@ struct exchange {
     bool preferred; /* the wait came from Prefer */
     bool paused;    /* its body waits for a file to be written */
     bool early;     /* answered before its body came: the connection ends with it */
+    bool reading;   /* its body, on another thread, which has body, rq and problem meanwhile */
+    bool over;      /* libmicrohttpd is done with it: freed when it was read */
     unsigned status;
     struct MHD_Response *response; /* to be queued by the handler */
     size_t answer_size;            /* counted in server.answers */
@@ -366,6 +369,7 @@ struct http_server {
     uint32_t slots_len;
     uint32_t free_slot;         /* slot + 1; 0: none */
     struct deadlines deadlines; /* of holds, headers and bodies */
+    struct aparts *aparts;      /* large bodies that are read */
     struct http_token *tokens;
     size_t tokens_len;
     struct map addresses; /* who has how many connections: struct peer by its address */

@@ -33,6 +33,7 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *
     s->serve = serve;
     s->ctx = ctx;
     map_init(&s->addresses);
+    s->aparts = aparts_new(loop);
     deadlines_init(&s->deadlines, loop);
     s->refs++;
     return s;
@@ -222,5 +223,6 @@ void http_server_close(struct http_server *s)
         MHD_stop_daemon(l->daemon);
         l->daemon = NULL;
     }
+    aparts_close(s->aparts); /* those whose body was being read are freed */
     deadlines_close(&s->deadlines, on_deadlines_closed);
 }

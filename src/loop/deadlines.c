@@ -1,6 +1,8 @@
 /* Many deadlines on one timer; see the header. Deadlines due in one turn run in order of time. */
 #include "comfypool/loop/deadlines.h"
 
+#include "comfypool/loop/loop.h"
+
 static bool before(const struct heap_node *a, const struct heap_node *b)
 {
     return mono_before(heap_item(a, struct deadline, node)->at,
@@ -20,6 +22,7 @@ static void time_is_up(uv_timer_t *timer)
             break;
         }
         heap_remove(&d->heap, top);
+        loop_note("a deadline");
         e->due(e->ctx);
     }
     arm(d);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/str.h"
+#include "comfypool/loop/loop.h"
 
 /* Runs in a row for kicks that came meanwhile; then others have their turn. */
 enum { RUNS_IN_A_ROW = 4, HANDLES = 4 };
@@ -65,6 +66,7 @@ void mhd_host_run(struct mhd_host *h)
     int runs = 0;
     do {
         h->kicked = false;
+        loop_note("http server");
         (void)MHD_run(h->daemon);
         runs++;
     } while (h->kicked && runs < RUNS_IN_A_ROW);

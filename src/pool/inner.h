@@ -17,6 +17,7 @@
 #include "comfypool/core/spec.h"
 #include "comfypool/core/splice.h"
 #include "comfypool/core/timeline.h"
+#include "comfypool/loop/apart.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
@@ -425,6 +426,7 @@ struct pool {
     size_t passed;           /* see dispatch_passed */
     struct deadline breaker; /* the first to close again */
     struct deadlines deadlines;
+    struct aparts *aparts; /* large profiles that are rendered */
     struct deadline prune;
     bool paused;
     bool stopping;

@@ -160,6 +160,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     };
     ability_init(&p->ability, &limits);
     deadlines_init(&p->deadlines, loop);
+    p->aparts = aparts_new(loop);
     return p;
 }
 
@@ -246,6 +247,7 @@ static void pool_freed(uv_handle_t *timer)
 bool pool_close(struct pool *p)
 {
     p->stopping = true;
+    aparts_close(p->aparts);
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; at = 0, j = map_next(&p->jobs, &at)) {
         job_free(j);

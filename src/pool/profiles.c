@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "inner.h"
 
@@ -69,52 +70,147 @@ void profiles_render_trace(struct pool *p, const struct job_record *r, const str
     };
 }
 
-static void render_job_trace(struct pool *p, const struct found *f, struct buf *out)
-{
-    struct texts earlier = earlier_attempts(p, f);
-    struct str *profiles = mem_alloc((earlier.len + 1) * sizeof *profiles);
-    for (size_t i = 0; i < earlier.len; i++) {
-        profiles[i] = buf_str(&earlier.list[i]);
-    }
-    profiles[earlier.len] = buf_str(&f->json);
-    struct render_trace t;
-    profiles_render_trace(p, f->job, profiles, earlier.len + 1, &t);
-    render_otlp(&t, out);
-    for (size_t i = 0; i < earlier.len; i++) {
-        buf_done(&earlier.list[i]);
-    }
-    free(earlier.list);
-    free(profiles);
-}
-
 /* ---- the answer --------------------------------------------------------------------------------
  */
 
-/* In the format that was asked for. Takes the JSON. */
-static struct http_answer render_answer(struct pool *p, const struct http_request *rq,
-                                        struct found *f)
+/* A larger profile is rendered on another thread: some 5 ms of work. */
+enum { RENDER_APART = 128 * 1024 };
+
+/* What is rendered and answered; it owns all that it needs. */
+struct rendering {
+    struct pool *pool;
+    struct http_ref x;
+    enum format format;
+    bool waits;
+    bool live; /* given_etag is set already, and the client does not have it */
+    struct buf json;
+    struct texts earlier; /* of a trace */
+    struct render_trace trace;
+    char job_id[UUID_SIZE];
+    char workflow_hash[DIGEST_HEX_SIZE];
+    char *trace_parent, *backend, *error_message;
+    char etag[HTTP_PASSED_SIZE];
+    struct buf out;
+};
+
+/* What a trace tells of the job lives as long as the rendering. */
+static void keep_trace(struct rendering *r, const struct job_record *job)
 {
-    struct http_answer a = http_answer_new(200);
-    a.etag = true;
-    a.wait_applied = rq->waits;
-    a.content_type = format_media_type(rq->format);
-    if (rq->format == FORMAT_JSON) {
-        a.body = f->json;
-    } else if (rq->format == FORMAT_OTLP) {
-        render_job_trace(p, f, &a.body);
-        buf_done(&f->json);
-    } else {
-        (void)render_profile(rq->format, buf_str(&f->json), &a.body);
-        buf_done(&f->json);
-    }
-    return a;
+    struct render_trace *t = &r->trace;
+    profiles_render_trace(r->pool, job, NULL, 0, t);
+    memcpy(r->job_id, job->id, sizeof r->job_id);
+    memcpy(r->workflow_hash, job->workflow_hash, sizeof r->workflow_hash);
+    r->trace_parent = mem_strdup(t->trace_parent);
+    r->backend = mem_strdup(t->backend);
+    r->error_message = mem_strdup(t->error_message);
+    t->job_id = r->job_id;
+    t->workflow_hash = r->workflow_hash;
+    t->trace_parent = r->trace_parent;
+    t->backend = r->backend;
+    t->error_message = r->error_message;
 }
 
-static void answer_profile(struct pool *p, const struct http_request *rq, struct http_ref x,
-                           struct found *take)
+/* Takes f->json. live_etag: NULL when it is of the body. */
+static struct rendering *rendering_new(struct pool *p, const struct http_request *rq,
+                                       struct http_ref x, struct found *f, const char *live_etag)
 {
-    struct http_answer a = render_answer(p, rq, take);
-    http_answer(p->server, x, &a);
+    struct rendering *r = mem_zero(1, sizeof *r);
+    r->pool = p;
+    r->x = x;
+    r->format = rq->format;
+    r->waits = rq->waits;
+    r->live = live_etag != NULL;
+    (void)snprintf(r->etag, sizeof r->etag, "%s", live_etag == NULL ? "" : live_etag);
+    r->json = f->json;
+    buf_init(&f->json, BUF_NO_LIMIT);
+    buf_init(&r->out, BUF_NO_LIMIT);
+    if (r->format == FORMAT_OTLP) {
+        r->earlier = earlier_attempts(p, f);
+        keep_trace(r, f->job);
+    }
+    return r;
+}
+
+static void rendering_free(struct rendering *r)
+{
+    for (size_t i = 0; i < r->earlier.len; i++) {
+        buf_done(&r->earlier.list[i]);
+    }
+    free(r->earlier.list);
+    free(r->trace_parent);
+    free(r->backend);
+    free(r->error_message);
+    buf_done(&r->json);
+    buf_done(&r->out);
+    free(r);
+}
+
+static void render_trace(struct rendering *r)
+{
+    const size_t len = r->earlier.len;
+    struct str *profiles = mem_alloc((len + 1) * sizeof *profiles);
+    for (size_t i = 0; i < len; i++) {
+        profiles[i] = buf_str(&r->earlier.list[i]);
+    }
+    profiles[len] = buf_str(&r->json);
+    r->trace.profiles = profiles;
+    r->trace.profiles_len = len + 1;
+    render_otlp(&r->trace, &r->out);
+    free(profiles);
+}
+
+/* In the format that was asked for. */
+static void render(void *ctx)
+{
+    struct rendering *r = ctx;
+    if (r->format == FORMAT_JSON) {
+        r->out = r->json;
+        buf_init(&r->json, BUF_NO_LIMIT);
+    } else if (r->format == FORMAT_OTLP) {
+        render_trace(r);
+    } else {
+        (void)render_profile(r->format, buf_str(&r->json), &r->out);
+    }
+    if (!r->live) {
+        http_make_etag(buf_str(&r->out), r->etag);
+    }
+}
+
+/* Takes r. */
+static void rendered(void *ctx, bool worked)
+{
+    struct rendering *r = ctx;
+    struct http_server *server = r->pool->server;
+    if (worked && server != NULL) {
+        const bool known = !r->live && http_matches_etag(server, r->x, r->etag);
+        struct http_answer a = http_answer_new(known ? 304 : 200);
+        a.wait_applied = r->waits;
+        a.content_type = format_media_type(r->format);
+        (void)snprintf(a.given_etag, sizeof a.given_etag, "%s", r->etag);
+        if (!known) {
+            a.body = r->out;
+            buf_init(&r->out, BUF_NO_LIMIT);
+        }
+        http_answer(server, r->x, &a);
+    }
+    rendering_free(r);
+}
+
+/* Takes the JSON. */
+static void answer_profile(struct pool *p, const struct http_request *rq, struct http_ref x,
+                           struct found *take, const char *live_etag)
+{
+    struct rendering *r = rendering_new(p, rq, x, take, live_etag);
+    size_t size = r->json.len;
+    for (size_t i = 0; i < r->earlier.len; i++) {
+        size += r->earlier.list[i].len;
+    }
+    if (size >= RENDER_APART) {
+        aparts_start(p->aparts, render, rendered, r);
+    } else {
+        render(r);
+        rendered(r, true);
+    }
 }
 
 /* ---- of a job ----------------------------------------------------------------------------------
@@ -159,10 +255,7 @@ static void serve_live(struct job *j, struct http_request *rq, struct http_ref x
     struct found f = {.job = &j->r, .live = true};
     buf_init(&f.json, BUF_NO_LIMIT);
     job_live_profile(j, &f.json);
-    struct http_answer a = render_answer(p, rq, &f);
-    a.etag = false;
-    (void)snprintf(a.given_etag, sizeof a.given_etag, "%s", etag);
-    http_answer(p->server, x, &a);
+    answer_profile(p, rq, x, &f, etag);
 }
 
 static void serve_active(struct job *j, struct http_request *rq, struct http_ref x)
@@ -188,7 +281,7 @@ static void answer_stored(struct pool *p, const struct http_request *rq, struct 
                           enum err e, struct found *take)
 {
     if (e == ERR_NONE) {
-        answer_profile(p, rq, x, take);
+        answer_profile(p, rq, x, take, NULL);
     } else {
         buf_done(&take->json);
         serve_problem(p, x, e);

@@ -38,6 +38,7 @@ static const struct named_suite suites[] = {
     {"host", host_suite},
     {"gpus", gpus_suite},
     {"openapi", openapi_suite},
+    {"apart", apart_suite},
     {"linear", linear_suite},
     {"fuzz", fuzz_suite},
 };

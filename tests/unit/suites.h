@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *base_suite(void);
+Suite *apart_suite(void);
 Suite *linear_suite(void);
 Suite *json_suite(void);
 Suite *core_suite(void);

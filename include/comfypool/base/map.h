@@ -13,7 +13,8 @@
 
 struct map_slot {
     struct str key;
-    void *value; /* NULL: free */
+    void *value;   /* NULL: free */
+    uint64_t hash; /* of the key: others need not be looked at, and growing touches none */
 };
 
 struct map {

@@ -324,6 +324,9 @@ void http_problem_range(struct http_server *s, struct http_ref x, const char *co
 
 /* Holds a request that waits: serve is called again when its wait is over (wait_over set). */
 void http_hold(struct http_server *s, struct http_ref x);
+/* The ETag of a body, with its quotes: for one that is made on another thread. */
+enum { HTTP_ETAG_SIZE = 35 };
+void http_make_etag(struct str body, char ret[HTTP_ETAG_SIZE]);
 /* True when the request has an If-None-Match that names the ETag that this body would have. */
 bool http_matches(struct http_server *s, struct http_ref x, struct str body);
 /* The same of an ETag (with its quotes). */
