@@ -2,8 +2,11 @@
  * Connections: how many there may be in all and from one address, and how long one may take over
  * its headers and its body. libmicrohttpd knows only inactivity, and a byte a second is activity;
  * so each connection has a deadline that shuts its socket down, which libmicrohttpd then sees as a
- * hang-up. A kept connection between two requests is left to libmicrohttpd's idle timeout until
- * bytes of the next request have come: the kernel knows when the last ones did.
+ * hang-up. It misses one, too: what it reads in one go with the end of the other side's bytes it
+ * takes for all that there is (0.9.75 clears its read mark, and no other edge comes), so that the
+ * end is looked for behind each piece of a body. A kept connection between two requests is left to
+ * libmicrohttpd's idle timeout until bytes of the next request have come: the kernel knows when the
+ * last ones did.
  */
 #include "internal.h"
 
@@ -11,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "comfypool/base/log.h"
 
@@ -25,6 +29,7 @@ enum {
     LOOKS = 2,         /* at an idle connection in each header_timeout */
     TICK_MS = 20,      /* how exactly the kernel knows when bytes came */
     IDLE_MOST_S = 150, /* for sockets that do not tell; libmicrohttpd gives silent ones 75 s */
+    END_MS = 20,       /* in which libmicrohttpd hands on what it has read */
     NETWORK = 8        /* bytes of an IPv6 address that count as one client */
 };
 
@@ -125,6 +130,34 @@ static bool has_received_since(const struct conn *c, struct mono_us since)
         return false;
     }
     return (int64_t)info.tcpi_last_data_recv + TICK_MS < mono_diff(time_mono(), since).us / 1000;
+}
+
+/* What libmicrohttpd had read was handed on meanwhile, and nothing else can follow. */
+static void has_hung_up(void *ctx)
+{
+    struct conn *c = ctx;
+    LOG(LOG_DEBUG, "a client hung up",
+        LOG_S("when", c->stage == STAGE_BODY ? "in the middle of a body" : "behind an answer"));
+    shut(c);
+}
+
+static bool has_ended(const struct conn *c)
+{
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void look_again_soon(struct conn *c)
+{
+    deadline_set(&c->server->deadlines, &c->deadline, mono_add(time_mono(), dur_ms(END_MS)),
+                 has_hung_up, c);
+}
+
+void conn_look_for_end(struct conn *c)
+{
+    if (c != NULL && c->stage == STAGE_BODY && has_ended(c)) {
+        look_again_soon(c);
+    }
 }
 
 static void look(void *ctx);
@@ -234,7 +267,11 @@ void conn_answered(struct conn *c)
     if (c != NULL) {
         c->stage = STAGE_IDLE;
         c->idle_since = time_mono();
-        look_later(c);
+        if (has_ended(c)) {
+            look_again_soon(c);
+        } else {
+            look_later(c);
+        }
     }
 }
 

@@ -295,6 +295,7 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
         answer_problem(x, &x->problem);
         return MHD_queue_response(connection, x->status, x->response);
     }
+    conn_look_for_end(x->conn);
     return MHD_YES;
 }
 
@@ -334,6 +335,8 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
         conn_progress(x->conn);
         if (!file_body_feed(x, bytes, n)) {
             exchange_suspend(x);
+        } else {
+            conn_look_for_end(x->conn);
         }
         return MHD_YES;
     }
@@ -349,6 +352,7 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
     } else if (x->problem.code == ERR_NONE && !coding_feed(x, bytes, n)) {
         exchange_suspend(x);
     }
+    conn_look_for_end(x->conn);
     return MHD_YES;
 }
 

@@ -28,11 +28,18 @@ static const char *const names[HEADER_COUNT] = {
     [HEADER_IF_RANGE] = "If-Range",
 };
 
+static bool ends_with_blank(struct str s)
+{
+    return s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t');
+}
+
 void headers_add(struct headers *h, struct str name, struct str value)
 {
     for (int i = 0; i < HEADER_COUNT; i++) {
         if (text_same_word(name, names[i])) {
             struct header_values *v = &h->of[i];
+            h->padded_encoding =
+                h->padded_encoding || (i == HEADER_TRANSFER_ENCODING && ends_with_blank(value));
             if (v->count < HEADER_VALUES) {
                 v->value[v->count] = text_trim(value);
             }
@@ -92,6 +99,10 @@ bool headers_check_framing(const struct headers *h, bool http_1_1, struct proble
                           !text_same_word(headers_first(h, HEADER_TRANSFER_ENCODING), "chunked"))) {
         p->status = 501;
         return problem_set(p, ERR_QUERY_INVALID, "no Transfer-Encoding but chunked is implemented");
+    }
+    if (h->padded_encoding) { /* libmicrohttpd does not know it then, and reads until the end */
+        return problem_set(p, ERR_QUERY_INVALID,
+                           "there are blanks behind the value of Transfer-Encoding");
     }
     if (http_1_1 && h->of[HEADER_HOST].count != 1) {
         return problem_set(p, ERR_QUERY_INVALID, "an HTTP/1.1 request has one Host header");

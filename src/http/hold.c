@@ -1,7 +1,8 @@
 /*
  * Held requests: a deadline each, and a watch on each held connection, since libmicrohttpd says
- * nothing about a suspended one. A client that has shut its side down (even only
- * for writing: a hang-up looks the same) has ended its wait.
+ * nothing about a suspended one. A client that has shut its side down has ended its wait: it is
+ * told what is known now, since it may have shut it only for writing. The reader of a stream that
+ * does so is gone.
  */
 #include "internal.h"
 
@@ -36,11 +37,26 @@ void watch_end(struct exchange *x)
     }
 }
 
+static void over(void *ctx)
+{
+    struct exchange *x = ctx;
+    x->rq.wait_over = true;
+    exchange_serve_again(x);
+}
+
 static void on_disconnect(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
-    if (w->x != NULL && (status < 0 || (events & UV_DISCONNECT) != 0)) {
-        exchange_abandon(w->x);
+    struct exchange *x = w->x;
+    if (x == NULL || (status >= 0 && (events & UV_DISCONNECT) == 0)) {
+        return;
+    }
+    if (status >= 0 && heap_holds(&x->hold.node)) {
+        watch_end(x);
+        hold_end(x);
+        over(x);
+    } else {
+        exchange_abandon(x);
     }
 }
 
@@ -66,13 +82,6 @@ void watch_begin(struct exchange *x)
 
 /* ---- deadlines ---------------------------------------------------------------------------------
  */
-
-static void over(void *ctx)
-{
-    struct exchange *x = ctx;
-    x->rq.wait_over = true;
-    exchange_serve_again(x);
-}
 
 void hold_end(struct exchange *x)
 {

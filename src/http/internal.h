@@ -115,6 +115,7 @@ struct headers {
         unsigned count; /* all; of those beyond HEADER_VALUES no value is kept */
         struct str value[HEADER_VALUES];
     } of[HEADER_COUNT];
+    bool padded_encoding; /* blanks stand behind the value of Transfer-Encoding */
 };
 
 void headers_add(struct headers *h, struct str name, struct str value);
@@ -408,6 +409,9 @@ void conn_body(struct conn *c);
 /* A part of a body with files has come: as much time for the next one. */
 void conn_progress(struct conn *c);
 void conn_answered(struct conn *c);
+/* A piece of a body was taken: when nothing can follow, and the body is not complete a moment
+   later, the connection ends. A client that closes its side behind a whole request is answered. */
+void conn_look_for_end(struct conn *c);
 const struct net_address *conn_local(const struct conn *c);
 /* Counts a connection from there; false when there are too many. Loopback and unix sockets: never.
  */

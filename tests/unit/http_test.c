@@ -442,6 +442,8 @@ static const struct framing_row {
     {{"Host: x", "Transfer-Encoding: gzip", NULL}, true, 501},
     {{"Host: x", "Transfer-Encoding: gzip, chunked", NULL}, true, 501},
     {{"Host: x", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"}, true, 501},
+    {{"Host: x", "Transfer-Encoding: chunked ", NULL}, true, 400},
+    {{"Host: x", "Transfer-Encoding: chunked\t", NULL}, true, 400},
 };
 
 START_TEST(framing)
@@ -1511,6 +1513,12 @@ static const struct live_row {
      "\"status\":501", true},
     {"another encoding, GET", "GET /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n", 501,
      NULL, true},
+    {"chunked and a blank",
+     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked \r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400,
+     "query_invalid", true},
+    {"chunked and a tab",
+     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\t\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400,
+     "query_invalid", true},
     {"no host", "GET /healthz HTTP/1.1\r\n\r\n", 400, "query_invalid", true},
     {"too large, announced",
      "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 1000000000000000000\r\n\r\n{", 413,
@@ -1735,7 +1743,58 @@ START_TEST(a_hang_up_ends_a_hold)
     wait_until_empty();
     http_again(server, seen.ref);
     answer_text(seen.ref, 200, "nobody");
-    ck_assert_int_eq(seen.served, 1);
+    ck_assert_int_eq(seen.served,
+                     2); /* it may have closed its sending side only: told what is known */
+    ck_assert_int_eq(seen.over, 1);
+    stop_server();
+}
+END_TEST
+
+static const struct half_row {
+    const char *name;
+    const char *request;
+    int status; /* 0: the connection ends */
+} half_rows[] = {
+    {"all but a byte", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 41\r\n\r\n" GRAPH "    ", 0},
+    {"no byte of it", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n", 0},
+    {"in a chunk", "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfff\r\n{", 0},
+    {"between chunks",
+     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", 0},
+    {"of one that is refused", "POST /jobs HTTP/1.1\r\nHost: evil\r\nContent-Length: 40\r\n\r\n{",
+     0},
+    {"of one that nobody reads", "GET /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n{", 0},
+    {"behind a whole request", GET("/jobs"), 200},
+    {"behind a whole body",
+     "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n" GRAPH "    ", 202},
+    {"behind the last chunk",
+     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+     "10\r\n{\"3\":{\"class_typ\r\n14\r\ne\":\"A\",\"inputs\":{}}}\r\n0\r\n\r\n",
+     202},
+    {"behind one that waits", GET("/jobs/" ID "?wait=100"), 200},
+};
+
+/* Its bytes are free at once, and not when its time is over; who asked for something is answered.
+ */
+START_TEST(a_client_that_sends_no_more)
+{
+    const struct half_row *r = &half_rows[_i];
+    make_server(
+        &(struct http_options){.header_timeout = dur_ms(60000), .body_timeout = dur_ms(60000)});
+    listen_here();
+    struct client c;
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    client_open(&c);
+    const struct mono_us began = time_mono();
+    send_text(&c, r->request);
+    ck_assert_int_eq(shutdown(c.fd, SHUT_WR), 0);
+    if (r->status != 0) {
+        ck_assert_msg(take_answer(&c, &got, false) == r->status, "%s", r->name);
+    }
+    TURN_UNTIL(c.eof);
+    ck_assert_msg(mono_diff(time_mono(), began).us < 5000000, "%s", r->name);
+    client_close(&c);
+    TURN_UNTIL(connections() == 0);
     stop_server();
 }
 END_TEST
@@ -2429,6 +2488,7 @@ static TCase *live(void)
     tcase_add_test(t, a_hold_ends_by_http_again);
     tcase_add_test(t, a_hold_ends_by_its_deadline);
     tcase_add_test(t, a_hang_up_ends_a_hold);
+    tcase_add_loop_test(t, a_client_that_sends_no_more, 0, (int)COUNT(half_rows));
     tcase_add_test(t, too_many_waits);
     tcase_add_test(t, close_leaves_nothing);
     tcase_add_test(t, a_stream_with_a_slow_reader);
