@@ -530,8 +530,8 @@ void history_answer_done(struct history_answer *h)
 /* ---- GET /system_stats, cancel ----------------------------------------------------------------
  */
 
-/* One device whose brace was read. */
-static bool read_device(struct js_reader *r, struct stats_device *d)
+/* One device whose brace was read. *vram grows by what it has. */
+static bool read_device(struct js_reader *r, struct stats_device *d, int64_t *vram)
 {
     double total = NAN;
     double free_bytes = NAN;
@@ -554,7 +554,21 @@ static bool read_device(struct js_reader *r, struct stats_device *d)
     /* Infinities and lies are no memory. */
     const double used = total - free_bytes;
     d->vram_used = isfinite(used) && used >= 0 ? used : NAN;
+    const double most = (double)(INT64_MAX / 2 - *vram);
+    *vram += isfinite(total) && total > 0 && total < most ? (int64_t)total : 0;
     return key.kind == JS_OBJECT_END;
+}
+
+/* The devices that are kept are kept whole: JSON is never cut. */
+static void keep_device(struct str raw, struct buf *kept)
+{
+    AUTO_BUF struct buf clean;
+    buf_init(&clean, BUF_NO_LIMIT);
+    if (raw.n <= STATS_DEVICES_BYTES && js_clean(raw, &clean) &&
+        kept->len + clean.len + 2 <= STATS_DEVICES_BYTES) {
+        buf_add_text(kept, kept->len > 1 ? "," : "");
+        buf_add_str(kept, buf_str(&clean));
+    }
 }
 
 static void read_devices(struct str raw, struct stats_answer *ret)
@@ -564,15 +578,19 @@ static void read_devices(struct str raw, struct stats_answer *ret)
     if (js_next(&r).kind != JS_ARRAY) {
         return;
     }
+    buf_add_char(&ret->devices, '[');
     for (struct js_token t = js_next(&r); t.kind == JS_OBJECT; t = js_next(&r)) {
         struct stats_device d = {.index = -1, .vram_used = NAN};
-        if (!read_device(&r, &d)) {
-            return;
+        const char *from = t.text.p;
+        if (!read_device(&r, &d, &ret->vram)) {
+            break;
         }
+        keep_device((struct str){from, js_offset(&r) - (size_t)(from - raw.p)}, &ret->devices);
         if (ret->list_len < STATS_DEVICES) {
             ret->list[ret->list_len++] = d;
         }
     }
+    buf_add_char(&ret->devices, ']');
 }
 
 /* --cuda-device N, or --cuda-device=N; a list of several says nothing. */
@@ -643,7 +661,7 @@ bool stats_answer_read(struct str text, struct stats_answer *ret)
 {
     *ret = (struct stats_answer){.ram_used = NAN, .cuda_device = -1};
     buf_init(&ret->version, 256);
-    buf_init(&ret->devices, 262144);
+    buf_init(&ret->devices, BUF_NO_LIMIT);
     struct js_reader r;
     bool good = open_object(&r, text).kind == JS_OBJECT;
     struct js_token key = good ? js_next(&r) : (struct js_token){.kind = JS_ERROR};
@@ -656,7 +674,6 @@ bool stats_answer_read(struct str text, struct stats_answer *ret)
         const struct str raw = js_rest(&r, v);
         good = raw.n > 0;
         if (v.kind == JS_ARRAY && js_is(key, "devices") && ret->devices.len == 0) {
-            (void)js_clean(raw, &ret->devices);
             read_devices(raw, ret);
         }
     }

@@ -276,24 +276,26 @@ static void opened(struct ws_conn *c)
     c->events.open(c->ctx);
 }
 
-/* Bytes before the connection is open. Returns what is wrong; *at goes behind what was used. */
+/* Bytes before the connection is open. Returns what is wrong; *at goes behind what was used: frames
+   may follow at once, as many as the server likes. */
 static const char *read_answer(struct ws_conn *c, const char **at, size_t *n)
 {
-    buf_add(&c->answer, *at, *n);
-    *n = 0;
-    if (c->answer.overflow) {
-        return "its answer to the WebSocket upgrade is too long";
-    }
-    const char *end = strstr(buf_text(&c->answer), "\r\n\r\n");
+    const size_t before = c->answer.len;
+    const size_t room = MAX_ANSWER_HEAD - before;
+    const size_t taken = *n < room ? *n : room;
+    buf_add(&c->answer, *at, taken);
+    const char *end = memmem(c->answer.data, c->answer.len, "\r\n\r\n", 4);
     if (end == NULL) {
-        return NULL;
+        *n = 0;
+        return c->answer.len == MAX_ANSWER_HEAD ? "its answer to the WebSocket upgrade is too long"
+                                                : NULL;
     }
     const size_t head = (size_t)(end - c->answer.data) + 4;
     const char *why = judge_answer(c, (struct str){c->answer.data, head - 2});
     if (why == NULL) {
         opened(c);
-        *at = c->answer.data + head;
-        *n = c->answer.len - head;
+        *at += head - before;
+        *n -= head - before;
     }
     return why;
 }

@@ -322,21 +322,6 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
     backend_maybe_reap(b);
 }
 
-/* vram_total of all devices together. */
-static int64_t read_vram(struct str devices)
-{
-    int64_t sum = 0;
-    struct js_reader r;
-    js_read_lenient(&r, devices, JS_MAX_DEPTH);
-    for (struct js_token t = js_next(&r); t.kind != JS_END && t.kind != JS_ERROR; t = js_next(&r)) {
-        int64_t n = 0;
-        if (t.kind == JS_KEY && js_is(t, "vram_total")) {
-            sum += js_int(js_next(&r), &n) && n > 0 && n < INT64_MAX / 64 ? n : 0;
-        }
-    }
-    return sum;
-}
-
 static void stats_came(struct backend *b, struct mono_us now, const struct stats_answer *s)
 {
     sampling_stats(b, now, s);
@@ -344,7 +329,7 @@ static void stats_came(struct backend *b, struct mono_us now, const struct stats
     free(b->devices);
     b->version = mem_copy(buf_str(&s->version));
     b->devices = mem_copy(buf_str(&s->devices));
-    b->vram = read_vram(str_of(b->devices));
+    b->vram = s->vram;
 }
 
 /* The attempt of which a node runs whose images are outputs: a server runs one prompt at a time. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/json_read.h"
 #include "comfypool/comfy/answers.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/comfy/decoder.h"
@@ -592,6 +593,22 @@ START_TEST(stats_tell_version_and_devices)
     stats_answer_done(&s);
     ck_assert(!stats_answer_read(
         STR("{\"system\": {\"comfyui_version\": \"x\"}, \"devices\": [{}]"), &s));
+    stats_answer_done(&s);
+    /* However many there are, what is kept is JSON, and all of them count. */
+    AUTO_BUF struct buf many;
+    buf_init(&many, BUF_NO_LIMIT);
+    buf_add_text(&many, "{\"devices\": [");
+    for (int i = 0; i < 6000; i++) {
+        buf_printf(&many, "%s{\"name\": \"cuda:%d\", \"vram_total\": %s}", i == 0 ? "" : ", ", i,
+                   i == 1 ? "9e18" : "1000");
+    }
+    buf_add_text(&many, "]}");
+    ck_assert(stats_answer_read(buf_str(&many), &s));
+    size_t offset = 0;
+    const char *why = NULL;
+    ck_assert(js_check(buf_str(&s.devices), JS_MAX_DEPTH, &offset, &why));
+    ck_assert(s.devices.len > STATS_DEVICES_BYTES / 2 && s.devices.len <= STATS_DEVICES_BYTES);
+    ck_assert_int_eq(s.vram, 5999000);
     stats_answer_done(&s);
     ck_assert(cancel_answer_read(STR("{\"cancelled\": true}")));
     ck_assert(!cancel_answer_read(STR("{\"cancelled\": false}")));

@@ -88,11 +88,12 @@ struct stats_device {
     double vram_used; /* bytes: total minus free; NaN: unknown */
 };
 
-enum { STATS_DEVICES = 16 };
+enum { STATS_DEVICES = 16, STATS_DEVICES_BYTES = 64 * 1024 };
 
 struct stats_answer {
     struct buf version; /* "" when it was not said */
-    struct buf devices; /* valid JSON array; "[]" when there were none */
+    struct buf devices; /* valid JSON array of the first ones, whole, up to STATS_DEVICES_BYTES */
+    int64_t vram;       /* bytes of all of them together; 0: not said */
     struct stats_device list[STATS_DEVICES];
     size_t list_len;
     double ram_used;     /* bytes of the host; NaN: unknown */
