@@ -16,16 +16,44 @@ static struct js_token open_object(struct js_reader *r, struct str text)
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
 
-/* Appends a string token's text to a sentence. */
+/* Longer sentences are not made. */
+enum { MAX_SENTENCE = 16384 };
+
+/* Whether "a: b: c" has this phrase between its colons: servers say the same of the prompt and of
+   its node. */
+static bool has_phrase(struct str sentence, struct str phrase)
+{
+    const char *end = sentence.p + sentence.n;
+    for (const char *at = sentence.p; at != NULL && at < end; at++) {
+        at = memmem(at, (size_t)(end - at), phrase.p, phrase.n);
+        if (at == NULL) {
+            return false;
+        }
+        const char *behind = at + phrase.n;
+        const bool begins =
+            at == sentence.p || (at - sentence.p >= 2 && memcmp(at - 2, ": ", 2) == 0);
+        const bool ends = behind == end || (end - behind >= 2 && memcmp(behind, ": ", 2) == 0);
+        if (begins && ends) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Appends a string token's text to a sentence that does not have it yet. */
 static void add_phrase(struct buf *to, struct js_token t, struct buf *scratch)
 {
-    if (t.kind != JS_STRING || t.text.n == 0) {
+    if (t.kind != JS_STRING || t.text.n == 0 || to->len > MAX_SENTENCE) {
+        return;
+    }
+    const struct str phrase = js_text(t, scratch);
+    if (has_phrase(buf_str(to), phrase)) {
         return;
     }
     if (to->len > 0) {
         buf_add_text(to, ": ");
     }
-    buf_add_str(to, js_text(t, scratch));
+    buf_add_str(to, phrase);
 }
 
 /* extra_info of missing_node_type names the node: {node_id, class_type, node_title}. */

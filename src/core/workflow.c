@@ -269,7 +269,8 @@ static bool read_nodes(struct draft *d, struct str text, struct workflow_problem
     js_read_strict(&r, text, WORKFLOW_DEPTH);
     if (js_next(&r).kind != JS_OBJECT) {
         return wrong(problem, (struct str){NULL, 0}, NULL,
-                     "a workflow is an object of nodes: {nodeId: {class_type, inputs}}");
+                     "a workflow is an object of nodes, {nodeId: {class_type, inputs}}, and no "
+                     "text with JSON in it");
     }
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         if (d->len == d->cap) {

@@ -250,6 +250,10 @@ bool access_check_token(const struct visitor *v, const struct http_token *tokens
     if (t == NULL && v->headers->of[HEADER_AUTHORIZATION].count == 0) {
         return refuse(p, ERR_UNAUTHORIZED, "Bearer", "send Authorization: Bearer TOKEN");
     }
+    if (presented.n == 0) {
+        return refuse(p, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\"",
+                      "the header must have the scheme Bearer, once: Authorization: Bearer TOKEN");
+    }
     if (t == NULL) {
         return refuse(p, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\"",
                       "this token is not known");

@@ -285,6 +285,22 @@ static bool refuse_unnamed(const struct submission *s, const struct http_request
         wanted.len == 0 ? "none of them names a part" : "wanted: ", buf_text(&wanted));
 }
 
+static bool refuse_part(const char *wanted, const struct http_request *rq, struct problem *p)
+{
+    enum { SHOWN = 16 };
+    AUTO_BUF struct buf given;
+    buf_init(&given, BUF_NO_LIMIT);
+    for (size_t i = 0; i < rq->files_len && i < SHOWN; i++) {
+        buf_printf(&given, "%s%.100s", i == 0 ? "" : ", ", rq->files[i].part);
+    }
+    return problem_set(p, ERR_ATTACHMENT_PART_MISSING, "the body has no part %.100s; %s%s", wanted,
+                       rq->files_len == 0
+                           ? "it has no file at all: send it as multipart/form-data, "
+                             "with the part job and one for each file"
+                           : "its files are: ",
+                       buf_text(&given));
+}
+
 bool submission_attach_parts(struct submission *s, const struct http_request *rq, struct problem *p)
 {
     for (size_t i = 0; i < s->attachments_len; i++) {
@@ -295,7 +311,7 @@ bool submission_attach_parts(struct submission *s, const struct http_request *rq
         }
         if (f == NULL) {
             (void)point_at(p, i, "part");
-            return problem_set(p, ERR_ATTACHMENT_PART_MISSING, "the body has no part of this name");
+            return refuse_part(a->part, rq, p);
         }
         memcpy(a->sha256, f->sha256, sizeof a->sha256);
         if (a->extension[0] != '\0' || f->filename == NULL || *f->filename == '\0') {

@@ -229,5 +229,10 @@ bool body_is_json(enum http_route route)
 bool body_read(struct str body, const struct http_options *o, struct http_request *rq,
                struct problem *p)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* that some editors put before UTF-8 */
+    const size_t n = sizeof mark - 1;
+    if (body.n >= n && memcmp(body.p, mark, n) == 0) {
+        body = (struct str){body.p + n, body.n - n};
+    }
     return !body_is_read(rq->route) || bodies[rq->route].read(body, o, rq, p);
 }

@@ -149,7 +149,8 @@ enum coding headers_coding(const struct headers *h)
 
 bool headers_check_body_type(const struct headers *h, struct problem *p)
 {
-    static const char *const taken[] = {"", "application/json",
+    /* Browsers send text/plain where they need not ask first, and curl -d sends the last one. */
+    static const char *const taken[] = {"", "application/json", "text/plain",
                                         "application/x-www-form-urlencoded"};
     struct str rest = headers_first(h, HEADER_CONTENT_TYPE);
     struct str type = {"", 0};

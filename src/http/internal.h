@@ -231,7 +231,10 @@ bool members_read_one(const struct member *m, struct js_token key, struct value 
 /* Reads a checked object; others than those of the table are refused. *ret_seen: 1u << place. */
 bool members_read(struct str body, const struct member *table, size_t len, void *ret,
                   unsigned *ret_seen, struct problem *p) MUST_CHECK;
-bool members_refuse_unknown(struct js_token key, const char *detail, struct problem *p);
+bool members_refuse_key(struct js_token key, enum err code, const char *detail, struct problem *p);
+/* ... with the nearest name of the table, or all of them. */
+bool members_refuse_unknown(struct js_token key, const struct member *table, size_t len,
+                            struct problem *p);
 /* Appends a name to the pointer of p. */
 void members_point_at(struct problem *p, struct str name);
 
@@ -482,5 +485,11 @@ void watch_end(struct exchange *x);
 void stream_cut(struct stream *st);
 /* The exchange is over: `gone` is told unless the stream was ended. */
 void stream_free(struct stream *st);
+
+/* ---- sniff.c -----------------------------------------------------------------------------------
+ */
+
+/* What a body is that is no JSON, and what to send instead; static. NULL: nobody knows. */
+const char *sniff(struct str body);
 
 #endif

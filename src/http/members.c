@@ -5,6 +5,8 @@
  */
 #include "internal.h"
 
+#include "comfypool/base/near.h"
+
 enum { MIN_PRIORITY = -1000, MAX_PRIORITY = 1000 };
 
 const char member_priority_shape[] = "a whole number from -1000 to 1000";
@@ -25,10 +27,31 @@ static void point_at_key(struct problem *p, struct js_token key)
     members_point_at(p, js_text(key, &scratch));
 }
 
-bool members_refuse_unknown(struct js_token key, const char *detail, struct problem *p)
+bool members_refuse_key(struct js_token key, enum err code, const char *detail, struct problem *p)
 {
     point_at_key(p, key);
-    return problem_set(p, ERR_MEMBER_UNKNOWN, "%s", detail);
+    return problem_set(p, code, "%s", detail);
+}
+
+bool members_refuse_unknown(struct js_token key, const struct member *table, size_t len,
+                            struct problem *p)
+{
+    AUTO_BUF struct buf scratch;
+    AUTO_BUF struct buf names;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    buf_init(&names, BUF_NO_LIMIT);
+    struct near near = near_to(js_text(key, &scratch));
+    for (size_t i = 0; i < len; i++) {
+        near_try(&near, table[i].name);
+        buf_printf(&names, "%s%s", i == 0 ? "" : ", ", table[i].name);
+    }
+    point_at_key(p, key);
+    if (near.name != NULL) {
+        return problem_set(p, ERR_MEMBER_UNKNOWN, "there is no such member; did you mean %s?",
+                           near.name);
+    }
+    return problem_set(p, ERR_MEMBER_UNKNOWN, "there is no such member here%s%s",
+                       len == 0 ? "" : "; there are ", buf_text(&names));
 }
 
 static bool refuse_json(struct str body, size_t offset, const char *why, struct problem *p)
@@ -48,7 +71,9 @@ bool members_check(struct str body, struct problem *p)
     size_t offset = 0;
     const char *why = "";
     if (!js_check(body, BODY_DEPTH, &offset, &why)) {
-        return refuse_json(body, offset, why, p);
+        const char *what = sniff(body);
+        return what != NULL ? problem_set(p, ERR_JSON_INVALID, "%s", what)
+                            : refuse_json(body, offset, why, p);
     }
     struct js_reader r;
     js_read_checked(&r, body);
@@ -122,7 +147,7 @@ bool members_read(struct str body, const struct member *table, size_t len, void 
         v.text = js_rest(&r, v.token);
         const size_t i = members_find(table, len, key);
         if (i == len) {
-            return members_refuse_unknown(key, "there is no such member", p);
+            return members_refuse_unknown(key, table, len, p);
         }
         if (!members_read_one(&table[i], key, &v, ret, p)) {
             return false;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "comfypool/base/near.h"
 #include "comfypool/base/time_text.h"
 #include "comfypool/core/event.h"
 #include "comfypool/core/job.h"
@@ -340,6 +341,23 @@ static int shown(struct str s)
     return s.n > 64 ? 64 : (int)s.n;
 }
 
+static bool refuse_name(struct str name, enum http_route route, struct problem *p)
+{
+    AUTO_BUF struct buf names;
+    buf_init(&names, BUF_NO_LIMIT);
+    struct near near = near_to(name);
+    for (int i = 0; i < PARAMETER_COUNT; i++) {
+        if ((parameters[i].routes & BIT(route)) != 0) {
+            near_try(&near, parameters[i].name);
+            buf_printf(&names, "%s%s", names.len == 0 ? "" : ", ", parameters[i].name);
+        }
+    }
+    const char *most = near.name != NULL ? "; did you mean " : names.len > 0 ? "; there are " : "";
+    return problem_set(p, ERR_QUERY_INVALID, "%.*s: there is no such parameter here%s%s%s",
+                       shown(name), name.p, most, near.name != NULL ? near.name : buf_text(&names),
+                       near.name != NULL ? "?" : "");
+}
+
 static bool read_pair(struct str pair, struct http_request *rq, uint64_t *seen, struct problem *p)
 {
     AUTO_BUF struct buf name;
@@ -355,8 +373,7 @@ static bool read_pair(struct str pair, struct http_request *rq, uint64_t *seen, 
     }
     const int i = find_parameter(buf_str(&name), rq->route);
     if (i < 0) {
-        return problem_set(p, ERR_QUERY_INVALID, "%.*s: there is no such parameter here",
-                           shown(buf_str(&name)), buf_text(&name));
+        return refuse_name(buf_str(&name), rq->route, p);
     }
     if ((*seen & BIT(i)) != 0) {
         return problem_set(p, ERR_QUERY_INVALID, "%s: given twice", parameters[i].name);

@@ -285,6 +285,35 @@ static bool find_route(struct str method, const struct path *path, struct match 
     return ret->options;
 }
 
+/* Where people look for things, since another server has them there. */
+static const char *where_to(struct str path)
+{
+    static const struct {
+        const char *path;
+        const char *detail;
+    } known[] = {
+        {"/", "POST a workflow to /jobs; see /openapi.yaml for what there is"},
+        {"/prompt", "POST workflows to /jobs: ComfyUI's own body is taken there"},
+        {"/run", "POST workflows to /jobs"},
+        {"/runsync", "POST workflows to /jobs?wait=60"},
+        {"/queue", "GET /jobs?state=queued,running lists what waits and runs"},
+        {"/history", "GET /jobs lists jobs; their outputs are at /jobs/ID/outputs"},
+        {"/view", "files of a job are at /jobs/ID/outputs/N"},
+        {"/upload/image", "POST files to /uploads, and name them in attachments of a job"},
+        {"/interrupt", "POST /jobs/ID/cancel stops a job"},
+        {"/ws", "GET /jobs/ID/events streams what happens to a job, GET /events to all"},
+    };
+    if (path.n > 4 && memcmp(path.p, "/api/", 5) == 0) {
+        path = (struct str){path.p + 4, path.n - 4};
+    }
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (str_is(path, known[i].path)) {
+            return known[i].detail;
+        }
+    }
+    return "see /openapi.yaml for what there is";
+}
+
 bool router_match(struct str method, struct str target, struct match *ret, struct problem *p)
 {
     *ret = (struct match){.route = HTTP_ROUTE_COUNT};
@@ -304,5 +333,5 @@ bool router_match(struct str method, struct str target, struct match *ret, struc
             return problem_set(p, ERR_METHOD_NOT_ALLOWED, "allowed here: %s", ret->allow);
         }
     }
-    return problem_set(p, ERR_ROUTE_NOT_FOUND, "see /openapi.yaml for what there is");
+    return problem_set(p, ERR_ROUTE_NOT_FOUND, "%s", where_to(path_text));
 }

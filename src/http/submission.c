@@ -287,7 +287,7 @@ static bool read_member(struct js_token key, struct value *v, const struct readi
         (g->batch && js_is(key, "overrides"))) {
         return true; /* ComfyUI ignores members that it does not know; clients send such */
     }
-    return members_refuse_unknown(key, "there is no such member", p);
+    return members_refuse_unknown(key, members, MEMBERS, p);
 }
 
 static bool read_members(struct str body, const struct reading *g, struct problem *p)
@@ -370,7 +370,7 @@ static bool read_first_variant(struct submission *ret, struct problem *p)
 /* ---- what is none of them ----------------------------------------------------------------------
  */
 
-static bool looks_like_a_node(struct str value)
+static bool has_member(struct str value, const char *name)
 {
     struct js_reader r;
     js_read_checked(&r, value);
@@ -378,12 +378,34 @@ static bool looks_like_a_node(struct str value)
         return false;
     }
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
-        if (js_is(key, "class_type")) {
+        if (js_is(key, name)) {
             return true;
         }
         (void)js_skip(&r);
     }
     return false;
+}
+
+/* What is neither a member of a submission nor a node of a graph. */
+static bool refuse_stranger(struct js_token key, struct str value, struct problem *p)
+{
+    if (js_is(key, "input") && (has_member(value, "workflow") || has_member(value, "prompt"))) {
+        return members_refuse_key(key, ERR_MEMBER_UNKNOWN,
+                                  "this is another server's body: send what is in \"input\"", p);
+    }
+    if (has_member(value, "inputs")) {
+        return members_refuse_key(key, ERR_WORKFLOW_INVALID,
+                                  "this node has no class_type: the editor did not know its class "
+                                  "when it was exported; leave the node out, or install its class",
+                                  p);
+    }
+    if (js_is(key, "nodes") || js_is(key, "last_node_id")) {
+        return members_refuse_key(key, ERR_WORKFLOW_FORMAT_UI,
+                                  "this is the editor's format; in ComfyUI use Workflow > Export "
+                                  "(API)",
+                                  p);
+    }
+    return members_refuse_unknown(key, members, MEMBERS, p);
 }
 
 /* An object without a graph: name the stranger, or say what is missing. */
@@ -394,15 +416,16 @@ static bool explain(struct str body, bool batch, struct problem *p)
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const struct str text = js_skip(&r);
-        if (members_find(members, MEMBERS, key) == MEMBERS && !looks_like_a_node(text) &&
+        if (members_find(members, MEMBERS, key) == MEMBERS && !has_member(text, "class_type") &&
             !(batch && js_is(key, "overrides"))) {
-            return members_refuse_unknown(
-                key, "this is neither a member of a submission nor a node of a graph", p);
+            return refuse_stranger(key, text, p);
         }
     }
     members_point_at(p, STR("workflow"));
-    return problem_set(p, ERR_MEMBER_INVALID,
-                       "a workflow in API format must be here (or be the whole body)");
+    return problem_set(p, ERR_MEMBER_INVALID, "%s",
+                       batch ? "a batch is {\"workflow\": GRAPH, \"overrides\": [{...}, ...]}: the "
+                               "graph in API format, and what is different in each job"
+                             : "a workflow in API format must be here (or be the whole body)");
 }
 
 /* A batch is one workflow and its overrides. */

@@ -785,10 +785,29 @@ static bool ask_again(const struct look *l, struct http_ref x)
     return true;
 }
 
+/* Names in "only" that nobody has: "there is no backend nope; there are a, b. ". */
+static void say_unknown(const struct look *l, struct buf *detail)
+{
+    const struct spec_where *w = l->wishes[0].where;
+    size_t unknown = 0;
+    for (size_t i = 0; w != NULL && i < w->only.len; i++) {
+        if (map_get(&l->p->backends_by_name, str_of(w->only.list[i])) == NULL) {
+            buf_printf(detail, "%s%s", unknown == 0 ? "there is no backend " : ", ",
+                       w->only.list[i]);
+            unknown++;
+        }
+    }
+    for (size_t i = 0; unknown > 0 && i < l->p->backends_len; i++) {
+        buf_printf(detail, "%s%s", i == 0 ? "; there are " : ", ", l->p->backends[i]->name);
+    }
+    buf_add_text(detail, unknown == 0 ? "" : ". ");
+}
+
 static void refuse(const struct look *l, struct http_ref x, const char *pointer)
 {
     AUTO_BUF struct buf detail;
     buf_init(&detail, 1 << 16);
+    say_unknown(l, &detail);
     buf_add_text(&detail,
                  l->p->backends_len == 0 ? "there are no backends yet" : "no backend can run it");
     for (size_t i = 0; i < l->p->backends_len; i++) {

@@ -111,6 +111,43 @@ START_TEST(test_refusals)
 }
 END_TEST
 
+/* What people try, and the words that the answer must have. */
+START_TEST(test_messages)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    static const struct {
+        const char *path;
+        const char *body;
+        const char *code;
+        const char *words[2];
+    } tries[] = {
+        {"/", "{'prompt':{}}", "route_not_found", {"/jobs", ""}},
+        {"/prompt", "{'prompt':{}}", "route_not_found", {"/jobs", ""}},
+        {"/api/prompt", "{'prompt':{}}", "route_not_found", {"/jobs", ""}},
+        {"/jobs?wiat=5", "{}", "query_invalid", {"did you mean wait?", ""}},
+        {"/jobs",
+         "{'workflow':{'1':" NODE "},'backends':{'only':['nope']}}",
+         "workflow_not_supported",
+         {"there is no backend nope", "there are s0"}},
+        {"/batches", "{'1':" NODE "}", "member_invalid", {"overrides", "workflow"}},
+    };
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        struct answer *a = post(d, tries[i].path, q("%s", tries[i].body));
+        CHECK(strcmp(str_at(a->json, "code"), tries[i].code) == 0, "%s: %s", tries[i].path,
+              a->body);
+        const char *detail = str_at(a->json, "detail");
+        CHECK(strstr(detail, tries[i].words[0]) != NULL &&
+                  strstr(detail, tries[i].words[1]) != NULL,
+              "%s: %s", tries[i].path, detail);
+    }
+    struct daemon *other = DAEMON(.may_fail = true, .state = path_of("other"),
+                                  .arguments = {"--listen", text("127.0.0.1:%d", d->port)});
+    CHECK(daemon_wait(other) != 0 && strstr(read_file(other->err), "--listen") != NULL);
+}
+END_TEST
+
 static char *filled(size_t n)
 {
     char *s = text("%*s", (int)n, "");
@@ -551,6 +588,7 @@ Suite *routes_suite(void)
 {
     static const struct named_test tests[] = {
         {"refusals", &test_refusals, 1},
+        {"messages", &test_messages, 1},
         {"large bodies", &test_large_bodies, 1},
         {"raw requests", &test_raw_requests, 1},
         {"three forms", &test_three_forms, 1},

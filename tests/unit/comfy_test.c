@@ -349,6 +349,24 @@ START_TEST(pages_are_told_by_type_and_beginning)
 }
 END_TEST
 
+/* Servers say of the prompt and of its node what is the same. */
+START_TEST(nothing_is_said_twice)
+{
+    struct prompt_answer a;
+    ck_assert(prompt_answer_read(
+        STR("{\"error\": {\"message\": \"Failed\", \"details\": \"Exception: tuple index\"}, "
+            "\"node_errors\": {\"4\": {\"errors\": [{\"message\": \"Exception\", \"details\": "
+            "\"tuple index\"}, {\"message\": \"x\"}], \"class_type\": \"C\"}}}"),
+        &a));
+    ck_assert_str_eq(buf_text(&a.message), "Failed: Exception: tuple index");
+    prompt_answer_done(&a);
+    ck_assert(
+        prompt_answer_read(STR("{\"error\": {\"message\": \"index\", \"details\": \"in\"}}"), &a));
+    ck_assert_msg(strcmp(buf_text(&a.message), "index: in") == 0, "a part of a word is another");
+    prompt_answer_done(&a);
+}
+END_TEST
+
 START_TEST(a_200_is_read)
 {
     struct prompt_answer a;
@@ -777,6 +795,7 @@ Suite *comfy_suite(void)
     tcase_add_test(c, a_400_is_read_whole);
     tcase_add_test(c, a_missing_class_names_its_node);
     tcase_add_test(c, a_200_is_read);
+    tcase_add_test(c, nothing_is_said_twice);
     tcase_add_loop_test(c, pages_are_told_by_type_and_beginning, 0, sizeof pages / sizeof *pages);
     tcase_add_loop_test(c, queues_are_searched, 0, sizeof queues / sizeof *queues);
     tcase_add_test(c, history_tells_messages_and_outputs);

@@ -324,6 +324,9 @@ static const struct {
     {ROUTE_EXPORT, "since=2026-11-25T19:15:00+01:00", NULL, "ndjson since 1795630500000000"},
     {ROUTE_EXPORT, "since=yesterday", NULL, "refused: since"},
     {ROUTE_EXPORT, "since=1796007564", NULL, "refused: since"}, /* seconds */
+    {ROUTE_LIST, "status=completed", NULL, "refused: did you mean state?"},
+    {ROUTE_SUBMIT, "wiat=5", NULL, "refused: did you mean wait?"},
+    {ROUTE_SUMMARY, "xyzzy=1", NULL, "refused: limit, since, workflowHash, groupBy"},
     {ROUTE_EXPORT, "until=x", NULL, "refused: until"},
     {ROUTE_EXPORT, "workflowHash=5076", NULL, "refused: workflowHash"},
     {ROUTE_EXPORT, "workflowHash=" HASH "0", NULL, "refused: workflowHash"},
@@ -497,7 +500,9 @@ static const struct type_row {
     {"Content-Type: Application/JSON; charset=utf-8", true},
     {"Content-Type: application/x-www-form-urlencoded", true},
     {"Content-Type: multipart/form-data; boundary=x", false},
-    {"Content-Type: text/plain", false},
+    {"Content-Type: text/plain", true},
+    {"Content-Type: text/plain;charset=UTF-8", true},
+    {"Content-Type: text/html", false},
     {"Content-Type: application/jsonx", false},
 };
 
@@ -777,6 +782,89 @@ static const struct body_row {
      "/url"},
     {"a submission", ROUTE_SUBMIT, GRAPH, ERR_NONE, NULL},
 };
+
+/* What people send by mistake, and what the message must name: all words, separated by |. */
+static const struct {
+    enum http_route route;
+    struct str body;
+    enum err want;
+    const char *words;
+    const char *pointer; /* or NULL */
+} mistakes[] = {
+    {ROUTE_SUBMIT, STR_INIT(""), ERR_JSON_INVALID, "empty", NULL},
+    {ROUTE_SUBMIT, STR_INIT(" \r\n"), ERR_JSON_INVALID, "empty", NULL},
+    {ROUTE_SUBMIT, STR_INIT("workflow.json"), ERR_JSON_INVALID, "@workflow.json", NULL},
+    {ROUTE_SUBMIT, STR_INIT("my dir/a b.json\n"), ERR_JSON_INVALID, "@", NULL},
+    {ROUTE_SUBMIT, STR_INIT("\x89PNG\r\n\x1a\n"), ERR_JSON_INVALID, "PNG|Export (API)", NULL},
+    {ROUTE_SUBMIT, STR_INIT("\xff\xd8\xff\xe0"), ERR_JSON_INVALID, "JPEG|Export (API)", NULL},
+    {ROUTE_SUBMIT, STR_INIT("\xff\xfe{\0}\0"), ERR_JSON_INVALID, "UTF-16|UTF-8", NULL},
+    {ROUTE_SUBMIT, STR_INIT("\0{\0}"), ERR_JSON_INVALID, "UTF-16|UTF-8", NULL},
+    {ROUTE_SUBMIT, STR_INIT("\x1f\x8b\x08"), ERR_JSON_INVALID, "gzip|Content-Encoding", NULL},
+    {ROUTE_SUBMIT, STR_INIT("<html>"), ERR_JSON_INVALID, "HTML", NULL},
+    {ROUTE_CHANGE, STR_INIT("\x89PNG"), ERR_JSON_INVALID, "PNG", NULL},
+    {ROUTE_SUBMIT, STR_INIT("{\"workflow\":{},"), ERR_JSON_INVALID, "line 1, column", NULL},
+    {ROUTE_SUBMIT, STR_INIT("{\"Priority\":5,\"workflow\":" GRAPH "}"), ERR_MEMBER_UNKNOWN,
+     "did you mean priority?", "/Priority"},
+    {ROUTE_SUBMIT, STR_INIT("{\"max_attempts\":5,\"workflow\":" GRAPH "}"), ERR_MEMBER_UNKNOWN,
+     "did you mean maxAttempts?", "/max_attempts"},
+    {ROUTE_SUBMIT, STR_INIT("{\"xyzzy\":5,\"workflow\":" GRAPH "}"), ERR_MEMBER_UNKNOWN,
+     "there are|priority|metadata|skipEligibility", "/xyzzy"},
+    {ROUTE_BACKEND_ADD, STR_INIT("{\"uri\":\"http://a\"}"), ERR_MEMBER_UNKNOWN, "did you mean url?",
+     "/uri"},
+    {ROUTE_QUEUE_PAUSE, STR_INIT("{\"x\":1}"), ERR_MEMBER_UNKNOWN, "no such member here", "/x"},
+    {ROUTE_SUBMIT, STR_INIT("{\"1\":{\"class_type\":\"A\",\"inputs\":{}},\"15\":{\"inputs\":{}}}"),
+     ERR_WORKFLOW_INVALID, "class_type", "/15"},
+    {ROUTE_SUBMIT, STR_INIT("{\"input\":{\"workflow\":{}}}"), ERR_MEMBER_UNKNOWN, "in \"input\"",
+     "/input"},
+    {ROUTE_SUBMIT, STR_INIT("{\"last_node_id\":1,\"nodes\":[{\"id\":1}],\"version\":0.4}"),
+     ERR_WORKFLOW_FORMAT_UI, "Export (API)", NULL},
+    {ROUTE_SUBMIT, STR_INIT("{\"prompt\":\"{}\"}"), ERR_WORKFLOW_INVALID, "text with JSON",
+     "/prompt"},
+    {ROUTE_BATCH_SUBMIT, STR_INIT(GRAPH), ERR_MEMBER_INVALID, "overrides|workflow", "/workflow"},
+};
+
+static bool has_words(const char *text, const char *words)
+{
+    struct str rest = str_of(words);
+    struct str word;
+    bool all = true;
+    while (text_cut(&rest, '|', &word)) {
+        AUTO_FREE char *copy = mem_copy(word);
+        all = all && strstr(text, copy) != NULL;
+    }
+    return all;
+}
+
+START_TEST(mistakes_are_explained)
+{
+    const struct http_options o = {.check_backend_url = refuse_ftp};
+    struct http_request rq = {.route = mistakes[_i].route};
+    struct problem p;
+    problem_init(&p);
+    ck_assert(!body_read(mistakes[_i].body, &o, &rq, &p));
+    ck_assert_msg(p.code == mistakes[_i].want && has_words(buf_text(&p.detail), mistakes[_i].words),
+                  "%d: %s %s", _i, err_code(p.code), buf_text(&p.detail));
+    if (mistakes[_i].pointer != NULL) {
+        ck_assert_str_eq(buf_text(&p.pointer), mistakes[_i].pointer);
+    }
+    submission_done(&rq.submission);
+    backend_change_done(&rq.backend_change);
+    problem_done(&p);
+}
+END_TEST
+
+START_TEST(a_byte_order_mark_is_taken)
+{
+    const struct http_options o = {.check_backend_url = refuse_ftp};
+    struct http_request rq = {.route = ROUTE_SUBMIT};
+    struct problem p;
+    problem_init(&p);
+    ck_assert(body_read(STR("\xef\xbb\xbf" GRAPH), &o, &rq, &p));
+    ck_assert(str_is((struct str){rq.submission.workflow, rq.submission.workflow_len}, GRAPH));
+    submission_done(&rq.submission);
+    problem_done(&p);
+}
+END_TEST
 
 START_TEST(bodies)
 {
@@ -1473,9 +1561,9 @@ static const struct live_row {
     {"a backend's name", GET("/backends/a%5Cb"), 404, "backend_not_found", false},
     {"patch", "PATCH /jobs/" ID " HTTP/1.1\r\n" HOST "Content-Length: 14\r\n\r\n{\"priority\":1}",
      200, NULL, false},
-    {"patch as text",
+    {"patch as HTML",
      "PATCH /jobs/" ID " HTTP/1.1\r\n" HOST
-     "Content-Type: text/plain\r\nContent-Length: 14\r\n\r\n{\"priority\":1}",
+     "Content-Type: text/html\r\nContent-Length: 14\r\n\r\n{\"priority\":1}",
      415, NULL, false},
     {"a body where none is",
      "POST /queue/pause HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n{\"a\":1}", 400,
@@ -1493,8 +1581,8 @@ static const struct live_row {
      false},
     {"post without a body", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 400,
      "json_invalid", false},
-    {"post as text",
-     "POST /jobs HTTP/1.1\r\n" HOST "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415,
+    {"post as HTML",
+     "POST /jobs HTTP/1.1\r\n" HOST "Content-Type: text/html\r\nContent-Length: 2\r\n\r\n{}", 415,
      "media_type_unsupported", false},
     {"chunked",
      "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
@@ -2466,6 +2554,8 @@ static TCase *tables(void)
     tcase_add_test(t, depth_and_size);
     tcase_add_test(t, a_policy_is_kept);
     tcase_add_loop_test(t, bodies, 0, (int)COUNT(body_rows));
+    tcase_add_loop_test(t, mistakes_are_explained, 0, (int)COUNT(mistakes));
+    tcase_add_test(t, a_byte_order_mark_is_taken);
     tcase_add_test(t, what_a_body_says_is_kept);
     tcase_add_loop_test(t, hosts, 0, (int)COUNT(host_rows));
     tcase_add_loop_test(t, origins, 0, (int)COUNT(origin_rows));
