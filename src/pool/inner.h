@@ -238,7 +238,10 @@ struct output {
 };
 
 /* What was told of an attempt's progress, and what is to be told. */
-enum { PROGRESS_A_SECOND = 9 }; /* with the one at the end of the job: 10 at most */
+enum {
+    PROGRESS_A_SECOND = 9, /* with the one at the end of the job: 10 at most */
+    PROGRESS_AT_ENDS = 4,  /* of these only for the last values of nodes */
+};
 struct told_progress {
     bool owed;
     char *node_id;

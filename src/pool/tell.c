@@ -231,10 +231,10 @@ static void send_progress(struct attempt *a, struct mono_us now)
     tell_and_drop(&o, &b, EVENT_PROGRESS, a);
 }
 
-/* When there were less than PROGRESS_A_SECOND in the second before. */
-static struct mono_us second_is_over(const struct told_progress *t)
+/* When there were less than `most` in the second before. */
+static struct mono_us second_is_over(const struct told_progress *t, unsigned most)
 {
-    return mono_add(t->at[t->next], dur_ms(1000));
+    return mono_add(t->at[(t->next + PROGRESS_A_SECOND - most) % PROGRESS_A_SECOND], dur_ms(1000));
 }
 
 static void progress_is_due(void *ctx)
@@ -259,8 +259,8 @@ void tell_progress(struct attempt *a, struct mono_us now)
     t->max = a->progress.max;
     t->owed = true;
     const struct mono_us last = t->at[(t->next + PROGRESS_A_SECOND - 1) % PROGRESS_A_SECOND];
-    const struct mono_us due =
-        mono_max(second_is_over(t), mono_add(last, dur_ms(PROGRESS_PAUSE_MS)));
+    const struct mono_us due = mono_max(second_is_over(t, PROGRESS_A_SECOND - PROGRESS_AT_ENDS),
+                                        mono_add(last, dur_ms(PROGRESS_PAUSE_MS)));
     if (!mono_before(now, due)) {
         send_progress(a, now);
     } else {
@@ -277,11 +277,12 @@ void tell_last_progress(struct attempt *a)
 void tell_node(void *attempt, const struct progress_change *c)
 {
     struct attempt *a = attempt;
-    const struct told_progress *t = &a->told_progress;
+    struct told_progress *t = &a->told_progress;
     const struct workflow_node *n = c->expanded ? NULL : workflow_find(a->workflow, c->node_id);
-    /* Its last value goes before its end, unless that were too many: then a little later. */
-    if (t->owed && c->status != PROFILE_EXECUTING && str_is(c->node_id, t->node_id) &&
-        !mono_before(time_mono(), second_is_over(t))) {
+    /* Its last value goes before its end, or, when that were too many, not at all. */
+    if (t->owed && c->status != PROFILE_EXECUTING && str_is(c->node_id, t->node_id)) {
+        const bool is_last = a->progress.nodes_done >= a->job->r.nodes_total;
+        t->owed = is_last || !mono_before(time_mono(), second_is_over(t, PROGRESS_A_SECOND));
         tell_last_progress(a);
     }
     struct buf b;

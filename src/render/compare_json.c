@@ -109,6 +109,9 @@ static void render_pair(struct js_out *o, const struct compared *c, const struct
     if (n->class_type.n > 0) {
         js_member_str(o, "type", n->class_type);
     }
+    if (c->target.title[pair->node].n > 0) {
+        js_member_str(o, "title", c->target.title[pair->node]);
+    }
     if (!str_eq(n->id, pair->base_id)) {
         js_member_str(o, "baseNodeId", pair->base_id);
     }

@@ -37,6 +37,7 @@ struct member {
 struct read_node {
     struct compare_node node;
     struct str status;
+    struct str title;
     double duration;
     bool open_ended;
 };
@@ -58,6 +59,7 @@ static const struct member node_members[] = {
     {"nodeId", TEXT, offsetof(struct read_node, node.id), NULL},
     {"type", TEXT, offsetof(struct read_node, node.class_type), NULL},
     {"status", TEXT, offsetof(struct read_node, status), NULL},
+    {"title", TEXT, offsetof(struct read_node, title), NULL},
     {"cached", TRUTH, offsetof(struct read_node, node.cached), NULL},
     {"duration", NUMBER, offsetof(struct read_node, duration), NULL},
     {"openEnded", TRUTH, offsetof(struct read_node, open_ended), NULL},
@@ -124,8 +126,10 @@ static void add_node(struct reading *r, const struct read_node *n)
         r->nodes_cap = grown(r->nodes_cap);
         run->nodes = mem_grow(run->nodes, r->nodes_cap * sizeof *run->nodes);
         run->status = mem_grow(run->status, r->nodes_cap * sizeof *run->status);
+        run->title = mem_grow(run->title, r->nodes_cap * sizeof *run->title);
     }
     run->status[run->run.nodes_len] = n->status;
+    run->title[run->run.nodes_len] = n->title;
     struct compare_node *to = &run->nodes[run->run.nodes_len++];
     *to = n->node;
     to->finished = str_is(n->status, "completed") && !n->open_ended;
@@ -270,6 +274,7 @@ void compared_run_done(struct compared_run *r)
 {
     free(r->nodes);
     free(r->status);
+    free(r->title);
     free(r->depends_on);
     buf_done(&r->texts);
     *r = (struct compared_run){.nodes = NULL};

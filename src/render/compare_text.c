@@ -163,6 +163,7 @@ struct columns {
     size_t id;
     size_t base_id; /* 0: all ids are the same */
     size_t type;
+    size_t title; /* 0: there are none */
     bool resources;
 };
 
@@ -171,6 +172,7 @@ struct row {
     struct str id;
     struct str base_id;
     struct str type;
+    struct str title;
     struct compare_times times;
     struct compare_resources deltas;
     struct str word;
@@ -184,29 +186,41 @@ static size_t fixed_width(const struct columns *c)
 {
     const size_t resources = c->resources ? 20 : 0;
     const size_t base_id = c->base_id > 0 ? 2 : 0;
-    return 2 + 2 + base_id + 2 + 36 + 8 + resources + 2 + VERDICT;
+    const size_t title = c->title > 0 ? 2 : 0;
+    return 2 + 2 + base_id + 2 + title + 36 + 8 + resources + 2 + VERDICT;
 }
 
 static size_t *widest_text(struct columns *c)
 {
     size_t *widest = c->base_id > c->id ? &c->base_id : &c->id;
-    return c->type >= *widest ? &c->type : widest;
+    widest = c->type >= *widest ? &c->type : widest;
+    return c->title > *widest ? &c->title : widest;
 }
 
 static void narrow(struct columns *c)
 {
-    while (fixed_width(c) + c->id + c->base_id + c->type > CELLS_ROW &&
+    while (fixed_width(c) + c->id + c->base_id + c->type + c->title > CELLS_ROW &&
            *widest_text(c) > LEAST_TEXT) {
         (*widest_text(c))--;
     }
 }
 
-static void widen_by_lone(struct columns *c, const struct compare_node *nodes, const size_t *list,
+/* A column of nothing is left out. */
+static void widen_by_title(struct columns *c, struct str title)
+{
+    if (title.n > 0) {
+        widen(&c->title, STR("Title"));
+        widen(&c->title, title);
+    }
+}
+
+static void widen_by_lone(struct columns *c, const struct compared_run *run, const size_t *list,
                           size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        widen(&c->id, nodes[list[i]].id);
-        widen(&c->type, nodes[list[i]].class_type);
+        widen(&c->id, run->nodes[list[i]].id);
+        widen(&c->type, run->nodes[list[i]].class_type);
+        widen_by_title(c, run->title[list[i]]);
     }
 }
 
@@ -219,14 +233,15 @@ static struct columns columns_of(const struct compared *c)
         const struct compare_node *n = &c->target.nodes[p->node];
         widen(&cols.id, n->id);
         widen(&cols.type, n->class_type);
+        widen_by_title(&cols, c->target.title[p->node]);
         if (!str_eq(n->id, p->base_id)) {
             widen(&cols.base_id, STR("Base node"));
             widen(&cols.base_id, p->base_id);
         }
         cols.resources |= !isnan(p->deltas.vram_max) || !isnan(p->deltas.gpu_average);
     }
-    widen_by_lone(&cols, c->target.nodes, r->added, r->added_len);
-    widen_by_lone(&cols, c->newest.nodes, r->removed, r->removed_len);
+    widen_by_lone(&cols, &c->target, r->added, r->added_len);
+    widen_by_lone(&cols, &c->newest, r->removed, r->removed_len);
     narrow(&cols);
     return cols;
 }
@@ -256,6 +271,9 @@ static void add_row(struct buf *out, const struct row *r, const struct columns *
         add_cell(out, str_eq(r->id, r->base_id) ? STR("") : r->base_id, c->base_id);
     }
     add_cell(out, r->type, c->type);
+    if (c->title > 0) {
+        add_cell(out, r->title, c->title);
+    }
     add_times(out, &r->times);
     if (c->resources) {
         add_row_resources(out, &r->deltas);
@@ -283,6 +301,7 @@ static void add_pair(struct buf *out, const struct compared *c, const struct com
         .id = n->id,
         .base_id = p->base_id,
         .type = n->class_type,
+        .title = c->target.title[p->node],
         .times = p->times,
         .deltas = p->deltas,
         .word = word_of(n, c->target.status[p->node], p->times.verdict),
@@ -290,9 +309,10 @@ static void add_pair(struct buf *out, const struct compared *c, const struct com
     add_row(out, &r, cols);
 }
 
-static void add_lone(struct buf *out, const struct compare_node *n, bool added,
+static void add_lone(struct buf *out, const struct compared_run *run, size_t node, bool added,
                      const struct columns *cols)
 {
+    const struct compare_node *n = &run->nodes[node];
     const struct compare_side side = {
         .cached = n->cached,
         .executed = n->has_duration && !n->cached,
@@ -303,6 +323,7 @@ static void add_lone(struct buf *out, const struct compare_node *n, bool added,
         .id = n->id,
         .base_id = n->id,
         .type = n->class_type,
+        .title = run->title[node],
         .deltas = no_deltas,
         .word = added ? STR("added") : STR("removed"),
     };
@@ -323,6 +344,9 @@ static void add_nodes(struct buf *out, const struct compared *c)
         add_cell(out, STR("Base node"), cols.base_id);
     }
     add_cell(out, STR("Type"), cols.type);
+    if (cols.title > 0) {
+        add_cell(out, STR("Title"), cols.title);
+    }
     buf_printf(out, "%12s%12s%12s%8s", "base ms", "target ms", "delta ms", "ratio");
     if (cols.resources) {
         buf_printf(out, "%12s%8s", "VRAM max", "GPU avg");
@@ -332,10 +356,10 @@ static void add_nodes(struct buf *out, const struct compared *c)
         add_pair(out, c, &r->pairs[i], &cols);
     }
     for (size_t i = 0; i < r->added_len; i++) {
-        add_lone(out, &c->target.nodes[r->added[i]], true, &cols);
+        add_lone(out, &c->target, r->added[i], true, &cols);
     }
     for (size_t i = 0; i < r->removed_len; i++) {
-        add_lone(out, &c->newest.nodes[r->removed[i]], false, &cols);
+        add_lone(out, &c->newest, r->removed[i], false, &cols);
     }
 }
 

@@ -13,6 +13,7 @@ struct compared_run {
     struct compare_run run;
     struct compare_node *nodes; /* those of run, in the profile's order */
     struct str *status;         /* of each node */
+    struct str *title;          /* of each node; n == 0: none */
     struct str *depends_on;     /* of all nodes */
     size_t depends_on_len;
     struct str job_id;

@@ -1,6 +1,7 @@
-/* Characters by ranges; see the header. The ranges are those of the Unicode blocks that occur in
-   titles of workflows, not a full table of East Asian Width. */
+/* Characters by ranges, and their widths by libutf8proc; see the header. */
 #include "glyphs.h"
+
+#include <utf8proc.h>
 
 struct range {
     uint32_t first;
@@ -60,22 +61,8 @@ bool glyph_is_blank(uint32_t c)
 
 size_t glyph_width(uint32_t c)
 {
-    static const struct range joining[] = {
-        {0x300, 0x36f},   {0x483, 0x489},   {0x591, 0x5bd},   {0x610, 0x61a},   {0x64b, 0x65f},
-        {0x200b, 0x200f}, {0x20d0, 0x20f0}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xfeff, 0xfeff},
-    };
-    static const struct range wide[] = {
-        {0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0xa4cf},   {0xac00, 0xd7a3},
-        {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},   {0xffe0, 0xffe6},
-        {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff}, {0x20000, 0x3fffd},
-    };
-    if (c < 0x300) {
-        return 1;
-    }
-    if (is_in(c, joining, sizeof joining / sizeof *joining)) {
-        return 0;
-    }
-    return is_in(c, wide, sizeof wide / sizeof *wide) ? 2 : 1;
+    const int width = utf8proc_charwidth((utf8proc_int32_t)c);
+    return width < 0 ? 1 : (size_t)width;
 }
 
 size_t glyphs_width(struct str s)

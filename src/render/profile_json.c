@@ -1,9 +1,11 @@
 /* A profile as JobProfileStats. Points in time are carried to the wall clock with the attempt's one
    anchor; everything is milliseconds with up to three decimals. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/core/samples.h"
+#include "comfypool/core/subgraph.h"
 #include "comfypool/render/render.h"
 
 static void member_point(struct js_out *o, const char *name, const struct profile *p,
@@ -258,6 +260,30 @@ static void render_slowest(struct js_out *o, const struct profile *p)
     js_close(o, ']');
 }
 
+/* Where there are any. */
+static void render_subgraphs(struct js_out *o, const struct profile *p)
+{
+    size_t len = 0;
+    struct subgraph *list = subgraphs_of(p, &len);
+    if (len > 0) {
+        js_key(o, "subgraphs");
+        js_open(o, '[');
+    }
+    for (size_t i = 0; i < len; i++) {
+        js_open(o, '{');
+        js_member_str(o, "id", list[i].id);
+        js_member_int(o, "nodes", (int64_t)list[i].nodes);
+        js_member_int(o, "executedNodes", (int64_t)list[i].executed);
+        js_member_int(o, "cachedNodes", (int64_t)list[i].cached);
+        member_span(o, "duration", list[i].has_duration, list[i].duration);
+        js_close(o, '}');
+    }
+    if (len > 0) {
+        js_close(o, ']');
+    }
+    free(list);
+}
+
 static void render_summary(struct js_out *o, const struct profile *p)
 {
     js_key(o, "summary");
@@ -278,6 +304,7 @@ static void render_summary(struct js_out *o, const struct profile *p)
     js_member_int(o, "expandedNodes", (int64_t)p->expanded);
     js_member_int(o, "pendingNodes", (int64_t)p->pending);
     member_span(o, "unaccounted", p->unaccounted_known, p->unaccounted);
+    render_subgraphs(o, p);
     js_close(o, '}');
 }
 

@@ -292,6 +292,28 @@ static void add_analysis(struct buf *out, const json_t *a)
     buf_add_char(out, '\n');
 }
 
+static void add_subgraphs(struct buf *out, const json_t *list)
+{
+    size_t id = 8;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        widen(&id, text_of(json_array_get(list, i), "id"));
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *s = json_array_get(list, i);
+        buf_add_text(out, i == 0 ? "Subgraphs\n  " : "  ");
+        add_cell(out, text_of(s, "id"), id);
+        if (known_number(s, "duration") == NULL) {
+            buf_printf(out, "%12s   ", "not seen");
+        } else {
+            buf_printf(out, "%12.3f ms", number_of(s, "duration"));
+        }
+        buf_printf(out, ", %.0f node%s, %.0f executed, %.0f cached\n", number_of(s, "nodes"),
+                   number_of(s, "nodes") > 1 ? "s" : "", number_of(s, "executedNodes"),
+                   number_of(s, "cachedNodes"));
+    }
+    buf_add_text(out, json_array_size(list) > 0 ? "\n" : "");
+}
+
 /* ---- summary, slowest nodes, progress --------------------------------------------------------
  */
 
@@ -556,6 +578,7 @@ void profile_text(const struct stored_profile *p, struct buf *out)
         add_analysis(out, json_object_get(p->json, "analysis"));
     }
     add_slowest(out, json_object_get(json_object_get(p->json, "summary"), "slowestNodes"));
+    add_subgraphs(out, json_object_get(json_object_get(p->json, "summary"), "subgraphs"));
     add_progress(out, p);
     add_nodes(out, p);
     const json_t *evidence = json_object_get(p->json, "evidence");

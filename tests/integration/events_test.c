@@ -667,6 +667,40 @@ START_TEST(test_progress)
 }
 END_TEST
 
+/* However fast nodes go by, the progress of one is never told behind its end. */
+START_TEST(test_progress_order)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_ready(d);
+    enum { NODES = 24 };
+    char *graph = text("%s", "'1':{'class_type':'EmptyImage','inputs':{}}");
+    for (int i = 2; i <= NODES; i++) {
+        graph = text("%s,'%d':{'class_type':'%s','inputs':{'images':['%d',0],'_ms':30,'_steps':3}}",
+                     graph, i, i == NODES ? "SaveImage" : "KSampler", i - 1);
+    }
+    struct sse *stream = NULL;
+    (void)submit_watched(d, q("{'workflow':{%s}}", graph), "", &stream);
+    sse_drain(stream);
+    bool over[NODES + 1] = {false};
+    double last = 0;
+    int told = 0;
+    for (size_t i = 0; i < stream->len; i++) {
+        json_t *data = stream->list[i].data;
+        const int node = atoi(str_at(data, "nodeId"));
+        if (sse_is(&stream->list[i], "job:node") &&
+            strcmp(str_at(data, "status"), "completed") == 0) {
+            over[node] = true;
+        } else if (sse_is(&stream->list[i], "job:progress")) {
+            CHECK(!over[node], "node %d", node);
+            last = node == NODES ? num_at(data, "value") : last;
+            told++;
+        }
+    }
+    CHECK(last == 3 && told > 3, "%g, %d", last, told);
+}
+END_TEST
+
 /* ---- readers and the daemon --------------------------------------------------------------------
  */
 
@@ -889,6 +923,7 @@ Suite *events_suite(void)
         {"previews", &test_previews, 1},
         {"large previews", &test_large_previews, 1},
         {"progress", &test_progress, 1},
+        {"order of progress", &test_progress_order, 1},
         {"headers", &test_headers, 1},
         {"refusals", &test_refusals, 1},
         {"a slow reader", &test_slow_reader, 1},

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "comfypool/core/samples.h"
+#include "comfypool/core/subgraph.h"
 #include "suites.h"
 
 static struct mono_us at_ms(double ms)
@@ -651,6 +652,45 @@ START_TEST(many_samples_are_thinned_and_none_are_none)
 }
 END_TEST
 
+/* Subgraphs: overlaps count once, what did not run not at all, and one unknown makes it unknown. */
+START_TEST(subgraphs_have_totals)
+{
+    static const struct profile_slice slices[] = {
+        {{0}, {100}}, {{100}, {250}}, {{200}, {300}}, {{400}, {410}}, {{500}, {600}}};
+    struct profile_node nodes[] = {
+        {.id = STR("1"), .status = PROFILE_COMPLETED, .slices = &slices[0], .slices_len = 1},
+        {.id = STR("57:3"), .status = PROFILE_COMPLETED, .slices = &slices[1], .slices_len = 1},
+        {.id = STR("57:8"), .status = PROFILE_COMPLETED, .slices = &slices[2], .slices_len = 2},
+        {.id = STR("57:12:3"), .status = PROFILE_FAILED, .slices = &slices[4], .slices_len = 1},
+        {.id = STR("57:9"), .status = PROFILE_CACHED},
+        {.id = STR("60:1"), .status = PROFILE_EXECUTING},
+        {.id = STR(":x"), .status = PROFILE_PENDING},
+        {.id = STR("61:"), .status = PROFILE_PENDING},
+    };
+    for (size_t i = 0; i < 5; i++) {
+        nodes[i].has_duration = true;
+    }
+    const struct profile p = {.nodes = nodes, .nodes_len = sizeof nodes / sizeof *nodes};
+    static const struct {
+        const char *id;
+        size_t nodes, executed, cached;
+        int64_t us; /* -1: not known */
+    } want[] = {
+        {"57", 4, 3, 1, 310}, {"57:12", 1, 1, 0, 100}, {"60", 1, 1, 0, -1}, {"61", 1, 0, 0, 0}};
+    size_t len = 0;
+    struct subgraph *list = subgraphs_of(&p, &len);
+    ck_assert_uint_eq(len, sizeof want / sizeof *want);
+    for (size_t i = 0; i < len; i++) {
+        ck_assert_msg(str_is(list[i].id, want[i].id), "%s", want[i].id);
+        ck_assert_uint_eq(list[i].nodes, want[i].nodes);
+        ck_assert_uint_eq(list[i].executed, want[i].executed);
+        ck_assert_uint_eq(list[i].cached, want[i].cached);
+        ck_assert_int_eq(list[i].has_duration ? list[i].duration.us : -1, want[i].us);
+    }
+    free(list);
+}
+END_TEST
+
 Suite *analysis_suite(void)
 {
     Suite *s = suite_create("analysis");
@@ -659,6 +699,7 @@ Suite *analysis_suite(void)
     tcase_add_loop_test(c, runs_are_analysed, 0, (int)(sizeof rows / sizeof *rows));
     tcase_add_test(c, a_deep_graph_costs_its_size);
     tcase_add_test(c, an_open_account_has_no_ends);
+    tcase_add_test(c, subgraphs_have_totals);
     tcase_add_loop_test(c, copies_count_once, 0, (int)(sizeof looped / sizeof *looped));
     tcase_add_loop_test(c, what_is_to_come_is_not_known, 0,
                         (int)(sizeof to_come / sizeof *to_come));

@@ -385,6 +385,29 @@ static const struct str modest[] = {
                      RESOURCES("90.5", "5368709121", "1073741824"))),
 };
 
+/* Two nodes of one class are told apart by their titles. */
+START_TEST(titles_are_told)
+{
+    static const char profile[] =
+        "{\"jobId\":\"j\",\"attempt\":1,\"outcome\":\"completed\",\"completedAt\":1,"
+        "\"executionTime\":5,\"nodes\":[{\"nodeId\":\"6\",\"type\":\"CLIPTextEncode\",\"title\":"
+        "\"Positive\",\"status\":\"completed\",\"duration\":2,\"dependsOn\":[]},{\"nodeId\":\"7\","
+        "\"type\":\"CLIPTextEncode\",\"title\":\"Negative\",\"status\":\"completed\",\"duration\":"
+        "3,\"dependsOn\":[]}]}";
+    const struct str base = STR_INIT(profile);
+    const struct render_comparison c = {.bases = &base, .bases_len = 1, .target = base};
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    compare(FORMAT_TEXT, &c, &out);
+    ck_assert_msg(strstr(buf_text(&out), "  6     CLIPTextEncode  Positive  ") != NULL, "%s",
+                  buf_text(&out));
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "  7     CLIPTextEncode  Negative  "));
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "  Node  Type            Title     "));
+    compare(FORMAT_JSON, &c, &out);
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "\"title\":\"Negative\""));
+}
+END_TEST
+
 START_TEST(resources_are_told)
 {
     AUTO_BUF struct buf out;
@@ -989,6 +1012,7 @@ Suite *compare_render_suite(void)
     TCase *c = tcase_create("compare render");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, what_is_told, 0, sizeof rendered / sizeof *rendered);
+    tcase_add_test(c, titles_are_told);
     tcase_add_test(c, resources_are_told);
     tcase_add_test(c, sources_are_not_mixed);
     tcase_add_test(c, executions_that_were_not_told_are_no_measure);

@@ -248,12 +248,46 @@ START_TEST(a_table_is_made_of_json)
 }
 END_TEST
 
+/* Titles of any script leave the columns behind them where they are. */
+START_TEST(wide_titles_bend_no_table)
+{
+    static const struct {
+        const char *title;
+        int cells;
+    } titles[] = {{"plain", 5},        {"\u26a1 fast", 7}, {"\U0001f7e2 go", 5},
+                  {"\u6f22\u5b57", 4}, {"cafe\u0301", 4},  {"\u26a1\U0001f7e2\u6f22", 6},
+                  {"\uff21\uff71", 3}, {"\u200bx", 1}};
+    AUTO_BUF struct buf json;
+    AUTO_BUF struct buf out;
+    buf_init(&json, BUF_NO_LIMIT);
+    buf_init(&out, BUF_NO_LIMIT);
+    buf_add_text(&json, "{\"jobId\":\"j\",\"attempt\":1,\"outcome\":\"completed\",\"nodes\":[");
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
+        buf_printf(
+            &json,
+            "%s{\"nodeId\":\"%zu\",\"type\":\"T\",\"title\":\"%s\",\"status\":\"completed\"}",
+            i == 0 ? "" : ",", i, titles[i].title);
+    }
+    buf_add_text(&json, "]}");
+    ck_assert(render_profile(FORMAT_TEXT, buf_str(&json), &out));
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
+        char want[64];
+        /* The widest has 7 cells; two blanks lie between columns. */
+        (void)snprintf(want, sizeof want, "%s%*scompleted", titles[i].title, 9 - titles[i].cells,
+                       "");
+        ck_assert_msg(strstr(buf_text(&out), want) != NULL, "no \"%s\" in\n%s", want,
+                      buf_text(&out));
+    }
+}
+END_TEST
+
 Suite *render_suite(void)
 {
     Suite *s = suite_create("render");
     TCase *c = tcase_create("render");
     tcase_add_test(c, a_job_is_rendered);
     tcase_add_test(c, outputs_are_numbered);
+    tcase_add_test(c, wide_titles_bend_no_table);
     tcase_add_loop_test(c, files_are_found_by_name, 0, sizeof named / sizeof *named);
     tcase_add_loop_test(c, a_brief_profile_has_no_progress_events, 0,
                         sizeof briefs / sizeof *briefs);
