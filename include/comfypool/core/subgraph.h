@@ -19,7 +19,7 @@ struct subgraph {
 };
 
 /* Those of a profile, in the order of their first nodes, an outer one before what is in it.
-   *ret_len how many. Owner: the caller, by free. Cost: O(nodes + slices log slices). */
+ *ret_len how many. Owner: the caller, by free. Cost: O(nodes + slices log slices). */
 struct subgraph *subgraphs_of(const struct profile *p, size_t *ret_len);
 
 #endif
