@@ -1,5 +1,5 @@
 /*
- * A profile in the Trace Event Format, which ui.perfetto.dev and chrome://tracing open: one
+ * A profile in the Trace Event Format, which ui.perfetto.dev opens: one
  * process, a thread a lane, a complete event a slice. Times are whole microseconds since the job
  * was queued, and every end is one of those too, so that what nests still nests. Cached nodes, and
  * nodes whose end nobody saw, are instants: no length is invented.

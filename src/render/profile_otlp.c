@@ -136,9 +136,10 @@ static void end_span(const struct tracing *t, bool failed, struct str message)
 /* ---- nodes ------------------------------------------------------------------------------------
  */
 
+/* One that runs has a span until the account was made. */
 static bool has_span(const struct stored_node *n)
 {
-    return n->has_start && n->has_end;
+    return n->has_start && (n->has_end || n->open);
 }
 
 static struct span_id id_of_node(const struct stored_profile *p, struct span_id attempt,
@@ -175,8 +176,11 @@ static void add_node(const struct tracing *t, const struct stored_profile *p,
         n->parent != NULL && has_span(n->parent) ? id_of_node(p, attempt, n->parent) : attempt;
     begin_span(t, id_of_node(p, attempt, n), parent, n->type.n > 0 ? n->type : STR("node"),
                KIND_INTERNAL);
-    begin_attributes(t, stored_wall(p, n->start), stored_wall(p, n->end));
+    begin_attributes(t, stored_wall(p, n->start), stored_wall(p, n->open ? p->end : n->end));
     add_node_attributes(t->o, n);
+    if (n->open) {
+        add_bool(t->o, "comfyui.node.open", true);
+    }
     if (!failed) {
         add_text(t->o, "comfyui.node.error", error); /* it was interrupted, or blocked */
     }

@@ -291,6 +291,41 @@ START_TEST(test_formats)
 }
 END_TEST
 
+/* How long the open node is in a trace, in ms; -1: it is not there. */
+static double open_span(struct daemon *d, const char *id)
+{
+    json_t *t = get(d, "/jobs/%s/profile?live=1&format=otlp", id)->json;
+    json_t *spans = at(t, "resourceSpans.0.scopeSpans.0.spans");
+    for (size_t i = 0; i < json_array_size(spans); i++) {
+        json_t *s = json_array_get(spans, i);
+        char *attributes = json_dumps(at(s, "attributes"), JSON_COMPACT);
+        const bool open = strstr(attributes, "{\"key\":\"comfyui.node.open\",\"value\":{"
+                                             "\"boolValue\":true}}") != NULL;
+        free(attributes);
+        if (open) {
+            return (strtod(str_at(s, "endTimeUnixNano"), NULL) -
+                    strtod(str_at(s, "startTimeUnixNano"), NULL)) /
+                   1e6;
+        }
+    }
+    return -1;
+}
+
+/* A node that runs and says nothing is drawn until now, not until the last event. */
+START_TEST(test_open_to_now)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *id = submit(d, sleep_body("a", 60000, ""));
+    AWAIT(is_at_node(d, id, "1"));
+    AWAIT(open_span(d, id) > 400);
+    json_t *p = get(d, "/jobs/%s/profile?live=1", id)->json;
+    CHECK(num_at(p, "asOf") - num_at(p, "nodes.0.startedAt") > 400);
+    (void)cancel(d, id);
+    (void)await_end(d, id);
+}
+END_TEST
+
 Suite *live_suite(void)
 {
     static const struct named_test tests[] = {
@@ -303,6 +338,7 @@ Suite *live_suite(void)
         {"following", &test_following, 1},
         {"a stop while waiting", &test_stop_while_waiting, 1},
         {"formats", &test_formats, 1},
+        {"an open node runs to now", &test_open_to_now, 1},
     };
     return SUITE("live", 90, tests);
 }

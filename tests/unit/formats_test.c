@@ -796,7 +796,7 @@ START_TEST(a_job_that_runs_or_never_did)
         size_t spans;
         const char *end;
     } rows[] = {
-        {"runs", "", 0, open, 2, 3, "1795378937040000000"},
+        {"runs", "", 0, open, 2, 4, "1795378937040000000"},
         {"waits", "", -1, pending, 1, 2, "1795378937000000000"},
         {"never started", "cancelled", -1, pending, 1, 2, "1795378937010000000"},
     };
