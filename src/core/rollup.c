@@ -6,7 +6,8 @@
 
 #include "comfypool/base/pack.h"
 
-enum { MEASUREMENT_VERSION = 1, ROLLUP_VERSION = 1 };
+/* Measurements of version 1 have no client. */
+enum { MEASUREMENT_VERSION = 2, ROLLUP_VERSION = 1 };
 enum { COLD = 1, EXECUTED = 2 };
 
 /* ---- measurements ------------------------------------------------------------------------------
@@ -24,6 +25,7 @@ void measurement_write(const struct measurement *m, struct buf *out)
     pack_text(out, m->workflow_hash);
     pack_text(out, m->cost_key);
     pack_text(out, m->backend);
+    pack_text(out, m->client);
     pack_uint(out, m->runs_len);
     for (size_t i = 0; i < m->runs_len; i++) {
         pack_text(out, m->runs[i].node_id);
@@ -47,13 +49,14 @@ static bool read_head(struct str *from, struct head *ret)
     uint64_t flags = 0;
     uint64_t execution = 0;
     struct measurement *m = &ret->m;
-    const bool good = unpack_uint(from, &version) && version == MEASUREMENT_VERSION &&
-                      unpack_uint(from, &at) && unpack_uint(from, &state) &&
-                      state < JOB_STATE_COUNT && unpack_uint(from, &flags) &&
-                      unpack_uint(from, &execution) && unpack_uint(from, &m->nodes) &&
-                      unpack_uint(from, &m->nodes_cached) && unpack_text(from, &m->workflow_hash) &&
-                      unpack_text(from, &m->cost_key) && unpack_text(from, &m->backend) &&
-                      unpack_uint(from, &ret->runs);
+    const bool good =
+        unpack_uint(from, &version) && version >= 1 && version <= MEASUREMENT_VERSION &&
+        unpack_uint(from, &at) && unpack_uint(from, &state) && state < JOB_STATE_COUNT &&
+        unpack_uint(from, &flags) && unpack_uint(from, &execution) &&
+        unpack_uint(from, &m->nodes) && unpack_uint(from, &m->nodes_cached) &&
+        unpack_text(from, &m->workflow_hash) && unpack_text(from, &m->cost_key) &&
+        unpack_text(from, &m->backend) && (version < 2 || unpack_text(from, &m->client)) &&
+        unpack_uint(from, &ret->runs);
     m->at.us = (int64_t)at;
     m->state = (enum job_state)state;
     m->cold = (flags & COLD) != 0;
@@ -76,6 +79,7 @@ static void tell(struct observing *s, enum group_by group, struct str key,
     o.group = group;
     o.key = key;
     o.cold = s->m->cold;
+    o.client = s->m->client;
     s->each(s->ctx, s->m->at, &o);
 }
 

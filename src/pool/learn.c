@@ -171,6 +171,7 @@ void learn_end(struct attempt *a, enum job_state state, const struct profile *pr
         .workflow_hash = job_hash(j),
         .cost_key = cost_of(j),
         .backend = str_of(a->r.backend),
+        .client = str_of(j->r.client),
     };
     if (profile != NULL && !profile->clock_changed) {
         m.runs = runs = runs_of(profile, &m.runs_len);
@@ -225,8 +226,8 @@ static void recall(struct pool *p)
 {
     const int64_t day = INT64_C(86400) * 1000000;
     const struct wall_us since = {time_wall().us - REMEMBERED_DAYS * day};
-    store_summarize(p->store, GROUP_RUN, store_summary_since(since, time_wall()), "", remembered,
-                    p);
+    store_summarize(p->store, GROUP_RUN, store_summary_since(since, time_wall()), "", NULL,
+                    remembered, p);
 }
 
 /* What the last daemon left is in the roll-ups, as far as the store can be written. */

@@ -16,6 +16,7 @@ struct summing {
     enum group_by group;
     struct wall_us since;
     char workflow_hash[DIGEST_HEX_SIZE];
+    char *client; /* NULL: everybody's runs */
     unsigned limit;
     bool asked;  /* the store reads */
     bool folded; /* nothing will be heard of folds any more */
@@ -28,6 +29,7 @@ static void let_go(struct summing *s)
 {
     if (s->folded && s->answered) {
         deadline_clear(&s->pool->deadlines, &s->patience);
+        free(s->client);
         free(s);
     }
 }
@@ -148,7 +150,7 @@ static void sum_up(struct summing *s)
 {
     if (!s->asked) {
         s->asked = true;
-        store_summarize(s->pool->store, s->group, s->since, s->workflow_hash, summed, s);
+        store_summarize(s->pool->store, s->group, s->since, s->workflow_hash, s->client, summed, s);
     }
 }
 
@@ -182,6 +184,7 @@ void serve_summary(struct pool *p, struct http_request *rq, struct http_ref x)
     s->group = rq->group_by;
     s->since = store_summary_since(rq->since, time_wall());
     s->limit = rq->limit;
+    s->client = mem_strdup(wall_of(p, rq));
     memcpy(s->workflow_hash, rq->workflow_hash, sizeof s->workflow_hash);
     if (!store_is_writable(p->store)) {
         s->folded = true;

@@ -86,8 +86,10 @@ static void share_free(struct pool *p, struct upload_share *s)
 
 static void shares_free(struct pool *p, struct upload *u)
 {
-    while (u->shares != NULL) {
-        share_free(p, u->shares);
+    struct upload_share *next = NULL;
+    for (struct upload_share *s = u->shares; s != NULL; s = next) {
+        next = s->next;
+        share_free(p, s);
     }
 }
 

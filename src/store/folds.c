@@ -19,8 +19,9 @@ enum {
     FOLD_AT_ONCE = 64, /* measurements in one transaction, unless they are of ... */
     FOLD_PILES = 1000, /* ... so many roll-ups: other writes wait for it */
     MOST_KEYS = 2000,
-    MOST_NODES = 200, /* of one workflow */
-    MOST_RUNS = 4000, /* cost keys and backends: forgotten without "other" */
+    MOST_NODES = 200,       /* of one workflow */
+    MOST_RUNS = 4000,       /* cost keys and backends: forgotten without "other" */
+    MOST_OF_CLIENTS = 8000, /* of each kind, of all clients together: the same */
     HOURS_STEP = 200,
     WEEK_HOURS = 7 * 24,
     DAY_HOURS = 24,
@@ -31,11 +32,28 @@ enum {
 static const int64_t HOUR_US = INT64_C(3600) * 1000000;
 static const char other[] = "other";
 
+/* Of what a kind of roll-ups is, whoever's they are; see GROUP_OF_CLIENT. */
+static enum group_by group_of(int kind)
+{
+    return (enum group_by)(kind % GROUP_OF_CLIENT);
+}
+
+/* What is forgotten there goes into a key of its own. */
+static bool has_other(int kind)
+{
+    return kind < GROUP_OF_CLIENT && kind != GROUP_RUN;
+}
+
+static int64_t most_keys(int kind)
+{
+    return kind >= GROUP_OF_CLIENT ? MOST_OF_CLIENTS : kind == GROUP_RUN ? MOST_RUNS : MOST_KEYS;
+}
+
 /* ---- one roll-up --------------------------------------------------------------------------------
  */
 
 struct place {
-    enum group_by kind;
+    int kind;
     struct str key;
     int64_t start; /* hours since the epoch */
     int span;
@@ -43,7 +61,7 @@ struct place {
 
 static void bind_place(sqlite3_stmt *q, const struct place *at)
 {
-    (void)sqlite3_bind_int(q, 1, (int)at->kind);
+    (void)sqlite3_bind_int(q, 1, at->kind);
     write_bind_str(q, 2, at->key);
     (void)sqlite3_bind_int64(q, 3, at->start);
     (void)sqlite3_bind_int(q, 4, at->span);
@@ -89,14 +107,14 @@ static enum write_result merge_into(struct write_session *w, const struct place 
 
 /* Keys from `from` to before `to`: one key, or all nodes of a workflow. */
 struct key_range {
-    enum group_by kind;
+    int kind;
     struct str from;
     struct str to;
 };
 
 static void bind_range(sqlite3_stmt *q, const struct key_range *range)
 {
-    (void)sqlite3_bind_int(q, 1, (int)range->kind);
+    (void)sqlite3_bind_int(q, 1, range->kind);
     write_bind_str(q, 2, range->from);
     write_bind_str(q, 3, range->to);
 }
@@ -138,7 +156,7 @@ static enum write_result retire(struct write_session *w, const struct key_range 
 {
     struct old_rollups all = {.len = 0};
     enum write_result r = WRITE_GOOD;
-    if (range->kind != GROUP_RUN) {
+    if (has_other(range->kind)) {
         sqlite3_stmt *q = w->q[Q_ROLLUPS_OF_KEYS];
         bind_range(q, range);
         int rc = SQLITE_ROW;
@@ -162,7 +180,7 @@ static enum write_result retire(struct write_session *w, const struct key_range 
 }
 
 /* The texts of a range, one behind the other in b. */
-static struct key_range range_of(enum group_by kind, struct str from, char from_end, struct str to,
+static struct key_range range_of(int kind, struct str from, char from_end, struct str to,
                                  char to_end, struct buf *b)
 {
     buf_add_str(b, from);
@@ -176,25 +194,25 @@ static struct key_range range_of(enum group_by kind, struct str from, char from_
 }
 
 /* One key alone: up to the first text behind it. */
-static struct key_range one_key(enum group_by kind, struct str key, struct buf *b)
+static struct key_range one_key(int kind, struct str key, struct buf *b)
 {
     return range_of(kind, key, '\0', key, '\1', b);
 }
 
-/* A workflow's nodes: '0' comes behind '/'. */
-static struct key_range nodes_of(struct str hash, struct buf *b)
+/* A workflow's nodes: '0' comes behind '/'. hash: with its client, if the kind has one. */
+static struct key_range nodes_of(int kind, struct str hash, struct buf *b)
 {
-    return range_of(GROUP_NODE, hash, '/', hash, '0', b);
+    return range_of(kind, hash, '/', hash, '0', b);
 }
 
-static enum write_result retire_oldest(struct write_session *w, enum group_by kind)
+static enum write_result retire_oldest(struct write_session *w, int kind)
 {
     AUTO_BUF struct buf key;
     AUTO_BUF struct buf texts;
     buf_init(&key, BUF_NO_LIMIT);
     buf_init(&texts, BUF_NO_LIMIT);
     sqlite3_stmt *q = w->q[Q_OLDEST_KEY];
-    (void)sqlite3_bind_int(q, 1, (int)kind);
+    (void)sqlite3_bind_int(q, 1, kind);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         buf_add_str(&key, blob_at(q, 0));
@@ -205,9 +223,9 @@ static enum write_result retire_oldest(struct write_session *w, enum group_by ki
     }
     struct key_range range = one_key(kind, buf_str(&key), &texts);
     r = retire(w, &range);
-    if (r == WRITE_GOOD && kind == GROUP_WORKFLOW) {
+    if (r == WRITE_GOOD && group_of(kind) == GROUP_WORKFLOW) {
         buf_clear(&texts);
-        range = nodes_of(buf_str(&key), &texts);
+        range = nodes_of(kind - GROUP_WORKFLOW + GROUP_NODE, buf_str(&key), &texts);
         r = retire(w, &range);
     }
     return r;
@@ -224,34 +242,37 @@ static enum write_result count_keys(struct write_session *w, const struct key_ra
 }
 
 /* The key is known, and was seen now; false: it is new. */
-static enum write_result touch(struct write_session *w, enum group_by kind, struct str key,
-                               struct wall_us at, bool *ret_known)
+static enum write_result touch(struct write_session *w, int kind, struct str key, struct wall_us at,
+                               bool *ret_known)
 {
     sqlite3_stmt *q = w->q[Q_TOUCH_KEY];
     (void)sqlite3_bind_int64(q, 1, at.us);
-    (void)sqlite3_bind_int(q, 2, (int)kind);
+    (void)sqlite3_bind_int(q, 2, kind);
     write_bind_str(q, 3, key);
     const enum write_result r = write_step(q);
     *ret_known = sqlite3_changes(w->db) > 0;
     return r;
 }
 
-static enum write_result put_key(struct write_session *w, enum group_by kind, struct str key,
+static enum write_result put_key(struct write_session *w, int kind, struct str key,
                                  struct wall_us at)
 {
     sqlite3_stmt *q = w->q[Q_PUT_KEY];
-    (void)sqlite3_bind_int(q, 1, (int)kind);
+    (void)sqlite3_bind_int(q, 1, kind);
     write_bind_str(q, 2, key);
     (void)sqlite3_bind_int64(q, 3, at.us);
     return write_step(q);
 }
 
 /* Where a new node of a workflow counts: under its own key, or under the workflow's others. */
-static enum write_result admit_node(struct write_session *w, struct str *key, struct buf *texts)
+static enum write_result admit_node(struct write_session *w, int kind, struct str *key,
+                                    struct buf *texts)
 {
-    const char *slash = memchr(key->p, '/', key->n);
+    const char *end = memchr(key->p, GROUP_CLIENT_END, key->n); /* a client may have a slash */
+    const char *from = end == NULL ? key->p : end + 1;
+    const char *slash = memchr(from, '/', key->n - (size_t)(from - key->p));
     const struct str hash = {key->p, slash == NULL ? key->n : (size_t)(slash - key->p)};
-    const struct key_range range = nodes_of(hash, texts);
+    const struct key_range range = nodes_of(kind, hash, texts);
     int64_t n = 0;
     const enum write_result r = count_keys(w, &range, &n);
     if (r == WRITE_GOOD && n >= MOST_NODES) {
@@ -266,20 +287,18 @@ static enum write_result admit_node(struct write_session *w, struct str *key, st
 
 /* How many keys of a kind there are, as far as it was asked in this transaction. */
 struct key_counts {
-    bool known[GROUP_COUNT];
-    int64_t n[GROUP_COUNT];
+    bool known[GROUP_OF_CLIENT + GROUP_COUNT];
+    int64_t n[GROUP_OF_CLIENT + GROUP_COUNT];
 };
 
 /* Room for a new key of the other kinds. Counting costs all keys: it is done once. */
-static enum write_result admit(struct write_session *w, enum group_by kind,
-                               struct key_counts *counts)
+static enum write_result admit(struct write_session *w, int kind, struct key_counts *counts)
 {
     const struct key_range all = {kind, STR(""), STR("\xff")};
-    const int64_t most = kind == GROUP_RUN ? MOST_RUNS : MOST_KEYS;
     int64_t *n = &counts->n[kind];
     enum write_result r = counts->known[kind] ? WRITE_GOOD : count_keys(w, &all, n);
     counts->known[kind] = true;
-    if (r == WRITE_GOOD && *n >= most) {
+    if (r == WRITE_GOOD && *n >= most_keys(kind)) {
         r = retire_oldest(w, kind);
         --*n;
     }
@@ -288,7 +307,7 @@ static enum write_result admit(struct write_session *w, enum group_by kind,
 }
 
 /* The key under which *key counts; *texts holds what is made for it. */
-static enum write_result settle_key(struct write_session *w, enum group_by kind, struct str *key,
+static enum write_result settle_key(struct write_session *w, int kind, struct str *key,
                                     struct wall_us at, struct key_counts *counts, struct buf *texts)
 {
     bool known = false;
@@ -296,7 +315,7 @@ static enum write_result settle_key(struct write_session *w, enum group_by kind,
     if (r != WRITE_GOOD || known) {
         return r;
     }
-    r = kind == GROUP_NODE ? admit_node(w, key, texts) : admit(w, kind, counts);
+    r = group_of(kind) == GROUP_NODE ? admit_node(w, kind, key, texts) : admit(w, kind, counts);
     return r == WRITE_GOOD ? put_key(w, kind, *key, at) : r;
 }
 
@@ -305,7 +324,7 @@ static enum write_result settle_key(struct write_session *w, enum group_by kind,
 
 /* What some measurements together say of one key in one hour. */
 struct pile {
-    enum group_by kind;
+    int kind;
     int64_t start;
     struct wall_us last;
     char *label; /* or NULL */
@@ -321,16 +340,22 @@ struct folding {
     struct buf id;
 };
 
-static void observe(void *ctx, struct wall_us at, const struct observation *o)
+/* client: n == 0: of everybody's. */
+static void pile_up(struct folding *f, struct wall_us at, const struct observation *o,
+                    struct str client)
 {
-    struct folding *f = ctx;
     const int64_t start = at.us / HOUR_US;
+    const int kind = (int)o->group + (client.n > 0 ? GROUP_OF_CLIENT : 0);
     buf_clear(&f->id);
-    buf_add_uint(&f->id, o->group);
+    buf_add_uint(&f->id, (uint64_t)kind);
     buf_add_char(&f->id, ' ');
     buf_add_uint(&f->id, (uint64_t)start); /* only to tell them apart */
     buf_add_char(&f->id, ' ');
     const size_t key_at = f->id.len;
+    if (client.n > 0) {
+        buf_add_str(&f->id, client);
+        buf_add_char(&f->id, GROUP_CLIENT_END);
+    }
     buf_add_str(&f->id, o->key);
     struct pile *p = map_get(&f->piles, buf_str(&f->id));
     if (p == NULL) {
@@ -338,7 +363,7 @@ static void observe(void *ctx, struct wall_us at, const struct observation *o)
         memcpy(p->id, f->id.data, f->id.len);
         p->id_len = f->id.len;
         p->key_at = key_at;
-        p->kind = o->group;
+        p->kind = kind;
         p->start = start;
         (void)map_put(&f->piles, (struct str){p->id, p->id_len}, p);
     }
@@ -347,6 +372,14 @@ static void observe(void *ctx, struct wall_us at, const struct observation *o)
         p->label = mem_copy(o->label);
     }
     rollup_add(&p->data, o);
+}
+
+static void observe(void *ctx, struct wall_us at, const struct observation *o)
+{
+    pile_up(ctx, at, o, (struct str){NULL, 0});
+    if (o->client.n > 0) {
+        pile_up(ctx, at, o, o->client);
+    }
 }
 
 static enum write_result write_pile(struct write_session *w, struct folding *f,
@@ -422,8 +455,8 @@ static size_t read_old_hours(struct write_session *w, int64_t before, struct old
     while ((rc = sqlite3_step(q)) == SQLITE_ROW && n < HOURS_STEP) {
         struct old_hour *h = &list[n++];
         *h = (struct old_hour){.key = mem_copy(blob_at(q, 1))};
-        h->at = (struct place){(enum group_by)sqlite3_column_int(q, 0), str_of(h->key),
-                               sqlite3_column_int64(q, 2), 1};
+        h->at =
+            (struct place){sqlite3_column_int(q, 0), str_of(h->key), sqlite3_column_int64(q, 2), 1};
         h->label = sqlite3_column_type(q, 3) == SQLITE_NULL ? NULL : mem_copy(blob_at(q, 3));
         if (!rollup_read(&h->data, blob_at(q, 4))) {
             rollup_done(&h->data);

@@ -28,6 +28,7 @@ struct summary_request {
     enum group_by group;
     int64_t since_hour;
     char workflow_hash[DIGEST_HEX_SIZE]; /* "": all */
+    char *client;                        /* NULL: everybody's */
     store_summary_fn done;
     void *ctx;
     struct map by_key;
@@ -45,26 +46,31 @@ static enum group_by kind_of(const struct summary_request *r)
     return r->group == GROUP_CLASS ? GROUP_NODE : r->group == GROUP_BACKEND ? GROUP_RUN : r->group;
 }
 
-static void write_sql(const struct summary_request *r, struct buf *sql)
+/* The keys of what was asked for: from *from on, before *to. False: all of the kind. Appends. */
+static bool key_range(const struct summary_request *r, struct buf *from, struct buf *to)
 {
-    static const char *const filters[GROUP_COUNT] = {
-        [GROUP_NODE] = " AND key >= ?3 || '/' AND key < ?3 || '0'",
-        [GROUP_WORKFLOW] = " AND key = ?3",
-        [GROUP_RUN] = " AND key >= ?4 || '-' AND key < ?4 || '.'",
+    static const char ends[GROUP_COUNT][2] = {
+        /* '0' comes behind '/', '.' behind '-'; a whole key is all up to the first text behind it
+         */
+        [GROUP_NODE] = {'/', '0'},
+        [GROUP_WORKFLOW] = {'\0', '\1'},
+        [GROUP_RUN] = {'-', '.'},
     };
     const enum group_by kind = kind_of(r);
-    buf_add_text(sql, "SELECT key, label, data FROM rollups WHERE kind = ?1 AND start >= ?2");
-    if (r->workflow_hash[0] != '\0') {
-        buf_add_text(sql, filters[kind]);
+    const bool hash = r->workflow_hash[0] != '\0';
+    if (r->client != NULL) {
+        buf_printf(from, "%s%c", r->client, GROUP_CLIENT_END);
+        buf_printf(to, "%s%c", r->client, hash ? GROUP_CLIENT_END : GROUP_CLIENT_END + 1);
     }
-}
-
-static void bind_all(const struct summary_request *r, sqlite3_stmt *q)
-{
-    (void)sqlite3_bind_int(q, 1, (int)kind_of(r));
-    (void)sqlite3_bind_int64(q, 2, r->since_hour);
-    (void)sqlite3_bind_text(q, 3, r->workflow_hash, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(q, 4, r->workflow_hash, WORKFLOW_KEY_PREFIX, SQLITE_STATIC);
+    if (hash) {
+        const int n = kind == GROUP_RUN ? WORKFLOW_KEY_PREFIX : DIGEST_HEX_SIZE - 1;
+        buf_printf(from, "%.*s", n, r->workflow_hash);
+        buf_printf(to, "%.*s%c", n, r->workflow_hash, ends[kind][1]);
+        if (ends[kind][0] != '\0') {
+            buf_add_char(from, ends[kind][0]);
+        }
+    }
+    return r->client != NULL || hash;
 }
 
 static struct str column(sqlite3_stmt *q, int at)
@@ -76,7 +82,12 @@ static struct str column(sqlite3_stmt *q, int at)
 /* Under which key a row counts; n == 0: under none. */
 static struct str key_of(const struct summary_request *r, sqlite3_stmt *q)
 {
-    const struct str key = column(q, 0);
+    struct str key = column(q, 0);
+    const size_t client = r->client == NULL ? 0 : strlen(r->client) + 1;
+    if (key.n < client) {
+        return (struct str){NULL, 0};
+    }
+    key = (struct str){key.p + client, key.n - client};
     if (kind_of(r) == r->group) {
         return key;
     }
@@ -108,14 +119,26 @@ static void add_row(struct summary_request *r, struct str key, const struct roll
 static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
 {
     struct summary_request *r = (struct summary_request *)read;
-    AUTO_BUF struct buf sql;
-    buf_init(&sql, BUF_NO_LIMIT);
-    write_sql(r, &sql);
+    AUTO_BUF struct buf from;
+    AUTO_BUF struct buf to;
+    buf_init(&from, BUF_NO_LIMIT);
+    buf_init(&to, BUF_NO_LIMIT);
+    const bool some = key_range(r, &from, &to);
     sqlite3_stmt *q = NULL;
-    if (!store_prepare(db, buf_text(&sql), &q, why, why_size)) {
+    if (!store_prepare(db,
+                       some
+                           ? "SELECT key, label, data FROM rollups WHERE kind = ?1 AND start >= ?2 "
+                             "AND key >= ?3 AND key < ?4"
+                           : "SELECT key, label, data FROM rollups WHERE kind = ?1 AND start >= ?2",
+                       &q, why, why_size)) {
         return false;
     }
-    bind_all(r, q);
+    (void)sqlite3_bind_int(q, 1, (int)kind_of(r) + (r->client == NULL ? 0 : GROUP_OF_CLIENT));
+    (void)sqlite3_bind_int64(q, 2, r->since_hour);
+    if (some) {
+        write_bind_str(q, 3, buf_str(&from));
+        write_bind_str(q, 4, buf_str(&to));
+    }
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         struct rollup data = {.count = 0};
@@ -147,10 +170,12 @@ static void answer(struct off_read *read)
         rollup_done(&r->rows[i].data);
     }
     free(r->rows);
+    free(r->client);
 }
 
 void store_summarize(struct store *s, enum group_by group, struct wall_us since,
-                     const char *workflow_hash, store_summary_fn done, void *ctx)
+                     const char *workflow_hash, const char *client, store_summary_fn done,
+                     void *ctx)
 {
     struct summary_request *r = mem_zero(1, sizeof *r);
     r->read.run = run;
@@ -158,6 +183,7 @@ void store_summarize(struct store *s, enum group_by group, struct wall_us since,
     r->group = group;
     r->since_hour = since.us / HOUR_US;
     (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", workflow_hash);
+    r->client = mem_strdup(client);
     r->done = done;
     r->ctx = ctx;
     map_init(&r->by_key);

@@ -333,6 +333,10 @@ START_TEST(test_comparisons)
     for (int i = 0; i < 3; i++) {
         CHECK(strstr(own->body, a[i]) == NULL, "a run of another's: %s", own->body);
     }
+    json_t *sums = seen(d, "bob", "/profiles/summary?groupBy=workflow")->json;
+    CHECK(json_array_size(at(sums, "groups")) == 1 && num_at(sums, "groups.0.count") == 2);
+    sums = seen(d, "reader", "/profiles/summary?groupBy=workflow")->json;
+    CHECK(num_at(sums, "groups.0.count") == 5);
     const struct answer *all = seen(d, "reader", text(compare, "baseline", b[1]));
     CHECK(strstr(all->body, a[0]) != NULL, "%s", all->body);
 }

@@ -51,6 +51,7 @@ struct end {
     const char *class_type;
     int64_t us;
     struct wall_us at;
+    const char *client; /* or NULL */
 };
 
 static void render_end(const struct end *e, struct buf *out)
@@ -65,6 +66,7 @@ static void render_end(const struct end *e, struct buf *out)
         .workflow_hash = str_of(e->hash),
         .cost_key = STR("0123456789abcdef0123456789abcdef-0123456789abcdef"),
         .backend = STR("one"),
+        .client = str_of(e->client),
         .runs = &run,
         .runs_len = 1,
     };
@@ -130,16 +132,21 @@ static void note_summary(void *ctx, enum err e, const struct summary_row *rows, 
 }
 
 /* Owner: the caller. */
-static char *summary(enum group_by group, int64_t since, const char *hash)
+static char *summary_of(const char *client, enum group_by group, int64_t since, const char *hash)
 {
     struct summary s = {.came = false};
     buf_init(&s.text, BUF_NO_LIMIT);
-    store_summarize(store, group, (struct wall_us){since}, hash, note_summary, &s);
+    store_summarize(store, group, (struct wall_us){since}, hash, client, note_summary, &s);
     while (!s.came) {
         (void)uv_run(&loop, UV_RUN_ONCE);
     }
     ck_assert_int_eq(s.error, ERR_NONE);
     return buf_take(&s.text);
+}
+
+static char *summary(enum group_by group, int64_t since, const char *hash)
+{
+    return summary_of(NULL, group, since, hash);
 }
 
 static void summary_is(enum group_by group, int64_t since, const char *hash, const char *want)
@@ -149,10 +156,10 @@ static void summary_is(enum group_by group, int64_t since, const char *hash, con
 }
 
 static const struct end some[] = {
-    {"h1", "3", "KSampler", 1000, {NOON}},
-    {"h1", "3", "KSampler", 3000, {NOON + 1}},
-    {"h1", "9", "SaveImage", 500, {NOON + HOUR}},
-    {"h2", "3", "KSampler", 8000, {NOON + HOUR}},
+    {"h1", "3", "KSampler", 1000, {NOON}, NULL},
+    {"h1", "3", "KSampler", 3000, {NOON + 1}, NULL},
+    {"h1", "9", "SaveImage", 500, {NOON + HOUR}, NULL},
+    {"h2", "3", "KSampler", 8000, {NOON + HOUR}, NULL},
 };
 
 START_TEST(a_summary_is_of_all_measurements)
@@ -408,6 +415,41 @@ START_TEST(days_are_forgotten_after_400)
 }
 END_TEST
 
+/* ---- of one client -----------------------------------------------------------------------------
+ */
+
+static void client_has(const char *client, enum group_by group, const char *hash, const char *want)
+{
+    AUTO_FREE char *got = summary_of(client, group, 0, hash);
+    ck_assert_str_eq(got, want);
+}
+
+START_TEST(one_clients_runs)
+{
+    const struct end ends[] = {
+        {"h1", "3", "KSampler", 1000, {NOON}, "ann"},
+        {"h1", "3", "KSampler", 3000, {NOON + 1}, "bob"},
+        {"h2", "9", "SaveImage", 500, {NOON}, "ann/b"},
+        {"h2", "3", "KSampler", 7000, {NOON}, NULL},
+    };
+    end_jobs(ends, sizeof ends / sizeof *ends);
+    fold();
+    summary_is(GROUP_WORKFLOW, 0, "",
+               "h1 n=2 mean=2000 min=1000 max=3000\nh2 n=2 mean=3750 min=500 max=7000\n");
+    client_has("ann", GROUP_WORKFLOW, "", "h1 n=1 mean=1000 min=1000 max=1000\n");
+    client_has("ann", GROUP_WORKFLOW, "h2", "");
+    client_has("bob", GROUP_WORKFLOW, "h1", "h1 n=1 mean=3000 min=3000 max=3000\n");
+    client_has("bob", GROUP_NODE, "", "h1/3 n=1 mean=3000 min=3000 max=3000\n");
+    client_has("bob", GROUP_NODE, "h1", "h1/3 n=1 mean=3000 min=3000 max=3000\n");
+    client_has("bob", GROUP_CLASS, "", "KSampler n=1 mean=3000 min=3000 max=3000\n");
+    client_has("bob", GROUP_CLASS, "h1", "KSampler n=1 mean=3000 min=3000 max=3000\n");
+    client_has("bob", GROUP_BACKEND, "", "one n=1 mean=3000 min=3000 max=3000\n");
+    client_has("ann/b", GROUP_NODE, "h2", "h2/9 n=1 mean=500 min=500 max=500\n");
+    client_has("an", GROUP_WORKFLOW, "", "");
+    client_has("", GROUP_WORKFLOW, "", "");
+}
+END_TEST
+
 Suite *store_rollups_suite(void)
 {
     Suite *suite = suite_create("store: roll-ups");
@@ -422,6 +464,7 @@ Suite *store_rollups_suite(void)
     tcase_add_test(folds, nodes_and_classes_are_bounded);
     tcase_add_test(folds, hours_become_days_when_they_are_a_week_old);
     tcase_add_test(folds, days_are_forgotten_after_400);
+    tcase_add_test(folds, one_clients_runs);
     suite_add_tcase(suite, folds);
     TCase *kill = tcase_create("kill");
     tcase_set_timeout(kill, 60);

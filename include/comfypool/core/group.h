@@ -20,6 +20,11 @@ enum group_by {
         GROUP_COUNT
 };
 
+/* Roll-ups of one client's runs are kept apart, as the kind of the group and this; their keys begin
+   with the client and the separator. The numbers are on disk. */
+enum { GROUP_OF_CLIENT = 16 };
+#define GROUP_CLIENT_END '\x1f'
+
 /* GROUP_COUNT when there is none of this name. */
 enum group_by group_from_name(struct str name);
 

@@ -43,6 +43,7 @@ struct measurement {
     struct str workflow_hash;
     struct str cost_key;
     struct str backend;          /* n == 0: none */
+    struct str client;           /* whose it was; n == 0: nobody's */
     const struct node_run *runs; /* profiled ones only */
     size_t runs_len;
 };
@@ -53,8 +54,9 @@ void measurement_write(const struct measurement *m, struct buf *out);
 /* What it says of one key. */
 struct observation {
     enum group_by group;
-    struct str key;   /* lives for the call */
-    struct str label; /* of GROUP_NODE: its class; n == 0: none */
+    struct str key;    /* lives for the call */
+    struct str label;  /* of GROUP_NODE: its class; n == 0: none */
+    struct str client; /* n == 0: nobody's */
     enum run_status status;
     bool has_value;
     bool cold;

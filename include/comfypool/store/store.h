@@ -424,11 +424,13 @@ struct summary_row {
     struct rollup data;
 };
 /* Roll-ups of one kind from `since` on, by key; of one workflow only when a hash is given ("":
-   all). *ret_since of the callback: where the first of them begins, at or before `since`. Runs off
-   the loop; rows lives for the call. */
+   all), and of one client's runs only when one is given (NULL: everybody's). *ret_since of the
+   callback: where the first of them begins, at or before `since`. Runs off the loop; rows lives for
+   the call. */
 typedef void (*store_summary_fn)(void *ctx, enum err e, const struct summary_row *rows, size_t n);
 void store_summarize(struct store *s, enum group_by group, struct wall_us since,
-                     const char *workflow_hash, store_summary_fn done, void *ctx);
+                     const char *workflow_hash, const char *client, store_summary_fn done,
+                     void *ctx);
 /* `since` as roll-ups can tell it: the beginning of its hour, or of its day when that is over a
    week ago. */
 struct wall_us store_summary_since(struct wall_us since, struct wall_us now);
