@@ -66,6 +66,11 @@ void http_server_set_tokens(struct http_server *s, const struct http_token *toke
     }
 }
 
+bool http_server_has_tokens(const struct http_server *s)
+{
+    return s->tokens_len > 0;
+}
+
 void http_server_stats(const struct http_server *s, struct http_stats *ret)
 {
     *ret = s->stats;

@@ -296,8 +296,10 @@ struct transfer {
 static char *key_of(const struct input *in)
 {
     AUTO_BUF struct buf b;
+    char name[33];
     buf_init(&b, 256);
-    buf_printf(&b, "%.32s%s", in->sha256, in->extension);
+    uploads_server_name(in->job->pool, in->sha256, name);
+    buf_printf(&b, "%s%s", name, in->extension);
     return buf_take(&b);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "uploads.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -272,6 +273,38 @@ static void found_owner(void *ctx, const struct owner_record *r)
     }
 }
 
+/* It is made once, so that files keep their names at the servers. */
+static bool load_salt(struct pool *p)
+{
+    struct uploads *s = &p->uploads;
+    char *kept = NULL;
+    if (p->options.shared || p->server == NULL || !http_server_has_tokens(p->server)) {
+        return true;
+    }
+    const bool good = store_get_setting(p->store, "uploads.salt", &kept) == ERR_NONE;
+    if (good && kept != NULL) {
+        (void)snprintf(s->salt, sizeof s->salt, "%s", kept);
+    } else if (good) {
+        (void)snprintf(s->salt, sizeof s->salt, "%016" PRIx64 "%016" PRIx64, uuid_random(),
+                       uuid_random());
+        store_put_setting(p->store, "uploads.salt", s->salt, NULL, NULL);
+    }
+    free(kept);
+    return good;
+}
+
+void uploads_server_name(const struct pool *p, const char *sha256, char ret[33])
+{
+    AUTO_BUF struct buf both;
+    char made[DIGEST_HEX_SIZE];
+    buf_init(&both, BUF_NO_LIMIT);
+    buf_printf(&both, "%s%s", p->uploads.salt, sha256);
+    if (p->uploads.salt[0] != '\0') {
+        digest_sha256_hex(buf_str(&both), made);
+    }
+    (void)snprintf(ret, 33, "%.32s", p->uploads.salt[0] != '\0' ? made : sha256);
+}
+
 bool uploads_start(struct pool *p)
 {
     p->uploads.blobs = p->options.uploads;
@@ -281,7 +314,7 @@ bool uploads_start(struct pool *p)
         return true;
     }
     if (store_load_uploads(p->store, found_row, p) != ERR_NONE ||
-        store_load_owners(p->store, found_owner, p) != ERR_NONE) {
+        store_load_owners(p->store, found_owner, p) != ERR_NONE || !load_salt(p)) {
         return false;
     }
     blobs_each(p->uploads.blobs, found_file, p);

@@ -37,6 +37,7 @@ struct uploads {
     struct blobs *blobs;
     struct map by_sha;
     struct map shares; /* by key */
+    char salt[33];     /* of the names that servers are told; "": they are the hashes */
     struct upload *oldest, *newest;
     uint64_t bytes;
     uint64_t incoming; /* bytes of what is being written */
@@ -56,6 +57,9 @@ void uploads_own(struct pool *p, struct upload *u, const char *client);
 /* An active job of the client's (NULL: of nobody's) needs it, or not any more. */
 void uploads_hold(struct pool *p, struct upload *u, const char *client);
 void uploads_release(struct pool *p, struct upload *u, const char *client);
+/* How its name at a server begins: 32 hex digits. Where clients have walls between them it cannot
+   be guessed from the hash, since whoever knows it can give the file to a node. */
+void uploads_server_name(const struct pool *p, const char *sha256, char ret[33]);
 /* It is needed now: as new as any. */
 void uploads_touch(struct pool *p, struct upload *u);
 

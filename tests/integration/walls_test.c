@@ -560,6 +560,30 @@ START_TEST(test_forgotten_while_needed)
 }
 END_TEST
 
+/* Nor does it at a server: there the file has a name that nobody can guess, and keeps it. */
+START_TEST(test_names_at_servers)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = daemon_for(s, "");
+    char *hash = upload_by(d, "alice", FILE_OF_ALICE);
+    const char *use =
+        text("'attachments':[{'nodeId':'1','inputName':'image','upload':'%s'}]", hash);
+    const char *names[2];
+    for (int i = 0; i < 2; i++) {
+        char *id = submit_by(d, "alice", loading(use));
+        CHECK(strcmp(ends(d, "alice", id), "completed") == 0);
+        json_t *history = sim_get(s, "/history?max_items=1");
+        json_t *prompt =
+            json_array_get(at(json_object_iter_value(json_object_iter(history)), "prompt"), 2);
+        names[i] = text("%s", str_at(prompt, "1.inputs.image"));
+        CHECK(strlen(names[i]) == strlen("comfypool/") + 32 && strstr(hash, names[i] + 10) == NULL);
+        daemon_stop(d);
+        d = daemon_for(s, "");
+    }
+    CHECK(strcmp(names[0], names[1]) == 0);
+}
+END_TEST
+
 static const struct named_test tests[] = {
     {"another's is never was", &test_another_is_never_was, 0},
     {"roles", &test_roles, 0},
@@ -571,6 +595,7 @@ static const struct named_test tests[] = {
     {"a smaller role", &test_a_smaller_role, 0},
     {"a hash opens nothing", &test_a_hash_opens_nothing, 0},
     {"all ways of sending", &test_all_ways_of_sending, 0},
+    {"names at servers", &test_names_at_servers, 0},
     {"forgotten while needed", &test_forgotten_while_needed, 0},
 };
 

@@ -270,6 +270,8 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *
                                     http_serve_fn serve, void *ctx);
 /* The tokens that count from now on (copied). None: everybody may do everything. */
 void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n);
+/* There are any. */
+bool http_server_has_tokens(const struct http_server *s);
 /* Listens on "ADDR:PORT" ("[::1]:8189" for IPv6; port 0 picks one) or "unix:/path" (mode 0660).
    ret_url is what to print: "http://127.0.0.1:41234". False with a message for people. */
 bool http_server_listen(struct http_server *s, const char *address, char *ret_url, size_t url_size,
