@@ -84,7 +84,7 @@ static struct str key_of(const struct summary_request *r, sqlite3_stmt *q)
 {
     struct str key = column(q, 0);
     const size_t client = r->client == NULL ? 0 : strlen(r->client) + 1;
-    if (key.n < client) {
+    if (key.p == NULL || key.n < client) {
         return (struct str){NULL, 0};
     }
     key = (struct str){key.p + client, key.n - client};
