@@ -38,7 +38,8 @@ struct daemon {
     struct tokens tokens;
     struct buf tokens_path; /* empty: there is none */
     struct receivers receivers;
-    bool insecure; /* --insecure-no-auth */
+    bool insecure;  /* --insecure-no-auth */
+    bool new_store; /* --new-store */
     struct pool_backend_options *backends;
     struct pool_rule *rules;
     struct blobs *uploads;
@@ -69,6 +70,7 @@ enum option_id {
     OPT_PRINT_KEYS,
     OPT_NEW_TOKEN,
     OPT_INSECURE,
+    OPT_NEW_STORE,
 };
 
 static const struct {
@@ -91,6 +93,8 @@ static const struct {
      "print a new token and its line for auth.tokensFile, and exit; roles: read, submit, operate"},
     {"insecure-no-auth", NULL, OPT_INSECURE,
      "let whoever can connect do everything, from other machines too"},
+    {"new-store", NULL, OPT_NEW_STORE,
+     "make a new, empty store where the database of one is missing or empty"},
     {"print-config-keys", NULL, OPT_PRINT_KEYS, "list every key of the configuration, and exit"},
     {"version", NULL, OPT_VERSION, "print the version, and exit"},
     {"help", NULL, OPT_HELP, "print this, and exit (-h, too)"},
@@ -121,6 +125,7 @@ struct arguments {
     const char *config_file;
     const char *new_token;
     bool insecure;
+    bool new_store;
     bool check_only;
     bool done; /* something was printed and nothing is left to do */
 };
@@ -157,6 +162,8 @@ static bool read_first(int argc, char **argv, const struct option *longs, struct
             a->new_token = optarg;
         } else if (o == OPT_INSECURE) {
             a->insecure = true;
+        } else if (o == OPT_NEW_STORE) {
+            a->new_store = true;
         }
     }
     if (optind < argc) {
@@ -649,7 +656,10 @@ static int run(struct daemon *d, int sockets)
     raise_file_limit();
     loop_init(&d->loop);
     watch_signals(d);
-    if (!store_open(buf_text(&dir), &d->loop, &d->store, why, sizeof why)) {
+    const bool opened = d->new_store
+                            ? store_open_anew(buf_text(&dir), &d->loop, &d->store, why, sizeof why)
+                            : store_open(buf_text(&dir), &d->loop, &d->store, why, sizeof why);
+    if (!opened) {
         LOG(LOG_ERROR, "cannot open the store", LOG_S("state", buf_text(&dir)), LOG_S("why", why));
         return EXIT_FAILURE;
     }
@@ -682,6 +692,7 @@ static int start(struct daemon *d, const struct arguments *a)
 {
     const int sockets = sd_listen_fds(1);
     d->insecure = a->insecure;
+    d->new_store = a->new_store;
     if (sockets < 0) {
         fprintf(stderr, "the sockets of the service manager: %s\n", strerror(-sockets));
         return EXIT_USAGE;

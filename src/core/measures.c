@@ -57,6 +57,9 @@ static void forget(struct measures *m, struct entry *e)
 
 void measures_free(struct measures *m)
 {
+    if (m == NULL) {
+        return;
+    }
     while (m->oldest != NULL) {
         forget(m, m->oldest);
     }

@@ -79,15 +79,34 @@ static void unlink_attempt(struct attempt *a)
     }
 }
 
+/* It was checked at its submission; NULL: on disk it was damaged since. */
+static struct workflow *read_workflow(const struct job *j)
+{
+    struct workflow *w = workflow_reparse((struct str){j->workflow, j->workflow_len});
+    if (w == NULL) {
+        LOG(LOG_ERROR, "the stored workflow of a job is damaged", LOG_S("job", j->r.id));
+    }
+    return w;
+}
+
+static bool is_readable(const struct job *j)
+{
+    struct workflow *w = read_workflow(j);
+    workflow_free(w);
+    return w != NULL;
+}
+
+/* NULL: its workflow cannot be read. */
 static struct attempt *attempt_new(struct job *j, struct backend *b)
 {
+    struct workflow *w = read_workflow(j);
+    if (w == NULL) {
+        return NULL;
+    }
     struct attempt *a = mem_zero(1, sizeof *a);
     a->job = j;
     a->backend = b;
-    a->workflow = workflow_reparse((struct str){j->workflow, j->workflow_len});
-    if (a->workflow == NULL) {
-        abort(); /* it was checked at its submission */
-    }
+    a->workflow = w;
     progress_init(&a->progress, a->workflow);
     if (j->r.profiled) {
         a->profiler = profiler_new(a->workflow, j->pool->options.max_progress_events);
@@ -119,10 +138,15 @@ static void intent_stored(void *ctx, enum err e);
 
 void attempt_begin(struct job *j, struct backend *b)
 {
-    if (!job_apply(j, JOB_EVENT_ASSIGN)) {
+    struct attempt *a = attempt_new(j, b);
+    if (a == NULL) {
+        job_end_queued(j, ERR_WORKFLOW_INVALID, "its stored workflow is damaged");
         return;
     }
-    struct attempt *a = attempt_new(j, b);
+    if (!job_apply(j, JOB_EVENT_ASSIGN)) {
+        attempt_free(a);
+        return;
+    }
     a->r = (struct attempt_record){
         .number = ++j->r.attempts,
         .backend = mem_strdup(b->name),
@@ -140,9 +164,12 @@ void attempt_begin(struct job *j, struct backend *b)
     store_begin_attempt(j->pool->store, &j->r, &a->r, NULL, intent_stored, j);
 }
 
-void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take)
+bool attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take)
 {
     struct attempt *a = attempt_new(j, b);
+    if (a == NULL) {
+        return false;
+    }
     a->r = *take;
     *take = (struct attempt_record){0};
     free(a->r.backend); /* it may have another name by now */
@@ -164,6 +191,7 @@ void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
         a->stop_code = a->r.error.code;
         a->stop_durable = true;
     }
+    return true;
 }
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
@@ -969,6 +997,9 @@ static struct attempt *attempt_from_record(struct job *j, struct backend *b,
     const struct time_anchor now = time_anchor_now();
     const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->intent_at));
     struct attempt *a = attempt_new(j, b);
+    if (a == NULL) {
+        abort(); /* who asks has read its workflow */
+    }
     timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, since)));
     a->timeline.intent = (struct time_mark){.set = true, .received = intent};
     a->posted_at = intent;
@@ -1003,7 +1034,8 @@ struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned numbe
 {
     struct attempt_record r = {0};
     struct wall_us since_wall = {0};
-    if (!job_need_texts(j) || (kept == NULL && !find_record(j, number, &r, &since_wall))) {
+    if (!job_need_texts(j) || (kept == NULL && !is_readable(j)) ||
+        (kept == NULL && !find_record(j, number, &r, &since_wall))) {
         return NULL;
     }
     take_back_retry(j, goes_on);

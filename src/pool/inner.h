@@ -745,8 +745,9 @@ void strays_free(struct backend *b);
 
 extern const char poison_message[];
 void attempt_begin(struct job *j, struct backend *b);
-/* An attempt from before a restart, on the backend that it ran on. */
-void attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take);
+/* An attempt from before a restart, on the backend that it ran on. False: its job cannot be read, and
+   nothing was taken. */
+bool attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take);
 void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f);
 /* It runs; stamp_ms 0: the server said no time of its start. */
 void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms);

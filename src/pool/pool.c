@@ -107,9 +107,7 @@ static void load_job(void *ctx, struct store_active *found)
                             ? find_backend(p, found->attempt.backend, found->attempt.backend_url)
                             : NULL;
     job_set_timers(j);
-    if (b != NULL && job_need_texts(j)) {
-        attempt_adopt(j, b, &found->attempt);
-    } else {
+    if (b == NULL || !job_need_texts(j) || !attempt_adopt(j, b, &found->attempt)) {
         orphaned(j, &found->attempt);
     }
 }

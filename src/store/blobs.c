@@ -53,9 +53,18 @@ struct blob_writer {
 /* ---- the directory ------------------------------------------------------------------------------
  */
 
+/* A link is not followed: what is in a directory of unfinished files is removed. */
 static bool make_dir(const char *path)
 {
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
+    struct stat st;
+    if (mkdir(path, 0700) == 0) {
+        return true;
+    }
+    if (errno != EEXIST || lstat(path, &st) != 0) {
+        return false;
+    }
+    errno = S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
+    return S_ISDIR(st.st_mode);
 }
 
 static void unfinished(const struct blobs *b, struct buf *out)
@@ -88,7 +97,8 @@ bool blobs_open(uv_loop_t *loop, const char *dir, struct blobs **ret, char *why,
     buf_init(&path, BUF_NO_LIMIT);
     unfinished(b, &path);
     if (!make_dir(dir) || !make_dir(buf_text(&path))) {
-        (void)snprintf(why, why_size, "%s: %s", dir, strerror(errno));
+        (void)snprintf(why, why_size, "%s: %s", dir,
+                       errno == ELOOP ? "it is a symbolic link" : strerror(errno));
         free(b->dir);
         free(b);
         return false;

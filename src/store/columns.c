@@ -55,6 +55,11 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
         .offset = offsetof(struct job_record, member),                                             \
         .size = sizeof(((struct job_record *)0)->member)                                           \
     }
+#define RANGE(type, column, member, largest, otherwise)                                            \
+    {                                                                                              \
+        .name = (column), .kind = COLUMN_INT, .most = (largest), .odd = (otherwise),               \
+        .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)        \
+    }
 #define ATTEMPT(column, member, kind) COLUMN(attempt_record, column, member, kind, false)
 #define KEY(column, member, kind) COLUMN(key_record, column, member, kind, false)
 #define STRAY(column, member, kind) COLUMN(stray_record, column, member, kind, false)
@@ -66,18 +71,20 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
 #define DELIVERY(column, member, kind) COLUMN(delivery_record, column, member, kind, false)
 #define DELIVERY_CONSTANT(column, member, kind) COLUMN(delivery_record, column, member, kind, true)
 
+enum { ATTEMPTS_MOST = 100000 };
+
 /* Large texts last: what is before them is read without following overflow pages. */
 static const struct column jobs[] = {
     JOB_CONSTANT("seq", seq, COLUMN_INT64),
     JOB_CONSTANT("id", id, COLUMN_FIXED),
-    JOB("state", state, COLUMN_INT),
+    RANGE(job_record, "state", state, JOB_STATE_COUNT - 1, JOB_FAILED),
     JOB("priority", priority, COLUMN_INT),
     JOB("queued_at", queued_at, COLUMN_INT64),
     JOB("started_at", started_at, COLUMN_INT64),
     JOB("completed_at", completed_at, COLUMN_INT64),
     JOB("backend", backend, COLUMN_TEXT),
     JOB("prompt_id", prompt_id, COLUMN_FIXED),
-    JOB("attempts", attempts, COLUMN_INT),
+    RANGE(job_record, "attempts", attempts, ATTEMPTS_MOST, 0),
     JOB("max_attempts", policy.max_attempts, COLUMN_INT64),
     JOB("cut_off", cut_off, COLUMN_INT),
     JOB("waiting_since", waiting_since, COLUMN_INT64),
@@ -131,7 +138,7 @@ static const struct column jobs[] = {
 
 static const struct column attempts[] = {
     ATTEMPT("number", number, COLUMN_INT),
-    ATTEMPT("outcome", outcome, COLUMN_INT),
+    RANGE(attempt_record, "outcome", outcome, ATTEMPT_OUTCOME_COUNT - 1, ATTEMPT_LOST),
     ATTEMPT("backend", backend, COLUMN_TEXT),
     ATTEMPT("backend_url", backend_url, COLUMN_TEXT),
     ATTEMPT("prompt_id", prompt_id, COLUMN_FIXED),
@@ -140,7 +147,7 @@ static const struct column attempts[] = {
     ATTEMPT("submitted_at", submitted_at, COLUMN_INT64),
     ATTEMPT("started_at", started_at, COLUMN_INT64),
     ATTEMPT("completed_at", completed_at, COLUMN_INT64),
-    ATTEMPT("late", late, COLUMN_INT),
+    RANGE(attempt_record, "late", late, ATTEMPT_OUTCOME_COUNT - 1, ATTEMPT_OPEN),
     ATTEMPT("error_code", error.code, COLUMN_CODE),
     ATTEMPT("error_message", error.message, COLUMN_TEXT),
     ATTEMPT("error_node_id", error.node_id, COLUMN_TEXT),
@@ -179,7 +186,7 @@ static const struct column deliveries[] = {
     DELIVERY_CONSTANT("secret", secret, COLUMN_TEXT),
     DELIVERY_CONSTANT("configured", configured, COLUMN_BOOL),
     DELIVERY_CONSTANT("client", client, COLUMN_TEXT),
-    DELIVERY("state", state, COLUMN_INT),
+    RANGE(delivery_record, "state", state, DELIVERY_FORBIDDEN, DELIVERY_DEAD),
     DELIVERY("tries", tries, COLUMN_INT),
     DELIVERY("last_status", last_status, COLUMN_INT),
     DELIVERY("last_error", last_error, COLUMN_TEXT),
@@ -194,10 +201,13 @@ static const struct column deliveries[] = {
 };
 
 static const struct column backends[] = {
-    BACKEND("name", name, COLUMN_TEXT),      BACKEND("url", url, COLUMN_TEXT),
-    BACKEND("weight", weight, COLUMN_INT64), BACKEND("max_in_flight", max_in_flight, COLUMN_INT64),
-    BACKEND("labels", labels, COLUMN_TEXT),  BACKEND("removed", removed, COLUMN_BOOL),
-    BACKEND("admin", admin, COLUMN_INT),
+    BACKEND("name", name, COLUMN_TEXT),
+    BACKEND("url", url, COLUMN_TEXT),
+    BACKEND("weight", weight, COLUMN_INT64),
+    BACKEND("max_in_flight", max_in_flight, COLUMN_INT64),
+    BACKEND("labels", labels, COLUMN_TEXT),
+    BACKEND("removed", removed, COLUMN_BOOL),
+    RANGE(backend_record, "admin", admin, 2, 0),
 };
 
 static const struct column uploads[] = {
@@ -347,7 +357,8 @@ static void read_one(const struct column *c, sqlite3_stmt *q, int at, char *fiel
 {
     switch (c->kind) {
     case COLUMN_INT: {
-        const int value = sqlite3_column_int(q, at);
+        int value = sqlite3_column_int(q, at);
+        value = c->most > 0 && (value < 0 || value > c->most) ? c->odd : value;
         memcpy(field, &value, sizeof value);
         break;
     }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "comfypool/base/buf.h"
@@ -34,6 +35,8 @@ struct column {
     bool bulky;    /* may be megabytes: left out of lists */
     bool apart;    /* left out of lists: what is behind bulky ones in its row costs reading those */
     bool constant; /* written by the insert only */
+    int most; /* of COLUMN_INT: what is not from 0 to this is damage, and read as `odd`; 0: any */
+    int odd;
     size_t offset;
     size_t size;
 };
@@ -305,6 +308,7 @@ struct writer {
     bool failing;
     uint64_t retry_at; /* uv_hrtime */
     uint64_t cut_at;   /* the log is to be cut off then; 0: it need not be */
+    bool probes;       /* although there is nothing to do: the file may have gone */
 };
 
 /* Opens and migrates the database. The mutex and condition are store.c's to make. */
@@ -392,7 +396,10 @@ void off_reads_close(struct store *s);
 struct store {
     uv_loop_t *loop;
     char *dir;
-    char *path; /* of the database */
+    char *path;   /* of the database */
+    dev_t device; /* which file that is */
+    ino_t inode;
+    bool unclean; /* the last daemon did not close it */
     int lock_fd;
     uv_async_t async;
     uv_prepare_t turn_ends; /* wakes the writer once a turn of the loop, for all of its writes */
@@ -408,6 +415,11 @@ struct store {
     struct reader reader;
 };
 
+/* False with a message when the database is damaged, as far as that is looked at: its encoding, and
+   after an unclean end its pages. Before the first write. */
+bool store_check(const struct store *s, sqlite3 *db, char *why, size_t why_size) MUST_CHECK;
+/* Its file still has its name. Any thread. */
+bool store_is_there(const struct store *s);
 enum { STORE_BUSY_MS = 2000 };
 /* A connection with the options that all of them have. cache_kib bounds its page cache. */
 bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **ret, char *why,

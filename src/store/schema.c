@@ -334,6 +334,13 @@ bool schema_migrate(sqlite3 *db, char *why, size_t why_size)
         (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
         return false;
     }
+    if (version < 0) {
+        (void)snprintf(why, why_size,
+                       "it is damaged: its schema version is %d; restore a backup, or move it away "
+                       "and start with --new-store",
+                       version);
+        return false;
+    }
     if (version > SCHEMA_VERSION) {
         (void)snprintf(why, why_size,
                        "it was written by a newer comfypoold (format %d, this one knows %d); "

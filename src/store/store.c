@@ -20,6 +20,8 @@
 #include "comfypool/base/log.h"
 
 static const char DATABASE[] = "comfypoold.db";
+/* Beside it since its first commit: an empty database without it is a new one. */
+static const char MARKER[] = "comfypoold.made";
 
 /* ---- the directory -----------------------------------------------------------------------------
  */
@@ -65,6 +67,14 @@ static bool make_dir(const char *dir, char *why, size_t why_size)
                        "the state directory %s is shared (sticky); name one inside it", dir);
         return false;
     }
+    if (st.st_uid != geteuid() && (st.st_uid != 0 || (st.st_mode & 0022) != 0)) {
+        (void)snprintf(
+            why, why_size,
+            "the state directory %s belongs to another user (uid %u, and the daemon runs "
+            "as %u): give it to the daemon's user, or name another directory",
+            dir, (unsigned)st.st_uid, (unsigned)geteuid());
+        return false;
+    }
     if (st.st_uid == geteuid() && (st.st_mode & 0777) != 0700 && chmod(dir, 0700) != 0) {
         (void)snprintf(why, why_size, "cannot set the mode of %s: %s", dir, strerror(errno));
         return false;
@@ -72,10 +82,11 @@ static bool make_dir(const char *dir, char *why, size_t why_size)
     return true;
 }
 
-/* Makes a file 0600, also one that is there. Returns its descriptor, or -1 with errno. */
+/* Makes a file 0600, also one that is there; follows no link. Returns its descriptor, or -1 with
+   errno. */
 static int open_private(const char *path)
 {
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0 && fchmod(fd, 0600) != 0 && errno != EPERM) {
         const int e = errno;
         (void)close(fd);
@@ -92,8 +103,9 @@ static bool lock_dir(struct store *s, char *why, size_t why_size)
     buf_printf(&path, "%s/lock", s->dir);
     s->lock_fd = open_private(buf_text(&path));
     if (s->lock_fd < 0) {
-        (void)snprintf(why, why_size, "cannot write in the state directory %s: %s", s->dir,
-                       strerror(errno));
+        const char *wrong = errno == ELOOP ? "it is a symbolic link" : strerror(errno);
+        (void)snprintf(why, why_size, "cannot write in the state directory %s: lock: %s", s->dir,
+                       wrong);
         return false;
     }
     char pid[32] = "";
@@ -115,23 +127,153 @@ static bool lock_dir(struct store *s, char *why, size_t why_size)
     return true;
 }
 
-/* SQLite gives -wal and -shm the mode of the database, so that goes first. */
+static void marker_path(const struct store *s, struct buf *out)
+{
+    buf_init(out, BUF_NO_LIMIT);
+    buf_printf(out, "%s/%s", s->dir, MARKER);
+}
+
+/* Its first commit is durable. Without the marker an empty database would pass for a new one: so a
+   disk that has no room for it is told, and refuses nothing. */
+static void write_marker(const struct store *s)
+{
+    static const char text[] =
+        "comfypoold has made its database in this directory. While this file "
+        "is here, an empty database is refused, but with --new-store.\n";
+    AUTO_BUF struct buf path;
+    marker_path(s, &path);
+    struct stat st;
+    if (lstat(buf_text(&path), &st) == 0 && st.st_size > 0) {
+        return;
+    }
+    const int fd = open_private(buf_text(&path));
+    if (fd < 0 || write(fd, text, sizeof text - 1) != (ssize_t)(sizeof text - 1) ||
+        fsync(fd) != 0) {
+        LOG(LOG_WARN, "cannot mark the state directory as used", LOG_S("file", MARKER),
+            LOG_S("why", strerror(errno)));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+static bool is_empty_or_missing(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) != 0 ? errno == ENOENT : S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
+/* A database that has vanished or was emptied is no new one. */
+static bool check_not_lost(const struct store *s, bool anew, char *why, size_t why_size)
+{
+    AUTO_BUF struct buf marker;
+    marker_path(s, &marker);
+    struct stat st;
+    if (!is_empty_or_missing(s->path) || lstat(buf_text(&marker), &st) != 0) {
+        return true;
+    }
+    if (anew) {
+        LOG(LOG_WARN, "a new database is made where another one was", LOG_S("path", s->path));
+        return true;
+    }
+    (void)snprintf(
+        why, why_size,
+        "the database %s is empty or gone, and jobs were in it: restore it, or start with "
+        "--new-store to begin with an empty one",
+        s->path);
+    return false;
+}
+
+static const char *const beside[] = {"-wal", "-shm"};
+enum { BESIDE = sizeof beside / sizeof *beside };
+
+static void beside_path(const struct store *s, size_t i, struct buf *out)
+{
+    buf_init(out, BUF_NO_LIMIT);
+    buf_printf(out, "%s%s", s->path, beside[i]);
+}
+
+/* SQLite gives -wal and -shm the mode of the database, so that goes first. What is left of another
+   database is not this one's. */
 static bool make_database_file(const struct store *s, char *why, size_t why_size)
 {
-    static const char *const beside[] = {"-wal", "-shm"};
+    const bool is_new = is_empty_or_missing(s->path);
     const int fd = open_private(s->path);
     if (fd < 0) {
-        (void)snprintf(why, why_size, "cannot open %s: %s", s->path, strerror(errno));
+        const char *wrong = errno == ELOOP ? "it is a symbolic link" : strerror(errno);
+        (void)snprintf(why, why_size, "cannot open %s: %s", s->path, wrong);
         return false;
     }
     (void)close(fd);
-    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+    for (size_t i = 0; i < BESIDE; i++) {
         AUTO_BUF struct buf path;
-        buf_init(&path, BUF_NO_LIMIT);
-        buf_printf(&path, "%s%s", s->path, beside[i]);
+        beside_path(s, i, &path);
+        if (is_new) {
+            (void)unlink(buf_text(&path));
+        }
         (void)chmod(buf_text(&path), 0600); /* normally not there */
     }
     return true;
+}
+
+/* The last daemon did not come to close it. */
+static bool ended_uncleanly(const struct store *s)
+{
+    AUTO_BUF struct buf wal;
+    beside_path(s, 0, &wal);
+    struct stat st;
+    return lstat(buf_text(&wal), &st) == 0 && st.st_size > 0;
+}
+
+/* ---- is it sound? -------------------------------------------------------------------------------
+ */
+
+/* Reads every page: 1 GiB in the page cache takes 0.3 s, from a disk what reading takes. */
+static const int64_t CHECKED_MOST = INT64_C(1) << 30;
+
+/* The first row of a question about the database, as text. */
+static bool asked(sqlite3 *db, const char *sql, char *ret, size_t size)
+{
+    sqlite3_stmt *q = NULL;
+    const bool good =
+        sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW;
+    const char *text = good ? (const char *)sqlite3_column_text(q, 0) : NULL;
+    (void)snprintf(ret, size, "%s", text != NULL ? text : sqlite3_errmsg(db));
+    (void)sqlite3_finalize(q);
+    return text != NULL;
+}
+
+static bool is_damaged(char *why, size_t why_size, const char *how)
+{
+    (void)snprintf(
+        why, why_size,
+        "it is damaged (%s): restore a backup, or move it away and start with --new-store", how);
+    return false;
+}
+
+bool store_check(const struct store *s, sqlite3 *db, char *why, size_t why_size)
+{
+    char said[256];
+    struct stat st;
+    if (!asked(db, "PRAGMA encoding", said, sizeof said) || strcmp(said, "UTF-8") != 0) {
+        return is_damaged(why, why_size, said);
+    }
+    if (!s->unclean || stat(s->path, &st) != 0) {
+        return true;
+    }
+    if (st.st_size > CHECKED_MOST) {
+        LOG(LOG_INFO, "the database is too large to be checked after an unclean end",
+            LOG_I("bytes", st.st_size));
+        return true;
+    }
+    return (asked(db, "PRAGMA quick_check(1)", said, sizeof said) && strcmp(said, "ok") == 0) ||
+           is_damaged(why, why_size, said);
+}
+
+bool store_is_there(const struct store *s)
+{
+    struct stat st;
+    return stat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode;
 }
 
 /* ---- connections -------------------------------------------------------------------------------
@@ -314,6 +456,10 @@ static bool open_database(struct store *s, char *why, size_t why_size)
     if (writer_open(s, reason, sizeof reason) && reader_open(s, reason, sizeof reason)) {
         return true;
     }
+    char *sql = strstr(reason, " - near "); /* of a schema that is damaged: its own text */
+    if (sql != NULL) {
+        *sql = '\0';
+    }
     (void)snprintf(why, why_size, "cannot use the database %s: %s", s->path, reason);
     reader_close(s);
     writer_stop(s);
@@ -326,17 +472,37 @@ static void on_turn_end(uv_prepare_t *prepare)
     writer_wake(prepare->data);
 }
 
-bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why, size_t why_size)
+/* Its file is where it was from now on, or it is gone. */
+static bool note_file(struct store *s, char *why, size_t why_size)
+{
+    struct stat st;
+    if (stat(s->path, &st) != 0) {
+        (void)snprintf(why, why_size, "cannot find the database %s: %s", s->path, strerror(errno));
+        return false;
+    }
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+    return true;
+}
+
+static bool open_in(const char *dir, bool anew, uv_loop_t *loop, struct store **ret, char *why,
+                    size_t why_size)
 {
     if (!make_dir(dir, why, why_size)) {
         return false;
     }
     struct store *s = new_store(dir, loop);
-    if (!lock_dir(s, why, why_size) || !make_database_file(s, why, why_size) ||
-        !open_database(s, why, why_size)) {
+    if (!lock_dir(s, why, why_size) || !check_not_lost(s, anew, why, why_size) ||
+        !make_database_file(s, why, why_size) || !note_file(s, why, why_size)) {
         free_store(s);
         return false;
     }
+    s->unclean = ended_uncleanly(s);
+    if (!open_database(s, why, why_size)) {
+        free_store(s);
+        return false;
+    }
+    write_marker(s);
     (void)uv_async_init(loop, &s->async, on_async);
     s->async.data = s;
     (void)uv_prepare_init(loop, &s->turn_ends);
@@ -350,6 +516,17 @@ bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
     }
     *ret = s;
     return true;
+}
+
+bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why, size_t why_size)
+{
+    return open_in(dir, false, loop, ret, why, why_size);
+}
+
+bool store_open_anew(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
+                     size_t why_size)
+{
+    return open_in(dir, true, loop, ret, why, why_size);
 }
 
 /* What callbacks of the last answers asked for: nobody writes it any more. */

@@ -21,6 +21,8 @@
 static const uint64_t RETRY_NS = 1000000000;
 /* How long the log may hold account keys of what has ended, while there is enough else to do. */
 static const uint64_t CUT_NS = 1000000000;
+/* How often an idle writer sees whether its file is still there. */
+static const uint64_t LOOK_NS = 2000000000;
 
 /* ---- answering ---------------------------------------------------------------------------------
  */
@@ -46,6 +48,9 @@ static void answer_all(struct op_list *ops, enum err e, struct op_list *answered
 
 /* ---- one transaction ---------------------------------------------------------------------------
  */
+
+/* What is written to a file that has no name any more is on no disk. */
+static const char GONE[] = "the database file was removed, or its directory was";
 
 /* Applies the whole batch. On a result other than good *ret_at is the op that failed. */
 static enum write_result apply_batch(struct writer *w, struct op **ret_at)
@@ -128,6 +133,11 @@ static void write_batch(struct store *s)
         int64_t before[JOB_STATE_COUNT];
         memcpy(before, w->session.counts, sizeof before);
         struct op *at = NULL;
+        if (!store_is_there(s)) {
+            (void)snprintf(why, sizeof why, "%s", GONE);
+            r = WRITE_TROUBLE;
+            break;
+        }
         r = apply_batch(w, &at);
         if (r == WRITE_GOOD) {
             break;
@@ -154,9 +164,19 @@ static void write_batch(struct store *s)
 /* ---- the thread --------------------------------------------------------------------------------
  */
 
-/* Waits until there is something to do; returns true when the store is being closed. */
-static bool wait_for_work(struct writer *w)
+/* The mutex is held, but not while the file system is asked. */
+static bool is_gone(struct store *s)
 {
+    uv_mutex_unlock(&s->writer.mutex);
+    const bool gone = !store_is_there(s);
+    uv_mutex_lock(&s->writer.mutex);
+    return gone;
+}
+
+/* Waits until there is something to do; returns true when the store is being closed. */
+static bool wait_for_work(struct store *s)
+{
+    struct writer *w = &s->writer;
     uv_mutex_lock(&w->mutex);
     while (!w->stopping) {
         const uint64_t at = w->failing ? w->retry_at : w->cut_at;
@@ -167,10 +187,10 @@ static bool wait_for_work(struct writer *w)
         if (at != 0 && now >= at) {
             break;
         }
-        if (at != 0) {
-            (void)uv_cond_timedwait(&w->wake, &w->mutex, at - now);
-        } else {
-            uv_cond_wait(&w->wake, &w->mutex);
+        const uint64_t pause = at != 0 && at - now < LOOK_NS ? at - now : LOOK_NS;
+        if (uv_cond_timedwait(&w->wake, &w->mutex, pause) != 0 && !w->failing && is_gone(s)) {
+            w->probes = true; /* which finds it */
+            break;
         }
     }
     op_list_append(&w->batch, &w->waiting);
@@ -217,10 +237,11 @@ static void run(void *arg)
     struct writer *w = &s->writer;
     bool stopping = false;
     while (!stopping) {
-        stopping = wait_for_work(w);
-        if (w->batch.first != NULL || (w->failing && !stopping)) {
+        stopping = wait_for_work(s);
+        if (w->batch.first != NULL || ((w->failing || w->probes) && !stopping)) {
             write_batch(s);
         }
+        w->probes = false;
         cut_log(w);
     }
     give_up(s);
@@ -273,7 +294,8 @@ bool writer_open(struct store *s, char *why, size_t why_size)
                        "network mount?); use a local directory");
         return false;
     }
-    if (!schema_migrate(w->session.db, why, why_size)) {
+    if (!store_check(s, w->session.db, why, why_size) ||
+        !schema_migrate(w->session.db, why, why_size)) {
         return false;
     }
     credentials_tidy(w->session.db);

@@ -5,8 +5,10 @@
 #include "harness.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "suites.h"
 
@@ -146,6 +148,74 @@ START_TEST(test_broken_database)
 }
 END_TEST
 
+/* What is written to a file without a name is on no disk. */
+START_TEST(test_state_directory_goes)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    (void)run_job(d, sleep_body("a", 1, ""));
+    const char *moved = path_of("moved");
+    CHECK(rename(d->state, moved) == 0);
+    expect(post(d, "/jobs", sleep_body("b", 1, "")), 503, "store_unavailable");
+    struct answer *a = get(d, "/readyz");
+    expect(a, 503, NULL);
+    CHECK(strstr(str_at(a->json, "reasons.0"), "removed") != NULL);
+    a = ask(d, "POST", "/uploads", "Content-Type: application/octet-stream", "bytes");
+    expect(a, 503, NULL);
+    expect(get(d, "/healthz"), 200, NULL);
+    /* It is back, as that of a disk that was mounted again. */
+    CHECK(rename(moved, d->state) == 0);
+    await_ready(d);
+    (void)run_job(d, sleep_body("c", 1, ""));
+    /* Nobody writes, and it is seen all the same. */
+    CHECK(rename(d->state, moved) == 0);
+    AWAIT(get(d, "/readyz")->status == 503);
+    CHECK(rename(moved, d->state) == 0);
+}
+END_TEST
+
+/* Another user could have planted one. */
+START_TEST(test_planted_links)
+{
+    static const char *const names[] = {"lock", "uploads", "outputs", "comfypoold.db"};
+    char *precious = write_file("precious", "mine");
+    CHECK(mkdir(path_of("dir"), 0700) == 0 && mkdir(path_of("dir/unfinished"), 0700) == 0);
+    char *inside = write_file("dir/unfinished/inside", "mine");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *state = path_of("planted%zu", i);
+        const bool is_dir = i == 1 || i == 2;
+        CHECK(mkdir(state, 0700) == 0);
+        CHECK(symlink(is_dir ? path_of("dir") : precious, text("%s/%s", state, names[i])) == 0);
+        struct daemon *d = DAEMON(.state = (char *)(uintptr_t)state, .may_fail = true);
+        CHECK(d->port == 0 && daemon_wait(d) == 1, "%s", names[i]);
+        CHECK(strstr(read_file(d->err), names[i]) != NULL);
+        CHECK(strstr(read_file(d->err), "symbolic link") != NULL);
+        d->status = 0;
+    }
+    CHECK(strcmp(read_file(precious), "mine") == 0 && strcmp(read_file(inside), "mine") == 0);
+}
+END_TEST
+
+START_TEST(test_emptied_database)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    (void)run_job(d, sleep_body("a", 1, ""));
+    daemon_stop(d);
+    CHECK(unlink(text("%s/comfypoold.db", d->state)) == 0);
+    for (int i = 0; i < 2; i++) { /* gone, then empty */
+        d = DAEMON(.sims = {s}, .may_fail = true);
+        CHECK(d->port == 0 && daemon_wait(d) == 1);
+        CHECK(strstr(read_file(d->err), "--new-store") != NULL);
+        d->status = 0;
+        (void)write_file("state/comfypoold.db", "");
+    }
+    d = DAEMON(.sims = {s}, .arguments = {"--new-store"});
+    CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 0);
+    (void)run_job(d, sleep_body("b", 1, ""));
+}
+END_TEST
+
 Suite *disk_suite(void)
 {
     static const struct named_test tests[] = {
@@ -155,6 +225,9 @@ Suite *disk_suite(void)
         {"modes", &test_modes, 1},
         {"no state directory", &test_no_state_directory, 1},
         {"broken database", &test_broken_database, 1},
+        {"state directory goes", &test_state_directory_goes, 1},
+        {"planted links", &test_planted_links, 1},
+        {"emptied database", &test_emptied_database, 1},
     };
     return SUITE("disk", 60, tests);
 }

@@ -696,6 +696,91 @@ START_TEST(a_damaged_log_is_a_beginning)
 }
 END_TEST
 
+/* ---- a database that is damaged ----------------------------------------------------------------
+ */
+
+static void saw_active(void *ctx, struct store_active *found)
+{
+    (void)ctx;
+    ck_assert(found->job.state < JOB_STATE_COUNT);
+}
+
+static void saw_stray(void *ctx, struct stray_record *r)
+{
+    (void)ctx;
+    (void)r;
+}
+
+static void saw_backend(void *ctx, struct backend_record *r)
+{
+    (void)ctx;
+    ck_assert(r->admin >= 0 && r->admin <= 2);
+}
+
+/* Whatever is read of it: an error, or a record that is within its bounds. */
+static void read_everything(void)
+{
+    struct job_record j = {0};
+    struct attempt_record *attempts = NULL;
+    size_t len = 0;
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    (void)!store_load_active(store, saw_active, NULL);
+    (void)!store_load_strays(store, saw_stray, NULL);
+    (void)!store_load_backends(store, saw_backend, NULL);
+    if (store_get_job(store, str_of(one.id), &j) == ERR_NONE) {
+        ck_assert(j.state < JOB_STATE_COUNT);
+    }
+    job_record_done(&j);
+    if (store_get_attempts(store, one.seq, &attempts, &len) == ERR_NONE) {
+        for (size_t i = 0; i < len; i++) {
+            ck_assert(attempts[i].outcome < ATTEMPT_OUTCOME_COUNT);
+        }
+    }
+    for (size_t i = 0; i < len; i++) {
+        attempt_record_done(&attempts[i]);
+    }
+    free(attempts);
+    (void)!store_get_workflow(store, one.seq, &text);
+    (void)!store_get_profile(store, one.seq, 1, &text);
+}
+
+enum { FLIPS_A_PAGE = 12, PAGE = 4096 };
+
+/* Some bits of each page, as many in its first bytes as in all the others. */
+START_TEST(flipped_bits_are_an_error_or_none)
+{
+    const struct buf nothing = {.data = (char[]){""}, .len = 0};
+    unsigned random = 1;
+    int opened = 0;
+    put_files(&wal); /* all of the history, in one file */
+    open_store();
+    close_store();
+    AUTO_BUF struct buf whole;
+    buf_init(&whole, BUF_NO_LIMIT);
+    read_into(path_of("comfypoold.db"), &whole);
+    for (size_t i = 0; i < whole.len / PAGE * FLIPS_A_PAGE; i++) {
+        random = random * 1103515245u + 12345u;
+        const size_t in_page = (random >> 8) % (i % 2 == 0 ? 128 : PAGE);
+        char *byte = &whole.data[i / FLIPS_A_PAGE * PAGE + in_page];
+        const char was = *byte;
+        *byte = (char)(was ^ (1 << (random >> 24 & 7)));
+        (void)unlink(path_of("comfypoold.db-shm"));
+        write_bytes("comfypoold.db", whole.data, whole.len);
+        write_bytes("comfypoold.db-wal", nothing.data, nothing.len);
+        if (store_open(dir, &loop, &store, why, sizeof why)) {
+            read_everything();
+            close_store();
+            opened++;
+        } else {
+            ck_assert_msg(strlen(why) > 0 && strstr(why, "syntax error") == NULL, "%s", why);
+        }
+        *byte = was;
+    }
+    ck_assert_int_gt(opened, 0);
+}
+END_TEST
+
 Suite *store_format_suite(void)
 {
     Suite *suite = suite_create("store: format");
@@ -712,6 +797,7 @@ Suite *store_format_suite(void)
     tcase_set_timeout(cut, 60);
     tcase_add_test(cut, a_log_cut_anywhere_is_a_beginning);
     tcase_add_test(cut, a_damaged_log_is_a_beginning);
+    tcase_add_test(cut, flipped_bits_are_an_error_or_none);
     suite_add_tcase(suite, cut);
     return suite;
 }

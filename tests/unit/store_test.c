@@ -472,10 +472,16 @@ START_TEST(what_cannot_be_opened_says_why)
     (void)snprintf(path, sizeof path, "%s/comfypoold.db", dir);
     sqlite3 *db = NULL;
     ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    static const char *const versions[] = {"-1", "-2147483648", "-16", "2147483647", "99"};
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        char sql[64];
+        (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %s", versions[i]);
+        ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        ck_assert(!store_open(dir, &loop, &store, why, sizeof why));
+        ck_assert_msg(strstr(why, *versions[i] == '-' ? "damaged" : "newer comfypoold") != NULL,
+                      "%s", why);
+    }
     (void)sqlite3_close(db);
-    ck_assert(!store_open(dir, &loop, &store, why, sizeof why));
-    ck_assert_msg(strstr(why, "newer comfypoold (format 99") != NULL, "%s", why);
     ck_assert_int_eq(unlink(path), 0);
     write_file("comfypoold.db", "this is no database, but it is long enough to be looked at\n");
     ck_assert(!store_open(dir, &loop, &store, why, sizeof why));
@@ -483,6 +489,14 @@ START_TEST(what_cannot_be_opened_says_why)
     ck_assert(!store_open("/dev/null/x", &loop, &store, why, sizeof why));
     ck_assert(!store_open("/tmp", &loop, &store, why, sizeof why)); /* everybody's */
     ck_assert_int_eq(unlink(path), 0);
+    ck_assert(!store_open(dir, &loop, &store, why, sizeof why)); /* gone: no new one */
+    ck_assert_msg(strstr(why, "--new-store") != NULL, "%s", why);
+    ck_assert_int_eq(access(path, F_OK), -1);
+    write_file("comfypoold.db", "");
+    ck_assert(!store_open(dir, &loop, &store, why, sizeof why));
+    ck_assert_msg(strstr(why, "--new-store") != NULL, "%s", why);
+    ck_assert_msg(store_open_anew(dir, &loop, &store, why, sizeof why), "%s", why);
+    close_store();
     open_store();
 }
 END_TEST

@@ -9,7 +9,8 @@
  *
  * When the disk is full or read-only: store_insert is answered with ERR_STORE_UNAVAILABLE; every
  * other write is kept, in order, and tried again each second until it succeeds. Each new insert is
- * a try of its own, so that the store recovers by itself.
+ * a try of its own, so that the store recovers by itself. A state directory that is gone is such
+ * trouble, too, and is noticed within two seconds, also when nothing is written.
  *
  * All functions are called on the loop thread.
  */
@@ -33,12 +34,19 @@ typedef void (*store_done_fn)(void *ctx, enum err e);
 
 /*
  * Opens (and makes) the state directory (0700, every file in it 0600), locks it against a second
- * daemon, migrates the schema, starts the writer. Blocks; call before the loop runs.
+ * daemon, migrates the schema, starts the writer. The directory must belong to the daemon's user, or
+ * to root and be writable by nobody else. A database that is damaged is refused, as far as its
+ * header and schema tell, and after an unclean end (a write-ahead log is left) all of its pages, up
+ * to 1 GiB. Blocks; call before the loop runs.
  * Returns false with a message for people in why (what is wrong and what to do).
  * Owner: the caller, until store_close.
  */
 bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
                 size_t why_size) MUST_CHECK;
+/* The same where a store was and its database is missing or empty, which store_open refuses: a new
+   one is made in its place. */
+bool store_open_anew(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
+                     size_t why_size) MUST_CHECK;
 
 /*
  * Writes what waits (as far as the disk allows it), ends the writer and frees everything once the
