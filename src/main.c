@@ -52,6 +52,8 @@ struct daemon {
     struct pool *pool;
     struct http_server *server;
     uv_signal_t signals[3];
+    uv_timer_t watchdog;
+    struct dur_us watchdog_limit; /* of the service manager's watchdog; 0: it has none */
     bool stopping;
 };
 
@@ -414,6 +416,34 @@ static void watch_signals(struct daemon *d)
     (void)signal(SIGXFSZ, SIG_IGN);
 }
 
+/* ---- the service manager's watchdog ------------------------------------------------------------
+ */
+
+/* Fed so many times within its time, so that a slow turn is none. */
+enum { FEEDS = 4 };
+
+/* The loop turns, or this would not be called. A disk that says no answers; one that says nothing
+   for half of the time does not. */
+static void feed_watchdog(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    if (store_busy_for(d->store).us < d->watchdog_limit.us / 2) {
+        (void)sd_notify(0, "WATCHDOG=1");
+    }
+}
+
+static void begin_watchdog(struct daemon *d)
+{
+    uint64_t us = 0;
+    if (sd_watchdog_enabled(0, &us) <= 0 || us == 0 || us > INT64_MAX) {
+        return;
+    }
+    d->watchdog_limit.us = (int64_t)us;
+    const uint64_t every_ms = us / 1000 / FEEDS;
+    (void)uv_timer_start(&d->watchdog, feed_watchdog, 0, every_ms == 0 ? 1 : every_ms);
+    uv_unref((uv_handle_t *)&d->watchdog);
+}
+
 static int shut_down(struct daemon *d)
 {
     pool_set_server(d->pool, NULL);
@@ -427,6 +457,7 @@ static int shut_down(struct daemon *d)
     for (size_t i = 0; i < 3; i++) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     }
+    uv_close((uv_handle_t *)&d->watchdog, NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     ws_client_finish(d->ws_client);
     const int left = loop_finish(&d->loop);
@@ -620,14 +651,50 @@ static bool listen_everywhere(struct daemon *d, int sockets)
     return good;
 }
 
-/* A connection is a descriptor, and shells give few of them. */
-static void raise_file_limit(void)
+/* Descriptors that are kept for others than clients: what a daemon without any has open (28), its
+   store's reads, names, files on their way; a socket and two requests of each backend. A third of
+   what is left is for what clients' requests open: files, and requests to backends. */
+enum { SPARE_FILES = 40, SPARE_PER_BACKEND = 3, LEAST_CONNECTIONS = 8 };
+
+/* A connection is a descriptor, and shells give few of them. What it is then; 0: no limit. */
+static uint64_t raise_file_limit(void)
 {
     struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &l);
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0) {
+        return 0;
     }
+    if (l.rlim_cur < l.rlim_max) {
+        const rlim_t was = l.rlim_cur;
+        l.rlim_cur = l.rlim_max;
+        l.rlim_cur = setrlimit(RLIMIT_NOFILE, &l) == 0 ? l.rlim_max : was;
+    }
+    return l.rlim_cur == RLIM_INFINITY ? 0 : (uint64_t)l.rlim_cur;
+}
+
+/* So many connections that the store and the backends have descriptors, whoever connects. */
+static bool fit_connections(struct daemon *d, uint64_t limit)
+{
+    struct config *c = &d->config;
+    const uint64_t spare = SPARE_FILES + (uint64_t)c->backends_len * SPARE_PER_BACKEND;
+    const uint64_t least = spare + LEAST_CONNECTIONS * 3 / 2;
+    if (limit == 0) {
+        return true;
+    }
+    if (limit < least) {
+        LOG(LOG_ERROR,
+            "the limit of open files is too low (ulimit -n, LimitNOFILE): nothing would work",
+            LOG_I("limit", (int64_t)limit), LOG_I("needed", (int64_t)least));
+        return false;
+    }
+    const int64_t most = (int64_t)((limit - spare) * 2 / 3);
+    if (c->http_max_connections > most) {
+        LOG(LOG_WARN,
+            "the limit of open files (ulimit -n, LimitNOFILE) allows fewer connections "
+            "than http.maxConnections",
+            LOG_I("limit", (int64_t)limit), LOG_I("connections", most));
+        c->http_max_connections = most;
+    }
+    return true;
 }
 
 /* A directory of files inside the state directory. */
@@ -653,9 +720,13 @@ static int run(struct daemon *d, int sockets)
     if (!state_directory(&d->config, &dir)) {
         return EXIT_USAGE;
     }
-    raise_file_limit();
+    if (!fit_connections(d, raise_file_limit())) {
+        return EXIT_FAILURE;
+    }
     loop_init(&d->loop);
     watch_signals(d);
+    (void)uv_timer_init(&d->loop, &d->watchdog);
+    d->watchdog.data = d;
     const bool opened = d->new_store
                             ? store_open_anew(buf_text(&dir), &d->loop, &d->store, why, sizeof why)
                             : store_open(buf_text(&dir), &d->loop, &d->store, why, sizeof why);
@@ -677,6 +748,7 @@ static int run(struct daemon *d, int sockets)
     int status = EXIT_FAILURE;
     if (pool_start(d->pool) && listen_everywhere(d, sockets)) {
         (void)sd_notify(0, "READY=1");
+        begin_watchdog(d);
         LOG(LOG_INFO, "started", LOG_S("version", VERSION), LOG_S("state", buf_text(&dir)));
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);
         status = EXIT_SUCCESS;

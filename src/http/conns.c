@@ -114,6 +114,9 @@ static void too_slow(void *ctx)
 static void give_time(struct conn *c, enum stage stage, struct dur_us most)
 {
     c->stage = stage;
+    if (!c->counted) {
+        return; /* settle */
+    }
     if (most.us > 0) {
         deadline_set(&c->server->deadlines, &c->deadline, mono_add(time_mono(), most), too_slow, c);
     } else {
@@ -155,7 +158,7 @@ static void look_again_soon(struct conn *c)
 
 void conn_look_for_end(struct conn *c)
 {
-    if (c != NULL && c->stage == STAGE_BODY && has_ended(c)) {
+    if (c != NULL && c->counted && c->stage == STAGE_BODY && has_ended(c)) {
         look_again_soon(c);
     }
 }
@@ -207,6 +210,28 @@ static void read_ends(struct conn *c)
     }
 }
 
+static bool count(struct conn *c)
+{
+    struct http_server *s = c->server;
+    c->counted = s->counted < s->options.max_connections && conn_count(s, &c->peer);
+    s->counted += c->counted ? 1 : 0;
+    return c->counted;
+}
+
+/* It came when there were too many, and others may have gone meanwhile: libmicrohttpd accepts
+   before it sees who has hung up. */
+static void settle(void *ctx)
+{
+    struct conn *c = ctx;
+    if (!count(c)) {
+        shut(c);
+    } else if (c->stage == STAGE_IDLE) {
+        look_later(c);
+    } else if (c->stage != STAGE_BUSY) {
+        give_time(c, c->stage, c->server->options.header_timeout);
+    }
+}
+
 struct conn *conn_open(struct listener *l, struct MHD_Connection *connection)
 {
     struct http_server *s = l->server;
@@ -215,11 +240,10 @@ struct conn *conn_open(struct listener *l, struct MHD_Connection *connection)
     c->fd = fd_of(connection);
     read_ends(c);
     s->stats.connections++;
-    c->counted = s->stats.connections <= s->options.max_connections && conn_count(s, &c->peer);
-    if (c->counted) {
+    if (count(c)) {
         give_time(c, STAGE_HEADERS, s->options.header_timeout);
     } else {
-        shut(c);
+        deadline_set(&s->deadlines, &c->deadline, mono_add(time_mono(), dur_ms(END_MS)), settle, c);
     }
     return c;
 }
@@ -228,6 +252,7 @@ void conn_close(struct conn *c)
 {
     c->server->stats.connections--;
     if (c->counted) {
+        c->server->counted--;
         conn_uncount(c->server, &c->peer);
     }
     deadline_clear(&c->server->deadlines, &c->deadline);
@@ -267,6 +292,9 @@ void conn_answered(struct conn *c)
     if (c != NULL) {
         c->stage = STAGE_IDLE;
         c->idle_since = time_mono();
+        if (!c->counted) {
+            return;
+        }
         if (has_ended(c)) {
             look_again_soon(c);
         } else {

@@ -376,6 +376,7 @@ struct http_server {
     struct aparts *aparts;      /* large bodies that are read */
     struct http_token *tokens;
     size_t tokens_len;
+    unsigned counted;     /* connections that may stay */
     struct map addresses; /* who has how many connections: struct peer by its address */
     unsigned streams;
     size_t bodies;  /* bytes of requests that are being collected */

@@ -15,8 +15,10 @@
 enum {
     /* Of a connection, for its headers and pieces of its body. */
     CONNECTION_MEMORY = 32 * 1024,
-    /* libmicrohttpd would leave those beyond its limit in the backlog, where they wait for ever. */
+    /* libmicrohttpd would leave those beyond its limit in the backlog, where they wait for ever.
+       Few where there may be few: each is a descriptor until it is closed. */
     CONNECTIONS_TO_REFUSE = 64,
+    FEW_TO_REFUSE = 2,
     /* Seconds without a byte either way; held and streaming ones do not count. */
     CONNECTION_IDLE_S = 75
 };
@@ -110,13 +112,19 @@ static size_t no_unescape(void *ctx, struct MHD_Connection *connection, char *te
     return strlen(text);
 }
 
+static unsigned connections_to_refuse(const struct http_options *o)
+{
+    const unsigned few = o->max_connections / 4 + FEW_TO_REFUSE;
+    return few < CONNECTIONS_TO_REFUSE ? few : CONNECTIONS_TO_REFUSE;
+}
+
 static struct MHD_Daemon *start_daemon(struct listener *l)
 {
     const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     return MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_CONNECTION_LIMIT,
-        l->server->options.max_connections + CONNECTIONS_TO_REFUSE,
+        l->server->options.max_connections + connections_to_refuse(&l->server->options),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S, MHD_OPTION_URI_LOG_CALLBACK,
         exchange_begin, l, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,

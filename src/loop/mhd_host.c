@@ -21,6 +21,7 @@ struct mhd_host {
     uv_timer_t timer;
     uv_check_t check;
     uv_idle_t idle;
+    unsigned connections; /* after the last run */
     bool running;
     bool kicked;
     bool closing;
@@ -56,6 +57,28 @@ static void arm(struct mhd_host *h)
     }
 }
 
+static unsigned connections(struct mhd_host *h)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info == NULL ? 0 : info->num_connections;
+}
+
+/*
+ * When accept() finds no descriptor, or there are as many connections as there may be, 0.9.75 takes
+ * its socket out of its epoll set, and puts it back at the beginning of a run when a connection was
+ * closed in the one before. Nobody causes that run where the last ones were closed: we do.
+ */
+static void run_once(struct mhd_host *h)
+{
+    (void)MHD_run(h->daemon);
+    const unsigned now = connections(h);
+    if (now < h->connections) {
+        h->kicked = true;
+    }
+    h->connections = now;
+}
+
 void mhd_host_run(struct mhd_host *h)
 {
     if (h->running || h->closing) {
@@ -67,7 +90,7 @@ void mhd_host_run(struct mhd_host *h)
     do {
         h->kicked = false;
         loop_note("http server");
-        (void)MHD_run(h->daemon);
+        run_once(h);
         runs++;
     } while (h->kicked && runs < RUNS_IN_A_ROW);
     h->running = false;

@@ -298,6 +298,7 @@ struct writer {
     uv_cond_t wake;
     struct op_list waiting;  /* to the writer */
     struct op_list answered; /* to the loop */
+    uint64_t busy_since;     /* uv_hrtime; 0: it waits. Under the mutex */
     bool insert_waits;       /* an insert is a try of its own */
     bool stopping;
     bool writable;

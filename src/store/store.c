@@ -387,6 +387,14 @@ bool store_is_writable(const struct store *s)
     return s->writable;
 }
 
+struct dur_us store_busy_for(struct store *s)
+{
+    uv_mutex_lock(&s->writer.mutex);
+    const uint64_t since = s->writer.busy_since;
+    uv_mutex_unlock(&s->writer.mutex);
+    return (struct dur_us){since == 0 ? 0 : (int64_t)((uv_hrtime() - since) / 1000)};
+}
+
 const char *store_trouble(const struct store *s)
 {
     return s->trouble;

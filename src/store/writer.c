@@ -167,9 +167,12 @@ static void write_batch(struct store *s)
 /* The mutex is held, but not while the file system is asked. */
 static bool is_gone(struct store *s)
 {
-    uv_mutex_unlock(&s->writer.mutex);
+    struct writer *w = &s->writer;
+    w->busy_since = uv_hrtime();
+    uv_mutex_unlock(&w->mutex);
     const bool gone = !store_is_there(s);
-    uv_mutex_lock(&s->writer.mutex);
+    uv_mutex_lock(&w->mutex);
+    w->busy_since = 0;
     return gone;
 }
 
@@ -178,6 +181,7 @@ static bool wait_for_work(struct store *s)
 {
     struct writer *w = &s->writer;
     uv_mutex_lock(&w->mutex);
+    w->busy_since = 0;
     while (!w->stopping) {
         const uint64_t at = w->failing ? w->retry_at : w->cut_at;
         const uint64_t now = at == 0 ? 0 : uv_hrtime();
@@ -194,6 +198,7 @@ static bool wait_for_work(struct store *s)
         }
     }
     op_list_append(&w->batch, &w->waiting);
+    w->busy_since = uv_hrtime();
     w->insert_waits = false;
     const bool stopping = w->stopping;
     uv_mutex_unlock(&w->mutex);

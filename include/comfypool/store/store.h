@@ -57,6 +57,9 @@ void store_close(struct store *s);
 
 /* False since a write failed, until one succeeds. */
 bool store_is_writable(const struct store *s);
+/* How long the writer has been at what it does: 0 while it waits for work. An error is an answer; a
+   disk that hangs gives none. */
+struct dur_us store_busy_for(struct store *s);
 /* What went wrong last, for people; "" while writable. Lives until the next event. */
 const char *store_trouble(const struct store *s);
 
