@@ -13,7 +13,7 @@
 
 #include "torture.h"
 
-static int connect_to(int port, double seconds)
+int connect_to(int port, double seconds)
 {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -28,7 +28,7 @@ static int connect_to(int port, double seconds)
     return fd;
 }
 
-static bool send_all(int fd, const char *bytes, size_t n)
+bool send_all(int fd, const char *bytes, size_t n)
 {
     while (n > 0) {
         const ssize_t wrote = send(fd, bytes, n, MSG_NOSIGNAL);

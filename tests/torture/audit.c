@@ -587,6 +587,7 @@ void audit(struct storm *s)
     }
     printf("  %-10s  submitted %zu  accepted %zu  refused %zu  answer cut %zu  prompts %zu\n",
            "jobs", s->jobs_len, accepted, refused, unknown, json_object_size(b.by_id));
+    printf("  %-10s  %u\n", "rudeness", (unsigned)s->rudenesses);
     printf("  %-10s  jobs %zu  deliveries %u  ends read from /events %u\n", "told", told,
            s->deliveries, s->events);
     check_stats(s, states);

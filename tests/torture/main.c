@@ -16,7 +16,7 @@
 
 #include "torture.h"
 
-enum { DRAIN_S = 120, MOST_SHOWN = 40 };
+enum { RUDE = 2, DRAIN_S = 120, MOST_SHOWN = 40 };
 
 /* ---- time, chance, violations ------------------------------------------------------------------
  */
@@ -125,10 +125,14 @@ static void rage(struct storm *s)
     struct worker breaker;
     struct worker operator;
     struct worker reader;
+    struct worker rude[RUDE];
     run(&watcher, s, 0, watcher_run);
     run(&breaker, s, 0, breaker_run);
     run(&operator, s, 0, operator_run);
     run(&reader, s, 0, reader_run);
+    for (unsigned i = 0; i < RUDE; i++) {
+        run(&rude[i], s, i, rude_run);
+    }
     for (unsigned i = 0; i < CLIENTS; i++) {
         run(&clients[i], s, i, client_run);
     }
@@ -138,6 +142,9 @@ static void rage(struct storm *s)
         (void)pthread_join(clients[i].thread, NULL);
     }
     (void)pthread_join(operator.thread, NULL);
+    for (unsigned i = 0; i < RUDE; i++) {
+        (void)pthread_join(rude[i].thread, NULL);
+    }
     await_ends(s, DRAIN_S);
     await_deliveries(s, DRAIN_S);
     s->over = true;

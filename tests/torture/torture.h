@@ -8,6 +8,7 @@
  * programs.c  the daemon and the simulators as processes
  * ask.c       a small HTTP client that lives with cut connections
  * clients.c   those who submit, cancel and wait
+ * rude.c      those who hang up in the middle, and send thousands of nodes
  * told.c      those who are told: a receiver of webhooks, a reader of events
  * trouble.c   those who kill, freeze, crash and revive
  * audit.c     what must hold at the end, from the API's answers and the simulators' ledgers
@@ -91,7 +92,7 @@ struct storm {
     atomic_bool aside; /* the killer lets the daemon be */
     atomic_bool gone;  /* the daemon has ended */
     atomic_uint operations, crashes, drops, revived, cancels, waits, replays, cut_answers;
-    atomic_uint deliveries, events;
+    atomic_uint deliveries, events, rudenesses;
 };
 
 double now_s(void);
@@ -132,6 +133,10 @@ bool ask(int port, const char *method, const char *path, const char *headers, co
          double seconds, struct reply *ret);
 bool ask_daemon(struct storm *s, const char *method, const char *path, const char *headers,
                 const char *body, double seconds, struct reply *ret);
+/* A connection, or -1; it waits so long for bytes to come or go. */
+int connect_to(int port, double seconds);
+/* False: the other side does not take them. */
+bool send_all(int fd, const char *bytes, size_t n);
 /* An answer without end, as HTTP/1.0 has it: a socket, or -1. headers as in ask. */
 int open_stream(struct storm *s, const char *path, const char *headers);
 const char *text_at(const json_t *o, const char *member); /* "" */
@@ -151,6 +156,7 @@ void *reader_run(void *worker);
 void *killer_run(void *worker);
 void *breaker_run(void *worker);
 void *operator_run(void *worker);
+void *rude_run(void *worker);
 /* Notes what a Job says that was asked for at `asked` (now_s): a terminal state never changes. */
 void note_job(struct storm *s, const json_t *job, double asked);
 /* The same, of a webhook that was taken. */
