@@ -29,7 +29,7 @@ BENCH := $(wildcard tests/bench/*.c)
 TORTURE := $(wildcard tests/torture/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
 
-.PHONY: all release asan help demo test unit integration goldens lint bench fuzz torture install uninstall clean packages packages-test packages-lint
+.PHONY: all release asan help demo test unit integration goldens lint contract bench fuzz torture install uninstall clean packages packages-test packages-lint
 .DEFAULT_GOAL := all
 
 all: packages ## build comfypoold and comfysim (release)
@@ -73,6 +73,11 @@ goldens: packages-test ## make tests/traces/formats again from what the code giv
 
 lint: packages-lint ## format, clang-tidy, include directions, openapi and config against the code
 	@scripts/lint
+	@scripts/contract $(BUILD)/release lint
+
+contract: packages-test ## a client generated from api/openapi.yaml, compiled and run (Node.js 20.19)
+	@$(MAKE) --no-print-directory release
+	@scripts/contract $(BUILD)/release
 
 FUZZ_SECONDS ?= 30
 fuzz: packages-lint ## libFuzzer on each target for FUZZ_SECONDS (30)
