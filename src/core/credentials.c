@@ -161,7 +161,8 @@ void credentials_join(struct str extra_data, struct str keys, struct buf *out)
 
 /* A member of `given` that is sought. */
 struct sought {
-    char *name;
+    char *text;
+    struct str name; /* in text; it may have a NUL */
     struct str value;
 };
 
@@ -170,9 +171,11 @@ static void sought_new(struct map *all, const struct member *m)
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
     struct sought *s = mem_zero(1, sizeof *s);
-    s->name = mem_copy(js_text(m->key, &scratch));
+    const struct str name = js_text(m->key, &scratch);
+    s->text = mem_copy(name);
+    s->name = (struct str){s->text, name.n};
     s->value = m->value;
-    (void)map_put(all, str_of(s->name), s);
+    (void)map_put(all, s->name, s);
 }
 
 /* Takes out of `all` what extra_data has as well. */
@@ -186,8 +189,8 @@ static void strike(struct map *all, struct str extra_data)
         buf_clear(&scratch);
         struct sought *s = map_get(all, js_text(m.key, &scratch));
         if (s != NULL && str_eq(s->value, m.value)) {
-            (void)map_remove(all, str_of(s->name));
-            free(s->name);
+            (void)map_remove(all, s->name);
+            free(s->text);
             free(s);
         }
     }
@@ -209,9 +212,9 @@ bool credentials_are_all(struct str given, struct str extra_data, struct buf *re
     size_t at = 0;
     for (struct sought *s = map_next(&all, &at); s != NULL; s = map_next(&all, &at)) {
         if (ret_other->len == 0) {
-            buf_add_text(ret_other, s->name);
+            buf_add_str(ret_other, s->name);
         }
-        free(s->name);
+        free(s->text);
         free(s);
     }
     map_done(&all);

@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 
+#include "comfypool/base/log.h"
+
 static const char *const migrations[] = {
     /* 1 */
     "CREATE TABLE meta ("
@@ -347,6 +349,10 @@ bool schema_migrate(sqlite3 *db, char *why, size_t why_size)
                        "start that one, or use another state directory",
                        version, (int)SCHEMA_VERSION);
         return false;
+    }
+    if (version > 0 && version < SCHEMA_VERSION) {
+        LOG(LOG_INFO, "the database is brought up to date; this may take a while",
+            LOG_I("from", version), LOG_I("to", (int)SCHEMA_VERSION));
     }
     const bool leftovers = version > 0 && version < 7 && credentials_may_lie_about(db);
     if (!credentials_functions(db)) {

@@ -17,5 +17,7 @@ int fuzz_tokens(const uint8_t *data, size_t size);
 int fuzz_rollups(const uint8_t *data, size_t size);
 int fuzz_multipart(const uint8_t *data, size_t size);
 int fuzz_catalog(const uint8_t *data, size_t size);
+int fuzz_gzip(const uint8_t *data, size_t size);
+int fuzz_credentials(const uint8_t *data, size_t size);
 
 #endif

@@ -21,7 +21,7 @@ static const struct {
     {"profiler", fuzz_profiler}, {"ws_frames", fuzz_ws_frames}, {"workflow", fuzz_workflow},
     {"bodies", fuzz_bodies},     {"headers", fuzz_headers},     {"config", fuzz_config},
     {"tokens", fuzz_tokens},     {"rollups", fuzz_rollups},     {"multipart", fuzz_multipart},
-    {"catalog", fuzz_catalog},
+    {"catalog", fuzz_catalog},   {"gzip", fuzz_gzip},           {"credentials", fuzz_credentials},
 };
 
 static uint32_t next_random(uint32_t *state)
