@@ -394,6 +394,19 @@ static bool is_included(const struct attempt *a, struct str node_id)
     return names_have(&s->include_outputs, id);
 }
 
+static struct output *add_output(struct attempt *a, struct str node_id)
+{
+    struct output *o = mem_zero(1, sizeof *o + node_id.n + 1);
+    memcpy(o->node_id, node_id.p, node_id.n);
+    if (a->outputs_len == a->outputs_cap) {
+        a->outputs_cap = a->outputs_cap == 0 ? 8 : a->outputs_cap * 2;
+        a->outputs = mem_grow(a->outputs, a->outputs_cap * sizeof(struct output *));
+    }
+    a->outputs[a->outputs_len++] = o;
+    (void)map_put(&a->outputs_by_id, (struct str){o->node_id, node_id.n}, o);
+    return o;
+}
+
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
     if (ui.n > MAX_OUTPUTS || a->outputs_bytes + ui.n > MAX_OUTPUTS) {
@@ -411,16 +424,13 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     if (ui.n == 0 || !js_clean(ui, &clean)) {
         return;
     }
-    struct output *to = map_get(&a->outputs, node_id);
+    struct output *to = map_get(&a->outputs_by_id, node_id);
     if (to != NULL && str_is(buf_str(&clean), to->json)) {
         return; /* said twice, or history says it too */
     }
     tell_output(a, node_id, buf_str(&clean));
     if (to == NULL) {
-        to = mem_zero(1, sizeof *to);
-        to->node_id = mem_copy(node_id);
-        to->n = a->outputs.len;
-        (void)map_put(&a->outputs, (struct str){to->node_id, node_id.n}, to);
+        to = add_output(a, node_id);
     }
     free(to->json);
     to->json = buf_take(&clean);
@@ -570,33 +580,10 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static int by_arrival(const void *x, const void *y)
-{
-    const struct output *a = *(const struct output *const *)x;
-    const struct output *b = *(const struct output *const *)y;
-    return (a->n > b->n) - (a->n < b->n);
-}
-
-/* Those of expanded nodes, as they came. Owner: the caller. */
-static const struct output **expanded_outputs(const struct attempt *a, size_t *ret_len)
-{
-    const struct output **list = mem_alloc((a->outputs.len + 1) * sizeof(struct output *));
-    size_t at = 0;
-    *ret_len = 0;
-    for (const struct output *o = map_next(&a->outputs, &at); o != NULL;
-         o = map_next(&a->outputs, &at)) {
-        if (workflow_find(a->workflow, str_of(o->node_id)) == NULL) {
-            list[(*ret_len)++] = o;
-        }
-    }
-    qsort(list, *ret_len, sizeof(struct output *), by_arrival);
-    return list;
-}
-
 /* {nodeId: ui} in the order of the workflow, then expanded nodes as they came; NULL: none. */
 static char *render_outputs(const struct attempt *a)
 {
-    if (a->outputs.len == 0) {
+    if (a->outputs_len == 0) {
         return NULL;
     }
     AUTO_BUF struct buf b;
@@ -604,17 +591,17 @@ static char *render_outputs(const struct attempt *a)
     struct js_out o = js_out_to(&b);
     js_open(&o, '{');
     for (size_t i = 0; i < a->workflow->len; i++) {
-        const struct output *of = map_get(&a->outputs, a->workflow->nodes[i].id);
+        const struct output *of = map_get(&a->outputs_by_id, a->workflow->nodes[i].id);
         if (of != NULL) {
             js_member_raw(&o, of->node_id, str_of(of->json));
         }
     }
-    size_t len = 0;
-    const struct output **expanded = expanded_outputs(a, &len);
-    for (size_t i = 0; i < len; i++) {
-        js_member_raw(&o, expanded[i]->node_id, str_of(expanded[i]->json));
+    for (size_t i = 0; i < a->outputs_len; i++) {
+        const struct output *of = a->outputs[i];
+        if (workflow_find(a->workflow, str_of(of->node_id)) == NULL) {
+            js_member_raw(&o, of->node_id, str_of(of->json));
+        }
     }
-    free(expanded);
     js_close(&o, '}');
     return buf_take(&b);
 }
@@ -887,15 +874,14 @@ void attempt_leave(struct attempt *a)
     backend_maybe_reap(b);
 }
 
-static void outputs_done(struct map *outputs)
+static void outputs_done(struct attempt *a)
 {
-    size_t at = 0;
-    for (struct output *o = map_next(outputs, &at); o != NULL; o = map_next(outputs, &at)) {
-        free(o->node_id);
-        free(o->json);
-        free(o);
+    for (size_t i = 0; i < a->outputs_len; i++) {
+        free(a->outputs[i]->json);
+        free(a->outputs[i]);
     }
-    map_done(outputs);
+    free(a->outputs);
+    map_done(&a->outputs_by_id);
 }
 
 void attempt_free(struct attempt *a)
@@ -914,7 +900,7 @@ void attempt_free(struct attempt *a)
     attempt_record_done(&a->r);
     job_error_done(&a->error);
     job_error_done(&a->job_error);
-    outputs_done(&a->outputs);
+    outputs_done(a);
     free(a->node_errors);
     free(a->exception);
     free(a->auto_seeds);

@@ -232,9 +232,8 @@ static inline bool job_has_variants(const struct job *j)
 }
 
 struct output {
-    char *node_id;
     char *json;
-    size_t n; /* it was the n-th of its attempt */
+    char node_id[];
 };
 
 /* What was told of an attempt's progress, and what is to be told. */
@@ -347,7 +346,9 @@ struct attempt {
     struct job_error error;
     struct job_error job_error; /* of the job, where that is another one */
     bool runs;                  /* it counts among those of its client that run */
-    struct map outputs;         /* by node_id */
+    struct output **outputs;    /* as they came */
+    size_t outputs_len, outputs_cap;
+    struct map outputs_by_id;
     size_t outputs_bytes;
     bool outputs_truncated; /* some are left out */
     char *node_errors;      /* of a 200 that runs in part */
@@ -745,8 +746,8 @@ void strays_free(struct backend *b);
 
 extern const char poison_message[];
 void attempt_begin(struct job *j, struct backend *b);
-/* An attempt from before a restart, on the backend that it ran on. False: its job cannot be read, and
-   nothing was taken. */
+/* An attempt from before a restart, on the backend that it ran on. False: its job cannot be read,
+   and nothing was taken. */
 bool attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take);
 void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f);
 /* It runs; stamp_ms 0: the server said no time of its start. */
