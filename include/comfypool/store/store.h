@@ -34,8 +34,8 @@ typedef void (*store_done_fn)(void *ctx, enum err e);
 
 /*
  * Opens (and makes) the state directory (0700, every file in it 0600), locks it against a second
- * daemon, migrates the schema, starts the writer. The directory must belong to the daemon's user, or
- * to root and be writable by nobody else. A database that is damaged is refused, as far as its
+ * daemon, migrates the schema, starts the writer. The directory must belong to the daemon's user,
+ * or to root and be writable by nobody else. A database that is damaged is refused, as far as its
  * header and schema tell, and after an unclean end (a write-ahead log is left) all of its pages, up
  * to 1 GiB. Blocks; call before the loop runs.
  * Returns false with a message for people in why (what is wrong and what to do).
