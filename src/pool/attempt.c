@@ -438,7 +438,7 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 
 void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list)
 {
-    const struct output *o = map_get(&a->outputs, node_id);
+    const struct output *o = map_get(&a->outputs_by_id, node_id);
     AUTO_BUF struct buf ui;
     buf_init(&ui, BUF_NO_LIMIT);
     struct js_out to = js_out_to(&ui);
