@@ -60,8 +60,16 @@ struct kept_job {
     struct kept_job *older, *newer;
     struct backend *backend; /* in its list; NULL: nothing is to be fetched */
     struct kept_job *before, *behind;
-    unsigned tries; /* in vain, of the file that comes next */
+    unsigned tries;                /* in vain, of the file that comes next */
+    size_t next;                   /* none before it is pending */
+    size_t unwritten;              /* files since its row was written */
+    struct render_output *outputs; /* while they are fetched; NULL: not read yet */
+    size_t outputs_len;
 };
+
+/* A row names all files of a job: so many times it is written at most while they come. What was
+   fetched since is fetched again after a crash. */
+enum { ROWS_A_JOB = 32 };
 
 /* ---- contents ----------------------------------------------------------------------------------
  */
@@ -255,6 +263,9 @@ static void unqueue(struct kept_job *k)
         fetch_cancel(w->fetch);
         w->fetch = NULL;
     }
+    render_outputs_free(k->outputs, k->outputs_len);
+    k->outputs = NULL;
+    k->outputs_len = 0;
     *(k->before == NULL ? &w->first : &k->before->behind) = k->behind;
     *(k->behind == NULL ? &w->last : &k->behind->before) = k->before;
     k->before = k->behind = NULL;
@@ -262,13 +273,12 @@ static void unqueue(struct kept_job *k)
     k->pool->copies.pending--;
 }
 
-static size_t next_pending(const struct kept_job *k)
+static size_t next_pending(struct kept_job *k)
 {
-    size_t n = 0;
-    while (n < k->len && k->copies[n].state != COPY_PENDING) {
-        n++;
+    while (k->next < k->len && k->copies[k->next].state != COPY_PENDING) {
+        k->next++;
     }
-    return n;
+    return k->next;
 }
 
 static void fail_rest(struct kept_job *k, const char *why)
@@ -401,31 +411,42 @@ static void fetched(void *ctx, enum fetch_end end, const char *why, const char *
         LOG(LOG_WARN, "an output cannot be copied", LOG_S("job", k->id), LOG_S("backend", b->name),
             LOG_S("why", why));
     }
-    write_row(k);
-    if (next_pending(k) == k->len) {
+    const bool all = next_pending(k) == k->len;
+    if (++k->unwritten > k->len / ROWS_A_JOB || all) {
+        k->unwritten = 0;
+        write_row(k);
+    }
+    if (all) {
         unqueue(k);
     }
     make_room(p);
     copies_up(b);
 }
 
+static bool read_outputs(struct kept_job *k)
+{
+    struct job_record r = {0};
+    if (store_get_job(k->pool->store, (struct str){k->id, UUID_TEXT}, &r) != ERR_NONE) {
+        return false;
+    }
+    k->outputs = render_outputs_read(str_of(r.outputs), &k->outputs_len);
+    job_record_done(&r);
+    return true;
+}
+
 static bool start_fetch(struct backend *b, struct kept_job *k)
 {
     struct pool *p = b->pool;
     const size_t n = next_pending(k);
-    struct job_record r = {0};
-    size_t len = 0;
-    if (store_get_job(p->store, (struct str){k->id, UUID_TEXT}, &r) != ERR_NONE) {
+    if (k->outputs == NULL && !read_outputs(k)) {
         return false;
     }
-    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
-    const bool good = n < len && len == k->len;
+    const bool good = n < k->outputs_len && k->outputs_len == k->len;
     if (good) {
-        b->copying.fetch =
-            fetch_begin(b, &r, n, &list[n], p->copies.blobs, p->options.copies_bytes, fetched, b);
+        const struct output_stamp stamp = stamps_find(p, k->seq, k->ended_at, n);
+        b->copying.fetch = fetch_begin(b, &stamp, &k->outputs[n], p->copies.blobs,
+                                       p->options.copies_bytes, fetched, b);
     }
-    render_outputs_free(list, len);
-    job_record_done(&r);
     return good;
 }
 

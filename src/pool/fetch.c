@@ -107,13 +107,13 @@ static void ended(void *ctx, const struct http_result *r)
     }
 }
 
-struct fetch *fetch_begin(struct backend *b, const struct job_record *job, size_t n,
+struct fetch *fetch_begin(struct backend *b, const struct output_stamp *stamp,
                           const struct render_output *o, struct blobs *to, uint64_t most,
                           fetch_done_fn done, void *ctx)
 {
     struct fetch *f = mem_alloc(sizeof *f);
     *f = (struct fetch){.to = to, .most = most, .done = done, .ctx = ctx};
-    f->stamp = stamps_find(b->pool, job, n);
+    f->stamp = *stamp;
     f->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type), NULL,
                          &sink, ended, f);
     return f;

@@ -8,6 +8,7 @@
 #include "comfypool/loop/http_client.h"
 #include "comfypool/render/render.h"
 #include "comfypool/store/blobs.h"
+#include "stamps.h"
 
 struct backend;
 struct fetch;
@@ -23,8 +24,8 @@ enum fetch_end {
 typedef void (*fetch_done_fn)(void *ctx, enum fetch_end end, const char *why, const char *sha256,
                               uint64_t size);
 
-/* Output n of an ended job. A file of more than `most` bytes cannot be had. */
-struct fetch *fetch_begin(struct backend *b, const struct job_record *job, size_t n,
+/* stamp is copied. A file of more than `most` bytes cannot be had. */
+struct fetch *fetch_begin(struct backend *b, const struct output_stamp *stamp,
                           const struct render_output *o, struct blobs *to, uint64_t most,
                           fetch_done_fn done, void *ctx);
 /* No callback follows. */

@@ -201,7 +201,7 @@ static void start_relay(struct pool *p, const struct http_request *rq, struct ht
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = p->server;
     r->x = x;
-    r->stamp = stamps_find(p, job, rq->number);
+    r->stamp = stamps_find(p, job->seq, job->completed_at, rq->number);
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),

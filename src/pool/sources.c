@@ -240,8 +240,9 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
     } else if (!b->up) {
         try_again(s, "its backend is not up");
     } else {
-        s->fetch = fetch_begin(b, r, (size_t)s->n, o, p->uploads.blobs,
-                               p->options.upload_file_bytes, fetched, s);
+        const struct output_stamp stamp = stamps_find(p, r->seq, r->completed_at, (size_t)s->n);
+        s->fetch =
+            fetch_begin(b, &stamp, o, p->uploads.blobs, p->options.upload_file_bytes, fetched, s);
     }
 }
 

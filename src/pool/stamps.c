@@ -134,14 +134,14 @@ static struct output_stamp read_stamp(struct js_reader *r, struct buf *scratch)
     return s;
 }
 
-struct output_stamp stamps_find(struct pool *p, const struct job_record *r, size_t n)
+struct output_stamp stamps_find(struct pool *p, int64_t seq, struct wall_us ended_at, size_t n)
 {
     AUTO_BUF struct buf files;
     AUTO_BUF struct buf scratch;
     buf_init(&files, BUF_NO_LIMIT);
     buf_init(&scratch, BUF_NO_LIMIT);
     if (!p->options.check_modified ||
-        store_get_stamps(p->store, r->seq, r->completed_at, &files) != ERR_NONE) {
+        store_get_stamps(p->store, seq, ended_at, &files) != ERR_NONE) {
         return not_known;
     }
     struct js_reader reader;

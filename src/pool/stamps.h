@@ -37,8 +37,8 @@ void stamps_begin(struct pool *p, const struct job_record *ended);
 /* No call is left. */
 void stamps_done(struct pool *p);
 
-/* Of output n of an ended job. */
-struct output_stamp stamps_find(struct pool *p, const struct job_record *r, size_t n);
+/* Of output n of the job that ended then. */
+struct output_stamp stamps_find(struct pool *p, int64_t seq, struct wall_us ended_at, size_t n);
 
 /* Whether the answer to GET /view (status 200 or 206; length of its body, below 0: not known) is
    the file of that stamp, as far as both tell. */

@@ -11,6 +11,7 @@
 #include "comfypool/comfy/answers.h"
 #include "comfypool/comfy/decoder.h"
 #include "comfypool/core/batch.h"
+#include "comfypool/core/catalog.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/splice.h"
@@ -132,6 +133,20 @@ static void queue(struct input *in)
         buf_printf(&in->text, "%s[%zu,\"p%zu\",{},{},[]]", i == 0 ? "" : ",", i, i);
     }
     buf_add_text(&in->text, "]}");
+}
+
+/* A class with n inputs, and a node that names a model in each of them. */
+static void many_models(struct input *in)
+{
+    buf_add_text(&in->text, "{\"1\":{\"class_type\":\"A\",\"inputs\":{");
+    buf_add_text(&in->more, "{\"A\":{\"input\":{\"required\":{");
+    for (size_t i = 0; i < in->n; i++) {
+        buf_printf(&in->text, "%s\"i%zu_name\":\"m\"", i == 0 ? "" : ",", i);
+        buf_printf(&in->more, "%s\"i%zu_name\":[[\"m\",\"n\"]]", i == 0 ? "" : ",", i);
+    }
+    buf_add_text(&in->text, "}}}");
+    buf_add_text(&in->more, "}}}}");
+    parse(in);
 }
 
 static void members(struct input *in)
@@ -401,6 +416,17 @@ static void check_members(struct input *in)
     ck_assert(js_check(buf_str(&in->text), JS_MAX_DEPTH, &offset, &why));
 }
 
+static void find_models(struct input *in)
+{
+    struct catalog_draft d;
+    ck_assert(catalog_draft_read(buf_str(&in->more), &d));
+    for (size_t i = 0; i < in->w->models_len; i++) {
+        const struct workflow_model *m = &in->w->models[i];
+        ck_assert(catalog_allows(d.classes[0], m->input, m->value));
+    }
+    catalog_draft_done(&d);
+}
+
 /* In each format. */
 static void render(struct input *in)
 {
@@ -455,6 +481,7 @@ static const struct loop {
     {"errors of n nodes", 5000, node_errors, read_node_errors},
     {"a queue of n prompts", 10000, queue, find_in_queue},
     {"an object of n members", 10000, members, check_members},
+    {"models of n inputs of a class", 10000, many_models, find_models},
     {"progress: executing", 10000, many_nodes, with_progress_executing},
     {"progress: cached", 10000, many_nodes, with_progress_cached},
     {"progress: copies", 5000, many_nodes, with_progress_copies},
