@@ -179,7 +179,10 @@ static void read_files(struct kept_job *k, struct str files)
     js_read_strict(&r, files, JS_MAX_DEPTH);
     (void)js_next(&r);
     while (js_next(&r).kind == JS_OBJECT) {
-        k->copies = mem_grow(k->copies, (k->len + 1) * sizeof *k->copies);
+        if ((k->len & (k->len - 1)) == 0) {
+            const size_t cap = k->len == 0 ? 1 : k->len * 2;
+            k->copies = mem_grow(k->copies, cap * sizeof *k->copies);
+        }
         k->copies[k->len++] = read_file(k->pool, &r);
     }
 }

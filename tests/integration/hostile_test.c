@@ -90,10 +90,11 @@ static int bind_notify(const char *path)
 static int fed_until(int fd, double until, bool *ready)
 {
     int n = 0;
-    for (double left = until - now_s(); left > 0; left = until - now_s()) {
+    while (now_s() < until) {
         char said[512] = "";
         struct pollfd p = {fd, POLLIN, 0};
-        if (poll(&p, 1, (int)(left * 1000) + 1) > 0 && recv(fd, said, sizeof said - 1, 0) > 0) {
+        if (poll(&p, 1, (int)((until - now_s()) * 1000) + 1) > 0 &&
+            recv(fd, said, sizeof said - 1, 0) > 0) {
             n += strcmp(said, "WATCHDOG=1") == 0;
             *ready = *ready || strstr(said, "READY=1") != NULL;
         }
