@@ -144,7 +144,7 @@ static void has_hung_up(void *ctx)
     shut(c);
 }
 
-static bool has_ended(const struct conn *c)
+bool conn_has_ended(const struct conn *c)
 {
     char byte;
     return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
@@ -158,7 +158,7 @@ static void look_again_soon(struct conn *c)
 
 void conn_look_for_end(struct conn *c)
 {
-    if (c != NULL && c->counted && c->stage == STAGE_BODY && has_ended(c)) {
+    if (c != NULL && c->counted && c->stage == STAGE_BODY && conn_has_ended(c)) {
         look_again_soon(c);
     }
 }
@@ -295,7 +295,7 @@ void conn_answered(struct conn *c)
         if (!c->counted) {
             return;
         }
-        if (has_ended(c)) {
+        if (conn_has_ended(c)) {
             look_again_soon(c);
         } else {
             look_later(c);

@@ -86,11 +86,24 @@ void exchange_suspend(struct exchange *x)
     MHD_suspend_connection(x->connection);
 }
 
+/*
+ * 0.9.75 reads from a connection that was resumed, and closes it without an answer when the client
+ * has shut its sending side; but those with a time of their own it asks for an answer first.
+ */
+static void keep_from_reading(struct exchange *x)
+{
+    if (x->conn != NULL && conn_has_ended(x->conn)) {
+        (void)MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                        (unsigned)CONNECTION_IDLE_S + 1);
+    }
+}
+
 void exchange_resume(struct exchange *x)
 {
     watch_end(x);
     if (x->suspended) {
         x->suspended = false;
+        keep_from_reading(x);
         MHD_resume_connection(x->connection);
         mhd_host_kick(x->listener->host);
     }

@@ -300,6 +300,9 @@ bool body_read(struct str body, const struct http_options *o, struct http_reques
 /* ---- exchanges ---------------------------------------------------------------------------------
  */
 
+/* Seconds without a byte either way; held and streaming ones do not count. */
+enum { CONNECTION_IDLE_S = 75 };
+
 struct listener;
 struct file_body;
 struct stream;
@@ -416,6 +419,8 @@ void conn_answered(struct conn *c);
 /* A piece of a body was taken: when nothing can follow, and the body is not complete a moment
    later, the connection ends. A client that closes its side behind a whole request is answered. */
 void conn_look_for_end(struct conn *c);
+/* Its client has shut its sending side, and all that it sent was read. */
+bool conn_has_ended(const struct conn *c);
 const struct net_address *conn_local(const struct conn *c);
 /* Counts a connection from there; false when there are too many. Loopback and unix sockets: never.
  */

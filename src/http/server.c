@@ -19,8 +19,6 @@ enum {
        Few where there may be few: each is a descriptor until it is closed. */
     CONNECTIONS_TO_REFUSE = 64,
     FEW_TO_REFUSE = 2,
-    /* Seconds without a byte either way; held and streaming ones do not count. */
-    CONNECTION_IDLE_S = 75
 };
 
 /* ---- life --------------------------------------------------------------------------------------

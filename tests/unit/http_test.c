@@ -1842,23 +1842,28 @@ static const struct half_row {
     const char *name;
     const char *request;
     int status; /* 0: the connection ends */
+    bool late;  /* the answer comes later */
 } half_rows[] = {
-    {"all but a byte", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 41\r\n\r\n" GRAPH "    ", 0},
-    {"no byte of it", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n", 0},
-    {"in a chunk", "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfff\r\n{", 0},
+    {"all but a byte", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 41\r\n\r\n" GRAPH "    ", 0,
+     false},
+    {"no byte of it", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n", 0, false},
+    {"in a chunk", "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfff\r\n{", 0,
+     false},
     {"between chunks",
-     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", 0},
+     "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", 0, false},
     {"of one that is refused", "POST /jobs HTTP/1.1\r\nHost: evil\r\nContent-Length: 40\r\n\r\n{",
-     0},
-    {"of one that nobody reads", "GET /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n{", 0},
-    {"behind a whole request", GET("/jobs"), 200},
+     0, false},
+    {"of one that nobody reads", "GET /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n{", 0,
+     false},
+    {"behind a whole request", GET("/jobs"), 200, false},
     {"behind a whole body",
-     "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n" GRAPH "    ", 202},
+     "POST /jobs HTTP/1.1\r\n" HOST "Content-Length: 40\r\n\r\n" GRAPH "    ", 202, false},
     {"behind the last chunk",
      "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
      "10\r\n{\"3\":{\"class_typ\r\n14\r\ne\":\"A\",\"inputs\":{}}}\r\n0\r\n\r\n",
-     202},
-    {"behind one that waits", GET("/jobs/" ID "?wait=100"), 200},
+     202, false},
+    {"behind one that waits", GET("/jobs/" ID "?wait=100"), 200, false},
+    {"before a late answer", GET("/jobs/" ID), 200, true},
 };
 
 /* Its bytes are free at once, and not when its time is over; who asked for something is answered.
@@ -1870,18 +1875,27 @@ START_TEST(a_client_that_sends_no_more)
         &(struct http_options){.header_timeout = dur_ms(60000), .body_timeout = dur_ms(60000)});
     listen_here();
     struct client c;
+    struct client older; /* libmicrohttpd looks after the oldest one in another way */
     AUTO_BUF struct buf got;
     buf_init(&got, BUF_NO_LIMIT);
+    client_open(&older);
+    send_text(&older, "GET /");
     client_open(&c);
     const struct mono_us began = time_mono();
     send_text(&c, r->request);
     ck_assert_int_eq(shutdown(c.fd, SHUT_WR), 0);
+    if (r->late) {
+        seen.late = true;
+        TURN_UNTIL(seen.served == 1);
+        answer_text(seen.ref, 200, "late");
+    }
     if (r->status != 0) {
         ck_assert_msg(take_answer(&c, &got, false) == r->status, "%s", r->name);
     }
     TURN_UNTIL(c.eof);
     ck_assert_msg(mono_diff(time_mono(), began).us < 5000000, "%s", r->name);
     client_close(&c);
+    client_close(&older);
     TURN_UNTIL(connections() == 0);
     stop_server();
 }
