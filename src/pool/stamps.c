@@ -27,7 +27,8 @@ struct stamping {
     size_t most; /* of the list that are asked for, and kept */
     size_t asked;
     size_t open;
-    bool away; /* its backend does not answer */
+    bool away;   /* its backend does not answer */
+    bool queued; /* in stamps.first: files are still to be asked for */
 };
 
 struct stamp_look {
@@ -214,7 +215,7 @@ static void looked(void *ctx, const struct http_result *result)
     }
     s->away = s->away || result->outcome != HTTP_ANSWERED;
     look_free(l);
-    if (s->open == 0 && p->stamps.first != s) {
+    if (s->open == 0 && !s->queued) {
         finish(s);
     }
     ask_more(p);
@@ -257,6 +258,7 @@ static void ask_next(struct pool *p)
         return;
     }
     p->stamps.first = s->next;
+    s->queued = false;
     p->stamps.waiting--;
     if (s->open == 0) {
         finish(s);
@@ -290,6 +292,7 @@ void stamps_begin(struct pool *p, const struct job_record *ended)
     s->backend = mem_strdup(ended->backend);
     *(p->stamps.first == NULL ? &p->stamps.first : &p->stamps.last->next) = s;
     p->stamps.last = s;
+    s->queued = true;
     p->stamps.waiting++;
     ask_more(p);
 }
@@ -297,21 +300,18 @@ void stamps_begin(struct pool *p, const struct job_record *ended)
 void stamps_done(struct pool *p)
 {
     struct stamps *all = &p->stamps;
-    for (struct stamping *s = all->first; s != NULL; s = s->next) {
-        s->open++; /* it goes below */
-    }
-    while (all->looks != NULL) {
-        struct stamp_look *l = all->looks;
+    for (struct stamp_look *l = all->looks, *next = NULL; l != NULL; l = next) {
         struct stamping *s = l->of;
+        next = l->next;
         http_call_cancel(l->call);
         look_free(l);
-        if (s->open == 0) {
+        if (s->open == 0 && !s->queued) {
             stamping_free(s);
         }
     }
-    for (struct stamping *s = all->first, *next = NULL; s != NULL; s = next) {
-        next = s->next;
+    while (all->first != NULL) {
+        struct stamping *s = all->first;
+        all->first = s->next;
         stamping_free(s);
     }
-    all->first = NULL;
 }

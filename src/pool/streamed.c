@@ -122,7 +122,7 @@ void streamed_add(struct attempt *a, const struct frame_preview *f)
     i->media_type = f->media_type;
     i->size = f->image.n;
     if ((s->len & (s->len - 1)) == 0) { /* a power of two: full */
-        s->list = mem_grow(s->list, (2 * s->len + 1) * sizeof *s->list);
+        s->list = mem_grow(s->list, (2 * s->len + 1) * sizeof(struct streamed_image *));
     }
     i->at = s->len;
     s->list[s->len++] = i;
