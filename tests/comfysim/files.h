@@ -1,8 +1,9 @@
 /*
  * Files that do not exist: /view answers bytes that follow from the name alone, uploads are kept in
  * memory. "big-N.bin" is N MiB whose byte i is (i + (i >> 8) * 7 + (i >> 16) * 31) & 255, made
- * while it is sent; other names give 20 to 80 kB of noise behind the magic bytes of their type.
- * Names that begin with "missing" are not there; type=input holds uploads and example.png only.
+ * while it is sent; names in .png give a picture, others noise behind the magic bytes of their
+ * type, either of 20 to 80 kB. Names that begin with "missing" are not there; type=input holds
+ * uploads and example.png only.
  */
 #ifndef COMFYSIM_FILES_H
 #define COMFYSIM_FILES_H
