@@ -29,7 +29,7 @@ BENCH := $(wildcard tests/bench/*.c)
 TORTURE := $(wildcard tests/torture/*.c)
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(2))
 
-.PHONY: all release asan help demo test unit integration goldens lint contract bench fuzz torture install uninstall clean packages packages-test packages-lint
+.PHONY: all release asan help demo test unit integration goldens lint contract tour bench fuzz torture install uninstall clean packages packages-test packages-lint
 .DEFAULT_GOAL := all
 
 all: packages ## build comfypoold and comfysim (release)
@@ -79,6 +79,10 @@ contract: packages-test ## a client generated from api/openapi.yaml, compiled an
 	@$(MAKE) --no-print-directory release
 	@scripts/contract $(BUILD)/release
 
+tour: packages-test ## every command of README.md, run and compared with what is printed there (Node.js 20.19)
+	@$(MAKE) --no-print-directory release
+	@scripts/tour $(BUILD)/release
+
 FUZZ_SECONDS ?= 30
 fuzz: packages-lint ## libFuzzer on each target for FUZZ_SECONDS (30)
 	@scripts/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
@@ -101,7 +105,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -m 644 config/comfypoold.yaml $(DESTDIR)$(PREFIX)/share/doc/comfypoold/config/
 	install -m 644 docs/ARCHITECTURE.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/
 	install -m 644 docs/decisions/*.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/decisions/
-	install -m 644 examples/*.json $(DESTDIR)$(PREFIX)/share/doc/comfypoold/examples/
+	install -m 644 examples/* $(DESTDIR)$(PREFIX)/share/doc/comfypoold/examples/
 	install -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/comfypoold/openapi.yaml
 	for unit in comfypoold.service comfypoold.socket; do \
 	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
