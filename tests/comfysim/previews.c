@@ -1,11 +1,12 @@
 /*
- * Frames and bytes of previews. See previews.h.
+ * Frames of previews. See previews.h.
  *
- * An image begins and ends as a JPEG file does. Its comment holds two big-endian counters: its
- * number within the node, from 1, and within the server's life; so no two are the same.
+ * An image's comment holds two counters: its number within the node, from 1, and within the
+ * server's life.
  */
 #include "previews.h"
 
+#include "jpeg.h"
 #include "sim.h"
 
 enum { TYPE_IMAGE = 1, TYPE_IMAGE_WITH_METADATA = 4, FORMAT_JPEG = 1 };
@@ -15,20 +16,6 @@ static void add_u32(struct text *t, uint32_t value)
     const char bytes[4] = {(char)(value >> 24), (char)(value >> 16), (char)(value >> 8),
                            (char)value};
     text_add(t, bytes, sizeof(bytes));
-}
-
-static void add_image(struct text *t, size_t size, uint32_t number, uint32_t serial)
-{
-    const size_t end = t->len + size;
-    TEXT_LIT(t, "\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0");
-    TEXT_LIT(t, "\xff\xfe\0\x0a");
-    add_u32(t, number);
-    add_u32(t, serial);
-    text_reserve(t, size);
-    for (uint32_t i = number; t->len + 2 < end; i++) {
-        t->data[t->len++] = (char)(i & 127);
-    }
-    TEXT_LIT(t, "\xff\xd9");
 }
 
 static void add_metadata(struct text *t, const struct job *job, const struct node *node)
@@ -74,7 +61,7 @@ void previews_send(struct executor *x, const struct node *node, bool with_metada
     for (uint32_t number = shown_by(node, x->step - 1) + 1; number <= last; number++) {
         add_head(x, node, with_metadata);
         text_clear(&x->data);
-        add_image(&x->data, node->preview_bytes, number, ++x->previews);
+        jpeg_add(&x->data, node->preview_bytes, number, ++x->previews);
         exec_send(x, x->frame.data, x->frame.len, x->data.data, x->data.len, true, true);
     }
 }

@@ -389,6 +389,8 @@ static void expect_streamed(struct daemon *d, const char *id, size_t n)
         struct answer *a = get(d, "%s", str_at(o, "url"));
         expect(a, 200, NULL);
         CHECK(a->len == 3000 && memcmp(a->body, "\xff\xd8\xff\xe0", 4) == 0 &&
+                  memmem(a->body, a->len, "\xff\xda", 2) &&
+                  memcmp(a->body + a->len - 2, "\xff\xd9", 2) == 0 &&
                   (size_t)(unsigned char)a->body[27] == i + 1,
               "the images in their order");
     }
