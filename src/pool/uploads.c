@@ -110,21 +110,27 @@ static struct owner_record owner_record(const struct upload_share *s)
     return r;
 }
 
-void uploads_own(struct pool *p, struct upload *u, const char *client)
+/* done, unless NULL, comes when the store has it. */
+static void own(struct pool *p, struct upload *u, const char *client, store_done_fn done, void *ctx)
 {
     struct upload_share *s = share_of(p, u, client);
     u->forgotten = false;
-    if (!s->sent) {
+    if (!s->sent || done != NULL) {
         s->sent = true;
         const struct owner_record r = owner_record(s);
-        store_put_owner(p->store, &r);
+        store_put_owner(p->store, &r, done, ctx);
     }
 }
 
-static void disown(struct pool *p, struct upload_share *s)
+void uploads_own(struct pool *p, struct upload *u, const char *client)
+{
+    own(p, u, client, NULL, NULL);
+}
+
+static void disown(struct pool *p, struct upload_share *s, store_done_fn done, void *ctx)
 {
     const struct owner_record r = owner_record(s);
-    store_delete_owner(p->store, &r);
+    store_delete_owner(p->store, &r, done, ctx);
     s->sent = false;
     if (s->holds == 0) {
         share_free(p, s);
@@ -335,6 +341,8 @@ struct upload_writing {
     size_t index;
     char sha256[DIGEST_HEX_SIZE]; /* what it must have; "": any */
     char *owner;                  /* who sends it, or NULL: see uploads_own */
+    bool is_upload;               /* it is the whole request, not a file of a job */
+    uint64_t size;                /* of what is kept */
     upload_kept_fn kept;          /* NULL: of a request */
     void *ctx;
 };
@@ -402,6 +410,15 @@ struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size)
     return u;
 }
 
+/* Only now is a request answered: who was told that a file is its own finds it after a crash. */
+static void owner_stored(void *ctx, enum err e)
+{
+    struct upload_writing *w = ctx;
+    struct pool *p = w->pool;
+    tell(w, e, "", e == ERR_NONE ? w->sha256 : "", w->size);
+    pool_one_less(p, &p->writes);
+}
+
 static void file_kept(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
 {
     struct upload_writing *w = ctx;
@@ -420,16 +437,21 @@ static void file_kept(void *ctx, enum err e, const char *why, const char *sha256
         return;
     }
     struct upload *u = uploads_add(p, sha256, size);
-    if (u != NULL && w->owner != NULL) {
-        uploads_own(p, u, w->owner);
-    }
     if (u == NULL) {
         tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
         return;
     }
-    char name[DIGEST_HEX_SIZE];
-    memcpy(name, u->sha256, sizeof name);
-    tell(w, ERR_NONE, "", name, size);
+    memcpy(w->sha256, u->sha256, sizeof w->sha256);
+    w->size = size;
+    if (w->is_upload && w->owner != NULL) {
+        p->writes++;
+        own(p, u, w->owner, owner_stored, w);
+        return;
+    }
+    if (w->owner != NULL) {
+        uploads_own(p, u, w->owner); /* before the job that names it */
+    }
+    tell(w, ERR_NONE, "", w->sha256, size);
 }
 
 static void file_drained(void *ctx)
@@ -461,6 +483,10 @@ static enum err file_begin(void *ctx, const struct http_request *rq, struct http
         *ret_why = "the daemon is stopping";
         return ERR_STORE_UNAVAILABLE;
     }
+    if (!store_is_writable(p->store)) {
+        *ret_why = "the store takes no writes now: is its disk full? Try again later";
+        return ERR_STORE_UNAVAILABLE;
+    }
     if (length != UINT64_MAX && !uploads_take(p, length)) {
         *ret_why = too_large;
         return ERR_UPLOAD_TOO_LARGE;
@@ -468,6 +494,7 @@ static enum err file_begin(void *ctx, const struct http_request *rq, struct http
     struct upload_writing *w = writing_new(p, rq->caller);
     w->x = x;
     w->index = index;
+    w->is_upload = rq->route == ROUTE_UPLOAD || rq->route == ROUTE_UPLOAD_PUT;
     (void)snprintf(w->sha256, sizeof w->sha256, "%s", sha256 == NULL ? "" : sha256);
     w->writer = blob_begin(p->uploads.blobs, &writer_ops, w);
     *ret_file = w;
@@ -587,10 +614,38 @@ void serve_upload_get(struct pool *p, struct http_request *rq, struct http_ref x
     file_answer(p, rq, x, fd, size, rq->sha256, &a);
 }
 
-/* One client forgets it; it goes with its last owner, or when no job of others needs it. */
-static void forget(struct pool *p, struct upload *u, struct upload_share *s)
+/* A DELETE that the store writes down. */
+struct forgetting {
+    struct pool *pool;
+    struct http_ref x;
+};
+
+static void answer_deleted(struct pool *p, struct http_ref x)
 {
-    disown(p, s);
+    struct http_answer a = http_answer_new(204);
+    http_answer(p->server, x, &a);
+}
+
+static void forgotten(void *ctx, enum err e)
+{
+    struct forgetting *f = ctx;
+    struct pool *p = f->pool;
+    if (p->server != NULL && e != ERR_NONE) {
+        serve_problem(p, f->x, e);
+    } else if (p->server != NULL) {
+        answer_deleted(p, f->x);
+    }
+    free(f);
+    pool_one_less(p, &p->writes);
+}
+
+/* One client forgets it; it goes with its last owner, or when no job of others needs it. */
+static void forget(struct pool *p, struct upload *u, struct upload_share *s, struct http_ref x)
+{
+    struct forgetting *f = mem_alloc(sizeof *f);
+    *f = (struct forgetting){p, x};
+    p->writes++;
+    disown(p, s, forgotten, f);
     if (is_owned(u)) {
         return;
     }
@@ -609,13 +664,12 @@ void serve_upload_delete(struct pool *p, struct http_request *rq, struct http_re
         serve_problem(p, x, ERR_UPLOAD_NOT_FOUND);
     } else if ((s == NULL ? u->holds : s->holds) > 0) {
         http_problem(p->server, x, ERR_JOB_ACTIVE, "a job that has not ended needs it", NULL);
+    } else if (s == NULL) {
+        drop(p, u);
+        answer_deleted(p, x);
+    } else if (store_is_writable(p->store)) {
+        forget(p, u, s, x);
     } else {
-        if (s != NULL) {
-            forget(p, u, s);
-        } else {
-            drop(p, u);
-        }
-        struct http_answer a = http_answer_new(204);
-        http_answer(p->server, x, &a);
+        serve_problem(p, x, ERR_STORE_UNAVAILABLE);
     }
 }

@@ -269,14 +269,15 @@ void store_delete_upload(struct store *s, const char *sha256)
     queue(s, OP_DELETE_UPLOAD, (struct source){.text = str_of(sha256)}, NULL, NULL);
 }
 
-void store_put_owner(struct store *s, const struct owner_record *r)
+void store_put_owner(struct store *s, const struct owner_record *r, store_done_fn done, void *ctx)
 {
-    queue(s, OP_PUT_OWNER, (struct source){.record[REC_OWNER] = r}, NULL, NULL);
+    queue(s, OP_PUT_OWNER, (struct source){.record[REC_OWNER] = r}, done, ctx);
 }
 
-void store_delete_owner(struct store *s, const struct owner_record *r)
+void store_delete_owner(struct store *s, const struct owner_record *r, store_done_fn done,
+                        void *ctx)
 {
-    queue(s, OP_DELETE_OWNER, (struct source){.record[REC_OWNER] = r}, NULL, NULL);
+    queue(s, OP_DELETE_OWNER, (struct source){.record[REC_OWNER] = r}, done, ctx);
 }
 
 void store_put_kept(struct store *s, const struct kept_record *r)

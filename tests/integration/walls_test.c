@@ -512,6 +512,66 @@ START_TEST(test_a_hash_opens_nothing)
 }
 END_TEST
 
+enum { FILES_AT_ONCE = 40 };
+
+/* Requests of alice's on one connection, each sent before the one before it was answered; the
+   daemon is killed as soon as the last one was. */
+static void kill_after(struct daemon *d, char *requests[FILES_AT_ONCE], const char *status)
+{
+    char *answer = text("HTTP/1.1 %s", status);
+    const int fd = raw_open(d->port);
+    for (size_t i = 0; i < FILES_AT_ONCE; i++) {
+        raw_send(fd, requests[i], strlen(requests[i]));
+    }
+    static char got[1 << 16];
+    size_t n = 0;
+    size_t answers = 0;
+    for (const char *at = got; answers < FILES_AT_ONCE;) {
+        const char *next = strstr(at, answer);
+        if (next != NULL) {
+            answers++;
+            at = next + strlen(answer);
+            continue;
+        }
+        const ssize_t more = read(fd, got + n, sizeof got - 1 - n);
+        CHECK(more > 0, "%zu of the answers came", answers);
+        n += (size_t)more;
+        got[n] = '\0';
+    }
+    daemon_kill(d);
+    (void)close(fd);
+}
+
+/* 201 and 204 are promises, as 202 is. */
+START_TEST(test_what_was_answered_outlives_a_kill)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = daemon_for(s, "");
+    char *hashes[FILES_AT_ONCE];
+    char *requests[FILES_AT_ONCE];
+    for (size_t i = 0; i < FILES_AT_ONCE; i++) {
+        hashes[i] = upload_by(d, "bob", text("file %02zu", i));
+        requests[i] = text("PUT /uploads/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                           "Authorization: Bearer %s\r\nContent-Length: 7\r\n\r\nfile %02zu",
+                           hashes[i], token_of("alice"), i);
+    }
+    kill_after(d, requests, "201");
+    d = daemon_for(s, "");
+    for (size_t i = 0; i < FILES_AT_ONCE; i++) {
+        CHECK(opened(d, "alice", hashes[i]) == 200, "file %zu", i);
+        requests[i] = text("DELETE /uploads/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                           "Authorization: Bearer %s\r\n\r\n",
+                           hashes[i], token_of("alice"));
+    }
+    kill_after(d, requests, "204");
+    d = daemon_for(s, "");
+    for (size_t i = 0; i < FILES_AT_ONCE; i++) {
+        CHECK(opened(d, "alice", hashes[i]) == 404, "file %zu", i);
+        CHECK(opened(d, "bob", hashes[i]) == 200, "file %zu", i);
+    }
+}
+END_TEST
+
 /* Base64 in a body, and a part of a form, are bytes too. */
 START_TEST(test_all_ways_of_sending)
 {
@@ -594,6 +654,7 @@ static const struct named_test tests[] = {
     {"bodies", &test_bodies, 0},
     {"a smaller role", &test_a_smaller_role, 0},
     {"a hash opens nothing", &test_a_hash_opens_nothing, 0},
+    {"what was answered outlives a kill", &test_what_was_answered_outlives_a_kill, 0},
     {"all ways of sending", &test_all_ways_of_sending, 0},
     {"names at servers", &test_names_at_servers, 0},
     {"forgotten while needed", &test_forgotten_while_needed, 0},

@@ -746,14 +746,14 @@ START_TEST(a_file_has_owners)
     const struct owner_record nobody = {"bb", (char[]){""}};
     store_put_upload(store, &u[0]);
     store_put_upload(store, &u[1]);
-    store_put_owner(store, &ann);
-    store_put_owner(store, &ann);
-    store_put_owner(store, &bob);
-    store_put_owner(store, &nobody);
+    store_put_owner(store, &ann, NULL, NULL);
+    store_put_owner(store, &ann, NULL, NULL);
+    store_put_owner(store, &bob, NULL, NULL);
+    store_put_owner(store, &nobody, NULL, NULL);
     store_put_upload(store, &u[0]); /* it was used */
     reopen();
     owners_are("aa=ann aa=bob bb= ");
-    store_delete_owner(store, &ann);
+    store_delete_owner(store, &ann, NULL, NULL);
     reopen();
     owners_are("aa=bob bb= ");
     store_delete_upload(store, "aa");

@@ -120,8 +120,10 @@ struct owner_record {
     char *client;
 };
 void owner_record_done(struct owner_record *r);
-void store_put_owner(struct store *s, const struct owner_record *r);
-void store_delete_owner(struct store *s, const struct owner_record *r);
+/* done may be NULL; it comes once the change is durable, however long that takes. */
+void store_put_owner(struct store *s, const struct owner_record *r, store_done_fn done, void *ctx);
+void store_delete_owner(struct store *s, const struct owner_record *r, store_done_fn done,
+                        void *ctx);
 
 /* Which outputs of an ended job were copied, or are to be; see pool/copies.c. */
 struct kept_record {
