@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
 #include "comfypool/core/fault.h"
@@ -434,6 +435,25 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     }
     free(to->json);
     to->json = buf_take(&clean);
+    to->bytes = ui.n;
+}
+
+/* The members of an output but `streamed`. */
+static void copy_members(struct str ui, struct js_out *to)
+{
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    struct js_reader r;
+    js_read_checked(&r, ui);
+    (void)js_next(&r);
+    for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
+        const struct str value = js_skip(&r);
+        if (!js_is(key, "streamed")) {
+            buf_clear(&scratch);
+            js_key_str(to, js_text(key, &scratch));
+            js_raw(to, value);
+        }
+    }
 }
 
 void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list)
@@ -444,12 +464,11 @@ void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list
     struct js_out to = js_out_to(&ui);
     js_open(&to, '{');
     js_member_raw(&to, "streamed", list);
-    if (o != NULL && o->json[1] != '}') { /* the members that it has already */
-        buf_add_char(&ui, ',');
-        buf_add_text(&ui, o->json + 1);
-    } else {
-        js_close(&to, '}');
+    if (o != NULL) {
+        copy_members(str_of(o->json), &to);
+        a->outputs_bytes -= o->bytes; /* it takes its place */
     }
+    js_close(&to, '}');
     attempt_add_output(a, node_id, buf_str(&ui));
 }
 

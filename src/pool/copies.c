@@ -212,7 +212,8 @@ static struct copy first_state(const struct job_record *ended, const struct rend
     if (ours) {
         return (struct copy){COPY_KEPT, map_get(&p->copies.by_sha, str_of(o->sha256))};
     }
-    const bool wanted = ended->keep && ended->state == JOB_COMPLETED && o->text == NULL;
+    const bool wanted =
+        ended->keep && ended->state == JOB_COMPLETED && render_output_is_at_server(o);
     return (struct copy){wanted ? COPY_PENDING : COPY_NONE, NULL};
 }
 

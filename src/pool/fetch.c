@@ -7,6 +7,7 @@
 
 const char fetch_is_another[] = "the backend has another file of this name by now: its size, ETag "
                                 "or time is not that of the job's";
+const char fetch_was_streamed[] = "it only passed by over the WebSocket, and was not kept";
 const char fetch_is_missing[] = "the backend does not have the file any more";
 static const char is_too_large[] = "it is larger than all files of its kind may be together";
 

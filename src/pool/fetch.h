@@ -31,8 +31,9 @@ struct fetch *fetch_begin(struct backend *b, const struct output_stamp *stamp,
 /* No callback follows. */
 void fetch_cancel(struct fetch *f);
 
-/* Why a file is not had, for people: stamp_matches says no. */
+/* Why a file is not had, for people: stamp_matches says no; render_output_is_at_server does. */
 extern const char fetch_is_another[];
+extern const char fetch_was_streamed[];
 extern const char fetch_is_missing[];
 
 #endif

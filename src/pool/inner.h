@@ -233,6 +233,7 @@ static inline bool job_has_variants(const struct job *j)
 
 struct output {
     char *json;
+    size_t bytes; /* as they came */
     char node_id[];
 };
 
@@ -402,6 +403,7 @@ struct pool {
     struct uploads uploads;
     struct copies copies;
     struct stamps stamps;
+    struct streamed_writes streamed_writes;
     struct source *sources; /* outputs on their way to jobs */
     struct webhooks webhooks;
     struct hooks hooks;
@@ -781,7 +783,7 @@ void attempt_post(struct attempt *a);
 /* It was told to stop: true when it was sending its inputs, and is freed now. */
 bool attempt_give_up_sending(struct attempt *a);
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui);
-/* ... and a list "streamed" to it. */
+/* ... and a list "streamed" to it, in place of one that is there. */
 void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list);
 struct job_error attempt_error(enum err code, const char *message);
 

@@ -253,6 +253,8 @@ void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
         answer_text(p, x, &list[rq->number]);
     } else if (answer_copy(p, rq, x, &list[rq->number], len)) {
         /* it outlives its backend */
+    } else if (!render_output_is_at_server(&list[rq->number])) {
+        http_problem(p->server, x, ERR_OUTPUT_UNAVAILABLE, fetch_was_streamed, NULL);
     } else if (b == NULL) {
         http_problem(p->server, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
                      NULL);

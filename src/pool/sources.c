@@ -233,6 +233,10 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
     if (share_copy(s, len)) {
         return;
     }
+    if (!render_output_is_at_server(o)) {
+        fail(s, fetch_was_streamed);
+        return;
+    }
     struct backend *b =
         r->backend == NULL ? NULL : map_get(&p->backends_by_name, str_of(r->backend));
     if (b == NULL) {

@@ -240,17 +240,12 @@ static void ask(struct stamping *s, struct backend *b, size_t n)
                               looked, l);
 }
 
-static bool is_at_server(const struct render_output *o)
-{
-    return o->text == NULL && strcmp(o->type, "streamed") != 0;
-}
-
 /* The first job's next file, or the first job is through. */
 static void ask_next(struct pool *p)
 {
     struct stamping *s = p->stamps.first;
     struct backend *b = map_get(&p->backends_by_name, str_of(s->backend));
-    while (s->asked < s->most && !is_at_server(&s->list[s->asked])) {
+    while (s->asked < s->most && !render_output_is_at_server(&s->list[s->asked])) {
         s->asked++;
     }
     if (s->asked < s->most && !s->away && b != NULL && b->up) {

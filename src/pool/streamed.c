@@ -13,6 +13,7 @@ enum {
     MAX_UNWRITTEN = 256 << 20, /* bytes of an attempt that the disk has not taken yet */
     MAX_IMAGES = 20000,        /* of an attempt */
     SLICE = 1 << 20,           /* what is hashed in one go */
+    AT_A_TIME = 8,             /* files that are open; of the whole pool */
 };
 
 struct streamed_image {
@@ -25,6 +26,8 @@ struct streamed_image {
     size_t size;
     struct blob_writer *writer;
     struct content *content; /* NULL: not written yet, or it could not be */
+    bool waits;              /* for its turn to be written, in this list: */
+    struct streamed_image *before, *behind;
 };
 
 /* ---- which -------------------------------------------------------------------------------------
@@ -58,17 +61,21 @@ bool streamed_is_output(const struct attempt *a, const struct frame_preview *f)
 /* ---- writing -----------------------------------------------------------------------------------
  */
 
+static void begin_writes(struct pool *p);
+
 static void written(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
 {
     struct streamed_image *i = ctx;
     struct attempt *a = i->attempt;
+    struct pool *p = a->backend->pool;
     i->writer = NULL;
     i->attempt = NULL;
     buf_done(&i->image);
     a->streamed.pending--;
     a->streamed.unwritten -= i->size;
+    p->streamed_writes.open--;
     if (e == ERR_NONE) {
-        i->content = copies_hold(a->backend->pool, sha256, size);
+        i->content = copies_hold(p, sha256, size);
         (void)map_put(&a->streamed.by_hash, str_of(copies_hash(i->content)), i);
     } else {
         a->outputs_truncated = true;
@@ -78,6 +85,7 @@ static void written(void *ctx, enum err e, const char *why, const char *sha256, 
     if (a->ended && a->streamed.pending == 0) {
         attempt_conclude(a);
     }
+    begin_writes(p);
 }
 
 static void write_on(void *ctx)
@@ -97,6 +105,36 @@ static void write_on(void *ctx)
 
 static const struct blob_writer_ops ops = {write_on, written};
 
+static void unlink_waiting(struct streamed_writes *w, struct streamed_image *i)
+{
+    *(i->before == NULL ? &w->first : &i->before->behind) = i->behind;
+    *(i->behind == NULL ? &w->last : &i->behind->before) = i->before;
+    i->before = i->behind = NULL;
+    i->waits = false;
+}
+
+static void begin_writes(struct pool *p)
+{
+    struct streamed_writes *w = &p->streamed_writes;
+    while (w->open < AT_A_TIME && w->first != NULL && !p->stopping) {
+        struct streamed_image *i = w->first;
+        unlink_waiting(w, i);
+        w->open++;
+        i->writer = blob_begin(p->copies.blobs, &ops, i);
+        write_on(i);
+    }
+}
+
+static void wait_for_turn(struct pool *p, struct streamed_image *i)
+{
+    struct streamed_writes *w = &p->streamed_writes;
+    i->waits = true;
+    i->before = w->last;
+    *(w->last == NULL ? &w->first : &w->last->behind) = i;
+    w->last = i;
+    begin_writes(p);
+}
+
 static bool has_room(const struct attempt *a, size_t n)
 {
     const struct streamed *s = &a->streamed;
@@ -107,8 +145,8 @@ static bool has_room(const struct attempt *a, size_t n)
 void streamed_add(struct attempt *a, const struct frame_preview *f)
 {
     struct streamed *s = &a->streamed;
-    struct blobs *to = a->backend->pool->copies.blobs;
-    if (to == NULL || !has_room(a, f->image.n)) {
+    struct pool *p = a->backend->pool;
+    if (p->copies.blobs == NULL || !has_room(a, f->image.n)) {
         if (!a->outputs_truncated) {
             LOG(LOG_WARN, "images that came over the WebSocket are left out: there is no room",
                 LOG_S("job", a->job->r.id));
@@ -131,8 +169,7 @@ void streamed_add(struct attempt *a, const struct frame_preview *f)
     s->pending++;
     buf_init(&i->image, BUF_NO_LIMIT);
     buf_add_str(&i->image, f->image);
-    i->writer = blob_begin(to, &ops, i);
-    write_on(i);
+    wait_for_turn(p, i);
 }
 
 /* ---- the end -----------------------------------------------------------------------------------
@@ -213,10 +250,14 @@ void streamed_done(struct streamed *s)
 {
     for (size_t k = 0; k < s->len; k++) {
         struct streamed_image *i = s->list[k];
+        if (i->waits) {
+            unlink_waiting(&s->pool->streamed_writes, i);
+        }
         if (i->writer != NULL) {
             blob_abort(i->writer);
-            buf_done(&i->image);
+            s->pool->streamed_writes.open--;
         }
+        buf_done(&i->image);
         if (i->content != NULL) {
             copies_release(s->pool, i->content);
         }
@@ -225,5 +266,8 @@ void streamed_done(struct streamed *s)
     }
     free(s->list);
     map_done(&s->by_hash);
+    if (s->len > 0) {
+        begin_writes(s->pool); /* the turns that it had are others' now */
+    }
     streamed_init(s, s->pool);
 }

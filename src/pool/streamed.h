@@ -3,7 +3,7 @@
  * sends them over the WebSocket, and no server has them afterwards. They are written to disk as
  * they come, and are outputs of their node when the job ends: the list "streamed" of its ui output,
  * {"filename", "subfolder": "", "type": "streamed", "sha256", "size"} each. What other nodes send
- * are previews.
+ * are previews. A list of that name that the server gives itself goes: it has no such files.
  */
 #ifndef COMFYPOOL_SRC_POOL_STREAMED_H
 #define COMFYPOOL_SRC_POOL_STREAMED_H
@@ -19,13 +19,19 @@ struct attempt;
 struct pool;
 struct streamed_image;
 
+/* Of the pool: a few are written at a time, so that they never take all descriptors. */
+struct streamed_writes {
+    struct streamed_image *first, *last; /* they wait */
+    unsigned open;
+};
+
 /* Of an attempt, then of its job until its row of copies is stored. */
 struct streamed {
     struct pool *pool;
     struct streamed_image **list;
     size_t len;
     struct map by_hash; /* the same, those that are written */
-    size_t pending;     /* still being written */
+    size_t pending;     /* still to be written */
     uint64_t bytes;     /* of all */
     uint64_t unwritten; /* ... that the disk has not taken yet */
 };

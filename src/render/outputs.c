@@ -298,6 +298,11 @@ struct render_output *render_outputs_read(struct str outputs_json, size_t *ret_l
     return in.list;
 }
 
+bool render_output_is_at_server(const struct render_output *o)
+{
+    return o->text == NULL && strcmp(o->type, "streamed") != 0;
+}
+
 void render_outputs_free(struct render_output *o, size_t len)
 {
     for (size_t i = 0; i < len; i++) {

@@ -412,6 +412,15 @@ void daemon_stop(struct daemon *d)
     CHECK(strstr(log, "a request was held again") == NULL);
 }
 
+int open_files(const struct daemon *d)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        n += access(text("/proc/%d/fd/%d", (int)d->pid, fd), F_OK) == 0;
+    }
+    return n;
+}
+
 void daemon_kill(struct daemon *d)
 {
     (void)kill(d->pid, SIGKILL);

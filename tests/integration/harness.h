@@ -151,6 +151,8 @@ struct daemon *daemon_start(const struct daemon_options *o);
 /* SIGTERM; waits; checks status 0 within the time and a clean stderr. */
 void daemon_stop(struct daemon *d);
 void daemon_kill(struct daemon *d); /* SIGKILL */
+/* How many descriptors it has. */
+int open_files(const struct daemon *d);
 /* RLIMIT_FSIZE of the running daemon: writes beyond fail, as on a full disk. 0: no limit. */
 void daemon_limit_files(struct daemon *d, uint64_t bytes);
 /* Waits for an end by itself. Returns the exit status. */

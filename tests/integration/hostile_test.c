@@ -26,22 +26,13 @@
 
 enum { CROWD = 60, ROOM = 20 };
 
-static int open_files(pid_t pid)
-{
-    int n = 0;
-    for (int fd = 0; fd < 1024; fd++) {
-        n += access(text("/proc/%d/fd/%d", (int)pid, fd), F_OK) == 0;
-    }
-    return n;
-}
-
 /* Nobody is there any more to wake the listening socket. */
 START_TEST(test_no_descriptors)
 {
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.sims = {s});
     await_ready(d);
-    const struct rlimit few = {(rlim_t)open_files(d->pid) + ROOM, RLIM_INFINITY};
+    const struct rlimit few = {(rlim_t)open_files(d) + ROOM, RLIM_INFINITY};
     struct rlimit was;
     CHECK(prlimit(d->pid, RLIMIT_NOFILE, NULL, &was) == 0);
     CHECK(prlimit(d->pid, RLIMIT_NOFILE, &(struct rlimit){few.rlim_cur, was.rlim_max}, NULL) == 0);
@@ -50,7 +41,7 @@ START_TEST(test_no_descriptors)
         for (int i = 0; i < CROWD; i++) {
             crowd[i] = raw_open(d->port);
         }
-        AWAIT(open_files(d->pid) >= (int)few.rlim_cur);
+        AWAIT(open_files(d) >= (int)few.rlim_cur);
         for (int i = 0; i < CROWD; i++) {
             (void)close(crowd[i]);
         }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -444,6 +445,44 @@ START_TEST(test_claimed_images)
 }
 END_TEST
 
+/* What a server calls its own list "streamed" goes: a member stands once. */
+START_TEST(test_streamed_twice)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    json_t *j =
+        run_job(d, q("{'1':{'class_type':'EmptyImage','inputs':{'color':7}},"
+                     "'3':{'class_type':'SaveImageWebsocket','inputs':{'images':['1',0],'_ms':20,"
+                     "'_steps':2,'_previews':2,'_preview_bytes':3000,"
+                     "'_ui':{'streamed':[{'filename':'a.png','type':'streamed'}],'note':[1]}}}}"));
+    CHECK(json_array_size(at(j, "outputs.3.streamed")) == 2 &&
+              json_array_size(at(j, "outputs.3.note")) == 1,
+          "%s", json_dumps(at(j, "outputs"), 0));
+    expect_streamed(d, str_at(j, "id"), 2);
+}
+END_TEST
+
+/* A crowd of images at once takes a few descriptors, not one each. */
+START_TEST(test_streamed_crowd)
+{
+    enum { IMAGES = 400, ROOM = 24 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_ready(d);
+    struct rlimit was;
+    CHECK(prlimit(d->pid, RLIMIT_NOFILE, NULL, &was) == 0);
+    const struct rlimit few = {(rlim_t)open_files(d) + ROOM, was.rlim_max};
+    CHECK(prlimit(d->pid, RLIMIT_NOFILE, &few, NULL) == 0);
+    json_t *j = run_job(d, streaming("SaveImageWebsocket", IMAGES));
+    CHECK(at(j, "outputsTruncated") == NULL);
+    json_t *list = at(get(d, "/jobs/%s/outputs", str_at(j, "id"))->json, "outputs");
+    CHECK(json_array_size(list) == IMAGES, "%zu", json_array_size(list));
+    for (size_t i = 0; i < IMAGES; i++) {
+        CHECK(strcmp(str_at(json_array_get(list, i), "kept"), "yes") == 0);
+    }
+}
+END_TEST
+
 /* More images than outputs.maxBytes has room for. */
 START_TEST(test_streamed_room)
 {
@@ -483,6 +522,8 @@ Suite *outputs_suite(void)
         {"truncated", &test_truncated, 1},
         {"streamed images", &test_streamed_images, 1},
         {"claimed images", &test_claimed_images, 1},
+        {"streamed twice", &test_streamed_twice, 1},
+        {"a crowd of streamed images", &test_streamed_crowd, 1},
         {"streamed images and room", &test_streamed_room, 1},
     };
     return SUITE("outputs", 60, tests);

@@ -130,6 +130,8 @@ struct render_output {
     const char *kept; /* no, pending, yes, failed; static */
     int64_t size;     /* bytes; below 0: not known */
 };
+/* Whether its bytes can be had there: neither a text, nor an image that only passed by. */
+bool render_output_is_at_server(const struct render_output *o);
 /* By the ending of its name; NULL: nobody knows. Static. */
 const char *render_output_media_type(const char *filename);
 
