@@ -408,33 +408,50 @@ static struct output *add_output(struct attempt *a, struct str node_id)
     return o;
 }
 
+/* of: what the node has said before, which this replaces; or NULL. */
+static bool has_room_for(struct attempt *a, const struct output *of, size_t bytes)
+{
+    const size_t others = a->outputs_bytes - (of == NULL ? 0 : of->bytes);
+    if (bytes <= MAX_OUTPUTS && others + bytes <= MAX_OUTPUTS) {
+        return true;
+    }
+    LOG(LOG_WARN, "an output is left out: outputs of a job may have 16 MiB in all",
+        LOG_S("job", a->job->r.id), LOG_I("bytes", bytes));
+    a->outputs_truncated = true;
+    return false;
+}
+
+/* They are kept with the others, but nobody sees them in lists. */
+static void count_files(struct attempt *a, struct output *of, size_t files)
+{
+    a->outputs_files += files - of->files;
+    of->files = files;
+    if (a->outputs_files > RENDER_OUTPUTS_MOST && !a->outputs_truncated) {
+        LOG(LOG_WARN, "a job has more outputs than are listed", LOG_S("job", a->job->r.id),
+            LOG_I("listed", RENDER_OUTPUTS_MOST));
+        a->outputs_truncated = true;
+    }
+}
+
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
-    if (ui.n > MAX_OUTPUTS || a->outputs_bytes + ui.n > MAX_OUTPUTS) {
-        LOG(LOG_WARN, "an output is left out: outputs of a job may have 16 MiB in all",
-            LOG_S("job", a->job->r.id), LOG_I("bytes", ui.n));
-        a->outputs_truncated = true;
+    struct output *to = map_get(&a->outputs_by_id, node_id);
+    if (ui.n == 0 || !is_included(a, node_id) || !has_room_for(a, to, ui.n)) {
         return;
     }
-    if (!is_included(a, node_id)) {
-        return;
-    }
-    a->outputs_bytes += ui.n;
     AUTO_BUF struct buf clean;
     buf_init(&clean, BUF_NO_LIMIT);
-    if (ui.n == 0 || !js_clean(ui, &clean)) {
-        return;
-    }
-    struct output *to = map_get(&a->outputs_by_id, node_id);
-    if (to != NULL && str_is(buf_str(&clean), to->json)) {
+    if (!js_clean(ui, &clean) || (to != NULL && str_is(buf_str(&clean), to->json))) {
         return; /* said twice, or history says it too */
     }
-    tell_output(a, node_id, buf_str(&clean));
+    const size_t files = tell_output(a, node_id, buf_str(&clean));
     if (to == NULL) {
         to = add_output(a, node_id);
     }
+    count_files(a, to, files);
     free(to->json);
     to->json = buf_take(&clean);
+    a->outputs_bytes += ui.n - to->bytes;
     to->bytes = ui.n;
 }
 
@@ -466,7 +483,6 @@ void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list
     js_member_raw(&to, "streamed", list);
     if (o != NULL) {
         copy_members(str_of(o->json), &to);
-        a->outputs_bytes -= o->bytes; /* it takes its place */
     }
     js_close(&to, '}');
     attempt_add_output(a, node_id, buf_str(&ui));

@@ -14,8 +14,9 @@
 
 enum {
     EXPIRE_EVERY_MS = 60000,
-    TRIES = 6,       /* of a backend that is up */
-    PAUSE_MS = 1000, /* after the first in vain; doubled each time */
+    TRIES = 6,          /* of a backend that is up */
+    PAUSE_MS = 1000,    /* after the first in vain; doubled each time */
+    LEAVE_A_TURN = 200, /* files of forgotten jobs */
 };
 
 /* symbol, as GET /jobs/{id}/outputs and the row have it */
@@ -158,7 +159,10 @@ static struct copy read_file(struct pool *p, struct js_reader *r)
             (void)js_int(v, &size);
         }
     }
-    if (c.state == COPY_KEPT) {
+    const struct content *known = map_get(&p->copies.by_sha, str_of(sha256));
+    if (c.state == COPY_KEPT && known != NULL && (int64_t)known->size == size) {
+        c.content = content_use(p, sha256, known->size);
+    } else if (c.state == COPY_KEPT) {
         uint64_t there = 0;
         const int fd = blob_open(p->copies.blobs, sha256, &there);
         if (fd < 0 || (int64_t)there != size) { /* somebody was in the directory */
@@ -322,28 +326,63 @@ static struct kept_job *add_job(struct pool *p, int64_t seq, const char *id,
     return k;
 }
 
-static void forget_job(struct kept_job *k, bool stays)
+static void make_room(struct pool *p);
+
+/* The files of forgotten jobs go, `most` of them. stays: see content_leave. */
+static void leave_some(struct pool *p, size_t most, bool stays)
 {
-    struct copies *s = &k->pool->copies;
+    while (p->copies.leaving != NULL && most > 0) {
+        struct kept_job *k = p->copies.leaving;
+        for (; k->len > 0 && most > 0; most--) {
+            struct content *c = k->copies[--k->len].content;
+            if (c != NULL) {
+                content_leave(p, c, stays);
+            }
+        }
+        if (k->len == 0) {
+            p->copies.leaving = k->older;
+            free(k->copies);
+            free(k);
+        }
+    }
+}
+
+static void leave_on(void *ctx)
+{
+    struct pool *p = ctx;
+    leave_some(p, LEAVE_A_TURN, false);
+    if (p->copies.leaving != NULL) {
+        deadline_set(&p->deadlines, &p->copies.leave, time_mono(), leave_on, p);
+    } else {
+        make_room(p);
+    }
+}
+
+static void forget_job(struct kept_job *k)
+{
+    struct pool *p = k->pool;
+    struct copies *s = &p->copies;
     unqueue(k);
     *(k->older == NULL ? &s->oldest : &k->older->newer) = k->newer;
     *(k->newer == NULL ? &s->newest : &k->newer->older) = k->older;
     (void)map_remove(&s->jobs, (struct str){k->id, UUID_TEXT});
-    for (size_t i = 0; i < k->len; i++) {
-        if (k->copies[i].content != NULL) {
-            content_leave(k->pool, k->copies[i].content, stays);
-        }
-    }
-    free(k->copies);
-    free(k);
+    k->older = s->leaving;
+    s->leaving = k;
 }
 
 /* The row goes first: a file without one is removed at the next start. */
 static void drop_job(struct kept_job *k)
 {
     struct backend *b = k->backend;
-    store_delete_kept(k->pool->store, k->seq);
-    forget_job(k, false);
+    struct pool *p = k->pool;
+    store_delete_kept(p->store, k->seq);
+    forget_job(k);
+    if (!heap_holds(&p->copies.leave.node)) {
+        leave_some(p, LEAVE_A_TURN, false);
+    }
+    if (p->copies.leaving != NULL) {
+        deadline_set(&p->deadlines, &p->copies.leave, time_mono(), leave_on, p);
+    }
     if (b != NULL) {
         copies_up(b);
     }
@@ -356,7 +395,8 @@ static struct kept_job *find(struct pool *p, const char *job_id)
 
 static void make_room(struct pool *p)
 {
-    while (p->copies.bytes > p->options.copies_bytes && p->copies.oldest != NULL) {
+    while (p->copies.bytes > p->options.copies_bytes && p->copies.oldest != NULL &&
+           p->copies.leaving == NULL) {
         LOG(LOG_INFO, "copies of a job's outputs make room for newer ones",
             LOG_S("job", p->copies.oldest->id));
         drop_job(p->copies.oldest);
@@ -564,10 +604,11 @@ bool copies_start(struct pool *p)
 
 void copies_done(struct pool *p)
 {
-    for (struct kept_job *k = p->copies.oldest, *next = NULL; k != NULL; k = next) {
-        next = k->newer;
-        forget_job(k, true);
+    while (p->copies.oldest != NULL) {
+        forget_job(p->copies.oldest);
     }
+    deadline_clear(&p->deadlines, &p->copies.leave);
+    leave_some(p, SIZE_MAX, true);
     map_done(&p->copies.by_sha);
     map_done(&p->copies.jobs);
 }

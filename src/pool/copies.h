@@ -23,6 +23,8 @@ struct copies {
     struct map by_sha; /* struct content */
     struct map jobs;   /* struct kept_job, by job id */
     struct kept_job *oldest, *newest;
+    struct kept_job *leaving; /* forgotten; their files go some a turn */
+    struct deadline leave;
     uint64_t bytes;
     size_t pending; /* jobs of which some are still to be fetched */
     struct deadline expire;

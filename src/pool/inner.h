@@ -234,6 +234,7 @@ static inline bool job_has_variants(const struct job *j)
 struct output {
     char *json;
     size_t bytes; /* as they came */
+    size_t files; /* that are listed of it, and texts */
     char node_id[];
 };
 
@@ -351,6 +352,7 @@ struct attempt {
     size_t outputs_len, outputs_cap;
     struct map outputs_by_id;
     size_t outputs_bytes;
+    size_t outputs_files;
     bool outputs_truncated; /* some are left out */
     char *node_errors;      /* of a 200 that runs in part */
 };
@@ -882,7 +884,8 @@ void tell_end(struct job *j);
 void tell_accepted(struct attempt *a);
 void tell_started(struct attempt *a);
 /* ui: valid JSON. */
-void tell_output(struct attempt *a, struct str node_id, struct str ui);
+/* Returns how many outputs it has, as render_output_files. */
+size_t tell_output(struct attempt *a, struct str node_id, struct str ui);
 /* A progress_fn for an attempt; only when events_wanted. */
 void tell_node(void *attempt, const struct progress_change *c);
 void tell_progress(struct attempt *a, struct mono_us now);

@@ -10,10 +10,10 @@
 #include "inner.h"
 
 enum {
-    MAX_UNWRITTEN = 256 << 20, /* bytes of an attempt that the disk has not taken yet */
-    MAX_IMAGES = 20000,        /* of an attempt */
-    SLICE = 1 << 20,           /* what is hashed in one go */
-    AT_A_TIME = 8,             /* files that are open; of the whole pool */
+    MAX_UNWRITTEN = 256 << 20,        /* bytes of an attempt that the disk has not taken yet */
+    MAX_IMAGES = RENDER_OUTPUTS_MOST, /* of an attempt */
+    SLICE = 1 << 20,                  /* what is hashed in one go */
+    AT_A_TIME = 8,                    /* files that are open; of the whole pool */
 };
 
 struct streamed_image {

@@ -182,18 +182,19 @@ static void tell_long_output(struct attempt *a, struct str begun)
     tell_hooks(a, EVENT_OUTPUT, buf_str(&data));
 }
 
-void tell_output(struct attempt *a, struct str node_id, struct str ui)
+size_t tell_output(struct attempt *a, struct str node_id, struct str ui)
 {
     struct buf b;
     struct js_out o;
     begin_data(&o, &b, a);
     js_member_str(&o, "nodeId", node_id);
     const size_t without_files = b.len;
-    render_output_files(ui, &o);
+    const size_t outputs = render_output_files(ui, &o);
     if (b.len + 1 > MAX_DATA) { /* with its brace */
         tell_long_output(a, (struct str){b.data, without_files});
     }
     end_data(&o, &b, EVENT_OUTPUT, a);
+    return outputs;
 }
 
 /* ---- what nobody keeps -------------------------------------------------------------------------

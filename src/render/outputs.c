@@ -25,6 +25,7 @@ struct reading {
     struct render_output *list;
     size_t len;
     size_t cap;
+    bool full; /* there are more than are listed: the rest is not read */
     struct buf scratch;
     /* Of the node that is read. */
     const char *node_id;
@@ -55,8 +56,13 @@ static void free_output(struct render_output *o)
     free(o->sha256);
 }
 
-static void add(struct reading *in, const struct render_output *take)
+static void add(struct reading *in, struct render_output *take)
 {
+    if (in->len == RENDER_OUTPUTS_MOST) {
+        in->full = true;
+        free_output(take);
+        return;
+    }
     if (in->len == in->cap) {
         in->cap = in->cap == 0 ? 4 : 2 * in->cap;
         in->list = mem_grow(in->list, in->cap * sizeof *in->list);
@@ -97,6 +103,9 @@ static void add_file(struct reading *in, char *filename, char *subfolder, char *
     }
     o.node_id = mem_strdup(in->node_id);
     add(in, &o);
+    if (in->full) {
+        return;
+    }
     struct same_name *s = mem_alloc(sizeof *s);
     s->at = in->len - 1;
     s->before = map_put(&in->by_name, str_of(o.filename), s);
@@ -120,7 +129,9 @@ static void add_text(struct reading *in, char *take_text)
    strings name come behind those of objects, which say more of the same files. */
 static void take_string(struct reading *in, char *s, bool of_text)
 {
-    if (output_is_named(s, of_text)) {
+    if (output_is_named(s, of_text) && in->strings_len == RENDER_OUTPUTS_MOST) {
+        in->full = true;
+    } else if (output_is_named(s, of_text)) {
         if ((in->strings_len & (in->strings_len - 1)) == 0) { /* a power of two: full */
             in->strings = mem_grow(in->strings, (2 * in->strings_len + 1) * sizeof *in->strings);
         }
@@ -237,8 +248,12 @@ static bool read_object(struct reading *in, unsigned depth)
     return good && read_members(in, depth);
 }
 
+/* False: it cannot be read on, or need not be. */
 static bool read_value(struct reading *in, struct js_token v, bool of_text, unsigned depth)
 {
+    if (in->full) {
+        return false;
+    }
     if (v.kind == JS_STRING) {
         take_string(in, copy_text(in, v), of_text);
         return true;
@@ -321,7 +336,7 @@ static void render_file_members(struct js_out *o, const struct render_output *f)
     js_member_string(o, "mediaType", media_type == NULL ? "application/octet-stream" : media_type);
 }
 
-void render_output_files(struct str ui_json, struct js_out *o)
+size_t render_output_files(struct str ui_json, struct js_out *o)
 {
     struct reading in = {0};
     buf_init(&in.scratch, BUF_NO_LIMIT);
@@ -341,6 +356,7 @@ void render_output_files(struct str ui_json, struct js_out *o)
     }
     js_close(o, ']');
     render_outputs_free(in.list, in.len);
+    return in.full ? RENDER_OUTPUTS_MOST + 1 : in.len;
 }
 
 void render_outputs_json(const char *job_id, const struct render_output *list, size_t len,

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -462,6 +463,44 @@ START_TEST(test_streamed_twice)
 }
 END_TEST
 
+/* A list has an end, and the job says that there were more. */
+START_TEST(test_listed)
+{
+    enum { TEXTS = 10001 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    json_t *texts = json_array();
+    for (int i = 0; i < TEXTS; i++) {
+        json_array_append_new(texts, json_sprintf("%d is one", i));
+    }
+    json_t *graph = json_pack("{s:{s:{s:s, s:{s:{s:o}}}}}", "workflow", "1", "class_type",
+                              "T_SleepOut", "inputs", "_ui", "text", texts);
+    char *body = json_dumps(graph, 0);
+    json_decref(graph);
+    json_t *j = run_job(d, body);
+    free(body);
+    CHECK(json_is_true(at(j, "outputsTruncated")));
+    const char *url = text("/jobs/%s/outputs", str_at(j, "id"));
+    CHECK(json_array_size(at(get(d, "%s", url)->json, "outputs")) == TEXTS - 1);
+    expect(get(d, "%s/%d", url, TEXTS - 2), 200, NULL);
+    expect(get(d, "%s/%d", url, TEXTS - 1), 404, "output_not_found");
+}
+END_TEST
+
+/* The images of a job go some a turn. */
+START_TEST(test_streamed_leave)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    const char *first = str_at(run_job(d, streaming("SaveImageWebsocket", 2)), "id");
+    const size_t files = files_in(d, "outputs");
+    json_t *j = run_job(d, streaming("SaveImageWebsocket", 700));
+    expect(ask(d, "DELETE", text("/jobs/%s", str_at(j, "id")), NULL, NULL), 204, NULL);
+    AWAIT(files_in(d, "outputs") <= files);
+    expect_streamed(d, first, 2);
+}
+END_TEST
+
 /* A crowd of images at once takes a few descriptors, not one each. */
 START_TEST(test_streamed_crowd)
 {
@@ -523,6 +562,8 @@ Suite *outputs_suite(void)
         {"streamed images", &test_streamed_images, 1},
         {"claimed images", &test_claimed_images, 1},
         {"streamed twice", &test_streamed_twice, 1},
+        {"a list has an end", &test_listed, 1},
+        {"streamed images leave", &test_streamed_leave, 1},
         {"a crowd of streamed images", &test_streamed_crowd, 1},
         {"streamed images and room", &test_streamed_room, 1},
     };

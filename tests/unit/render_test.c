@@ -208,6 +208,48 @@ START_TEST(files_of_a_node_are_listed)
 }
 END_TEST
 
+/* n items in the list of a node. */
+static void make_list(struct buf *to, const char *begin, const char *item, size_t n)
+{
+    buf_add_text(to, begin);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_text(to, i == 0 ? "" : ",");
+        buf_printf(to, item, i);
+    }
+    buf_add_text(to, "]}");
+}
+
+START_TEST(a_crowd_of_outputs_is_not_listed_whole)
+{
+    static const struct {
+        const char *begin;
+        const char *item;
+    } crowds[] = {
+        {"{\"images\":[", "{\"filename\":\"%zu.png\"}"},
+        {"{\"result\":[", "\"%zu.glb\""},
+        {"{\"text\":[", "\"text %zu\""},
+    };
+    for (size_t more = 0; more < 2; more++) {
+        AUTO_BUF struct buf ui;
+        AUTO_BUF struct buf all;
+        AUTO_BUF struct buf out;
+        buf_init(&ui, BUF_NO_LIMIT);
+        buf_init(&all, BUF_NO_LIMIT);
+        buf_init(&out, BUF_NO_LIMIT);
+        make_list(&ui, crowds[_i].begin, crowds[_i].item, RENDER_OUTPUTS_MOST + more);
+        struct js_out o = js_out_to(&out);
+        js_open(&o, '{');
+        ck_assert_uint_eq(render_output_files(buf_str(&ui), &o), RENDER_OUTPUTS_MOST + more);
+        js_close(&o, '}');
+        buf_printf(&all, "{\"1\":%s,\"2\":{\"x\":[\"a.png\"]}}", buf_text(&ui));
+        size_t n = 0;
+        struct render_output *list = render_outputs_read(buf_str(&all), &n);
+        ck_assert_uint_eq(n, RENDER_OUTPUTS_MOST);
+        render_outputs_free(list, n);
+    }
+}
+END_TEST
+
 START_TEST(a_table_is_made_of_json)
 {
     static const char profile[] =
@@ -292,6 +334,7 @@ Suite *render_suite(void)
     tcase_add_loop_test(c, a_brief_profile_has_no_progress_events, 0,
                         sizeof briefs / sizeof *briefs);
     tcase_add_test(c, files_of_a_node_are_listed);
+    tcase_add_loop_test(c, a_crowd_of_outputs_is_not_listed_whole, 0, 3);
     tcase_add_test(c, a_table_is_made_of_json);
     suite_add_tcase(s, c);
     return s;

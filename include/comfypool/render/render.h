@@ -135,10 +135,16 @@ bool render_output_is_at_server(const struct render_output *o);
 /* By the ending of its name; NULL: nobody knows. Static. */
 const char *render_output_media_type(const char *filename);
 
-/* "files": [{name, subfolder, type, kind, mediaType}] of one node's ui output, as a member. */
-void render_output_files(struct str ui_json, struct js_out *o);
+/* Outputs of a job that are listed: the first ones. Each is some allocations and a line of the
+   list, and a server may name a million in what a job keeps of its words. */
+enum { RENDER_OUTPUTS_MOST = 10000 };
 
-/* The files in Job.outputs, in its order; *ret_len how many. Owner: the caller. */
+/* "files": [{name, subfolder, type, kind, mediaType}] of one node's ui output, as a member. Returns
+   how many outputs it has, with its texts; RENDER_OUTPUTS_MOST + 1: more than are listed. */
+size_t render_output_files(struct str ui_json, struct js_out *o);
+
+/* The files in Job.outputs, in its order; *ret_len how many: RENDER_OUTPUTS_MOST at most. Owner:
+ * the caller. */
 struct render_output *render_outputs_read(struct str outputs_json, size_t *ret_len);
 void render_outputs_free(struct render_output *o, size_t len);
 
