@@ -670,6 +670,11 @@ void progress_feed(struct progress *p, const struct frame *f, progress_fn on_cha
     }
 }
 
+enum profile_status progress_status(const struct progress *p, size_t node)
+{
+    return status_of(p->states[node]);
+}
+
 size_t progress_cached(const struct progress *p)
 {
     size_t n = 0;

@@ -385,7 +385,7 @@ static void intent_stored(void *ctx, enum err e)
 enum { MAX_OUTPUTS = 16 << 20, MAX_MESSAGE = 16384, MAX_EXCEPTION = 1000 };
 
 /* Of a job that names its outputs only those count, and what is inside of expanded nodes. */
-static bool is_included(const struct attempt *a, struct str node_id)
+bool attempt_includes(const struct attempt *a, struct str node_id)
 {
     const struct spec *s = a->job->spec;
     if (s == NULL || s->include_outputs.len == 0 || workflow_find(a->workflow, node_id) == NULL) {
@@ -436,7 +436,7 @@ static void count_files(struct attempt *a, struct output *of, size_t files)
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
 {
     struct output *to = map_get(&a->outputs_by_id, node_id);
-    if (ui.n == 0 || !is_included(a, node_id) || !has_room_for(a, to, ui.n)) {
+    if (ui.n == 0 || !attempt_includes(a, node_id) || !has_room_for(a, to, ui.n)) {
         return;
     }
     AUTO_BUF struct buf clean;
@@ -834,9 +834,30 @@ static void clock_is_over(void *ctx)
     conclude_now(a);
 }
 
+/* Nobody has them but us: a shutdown waits for them, too. */
+static bool await_images(struct attempt *a)
+{
+    if (a->streamed.pending > 0 && !a->awaits_images) {
+        a->awaits_images = true;
+        a->backend->pool->writes++;
+    }
+    return a->streamed.pending > 0;
+}
+
+void attempt_images_written(struct attempt *a)
+{
+    struct pool *p = a->backend->pool;
+    const bool awaited = a->awaits_images;
+    a->awaits_images = false;
+    attempt_conclude(a);
+    if (awaited) {
+        pool_one_less(p, &p->writes);
+    }
+}
+
 void attempt_conclude(struct attempt *a)
 {
-    if (must_wait(a) || a->locate != NULL || a->streamed.pending > 0) {
+    if (must_wait(a) || a->locate != NULL || await_images(a)) {
         return;
     }
     deadline_clear(&a->backend->pool->deadlines, &a->patience);
@@ -925,6 +946,7 @@ void attempt_free(struct attempt *a)
         attempt_leave(a);
     }
     free(a->told_progress.node_id);
+    a->backend->pool->writes -= a->awaits_images ? 1 : 0;
     streamed_done(&a->streamed);
     free(a->preview.node_id);
     buf_done(&a->preview.image);

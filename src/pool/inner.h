@@ -310,6 +310,7 @@ struct attempt {
     struct told_progress told_progress;
     struct preview preview;
     struct streamed streamed;
+    bool awaits_images; /* it has ended; one of pool.writes */
     /* Watching. */
     bool trusted;   /* the socket saw everything so far, and the backend answered well */
     bool missed;    /* the socket did not see everything: history must be asked at the end */
@@ -762,6 +763,8 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
                  enum attempt_outcome outcome, struct job_error *take_error);
 /* Concludes an ended attempt when nothing more is waited for. */
 void attempt_conclude(struct attempt *a);
+/* It has ended, and its images are written. */
+void attempt_images_written(struct attempt *a);
 /* Its job goes on without it. */
 void attempt_leave(struct attempt *a);
 void attempt_free(struct attempt *a);
@@ -884,6 +887,8 @@ void tell_end(struct job *j);
 void tell_accepted(struct attempt *a);
 void tell_started(struct attempt *a);
 /* ui: valid JSON. */
+/* Whether the outputs of this node are wanted. */
+bool attempt_includes(const struct attempt *a, struct str node_id);
 /* Returns how many outputs it has, as render_output_files. */
 size_t tell_output(struct attempt *a, struct str node_id, struct str ui);
 /* A progress_fn for an attempt; only when events_wanted. */

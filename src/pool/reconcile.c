@@ -122,6 +122,11 @@ void attempt_apply_history(struct attempt *a, struct mono_us now, const struct h
     }
     profiler_history(a->profiler, &a->timeline, now, h->messages, h->messages_len, done,
                      h->outputs_len);
+    for (size_t i = 0; i < h->messages_len; i++) {
+        if (h->messages[i].type == FRAME_CACHED) {
+            progress_feed(&a->progress, &h->messages[i], NULL, NULL);
+        }
+    }
     free(done);
 }
 

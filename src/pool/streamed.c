@@ -33,9 +33,11 @@ struct streamed_image {
 /* ---- which -------------------------------------------------------------------------------------
  */
 
+static const char own_class[] = "SaveImageWebsocket"; /* ComfyUI's */
+
 static bool is_stream_class(const struct pool *p, struct str class_type)
 {
-    if (str_is(class_type, "SaveImageWebsocket")) {
+    if (str_is(class_type, own_class)) {
         return true;
     }
     size_t i = 0;
@@ -83,7 +85,7 @@ static void written(void *ctx, enum err e, const char *why, const char *sha256, 
             LOG_S("job", a->job->r.id), LOG_S("node", i->node_id), LOG_S("why", why));
     }
     if (a->ended && a->streamed.pending == 0) {
-        attempt_conclude(a);
+        attempt_images_written(a);
     }
     begin_writes(p);
 }
@@ -116,7 +118,7 @@ static void unlink_waiting(struct streamed_writes *w, struct streamed_image *i)
 static void begin_writes(struct pool *p)
 {
     struct streamed_writes *w = &p->streamed_writes;
-    while (w->open < AT_A_TIME && w->first != NULL && !p->stopping) {
+    while (w->open < AT_A_TIME && w->first != NULL) {
         struct streamed_image *i = w->first;
         unlink_waiting(w, i);
         w->open++;
@@ -215,6 +217,36 @@ static int by_node(const void *a, const void *b)
     return order != 0 ? order : (*x)->at < (*y)->at ? -1 : 1;
 }
 
+static bool has_run(const struct attempt *a, size_t node)
+{
+    const enum profile_status status = progress_status(&a->progress, node);
+    const struct workflow_node *n = &a->workflow->nodes[node];
+    return status == PROFILE_COMPLETED ||
+           (status != PROFILE_CACHED && str_is(n->class_type, own_class) &&
+            attempt_includes(a, n->id)); /* an output always runs, seen or not */
+}
+
+/* Nobody listened for a while: a node that ran and of which nothing is here sent it then. */
+static void say_what_was_missed(struct attempt *a)
+{
+    struct map have;
+    map_init(&have);
+    for (size_t i = 0; i < a->streamed.len; i++) {
+        (void)map_put(&have, str_of(a->streamed.list[i]->node_id), a->streamed.list[i]);
+    }
+    for (size_t i = 0; i < a->workflow->len; i++) {
+        const struct workflow_node *n = &a->workflow->nodes[i];
+        if (is_stream_class(a->backend->pool, n->class_type) && has_run(a, i) &&
+            map_get(&have, n->id) == NULL) {
+            a->outputs_truncated = true;
+            LOG(LOG_WARN, "images that passed by over the WebSocket were missed: nobody listened",
+                LOG_S("job", a->job->r.id));
+            break;
+        }
+    }
+    map_done(&have);
+}
+
 void streamed_end(struct attempt *a)
 {
     const struct streamed *s = &a->streamed;
@@ -232,6 +264,9 @@ void streamed_end(struct attempt *a)
         }
         js_close(&o, ']');
         attempt_add_streamed(a, str_of(s->list[i]->node_id), buf_str(&b));
+    }
+    if (a->missed && a->outcome == ATTEMPT_COMPLETED && a->node_errors == NULL) {
+        say_what_was_missed(a);
     }
 }
 
@@ -266,7 +301,7 @@ void streamed_done(struct streamed *s)
     }
     free(s->list);
     map_done(&s->by_hash);
-    if (s->len > 0) {
+    if (s->len > 0 && !s->pool->stopping) {
         begin_writes(s->pool); /* the turns that it had are others' now */
     }
     streamed_init(s, s->pool);

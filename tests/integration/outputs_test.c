@@ -487,6 +487,38 @@ START_TEST(test_listed)
 }
 END_TEST
 
+/* Images that came while nobody listened are nowhere: the job says so. */
+START_TEST(test_streamed_missed)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *id = submit(d, streaming("SaveImageWebsocket", 4));
+    AWAIT(ledger_count(s, "accepted", NULL) == 1);
+    daemon_kill(d);
+    AWAIT(ledger_count(s, "success", NULL) == 1);
+    d = DAEMON(.sims = {s});
+    json_t *j = await_end(d, id);
+    CHECK(strcmp(str_at(j, "state"), "completed") == 0 && json_is_true(at(j, "outputsTruncated")),
+          "%s", json_dumps(j, 0));
+}
+END_TEST
+
+/* Its prompt has ended, and its images are not all on disk: a stop waits for them. */
+START_TEST(test_streamed_stop)
+{
+    enum { IMAGES = 100 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *id = submit(d, streaming("SaveImageWebsocket", IMAGES));
+    AWAIT(ledger_count(s, "success", NULL) == 1);
+    AWAIT(num_at(get(d, "/backends")->json, "backends.0.inFlight") == 0);
+    daemon_stop(d);
+    d = DAEMON(.sims = {s});
+    await_end(d, id);
+    CHECK(json_array_size(at(get(d, "/jobs/%s/outputs", id)->json, "outputs")) == IMAGES);
+}
+END_TEST
+
 /* The images of a job go some a turn. */
 START_TEST(test_streamed_leave)
 {
@@ -563,6 +595,8 @@ Suite *outputs_suite(void)
         {"claimed images", &test_claimed_images, 1},
         {"streamed twice", &test_streamed_twice, 1},
         {"a list has an end", &test_listed, 1},
+        {"streamed images are missed", &test_streamed_missed, 1},
+        {"streamed images and a stop", &test_streamed_stop, 1},
         {"streamed images leave", &test_streamed_leave, 1},
         {"a crowd of streamed images", &test_streamed_crowd, 1},
         {"streamed images and room", &test_streamed_room, 1},

@@ -80,6 +80,8 @@ void progress_gap(struct progress *p);
    Cost: amortized O(nodes in the frame); of one that ends what is displayed for its copies. */
 void progress_feed(struct progress *p, const struct frame *f, progress_fn on_change, void *ctx);
 
+/* Of a node of the workflow, by its place there. */
+enum profile_status progress_status(const struct progress *p, size_t node);
 /* How many nodes of the workflow came from the cache. O(nodes). */
 size_t progress_cached(const struct progress *p);
 
