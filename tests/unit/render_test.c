@@ -208,26 +208,22 @@ START_TEST(files_of_a_node_are_listed)
 }
 END_TEST
 
-/* n items in the list of a node. */
-static void make_list(struct buf *to, const char *begin, const char *item, size_t n)
+/* n items in the list of a node: each is its number between two pieces of text. */
+static void make_list(struct buf *to, const char *const crowd[3], size_t n)
 {
-    buf_add_text(to, begin);
+    buf_add_text(to, crowd[0]);
     for (size_t i = 0; i < n; i++) {
-        buf_add_text(to, i == 0 ? "" : ",");
-        buf_printf(to, item, i);
+        buf_printf(to, "%s%s%zu%s", i == 0 ? "" : ",", crowd[1], i, crowd[2]);
     }
     buf_add_text(to, "]}");
 }
 
 START_TEST(a_crowd_of_outputs_is_not_listed_whole)
 {
-    static const struct {
-        const char *begin;
-        const char *item;
-    } crowds[] = {
-        {"{\"images\":[", "{\"filename\":\"%zu.png\"}"},
-        {"{\"result\":[", "\"%zu.glb\""},
-        {"{\"text\":[", "\"text %zu\""},
+    static const char *const crowds[][3] = {
+        {"{\"images\":[", "{\"filename\":\"", ".png\"}"},
+        {"{\"result\":[", "\"", ".glb\""},
+        {"{\"text\":[", "\"text ", "\""},
     };
     for (size_t more = 0; more < 2; more++) {
         AUTO_BUF struct buf ui;
@@ -236,7 +232,7 @@ START_TEST(a_crowd_of_outputs_is_not_listed_whole)
         buf_init(&ui, BUF_NO_LIMIT);
         buf_init(&all, BUF_NO_LIMIT);
         buf_init(&out, BUF_NO_LIMIT);
-        make_list(&ui, crowds[_i].begin, crowds[_i].item, RENDER_OUTPUTS_MOST + more);
+        make_list(&ui, crowds[_i], RENDER_OUTPUTS_MOST + more);
         struct js_out o = js_out_to(&out);
         js_open(&o, '{');
         ck_assert_uint_eq(render_output_files(buf_str(&ui), &o), RENDER_OUTPUTS_MOST + more);
