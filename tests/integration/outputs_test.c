@@ -466,7 +466,7 @@ END_TEST
 /* A list has an end, and the job says that there were more. */
 START_TEST(test_listed)
 {
-    enum { TEXTS = 10001 };
+    enum { TEXTS = 25001 };
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.sims = {s});
     json_t *texts = json_array();

@@ -137,7 +137,7 @@ const char *render_output_media_type(const char *filename);
 
 /* Outputs of a job that are listed: the first ones. Each is some allocations and a line of the
    list, and a server may name a million in what a job keeps of its words. */
-enum { RENDER_OUTPUTS_MOST = 10000 };
+enum { RENDER_OUTPUTS_MOST = 25000 };
 
 /* "files": [{name, subfolder, type, kind, mediaType}] of one node's ui output, as a member. Returns
    how many outputs it has, with its texts; RENDER_OUTPUTS_MOST + 1: more than are listed. */
