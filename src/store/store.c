@@ -216,13 +216,14 @@ static bool make_database_file(const struct store *s, char *why, size_t why_size
     return true;
 }
 
-/* The last daemon did not come to close it. */
+/* The last daemon did not come to close it: that removes the log, which one that was killed before
+   its first write leaves without a byte. */
 static bool ended_uncleanly(const struct store *s)
 {
     AUTO_BUF struct buf wal;
     beside_path(s, 0, &wal);
     struct stat st;
-    return lstat(buf_text(&wal), &st) == 0 && st.st_size > 0;
+    return lstat(buf_text(&wal), &st) == 0;
 }
 
 /* ---- is it sound? -------------------------------------------------------------------------------

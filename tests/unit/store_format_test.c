@@ -747,18 +747,50 @@ static void read_everything(void)
 
 enum { FLIPS_A_PAGE = 12, PAGE = 4096 };
 
+/* All of the history in one file, as a clean end leaves it. */
+static void read_whole(struct buf *ret)
+{
+    put_files(&wal);
+    open_store();
+    close_store();
+    buf_init(ret, BUF_NO_LIMIT);
+    read_into(path_of("comfypoold.db"), ret);
+}
+
+/* A daemon that was killed before its first write leaves a log without a byte. */
+START_TEST(a_page_is_overwritten_after_a_kill)
+{
+    const struct buf nothing = {.data = (char[]){""}, .len = 0};
+    AUTO_BUF struct buf whole;
+    read_whole(&whole);
+    char page[PAGE];
+    size_t refused = 0;
+    for (size_t at = PAGE; at < whole.len; at += PAGE) {
+        memcpy(page, whole.data + at, PAGE);
+        memset(whole.data + at, 0xa5, PAGE);
+        write_bytes("comfypoold.db", whole.data, whole.len);
+        write_bytes("comfypoold.db-wal", nothing.data, nothing.len);
+        memcpy(whole.data + at, page, PAGE);
+        if (store_open(dir, &loop, &store, why, sizeof why)) {
+            close_store();
+        } else {
+            ck_assert_msg(strstr(why, "damaged") != NULL || strstr(why, "malformed") != NULL,
+                          "byte %zu: %s", at, why);
+            refused++;
+        }
+    }
+    /* A page of the pointer map, or one that is free, may hold anything. */
+    ck_assert_msg(refused + 2 >= whole.len / PAGE - 1, "%zu of %zu", refused, whole.len / PAGE);
+}
+END_TEST
+
 /* Some bits of each page, as many in its first bytes as in all the others. */
 START_TEST(flipped_bits_are_an_error_or_none)
 {
-    const struct buf nothing = {.data = (char[]){""}, .len = 0};
     unsigned random = 1;
     int opened = 0;
-    put_files(&wal); /* all of the history, in one file */
-    open_store();
-    close_store();
     AUTO_BUF struct buf whole;
-    buf_init(&whole, BUF_NO_LIMIT);
-    read_into(path_of("comfypoold.db"), &whole);
+    read_whole(&whole);
     for (size_t i = 0; i < whole.len / PAGE * FLIPS_A_PAGE; i++) {
         random = random * 1103515245u + 12345u;
         const size_t in_page = (random >> 8) % (i % 2 == 0 ? 128 : PAGE);
@@ -766,8 +798,8 @@ START_TEST(flipped_bits_are_an_error_or_none)
         const char was = *byte;
         *byte = (char)(was ^ (1 << (random >> 24 & 7)));
         (void)unlink(path_of("comfypoold.db-shm"));
+        (void)unlink(path_of("comfypoold.db-wal"));
         write_bytes("comfypoold.db", whole.data, whole.len);
-        write_bytes("comfypoold.db-wal", nothing.data, nothing.len);
         if (store_open(dir, &loop, &store, why, sizeof why)) {
             read_everything();
             close_store();
@@ -797,6 +829,7 @@ Suite *store_format_suite(void)
     tcase_set_timeout(cut, 60);
     tcase_add_test(cut, a_log_cut_anywhere_is_a_beginning);
     tcase_add_test(cut, a_damaged_log_is_a_beginning);
+    tcase_add_test(cut, a_page_is_overwritten_after_a_kill);
     tcase_add_test(cut, flipped_bits_are_an_error_or_none);
     suite_add_tcase(suite, cut);
     return suite;
