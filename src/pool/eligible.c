@@ -785,8 +785,9 @@ static bool ask_again(const struct look *l, struct http_ref x)
     return true;
 }
 
-/* Names in "only" that nobody has: "there is no backend nope; there are a, b. ". */
-static void say_unknown(const struct look *l, struct buf *detail)
+/* Names in "only" that nobody has: "there is no backend nope; there are a, b". True: it has no
+   others, there is nothing more to say. */
+static bool say_unknown(const struct look *l, struct buf *detail)
 {
     const struct spec_where *w = l->wishes[0].where;
     size_t unknown = 0;
@@ -800,20 +801,22 @@ static void say_unknown(const struct look *l, struct buf *detail)
     for (size_t i = 0; unknown > 0 && i < l->p->backends_len; i++) {
         buf_printf(detail, "%s%s", i == 0 ? "; there are " : ", ", l->p->backends[i]->name);
     }
-    buf_add_text(detail, unknown == 0 ? "" : ". ");
+    return unknown > 0 && unknown == w->only.len;
 }
 
 static void refuse(const struct look *l, struct http_ref x, const char *pointer)
 {
     AUTO_BUF struct buf detail;
     buf_init(&detail, 1 << 16);
-    say_unknown(l, &detail);
-    buf_add_text(&detail,
-                 l->p->backends_len == 0 ? "there are no backends yet" : "no backend can run it");
-    for (size_t i = 0; i < l->p->backends_len; i++) {
-        const struct backend *b = l->p->backends[i];
-        buf_printf(&detail, "%s%s lacks: ", i == 0 ? ". " : "; ", b->name);
-        why_not(l->p, &l->wishes[0], &l->traits, b, &detail);
+    if (!say_unknown(l, &detail)) {
+        buf_add_text(&detail, detail.len > 0 ? ". " : "");
+        buf_add_text(&detail, l->p->backends_len == 0 ? "there are no backends yet"
+                                                      : "no backend can run it");
+        for (size_t i = 0; i < l->p->backends_len; i++) {
+            const struct backend *b = l->p->backends[i];
+            buf_printf(&detail, "%s%s lacks: ", i == 0 ? ". " : "; ", b->name);
+            why_not(l->p, &l->wishes[0], &l->traits, b, &detail);
+        }
     }
     http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }

@@ -142,6 +142,9 @@ START_TEST(test_messages)
                   strstr(detail, tries[i].words[1]) != NULL,
               "%s: %s", tries[i].path, detail);
     }
+    static const char only[] = "{'workflow':{'1':" NODE "},'backends':{'only':[%s]}}";
+    ck_assert_str_eq(str_at(post(d, "/jobs", q(only, "'nope','none'"))->json, "detail"),
+                     "there is no backend nope, none; there are s0");
     struct daemon *other = DAEMON(.may_fail = true, .state = path_of("other"),
                                   .arguments = {"--listen", text("127.0.0.1:%d", d->port)});
     CHECK(daemon_wait(other) != 0 && strstr(read_file(other->err), "--listen") != NULL);
