@@ -117,7 +117,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {"http", "allowedHosts", CONFIG_HOSTS, 0, 0, NULL, "host names", OF(http_allowed_hosts)},
     {"http", "allowedOrigins", CONFIG_ORIGINS, 0, 0, NULL, "origins", OF(http_allowed_origins)},
     {"auth", "tokensFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(auth_tokens_file)},
-    {"auth", "shared", CONFIG_BOOL, 0, 0, "false", NULL, OF(auth_shared)},
+    {"auth", "shared", CONFIG_BOOL, 0, 0, "false", "true or false", OF(auth_shared)},
     {"webhooks", "urls", CONFIG_RECEIVERS, 0, 0, NULL, "URLs", OF(webhooks_urls)},
     {"webhooks", "secretFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF(webhooks_secret_file)},
     {"webhooks", "maxConcurrent", CONFIG_INT, 1, 1000, "32", "deliveries", OF(webhooks_max_concurrent)},
