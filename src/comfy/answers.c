@@ -16,8 +16,8 @@ static struct js_token open_object(struct js_reader *r, struct str text)
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
 
-/* Longer sentences are not made. */
-enum { MAX_SENTENCE = 16384 };
+/* Longer sentences are not made, nor of more phrases: each is looked for in all of it. */
+enum { MAX_SENTENCE = 16384, MAX_PHRASES = 16 };
 
 /* Whether "a: b: c" has this phrase between its colons: servers say the same of the prompt and of
    its node. */
@@ -40,13 +40,16 @@ static bool has_phrase(struct str sentence, struct str phrase)
     return false;
 }
 
-/* Appends a string token's text to a sentence that does not have it yet. */
-static void add_phrase(struct buf *to, struct js_token t, struct buf *scratch)
+/* Appends a string token's text to the message that does not have it yet. */
+static void add_phrase(struct prompt_answer *a, struct js_token t)
 {
-    if (t.kind != JS_STRING || t.text.n == 0 || to->len > MAX_SENTENCE) {
+    struct buf *to = &a->message;
+    if (t.kind != JS_STRING || t.text.n == 0 || to->len > MAX_SENTENCE ||
+        a->phrases == MAX_PHRASES) {
         return;
     }
-    const struct str phrase = js_text(t, scratch);
+    a->phrases++;
+    const struct str phrase = js_text(t, &a->scratch);
     if (has_phrase(buf_str(to), phrase)) {
         return;
     }
@@ -88,7 +91,7 @@ static bool read_error(struct js_reader *r, struct prompt_answer *a, bool tell,
         if (js_is(key, "type") && v.kind == JS_STRING) {
             *ret_type = js_text(v, &a->scratch);
         } else if (tell && (js_is(key, "message") || js_is(key, "details"))) {
-            add_phrase(&a->message, v, &a->scratch);
+            add_phrase(a, v);
         }
         const struct str raw = js_rest(r, v);
         if (raw.n == 0) {
@@ -207,7 +210,7 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
         if (js_is(key, "prompt_id") && v.kind == JS_STRING) {
             ret->prompt_id = js_text(v, &ret->scratch);
         } else if (js_is(key, "error")) {
-            add_phrase(&ret->message, v, &ret->scratch);
+            add_phrase(ret, v);
         }
         const struct str raw = js_rest(&r, v);
         if (raw.n == 0) {

@@ -10,15 +10,19 @@
 /* ---- classes ------------------------------------------------------------------------------------
  */
 
+static void input_free(struct catalog_input *in)
+{
+    for (size_t k = 0; k < in->values_len; k++) {
+        free(in->values[k]);
+    }
+    free(in->values);
+    free(in->name);
+}
+
 static void class_free(struct catalog_class *c)
 {
     for (size_t i = 0; i < c->inputs_len; i++) {
-        struct catalog_input *in = &c->inputs[i];
-        for (size_t k = 0; k < in->values_len; k++) {
-            free(in->values[k]);
-        }
-        free(in->values);
-        free(in->name);
+        input_free(&c->inputs[i]);
     }
     free(c->inputs);
     free(c->name);
@@ -52,11 +56,16 @@ static int compare_paths(const char *a, const char *b)
     return (int)(unsigned char)slash(*a) - (int)(unsigned char)slash(*b);
 }
 
+/* Spellings of one path stand beside each other. */
 static int by_path(const void *a, const void *b)
 {
-    return compare_paths(*(char *const *)a, *(char *const *)b);
+    const char *const x = *(char *const *)a;
+    const char *const y = *(char *const *)b;
+    const int order = compare_paths(x, y);
+    return order != 0 ? order : strcmp(x, y);
 }
 
+/* A list may hold one path in very many spellings: none of them is looked at. */
 const char *catalog_spelling(const struct catalog_class *c, struct str input, struct str value)
 {
     const struct catalog_input *in = catalog_input(c, input);
@@ -64,22 +73,19 @@ const char *catalog_spelling(const struct catalog_class *c, struct str input, st
         return NULL;
     }
     AUTO_FREE char *key = mem_copy(value);
-    char **found = bsearch(&key, in->values, in->values_len, sizeof(char *), by_path);
-    if (found == NULL || strcmp(*found, key) == 0) {
-        return found == NULL ? NULL : *found;
+    char *const *exact = bsearch(&key, in->values, in->values_len, sizeof(char *), by_path);
+    if (exact != NULL) {
+        return *exact;
     }
-    /* It may be there in several spellings. */
-    const char *const other = *found;
-    while (found > in->values && by_path(found - 1, &key) == 0) {
-        found--;
+    size_t from = 0; /* the first that is not before it as a path */
+    for (size_t to = in->values_len; from < to;) {
+        const size_t middle = from + (to - from) / 2;
+        const bool before = compare_paths(in->values[middle], key) < 0;
+        from = before ? middle + 1 : from;
+        to = before ? to : middle;
     }
-    for (char **end = in->values + in->values_len; found < end && by_path(found, &key) == 0;
-         found++) {
-        if (strcmp(*found, key) == 0) {
-            return *found;
-        }
-    }
-    return other;
+    return from < in->values_len && compare_paths(in->values[from], key) == 0 ? in->values[from]
+                                                                              : NULL;
 }
 
 bool catalog_allows(const struct catalog_class *c, struct str input, struct str value)
@@ -205,6 +211,24 @@ static void read_inputs(struct str text, bool required, struct catalog_class *c)
     }
 }
 
+/* In order of their names, each once. */
+static void sort_inputs(struct catalog_class *c)
+{
+    if (c->inputs_len > 1) {
+        qsort(c->inputs, c->inputs_len, sizeof *c->inputs, by_name);
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < c->inputs_len; i++) {
+        if (n > 0 && strcmp(c->inputs[n - 1].name, c->inputs[i].name) == 0) {
+            input_free(&c->inputs[i]);
+        } else {
+            c->inputs[n++] = c->inputs[i];
+            c->required_len += c->inputs[i].required ? 1 : 0;
+        }
+    }
+    c->inputs_len = n;
+}
+
 /* {"required": {...}, "optional": {...}} */
 static void read_groups(struct str text, struct catalog_class *c)
 {
@@ -220,9 +244,7 @@ static void read_groups(struct str text, struct catalog_class *c)
             read_inputs(value, required, c);
         }
     }
-    if (c->inputs_len > 1) {
-        qsort(c->inputs, c->inputs_len, sizeof *c->inputs, by_name);
-    }
+    sort_inputs(c);
 }
 
 static void digest_shape(struct catalog_class *c)

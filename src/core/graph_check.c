@@ -12,6 +12,9 @@ struct check {
     size_t left; /* problems that may still be told */
     void (*each)(void *ctx, const struct graph_problem *p);
     void *ctx;
+    size_t *seen; /* by input of the class: the last round in which it was there */
+    size_t seen_cap;
+    size_t round; /* counts nodes */
 };
 
 static void tell(struct check *c, struct graph_problem p)
@@ -62,11 +65,13 @@ static void check_number(struct check *c, const struct workflow_node *n, struct 
     }
 }
 
+/* Costs what the class has only where something is missing, which is told: few times. */
 static void check_missing(struct check *c, const struct workflow_node *n,
-                          const struct catalog_class *class, const bool *seen)
+                          const struct catalog_class *class, size_t seen_required)
 {
-    for (size_t i = 0; class != NULL && i < class->inputs_len; i++) {
-        if (class->inputs[i].required && !seen[i]) {
+    const bool all = class == NULL || seen_required == class->required_len;
+    for (size_t i = 0; !all && c->left > 0 && i < class->inputs_len; i++) {
+        if (class->inputs[i].required && c->seen[i] != c->round) {
             tell(c, (struct graph_problem){.fault = GRAPH_INPUT_MISSING,
                                            .node = n,
                                            .input = str_of(class->inputs[i].name)});
@@ -74,22 +79,34 @@ static void check_missing(struct check *c, const struct workflow_node *n,
     }
 }
 
+static void begin_round(struct check *c, const struct catalog_class *class)
+{
+    c->round++;
+    if (class != NULL && class->inputs_len > c->seen_cap) {
+        free(c->seen);
+        c->seen = mem_zero(class->inputs_len, sizeof *c->seen);
+        c->seen_cap = class->inputs_len;
+    }
+}
+
 /* class may be NULL: a class that is not known takes anything. */
 static void check_node(struct check *c, const struct workflow_node *n,
                        const struct catalog_class *class)
 {
-    bool *seen = mem_zero(class == NULL ? 1 : class->inputs_len + 1, sizeof *seen);
+    size_t seen_required = 0;
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
     struct js_reader r;
+    begin_round(c, class);
     js_read_strict(&r, (struct str){c->text.p + n->inputs_at, n->inputs_len}, JS_MAX_DEPTH);
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         buf_clear(&scratch);
         const struct str input = js_text(key, &scratch);
         const struct catalog_input *in = class == NULL ? NULL : catalog_input(class, input);
-        if (in != NULL) {
-            seen[in - class->inputs] = true;
+        if (in != NULL && c->seen[in - class->inputs] != c->round) {
+            c->seen[in - class->inputs] = c->round;
+            seen_required += in->required ? 1 : 0;
         }
         const struct js_token v = js_next(&r);
         if (v.kind == JS_ARRAY) {
@@ -99,8 +116,7 @@ static void check_node(struct check *c, const struct workflow_node *n,
             (void)js_rest(&r, v);
         }
     }
-    check_missing(c, n, class, seen);
-    free(seen);
+    check_missing(c, n, class, seen_required);
 }
 
 /* Marks the outputs; *ret_any whether there may be one: a class that is not known may be. */
@@ -119,7 +135,7 @@ void graph_check(const struct workflow *w, struct str text, const struct catalog
                  const bool *wanted, size_t most,
                  void (*each)(void *ctx, const struct graph_problem *p), void *ctx)
 {
-    struct check check = {w, text, most, each, ctx};
+    struct check check = {.w = w, .text = text, .left = most, .each = each, .ctx = ctx};
     bool *needed = mem_zero(w->len + 1, sizeof *needed);
     bool any = false;
     mark_outputs(w, c, wanted, needed, &any);
@@ -132,5 +148,6 @@ void graph_check(const struct workflow *w, struct str text, const struct catalog
             check_node(&check, &w->nodes[i], catalog_find(c, w->nodes[i].class_type));
         }
     }
+    free(check.seen);
     free(needed);
 }

@@ -12,6 +12,7 @@
 #include "comfypool/comfy/decoder.h"
 #include "comfypool/core/batch.h"
 #include "comfypool/core/catalog.h"
+#include "comfypool/core/graph_check.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/progress.h"
 #include "comfypool/core/splice.h"
@@ -147,6 +148,54 @@ static void many_models(struct input *in)
     buf_add_text(&in->text, "}}}");
     buf_add_text(&in->more, "}}}}");
     parse(in);
+}
+
+/* n spellings of one path, and n values that are another one. */
+static void many_spellings(struct input *in)
+{
+    enum { DEPTH = 16 };
+    buf_add_text(&in->text, "{\"1\":{\"class_type\":\"A\",\"inputs\":{");
+    buf_add_text(&in->more, "{\"A\":{\"input\":{\"required\":{\"i_name\":[[");
+    for (size_t i = 0; i < in->n; i++) {
+        buf_printf(&in->text, "%s\"%zu_name\":\"m\"", i == 0 ? "" : ",", i);
+        buf_add_text(&in->more, i == 0 ? "\"" : ",\"");
+        for (size_t k = 0; k < DEPTH; k++) {
+            buf_add_text(&in->more, (i >> k & 1) != 0 ? "m\\\\" : "m/");
+        }
+        buf_add_text(&in->more, "m\"");
+    }
+    buf_add_text(&in->text, "}}}");
+    buf_add_text(&in->more, "]]}}}}");
+    parse(in);
+}
+
+/* A class with n inputs, and n nodes of it that name one. */
+static void many_inputs(struct input *in)
+{
+    buf_add_char(&in->text, '{');
+    buf_add_text(&in->more, "{\"A\":{\"output_node\":true,\"input\":{\"optional\":{");
+    for (size_t i = 0; i < in->n; i++) {
+        buf_printf(&in->text, "%s\"%zu\":{\"class_type\":\"A\",\"inputs\":{\"i1\":1}}",
+                   i == 0 ? "" : ",", i);
+        buf_printf(&in->more, "%s\"i%zu\":[\"INT\",{\"max\":1}]", i == 0 ? "" : ",", i);
+    }
+    buf_add_char(&in->text, '}');
+    buf_add_text(&in->more, "}}}}");
+    parse(in);
+}
+
+/* A refusal of one long phrase and n short ones. */
+static void phrases(struct input *in)
+{
+    buf_add_text(&in->more, "{\"error\":{\"message\":\"");
+    for (size_t i = 0; i < in->n; i++) {
+        buf_add_char(&in->more, 'a');
+    }
+    buf_add_char(&in->more, '"');
+    for (size_t i = 0; i < in->n; i++) {
+        buf_add_text(&in->more, ",\"details\":\"a\"");
+    }
+    buf_add_text(&in->more, "}}");
 }
 
 static void members(struct input *in)
@@ -427,6 +476,51 @@ static void find_models(struct input *in)
     catalog_draft_done(&d);
 }
 
+static void find_spellings(struct input *in)
+{
+    enum { PARTS = 17 };
+    struct catalog_draft d;
+    ck_assert(catalog_draft_read(buf_str(&in->more), &d));
+    char path[2 * PARTS + 1] = "";
+    for (size_t k = 0; k < PARTS; k++) {
+        memcpy(path + 2 * k, "m\\", 2);
+    }
+    const struct str other = {path, 2 * PARTS - 1};
+    for (size_t i = 0; i < in->w->models_len; i++) {
+        ck_assert_ptr_nonnull(catalog_spelling(d.classes[0], STR("i_name"), other));
+    }
+    ck_assert_uint_eq(in->w->models_len, in->n);
+    catalog_draft_done(&d);
+}
+
+static void no_problem(void *ctx, const struct graph_problem *p)
+{
+    (void)ctx;
+    ck_abort_msg("%d", (int)p->fault);
+}
+
+static void check_graph(struct input *in)
+{
+    struct catalog_pool pool;
+    struct catalog c;
+    struct catalog_draft d;
+    ck_assert(catalog_draft_read(buf_str(&in->more), &d));
+    catalog_pool_init(&pool);
+    catalog_init(&c);
+    ck_assert(catalog_replace(&c, &pool, &d));
+    graph_check(in->w, buf_str(&in->text), &c, NULL, 50, no_problem, NULL);
+    catalog_done(&c, &pool);
+    catalog_pool_done(&pool);
+}
+
+static void read_refusal(struct input *in)
+{
+    struct prompt_answer a;
+    ck_assert(prompt_answer_read(buf_str(&in->more), &a));
+    ck_assert_uint_eq(a.message.len, in->n + strlen(": a"));
+    prompt_answer_done(&a);
+}
+
 /* In each format. */
 static void render(struct input *in)
 {
@@ -482,6 +576,9 @@ static const struct loop {
     {"a queue of n prompts", 10000, queue, find_in_queue},
     {"an object of n members", 10000, members, check_members},
     {"models of n inputs of a class", 10000, many_models, find_models},
+    {"n spellings of a path, n other ones", 10000, many_spellings, find_spellings},
+    {"n nodes of a class of n inputs", 10000, many_inputs, check_graph},
+    {"a refusal of n phrases", 5000, phrases, read_refusal},
     {"progress: executing", 10000, many_nodes, with_progress_executing},
     {"progress: cached", 10000, many_nodes, with_progress_cached},
     {"progress: copies", 5000, many_nodes, with_progress_copies},

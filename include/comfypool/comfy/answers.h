@@ -26,6 +26,7 @@ struct prompt_answer {
     struct buf node_type;
     struct verdict_error *errors; /* of all nodes */
     size_t errors_len, errors_cap;
+    unsigned phrases; /* that were looked for in the message */
     struct buf scratch;
 };
 

@@ -40,6 +40,7 @@ struct catalog_class {
     bool is_output;
     struct catalog_input *inputs; /* sorted by name */
     size_t inputs_len;
+    size_t required_len; /* of these */
 };
 
 /* Values are in the list, or nobody holds them against one. */
