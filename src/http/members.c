@@ -20,10 +20,17 @@ void members_point_at(struct problem *p, struct str name)
     json_pointer_add(&p->pointer, name);
 }
 
+/* A longer one, which is none of ours, is not said back: then at what it stands in. */
+enum { LONGEST_KEY = 1024 };
+
 static void point_at_key(struct problem *p, struct js_token key)
 {
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
+    if (key.text.n > LONGEST_KEY) {
+        p->has_pointer = true;
+        return;
+    }
     members_point_at(p, js_text(key, &scratch));
 }
 
@@ -40,7 +47,7 @@ bool members_refuse_unknown(struct js_token key, const struct member *table, siz
     AUTO_BUF struct buf names;
     buf_init(&scratch, BUF_NO_LIMIT);
     buf_init(&names, BUF_NO_LIMIT);
-    struct near near = near_to(js_text(key, &scratch));
+    struct near near = near_to(str_clip(js_text(key, &scratch), LONGEST_KEY));
     for (size_t i = 0; i < len; i++) {
         near_try(&near, table[i].name);
         buf_printf(&names, "%s%s", i == 0 ? "" : ", ", table[i].name);

@@ -75,16 +75,27 @@ static struct str find_verb(struct str rest)
     return (struct str){"", 0};
 }
 
+/* Whether the method is one of a backend itself: its name may end as a route below it does. */
+static bool is_of_backend(struct str method)
+{
+    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
+        if (strcmp(routes[i].path, "/backends/{name}") == 0 && str_is(method, routes[i].method)) {
+            return true;
+        }
+    }
+    return str_is(method, "HEAD");
+}
+
 /* A backend may be called by its URL, with slashes: people write the name as GET /backends gives
    it. True: it was read as one segment. */
-static bool read_backend_path(struct str raw, struct path *ret)
+static bool read_backend_path(struct str method, struct str raw, struct path *ret)
 {
     const size_t n = strlen(backends);
     if (raw.n <= n || memcmp(raw.p, backends, n) != 0) {
         return false;
     }
     const struct str rest = {raw.p + n, raw.n - n};
-    const struct str verb = find_verb(rest);
+    const struct str verb = is_of_backend(method) ? (struct str){"", 0} : find_verb(rest);
     read_segment(STR("backends"), &ret->segments[0]);
     read_segment((struct str){rest.p, rest.n - verb.n}, &ret->segments[1]);
     ret->len = 2;
@@ -96,9 +107,9 @@ static bool read_backend_path(struct str raw, struct path *ret)
 }
 
 /* False when the path has more segments than any route, or an empty one. */
-static bool read_path(struct str raw, struct path *ret)
+static bool read_path(struct str method, struct str raw, struct path *ret)
 {
-    if (read_backend_path(raw, ret)) {
+    if (read_backend_path(method, raw, ret)) {
         return true;
     }
     ret->len = 0;
@@ -325,7 +336,7 @@ bool router_match(struct str method, struct str target, struct match *ret, struc
         path_text.n = at;
     }
     struct path path;
-    if (read_path(path_text, &path)) {
+    if (read_path(method, path_text, &path)) {
         if (find_route(method, &path, ret)) {
             return ret->options || read_parameters(&path, ret, p);
         }

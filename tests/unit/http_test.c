@@ -81,6 +81,9 @@ static const struct route_row {
     {"GET", "/backends/a%2Fb", ERR_NONE, ROUTE_BACKEND, NULL},
     {"GET", "/backends/h:1/a/b/c/d", ERR_NONE, ROUTE_BACKEND, NULL},
     {"POST", "/backends/h:1/a/b/c/d/drain", ERR_NONE, ROUTE_BACKEND_DRAIN, NULL},
+    {"DELETE", "/backends/h:1/drain", ERR_NONE, ROUTE_BACKEND_REMOVE, NULL},
+    {"GET", "/backends/h:1/resume", ERR_NONE, ROUTE_BACKEND, NULL},
+    {"POST", "/backends/h:1/drain/drain", ERR_NONE, ROUTE_BACKEND_DRAIN, NULL},
     {"POST", "/backends/%5B::1%5D:8188/refresh", ERR_NONE, ROUTE_BACKEND_REFRESH, NULL},
     {"PATCH", "/backends/[::1]:8188", ERR_NONE, ROUTE_BACKEND_CHANGE, NULL},
     {"POST", "/backends/drain", ERR_METHOD_NOT_ALLOWED, 0, "GET, HEAD, PATCH, DELETE, OPTIONS"},
@@ -286,6 +289,9 @@ END_TEST
 #define JOB_B "01a20505-ce2a-781d-b757-1160541c8a07"
 
 /* What a request says beyond lists and waits, in one line; "refused: NAME" names what is wrong. */
+#define TEN(x) x x x x x x x x x x
+#define LONG_NAME TEN(TEN(TEN("_"))) TEN(TEN("x"))
+
 static const struct {
     enum http_route route;
     const char *query;
@@ -737,6 +743,8 @@ static const struct body_row {
     {"empty", ROUTE_CANCEL, "", ERR_NONE, NULL},
     {"empty object", ROUTE_RETRY, " {} \n", ERR_NONE, NULL},
     {"a member of nothing", ROUTE_QUEUE_PAUSE, "{\"a/b\":1}", ERR_MEMBER_UNKNOWN, "/a~1b"},
+    {"a long member is not said back", ROUTE_QUEUE_PAUSE, "{\"" LONG_NAME "\":1}",
+     ERR_MEMBER_UNKNOWN, ""},
     {"array for nothing", ROUTE_BACKEND_DRAIN, "[]", ERR_MEMBER_INVALID, ""},
     {"blanks", ROUTE_DELETE, "  ", ERR_JSON_INVALID, NULL},
     {"text", ROUTE_BACKEND_REMOVE, "x", ERR_JSON_INVALID, NULL},
