@@ -299,6 +299,9 @@ static void set_options(struct http_call *call, const struct http_request_spec *
     if (authorities != NULL && *authorities != '\0') {
         (void)curl_easy_setopt(easy, CURLOPT_CAINFO, authorities);
     }
+    if (spec->ca_file != NULL) { /* it may be renewed; the system's is too large to be read often */
+        (void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    }
     if (spec->credentials != NULL) {
         (void)curl_easy_setopt(easy, CURLOPT_USERPWD, spec->credentials);
     }

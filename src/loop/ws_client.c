@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 
@@ -27,11 +28,14 @@
 
 enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024, MAX_ANSWER_HEAD = 16384 };
 
-/* Whom a connection trusts is a matter of its vhost: one for each file of certificates. */
+/* Whom a connection trusts is a matter of its vhost: one for each file of certificates, and one
+   more each time that the file was renewed. Old ones go with the context: connections have them. */
 struct trust {
     struct trust *next;
     struct lws_vhost *vhost;
-    char *ca_file; /* NULL: the system's */
+    char *ca_file;    /* NULL: the system's */
+    struct stat read; /* the file that the vhost has read */
+    unsigned reads;
 };
 
 struct ws_client {
@@ -46,6 +50,7 @@ struct ws_conn {
     struct ws_client *client;
     struct ws_conn *next, **link;
     struct lws *wsi;
+    const struct lws *failed; /* it could not connect, and is about to go */
     struct ws_events events;
     void *ctx;
     bool dropped; /* nobody is told anything any more */
@@ -96,13 +101,19 @@ static void free_conn(struct ws_conn *c)
     free(c);
 }
 
+/* Nothing that will call back has it any more. */
+static void free_when_over(struct ws_conn *c)
+{
+    if (!c->timer_live && !c->resolving && c->wsi == NULL && c->failed == NULL) {
+        free_conn(c);
+    }
+}
+
 static void timer_closed(uv_handle_t *handle)
 {
     struct ws_conn *c = handle->data;
     c->timer_live = false;
-    if (c->wsi == NULL && !c->resolving) {
-        free_conn(c);
-    }
+    free_when_over(c);
 }
 
 /* The connection is over: tells once, and lets go of what still lives. */
@@ -411,14 +422,18 @@ static void explain(struct ws_conn *c, const char *why)
         return;
     } else if (c->tls && strncmp(why, "connect SSL", strlen("connect SSL")) == 0) {
         why = "TLS failed: its port may speak plain HTTP; then write http:// in its URL";
+    } else if (c->tls && (strncmp(why, "connect SYSCALL", strlen("connect SYSCALL")) == 0 ||
+                          strcmp(why, "Closed before conn") == 0)) {
+        why = "it closed the connection in the middle of the TLS handshake";
     }
     (void)snprintf(c->why, sizeof c->why, "%s", why);
 }
 
-static void connect_failed(struct ws_conn *c, const char *why)
+static void connect_failed(struct ws_conn *c, struct lws *wsi, const char *why)
 {
     explain(c, why);
     c->wsi = NULL;
+    c->failed = c->connecting ? NULL : wsi;
     if (c->connecting) {
         c->failed_inside = true;
     } else if (!c->dropped && c->address_at < c->addresses_len) {
@@ -428,12 +443,16 @@ static void connect_failed(struct ws_conn *c, const char *why)
     }
 }
 
-static void wsi_gone(struct ws_conn *c)
+static void wsi_gone(struct ws_conn *c, const struct lws *wsi)
 {
-    c->wsi = NULL;
-    if (!c->timer_live && !c->resolving) {
-        free_conn(c);
+    if (wsi == c->wsi) {
+        c->wsi = NULL;
+    } else if (wsi == c->failed) {
+        c->failed = NULL;
+    } else {
+        return;
     }
+    free_when_over(c);
 }
 
 /* OpenSSL looks at the certificate; the library asks for an opinion, and we only listen. */
@@ -458,7 +477,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     }
     switch ((int)reason) {
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        connect_failed(c, in == NULL ? "the connection failed" : in);
+        connect_failed(c, wsi, in == NULL ? "the connection failed" : in);
         return 0;
     case LWS_CALLBACK_RAW_CONNECTED:
         if (!c->dropped) {
@@ -488,9 +507,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         end(c, "the connection was closed");
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
-        if (c->wsi == wsi) {
-            wsi_gone(c);
-        }
+        wsi_gone(c, wsi);
         return 0;
     default:
         return 0;
@@ -589,6 +606,31 @@ static void resolve(struct ws_conn *c)
     }
 }
 
+/* Whether its file is another one than what was read; it is noted. */
+static bool is_renewed(struct trust *t)
+{
+    struct stat now;
+    if (t->ca_file == NULL || stat(t->ca_file, &now) != 0) {
+        return false; /* who is trusted stays trusted */
+    }
+    const bool same = now.st_ino == t->read.st_ino && now.st_dev == t->read.st_dev &&
+                      now.st_size == t->read.st_size &&
+                      now.st_mtim.tv_sec == t->read.st_mtim.tv_sec &&
+                      now.st_mtim.tv_nsec == t->read.st_mtim.tv_nsec;
+    t->read = now;
+    t->reads += same ? 0 : 1;
+    return !same;
+}
+
+/* The library reads no file twice, by its name: "/a.pem" is "//a.pem" the next time. */
+static void spell_anew(const struct trust *t, struct buf *ret)
+{
+    for (unsigned i = 1; i < t->reads; i++) {
+        buf_add_text(ret, t->ca_file[0] == '/' ? "/" : "./");
+    }
+    buf_add_text(ret, t->ca_file == NULL ? "" : t->ca_file);
+}
+
 /* NULL: there is none that trusts this file: it cannot be read, or holds no certificate. */
 static struct lws_vhost *vhost_for(struct ws_client *client, const char *ca_file)
 {
@@ -604,14 +646,17 @@ static struct lws_vhost *vhost_for(struct ws_client *client, const char *ca_file
         t->ca_file = mem_strdup(ca_file);
         client->trusts = t;
     }
-    if (t->vhost == NULL) {
+    if (is_renewed(t) || t->vhost == NULL) {
+        AUTO_BUF struct buf path;
+        buf_init(&path, BUF_NO_LIMIT);
+        spell_anew(t, &path);
         const struct lws_context_creation_info info = {
-            .vhost_name = ca_file == NULL ? "default" : ca_file,
+            .vhost_name = ca_file == NULL ? "default" : t->ca_file,
             .port = CONTEXT_PORT_NO_LISTEN,
             .protocols = protocols,
             .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
                        LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
-            .client_ssl_ca_filepath = ca_file,
+            .client_ssl_ca_filepath = ca_file == NULL ? NULL : buf_text(&path),
         };
         t->vhost = lws_create_vhost(client->context, &info);
     }

@@ -4,6 +4,9 @@
  */
 #include "harness.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,12 +101,69 @@ START_TEST(test_no_tls_there)
 }
 END_TEST
 
+static int listen_anywhere(int *ret_port)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, size) == 0 && listen(fd, 100) == 0 &&
+          getsockname(fd, (struct sockaddr *)&at, &size) == 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* Whoever takes the connection and says nothing, and whoever closes it then; nothing of it stays
+   behind: the daemon's end looks for leaks. */
+START_TEST(test_broken_handshakes)
+{
+    int port = 0;
+    const int fd = listen_anywhere(&port);
+    struct daemon *d = DAEMON(.config = text("link: {connectTimeoutMs: 100}\n"
+                                             "backends: [{name: x, url: 'https://127.0.0.1:%d'}]\n",
+                                             port));
+    AWAIT(strstr(last_error(d), "did not answer in time") != NULL);
+    CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    double until = now_s() + 20;
+    while (strstr(last_error(d), "in the middle of the TLS handshake") == NULL) {
+        CHECK(now_s() < until, "%s", last_error(d));
+        struct pollfd p = {fd, POLLIN, 0};
+        (void)poll(&p, 1, 10);
+        const int taken = accept(fd, NULL, NULL);
+        if (taken >= 0) {
+            (void)close(taken);
+        }
+    }
+    daemon_stop(d);
+    (void)close(fd);
+}
+END_TEST
+
+/* The file of who is trusted is another one now. */
+START_TEST(test_renewed)
+{
+    struct sim *s = sim_plain();
+    char *pem = certificate("IP:127.0.0.1");
+    const int port = front(s, pem);
+    CHECK(rename(pem, text("%s.right", pem)) == 0);
+    (void)certificate("IP:127.0.0.1"); /* somebody else's */
+    struct daemon *d =
+        DAEMON(.config = text("backends: [{name: x, url: 'https://127.0.0.1:%d', caFile: '%s'}]\n",
+                              port, pem));
+    AWAIT(strstr(last_error(d), "certificate") != NULL);
+    CHECK(rename(text("%s.right", pem), pem) == 0);
+    AWAIT(strcmp(str_at(get(d, "/backends/x")->json, "state"), "up") == 0);
+    (void)run_job(d, sleep_body("r", 1, ""));
+}
+END_TEST
+
 Suite *tls_suite(void)
 {
     static const struct named_test tests[] = {
         {"trust", &test_trust, 1},
         {"another name", &test_another_name, 1},
         {"no TLS there", &test_no_tls_there, 1},
+        {"broken handshakes", &test_broken_handshakes, 1},
+        {"renewed certificates", &test_renewed, 1},
     };
     return SUITE("tls", 60, tests);
 }
