@@ -8,8 +8,9 @@
 #include "comfypool/base/log.h"
 #include "inner.h"
 
-/* Of a backend; more are not remembered. */
-enum { MAX_TAKEN = 1000 };
+/* Of a backend; more are not remembered, nor longer ones: all are written whenever one is learnt.
+ */
+enum { MAX_TAKEN = 1000, MAX_TEXT = 4096 };
 
 struct taken {
     char *key;
@@ -115,6 +116,7 @@ static bool add(struct backend *b, struct str class_type, struct str input, stru
     buf_init(&key, BUF_NO_LIMIT);
     make_key(class_type, input, &key);
     if (b->unlisted.by_input.len >= MAX_TAKEN || shape.n != DIGEST_HEX_SIZE - 1 ||
+        class_type.n + input.n + value.n > MAX_TEXT ||
         map_get(&b->unlisted.by_input, buf_str(&key)) != NULL) {
         return false;
     }

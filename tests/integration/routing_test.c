@@ -507,6 +507,24 @@ START_TEST(test_trusted_inputs)
 }
 END_TEST
 
+/* What was taken is remembered, but not texts that somebody made to fill the store. */
+START_TEST(test_long_values)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors'],'lenient':true}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    AWAIT(!is_eligible(d, q(MODEL_AND("x.safetensors", "")), 0));
+    char name[6000];
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = '\0';
+    (void)backend_of(run_job(d, q(MODEL_AND("%s.safetensors", ",'skipEligibility':true"), name)));
+    CHECK(!is_eligible(d, q(MODEL_AND("x.safetensors", "")), 0));
+    (void)backend_of(run_job(d, q(MODEL_AND("y.safetensors", ",'skipEligibility':true"))));
+    AWAIT(is_eligible(d, q(MODEL_AND("x.safetensors", "")), 0));
+}
+END_TEST
+
 START_TEST(test_skip_eligibility)
 {
     struct sim *s = sim_plain();
@@ -598,6 +616,7 @@ Suite *routing_suite(void)
     static const struct named_test tests[] = {
         {"trusted inputs", &test_trusted_inputs, 1},
         {"skip eligibility", &test_skip_eligibility, 1},
+        {"long values", &test_long_values, 1},
         {"taken values", &test_taken_values, 1},
         {"spellings", &test_spellings, 1},
         {"models of a batch", &test_batch_models, 1},
