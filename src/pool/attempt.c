@@ -946,7 +946,7 @@ void attempt_free(struct attempt *a)
         attempt_leave(a);
     }
     free(a->told_progress.node_id);
-    a->backend->pool->writes -= a->awaits_images ? 1 : 0;
+    a->streamed.pool->writes -= a->awaits_images ? 1 : 0; /* its backend may be gone */
     streamed_done(&a->streamed);
     free(a->preview.node_id);
     buf_done(&a->preview.image);
