@@ -136,6 +136,8 @@ void graph_check(const struct workflow *w, struct str text, const struct catalog
                  void (*each)(void *ctx, const struct graph_problem *p), void *ctx)
 {
     struct check check = {.w = w, .text = text, .left = most, .each = each, .ctx = ctx};
+    check.seen = mem_zero(1, sizeof *check.seen); /* never NULL */
+    check.seen_cap = 1;
     bool *needed = mem_zero(w->len + 1, sizeof *needed);
     bool any = false;
     mark_outputs(w, c, wanted, needed, &any);

@@ -625,7 +625,7 @@ static bool is_renewed(struct trust *t)
 /* The library reads no file twice, by its name: "/a.pem" is "//a.pem" the next time. */
 static void spell_anew(const struct trust *t, struct buf *ret)
 {
-    for (unsigned i = 1; i < t->reads; i++) {
+    for (unsigned i = 1; t->ca_file != NULL && i < t->reads; i++) {
         buf_add_text(ret, t->ca_file[0] == '/' ? "/" : "./");
     }
     buf_add_text(ret, t->ca_file == NULL ? "" : t->ca_file);
