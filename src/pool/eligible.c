@@ -801,7 +801,10 @@ static bool say_unknown(const struct look *l, struct buf *detail)
     for (size_t i = 0; unknown > 0 && i < l->p->backends_len; i++) {
         buf_printf(detail, "%s%s", i == 0 ? "; there are " : ", ", l->p->backends[i]->name);
     }
-    return unknown > 0 && unknown == w->only.len;
+    const bool only_these = unknown > 0 && unknown == w->only.len;
+    buf_add_text(detail,
+                 only_these && l->p->backends_len == 0 ? "; there are no backends yet" : "");
+    return only_these;
 }
 
 static void refuse(const struct look *l, struct http_ref x, const char *pointer)
