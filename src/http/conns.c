@@ -39,6 +39,7 @@ struct conn {
     struct net_address local;
     struct net_address peer;
     bool counted; /* in server.addresses */
+    bool paused;  /* what was read of its body waits for us */
     enum stage stage;
     struct deadline deadline;
     struct mono_us idle_since;
@@ -135,10 +136,16 @@ static bool has_received_since(const struct conn *c, struct mono_us since)
     return (int64_t)info.tcpi_last_data_recv + TICK_MS < mono_diff(time_mono(), since).us / 1000;
 }
 
+static void look_again_soon(struct conn *c);
+
 /* What libmicrohttpd had read was handed on meanwhile, and nothing else can follow. */
 static void has_hung_up(void *ctx)
 {
     struct conn *c = ctx;
+    if (c->paused) {
+        look_again_soon(c);
+        return;
+    }
     LOG(LOG_DEBUG, "a client hung up",
         LOG_S("when", c->stage == STAGE_BODY ? "in the middle of a body" : "behind an answer"));
     shut(c);
@@ -160,6 +167,16 @@ void conn_look_for_end(struct conn *c)
 {
     if (c != NULL && c->counted && c->stage == STAGE_BODY && conn_has_ended(c)) {
         look_again_soon(c);
+    }
+}
+
+void conn_pause(struct conn *c, bool paused)
+{
+    if (c != NULL) {
+        c->paused = paused;
+    }
+    if (!paused) {
+        conn_look_for_end(c);
     }
 }
 

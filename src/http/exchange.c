@@ -83,6 +83,7 @@ bool http_is_open(struct http_server *s, struct http_ref x)
 void exchange_suspend(struct exchange *x)
 {
     x->suspended = true;
+    conn_pause(x->conn, true);
     MHD_suspend_connection(x->connection);
 }
 
@@ -103,6 +104,7 @@ void exchange_resume(struct exchange *x)
     watch_end(x);
     if (x->suspended) {
         x->suspended = false;
+        conn_pause(x->conn, false);
         keep_from_reading(x);
         MHD_resume_connection(x->connection);
         mhd_host_kick(x->listener->host);
@@ -431,6 +433,9 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, co
     }
     if (!x->headers_done) {
         return read_headers(x, connection, method, version);
+    }
+    if (*upload_size != 0 && x->suspended) {
+        return MHD_YES; /* 0.9.75 offers the next chunk all the same; it comes again */
     }
     if (*upload_size != 0) {
         return read_body(x, upload, upload_size);

@@ -419,6 +419,8 @@ void conn_answered(struct conn *c);
 /* A piece of a body was taken: when nothing can follow, and the body is not complete a moment
    later, the connection ends. A client that closes its side behind a whole request is answered. */
 void conn_look_for_end(struct conn *c);
+/* While it is paused nothing that was read of a body is taken, so that its end says nothing. */
+void conn_pause(struct conn *c, bool paused);
 /* Its client has shut its sending side, and all that it sent was read. */
 bool conn_has_ended(const struct conn *c);
 const struct net_address *conn_local(const struct conn *c);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -257,6 +258,57 @@ START_TEST(test_bomb)
 }
 END_TEST
 
+static struct answer *shut_behind(struct daemon *d, const char *headers, const char *bytes,
+                                  size_t n)
+{
+    const char *head =
+        text("POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" GZIP "%s\r\n\r\n",
+             headers);
+    char *all = malloc(strlen(head) + n);
+    memcpy(all, head, strlen(head));
+    memcpy(all + strlen(head), bytes, n);
+    const int fd = raw_open(d->port);
+    raw_send(fd, all, strlen(head) + n);
+    CHECK(shutdown(fd, SHUT_WR) == 0);
+    free(all);
+    return raw_answer(fd);
+}
+
+/* What takes many turns of the loop and lies in libmicrohttpd's buffer as a whole, as one piece and
+   as many chunks; its sender has shut its side. */
+START_TEST(test_paused_body_of_a_closed_side)
+{
+    enum { CHUNK = 2000 };
+    struct daemon *d = DAEMON(.no_profile = true);
+    const size_t n = (size_t)24 << 20;
+    char *blanks = malloc(n);
+    memset(blanks, ' ', n);
+    struct bytes b = gzipped(blanks, n);
+    char *chunks = malloc(b.n + b.n / CHUNK * 16 + 64);
+    size_t len = 0;
+    for (size_t at = 0; at < b.n; at += CHUNK) {
+        const size_t size = b.n - at < CHUNK ? b.n - at : CHUNK;
+        len += (size_t)sprintf(chunks + len, "%zx\r\n", size);
+        memcpy(chunks + len, b.data + at, size);
+        len += size;
+        len += (size_t)sprintf(chunks + len, "\r\n");
+    }
+    len += (size_t)sprintf(chunks + len, "0\r\n\r\n");
+    CHECK(b.n < 30000, "it comes in one read");
+    for (int i = 0; i < 3; i++) {
+        expect(shut_behind(d, text("Content-Length: %zu", b.n), b.data, b.n), 400, "json_invalid");
+        expect(shut_behind(d, "Transfer-Encoding: chunked", chunks, len), 400, "json_invalid");
+        /* Not to its end: nothing to answer, and nothing is held. */
+        CHECK(shut_behind(d, text("Content-Length: %zu", b.n), b.data, b.n - 9) == NULL);
+        CHECK(shut_behind(d, "Transfer-Encoding: chunked", chunks, len - 9) == NULL);
+    }
+    AWAIT(num_at(get(d, "/stats")->json, "http.connections") <= 1);
+    free(chunks);
+    free(b.data);
+    free(blanks);
+}
+END_TEST
+
 Suite *bodies_suite(void)
 {
     static const struct named_test tests[] = {
@@ -265,6 +317,7 @@ Suite *bodies_suite(void)
         {"a part that nobody wants", &test_part_that_nobody_wants, 0},
         {"gzip", &test_gzip, 0},
         {"gzip that is broken", &test_gzip_that_is_broken, 0},
+        {"paused body of a closed side", &test_paused_body_of_a_closed_side, 0},
         {"a bomb", &test_bomb, 0},
     };
     return SUITE("bodies", 90, tests);
