@@ -191,8 +191,8 @@ static uint64_t discard_limit(const struct exchange *x)
 
 static void refuse_large(struct exchange *x)
 {
-    (void)problem_set(&x->problem, ERR_BODY_TOO_LARGE, "the body may have %zu bytes",
-                      x->server->options.max_body_bytes);
+    (void)problem_set(&x->problem, ERR_BODY_TOO_LARGE, "the %s may have %zu bytes",
+                      x->files == NULL ? "body" : "part job", x->server->options.max_body_bytes);
 }
 
 /* A body that is announced as too large. */

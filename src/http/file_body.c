@@ -147,12 +147,7 @@ static void part_data(void *ctx, const char *bytes, size_t n)
     struct file_body *f = x->files;
     struct http_server *s = x->server;
     if (f->in_job) {
-        if (x->body.len + n > s->options.max_body_bytes) {
-            give_up(x, ERR_BODY_TOO_LARGE, "the part job is too large");
-            return;
-        }
-        buf_add(&x->body, bytes, n);
-        s->bodies += n;
+        exchange_collect(x, bytes, n);
     } else if (f->open != NULL) {
         f->come += n;
         x->paused = !s->options.files->write(f->open, bytes, n);

@@ -113,6 +113,34 @@ START_TEST(test_part_that_nobody_wants)
 }
 END_TEST
 
+/* The job of a form counts among the bodies that come in at a time, and goes with its sender. */
+START_TEST(test_job_parts_at_once)
+{
+    enum { MOST = 100000, SENT = 90000, SENDERS = 9 };
+    struct daemon *d = DAEMON(.config = "http:\n  maxBodyBytes: 100000\n", .no_profile = true);
+    static const char head[] =
+        "POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+        "Content-Disposition: form-data; name=\"job\"\r\n\r\n";
+    char *blanks = text("%*s", MOST + 1, "");
+    char *job = part("job", NULL, text("%.*s%s", SENT, blanks, sleep_body("a", 1, "")));
+    int fds[SENDERS];
+    for (int i = 0; i < SENDERS; i++) {
+        fds[i] = raw_open(d->port);
+        raw_send(fds[i], head, strlen(head));
+        raw_send(fds[i], blanks, SENT);
+    }
+    AWAIT(send_form(d, "POST", "/jobs", job)->status == 429);
+    for (int i = 0; i < SENDERS; i++) {
+        (void)close(fds[i]);
+    }
+    AWAIT(send_form(d, "POST", "/jobs", job)->status == 202);
+    struct answer *a = send_form(d, "POST", "/jobs", part("job", NULL, blanks));
+    expect(a, 413, "body_too_large");
+    CHECK(says(a, "job"));
+}
+END_TEST
+
 /* ---- gzip --------------------------------------------------------------------------------------
  */
 
@@ -315,6 +343,7 @@ Suite *bodies_suite(void)
         {"an upload in a form", &test_upload_in_a_form, 0},
         {"empty", &test_empty, 0},
         {"a part that nobody wants", &test_part_that_nobody_wants, 0},
+        {"job parts at once", &test_job_parts_at_once, 0},
         {"gzip", &test_gzip, 0},
         {"gzip that is broken", &test_gzip_that_is_broken, 0},
         {"paused body of a closed side", &test_paused_body_of_a_closed_side, 0},
