@@ -224,14 +224,14 @@ static void input_done(struct input *in)
     free(in->extension);
 }
 
-bool inputs_are_kept(struct pool *p, const char *attachments)
+bool inputs_are_kept(struct pool *p, const char *wall, const char *attachments)
 {
     struct js_reader r;
     struct input in;
     bool kept = true;
     begin_row(&r, attachments);
     while (read_row(&r, &in)) {
-        kept = kept && (in.job_id[0] != '\0' || uploads_find(p, in.sha256) != NULL);
+        kept = kept && (in.job_id[0] != '\0' || uploads_seen(p, wall, in.sha256) != NULL);
         input_done(&in);
     }
     return kept;

@@ -48,8 +48,8 @@ char *inputs_write_again(const struct job *j);
 /* The file of an input, held from now on. */
 void inputs_hold(struct input *in, struct upload *u);
 
-/* Whether each file of a job's row is kept, or can be had again. */
-bool inputs_are_kept(struct pool *p, const char *attachments);
+/* Whether each file of a job's row is kept and seen there (walls.h), or can be had again. */
+bool inputs_are_kept(struct pool *p, const char *wall, const char *attachments);
 /* From the job's row; its files are held until inputs_leave. */
 void inputs_join(struct job *j);
 void inputs_leave(struct job *j);

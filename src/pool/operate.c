@@ -373,13 +373,15 @@ static bool changes_extra_data(struct pool *p, const struct store_active *found,
     return e != ERR_NONE && e != ERR_BATCH_NOT_FOUND;
 }
 
-/* What speaks against a job that has ended; true when it was said. */
-static bool refuse_retry(struct pool *p, const struct job_record *r, struct http_ref x)
+/* What speaks against a job that has ended; true when it was said. A file that its client has
+   deleted is none, though somebody else may have sent the same. */
+static bool refuse_retry(struct pool *p, const struct job_record *r, const char *wall,
+                         struct http_ref x)
 {
     const char *why = NULL;
     if (r->state != JOB_FAILED && r->state != JOB_CANCELLED) {
         why = "only a failed or a cancelled job can be tried again";
-    } else if (!inputs_are_kept(p, r->attachments)) {
+    } else if (!inputs_are_kept(p, wall, r->attachments)) {
         why = "a file that it is given is not kept any more; PUT it to /uploads first";
     }
     if (why != NULL) {
@@ -417,7 +419,7 @@ void serve_retry(struct pool *p, struct http_request *rq, struct http_ref x)
         http_problem(p->server, x, e, "it has not ended", NULL);
     } else if (e != ERR_NONE) {
         serve_problem(p, x, e);
-    } else if (!refuse_retry(p, &found.job, x) &&
+    } else if (!refuse_retry(p, &found.job, wall_of(p, rq), x) &&
                !lacks_keys(p, &found.job, credentials_in(str_of(given)), x) &&
                !changes_extra_data(p, &found, given, x)) {
         struct job *j = job_revive(p, &found);

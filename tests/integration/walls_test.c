@@ -620,6 +620,33 @@ START_TEST(test_forgotten_while_needed)
 }
 END_TEST
 
+/* Another try of a job tells nobody that somebody else has its file, too. */
+START_TEST(test_try_again_without_the_file)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = daemon_for(s, "");
+    expect(by(d, "boss", "POST", "/queue/pause", ""), 200, NULL);
+    const char *answers[2];
+    for (int i = 0; i < 2; i++) {
+        char *hash = upload_by(d, "alice", text("file %d", i));
+        CHECK(i == 1 || upload_by(d, "bob", "file 0") != NULL);
+        char *job = submit_by(
+            d, "alice",
+            loading(
+                text("'attachments':[{'nodeId':'1','inputName':'image','upload':'%s'}]", hash)));
+        expect(by(d, "alice", "POST", text("/jobs/%s/cancel", job), ""), 200, NULL);
+        (void)ends(d, "alice", job);
+        expect(by(d, "alice", "DELETE", text("/uploads/%s", hash), NULL), 204, NULL);
+        struct answer *a = by(d, "alice", "POST", text("/jobs/%s/retry", job), "");
+        expect(a, 409, "job_not_retriable");
+        answers[i] = text("%s", a->body);
+        /* Who sees all tries again with what is there. */
+        expect(by(d, "boss", "POST", text("/jobs/%s/retry", job), ""), i == 0 ? 202 : 409, NULL);
+    }
+    CHECK(strcmp(answers[0], answers[1]) == 0);
+}
+END_TEST
+
 /* Nor does it at a server: there the file has a name that nobody can guess, and keeps it. */
 START_TEST(test_names_at_servers)
 {
@@ -658,6 +685,7 @@ static const struct named_test tests[] = {
     {"all ways of sending", &test_all_ways_of_sending, 0},
     {"names at servers", &test_names_at_servers, 0},
     {"forgotten while needed", &test_forgotten_while_needed, 0},
+    {"try again without the file", &test_try_again_without_the_file, 0},
 };
 
 Suite *walls_suite(void)
