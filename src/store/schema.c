@@ -293,7 +293,10 @@ static const char *const migrations[] = {
     "INSERT INTO credentials SELECT id, keys_of(extra_data) FROM batches"
     "    WHERE NOT told AND keys_in(extra_data) <> 0;"
     "UPDATE workflows SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;"
-    "UPDATE batches SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;",
+    "UPDATE batches SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;"
+    /* Their old bytes are free space now. */
+    "INSERT OR REPLACE INTO meta (key)"
+    "    SELECT 'write anew' WHERE EXISTS (SELECT 1 FROM jobs WHERE credentials <> 0);",
 };
 
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
@@ -320,12 +323,14 @@ static bool run(sqlite3 *db, const char *sql, char *why, size_t why_size)
     return false;
 }
 
-static bool migrate_one(sqlite3 *db, int version, char *why, size_t why_size)
+/* leftovers: account keys may lie in it where no row refers to them. */
+static bool migrate_one(sqlite3 *db, int version, bool leftovers, char *why, size_t why_size)
 {
     AUTO_BUF struct buf sql;
     buf_init(&sql, BUF_NO_LIMIT);
-    buf_printf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT",
-               migrations[version - 1], version);
+    buf_printf(
+        &sql, "BEGIN IMMEDIATE; %s %s PRAGMA user_version = %d; COMMIT", migrations[version - 1],
+        leftovers ? "INSERT OR REPLACE INTO meta (key) VALUES ('write anew');" : "", version);
     return run(db, buf_text(&sql), why, why_size);
 }
 
@@ -361,11 +366,7 @@ bool schema_migrate(sqlite3 *db, char *why, size_t why_size)
     }
     while (version < SCHEMA_VERSION) {
         version++;
-        if (!migrate_one(db, version, why, why_size)) {
-            return false;
-        }
-        if (version == 7 && leftovers &&
-            !run(db, "INSERT OR REPLACE INTO meta (key) VALUES ('write anew')", why, why_size)) {
+        if (!migrate_one(db, version, version == 7 && leftovers, why, why_size)) {
             return false;
         }
     }

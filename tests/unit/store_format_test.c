@@ -374,6 +374,37 @@ START_TEST(format_5_is_brought_up_to_date)
 }
 END_TEST
 
+/* Where no name lies in the file as it is, it is written anew all the same for what a row had. */
+START_TEST(escaped_names_of_format_5_leave_too)
+{
+    make_old("tests/samples/store_format_5.sql");
+    sqlite3 *db = open_database();
+    ck_assert_int_eq(sqlite3_exec(db,
+                                  "UPDATE workflows SET extra_data ="
+                                  " replace(extra_data, '_comfy_org', '\\u005fcomfy\\u005forg');"
+                                  "UPDATE batches SET extra_data ="
+                                  " replace(extra_data, '_comfy_org', '\\u005fcomfy\\u005forg');"
+                                  "VACUUM;"
+                                  "PRAGMA secure_delete = OFF;"
+                                  "CREATE TABLE t (a);"
+                                  "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200)"
+                                  " INSERT INTO t SELECT hex(zeroblob(900)) || 'left between rows'"
+                                  " FROM n;"
+                                  "DROP TABLE t;",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    ck_assert(!lies_about("_comfy_org") && lies_about("old-key-ended"));
+    ck_assert(lies_about("left between rows"));
+    open_store();
+    close_store();
+    ck_assert(!lies_about("left between rows"));
+    ck_assert(!lies_about("old-key-ended") && !lies_about("old-token-ended"));
+    ck_assert(lies_about("old-key-waits"));
+    open_store();
+}
+END_TEST
+
 /* ---- all that is in a database, as a text ------------------------------------------------------
  */
 
@@ -823,6 +854,7 @@ Suite *store_format_suite(void)
     tcase_add_test(old, format_3_is_brought_up_to_date);
     tcase_add_test(old, format_4_is_brought_up_to_date);
     tcase_add_test(old, format_5_is_brought_up_to_date);
+    tcase_add_test(old, escaped_names_of_format_5_leave_too);
     suite_add_tcase(suite, old);
     TCase *cut = tcase_create("cut");
     tcase_add_checked_fixture(cut, live_history, forget_history);
