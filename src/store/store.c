@@ -157,10 +157,11 @@ static void write_marker(const struct store *s)
     }
 }
 
+/* SQLite takes a file of one byte for an empty one, too (unixFileSize). */
 static bool is_empty_or_missing(const char *path)
 {
     struct stat st;
-    return lstat(path, &st) != 0 ? errno == ENOENT : S_ISREG(st.st_mode) && st.st_size == 0;
+    return lstat(path, &st) != 0 ? errno == ENOENT : S_ISREG(st.st_mode) && st.st_size <= 1;
 }
 
 /* A database that has vanished or was emptied is no new one. */
