@@ -12,6 +12,8 @@
 #include "internal.h"
 #include "multipart.h"
 
+enum { RETRY_S = 2 };
+
 struct file_body {
     struct exchange *x;
     struct multipart *parts; /* NULL: the body is one file */
@@ -44,6 +46,15 @@ bool file_body_is(const struct exchange *x)
             ((route == ROUTE_SUBMIT || route == ROUTE_BATCH_SUBMIT) && is_multipart(x)));
 }
 
+/* The first one counts. */
+static void refuse(struct exchange *x, enum err e, const char *why)
+{
+    if (x->problem.code == ERR_NONE) {
+        (void)problem_set(&x->problem, e, "%s", why);
+        x->problem.retry_after = e == ERR_STORE_UNAVAILABLE ? RETRY_S : 0;
+    }
+}
+
 static void give_up(struct exchange *x, enum err e, const char *why)
 {
     struct file_body *f = x->files;
@@ -51,9 +62,7 @@ static void give_up(struct exchange *x, enum err e, const char *why)
         x->server->options.files->abort(f->open);
         f->open = NULL;
     }
-    if (x->problem.code == ERR_NONE) {
-        (void)problem_set(&x->problem, e, "%s", why);
-    }
+    refuse(x, e, why);
 }
 
 /* A file of the request, as it is served. */
@@ -293,8 +302,8 @@ void http_file_done(struct http_server *s, struct http_ref ref, size_t index, en
     } else {
         f->pending--;
     }
-    if (e != ERR_NONE && x->problem.code == ERR_NONE) {
-        (void)problem_set(&x->problem, e, "%s", why);
+    if (e != ERR_NONE) {
+        refuse(x, e, why);
     }
     (void)snprintf(x->rq.files[index].sha256, DIGEST_HEX_SIZE, "%s", sha256);
     x->rq.files[index].size = size;

@@ -484,7 +484,8 @@ static enum err file_begin(void *ctx, const struct http_request *rq, struct http
         return ERR_STORE_UNAVAILABLE;
     }
     if (!store_is_writable(p->store)) {
-        *ret_why = "the store takes no writes now: is its disk full? Try again later";
+        *ret_why = store_trouble(p->store)[0] != '\0' ? store_trouble(p->store)
+                                                      : "the store cannot be written";
         return ERR_STORE_UNAVAILABLE;
     }
     if (length != UINT64_MAX && !uploads_take(p, length)) {

@@ -161,7 +161,9 @@ START_TEST(test_state_directory_goes)
     expect(a, 503, NULL);
     CHECK(strstr(str_at(a->json, "reasons.0"), "removed") != NULL);
     a = ask(d, "POST", "/uploads", "Content-Type: application/octet-stream", "bytes");
-    expect(a, 503, NULL);
+    expect(a, 503, "store_unavailable");
+    CHECK(strstr(str_at(a->json, "detail"), "removed") != NULL);
+    CHECK(strcmp(header_of(a, "Retry-After"), "2") == 0);
     expect(get(d, "/healthz"), 200, NULL);
     /* It is back, as that of a disk that was mounted again. */
     CHECK(rename(moved, d->state) == 0);
