@@ -185,7 +185,8 @@ static void strike(struct map *all, struct str extra_data)
     struct member m;
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    for (bool more = begin(&r, extra_data) && next(&r, &m); more; more = next(&r, &m)) {
+    bool more = all->len > 0 && begin(&r, extra_data) && next(&r, &m);
+    for (; more; more = all->len > 0 && next(&r, &m)) {
         buf_clear(&scratch);
         struct sought *s = map_get(all, js_text(m.key, &scratch));
         if (s != NULL && str_eq(s->value, m.value)) {

@@ -228,12 +228,36 @@ static const struct member members[] = {
 
 enum { MEMBERS = sizeof members / sizeof *members };
 
+/* Each is looked for among those of the job, on the loop. */
+enum { RETRY_EXTRA_MOST = 100 };
+
+static bool is_short(const char *extra_data, struct problem *p)
+{
+    struct js_reader r;
+    unsigned n = 0;
+    js_read_checked(&r, str_of(extra_data == NULL ? "{}" : extra_data));
+    (void)js_next(&r);
+    while (n <= RETRY_EXTRA_MOST && js_next(&r).kind == JS_KEY) {
+        (void)js_skip(&r);
+        n++;
+    }
+    if (n > RETRY_EXTRA_MOST) {
+        members_point_at(p, STR("extraData"));
+        return problem_set(p, ERR_MEMBER_INVALID,
+                           "extraData may have %d members here: account keys, and such as the job "
+                           "was submitted with",
+                           (int)RETRY_EXTRA_MOST);
+    }
+    return true;
+}
+
 bool submission_parse_retry(struct str body, struct submission *ret, struct problem *p)
 {
     static const struct member of_retry[] = {EXTRA_DATA_MEMBERS};
     unsigned seen = 0;
     return members_check(body, p) &&
-           members_read(body, of_retry, sizeof of_retry / sizeof *of_retry, ret, &seen, p);
+           members_read(body, of_retry, sizeof of_retry / sizeof *of_retry, ret, &seen, p) &&
+           is_short(ret->extra_data, p);
 }
 
 /* ---- the forms ---------------------------------------------------------------------------------

@@ -144,6 +144,13 @@ START_TEST(test_retry)
     expect(retry(d, id, q(both, ",'other':1")), 400, "member_invalid");
     expect(retry(d, id, q("{'extradata':{}}")), 400, "member_unknown");
     expect(retry(d, id, q("{'extraData':7}")), 400, "member_invalid");
+    char *many = q("{'extraData':{'n0':0");
+    for (int i = 1; i <= 100; i++) {
+        many = text("%s,\"n%d\":0", many, i);
+    }
+    a = retry(d, id, text("%s}}", many));
+    expect(a, 400, "member_invalid");
+    CHECK(strstr(str_at(a->json, "detail"), "100 members") != NULL);
     CHECK(is_state(d, id, "cancelled"));
     expect(retry(d, id, q(both, ",'other':18446744073709551615")), 202, NULL);
     daemon_kill(d);
