@@ -13,7 +13,11 @@
 #include "comfypool/base/log.h"
 #include "inner.h"
 
-enum { EXPIRE_EVERY_MS = 60000, FILES_MOST = 1 << 18 };
+enum {
+    EXPIRE_EVERY_MS = 60000,
+    FILES_MOST = 1 << 18,
+    DROPPED_AT_ONCE = 200, /* in one turn of the loop: some 6 ms */
+};
 
 /* ---- the list ----------------------------------------------------------------------------------
  */
@@ -209,39 +213,52 @@ void uploads_release(struct pool *p, struct upload *u, const char *client)
     }
 }
 
+static bool are_too_many(const struct pool *p, uint64_t bytes, size_t files)
+{
+    return bytes > p->options.upload_bytes || files > FILES_MOST;
+}
+
 static bool is_full(const struct pool *p)
 {
-    return p->uploads.bytes > p->options.upload_bytes || p->uploads.by_sha.len > FILES_MOST;
+    return are_too_many(p, p->uploads.bytes, p->uploads.by_sha.len);
 }
 
-/* Room for what was just kept: the oldest that nobody needs go. False: there is not enough. */
-static bool make_room(struct pool *p, const struct upload *for_this)
+/* Whether there is room for what was just kept, once those that nobody needs have gone. */
+static bool may_make_room(const struct pool *p, const struct upload *for_this)
 {
-    struct upload *next = NULL;
-    for (struct upload *u = p->uploads.oldest; u != NULL && is_full(p); u = next) {
-        next = u->newer;
-        if (u->holds == 0 && u != for_this) {
-            drop(p, u);
-        }
+    uint64_t bytes = p->uploads.bytes;
+    size_t files = p->uploads.by_sha.len;
+    for (const struct upload *u = p->uploads.oldest; u != NULL && are_too_many(p, bytes, files);
+         u = u->newer) {
+        const bool goes = u->holds == 0 && u != for_this;
+        bytes -= goes ? u->size : 0;
+        files -= goes ? 1 : 0;
     }
-    return !is_full(p);
+    return !are_too_many(p, bytes, files);
 }
 
+/* The oldest that nobody needs go: those that are too old, and as many as there is no room for, but
+   not the newest. Some at a time; the next ones in another turn. */
 static void expire(void *ctx)
 {
     struct pool *p = ctx;
     const struct wall_us now = time_wall();
+    unsigned dropped = 0;
     struct upload *next = NULL;
-    for (struct upload *u = p->uploads.oldest; u != NULL && expires_at(p, u).us <= now.us;
-         u = next) {
+    for (struct upload *u = p->uploads.oldest; u != NULL && dropped < DROPPED_AT_ONCE; u = next) {
+        const bool is_old = expires_at(p, u).us <= now.us;
         next = u->newer;
+        if (!is_old && (next == NULL || !is_full(p))) {
+            break;
+        }
         if (u->holds == 0) {
             drop(p, u);
+            dropped++;
         }
     }
     if (!p->stopping) {
-        deadline_set(&p->deadlines, &p->uploads.expire,
-                     mono_add(time_mono(), dur_ms(EXPIRE_EVERY_MS)), expire, p);
+        const struct dur_us pause = dur_ms(dropped == DROPPED_AT_ONCE ? 0 : EXPIRE_EVERY_MS);
+        deadline_set(&p->deadlines, &p->uploads.expire, mono_add(time_mono(), pause), expire, p);
     }
 }
 
@@ -402,11 +419,14 @@ struct upload *uploads_add(struct pool *p, const char *sha256, uint64_t size)
         return u;
     }
     u = add(p, sha256, size, time_wall());
-    if (!make_room(p, u)) {
+    if (!may_make_room(p, u)) {
         drop(p, u);
         return NULL;
     }
     write_row(p, u);
+    if (is_full(p) && !p->stopping) { /* its row, and so its answer, comes later than that */
+        deadline_set(&p->deadlines, &p->uploads.expire, time_mono(), expire, p);
+    }
     return u;
 }
 

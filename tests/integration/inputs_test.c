@@ -1,8 +1,11 @@
 /* Files that jobs are given: uploads, parts and base64, and how they come to the backends. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "suites.h"
 
@@ -267,6 +270,38 @@ START_TEST(test_held)
 }
 END_TEST
 
+/* Thousands of files go for one that needs their room; others are answered in between. */
+START_TEST(test_much_room_is_made)
+{
+    enum { FILES = 6000 };
+    struct daemon *d = DAEMON(.no_profile = true);
+    daemon_stop(d);
+    for (int i = 0; i < FILES; i++) { /* what has no row gets one at the start */
+        const char *dir = text("%s/uploads/%02x", d->state, i % 256);
+        CHECK(i >= 256 || mkdir(dir, 0700) == 0);
+        const int fd = open(text("%s/%02x%062d", dir, i % 256, i), O_WRONLY | O_CREAT, 0600);
+        CHECK(fd >= 0 && write(fd, "1", 1) == 1);
+        (void)close(fd);
+    }
+    d = DAEMON(.no_profile = true, .config = text("uploads: {maxBytes: %d}\n", FILES));
+    CHECK(num_at(get(d, "/stats")->json, "uploads.files") == FILES);
+    const int fd = raw_open(d->port);
+    const char *large = text("POST /uploads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                             "Content-Length: %d\r\n\r\n%0*d",
+                             FILES, FILES, 7);
+    raw_send(fd, large, strlen(large));
+    unsigned between = 0;
+    double files = FILES;
+    while (files > 1) {
+        files = num_at(get(d, "/stats")->json, "uploads.files");
+        between += files > 1 && files < FILES ? 1 : 0;
+    }
+    expect(raw_answer(fd), 201, NULL);
+    CHECK(between > 1, "%u", between);
+    CHECK(num_at(get(d, "/stats")->json, "uploads.bytes") == FILES);
+}
+END_TEST
+
 /* Somebody empties the server's input folder while we are connected. */
 START_TEST(test_sent_again)
 {
@@ -465,6 +500,7 @@ Suite *inputs_suite(void)
         {"multipart", &test_multipart, 1},
         {"bad attachments", &test_bad_attachments, 1},
         {"held", &test_held, 1},
+        {"much room is made", &test_much_room_is_made, 0},
         {"retry elsewhere", &test_retry_elsewhere, 1},
         {"chain", &test_chain, 1},
         {"chain breaks", &test_chain_breaks, 1},
