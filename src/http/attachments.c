@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/base64.h"
+#include "comfypool/base/digest.h"
 #include "internal.h"
 
 enum { NAME_MOST = 255, OUTPUT_MOST = 1000000, NO_OUTPUT = -1 };
@@ -66,7 +67,10 @@ static bool read_data(struct value *v, void *ret, struct problem *p)
     if (bytes.len == 0) {
         return problem_set(p, ERR_UPLOAD_EMPTY, "data is empty");
     }
-    ((struct reading *)ret)->a.data = mem_copy(text);
+    struct attachment *a = &((struct reading *)ret)->a;
+    digest_sha256_hex(buf_str(&bytes), a->sha256);
+    a->data_len = bytes.len;
+    a->data = buf_take(&bytes);
     return true;
 }
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "comfypool/base/base64.h"
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
 #include "inner.h"
@@ -35,25 +34,23 @@ static void kept(void *ctx, enum err e, const char *why, const char *sha256)
     }
 }
 
-/* Data of the body becomes a file: its hash is known at once, the file is there later. */
+/* Data of the body becomes a file: its hash is known, the file is there later. */
 static void keep_data(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct keeping *k = mem_alloc(sizeof *k);
     *k = (struct keeping){.pool = p, .x = x, .pending = 1};
     for (size_t i = 0; i < rq->submission.attachments_len; i++) {
         struct attachment *a = &rq->submission.attachments[i];
-        AUTO_BUF struct buf bytes;
-        buf_init(&bytes, BUF_NO_LIMIT);
-        if (a->data == NULL || !base64_read(str_of(a->data), &bytes)) {
+        if (a->data == NULL) {
             continue;
         }
-        digest_sha256_hex(buf_str(&bytes), a->sha256);
         struct upload *u = uploads_find(p, a->sha256);
         if (u != NULL) {
+            uploads_touch(p, u);
             uploads_own(p, u, rq->caller);
-        } else if (uploads_take(p, bytes.len)) {
+        } else if (uploads_take(p, a->data_len)) {
             k->pending++;
-            uploads_keep(p, buf_str(&bytes), rq->caller, kept, k);
+            uploads_keep(p, (struct str){a->data, a->data_len}, rq->caller, kept, k);
         }
         free(a->data);
         a->data = NULL;

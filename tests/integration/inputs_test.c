@@ -270,6 +270,22 @@ START_TEST(test_held)
 }
 END_TEST
 
+/* Data that is kept already is used now, like an upload that is named. */
+START_TEST(test_data_is_a_use)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d =
+        DAEMON(.sims = {s}, .no_profile = true, .config = "uploads: {maxBytes: 30}\n");
+    await_backends_up(d, 1);
+    char *first = upload(d, "0123456789");
+    char *second = upload(d, "abcdefghij");
+    (void)run_job(d, with(1, q("'data':'MDEyMzQ1Njc4OQ=='")));
+    (void)upload(d, "ABCDEFGHIJKLMNO");
+    AWAIT(get(d, "/uploads/%s", second)->status == 404);
+    expect(get(d, "/uploads/%s", first), 200, NULL);
+}
+END_TEST
+
 /* Thousands of files go for one that needs their room; others are answered in between. */
 START_TEST(test_much_room_is_made)
 {
@@ -500,6 +516,7 @@ Suite *inputs_suite(void)
         {"multipart", &test_multipart, 1},
         {"bad attachments", &test_bad_attachments, 1},
         {"held", &test_held, 1},
+        {"data is a use", &test_data_is_a_use, 1},
         {"much room is made", &test_much_room_is_made, 0},
         {"retry elsewhere", &test_retry_elsewhere, 1},
         {"chain", &test_chain, 1},

@@ -109,7 +109,8 @@ struct attachment {
     char *input;
     char *extension; /* of the file's name, with its dot; or "" */
     char *part;
-    char *data;                   /* base64 */
+    char *data;                   /* bytes that came as base64; or NULL */
+    size_t data_len;
     char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
     char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
     int64_t output;               /* ... n */
