@@ -1,7 +1,11 @@
-/* Many deadlines on one timer; see the header. Deadlines due in one turn run in order of time. */
+/* Many deadlines on one timer; see the header. Deadlines due in one turn run in order of time, as
+   many as there is time for; the others in the next one. */
 #include "comfypool/loop/deadlines.h"
 
 #include "comfypool/loop/loop.h"
+
+/* After so long in a turn no other deadline begins. */
+enum { TURN_US = 10000 };
 
 static bool before(const struct heap_node *a, const struct heap_node *b)
 {
@@ -18,7 +22,7 @@ static void time_is_up(uv_timer_t *timer)
     d->running = true;
     for (struct heap_node *top = heap_top(&d->heap); top != NULL; top = heap_top(&d->heap)) {
         struct deadline *e = heap_item(top, struct deadline, node);
-        if (mono_before(d->until, e->at)) {
+        if (mono_before(d->until, e->at) || mono_diff(time_mono(), d->until).us > TURN_US) {
             break;
         }
         heap_remove(&d->heap, top);

@@ -98,12 +98,47 @@ START_TEST(in_order_of_time)
 }
 END_TEST
 
+enum { LONG_ONES = 12, LONG_US = 4000 };
+
+static struct {
+    struct deadline all[LONG_ONES];
+    int done;
+    int turns[LONG_ONES];
+} crowd;
+
+static void takes_long(void *ctx)
+{
+    (void)ctx;
+    const struct mono_us since = time_mono();
+    while (mono_diff(time_mono(), since).us < LONG_US) {
+    }
+    crowd.turns[crowd.done++] = turn;
+}
+
+/* Many that are due together do not hold the loop. */
+START_TEST(a_crowd_has_many_turns)
+{
+    begin();
+    crowd.done = 0;
+    for (int i = 0; i < LONG_ONES; i++) {
+        crowd.all[i] = (struct deadline){.node = {0}};
+        deadline_set(&deadlines, &crowd.all[i], time_mono(), takes_long, NULL);
+    }
+    run();
+    ck_assert_int_eq(crowd.done, LONG_ONES);
+    for (int i = 3; i < LONG_ONES; i++) {
+        ck_assert_int_gt(crowd.turns[i], crowd.turns[i - 3]);
+    }
+}
+END_TEST
+
 Suite *deadlines_suite(void)
 {
     Suite *s = suite_create("deadlines");
     TCase *c = tcase_create("deadlines");
     tcase_add_test(c, a_part_a_turn);
     tcase_add_test(c, in_order_of_time);
+    tcase_add_test(c, a_crowd_has_many_turns);
     suite_add_tcase(s, c);
     return s;
 }
