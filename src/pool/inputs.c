@@ -68,8 +68,23 @@ static bool has_data(const struct submission *s)
     return false;
 }
 
+/* Whether the job of an attachment may have such an output. counts: of the attachments before it,
+   so that a job of many outputs is looked at once. */
+static bool may_have_output(struct pool *p, const struct submission *s, size_t i,
+                            int64_t counts[ATTACHMENTS_MOST])
+{
+    const struct attachment *a = &s->attachments[i];
+    size_t k = 0;
+    while (strcmp(s->attachments[k].job_id, a->job_id) != 0) { /* itself at the latest */
+        k++;
+    }
+    counts[i] = k < i ? counts[k] : sources_count(p, a->job_id);
+    return a->output < counts[i];
+}
+
 bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
 {
+    int64_t counts[ATTACHMENTS_MOST];
     const struct submission *s = &rq->submission;
     if (has_data(s)) {
         rq->kept = true;
@@ -85,7 +100,7 @@ bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
             }
             continue;
         }
-        if (a->job_id[0] != '\0' && sources_may_have(p, a->job_id, a->output)) {
+        if (a->job_id[0] != '\0' && may_have_output(p, s, i, counts)) {
             continue;
         }
         char pointer[48];

@@ -310,17 +310,17 @@ bool sources_wait(struct job *j)
     return !has_all(j);
 }
 
-bool sources_may_have(struct pool *p, const char *job_id, int64_t n)
+int64_t sources_count(struct pool *p, const char *job_id)
 {
     struct job_record r = {0};
     size_t len = 0;
     if (job_find(p, (struct str){job_id, UUID_TEXT}) != NULL) {
-        return true;
+        return INT64_MAX;
     }
     const enum err e = store_get_job(p->store, (struct str){job_id, UUID_TEXT}, &r);
-    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
-    const bool may = e != ERR_NONE || r.state != JOB_COMPLETED || (uint64_t)n < len;
+    const bool known = e == ERR_NONE && r.state == JOB_COMPLETED;
+    struct render_output *list = known ? render_outputs_read(str_of(r.outputs), &len) : NULL;
     render_outputs_free(list, len);
     job_record_done(&r);
-    return may;
+    return known ? (int64_t)len : INT64_MAX;
 }

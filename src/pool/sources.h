@@ -12,8 +12,8 @@
 struct pool;
 struct job;
 
-/* False: there is surely no such output, since its job has ended without it. */
-bool sources_may_have(struct pool *p, const char *job_id, int64_t n);
+/* How many outputs a job has that has ended; INT64_MAX: nobody knows yet. Cost: its outputs. */
+int64_t sources_count(struct pool *p, const char *job_id);
 /* What the job waits for has ended. True: outputs are on their way; then the job goes on by
    job_admit, or fails. */
 bool sources_wait(struct job *j);
