@@ -12,8 +12,8 @@
 #include "comfypool/core/credentials.h"
 #include "inner.h"
 
-/* In one turn of the loop. */
-enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200 };
+/* In one turn of the loop, and no new one is begun after MADE_FOR_US. */
+enum { MADE_AT_ONCE = 1000, MADE_FOR_US = 10000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200 };
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
@@ -438,7 +438,10 @@ static void make_some(void *ctx)
     struct pool *p = b->pool;
     struct making *m = b->making;
     const struct str all = str_of(m->rq.submission.overrides);
-    for (size_t i = 0; i < MADE_AT_ONCE && b->active < (size_t)b->r.total; i++) {
+    const struct mono_us since = time_mono();
+    for (size_t i = 0; i < MADE_AT_ONCE && b->active < (size_t)b->r.total &&
+                       mono_diff(time_mono(), since).us < MADE_FOR_US;
+         i++) {
         const struct str one = override_next(all, &m->at);
         struct job *j = job_new_of_batch(p, &m->rq, b, one);
         key_anew(j, m, one);

@@ -256,6 +256,42 @@ START_TEST(test_large_batch)
 }
 END_TEST
 
+/* Each of its jobs is another structure of a large graph: the workflow is hashed for each, and
+   others are answered in between. */
+START_TEST(test_many_structures)
+{
+    enum { LINKS = 15000, KINDS = 60 };
+    struct daemon *d = DAEMON(.no_profile = true);
+    const size_t room = (size_t)LINKS * 80 + 4096;
+    char *body = malloc(room);
+    size_t n = (size_t)sprintf(
+        body, "{\"prompt\":{\"0\":{\"class_type\":\"S\",\"inputs\":{\"ckpt_name\":\"a\"}}");
+    for (int i = 1; i <= LINKS; i++) {
+        n += (size_t)sprintf(
+            body + n, ",\"%d\":{\"class_type\":\"E\",\"inputs\":{\"c\":[\"%d\",0]}}", i, i - 1);
+    }
+    n += (size_t)sprintf(body + n, "},\"overrides\":[");
+    for (int i = 0; i < KINDS; i++) {
+        n += (size_t)sprintf(body + n, "%s{\"0.ckpt_name\":\"m%d\"}", i == 0 ? "" : ",", i);
+    }
+    (void)sprintf(body + n, "]}");
+    const double began = now_s();
+    const int fd = raw_request(d, "POST", "/batches", body);
+    double longest = 0;
+    struct pollfd come = {.fd = fd, .events = POLLIN};
+    while (poll(&come, 1, 0) == 0) {
+        const double asked = now_s();
+        expect(get(d, "/healthz"), 200, NULL);
+        const double took = now_s() - asked;
+        longest = took > longest ? took : longest;
+    }
+    const double all = now_s() - began;
+    CHECK(raw_answer(fd)->status == 202);
+    CHECK(longest < all / 4, "%.3f of %.3f s", longest, all);
+    free(body);
+}
+END_TEST
+
 Suite *hostile_suite(void)
 {
     static const struct named_test tests[] = {
@@ -264,6 +300,7 @@ Suite *hostile_suite(void)
         {"watchdog", &test_watchdog, 1},
         {"frames behind the upgrade", &test_frames_behind_the_upgrade, 1},
         {"a large batch", &test_large_batch, 1},
+        {"many structures", &test_many_structures, 0},
     };
     return SUITE("hostile", 60, tests);
 }
