@@ -109,7 +109,7 @@ struct attachment {
     char *input;
     char *extension; /* of the file's name, with its dot; or "" */
     char *part;
-    char *data;                   /* bytes that came as base64; or NULL */
+    char *data; /* bytes that came as base64; or NULL */
     size_t data_len;
     char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
     char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
