@@ -84,7 +84,7 @@ static bool may_have_output(struct pool *p, const struct submission *s, size_t i
 
 bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
 {
-    int64_t counts[ATTACHMENTS_MOST];
+    int64_t counts[ATTACHMENTS_MOST] = {0};
     const struct submission *s = &rq->submission;
     if (has_data(s)) {
         rq->kept = true;
