@@ -246,8 +246,7 @@ static void rejected(struct attempt *a, struct comfy_submit_answer *answer)
     a->elsewhere = verdict_may_run_elsewhere(a->workflow, said->error_type, buf_str(&said->message),
                                              said->errors, said->errors_len);
     if (a->elsewhere && !inputs_are_lost(a, said->errors, said->errors_len)) {
-        ability_refused(&a->backend->pool->ability, job_hash(a->job), a->backend->id, now,
-                        e.message);
+        refusals_add(a, now, e.message);
     }
     attempt_end(a, now, 0, ATTEMPT_REJECTED, &e);
 }

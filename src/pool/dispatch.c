@@ -41,10 +41,9 @@ enum {
 
 bool dispatch_is_known(const struct job *j)
 {
-    const struct ability *a = &j->pool->ability;
-    bool known = ability_knows(a, job_hash(j));
+    bool known = refusals_know(j, job_hash(j));
     for (size_t i = 0; job_has_variants(j) && i < j->spec->variants_len && !known; i++) {
-        known = ability_knows(a, str_of(j->spec->variants[i].hash));
+        known = refusals_know(j, str_of(j->spec->variants[i].hash));
     }
     return known;
 }
@@ -93,9 +92,9 @@ static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
     if (eligible_is_restricted(j) && eligible_variant(j, b) < 0) {
         found |= BAR_UNABLE;
     }
-    if (v.refused) {
-        found |= mono_before(v.refused_at, j->submitted) ? BAR_REFUSED_OLD : BAR_REFUSED;
-    }
+    static const unsigned refusals[] = {
+        [REFUSAL_NONE] = 0, [REFUSAL_OLD] = BAR_REFUSED_OLD, [REFUSAL_HERE] = BAR_REFUSED};
+    found |= refusals[refusal_of(j, hash, b, now, NULL)];
     const bool patient = mono_before(now, j->prefers_until); /* for a better one */
     if (!patient && !j->never_back && !is_last_attempt(j)) {
         return found;
@@ -172,6 +171,7 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
                    j->elsewhere && j->failed_on != NULL ? j->failed_on : "",
                    j->wants_memory ? (long long)j->vram : -1LL,
                    j->elsewhere && (j->never_back || is_last_attempt(j)), (unsigned)j->shuns);
+        refusals_add_lane(j, ret);
     }
 }
 
@@ -302,8 +302,11 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         if (!here && unable) {
             eligible_why(j, b, ret_why);
         } else {
-            buf_add_text(ret_why, here ? ability_view(&p->ability, hash_on(j, b), b->id, now).reason
-                                       : "it is being removed");
+            const char *why = "it is being removed";
+            if (here) {
+                (void)refusal_of(j, hash_on(j, b), b, now, &why);
+            }
+            buf_add_text(ret_why, why);
         }
     }
     return !refused;

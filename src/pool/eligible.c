@@ -316,8 +316,7 @@ static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
 static bool was_refused(const struct job *j, size_t variant, const struct backend *b)
 {
     const struct str hash = str_of(j->spec->variants[variant].hash);
-    const struct ability_view v = ability_view(&j->pool->ability, hash, b->id, time_mono());
-    return v.refused && !mono_before(v.refused_at, j->submitted);
+    return refusal_of(j, hash, b, time_mono(), NULL) == REFUSAL_HERE;
 }
 
 int eligible_variant(struct job *j, const struct backend *b)

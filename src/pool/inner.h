@@ -29,6 +29,7 @@
 #include "events.h"
 #include "hooks.h"
 #include "inputs.h"
+#include "refusals.h"
 #include "otlp.h"
 #include "sampling.h"
 #include "trust.h"

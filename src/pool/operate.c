@@ -157,6 +157,8 @@ void serve_backend_refresh(struct pool *p, struct http_request *rq, struct http_
         http_problem(p->server, x, ERR_BACKEND_NOT_FOUND, "GET /backends lists the backends", NULL);
         return;
     }
+    ability_forget_refusals(&p->ability, b->id); /* somebody put there what it lacked */
+    eligible_changed(p);
     eligible_read(b);
     backend_settle(b);
     struct http_answer a = http_answer_new(202);

@@ -362,6 +362,7 @@ static void went_well(struct attempt *a)
     struct backend *b = a->backend;
     struct trust *t = &b->trust;
     ability_worked(&b->pool->ability, job_hash(a->job), b->id);
+    refusals_over(a);
     t->well = true;
     t->epoch += t->probation == PROBATION_QUARANTINE ? 1 : 0;
     if (t->suspect) {

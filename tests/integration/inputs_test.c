@@ -94,6 +94,34 @@ START_TEST(test_sent_once)
 }
 END_TEST
 
+/* Refused was what the job without its file was: those that have theirs go anywhere. */
+START_TEST(test_refused_without_file)
+{
+    static const char slow[] =
+        "{'1':{'class_type':'LoadImage','inputs':{'image':'x.png'}},'2':{'class_type':'SaveImage',"
+        "'inputs':{'images':['1',0],'_ms':1500}}}";
+    struct sim *s[2] = {sim_plain(), sim_plain()};
+    struct daemon *d = DAEMON(.sims = {s[0], s[1]}, .no_profile = true);
+    await_backends_up(d, 2);
+    char *bad = q("{'workflow':%s}", slow);
+    char *good =
+        q("{'workflow':%s,'attachments':[{'nodeId':'1','inputName':'image','upload':'%s'}]}", slow,
+          upload(d, HELLO));
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    char *lost = submit(d, bad);
+    char *other = submit(d, bad);
+    char *ids[2] = {submit(d, good), submit(d, good)};
+    expect(post(d, "/queue/resume", ""), 200, NULL);
+    CHECK(strcmp(str_at(await_end(d, lost), "error.code"), "workflow_not_supported") == 0);
+    CHECK(strcmp(str_at(await_end(d, other), "error.code"), "workflow_not_supported") == 0);
+    AWAIT(is_state(d, ids[0], "running") && is_state(d, ids[1], "running"));
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(strcmp(str_at(await_end(d, ids[i]), "state"), "completed") == 0);
+    }
+    CHECK(num_at(get(d, "/jobs/%s", ids[0])->json, "attempts") == 1);
+}
+END_TEST
+
 /* Of what is kept already no byte is asked for. */
 START_TEST(test_need_not_come)
 {
@@ -513,6 +541,7 @@ Suite *inputs_suite(void)
     static const struct named_test tests[] = {
         {"uploads", &test_uploads, 1},
         {"sent once", &test_sent_once, 1},
+        {"refused without its file", &test_refused_without_file, 0},
         {"multipart", &test_multipart, 1},
         {"bad attachments", &test_bad_attachments, 1},
         {"held", &test_held, 1},
