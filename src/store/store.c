@@ -245,11 +245,11 @@ static bool asked(sqlite3 *db, const char *sql, char *ret, size_t size)
     return text != NULL;
 }
 
+static const char remedy[] = ": restore a backup, or move it away and start with --new-store";
+
 static bool is_damaged(char *why, size_t why_size, const char *how)
 {
-    (void)snprintf(
-        why, why_size,
-        "it is damaged (%s): restore a backup, or move it away and start with --new-store", how);
+    (void)snprintf(why, why_size, "it is damaged (%s)%s", how, remedy);
     return false;
 }
 
@@ -470,7 +470,10 @@ static bool open_database(struct store *s, char *why, size_t why_size)
     if (sql != NULL) {
         *sql = '\0';
     }
-    (void)snprintf(why, why_size, "cannot use the database %s: %s", s->path, reason);
+    const bool damaged = strstr(reason, sqlite3_errstr(SQLITE_NOTADB)) != NULL ||
+                         strstr(reason, sqlite3_errstr(SQLITE_CORRUPT)) != NULL;
+    (void)snprintf(why, why_size, "cannot use the database %s: %s%s", s->path, reason,
+                   damaged && strstr(reason, remedy) == NULL ? remedy : "");
     reader_close(s);
     writer_stop(s);
     return false;
