@@ -21,6 +21,13 @@ static bool explain(const char *url, char *why, size_t why_size)
 {
     const char *comma = strchr(url, ',');
     const bool has_scheme = strstr(url, "://") != NULL;
+    const char *blank = strpbrk(url, " \t\n");
+    if (blank != NULL && has_scheme && strstr(blank, "://") != NULL) {
+        (void)snprintf(why, why_size,
+                       "these are several, with blanks between them: a comma separates two in "
+                       "COMFYPOOLD_BACKENDS; --backend takes one, and may be repeated");
+        return true;
+    }
     if (comma != NULL && (!has_scheme || strstr(comma, "://") != NULL)) {
         (void)snprintf(why, why_size,
                        "these are several, separated by commas: repeat --backend for each, or list "

@@ -62,7 +62,9 @@ static bool read_data(struct value *v, void *ret, struct problem *p)
     }
     const struct str text = js_text(v->token, &scratch);
     if (!base64_read(text, &bytes)) {
-        return problem_set(p, ERR_ATTACHMENT_DATA_INVALID, "data must be base64, with padding");
+        const bool is_url = text.n > 5 && memcmp(text.p, "data:", 5) == 0;
+        return problem_set(p, ERR_ATTACHMENT_DATA_INVALID, "data must be base64, with padding%s",
+                           is_url ? "; leave out what stands before it, up to the comma" : "");
     }
     if (bytes.len == 0) {
         return problem_set(p, ERR_UPLOAD_EMPTY, "data is empty");

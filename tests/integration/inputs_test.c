@@ -266,6 +266,11 @@ START_TEST(test_bad_attachments)
                   strcmp(str_at(a->json, "pointer"), bad_attachments[i].pointer) == 0,
               "%s: %s", bad_attachments[i].attachment, a->body);
     }
+    static const char url[] = "'nodeId':'1','inputName':'i','data':'data:image/png;base64,eA=='";
+    struct answer *a =
+        post(d, "/jobs", text("{\"workflow\":%s,\"attachments\":[{%s}]}", graph(1), q("%s", url)));
+    expect(a, 400, "attachment_data_invalid");
+    CHECK(strstr(str_at(a->json, "detail"), "up to the comma") != NULL);
     CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 0, "nothing was queued");
 }
 END_TEST

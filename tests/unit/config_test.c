@@ -135,6 +135,9 @@ static const struct {
     {"several", "backends:\n  - url: http://a:1,http://b:2\n",
      "f.yaml:2: backends[].url: these are several, separated by commas: repeat --backend for each, "
      "or list them under backends: in the configuration file\n"},
+    {"several with blanks", "backends:\n  - url: http://a:1 http://b:2\n",
+     "f.yaml:2: backends[].url: these are several, with blanks between them: a comma separates two "
+     "in COMFYPOOLD_BACKENDS; --backend takes one, and may be repeated\n"},
     {"a token", "backends:\n  - url: http://a:1/?token=secret\n",
      "f.yaml:2: backends[].url: a query or fragment makes no sense here; a token goes into a "
      "header "
