@@ -16,6 +16,13 @@ struct signature {
     " image, no JSON: in ComfyUI open it, use Workflow > Export (API), and send the "              \
     "file that is saved then"
 #define UTF16 "this is UTF-16: save the file as UTF-8"
+#define FORM                                                                                       \
+    "this is a form, no JSON: the body itself is the JSON object; curl sends a file with "         \
+    "-d @FILE"
+#define QUOTES                                                                                     \
+    "JSON has double quotes. A Windows command line keeps single ones: put the JSON into a file, " \
+    "and send it with -d @FILE"
+#define COMMENT "JSON has no comments: remove them"
 
 static const struct signature signatures[] = {
     {STR_INIT("\x89PNG"), IMAGE("a PNG")},
@@ -30,6 +37,13 @@ static const struct signature signatures[] = {
     {STR_INIT("\x28\xb5\x2f\xfd"), "this is zstd: send it as it is, or as gzip with the header "
                                    "Content-Encoding: gzip"},
     {STR_INIT("PK\x03\x04"), "this is a ZIP archive: send the JSON that is in it"},
+    {STR_INIT("prompt="), FORM},
+    {STR_INIT("workflow="), FORM},
+    {STR_INIT("%7B"), FORM},
+    {STR_INIT("'"), QUOTES},
+    {STR_INIT("{'"), QUOTES},
+    {STR_INIT("//"), COMMENT},
+    {STR_INIT("/*"), COMMENT},
     {STR_INIT("<"), "this is HTML or XML, no JSON"},
     {STR_INIT("--"),
      "this is a form without its header: send Content-Type: multipart/form-data with "
