@@ -585,8 +585,8 @@ bool js_is(struct js_token t, const char *c_string)
     if (t.kind != JS_STRING && t.kind != JS_KEY) {
         return false;
     }
-    if (!t.escaped) {
-        return str_is(t.text, c_string);
+    if (!t.escaped) { /* most differ in their first byte: no call for these */
+        return (t.text.n == 0 || t.text.p[0] == *c_string) && str_is(t.text, c_string);
     }
     const size_t want = strlen(c_string);
     size_t have = 0;

@@ -188,7 +188,7 @@ void output_place(char **filename, char **subfolder, char **type)
 bool output_is_named(const char *s, bool of_text)
 {
     const size_t n = strlen(s);
-    if (n > MOST || strstr(s, "://") != NULL) {
+    if (n > MOST || memchr(s, '.', n) == NULL || strstr(s, "://") != NULL) {
         return false;
     }
     size_t end = n;

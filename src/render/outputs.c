@@ -202,50 +202,57 @@ static bool read_list(struct reading *in, bool of_text, unsigned depth)
     return true;
 }
 
-/* The members of an object without a filename. */
-static bool read_members(struct reading *in, unsigned depth)
+/* Takes back what was found since: the names of one object's own members. */
+static void forget_since(struct reading *in, size_t len, size_t strings_len)
 {
-    struct js_token key = js_next(&in->r);
-    for (; key.kind == JS_KEY; key = js_next(&in->r)) {
-        if (!read_value(in, js_next(&in->r), false, depth)) {
-            return false;
+    while (in->len > len) {
+        struct render_output *o = &in->list[--in->len];
+        struct same_name *s = map_get(&in->by_name, str_of(o->filename));
+        if (s != NULL && s->at == in->len) {
+            (void)map_remove(&in->by_name, str_of(o->filename));
+            if (s->before != NULL) {
+                (void)map_put(&in->by_name, str_of(in->list[s->before->at].filename), s->before);
+            }
+            free(s);
         }
+        free_output(o);
     }
-    return key.kind == JS_OBJECT_END;
+    while (in->strings_len > strings_len) {
+        free(in->strings[--in->strings_len]);
+    }
 }
 
-/* One whose brace was read: a file when it has a filename. */
+/* One whose brace was read: a file when it has a filename; its other members are looked into until
+   that is seen, and then count for nothing. */
 static bool read_object(struct reading *in, unsigned depth)
 {
-    const struct js_reader mark = in->r;
-    char *names[4] = {NULL}; /* filename, subfolder, type, sha256 */
+    static const char *const known[] = {"filename", "subfolder", "type", "sha256"};
+    enum { KNOWN = sizeof known / sizeof *known };
+    const size_t len = in->len;
+    const size_t strings_len = in->strings_len;
+    char *names[KNOWN] = {NULL};
+    bool good = true;
     struct js_token key = js_next(&in->r);
-    for (; key.kind == JS_KEY; key = js_next(&in->r)) {
+    for (; key.kind == JS_KEY && good; key = good ? js_next(&in->r) : key) {
         const struct js_token v = js_next(&in->r);
-        char **to = js_is(key, "filename")    ? &names[0]
-                    : js_is(key, "subfolder") ? &names[1]
-                    : js_is(key, "type")      ? &names[2]
-                    : js_is(key, "sha256")    ? &names[3]
-                                              : NULL;
-        if (to != NULL && *to == NULL) {
-            *to = copy_text(in, v);
+        size_t i = 0;
+        while (i < KNOWN && !js_is(key, known[i])) {
+            i++;
         }
-        if (js_rest(&in->r, v).n == 0) {
-            break;
+        if (i < KNOWN && names[i] == NULL) {
+            names[i] = copy_text(in, v);
         }
+        good = names[0] != NULL ? js_rest(&in->r, v).n > 0 : read_value(in, v, false, depth);
     }
-    const bool good = key.kind == JS_OBJECT_END;
     if (names[0] != NULL) {
+        forget_since(in, len, strings_len);
         add_file(in, names[0], names[1], names[2], names[3]);
-        return good;
+    } else {
+        for (size_t i = 1; i < KNOWN; i++) {
+            free(names[i]);
+        }
     }
-    for (size_t i = 1; i < sizeof names / sizeof *names; i++) {
-        free(names[i]);
-    }
-    if (good) {
-        in->r = mark;
-    }
-    return good && read_members(in, depth);
+    return good && key.kind == JS_OBJECT_END;
 }
 
 /* False: it cannot be read on, or need not be. */

@@ -128,6 +128,12 @@ static const struct {
     {"{'x':['https://example.org/a.png','.png','model.safetensors','a.png\\nb.png']}", ""},
     {"{'gifs':[{'filename':'a.mp4','fullpath':'/o/a.mp4'}],'p':['/o/a.mp4','a.mp4','v/a.mp4']}",
      "a.mp4||output|video a.mp4|v|output|video"},
+    {"{'a':[{'of':{'filename':'c.png'},'mask':'d.png','filename':'a.png','e':'f.png'}]}",
+     "a.png||output|image"},
+    {"{'a':[{'filename':'b.png'},{'of':[{'filename':'b.png','subfolder':'s'},"
+     "{'filename':'b.png','subfolder':'t'}],'filename':'a.png'},{'filename':'b.png'},"
+     "{'filename':'b.png','subfolder':'t'}]}",
+     "b.png||output|image a.png||output|image b.png|t|output|image"},
     {"{'a':[{'filename':'b.png','subfolder':'x'}],'c':[{'filename':'x/b.png'}]}",
      "b.png|x|output|image"},
     {"{'text':['so cat.png it is','dog.mp4','v/dog.mp4']}",
