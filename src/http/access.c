@@ -267,3 +267,18 @@ bool access_check_token(const struct visitor *v, const struct http_token *tokens
     }
     return true;
 }
+
+bool access_check_again(const struct visitor *v, const struct http_token *tokens, size_t n,
+                        const char *caller, enum http_role role, struct problem *p)
+{
+    char now[HTTP_NAME_SIZE];
+    enum http_role role_now;
+    if (!access_check_token(v, tokens, n, now, &role_now, p)) {
+        return false;
+    }
+    /* Of the role submit the name decides what is seen, of the others nothing does. */
+    const bool walled = role == ROLE_SUBMIT || role_now == ROLE_SUBMIT;
+    return !walled || (role == role_now && strcmp(caller, now) == 0) ||
+           refuse(p, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\"",
+                  "this token has another name or role since the tokens were reloaded; ask again");
+}

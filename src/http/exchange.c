@@ -239,6 +239,7 @@ static bool check_access(struct exchange *x, const struct match *m)
                               .local = conn_local(x->conn),
                               .route = m->route};
     struct problem *p = &x->problem;
+    x->tokens_set = s->tokens_set;
     const bool good = access_check_host(&v, s->options.allowed_hosts, p) &&
                       access_check_origin(&v, s->options.allowed_origins, &x->cors, p) &&
                       (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller,
@@ -247,6 +248,38 @@ static bool check_access(struct exchange *x, const struct match *m)
         p->close = true; /* the body is not asked for */
     }
     return good;
+}
+
+bool exchange_is_let_in(struct exchange *x, struct problem *p)
+{
+    const struct http_server *s = x->server;
+    const struct visitor v = {
+        .headers = &x->headers, .local = conn_local(x->conn), .route = x->rq.route};
+    if (x->tokens_set == s->tokens_set) {
+        return true;
+    }
+    x->tokens_set = s->tokens_set;
+    return access_check_again(&v, s->tokens, s->tokens_len, x->rq.caller, x->rq.role, p);
+}
+
+/* Others are looked at before they are served, or held. */
+void exchange_check_token(struct exchange *x)
+{
+    struct problem p;
+    if (x->gone || (x->stream == NULL && !heap_holds(&x->hold.node))) {
+        return;
+    }
+    problem_init(&p);
+    if (!exchange_is_let_in(x, &p)) {
+        LOG(LOG_INFO, "a request ends: its token does not let it in any more",
+            LOG_S("client", x->rq.caller), LOG_S("path", route_path(x->rq.route)));
+        if (x->stream != NULL) {
+            stream_shut(x->stream);
+        } else {
+            answer_problem(x, &p);
+        }
+    }
+    problem_done(&p);
 }
 
 static bool check_details(struct exchange *x, const struct match *m)
@@ -375,7 +408,7 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
 static void serve_read(struct exchange *x)
 {
     drop_body(x);
-    if (x->problem.code != ERR_NONE) {
+    if (x->problem.code != ERR_NONE || (!x->options && !exchange_is_let_in(x, &x->problem))) {
         answer_problem(x, &x->problem);
     } else if (x->options) {
         answer_options(x);

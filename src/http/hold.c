@@ -105,4 +105,5 @@ void http_hold(struct http_server *s, struct http_ref ref)
     }
     deadline_set(&s->deadlines, &x->hold, x->wait_until, over, x);
     watch_begin(x);
+    exchange_check_token(x); /* they may have been reloaded since it came */
 }

@@ -181,6 +181,10 @@ bool access_check_origin(const struct visitor *v, const char *const *allowed, st
 bool access_check_token(const struct visitor *v, const struct http_token *tokens, size_t n,
                         char ret_caller[HTTP_NAME_SIZE], enum http_role *ret_role,
                         struct problem *p) MUST_CHECK;
+/* The same for somebody who came in under a name and a role before: the token must let in to the
+   same things. */
+bool access_check_again(const struct visitor *v, const struct http_token *tokens, size_t n,
+                        const char *caller, enum http_role role, struct problem *p) MUST_CHECK;
 
 /* ---- query.c -----------------------------------------------------------------------------------
  */
@@ -329,17 +333,18 @@ struct exchange {
     struct deadline slice; /* set while the connection is suspended for it */
     bool headers_done;
     bool served;
-    bool serving;   /* serve is on the stack */
-    bool again;     /* ... and is to be called once more */
-    bool answered;  /* nothing more is taken from the other side, but a stream's bytes */
-    bool suspended; /* in libmicrohttpd */
-    bool gone;      /* hung up, or the server closes */
-    bool waiting;   /* counted in server.waits */
-    bool preferred; /* the wait came from Prefer */
-    bool paused;    /* its body waits for a file to be written */
-    bool early;     /* answered before its body came: the connection ends with it */
-    bool reading;   /* its body, on another thread, which has body, rq and problem meanwhile */
-    bool over;      /* libmicrohttpd is done with it: freed when it was read */
+    bool serving;        /* serve is on the stack */
+    bool again;          /* ... and is to be called once more */
+    bool answered;       /* nothing more is taken from the other side, but a stream's bytes */
+    bool suspended;      /* in libmicrohttpd */
+    bool gone;           /* hung up, or the server closes */
+    bool waiting;        /* counted in server.waits */
+    bool preferred;      /* the wait came from Prefer */
+    bool paused;         /* its body waits for a file to be written */
+    bool early;          /* answered before its body came: the connection ends with it */
+    bool reading;        /* its body, on another thread, which has body, rq and problem meanwhile */
+    bool over;           /* libmicrohttpd is done with it: freed when it was read */
+    unsigned tokens_set; /* which tokens of the server let it in: see exchange_is_let_in */
     unsigned status;
     struct MHD_Response *response; /* to be queued by the handler */
     size_t answer_size;            /* counted in server.answers */
@@ -379,6 +384,7 @@ struct http_server {
     struct aparts *aparts;      /* large bodies that are read */
     struct http_token *tokens;
     size_t tokens_len;
+    unsigned tokens_set;  /* how often they were */
     unsigned counted;     /* connections that may stay */
     struct map addresses; /* who has how many connections: struct peer by its address */
     unsigned streams;
@@ -450,6 +456,11 @@ void exchange_serve_again(struct exchange *x);
 void exchange_answered(struct exchange *x, unsigned status, struct MHD_Response *response);
 /* The client hung up while suspended, or the server closes: the connection is ended. */
 void exchange_abandon(struct exchange *x);
+/* Whether the tokens of now let in what those of then did, and show it the same; else p says why
+   not. */
+bool exchange_is_let_in(struct exchange *x, struct problem *p) MUST_CHECK;
+/* The tokens are others now: a stream or a held request that they do not let in ends. */
+void exchange_check_token(struct exchange *x);
 
 /* These bytes belong to the body; may set x->problem. */
 void exchange_collect(struct exchange *x, const char *bytes, size_t n);
@@ -491,6 +502,8 @@ void watch_end(struct exchange *x);
 
 /* stream.c */
 void stream_cut(struct stream *st);
+/* The same at once, whether or not its client reads. */
+void stream_shut(struct stream *st);
 /* The exchange is over: `gone` is told unless the stream was ended. */
 void stream_free(struct stream *st);
 

@@ -64,6 +64,13 @@ void http_server_set_tokens(struct http_server *s, const struct http_token *toke
     if (n > 0) {
         memcpy(s->tokens, tokens, n * sizeof *tokens);
     }
+    s->tokens_set++;
+    for (uint32_t i = 0; i < s->slots_len; i++) {
+        struct exchange *x = exchange_at(s, i);
+        if (x != NULL) {
+            exchange_check_token(x);
+        }
+    }
 }
 
 bool http_server_has_tokens(const struct http_server *s)

@@ -224,6 +224,17 @@ void stream_cut(struct stream *st)
     st->cut = true;
 }
 
+/* libmicrohttpd sees that the socket is shut also while it waits for room in it. */
+void stream_shut(struct stream *st)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(st->x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL) {
+        (void)shutdown(info->connect_fd, SHUT_RDWR);
+    }
+    exchange_abandon(st->x);
+}
+
 void stream_free(struct stream *st)
 {
     if (!st->ended && st->ops->gone != NULL) {

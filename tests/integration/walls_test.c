@@ -5,6 +5,7 @@
  */
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,6 +385,74 @@ START_TEST(test_streams)
 }
 END_TEST
 
+/* ---- tokens that are taken back ----------------------------------------------------------------
+ */
+
+/* A request of alice's job that waits. */
+static int waits_by(struct daemon *d, const char *who, const char *id)
+{
+    const int fd = raw_open(d->port);
+    const char *request = text("GET /jobs/%s?wait=300 HTTP/1.1\r\nHost: localhost\r\n"
+                               "Authorization: Bearer %s\r\nConnection: close\r\n\r\n",
+                               id, token_of(who));
+    raw_send(fd, request, strlen(request));
+    return fd;
+}
+
+static void is_over(struct sse *s)
+{
+    while (sse_next(s) != NULL) {
+    }
+    CHECK(s->is_cut, "it must not look like the end of its job");
+}
+
+static void reloads(struct daemon *d, const char *content)
+{
+    (void)write_file("tokens", content);
+    (void)kill(d->pid, SIGHUP);
+    AWAIT(strstr(read_file(d->err), "the tokens were reloaded") != NULL);
+}
+
+/* alice's is gone, bob's has another name now, boss may only read. */
+static const char fewer_tokens[] =
+    "bobby:submit:4c8fb71701418ca87ba222646e9cd067b68246a0410168f8810464f18166601d\n"
+    "reader:read:9332e4d370fdc6184f1ef7e57a1c90214087b78c3a97644faf3d2b2841d6ceef\n"
+    "boss:read:e411664b325b64e876022022e7cd7f98feaffce37ce4573e31a423439f13b3db\n";
+
+START_TEST(test_tokens_taken_back)
+{
+    make_world("");
+    struct daemon *d = w.d;
+    char *job = text("/jobs/%s/events", w.runs);
+    struct sse *gone[] = {sse_open_by(d, token_of("alice"), NULL, "/events"),
+                          sse_open_by(d, token_of("alice"), NULL, job),
+                          sse_open_by(d, token_of("bob"), NULL, "/events")};
+    struct sse *stay[] = {sse_open_by(d, token_of("reader"), NULL, "/events"),
+                          sse_open_by(d, token_of("boss"), NULL, job)};
+    for (size_t i = 0; i < 3; i++) {
+        (void)sse_await(gone[i], "snapshot");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        (void)sse_await(stay[i], "snapshot");
+    }
+    const int waits[] = {waits_by(d, "alice", w.runs), waits_by(d, "reader", w.runs)};
+    AWAIT(num_at(seen(d, "reader", "/stats")->json, "http.waits") == 2);
+    reloads(d, fewer_tokens);
+    for (size_t i = 0; i < 3; i++) {
+        is_over(gone[i]);
+    }
+    struct answer *refused = raw_answer(waits[0]);
+    expect(refused, 401, "unauthorized");
+    CHECK(strstr(header_of(refused, "WWW-Authenticate"), "invalid_token") != NULL);
+    expect(seen(d, "alice", "/events"), 401, "unauthorized");
+    CHECK(num_at(seen(d, "reader", "/stats")->json, "http.waits") == 1);
+    sim_kill(w.s); /* the others are told what happens */
+    (void)sse_await(stay[0], "backend:state");
+    CHECK(!stay[1]->ended);
+    (void)close(waits[1]);
+}
+END_TEST
+
 /* ---- bodies ------------------------------------------------------------------------------------
  */
 
@@ -678,6 +747,7 @@ static const struct named_test tests[] = {
     {"lists", &test_lists, 0},
     {"comparisons", &test_comparisons, 0},
     {"streams", &test_streams, 0},
+    {"tokens taken back", &test_tokens_taken_back, 0},
     {"bodies", &test_bodies, 0},
     {"a smaller role", &test_a_smaller_role, 0},
     {"a hash opens nothing", &test_a_hash_opens_nothing, 0},

@@ -269,7 +269,9 @@ struct http_token {
 
 struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options,
                                     http_serve_fn serve, void *ctx);
-/* The tokens that count from now on (copied). None: everybody may do everything. */
+/* The tokens that count from now on (copied). None: everybody may do everything. Streams of those
+   that they do not let in, or who would see other things now, are cut; their held requests are
+   refused. */
 void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n);
 /* There are any. */
 bool http_server_has_tokens(const struct http_server *s);
