@@ -201,6 +201,32 @@ static void add_again(struct backend *b, struct http_request *rq, struct http_re
                  "/name");
 }
 
+/* The backend with this URL, as --check-config compares them; NULL: there is none. */
+static const struct backend *find_server(const struct pool *p, const char *url)
+{
+    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf name;
+    buf_init(&clean, BUF_NO_LIMIT);
+    buf_init(&name, BUF_NO_LIMIT);
+    comfy_url_clean(url, &clean, &name);
+    for (size_t i = 0; i < p->backends_len; i++) {
+        if (strcmp(p->backends[i]->url, buf_text(&clean)) == 0) {
+            return p->backends[i];
+        }
+    }
+    return NULL;
+}
+
+/* A server under two names would be given twice what it takes. */
+static void refuse_twin(const struct backend *b, struct http_ref x)
+{
+    char why[HTTP_NAME_SIZE + 160];
+    (void)snprintf(why, sizeof why, "this is the server of the backend \"%s\"%s", b->name,
+                   b->removing ? ", which goes when its prompts have ended"
+                               : "; PATCH /backends/<name> changes it; DELETE removes it");
+    http_problem(b->pool->server, x, ERR_BACKEND_EXISTS, why, "/url");
+}
+
 void serve_backend_add(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct backend_change *c = &rq->backend_change;
@@ -216,6 +242,11 @@ void serve_backend_add(struct pool *p, struct http_request *rq, struct http_ref 
     struct backend *there = map_get(&p->backends_by_name, str_of(c->name));
     if (there != NULL) {
         add_again(there, rq, x);
+        return;
+    }
+    const struct backend *twin = find_server(p, c->url);
+    if (twin != NULL) {
+        refuse_twin(twin, x);
         return;
     }
     struct backend_record own = {.name = c->name, .url = c->url, .weight = -1, .max_in_flight = -1};

@@ -117,6 +117,34 @@ START_TEST(test_names_of_urls)
 }
 END_TEST
 
+/* One server under two names would be given twice what it takes. */
+START_TEST(test_one_server_once)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    const char *port = strrchr(s->url, ':');
+    const char *same[] = {s->url, text("%s/", s->url), text("http://u:p@127.0.0.1%s//", port)};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        struct answer *a = post(d, "/backends", q("{'name': 'twin', 'url': '%s'}", same[i]));
+        expect(a, 409, "backend_exists");
+        CHECK(strstr(str_at(a->json, "detail"), "\"s0\"") != NULL, "%s", a->body);
+        CHECK(strcmp(str_at(a->json, "pointer"), "/url") == 0, "%s", a->body);
+        expect(post(d, "/backends", q("{'url': '%s'}", same[i])), 409, "backend_exists");
+    }
+    CHECK(json_array_size(at(get(d, "/backends")->json, "backends")) == 1);
+    expect(post(d, "/backends", q("{'name': 'other', 'url': '%s/api'}", s->url)), 201, NULL);
+    /* One that is on its way out is there still. */
+    char *id = submit(d, sleep_body("a", 600000, q(",'backends':{'only':['s0']}")));
+    AWAIT(is_at_node(d, id, "1"));
+    expect(ask(d, "DELETE", "/backends/s0", NULL, NULL), 204, NULL);
+    char *body = q("{'name': 'twin', 'url': '%s/'}", s->url);
+    expect(post(d, "/backends", body), 409, "backend_exists");
+    (void)cancel(d, id);
+    AWAIT(get(d, "/backends/s0")->status == 404);
+    expect(post(d, "/backends", body), 201, NULL);
+}
+END_TEST
+
 START_TEST(test_removed_in_mid_prompt)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
@@ -351,6 +379,7 @@ Suite *operate_suite(void)
     static const struct named_test tests[] = {
         {"add, change, remove", &test_add_change_remove, 0},
         {"names of URLs", &test_names_of_urls, 1},
+        {"one server once", &test_one_server_once, 0},
         {"removed in mid-prompt", &test_removed_in_mid_prompt, 3},
         {"credentials", &test_credentials_of_an_added_one, 0},
         {"drain", &test_drain, 0},

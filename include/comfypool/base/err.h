@@ -46,7 +46,7 @@
     X(ERR_ATTEMPT_NOT_FOUND,      "attempt_not_found",       404, false, "The job has no such attempt") \
     X(ERR_PROFILE_NOT_FOUND,      "profile_not_found",       404, false, "There is no such profile") \
     X(ERR_DELIVERY_NOT_FOUND,     "delivery_not_found",      404, false, "There is no such delivery") \
-    X(ERR_BACKEND_EXISTS,         "backend_exists",          409, false, "There is a backend of this name") \
+    X(ERR_BACKEND_EXISTS,         "backend_exists",          409, false, "This backend is there already") \
     X(ERR_ROUTE_NOT_FOUND,        "route_not_found",         404, false, "There is nothing at this path") \
     X(ERR_METHOD_NOT_ALLOWED,     "method_not_allowed",      405, false, "The method is not allowed here") \
     X(ERR_MEDIA_TYPE_UNSUPPORTED, "media_type_unsupported",  415, false, "The content type is not supported") \
