@@ -23,6 +23,8 @@ struct file_body {
     bool in_job;             /* bytes are the job's */
     bool has_job;
     bool ended;
+    bool may_be_name; /* the bytes so far, which head has, may be the name of a file */
+    struct buf head;
 };
 
 static bool is_multipart(const struct exchange *x)
@@ -103,15 +105,19 @@ static bool has_part(const struct http_request *rq, struct str name)
     return false;
 }
 
-/* Of a form to /uploads. */
-static bool may_be_upload(struct exchange *x, struct str name, bool is_file)
+/* Without the @ curl sends the name in place of the file. */
+static bool is_sent_as_file(struct exchange *x, struct str name, bool is_file)
 {
     const int n = name.n > 100 ? 100 : (int)name.n;
-    if (!is_file) {
-        return problem_set(&x->problem, ERR_MEMBER_INVALID,
-                           "the part %.*s is no file; curl -F %.*s=@FILE sends one", n, name.p, n,
-                           name.p);
-    }
+    return is_file || problem_set(&x->problem, ERR_MEMBER_INVALID,
+                                  "the part %.*s is no file; curl -F %.*s=@FILE sends one", n,
+                                  name.p, n, name.p);
+}
+
+/* Of a form to /uploads. */
+static bool is_only_file(struct exchange *x, struct str name)
+{
+    const int n = name.n > 100 ? 100 : (int)name.n;
     return x->rq.files_len == 0 ||
            problem_set(&x->problem, ERR_MEMBER_INVALID,
                        "the part %.*s is a second file; one is taken at a time", n, name.p);
@@ -124,7 +130,7 @@ static bool part_begins(void *ctx, struct str name, bool is_file, struct str fil
     struct file_body *f = x->files;
     if (is_upload(x->rq.route)) {
         *ret_why = "";
-        if (!may_be_upload(x, name, is_file)) {
+        if (!is_sent_as_file(x, name, is_file) || !is_only_file(x, name)) {
             return false;
         }
         add_file(x)->part = mem_copy(name);
@@ -143,11 +149,22 @@ static bool part_begins(void *ctx, struct str name, bool is_file, struct str fil
         *ret_why = "there may be 64 files at most";
         return false;
     }
+    *ret_why = "";
+    if (!is_sent_as_file(x, name, is_file)) {
+        return false;
+    }
     struct http_file *file = add_file(x);
     file->part = mem_copy(name);
-    file->filename = is_file ? mem_copy(filename) : NULL;
-    *ret_why = "";
+    file->filename = mem_copy(filename);
     return open_file(x, UINT64_MAX);
+}
+
+static void keep_head(struct file_body *f, const char *bytes, size_t n)
+{
+    f->may_be_name = f->may_be_name && f->head.len + n < FILE_NAME_MOST;
+    if (f->may_be_name) {
+        buf_add(&f->head, bytes, n);
+    }
 }
 
 static void part_data(void *ctx, const char *bytes, size_t n)
@@ -159,6 +176,7 @@ static void part_data(void *ctx, const char *bytes, size_t n)
         exchange_collect(x, bytes, n);
     } else if (f->open != NULL) {
         f->come += n;
+        keep_head(f, bytes, n);
         x->paused = !s->options.files->write(f->open, bytes, n);
     }
 }
@@ -181,6 +199,10 @@ static void part_ends(void *ctx)
     f->in_job = false;
     if (f->open != NULL && f->come == 0) {
         refuse_empty(x);
+    } else if (f->open != NULL && f->may_be_name && sniff_is_file_name(buf_str(&f->head))) {
+        give_up(x, ERR_MEMBER_INVALID,
+                "this is the name of a file: curl sends what is in it with an @ before the name, "
+                "--data-binary @FILE; if the name is what you mean, send Content-Type: text/plain");
     } else if (f->open != NULL) {
         void *file = f->open;
         f->open = NULL;
@@ -205,6 +227,8 @@ bool file_body_begin(struct exchange *x)
     struct file_body *f = mem_zero(1, sizeof *f);
     f->x = x;
     x->files = f;
+    buf_init(&f->head, FILE_NAME_MOST);
+    f->may_be_name = x->rq.route == ROUTE_UPLOAD && headers_say_form(&x->headers);
     if (is_upload(x->rq.route) && !is_multipart(x)) {
         (void)add_file(x);
         (void)open_file(x, headers_body_length(&x->headers));
@@ -266,6 +290,7 @@ void file_body_free(struct exchange *x)
             x->server->options.files->abort(f->open);
         }
         multipart_free(f->parts);
+        buf_done(&f->head);
         free(f);
         x->files = NULL;
     }

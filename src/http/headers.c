@@ -147,17 +147,29 @@ enum coding headers_coding(const struct headers *h)
     return h->of[HEADER_CONTENT_ENCODING].count > HEADER_VALUES ? CODING_OTHER : c;
 }
 
-bool headers_check_body_type(const struct headers *h, struct problem *p)
+static const char form_type[] = "application/x-www-form-urlencoded";
+
+/* The content type without its parameters. */
+static struct str media_type(const struct headers *h)
 {
-    /* Browsers send text/plain where they need not ask first, and curl -d sends the last one. */
-    static const char *const taken[] = {"", "application/json", "text/plain",
-                                        "application/x-www-form-urlencoded"};
     struct str rest = headers_first(h, HEADER_CONTENT_TYPE);
     struct str type = {"", 0};
     if (rest.n > 0) {
         (void)!text_cut(&rest, ';', &type);
     }
-    type = text_trim(type);
+    return text_trim(type);
+}
+
+bool headers_say_form(const struct headers *h)
+{
+    return text_same_word(media_type(h), form_type);
+}
+
+bool headers_check_body_type(const struct headers *h, struct problem *p)
+{
+    /* Browsers send text/plain where they need not ask first, and curl -d sends the last one. */
+    static const char *const taken[] = {"", "application/json", "text/plain", form_type};
+    const struct str type = media_type(h);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         if (text_same_word(type, taken[i])) {
             return true;

@@ -131,6 +131,8 @@ struct str headers_first(const struct headers *h, enum header which);
 enum coding { CODING_NONE, CODING_GZIP, CODING_OTHER };
 enum coding headers_coding(const struct headers *h);
 bool headers_check_body_type(const struct headers *h, struct problem *p) MUST_CHECK;
+/* What curl says of -d and --data-binary: it says nothing about the body. */
+bool headers_say_form(const struct headers *h);
 /* The value as it came; "" when it is not there, doubled, long, or no plain text. */
 void headers_pass(const struct headers *h, enum header which, char ret[HTTP_PASSED_SIZE]);
 /* Prefer: wait=N. False when there is none that is well formed. */
@@ -512,5 +514,9 @@ void stream_free(struct stream *st);
 
 /* What a body is that is no JSON, and what to send instead; static. NULL: nobody knows. */
 const char *sniff(struct str body);
+/* A short text without braces and line ends that ends as the name of a file does: what curl sends
+   of -d workflow.json. FILE_NAME_MOST and more bytes are none. */
+enum { FILE_NAME_MOST = 1024 };
+bool sniff_is_file_name(struct str body);
 
 #endif

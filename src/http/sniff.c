@@ -50,11 +50,13 @@ static const struct signature signatures[] = {
      "its boundary, as curl -F does"},
 };
 
-/* A short text without braces: what curl sends of -d workflow.json. */
-static bool is_file_name(struct str body)
+bool sniff_is_file_name(struct str body)
 {
-    enum { MOST = 1024 };
-    static const char *const endings[] = {".json", ".txt", ".png", ".webp", ".yaml"};
+    static const char *const endings[] = {".json", ".txt", ".yaml", ".png",  ".jpg", ".jpeg",
+                                          ".webp", ".gif", ".mp4",  ".webm", ".wav", ".mp3"};
+    if (body.n >= FILE_NAME_MOST) {
+        return false;
+    }
     for (size_t i = 0; i < body.n; i++) {
         const unsigned char c = (unsigned char)body.p[i];
         if (c < ' ' || c == '{' || c == '[' || c == '"') {
@@ -65,7 +67,7 @@ static bool is_file_name(struct str body)
     while (i < sizeof endings / sizeof *endings && !str_ends_with(body, str_of(endings[i]))) {
         i++;
     }
-    return body.n < MOST && i < sizeof endings / sizeof *endings;
+    return i < sizeof endings / sizeof *endings;
 }
 
 /* Line ends too. */
@@ -93,7 +95,7 @@ const char *sniff(struct str body)
             return signatures[i].detail;
         }
     }
-    if (is_file_name(rest)) {
+    if (sniff_is_file_name(rest)) {
         return "this is the name of a file: curl sends what is in it with an @ before the name, -d "
                "@workflow.json";
     }

@@ -67,6 +67,36 @@ START_TEST(test_upload_in_a_form)
 }
 END_TEST
 
+/* Without the @ curl sends the name of a file in place of what is in it. */
+START_TEST(test_names_in_place_of_files)
+{
+    static const char form[] = "Content-Type: application/x-www-form-urlencoded";
+    static const char attached[] = ",'attachments':[{'nodeId':'1','inputName':'a','part':'pic'}]";
+    static const char *const names[] = {"cat.png", "../my cat.jpeg", "clip.mp4"};
+    static const char *const good[] = {"name=cat.png\n", "prompt: a cat", "cat.png\ndog.png"};
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *job = part("job", NULL, sleep_body("a", 1, q(attached)));
+    char *batch =
+        part("job", NULL, sleep_body("a", 1, q("%s,'overrides':[{'1._tag':'b'}]", attached)));
+    const char *const paths[] = {"/jobs", "/batches", "/uploads"};
+    const char *const jobs[] = {job, batch, ""};
+    for (size_t i = 0; i < 3; i++) {
+        struct answer *a =
+            send_form(d, "POST", paths[i], text("%s%s", jobs[i], part("pic", NULL, "cat.png")));
+        expect(a, 400, "member_invalid");
+        CHECK(says(a, "no file") && says(a, "-F pic=@"), "%s", a->body);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        struct answer *a = ask(d, "POST", "/uploads", form, names[i]);
+        expect(a, 400, "member_invalid");
+        CHECK(says(a, "--data-binary @"), "%s", a->body);
+        expect(ask(d, "POST", "/uploads", "Content-Type: text/plain", names[i]), 201, NULL);
+        expect(ask(d, "POST", "/uploads", form, good[i]), 201, NULL);
+    }
+    CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 0);
+}
+END_TEST
+
 START_TEST(test_empty)
 {
     struct daemon *d = DAEMON(.no_profile = true);
@@ -341,6 +371,7 @@ Suite *bodies_suite(void)
 {
     static const struct named_test tests[] = {
         {"an upload in a form", &test_upload_in_a_form, 0},
+        {"names in place of files", &test_names_in_place_of_files, 0},
         {"empty", &test_empty, 0},
         {"a part that nobody wants", &test_part_that_nobody_wants, 0},
         {"job parts at once", &test_job_parts_at_once, 0},
