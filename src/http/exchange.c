@@ -409,6 +409,7 @@ static void serve_read(struct exchange *x)
 {
     drop_body(x);
     if (x->problem.code != ERR_NONE || (!x->options && !exchange_is_let_in(x, &x->problem))) {
+        file_body_refused(x);
         answer_problem(x, &x->problem);
     } else if (x->options) {
         answer_options(x);

@@ -282,6 +282,14 @@ bool file_body_end(struct exchange *x)
     return f->pending == 0 || x->problem.code != ERR_NONE;
 }
 
+void file_body_refused(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    if (x->files != NULL) {
+        s->options.files->refused(s->ctx, &x->rq, x->ref);
+    }
+}
+
 void file_body_free(struct exchange *x)
 {
     struct file_body *f = x->files;

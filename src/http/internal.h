@@ -488,6 +488,8 @@ bool file_body_begin(struct exchange *x);
 bool file_body_feed(struct exchange *x, const char *bytes, size_t n);
 /* Everything has come. False: files are being kept, the connection must be suspended. */
 bool file_body_end(struct exchange *x);
+/* The request is refused: its files are not wanted. */
+void file_body_refused(struct exchange *x);
 void file_body_free(struct exchange *x);
 
 /* answer.c */

@@ -176,6 +176,7 @@ static void write_row(struct pool *p, const struct upload *u)
 void uploads_touch(struct pool *p, struct upload *u)
 {
     unlink_upload(&p->uploads, u);
+    u->came_with = (struct http_ref){0};
     u->used_at = time_wall();
     link_newest(&p->uploads, u);
     write_row(p, u);
@@ -359,6 +360,7 @@ struct upload_writing {
     char sha256[DIGEST_HEX_SIZE]; /* what it must have; "": any */
     char *owner;                  /* who sends it, or NULL: see uploads_own */
     bool is_upload;               /* it is the whole request, not a file of a job */
+    bool refused;                 /* its request is */
     uint64_t size;                /* of what is kept */
     upload_kept_fn kept;          /* NULL: of a request */
     void *ctx;
@@ -439,6 +441,32 @@ static void owner_stored(void *ctx, enum err e)
     pool_one_less(p, &p->writes);
 }
 
+static bool is_same_request(struct http_ref a, struct http_ref b)
+{
+    return a.slot == b.slot && a.generation == b.generation;
+}
+
+/* A file of a request is there: which one brought it is known until another uses it. */
+static struct upload *add_of_request(struct upload_writing *w, const char *sha256, uint64_t size)
+{
+    struct pool *p = w->pool;
+    struct upload *u = uploads_find(p, sha256);
+    const bool is_new = w->kept == NULL && (u == NULL || is_same_request(u->came_with, w->x));
+    u = uploads_add(p, sha256, size);
+    if (u != NULL && is_new) {
+        u->came_with = w->x;
+    }
+    return u;
+}
+
+/* The bytes are not to be kept, but for somebody else who has sent the same. */
+static void let_go(struct pool *p, const char *sha256)
+{
+    if (uploads_find(p, sha256) == NULL) {
+        blob_remove(p->uploads.blobs, sha256);
+    }
+}
+
 static void file_kept(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
 {
     struct upload_writing *w = ctx;
@@ -448,15 +476,18 @@ static void file_kept(void *ctx, enum err e, const char *why, const char *sha256
         tell(w, e, why, "", 0);
         return;
     }
+    if (w->refused) {
+        let_go(p, sha256);
+        writing_free(w);
+        return;
+    }
     if (w->sha256[0] != '\0' && strcmp(w->sha256, sha256) != 0) {
-        if (uploads_find(p, sha256) == NULL) {
-            blob_remove(p->uploads.blobs, sha256);
-        }
+        let_go(p, sha256);
         tell(w, ERR_UPLOAD_HASH_MISMATCH,
              "the SHA-256 of the body is another one than the path says", "", 0);
         return;
     }
-    struct upload *u = uploads_add(p, sha256, size);
+    struct upload *u = add_of_request(w, sha256, size);
     if (u == NULL) {
         tell(w, ERR_UPLOAD_TOO_LARGE, too_large, "", 0);
         return;
@@ -556,7 +587,33 @@ static void file_abort(void *file)
     writing_free(w);
 }
 
-const struct http_file_ops pool_file_ops = {has_file, file_begin, file_write, file_end, file_abort};
+/* It goes when this request brought it, and nobody else has used it since. */
+static void drop_refused(struct pool *p, const char *sha256, struct http_ref x)
+{
+    struct upload *u = uploads_find(p, sha256);
+    if (u != NULL && u->holds == 0 && is_same_request(u->came_with, x)) {
+        drop(p, u);
+    }
+}
+
+/* Of those that are not known to be kept some are being written, and others wait for the row of
+   their owner. */
+static void files_refused(void *ctx, const struct http_request *rq, struct http_ref x)
+{
+    struct pool *p = ctx;
+    for (struct upload_writing *w = p->uploads.writings; w != NULL; w = w->next) {
+        if (w->kept == NULL && is_same_request(w->x, x)) {
+            w->refused = true;
+            drop_refused(p, w->sha256, x);
+        }
+    }
+    for (size_t i = 0; i < rq->files_len; i++) {
+        drop_refused(p, rq->files[i].sha256, x);
+    }
+}
+
+const struct http_file_ops pool_file_ops = {has_file, file_begin, file_write,
+                                            file_end, file_abort, files_refused};
 
 void uploads_keep(struct pool *p, struct str bytes, const char *owner, upload_kept_fn done,
                   void *ctx)

@@ -29,6 +29,8 @@ struct upload {
     struct wall_us used_at; /* kept from here on for uploads.maxAgeDays */
     unsigned holds;         /* by active jobs */
     bool forgotten;         /* its last owner has: it goes when nobody holds it */
+    /* The request that it came with first, while no other has used it; generation 0: none. */
+    struct http_ref came_with;
     struct upload_share *shares;
     struct upload *older, *newer; /* by used_at */
 };

@@ -97,6 +97,45 @@ START_TEST(test_names_in_place_of_files)
 }
 END_TEST
 
+/* What came with a request that was refused is nobody's: it goes, unless somebody has it. */
+#define OTHER "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa" /* "other" */
+
+START_TEST(test_files_of_refused_requests)
+{
+    static const char attached[] = ",'attachments':[{'nodeId':'1','inputName':'a','part':'p'}]";
+    struct daemon *d = DAEMON(.no_profile = true);
+    char *file = part("p", "x.png", "other");
+    char *job = part("job", NULL, sleep_body("a", 1, q(attached)));
+    const struct {
+        const char *path;
+        const char *parts;
+    } refused[] = {
+        {"/uploads", text("%s%s", file, part("two", "y", "2"))},
+        {"/jobs", file},
+        {"/jobs", text("%s%s", file, part("job", NULL, "{oops"))},
+        {"/jobs", text("%s%s", file, part("job", NULL, sleep_body("a", 1, "")))},
+        {"/jobs", text("%s%s%s", file, part("q", "y", "other"), job)},
+        {"/batches", text("%s%s", job, file)},
+    };
+    enum { REFUSED = sizeof refused / sizeof *refused };
+    for (size_t i = 0; i < REFUSED; i++) {
+        CHECK(send_form(d, "POST", refused[i].path, refused[i].parts)->status == 400, "row %zu", i);
+        expect(get(d, "/uploads/" OTHER), 404, "upload_not_found");
+    }
+    daemon_kill(d); /* a start would find a file that was left */
+    d = DAEMON(.no_profile = true);
+    expect(get(d, "/uploads/" OTHER), 404, "upload_not_found");
+    expect(ask(d, "POST", "/uploads", "Content-Type: a/b", "other"), 201, NULL);
+    for (size_t i = 0; i < REFUSED; i++) {
+        CHECK(send_form(d, "POST", refused[i].path, refused[i].parts)->status == 400, "row %zu", i);
+        expect(get(d, "/uploads/" OTHER), 200, NULL);
+    }
+    daemon_kill(d);
+    d = DAEMON(.no_profile = true);
+    CHECK(strcmp(get(d, "/uploads/" OTHER)->body, "other") == 0);
+}
+END_TEST
+
 START_TEST(test_empty)
 {
     struct daemon *d = DAEMON(.no_profile = true);
@@ -372,6 +411,7 @@ Suite *bodies_suite(void)
     static const struct named_test tests[] = {
         {"an upload in a form", &test_upload_in_a_form, 0},
         {"names in place of files", &test_names_in_place_of_files, 0},
+        {"files of refused requests", &test_files_of_refused_requests, 0},
         {"empty", &test_empty, 0},
         {"a part that nobody wants", &test_part_that_nobody_wants, 0},
         {"job parts at once", &test_job_parts_at_once, 0},

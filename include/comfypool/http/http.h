@@ -241,6 +241,9 @@ struct http_file_ops {
     bool (*write)(void *file, const char *bytes, size_t n);
     void (*end)(void *file);
     void (*abort)(void *file); /* its request is gone, or refused; no call follows */
+    /* The request is refused before it was served: those of its files that were ended are not
+       wanted, those that are known to be kept (rq->files) and others. */
+    void (*refused)(void *ctx, const struct http_request *rq, struct http_ref x);
 };
 
 struct http_options {
