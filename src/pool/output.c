@@ -235,9 +235,13 @@ static bool answer_copy(struct pool *p, const struct http_request *rq, struct ht
 void serve_output(struct pool *p, struct http_request *rq, struct http_ref x)
 {
     struct job_record r = {0};
-    const enum err e = job_find(p, (struct str){rq->job_id, UUID_TEXT}) != NULL
-                           ? ERR_OUTPUT_NOT_FOUND
-                           : store_get_job(p->store, (struct str){rq->job_id, UUID_TEXT}, &r);
+    if (job_find(p, serve_id(rq->job_id)) != NULL) {
+        http_problem(p->server, x, ERR_OUTPUT_NOT_FOUND,
+                     "the job has not ended; there are outputs when it has: GET /jobs/<id>?wait=60",
+                     NULL);
+        return;
+    }
+    const enum err e = store_get_job(p->store, serve_id(rq->job_id), &r);
     if (e != ERR_NONE) {
         http_problem(p->server, x, e, err_title(e), NULL);
         return;

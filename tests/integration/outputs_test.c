@@ -85,7 +85,9 @@ START_TEST(test_outputs)
     char *active = submit(d, sleep_body("z", 60000, ""));
     a = get(d, "/jobs/%s/outputs", active);
     CHECK(a->status == 200 && json_array_size(at(a->json, "outputs")) == 0);
-    expect(get(d, "/jobs/%s/outputs/0", active), 404, "output_not_found");
+    a = get(d, "/jobs/%s/outputs/0", active);
+    expect(a, 404, "output_not_found");
+    CHECK(strstr(str_at(a->json, "detail"), "has not ended") != NULL, "%s", a->body);
     (void)cancel(d, active);
     (void)await_end(d, active);
     /* The backend goes. */
