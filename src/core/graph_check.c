@@ -7,10 +7,9 @@
 #include "comfypool/base/json_read.h"
 
 struct check {
-    const struct workflow *w;
-    struct str text;
+    const struct graph_asked *asked;
     size_t left; /* problems that may still be told */
-    void (*each)(void *ctx, const struct graph_problem *p);
+    bool (*each)(void *ctx, const struct graph_problem *p);
     void *ctx;
     size_t *seen; /* by input of the class: the last round in which it was there */
     size_t seen_cap;
@@ -19,9 +18,8 @@ struct check {
 
 static void tell(struct check *c, struct graph_problem p)
 {
-    if (c->left > 0) {
+    if (c->left > 0 && c->each(c->ctx, &p)) {
         c->left--;
-        c->each(c->ctx, &p);
     }
 }
 
@@ -39,7 +37,7 @@ static void check_link(struct check *c, const struct workflow_node *n, struct st
     }
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
-    if (workflow_find(c->w, js_text(id, &scratch)) == NULL) {
+    if (workflow_find(c->asked->w, js_text(id, &scratch)) == NULL) {
         tell(c, (struct graph_problem){
                     .fault = GRAPH_LINK_NOWHERE, .node = n, .input = input, .value = id.text});
     }
@@ -49,7 +47,8 @@ static void check_number(struct check *c, const struct workflow_node *n, struct 
                          const struct catalog_input *in, struct js_token v)
 {
     double x = 0;
-    if (in == NULL || in->type == CATALOG_OTHER || !js_double(v, &x)) {
+    if (in == NULL || in->type == CATALOG_OTHER || !js_double(v, &x) ||
+        (c->asked->chooses_seeds && workflow_seed_is_open(input, v.text))) {
         return;
     }
     x = in->type == CATALOG_INT ? trunc(x) : x; /* as int() of the server */
@@ -98,7 +97,7 @@ static void check_node(struct check *c, const struct workflow_node *n,
     buf_init(&scratch, BUF_NO_LIMIT);
     struct js_reader r;
     begin_round(c, class);
-    js_read_strict(&r, (struct str){c->text.p + n->inputs_at, n->inputs_len}, JS_MAX_DEPTH);
+    js_read_strict(&r, (struct str){c->asked->text.p + n->inputs_at, n->inputs_len}, JS_MAX_DEPTH);
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         buf_clear(&scratch);
@@ -120,34 +119,34 @@ static void check_node(struct check *c, const struct workflow_node *n,
 }
 
 /* Marks the outputs; *ret_any whether there may be one: a class that is not known may be. */
-static void mark_outputs(const struct workflow *w, const struct catalog *c, const bool *wanted,
-                         bool *needed, bool *ret_any)
+static void mark_outputs(const struct graph_asked *a, bool *needed, bool *ret_any)
 {
+    const struct workflow *w = a->w;
     *ret_any = false;
     for (size_t i = 0; i < w->len; i++) {
-        const struct catalog_class *class = catalog_find(c, w->nodes[i].class_type);
-        needed[i] = class != NULL && class->is_output && (wanted == NULL || wanted[i]);
+        const struct catalog_class *class = catalog_find(a->classes, w->nodes[i].class_type);
+        needed[i] = class != NULL && class->is_output && (a->wanted == NULL || a->wanted[i]);
         *ret_any = *ret_any || class == NULL || class->is_output;
     }
 }
 
-void graph_check(const struct workflow *w, struct str text, const struct catalog *c,
-                 const bool *wanted, size_t most,
-                 void (*each)(void *ctx, const struct graph_problem *p), void *ctx)
+void graph_check(const struct graph_asked *a,
+                 bool (*each)(void *ctx, const struct graph_problem *p), void *ctx)
 {
-    struct check check = {.w = w, .text = text, .left = most, .each = each, .ctx = ctx};
+    const struct workflow *w = a->w;
+    struct check check = {.asked = a, .left = a->most, .each = each, .ctx = ctx};
     check.seen = mem_zero(1, sizeof *check.seen); /* never NULL */
     check.seen_cap = 1;
     bool *needed = mem_zero(w->len + 1, sizeof *needed);
     bool any = false;
-    mark_outputs(w, c, wanted, needed, &any);
+    mark_outputs(a, needed, &any);
     if (!any) {
         tell(&check, (struct graph_problem){.fault = GRAPH_NO_OUTPUT});
     }
     workflow_mark_needed(w, needed);
     for (size_t i = 0; i < w->len && check.left > 0; i++) {
         if (needed[i]) {
-            check_node(&check, &w->nodes[i], catalog_find(c, w->nodes[i].class_type));
+            check_node(&check, &w->nodes[i], catalog_find(a->classes, w->nodes[i].class_type));
         }
     }
     free(check.seen);

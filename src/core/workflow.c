@@ -142,19 +142,35 @@ static bool is_seed(struct str name)
     return str_ends_with(name, STR("seed"));
 }
 
-/* A seed that is to be chosen; the node is the one that is being read. */
-static void note_seed(struct draft *d, struct str name, struct str value)
+/* The name of a seed that is to be chosen; NULL: it is none. */
+static const char *open_seed(struct str name, struct str value)
 {
     static const char *const names[] = {"seed", "noise_seed"};
     for (size_t i = 0; i < 2; i++) {
         if (str_is(value, "-1") && str_is(name, names[i])) {
-            if (d->seeds_len == d->seeds_cap) {
-                d->seeds_cap = d->seeds_cap == 0 ? 4 : d->seeds_cap * 2;
-                d->seeds = mem_grow(d->seeds, d->seeds_cap * sizeof *d->seeds);
-            }
-            d->seeds[d->seeds_len++] = (struct workflow_seed){(uint32_t)d->len, names[i]};
+            return names[i];
         }
     }
+    return NULL;
+}
+
+bool workflow_seed_is_open(struct str input, struct str value)
+{
+    return open_seed(input, value) != NULL;
+}
+
+/* The node is the one that is being read. */
+static void note_seed(struct draft *d, struct str name, struct str value)
+{
+    const char *open = open_seed(name, value);
+    if (open == NULL) {
+        return;
+    }
+    if (d->seeds_len == d->seeds_cap) {
+        d->seeds_cap = d->seeds_cap == 0 ? 4 : d->seeds_cap * 2;
+        d->seeds = mem_grow(d->seeds, d->seeds_cap * sizeof *d->seeds);
+    }
+    d->seeds[d->seeds_len++] = (struct workflow_seed){(uint32_t)d->len, open};
 }
 
 /* An array that has begun: [nodeId, slot] is a link, everything else is a value. */

@@ -52,11 +52,12 @@ static void say(const struct graph_problem *p, struct buf *to)
     }
 }
 
-static void tell(void *ctx, const struct graph_problem *p)
+/* What the daemon fills in itself is no problem. */
+static bool tell(void *ctx, const struct graph_problem *p)
 {
     const struct telling *t = ctx;
-    if (p->fault == GRAPH_INPUT_MISSING && is_given_by_attachment(t->s, p->node->id, p->input)) {
-        return;
+    if (p->node != NULL && is_given_by_attachment(t->s, p->node->id, p->input)) {
+        return false;
     }
     AUTO_BUF struct buf detail;
     buf_init(&detail, BUF_NO_LIMIT);
@@ -69,6 +70,7 @@ static void tell(void *ctx, const struct graph_problem *p)
     }
     js_member_str(t->o, "detail", buf_str(&detail));
     js_close(t->o, '}');
+    return true;
 }
 
 void dry_run_problems(const struct backend *b, const struct submission *s, const struct workflow *w,
@@ -80,7 +82,14 @@ void dry_run_problems(const struct backend *b, const struct submission *s, const
         return;
     }
     js_open(o, '[');
-    graph_check(w, (struct str){s->workflow, s->workflow_len}, &b->knows.catalog, wanted,
-                MAX_PROBLEMS, tell, &(struct telling){s, o});
+    const struct graph_asked asked = {
+        .w = w,
+        .text = {s->workflow, s->workflow_len},
+        .classes = &b->knows.catalog,
+        .wanted = wanted,
+        .chooses_seeds = !s->spec.keep_seeds,
+        .most = MAX_PROBLEMS,
+    };
+    graph_check(&asked, tell, &(struct telling){s, o});
     js_close(o, ']');
 }

@@ -390,6 +390,42 @@ START_TEST(test_rules)
 }
 END_TEST
 
+/* A whole graph that the simulated servers have; S is what a sampler is told beside its links. */
+#define SAMPLE(S)                                                                                  \
+    "{'workflow':{'1':{'class_type':'CheckpointLoaderSimple','inputs':{'ckpt_name':"               \
+    "'a.safetensors'}},'2':{'class_type':'CLIPTextEncode','inputs':{'text':'x','clip':['1',1]}},"  \
+    "'3':{'class_type':'EmptyLatentImage','inputs':{'width':64,'height':64,'batch_size':1}},"      \
+    "'4':{'class_type':'KSampler','inputs':{'model':['1',0],'positive':['2',0],'negative':"        \
+    "['2',0],'latent_image':['3',0],'sampler_name':'euler','cfg':8,'denoise':1," S "}},"           \
+    "'5':{'class_type':'VAEDecode','inputs':{'samples':['4',0],'vae':['1',2]}},"                   \
+    "'6':{'class_type':'SaveImage','inputs':{'images':['5',0],'filename_prefix':'p'}}}"
+
+/* What the first backend would refuse: "NODE: detail. NODE: detail. " */
+static const char *problems(struct daemon *d, const char *body)
+{
+    json_t *list = at(post(d, "/jobs?dryRun=1", body)->json, "backends.0.problems");
+    const char *all = "";
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *p = json_array_get(list, i);
+        all = text("%s%s: %s. ", all, str_at(p, "nodeId"), str_at(p, "detail"));
+    }
+    return all;
+}
+
+/* What the daemon fills in itself is no problem. */
+START_TEST(test_dry_run_of_what_is_filled_in)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    const char *told = problems(d, q(SAMPLE("'steps':1,'scheduler':'normal','seed':-1") "}"));
+    CHECK(*told == '\0', "%s", told);
+    told = problems(d, q(SAMPLE("'steps':1,'scheduler':'normal','seed':-1") ",'autoSeed':false}"));
+    CHECK(strcmp(told, "4: seed is -1, out of range: the least is 0. ") == 0, "%s", told);
+}
+END_TEST
+
 /* Each of its variants is refused where it may run: that is remembered of each. With two on one
    server the second is tried there. */
 START_TEST(test_variants_are_refused)
@@ -631,6 +667,7 @@ Suite *routing_suite(void)
         {"read beside long runs", &test_read_beside_long_runs, 1},
         {"many lanes wait", &test_many_lanes_wait, 1},
         {"no backends", &test_no_backends, 1},
+        {"dry run of what is filled in", &test_dry_run_of_what_is_filled_in, 1},
         {"rules", &test_rules, 1},
         {"variants", &test_variants, 1},
         {"variants are refused", &test_variants_are_refused, 2},

@@ -160,6 +160,8 @@ static const char graph_classes[] =
     "{\"Load\":{\"input\":{\"required\":{\"n\":[\"INT\",{\"min\":1,\"max\":10}],\"f\":[\"FLOAT\","
     "{\"max\":0.5}],\"name\":[[\"a\"]],\"grow\":[\"COMFY_AUTOGROW_V3\",{}]},\"optional\":{\"o\":"
     "[\"INT\",{\"min\":0}]}},\"output_node\":false},"
+    "\"Seeds\":{\"input\":{\"required\":{\"seed\":[\"INT\",{\"min\":0}],\"noise_seed\":[\"INT\",{"
+    "\"min\":0}],\"other_seed\":[\"INT\",{\"min\":0}]}},\"output_node\":true},"
     "\"Save\":{\"input\":{\"required\":{\"images\":[\"IMAGE\"]}},\"output_node\":true}}";
 
 /* The inputs of node 1 (Load), and what is told: "nodeId.input fault". */
@@ -189,7 +191,7 @@ static const struct {
      "1.x nowhere=9 "},
 };
 
-static void note_problem(void *ctx, const struct graph_problem *p)
+static bool note_problem(void *ctx, const struct graph_problem *p)
 {
     static const char *const words[] = {"none", "missing", "small", "large", "nowhere="};
     struct buf *got = ctx;
@@ -204,9 +206,12 @@ static void note_problem(void *ctx, const struct graph_problem *p)
         buf_add_str(got, p->value);
     }
     buf_add_char(got, ' ');
+    return true;
 }
 
-START_TEST(graphs_are_checked)
+/* What is told of a graph, which is written with ' for ". */
+static void check_graph(const char *graph, bool chooses_seeds, size_t most,
+                        bool (*each)(void *ctx, const struct graph_problem *p), struct buf *got)
 {
     struct catalog c;
     struct catalog_pool p;
@@ -215,20 +220,63 @@ START_TEST(graphs_are_checked)
     struct catalog_draft d = read(graph_classes);
     ck_assert(catalog_replace(&c, &p, &d));
     AUTO_BUF struct buf text;
-    AUTO_BUF struct buf got;
     buf_init(&text, BUF_NO_LIMIT);
-    buf_init(&got, BUF_NO_LIMIT);
-    buf_add_text(&text, graphs[_i].graph);
+    buf_add_text(&text, graph);
     for (size_t i = 0; i < text.len; i++) {
         text.data[i] = text.data[i] == '\'' ? '"' : text.data[i];
     }
     struct workflow *w = workflow_reparse(buf_str(&text));
     ck_assert_ptr_nonnull(w);
-    graph_check(w, buf_str(&text), &c, NULL, 100, note_problem, &got);
-    ck_assert_str_eq(buf_text(&got), graphs[_i].want);
+    const struct graph_asked asked = {.w = w,
+                                      .text = buf_str(&text),
+                                      .classes = &c,
+                                      .chooses_seeds = chooses_seeds,
+                                      .most = most};
+    graph_check(&asked, each, got);
     workflow_free(w);
     catalog_done(&c, &p);
     catalog_pool_done(&p);
+}
+
+START_TEST(graphs_are_checked)
+{
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    check_graph(graphs[_i].graph, false, 100, note_problem, &got);
+    ck_assert_str_eq(buf_text(&got), graphs[_i].want);
+}
+END_TEST
+
+/* -1 of an input that is named so; text is none, nor is another number. */
+START_TEST(seeds_that_are_chosen_are_well)
+{
+    static const char graph[] =
+        "{'1':{'class_type':'Seeds','inputs':{'seed':-1,'noise_seed':-2,'other_seed':-1}},"
+        "'2':{'class_type':'Seeds','inputs':{'seed':-1.0,'noise_seed':-1,'other_seed':0}}}";
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    check_graph(graph, true, 100, note_problem, &got);
+    ck_assert_str_eq(buf_text(&got), "1.noise_seed small 1.other_seed small 2.seed small ");
+    buf_clear(&got);
+    check_graph(graph, false, 100, note_problem, &got);
+    ck_assert_str_eq(buf_text(&got), "1.seed small 1.noise_seed small 1.other_seed small "
+                                     "2.seed small 2.noise_seed small ");
+}
+END_TEST
+
+/* Of what it is asked to keep quiet about. */
+static bool tell_few(void *ctx, const struct graph_problem *p)
+{
+    return !str_is(p->input, "seed") && note_problem(ctx, p);
+}
+
+START_TEST(only_what_is_told_counts)
+{
+    AUTO_BUF struct buf got;
+    buf_init(&got, BUF_NO_LIMIT);
+    check_graph("{'1':{'class_type':'Seeds','inputs':{'seed':-1,'noise_seed':-2,'other_seed':-1}}}",
+                false, 2, tell_few, &got);
+    ck_assert_str_eq(buf_text(&got), "1.noise_seed small 1.other_seed small ");
 }
 END_TEST
 
@@ -242,6 +290,8 @@ Suite *catalog_suite(void)
     tcase_add_test(c, odd_classes_are_known);
     tcase_add_test(c, equal_classes_are_kept_once);
     tcase_add_loop_test(c, graphs_are_checked, 0, COUNT(graphs));
+    tcase_add_test(c, seeds_that_are_chosen_are_well);
+    tcase_add_test(c, only_what_is_told_counts);
     suite_add_tcase(s, c);
     return s;
 }

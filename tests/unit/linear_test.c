@@ -493,10 +493,11 @@ static void find_spellings(struct input *in)
     catalog_draft_done(&d);
 }
 
-static void no_problem(void *ctx, const struct graph_problem *p)
+static bool no_problem(void *ctx, const struct graph_problem *p)
 {
     (void)ctx;
     ck_abort_msg("%d", (int)p->fault);
+    return true;
 }
 
 static void check_graph(struct input *in)
@@ -508,7 +509,9 @@ static void check_graph(struct input *in)
     catalog_pool_init(&pool);
     catalog_init(&c);
     ck_assert(catalog_replace(&c, &pool, &d));
-    graph_check(in->w, buf_str(&in->text), &c, NULL, 50, no_problem, NULL);
+    const struct graph_asked asked = {
+        .w = in->w, .text = buf_str(&in->text), .classes = &c, .most = 50};
+    graph_check(&asked, no_problem, NULL);
     catalog_done(&c, &pool);
     catalog_pool_done(&pool);
 }

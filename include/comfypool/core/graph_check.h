@@ -30,13 +30,21 @@ struct graph_problem {
     double bound;     /* of GRAPH_TOO_SMALL and GRAPH_TOO_LARGE */
 };
 
+/* What is looked at, and how much of it. Borrowed. */
+struct graph_asked {
+    const struct workflow *w;
+    struct str text; /* what w was parsed from */
+    const struct catalog *classes;
+    const bool *wanted; /* of each node, whether it is an output that is asked for; NULL: all are */
+    bool chooses_seeds; /* a seed of -1 will be another number: nothing is wrong with it */
+    size_t most;        /* problems that may be told */
+};
+
 /*
- * Calls `each` for the first `most` problems, in the order of the graph. text is what w was parsed
- * from. wanted: of each node, whether it is one of the outputs that are asked for; NULL: all are.
- * Cost: O(length log inputs of a class).
+ * Calls `each` for problems, in the order of the graph, until it has said of `most` of them that it
+ * told them (true). Cost: O(length log inputs of a class), and each.
  */
-void graph_check(const struct workflow *w, struct str text, const struct catalog *c,
-                 const bool *wanted, size_t most,
-                 void (*each)(void *ctx, const struct graph_problem *p), void *ctx);
+void graph_check(const struct graph_asked *a,
+                 bool (*each)(void *ctx, const struct graph_problem *p), void *ctx);
 
 #endif

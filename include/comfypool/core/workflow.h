@@ -95,6 +95,9 @@ void workflow_mark_needed(const struct workflow *w, bool *marks);
 /* True when an input with this value (JSON text) names a model, as the hash understands it. */
 bool workflow_names_model(struct str input, struct str value);
 
+/* True when an input with this value (JSON text) is a seed that is to be chosen: -1. */
+bool workflow_seed_is_open(struct str input, struct str value);
+
 /* True when text looks like an API-format graph: an object whose members all are objects that have
    a class_type. For telling a bare graph from a wrapped one. js_check has accepted the text. */
 bool workflow_is_bare_graph(struct str text);
