@@ -16,6 +16,7 @@ static void input_free(struct catalog_input *in)
         free(in->values[k]);
     }
     free(in->values);
+    free(in->links_of);
     free(in->name);
 }
 
@@ -24,6 +25,10 @@ static void class_free(struct catalog_class *c)
     for (size_t i = 0; i < c->inputs_len; i++) {
         input_free(&c->inputs[i]);
     }
+    for (size_t i = 0; i < c->outputs_len; i++) {
+        free(c->outputs[i]);
+    }
+    free(c->outputs);
     free(c->inputs);
     free(c->name);
     free(c);
@@ -94,6 +99,86 @@ bool catalog_allows(const struct catalog_class *c, struct str input, struct str 
     return in == NULL || !in->listed || catalog_spelling(c, input, value) != NULL;
 }
 
+/* ---- types of links -----------------------------------------------------------------------------
+ */
+
+/* The next of "A, B", without blanks; *at goes behind it. */
+static struct str next_type(const char **at)
+{
+    const size_t n = strcspn(*at, ",");
+    struct str one = {*at, n};
+    while (one.n > 0 && one.p[0] == ' ') {
+        one = (struct str){one.p + 1, one.n - 1};
+    }
+    while (one.n > 0 && one.p[one.n - 1] == ' ') {
+        one.n--;
+    }
+    *at += n + ((*at)[n] == ',' ? 1 : 0);
+    return one;
+}
+
+static bool has_type(const char *types, struct str wanted)
+{
+    bool has = false;
+    for (const char *at = types; *at != '\0' && !has;) {
+        has = str_eq(next_type(&at), wanted);
+    }
+    return has;
+}
+
+/* Source: comfy_execution/validation.py of ComfyUI, validate_node_input, with strict=False. */
+bool catalog_types_match(const char *from, const char *to)
+{
+    bool match = from == NULL || to == NULL || strcmp(from, to) == 0;
+    for (const char *at = from; !match && *at != '\0';) {
+        match = has_type(to, next_type(&at));
+    }
+    return match;
+}
+
+/* The text of a type that links are held against, or NULL. */
+static char *held_type(struct js_token t)
+{
+    enum { LONGEST = 256 };
+    AUTO_BUF struct buf scratch;
+    buf_init(&scratch, BUF_NO_LIMIT);
+    if (t.kind != JS_STRING) {
+        return NULL;
+    }
+    char *type = mem_copy(js_text(t, &scratch));
+    const size_t n = strlen(type);
+    if (n == 0 || n > LONGEST || type[n - 1] == ',' || strchr(type, '*') != NULL ||
+        strcasecmp(type, "any") == 0 || strstr(type, "COMFY_") != NULL) {
+        free(type);
+        return NULL;
+    }
+    return type;
+}
+
+/* One that is not text is a list, whose links nobody holds; "*" may be several that are not said.
+ */
+static void read_outputs(struct str text, struct catalog_class *c)
+{
+    struct js_reader r;
+    js_read_lenient(&r, text, JS_MAX_DEPTH);
+    if (c->outputs != NULL || js_next(&r).kind != JS_ARRAY) {
+        return;
+    }
+    c->outputs_known = true;
+    c->outputs = mem_zero(1, sizeof(char *));
+    for (struct js_token t = js_next(&r); t.kind != JS_ARRAY_END && t.kind != JS_ERROR;
+         t = js_next(&r)) {
+        if ((c->outputs_len & (c->outputs_len - 1)) == 0) { /* a power of two, or 0 */
+            const size_t cap = c->outputs_len == 0 ? 1 : c->outputs_len * 2;
+            c->outputs = mem_grow(c->outputs, cap * sizeof(char *));
+        }
+        char *type = held_type(t);
+        c->outputs[c->outputs_len++] = type;
+        c->outputs_known = c->outputs_known && (type != NULL || t.kind == JS_ARRAY);
+        (void)js_rest(&r, t);
+    }
+}
+
 /* ---- reading an input ---------------------------------------------------------------------------
  */
 
@@ -112,6 +197,7 @@ static void read_values(struct js_reader *r, struct catalog_input *in)
     AUTO_BUF struct buf scratch;
     buf_init(&scratch, BUF_NO_LIMIT);
     in->listed = true;
+    in->all_text = true;
     for (struct js_token t = js_next(r); t.kind != JS_ARRAY_END && t.kind != JS_ERROR;
          t = js_next(r)) {
         buf_clear(&scratch);
@@ -119,6 +205,7 @@ static void read_values(struct js_reader *r, struct catalog_input *in)
             add_value(in, js_text(t, &scratch));
         } else {
             in->listed = in->listed && t.kind != JS_OBJECT && t.kind != JS_ARRAY;
+            in->all_text = false;
             (void)js_rest(r, t);
         }
     }
@@ -127,8 +214,8 @@ static void read_values(struct js_reader *r, struct catalog_input *in)
 /* Members of an input's options that say: nobody holds values against this list. */
 static bool frees_list(struct js_token key, struct js_token value)
 {
-    static const char *const names[] = {"remote", "dynamic", "image_folder", "multiselect",
-                                        "multi_select"};
+    static const char *const names[] = {"remote",       "remote_combo", "dynamic",
+                                        "image_folder", "multiselect",  "multi_select"};
     if (value.kind == JS_FALSE || value.kind == JS_NULL) {
         return false;
     }
@@ -157,6 +244,7 @@ static void read_options(struct js_reader *r, bool is_combo, struct catalog_inpu
         }
     }
     in->listed = in->listed && !freed;
+    in->loose = in->loose || freed;
 }
 
 /* [type or list, options?] */
@@ -165,6 +253,7 @@ static void read_input(struct str text, struct catalog_input *in)
     struct js_reader r;
     js_read_lenient(&r, text, JS_MAX_DEPTH);
     if (js_next(&r).kind != JS_ARRAY) {
+        in->loose = true;
         return;
     }
     const struct js_token type = js_next(&r);
@@ -176,8 +265,10 @@ static void read_input(struct str text, struct catalog_input *in)
                    : js_is(type, "FLOAT") ? CATALOG_FLOAT
                                           : CATALOG_OTHER;
         /* Inputs that unfold into others, as they are filled in: nobody says which are required. */
-        in->required = in->required && type.kind == JS_STRING &&
-                       (type.text.n < 6 || memcmp(type.text.p, "COMFY_", 6) != 0);
+        in->loose =
+            type.kind != JS_STRING || (type.text.n >= 6 && memcmp(type.text.p, "COMFY_", 6) == 0);
+        in->required = in->required && !in->loose;
+        in->links_of = held_type(type);
         (void)js_rest(&r, type);
     }
     if (js_next(&r).kind == JS_OBJECT) {
@@ -281,6 +372,8 @@ static struct catalog_class *class_read(struct str name, struct str text)
             c->is_output = v.kind == JS_TRUE;
         } else if (js_is(key, "input")) {
             read_groups(value, c);
+        } else if (js_is(key, "output")) {
+            read_outputs(value, c);
         }
     }
     digest_shape(c);

@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/near.h"
 #include "comfypool/core/graph_check.h"
 #include "inner.h"
+#include "unlisted.h"
 
 enum { MAX_PROBLEMS = 50 };
 
 struct telling {
+    const struct backend *b;
     const struct submission *s;
     struct js_out *o;
 };
@@ -21,6 +24,50 @@ static bool is_given_by_attachment(const struct submission *s, struct str node_i
         i++;
     }
     return i < s->attachments_len;
+}
+
+/* The nearest of the list, unless that is a long one, or the first ones. */
+static void say_not_listed(const struct graph_problem *p, struct buf *to)
+{
+    enum { SHOWN = 8, CLIP = 64, COMPARED = 100 };
+    const struct catalog_input *in = p->known;
+    struct near near = near_to(str_clip(p->value, CLIP));
+    for (size_t i = 0; i < in->values_len && in->values_len <= COMPARED; i++) {
+        near_try(&near, in->values[i]);
+    }
+    buf_add_str(to, p->input);
+    buf_add_text(to, " is ");
+    buf_add_str(to, str_clip(p->value, CLIP));
+    buf_add_text(to, ", which is not in its list");
+    if (near.name != NULL) {
+        buf_add_text(to, "; did you mean ");
+        buf_add_str(to, str_clip(str_of(near.name), CLIP));
+        buf_add_char(to, '?');
+        return;
+    }
+    for (size_t i = 0; i < in->values_len && i < SHOWN; i++) {
+        buf_add_text(to, i == 0 ? ": " : ", ");
+        buf_add_str(to, str_clip(str_of(in->values[i]), CLIP));
+    }
+    buf_add_text(to, in->values_len > SHOWN ? ", ..." : "");
+}
+
+static void say_of_output(const struct graph_problem *p, struct buf *to)
+{
+    buf_add_str(to, p->input);
+    buf_add_text(to, " links to output ");
+    buf_add_str(to, str_clip(p->value, 32));
+    buf_add_text(to, " of node ");
+    buf_add_str(to, p->from->id);
+    if (p->fault == GRAPH_LINK_OTHER_TYPE) {
+        buf_printf(to, ", which gives %s, not %s", p->source->outputs[p->output],
+                   p->known->links_of);
+    } else if (p->source->outputs_len == 0) {
+        buf_printf(to, "; %s gives none", p->source->name);
+    } else {
+        buf_printf(to, "; %s gives %zu, and the first is 0", p->source->name,
+                   p->source->outputs_len);
+    }
 }
 
 static void say(const struct graph_problem *p, struct buf *to)
@@ -43,20 +90,52 @@ static void say(const struct graph_problem *p, struct buf *to)
         buf_printf(to, ", out of range: the %s is %.15g",
                    p->fault == GRAPH_TOO_SMALL ? "least" : "most", p->bound);
         return;
+    case GRAPH_NO_NUMBER:
+        buf_add_str(to, p->input);
+        buf_add_text(to, " is ");
+        buf_add_str(to, str_clip(p->value, 64));
+        buf_add_text(to, p->known->type == CATALOG_INT ? ", which is no whole number"
+                                                       : ", which is no number");
+        return;
+    case GRAPH_NOT_LISTED:
+        say_not_listed(p, to);
+        return;
+    case GRAPH_LINK_BAD:
+        buf_add_str(to, p->input);
+        buf_add_text(to, " is ");
+        buf_add_str(to, str_clip(p->value, 64));
+        buf_add_text(to, "; a link is [\"the id of a node\", the number of its output]");
+        return;
     case GRAPH_LINK_NOWHERE:
         buf_add_str(to, p->input);
         buf_add_text(to, " links to node ");
         buf_add_str(to, str_clip(p->value, 256));
         buf_add_text(to, ", which is not in the graph");
         return;
+    case GRAPH_LINK_NO_OUTPUT:
+    case GRAPH_LINK_OTHER_TYPE:
+        say_of_output(p, to);
+        return;
+    case GRAPH_CYCLE:
+        buf_add_text(to, "it links to node ");
+        buf_add_str(to, p->from->id);
+        buf_add_text(to, p->from == p->node ? ", which is itself" : ", which needs it: a cycle");
+        return;
     }
+}
+
+/* A list that does not count, as for who could run it. */
+static bool may_be_good(const struct telling *t, const struct graph_problem *p)
+{
+    return t->s->spec.skip_eligibility || unlisted_may_be_good(t->b, p->node->class_type, p->input);
 }
 
 /* What the daemon fills in itself is no problem. */
 static bool tell(void *ctx, const struct graph_problem *p)
 {
     const struct telling *t = ctx;
-    if (p->node != NULL && is_given_by_attachment(t->s, p->node->id, p->input)) {
+    if (p->node != NULL && (is_given_by_attachment(t->s, p->node->id, p->input) ||
+                            (p->fault == GRAPH_NOT_LISTED && may_be_good(t, p)))) {
         return false;
     }
     AUTO_BUF struct buf detail;
@@ -66,7 +145,9 @@ static bool tell(void *ctx, const struct graph_problem *p)
     if (p->node != NULL) {
         js_member_str(t->o, "nodeId", p->node->id);
         js_member_str(t->o, "classType", p->node->class_type);
-        js_member_str(t->o, "input", p->input);
+        if (p->input.n > 0) {
+            js_member_str(t->o, "input", p->input);
+        }
     }
     js_member_str(t->o, "detail", buf_str(&detail));
     js_close(t->o, '}');
@@ -90,6 +171,6 @@ void dry_run_problems(const struct backend *b, const struct submission *s, const
         .chooses_seeds = !s->spec.keep_seeds,
         .most = MAX_PROBLEMS,
     };
-    graph_check(&asked, tell, &(struct telling){s, o});
+    graph_check(&asked, tell, &(struct telling){b, s, o});
     js_close(o, ']');
 }

@@ -392,7 +392,7 @@ END_TEST
 
 /* A whole graph that the simulated servers have; S is what a sampler is told beside its links. */
 #define SAMPLE(S)                                                                                  \
-    "{'workflow':{'1':{'class_type':'CheckpointLoaderSimple','inputs':{'ckpt_name':"               \
+    "{'1':{'class_type':'CheckpointLoaderSimple','inputs':{'ckpt_name':"                           \
     "'a.safetensors'}},'2':{'class_type':'CLIPTextEncode','inputs':{'text':'x','clip':['1',1]}},"  \
     "'3':{'class_type':'EmptyLatentImage','inputs':{'width':64,'height':64,'batch_size':1}},"      \
     "'4':{'class_type':'KSampler','inputs':{'model':['1',0],'positive':['2',0],'negative':"        \
@@ -419,10 +419,88 @@ START_TEST(test_dry_run_of_what_is_filled_in)
     sim_control(s, "{'models':['a.safetensors']}");
     struct daemon *d = DAEMON(.sims = {s});
     await_backends_up(d, 1);
-    const char *told = problems(d, q(SAMPLE("'steps':1,'scheduler':'normal','seed':-1") "}"));
+    const char *told =
+        problems(d, q("{'workflow':" SAMPLE("'steps':1,'scheduler':'normal','seed':-1") "}"));
     CHECK(*told == '\0', "%s", told);
-    told = problems(d, q(SAMPLE("'steps':1,'scheduler':'normal','seed':-1") ",'autoSeed':false}"));
+    told = problems(d, q("{'workflow':" SAMPLE(
+                           "'steps':1,'scheduler':'normal','seed':-1") ",'autoSeed':false}"));
     CHECK(strcmp(told, "4: seed is -1, out of range: the least is 0. ") == 0, "%s", told);
+}
+END_TEST
+
+#define SAMPLED "'seed':1,'steps':1,'scheduler':'normal'"
+
+static const struct {
+    const char *inputs; /* of the sampler */
+    const char *more;
+    const char *told;
+} dry_runs[] = {
+    {SAMPLED, "", ""},
+    {"'seed':1,'steps':'20','scheduler':'norml'", "",
+     "4: scheduler is norml, which is not in its list; did you mean normal?. "},
+    {"'seed':1,'steps':1,'scheduler':'x'", "",
+     "4: scheduler is x, which is not in its list: beta, exponential, karras, normal, sgm_uniform, "
+     "simple. "},
+    {"'seed':1,'steps':1,'scheduler':'x'", ",'skipEligibility':true", ""},
+    {"'seed':1,'steps':'twenty','scheduler':'normal'", "",
+     "4: steps is twenty, which is no whole number. "},
+    {SAMPLED ",'model_':['1',7]", "", ""},
+};
+
+START_TEST(test_dry_run_of_values)
+{
+    struct sim *s = sim_plain();
+    sim_control(s, "{'models':['a.safetensors']}");
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    for (size_t i = 0; i < sizeof dry_runs / sizeof *dry_runs; i++) {
+        const char *body =
+            q("{'workflow':" SAMPLE("%s") "%s}", dry_runs[i].inputs, dry_runs[i].more);
+        const char *told = problems(d, body);
+        CHECK(strcmp(told, dry_runs[i].told) == 0, "%s: %s", dry_runs[i].inputs, told);
+    }
+    daemon_stop(d);
+    d = DAEMON(.sims = {s}, .config = "routing: {trustedInputs: [KSampler.scheduler]}\n");
+    await_backends_up(d, 1);
+    const char *told =
+        problems(d, q("{'workflow':" SAMPLE("'seed':1,'steps':1,'scheduler':'x'") "}"));
+    CHECK(*told == '\0', "%s", told);
+}
+END_TEST
+
+START_TEST(test_dry_run_of_links)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    static const struct {
+        const char *link;
+        const char *told;
+    } links[] = {
+        {"['1',0]", ""},
+        {"['1',1]", "2: images links to output 1 of node 1, which gives MASK, not IMAGE. "},
+        {"['1',-2]", ""},
+        {"['1',2]",
+         "2: images links to output 2 of node 1; LoadImage gives 2, and the first is 0. "},
+        {"['3',0]", "2: images links to output 0 of node 3; SaveImage gives none. "},
+        {"['4',0]", "2: images links to output 0 of node 4, which gives STRING, not IMAGE. "},
+        {"['1']",
+         "2: images is [\"1\"]; a link is [\"the id of a node\", the number of its output]. "},
+        {"['5',0]", "6: it links to node 5, which needs it: a cycle. "},
+    };
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        const char *told =
+            problems(d, q("{'workflow':{'1':{'class_type':'LoadImage','inputs':{'image':'a.png'}},"
+                          "'2':{'class_type':'SaveImage','inputs':{'images':%s,"
+                          "'filename_prefix':'p'}},"
+                          "'3':{'class_type':'SaveImage','inputs':{'images':['1',0],"
+                          "'filename_prefix':'p'}},"
+                          "'4':{'class_type':'T_Text','inputs':{'any':['1',0],'size':1}},"
+                          "'5':{'class_type':'ImageInvert','inputs':{'image':['6',0]}},"
+                          "'6':{'class_type':'ImageInvert','inputs':{'image':['5',0]}}}}",
+                          links[i].link));
+        CHECK(strcmp(told, links[i].told) == 0, "%s: %s", links[i].link, told);
+    }
 }
 END_TEST
 
@@ -668,6 +746,8 @@ Suite *routing_suite(void)
         {"many lanes wait", &test_many_lanes_wait, 1},
         {"no backends", &test_no_backends, 1},
         {"dry run of what is filled in", &test_dry_run_of_what_is_filled_in, 1},
+        {"dry run of values", &test_dry_run_of_values, 1},
+        {"dry run of links", &test_dry_run_of_links, 1},
         {"rules", &test_rules, 1},
         {"variants", &test_variants, 1},
         {"variants are refused", &test_variants_are_refused, 2},

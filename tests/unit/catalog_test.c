@@ -162,9 +162,32 @@ static const char graph_classes[] =
     "[\"INT\",{\"min\":0}]}},\"output_node\":false},"
     "\"Seeds\":{\"input\":{\"required\":{\"seed\":[\"INT\",{\"min\":0}],\"noise_seed\":[\"INT\",{"
     "\"min\":0}],\"other_seed\":[\"INT\",{\"min\":0}]}},\"output_node\":true},"
+    "\"Mix\":{\"input\":{\"optional\":{\"image\":[\"IMAGE\",{}],\"any\":[\"*\"],\"two\":[\"MASK, "
+    "IMAGE\"],\"mode\":[[\"normal\",\"simple\"]],\"combo\":[\"COMBO\",{\"options\":[\"a\",\"b\"]}],"
+    "\"remote\":[\"COMBO\",{\"options\":[\"a\"],\"remote\":{\"route\":\"/"
+    "x\"}}],\"newer\":[\"COMBO\",{"
+    "\"options\":[\"a\"],\"remote_combo\":{}}],\"bare\":[\"COMBO\",{}],\"nums\":[[1,2]],\"mixed\":["
+    "["
+    "\"a\",1]],\"grow\":[\"COMFY_AUTOGROW_V3\",{}],\"up\":[[\"a\"],{\"image_upload\":true}],\"n\":["
+    "\"INT\",{\"min\":1,\"max\":10}],\"f\":[\"FLOAT\",{\"min\":-1}],\"s\":[\"STRING\",{}],\"b\":["
+    "\"BOOLEAN\",{}],\"odd\":7,\"empty\":[[]]}},\"output\":[\"IMAGE\",\"INT\",[\"a\"],\"STRING\"],"
+    "\"output_node\":true},"
+    "\"Plain\":{\"input\":{\"optional\":{\"i\":[\"INT\"],\"f\":[\"FLOAT\"]}},\"output_node\":true},"
+    "\"Star\":{\"input\":{},\"output\":[\"*\"]},\"Silent\":{\"input\":{}},"
+    "\"Masks\":{\"input\":{},\"output\":[\"MASK,LATENT\"]},"
+    "\"Last\":{\"input\":{},\"output\":[],\"output_node\":true},"
     "\"Save\":{\"input\":{\"required\":{\"images\":[\"IMAGE\"]}},\"output_node\":true}}";
 
-/* The inputs of node 1 (Load), and what is told: "nodeId.input fault". */
+/* Node 1 has these inputs and may link to the others. */
+#define MIX(inputs, told)                                                                          \
+    {                                                                                              \
+        "{'1':{'class_type':'Mix','inputs':{" inputs "}},'2':{'class_type':'Mix','inputs':{}},"    \
+        "'3':{'class_type':'Star','inputs':{}},'4':{'class_type':'Silent','inputs':{}},"           \
+        "'5':{'class_type':'Masks','inputs':{}},'6':{'class_type':'Last','inputs':{}}}",           \
+            told                                                                                   \
+    }
+
+/* What is told of a graph: "nodeId.input fault". */
 static const struct {
     const char *graph;
     const char *want;
@@ -178,7 +201,7 @@ static const struct {
     {"{'1':{'class_type':'Load','inputs':{'n':0.9,'name':'a'}},"
      "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
      "1.n small 1.f missing "},
-    {"{'1':{'class_type':'Load','inputs':{'n':10.9,'f':'7','name':['x',0]}},"
+    {"{'1':{'class_type':'Load','inputs':{'n':10.9,'f':'0.5','name':['x',0]}},"
      "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
      "1.name nowhere=x "},
     {"{'1':{'class_type':'Load','inputs':{}},'2':{'class_type':'Save','inputs':{'images':['9',0]}}"
@@ -189,11 +212,66 @@ static const struct {
     {"{'1':{'class_type':'Other','inputs':{'x':['9',0],'l':[['9',0]]}},"
      "'2':{'class_type':'Save','inputs':{'images':['1',0]}}}",
      "1.x nowhere=9 "},
+    MIX("'mode':'normal','combo':'b','up':'x','remote':'x','newer':'x','bare':'x'", ""),
+    MIX("'mode':'x','combo':'x'", "1.mode unlisted 1.combo unlisted "),
+    MIX("'mode':1,'combo':null,'empty':'x'", "1.mode unlisted 1.combo unlisted 1.empty unlisted "),
+    MIX("'nums':1,'mixed':1,'mode':{'__value__':'normal'}", ""),
+    MIX("'mode':'x.latent [output]','combo':'sub/a'", ""), /* files come and go */
+    MIX("'mode':'x.safetensors'", ""),                     /* that is told as missing */
+    MIX("'mode':'1.5'", "1.mode unlisted "),
+    MIX("'n':'10','f':' 1e-3 ','s':5,'b':'no','odd':'x','grow':null", ""),
+    MIX("'n':'twenty','f':'twenty'", "1.n nan 1.f nan "),
+    MIX("'n':'11','f':'-2'", "1.n large 1.f small "),
+    MIX("'n':true,'f':false", ""),
+    MIX("'n':false", "1.n small "),
+    MIX("'n':null,'f':null,'s':null,'image':null", "1.n nan 1.f nan "),
+    MIX("'n':{'__value__':2}", ""),
+    MIX("'image':['2',0],'any':['2',1],'two':['2',0],'n':['2',1],'s':['2',-1]", ""),
+    MIX("'image':['2',-4],'any':['2',true],'mode':['2',2],'s':['2',2]", ""),
+    MIX("'image':['2',4],'any':['2',9],'two':['2',-5]",
+        "1.image nooutput=4 1.any nooutput=9 1.two nooutput=-5 "),
+    MIX("'image':['2',1],'two':['2',1],'n':['2',0],'f':['2',1]",
+        "1.image type=1 1.two type=1 1.n type=0 1.f type=1 "),
+    MIX("'image':['2',0.5],'any':['2',0.0]", "1.image nooutput=0.5 1.any nooutput=0.0 "),
+    MIX("'image':['3',5],'two':['4',5],'s':['3',0]", ""), /* nobody says what they give */
+    MIX("'two':['5',0],'image':['5',0]", "1.image type=0 "),
+    MIX("'any':['6',0]", "1.any nooutput=0 "),
+    MIX("'image':[],'any':['2'],'mode':['2',0,0],'n':[2,0],'s':['2','0'],'two':['2',null]",
+        "1.image badlink 1.any badlink 1.mode badlink 1.n badlink 1.s badlink 1.two badlink "),
+    MIX("'grow':['2'],'odd':[1],'other':[1],'remote':['a','b']", ""), /* nobody says */
+    MIX("'other':['2',99]", ""),
+    MIX("'image':['9',0]", "1.image nowhere=9 "),
+    MIX("'any':['1',0]", "1. cycle "),
+    {"{'1':{'class_type':'Mix','inputs':{'any':['2',0]}},"
+     "'2':{'class_type':'Mix','inputs':{'any':['3',0],'image':['3',0]}},"
+     "'3':{'class_type':'Mix','inputs':{'any':['2',0],'image':['2',0]}}}",
+     "3. cycle "},
+    {"{'1':{'class_type':'Load','inputs':{'n':['1',0]}},'2':{'class_type':'Last','inputs':{}}}",
+     ""}, /* no output needs it */
+    {"{'1':{'class_type':'Mix','inputs':{'any':['2',0],'two':['3',0]}},"
+     "'2':{'class_type':'Mix','inputs':{'any':['4',0]}},"
+     "'3':{'class_type':'Mix','inputs':{'any':['4',0]}},'4':{'class_type':'Mix','inputs':{}}}",
+     ""}, /* two ways to one node */
 };
 
 static bool note_problem(void *ctx, const struct graph_problem *p)
 {
-    static const char *const words[] = {"none", "missing", "small", "large", "nowhere="};
+    static const struct {
+        const char *word;
+        bool tells_value;
+    } words[] = {
+        [GRAPH_NO_OUTPUT] = {"none", false},
+        [GRAPH_INPUT_MISSING] = {"missing", false},
+        [GRAPH_TOO_SMALL] = {"small", false},
+        [GRAPH_TOO_LARGE] = {"large", false},
+        [GRAPH_NO_NUMBER] = {"nan", false},
+        [GRAPH_NOT_LISTED] = {"unlisted", false},
+        [GRAPH_LINK_BAD] = {"badlink", false},
+        [GRAPH_LINK_NOWHERE] = {"nowhere=", true},
+        [GRAPH_LINK_NO_OUTPUT] = {"nooutput=", true},
+        [GRAPH_LINK_OTHER_TYPE] = {"type=", true},
+        [GRAPH_CYCLE] = {"cycle", false},
+    };
     struct buf *got = ctx;
     if (p->node != NULL) {
         buf_add_str(got, p->node->id);
@@ -201,8 +279,8 @@ static bool note_problem(void *ctx, const struct graph_problem *p)
         buf_add_str(got, p->input);
         buf_add_char(got, ' ');
     }
-    buf_add_text(got, words[p->fault]);
-    if (p->fault == GRAPH_LINK_NOWHERE) {
+    buf_add_text(got, words[p->fault].word);
+    if (words[p->fault].tells_value) {
         buf_add_str(got, p->value);
     }
     buf_add_char(got, ' ');
@@ -237,6 +315,42 @@ static void check_graph(const char *graph, bool chooses_seeds, size_t most,
     catalog_done(&c, &p);
     catalog_pool_done(&p);
 }
+
+/* As Python reads them. */
+static const struct {
+    const char *text;
+    bool is_int, is_float;
+} numbers[] = {
+    {"20", true, true},      {" 20\\n", true, true},   {"+2", true, true},
+    {"-0", true, true},      {"007", true, true},      {"1_000", true, true},
+    {"", false, false},      {" ", false, false},      {"twenty", false, false},
+    {"2 0", false, false},   {"1__0", false, false},   {"_1", false, false},
+    {"1_", false, false},    {"0x10", false, false},   {"+-1", false, false},
+    {"1,5", false, false},   {"20.0", false, true},    {"1.", false, true},
+    {".5", false, true},     {".", false, false},      {"1e3", false, true},
+    {"1e", false, false},    {"1E-3", false, true},    {"1_0.5_0e1_0", false, true},
+    {"1._5", false, false},  {"inf", false, true},     {"-Infinity", false, true},
+    {"NaN", false, true},    {"nan(1)", false, false}, {"e5", false, false},
+    {"\\u0661", true, true}, {"1\\u00a0", true, true}, {"x\\u00e9", true, true},
+    {"0x1p3", false, false}, {"1.5.5", false, false},  {"1f", false, false},
+};
+
+START_TEST(numbers_are_read_as_python_does)
+{
+    for (int k = 0; k < 2; k++) {
+        const bool is_int = k == 0;
+        const bool good = is_int ? numbers[_i].is_int : numbers[_i].is_float;
+        AUTO_BUF struct buf graph;
+        AUTO_BUF struct buf got;
+        buf_init(&graph, BUF_NO_LIMIT);
+        buf_init(&got, BUF_NO_LIMIT);
+        buf_printf(&graph, "{'1':{'class_type':'Plain','inputs':{'%s':'%s'}}}", is_int ? "i" : "f",
+                   numbers[_i].text);
+        check_graph(buf_text(&graph), false, 100, note_problem, &got);
+        ck_assert_msg((got.len == 0) == good, "%s: %s", buf_text(&graph), buf_text(&got));
+    }
+}
+END_TEST
 
 START_TEST(graphs_are_checked)
 {
@@ -290,6 +404,7 @@ Suite *catalog_suite(void)
     tcase_add_test(c, odd_classes_are_known);
     tcase_add_test(c, equal_classes_are_kept_once);
     tcase_add_loop_test(c, graphs_are_checked, 0, COUNT(graphs));
+    tcase_add_loop_test(c, numbers_are_read_as_python_does, 0, COUNT(numbers));
     tcase_add_test(c, seeds_that_are_chosen_are_well);
     tcase_add_test(c, only_what_is_told_counts);
     suite_add_tcase(s, c);

@@ -184,6 +184,29 @@ static void many_inputs(struct input *in)
     parse(in);
 }
 
+/* n nodes, each links to the next one and to the last one. */
+static void many_checks(struct input *in)
+{
+    buf_add_text(
+        &in->more,
+        "{\"A\":{\"output_node\":true,\"output\":[\"IMAGE\",\"MASK\"],\"input\":{\"optional\":{"
+        "\"a\":[\"*\"],\"b\":[\"LATENT,MASK\"],\"i\":[\"INT\"],\"m\":[[\"x\",\"y\"]]}}}}");
+    buf_add_char(&in->text, '{');
+    for (size_t i = 0; i < in->n; i++) {
+        const size_t next = i + 1;
+        buf_printf(
+            &in->text,
+            "%s\"%zu\":{\"class_type\":\"A\",\"inputs\":{\"a\":[\"%zu\",0],\"b\":[\"%zu\",1],"
+            "\"i\":\"20\",\"m\":\"y\"}}",
+            i == 0 ? "" : ",", i, next, in->n + 1);
+    }
+    buf_printf(&in->text,
+               ",\"%zu\":{\"class_type\":\"A\",\"inputs\":{}},\"%zu\":{\"class_type\":\"A\","
+               "\"inputs\":{}}}",
+               in->n, in->n + 1);
+    parse(in);
+}
+
 /* A refusal of one long phrase and n short ones. */
 static void phrases(struct input *in)
 {
@@ -581,6 +604,7 @@ static const struct loop {
     {"models of n inputs of a class", 10000, many_models, find_models},
     {"n spellings of a path, n other ones", 10000, many_spellings, find_spellings},
     {"n nodes of a class of n inputs", 10000, many_inputs, check_graph},
+    {"n nodes link to the next one", 10000, many_checks, check_graph},
     {"a refusal of n phrases", 5000, phrases, read_refusal},
     {"progress: executing", 10000, many_nodes, with_progress_executing},
     {"progress: cached", 10000, many_nodes, with_progress_cached},

@@ -6,6 +6,9 @@
  * Lists count only where a server surely refuses what is not in them: plain ones, as [[...], {}]
  * and as ["COMBO", {"options": [...]}]; not those of uploads, remote, dynamic and multiple ones.
  * Values that differ only by \ and / are one: a Windows server spells folders with the first.
+ * Types of links count only where they are plain text: not "*" (under whose name custom classes
+ * take and give anything, and have outputs that they do not list), lists, and what unfolds
+ * (COMFY_...).
  */
 #ifndef COMFYPOOL_CORE_CATALOG_H
 #define COMFYPOOL_CORE_CATALOG_H
@@ -26,8 +29,11 @@ struct catalog_input {
     enum catalog_type type;
     bool required; /* a prompt without it is refused */
     bool listed;   /* its values are held against the list */
+    bool loose;    /* it unfolds, or takes several: nobody says what a server makes of a value */
+    bool all_text; /* its list holds nothing but text */
     char **values; /* sorted, \ as / */
     size_t values_len;
+    char *links_of;        /* types that may be linked to it, as "A,B"; NULL: nobody holds them */
     bool has_min, has_max; /* a number's */
     double min, max;
 };
@@ -41,12 +47,18 @@ struct catalog_class {
     struct catalog_input *inputs; /* sorted by name */
     size_t inputs_len;
     size_t required_len; /* of these */
+    char **outputs;      /* their types, in order; NULL: nobody holds links against it */
+    size_t outputs_len;
+    bool outputs_known; /* a server has these and no others */
 };
 
 /* Values are in the list, or nobody holds them against one. */
 bool catalog_allows(const struct catalog_class *c, struct str input, struct str value);
 /* How the server spells a value of its list, borrowed; NULL: it is in none. */
 const char *catalog_spelling(const struct catalog_class *c, struct str input, struct str value);
+/* Whether a server takes a link from an output of the first type to an input of the second: one of
+   each is the same. NULL: anything. */
+bool catalog_types_match(const char *from, const char *to);
 /* NULL: the class has no such input. */
 const struct catalog_input *catalog_input(const struct catalog_class *c, struct str input);
 
