@@ -202,7 +202,10 @@ bool tokens_read(const char *path, struct tokens *ret, struct buf *errors)
     buf_init(&text, BUF_NO_LIMIT);
     *ret = (struct tokens){0};
     if (!config_file_look(path, why) || !config_file_read(path, MAX_FILE, &text, why)) {
-        buf_printf(errors, "%s: %s\n", path, why);
+        buf_printf(errors, "auth.tokensFile: %s: %s%s\n", path, why,
+                   access(path, F_OK) == 0
+                       ? ""
+                       : "; comfypoold --new-token NAME:ROLE prints the first line of one");
         return false;
     }
     return tokens_parse(buf_str(&text), path, ret, errors);
