@@ -105,19 +105,21 @@ static bool has_part(const struct http_request *rq, struct str name)
     return false;
 }
 
-/* Without the @ curl sends the name in place of the file. */
-static bool is_sent_as_file(struct exchange *x, struct str name, bool is_file)
+static bool refuse_no_file(struct exchange *x, struct str name)
 {
     const int n = name.n > 100 ? 100 : (int)name.n;
-    return is_file || problem_set(&x->problem, ERR_MEMBER_INVALID,
-                                  "the part %.*s is no file; curl -F %.*s=@FILE sends one", n,
-                                  name.p, n, name.p);
+    return problem_set(&x->problem, ERR_MEMBER_INVALID,
+                       "the part %.*s is no file; curl -F %.*s=@FILE sends one", n, name.p, n,
+                       name.p);
 }
 
 /* Of a form to /uploads. */
-static bool is_only_file(struct exchange *x, struct str name)
+static bool may_be_upload(struct exchange *x, struct str name, bool is_file)
 {
     const int n = name.n > 100 ? 100 : (int)name.n;
+    if (!is_file) {
+        return refuse_no_file(x, name);
+    }
     return x->rq.files_len == 0 ||
            problem_set(&x->problem, ERR_MEMBER_INVALID,
                        "the part %.*s is a second file; one is taken at a time", n, name.p);
@@ -130,7 +132,7 @@ static bool part_begins(void *ctx, struct str name, bool is_file, struct str fil
     struct file_body *f = x->files;
     if (is_upload(x->rq.route)) {
         *ret_why = "";
-        if (!is_sent_as_file(x, name, is_file) || !is_only_file(x, name)) {
+        if (!may_be_upload(x, name, is_file)) {
             return false;
         }
         add_file(x)->part = mem_copy(name);
@@ -149,13 +151,12 @@ static bool part_begins(void *ctx, struct str name, bool is_file, struct str fil
         *ret_why = "there may be 64 files at most";
         return false;
     }
-    *ret_why = "";
-    if (!is_sent_as_file(x, name, is_file)) {
-        return false;
-    }
+    f->may_be_name = !is_file; /* curl -F pic=cat.png sends these letters */
+    buf_clear(&f->head);
     struct http_file *file = add_file(x);
     file->part = mem_copy(name);
-    file->filename = mem_copy(filename);
+    file->filename = is_file ? mem_copy(filename) : NULL;
+    *ret_why = "";
     return open_file(x, UINT64_MAX);
 }
 
@@ -192,6 +193,17 @@ static void refuse_empty(struct exchange *x)
     give_up(x, ERR_UPLOAD_EMPTY, why);
 }
 
+static void refuse_name(struct exchange *x)
+{
+    const char *part = x->rq.files[x->rq.files_len - 1].part;
+    if (part != NULL) {
+        (void)!refuse_no_file(x, str_of(part));
+    }
+    give_up(x, ERR_MEMBER_INVALID,
+            "this is the name of a file: curl sends what is in it with an @ before the name, "
+            "--data-binary @FILE; if the name is what you mean, send Content-Type: text/plain");
+}
+
 static void part_ends(void *ctx)
 {
     struct exchange *x = ctx;
@@ -200,9 +212,7 @@ static void part_ends(void *ctx)
     if (f->open != NULL && f->come == 0) {
         refuse_empty(x);
     } else if (f->open != NULL && f->may_be_name && sniff_is_file_name(buf_str(&f->head))) {
-        give_up(x, ERR_MEMBER_INVALID,
-                "this is the name of a file: curl sends what is in it with an @ before the name, "
-                "--data-binary @FILE; if the name is what you mean, send Content-Type: text/plain");
+        refuse_name(x);
     } else if (f->open != NULL) {
         void *file = f->open;
         f->open = NULL;

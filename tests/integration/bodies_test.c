@@ -94,6 +94,9 @@ START_TEST(test_names_in_place_of_files)
         expect(ask(d, "POST", "/uploads", form, good[i]), 201, NULL);
     }
     CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 0);
+    /* Some clients give bytes no filename. */
+    expect(send_form(d, "POST", "/jobs", text("%s%s", job, part("pic", NULL, "\x89PNG bytes"))),
+           202, NULL);
 }
 END_TEST
 

@@ -108,8 +108,8 @@ START_TEST(test_events_are_signs_of_life)
 {
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.config = config_of(s, ""));
-    char *id = submit(d, sleep_body("a", 2400,
-                                    ", \"nodeExecutionTimeoutMs\": 700, "
+    char *id = submit(d, sleep_body("a", 3000,
+                                    ", \"nodeExecutionTimeoutMs\": 1000, "
                                     "\"maxAttempts\": 1"));
     while (is_state(d, id, "queued") || is_state(d, id, "running")) {
         sim_control(s, text("{'say':%s}", events[_i].message));
@@ -150,7 +150,7 @@ START_TEST(test_bystanders)
     AWAIT(num_at(get(d, "/backends/s0")->json, "queue") == 0);
     sim_control(s, tick);
     char *id = submit(d, sleep_body("a", 1,
-                                    ", \"nodeExecutionTimeoutMs\": 700, "
+                                    ", \"nodeExecutionTimeoutMs\": 1000, "
                                     "\"maxAttempts\": 1"));
     while (is_state(d, id, "queued") || is_state(d, id, "running")) {
         sim_control(s, tick);
