@@ -338,6 +338,25 @@ static void read_groups(struct str text, struct catalog_class *c)
     sort_inputs(c);
 }
 
+/* A class that is none of ComfyUI's own may take links of other types (a type that is equal to
+   others, VALIDATE_INPUTS with input_types), and have outputs that it does not list. */
+static void let_loose(struct catalog_class *c)
+{
+    c->is_custom = true;
+    c->outputs_known = false;
+    for (size_t i = 0; i < c->inputs_len; i++) {
+        free(c->inputs[i].links_of);
+        c->inputs[i].links_of = NULL;
+    }
+}
+
+static bool is_custom_module(struct js_token v)
+{
+    static const char module[] = "custom_nodes";
+    return v.kind == JS_STRING && v.text.n >= sizeof module - 1 &&
+           memcmp(v.text.p, module, sizeof module - 1) == 0;
+}
+
 static void digest_shape(struct catalog_class *c)
 {
     AUTO_BUF struct buf all;
@@ -364,6 +383,7 @@ static struct catalog_class *class_read(struct str name, struct str text)
     c->name = mem_copy(name);
     struct js_reader r;
     js_read_lenient(&r, text, JS_MAX_DEPTH);
+    bool is_custom = false;
     (void)js_next(&r);
     for (struct js_token key = js_next(&r); key.kind == JS_KEY; key = js_next(&r)) {
         const struct js_token v = js_next(&r);
@@ -374,7 +394,12 @@ static struct catalog_class *class_read(struct str name, struct str text)
             read_groups(value, c);
         } else if (js_is(key, "output")) {
             read_outputs(value, c);
+        } else if (js_is(key, "python_module")) {
+            is_custom = is_custom_module(v);
         }
+    }
+    if (is_custom) {
+        let_loose(c);
     }
     digest_shape(c);
     return c;

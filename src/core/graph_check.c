@@ -105,7 +105,9 @@ static void check_link(struct check *c, const struct place *at, struct js_reader
     if (from == NULL) {
         struct graph_problem p = problem_at(at, GRAPH_LINK_NOWHERE);
         p.value = id.text;
-        tell(c, p);
+        if (at->known != NULL || slot.kind == JS_NUMBER) { /* else it is a value */
+            tell(c, p);
+        }
     } else if (is_held) {
         graph_links_add(&c->links, (uint32_t)(at->node - c->asked->w->nodes),
                         (uint32_t)(from - c->asked->w->nodes));
@@ -193,7 +195,7 @@ static void check_value(struct check *c, const struct place *at, struct js_token
     }
     if (at->known->type != CATALOG_OTHER) {
         check_number(c, at, v);
-    } else if (at->known->listed) {
+    } else if (at->known->listed && !at->class->is_custom) { /* it may take more than it lists */
         check_listed(c, at, v);
     }
 }

@@ -483,7 +483,7 @@ START_TEST(test_dry_run_of_links)
         {"['1',2]",
          "2: images links to output 2 of node 1; LoadImage gives 2, and the first is 0. "},
         {"['3',0]", "2: images links to output 0 of node 3; SaveImage gives none. "},
-        {"['4',0]", "2: images links to output 0 of node 4, which gives STRING, not IMAGE. "},
+        {"['4',0]", ""}, /* a custom class: it may give more than it says */
         {"['1']",
          "2: images is [\"1\"]; a link is [\"the id of a node\", the number of its output]. "},
         {"['5',0]", "6: it links to node 5, which needs it: a cycle. "},

@@ -176,6 +176,12 @@ static const char graph_classes[] =
     "\"Star\":{\"input\":{},\"output\":[\"*\"]},\"Silent\":{\"input\":{}},"
     "\"Masks\":{\"input\":{},\"output\":[\"MASK,LATENT\"]},"
     "\"Last\":{\"input\":{},\"output\":[],\"output_node\":true},"
+    "\"Custom\":{\"input\":{\"optional\":{\"image\":[\"IMAGE\"],\"mode\":[[\"loading\"]],\"model\":"
+    "[[],"
+    "{}],\"n\":[\"INT\",{\"min\":1}]},\"required\":{\"must\":[\"STRING\"]}},\"output\":[\"IMAGE\"],"
+    "\"python_module\":\"custom_nodes.x\"},"
+    "\"Extras\":{\"input\":{\"optional\":{\"image\":[\"IMAGE\"]}},\"output\":[\"IMAGE\"],"
+    "\"python_module\":\"comfy_extras.nodes_x\"},"
     "\"Save\":{\"input\":{\"required\":{\"images\":[\"IMAGE\"]}},\"output_node\":true}}";
 
 /* Node 1 has these inputs and may link to the others. */
@@ -240,7 +246,20 @@ static const struct {
         "1.image badlink 1.any badlink 1.mode badlink 1.n badlink 1.s badlink 1.two badlink "),
     MIX("'grow':['2'],'odd':[1],'other':[1],'remote':['a','b']", ""), /* nobody says */
     MIX("'other':['2',99]", ""),
+    MIX("'other':['x',true],'more':['x',1]", "1.more nowhere=x "),
     MIX("'image':['9',0]", "1.image nowhere=9 "),
+    /* What a custom class says of types, outputs and lists need not be all. */
+    {"{'1':{'class_type':'Custom','inputs':{'must':'','image':['2',1],'mode':'x','model':'a:b',"
+     "'n':1}},'2':{'class_type':'Mix','inputs':{}},"
+     "'3':{'class_type':'Save','inputs':{'images':['1',3]}}}",
+     ""},
+    {"{'1':{'class_type':'Custom','inputs':{'image':['9',0],'mode':[],'n':'0'}},"
+     "'3':{'class_type':'Save','inputs':{'images':['1',0]}}}",
+     "1.image nowhere=9 1.mode badlink 1.n small 1.must missing "},
+    {"{'1':{'class_type':'Extras','inputs':{'image':['2',1]}},"
+     "'2':{'class_type':'Mix','inputs':{}},"
+     "'3':{'class_type':'Save','inputs':{'images':['1',3]}}}",
+     "1.image type=1 3.images nooutput=3 "},
     MIX("'any':['1',0]", "1. cycle "),
     {"{'1':{'class_type':'Mix','inputs':{'any':['2',0]}},"
      "'2':{'class_type':'Mix','inputs':{'any':['3',0],'image':['3',0]}},"

@@ -8,7 +8,8 @@
  * Values that differ only by \ and / are one: a Windows server spells folders with the first.
  * Types of links count only where they are plain text: not "*" (under whose name custom classes
  * take and give anything, and have outputs that they do not list), lists, and what unfolds
- * (COMFY_...).
+ * (COMFY_...). Nor do those of custom classes, of which a server may have types that are equal to
+ * others (IMAGE that takes LATENT), or VALIDATE_INPUTS that takes more.
  */
 #ifndef COMFYPOOL_CORE_CATALOG_H
 #define COMFYPOOL_CORE_CATALOG_H
@@ -44,6 +45,7 @@ struct catalog_class {
     char shape[DIGEST_HEX_SIZE];  /* of all but the values in its lists */
     char *name;
     bool is_output;
+    bool is_custom;               /* none of ComfyUI's own */
     struct catalog_input *inputs; /* sorted by name */
     size_t inputs_len;
     size_t required_len; /* of these */
