@@ -386,9 +386,11 @@ struct http_server {
     struct aparts *aparts;      /* large bodies that are read */
     struct http_token *tokens;
     size_t tokens_len;
-    unsigned tokens_set;  /* how often they were */
-    unsigned counted;     /* connections that may stay */
-    struct map addresses; /* who has how many connections: struct peer by its address */
+    unsigned tokens_set;   /* how often they were */
+    uint32_t checked;      /* of the slots, since then */
+    struct deadline check; /* of the next ones */
+    unsigned counted;      /* connections that may stay */
+    struct map addresses;  /* who has how many connections: struct peer by its address */
     unsigned streams;
     size_t bodies;  /* bytes of requests that are being collected */
     size_t answers; /* bytes of answers that are on their way */

@@ -19,6 +19,7 @@ enum {
        Few where there may be few: each is a descriptor until it is closed. */
     CONNECTIONS_TO_REFUSE = 64,
     FEW_TO_REFUSE = 2,
+    CHECKED_FOR_MS = 5, /* in one turn of the loop: what is cut then costs as much again */
 };
 
 /* ---- life --------------------------------------------------------------------------------------
@@ -56,6 +57,23 @@ void server_unref(struct http_server *s)
     free(s);
 }
 
+/* Streams and held requests, some at a time: there may be thousands, and each token that is looked
+   for is held against all of them. The next ones in another turn. */
+static void check_tokens(void *ctx)
+{
+    struct http_server *s = ctx;
+    const struct mono_us until = mono_add(time_mono(), dur_ms(CHECKED_FOR_MS));
+    while (s->checked < s->slots_len && mono_before(time_mono(), until)) {
+        struct exchange *x = exchange_at(s, s->checked++);
+        if (x != NULL) {
+            exchange_check_token(x);
+        }
+    }
+    if (s->checked < s->slots_len && !s->closing) {
+        deadline_set(&s->deadlines, &s->check, time_mono(), check_tokens, s);
+    }
+}
+
 void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n)
 {
     free(s->tokens);
@@ -65,12 +83,8 @@ void http_server_set_tokens(struct http_server *s, const struct http_token *toke
         memcpy(s->tokens, tokens, n * sizeof *tokens);
     }
     s->tokens_set++;
-    for (uint32_t i = 0; i < s->slots_len; i++) {
-        struct exchange *x = exchange_at(s, i);
-        if (x != NULL) {
-            exchange_check_token(x);
-        }
-    }
+    s->checked = 0;
+    check_tokens(s);
 }
 
 bool http_server_has_tokens(const struct http_server *s)

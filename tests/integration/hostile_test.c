@@ -292,6 +292,54 @@ START_TEST(test_many_structures)
 }
 END_TEST
 
+/* ---- tokens that are taken back ----------------------------------------------------------------
+ */
+
+enum { TOKENS = 12000, READERS = 800 };
+
+static void write_tokens(bool all)
+{
+    static const char secret[] = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90";
+    char *text_of = malloc((TOKENS + 1) * 96);
+    size_t n = all ? (size_t)sprintf(text_of, "alice:submit:%s\n", secret) : 0;
+    for (int i = 0; i < TOKENS; i++) {
+        n += (size_t)sprintf(text_of + n, "t%d:read:%064x\n", i, (unsigned)i + 1);
+    }
+    (void)write_file("tokens", text_of);
+    free(text_of);
+}
+
+/* Each was held against all tokens, in one turn. */
+START_TEST(test_many_tokens_taken_back)
+{
+    struct sim *s = sim_plain();
+    write_tokens(true);
+    struct daemon *d = DAEMON(.config = text("backends: [{url: '%s'}]\nauth: {tokensFile: '%s'}\n"
+                                             "http: {maxConnectionsPerAddress: 0}\n",
+                                             s->url, path_of("tokens")));
+    static const char request[] = "GET /events HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Authorization: Bearer alice\r\n\r\n";
+    int readers[READERS];
+    char some[16];
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = raw_open(d->port);
+        raw_send(readers[i], request, sizeof request - 1);
+        CHECK(recv(readers[i], some, sizeof some, MSG_WAITALL) == sizeof some);
+        CHECK(memcmp(some, "HTTP/1.1 200 OK\r", sizeof some) == 0);
+    }
+    write_tokens(false);
+    CHECK(kill(d->pid, SIGHUP) == 0);
+    for (int i = 0; i < READERS; i++) {
+        char rest[4096];
+        while (recv(readers[i], rest, sizeof rest, 0) > 0) {
+        }
+        (void)close(readers[i]);
+    }
+    expect(get(d, "/healthz"), 200, NULL); /* that turn is over */
+    CHECK(slowest_turn(d) < SLOW_MS / 2, "%ld ms", slowest_turn(d));
+}
+END_TEST
+
 Suite *hostile_suite(void)
 {
     static const struct named_test tests[] = {
@@ -301,6 +349,7 @@ Suite *hostile_suite(void)
         {"frames behind the upgrade", &test_frames_behind_the_upgrade, 1},
         {"a large batch", &test_large_batch, 1},
         {"many structures", &test_many_structures, 0},
+        {"many tokens taken back", &test_many_tokens_taken_back, 0},
     };
     return SUITE("hostile", 60, tests);
 }

@@ -274,7 +274,7 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *
                                     http_serve_fn serve, void *ctx);
 /* The tokens that count from now on (copied). None: everybody may do everything. Streams of those
    that they do not let in, or who would see other things now, are cut; their held requests are
-   refused. */
+   refused; where there are many, within the next turns of the loop. */
 void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n);
 /* There are any. */
 bool http_server_has_tokens(const struct http_server *s);
