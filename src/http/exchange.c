@@ -158,7 +158,7 @@ void exchange_serve_again(struct exchange *x)
 {
     if (x->serving) {
         x->again = true;
-    } else {
+    } else if (!heap_holds(&x->hold.node) || exchange_is_still_let_in(x)) {
         x->rq.asked_again = true;
         serve(x);
     }
@@ -262,7 +262,19 @@ bool exchange_is_let_in(struct exchange *x, struct problem *p)
     return access_check_again(&v, s->tokens, s->tokens_len, x->rq.caller, x->rq.role, p);
 }
 
-/* Others are looked at before they are served, or held. */
+bool exchange_is_still_let_in(struct exchange *x)
+{
+    struct problem p;
+    problem_init(&p);
+    const bool good = exchange_is_let_in(x, &p);
+    if (!good) {
+        answer_problem(x, &p);
+    }
+    problem_done(&p);
+    return good;
+}
+
+/* Others are looked at before they are served, or held, or given a stream. */
 void exchange_check_token(struct exchange *x)
 {
     struct problem p;

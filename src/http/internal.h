@@ -463,6 +463,8 @@ void exchange_abandon(struct exchange *x);
 /* Whether the tokens of now let in what those of then did, and show it the same; else p says why
    not. */
 bool exchange_is_let_in(struct exchange *x, struct problem *p) MUST_CHECK;
+/* The same; else it is answered why not. */
+bool exchange_is_still_let_in(struct exchange *x) MUST_CHECK;
 /* The tokens are others now: a stream or a held request that they do not let in ends. */
 void exchange_check_token(struct exchange *x);
 

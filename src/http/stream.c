@@ -130,6 +130,9 @@ bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_a
                            TOO_MANY_RETRY_S);
         return false;
     }
+    if (!exchange_is_still_let_in(x)) {
+        return false;
+    }
     s->streams++;
     struct stream *st = mem_zero(1, sizeof *st);
     st->x = x;

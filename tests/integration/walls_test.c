@@ -453,6 +453,36 @@ START_TEST(test_tokens_taken_back)
 }
 END_TEST
 
+/* The daemon has taken a request that is not answered: it counts one more than were asked here. */
+static bool is_taken(struct daemon *d, double *asked)
+{
+    *asked += 1;
+    return num_at(seen(d, "reader", "/stats")->json, "http.requests") == *asked + 1;
+}
+
+/* The request waits for a server, and its stream would begin when the token is gone. */
+START_TEST(test_token_taken_back_before_the_stream)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = daemon_for(s, "");
+    const char *id = submit_by(d, "alice",
+                               q("{'workflow':{'1':{'class_type':'SaveImage','inputs':{'_file':"
+                                 "'big-1.bin','_ms':0}}}}"));
+    CHECK(strcmp(ends(d, "alice", id), "completed") == 0);
+    const char *request = text("GET /jobs/%s/outputs/0 HTTP/1.1\r\nHost: localhost\r\n"
+                               "Authorization: Bearer %s\r\nConnection: close\r\n\r\n",
+                               id, token_of("alice"));
+    (void)kill(s->pid, SIGSTOP);
+    double asked = num_at(seen(d, "reader", "/stats")->json, "http.requests");
+    const int fd = raw_open(d->port);
+    raw_send(fd, request, strlen(request));
+    AWAIT(is_taken(d, &asked));
+    reloads(d, fewer_tokens);
+    (void)kill(s->pid, SIGCONT);
+    expect(raw_answer(fd), 401, "unauthorized");
+}
+END_TEST
+
 /* ---- bodies ------------------------------------------------------------------------------------
  */
 
@@ -748,6 +778,7 @@ static const struct named_test tests[] = {
     {"comparisons", &test_comparisons, 0},
     {"streams", &test_streams, 0},
     {"tokens taken back", &test_tokens_taken_back, 0},
+    {"before the stream", &test_token_taken_back_before_the_stream, 0},
     {"bodies", &test_bodies, 0},
     {"a smaller role", &test_a_smaller_role, 0},
     {"a hash opens nothing", &test_a_hash_opens_nothing, 0},
