@@ -635,6 +635,20 @@ static void load_configured(struct pool *p, const struct pool_backend_options *o
     (void)backend_new(p, o, own);
 }
 
+/* One that was added, and then written into the configuration under another name. */
+static void warn_of_twin(const struct backend *b)
+{
+    for (size_t i = 0; i < b->pool->backends_len; i++) {
+        const struct backend *other = b->pool->backends[i];
+        if (other != b && !other->removing && !b->removing && strcmp(other->url, b->url) == 0) {
+            LOG(LOG_WARN,
+                "a server is there under two names and is given twice what it takes; "
+                "DELETE /backends/<name> removes the added one",
+                LOG_S("backend", other->name), LOG_S("added", b->name), LOG_S("url", b->url));
+        }
+    }
+}
+
 bool backends_load(struct pool *p)
 {
     struct changes changes = {.len = 0};
@@ -645,7 +659,7 @@ bool backends_load(struct pool *p)
     for (size_t i = 0; i < changes.len; i++) {
         struct backend_record *own = &changes.list[i];
         if (good && own->name != NULL && own->url != NULL) {
-            (void)backend_new(p, NULL, own);
+            warn_of_twin(backend_new(p, NULL, own));
         }
         backend_record_done(own);
     }

@@ -142,6 +142,15 @@ START_TEST(test_one_server_once)
     (void)cancel(d, id);
     AWAIT(get(d, "/backends/s0")->status == 404);
     expect(post(d, "/backends", body), 201, NULL);
+    /* What the configuration says later cannot be refused. */
+    static const char warning[] = "a server is there under two names";
+    daemon_stop(d);
+    d = DAEMON(.sims = {s}); /* s0 was removed */
+    CHECK(strstr(read_file(d->err), warning) == NULL);
+    daemon_stop(d);
+    d = DAEMON(.config = text("backends: [{name: moved, url: '%s'}]\n", s->url));
+    CHECK(strstr(read_file(d->err), warning) != NULL);
+    CHECK(strstr(read_file(d->err), "backend=moved added=twin") != NULL);
 }
 END_TEST
 
