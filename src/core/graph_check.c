@@ -131,6 +131,7 @@ static void check_number(struct check *c, const struct place *at, struct js_toke
     double x = 0;
     struct graph_problem p = problem_at(at, GRAPH_NO_NUMBER);
     p.value = v.text;
+    p.is_text = v.kind == JS_STRING;
     switch (graph_number_read(v, in->type == CATALOG_INT, &x)) {
     case GRAPH_NUMBER_MAY_BE:
         return;
@@ -181,6 +182,7 @@ static void check_listed(struct check *c, const struct place *at, struct js_toke
     }
     struct graph_problem p = problem_at(at, GRAPH_NOT_LISTED);
     p.value = v.text;
+    p.is_text = v.kind == JS_STRING;
     if (refused) {
         tell(c, p);
     }

@@ -26,6 +26,15 @@ static bool is_given_by_attachment(const struct submission *s, struct str node_i
     return i < s->attachments_len;
 }
 
+/* With its quotes where it could be read as something else: "20.0" is no whole number, 20.0 is. */
+static void say_value(const struct graph_problem *p, bool quoted, struct buf *to)
+{
+    enum { CLIP = 64 };
+    buf_add_text(to, quoted && p->is_text ? "\"" : "");
+    buf_add_str(to, str_clip(p->value, CLIP));
+    buf_add_text(to, quoted && p->is_text ? "\"" : "");
+}
+
 /* The nearest of the list, unless that is a long one, or the first ones. */
 static void say_not_listed(const struct graph_problem *p, struct buf *to)
 {
@@ -37,7 +46,7 @@ static void say_not_listed(const struct graph_problem *p, struct buf *to)
     }
     buf_add_str(to, p->input);
     buf_add_text(to, " is ");
-    buf_add_str(to, str_clip(p->value, CLIP));
+    say_value(p, p->value.n == 0, to);
     buf_add_text(to, ", which is not in its list");
     if (near.name != NULL) {
         buf_add_text(to, "; did you mean ");
@@ -93,7 +102,7 @@ static void say(const struct graph_problem *p, struct buf *to)
     case GRAPH_NO_NUMBER:
         buf_add_str(to, p->input);
         buf_add_text(to, " is ");
-        buf_add_str(to, str_clip(p->value, 64));
+        say_value(p, true, to);
         buf_add_text(to, p->known->type == CATALOG_INT ? ", which is no whole number"
                                                        : ", which is no number");
         return;

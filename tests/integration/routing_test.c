@@ -443,7 +443,14 @@ static const struct {
      "simple. "},
     {"'seed':1,'steps':1,'scheduler':'x'", ",'skipEligibility':true", ""},
     {"'seed':1,'steps':'twenty','scheduler':'normal'", "",
-     "4: steps is twenty, which is no whole number. "},
+     "4: steps is \"twenty\", which is no whole number. "},
+    {"'seed':'','steps':'20.0','scheduler':''", "",
+     "4: seed is \"\", which is no whole number. 4: steps is \"20.0\", which is no whole number. "
+     "4: scheduler is \"\", which is not in its list: beta, exponential, karras, normal, "
+     "sgm_uniform, simple. "},
+    {"'seed':1,'steps':null,'scheduler':null", "",
+     "4: steps is null, which is no whole number. 4: scheduler is null, which is not in its list: "
+     "beta, exponential, karras, normal, sgm_uniform, simple. "},
     {SAMPLED ",'model_':['1',7]", "", ""},
 };
 

@@ -35,6 +35,7 @@ struct graph_problem {
     const struct workflow_node *node;
     struct str input;
     struct str value; /* or the id of the node that is not there; JSON text, without quotes */
+    bool is_text;     /* quotes were around the value */
     double bound;     /* of GRAPH_TOO_SMALL and GRAPH_TOO_LARGE */
     const struct catalog_input *known;  /* what is said of the input, or NULL */
     const struct workflow_node *from;   /* that is linked to, or NULL */
