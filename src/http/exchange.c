@@ -250,12 +250,18 @@ static bool check_access(struct exchange *x, const struct match *m)
     return good;
 }
 
+/* What was stored for it is told: who got 401 for it would send it again. */
+static bool is_submitted(const struct exchange *x)
+{
+    return x->rq.route == ROUTE_SUBMIT && heap_holds(&x->hold.node);
+}
+
 bool exchange_is_let_in(struct exchange *x, struct problem *p)
 {
     const struct http_server *s = x->server;
     const struct visitor v = {
         .headers = &x->headers, .local = conn_local(x->conn), .route = x->rq.route};
-    if (x->tokens_set == s->tokens_set) {
+    if (x->tokens_set == s->tokens_set || is_submitted(x)) {
         return true;
     }
     x->tokens_set = s->tokens_set;

@@ -197,6 +197,7 @@ static void drop(struct pool *p, struct upload *u)
 void uploads_hold(struct pool *p, struct upload *u, const char *client)
 {
     u->holds++;
+    u->came_with = (struct http_ref){0};
     if (client != NULL) {
         share_of(p, u, client)->holds++;
     }

@@ -483,6 +483,26 @@ START_TEST(test_token_taken_back_before_the_stream)
 }
 END_TEST
 
+/* Told 401, she would send it again. */
+START_TEST(test_token_taken_back_behind_a_submission)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = daemon_for(s, "");
+    const char *body = sleep_body("a", 600, "");
+    const char *request = text("POST /jobs?wait=60 HTTP/1.1\r\nHost: localhost\r\n"
+                               "Authorization: Bearer %s\r\nContent-Length: %zu\r\n"
+                               "Connection: close\r\n\r\n%s",
+                               token_of("alice"), strlen(body), body);
+    const int fd = raw_open(d->port);
+    raw_send(fd, request, strlen(request));
+    AWAIT(num_at(seen(d, "reader", "/stats")->json, "http.waits") == 1);
+    reloads(d, fewer_tokens);
+    struct answer *a = raw_answer(fd);
+    expect(a, 200, NULL);
+    CHECK(strcmp(str_at(a->json, "state"), "completed") == 0, "%s", a->body);
+}
+END_TEST
+
 /* ---- bodies ------------------------------------------------------------------------------------
  */
 
@@ -779,6 +799,7 @@ static const struct named_test tests[] = {
     {"streams", &test_streams, 0},
     {"tokens taken back", &test_tokens_taken_back, 0},
     {"before the stream", &test_token_taken_back_before_the_stream, 0},
+    {"a token taken back behind a submission", &test_token_taken_back_behind_a_submission, 0},
     {"bodies", &test_bodies, 0},
     {"a smaller role", &test_a_smaller_role, 0},
     {"a hash opens nothing", &test_a_hash_opens_nothing, 0},
