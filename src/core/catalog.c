@@ -99,6 +99,15 @@ bool catalog_allows(const struct catalog_class *c, struct str input, struct str 
     return in == NULL || !in->listed || catalog_spelling(c, input, value) != NULL;
 }
 
+bool catalog_unfolds(const struct catalog_class *c)
+{
+    size_t i = 0;
+    while (i < c->inputs_len && !c->inputs[i].loose) {
+        i++;
+    }
+    return i < c->inputs_len;
+}
+
 /* ---- types of links -----------------------------------------------------------------------------
  */
 

@@ -139,6 +139,21 @@ static bool may_be_good(const struct telling *t, const struct graph_problem *p)
     return t->s->spec.skip_eligibility || unlisted_may_be_good(t->b, p->node->class_type, p->input);
 }
 
+static void write_problem(struct js_out *o, const struct workflow_node *node, struct str input,
+                          struct str detail)
+{
+    js_open(o, '{');
+    if (node != NULL) {
+        js_member_str(o, "nodeId", node->id);
+        js_member_str(o, "classType", node->class_type);
+        if (input.n > 0) {
+            js_member_str(o, "input", input);
+        }
+    }
+    js_member_str(o, "detail", detail);
+    js_close(o, '}');
+}
+
 /* What the daemon fills in itself is no problem. */
 static bool tell(void *ctx, const struct graph_problem *p)
 {
@@ -150,17 +165,34 @@ static bool tell(void *ctx, const struct graph_problem *p)
     AUTO_BUF struct buf detail;
     buf_init(&detail, BUF_NO_LIMIT);
     say(p, &detail);
-    js_open(t->o, '{');
-    if (p->node != NULL) {
-        js_member_str(t->o, "nodeId", p->node->id);
-        js_member_str(t->o, "classType", p->node->class_type);
-        if (p->input.n > 0) {
-            js_member_str(t->o, "input", p->input);
-        }
-    }
-    js_member_str(t->o, "detail", buf_str(&detail));
-    js_close(t->o, '}');
+    write_problem(t->o, p->node, p->input, buf_str(&detail));
     return true;
+}
+
+/* A file for an input that the class does not have goes nowhere, and the job runs without it. */
+static void tell_attachments(const struct telling *t, const struct workflow *w)
+{
+    for (size_t i = 0; i < t->s->attachments_len; i++) {
+        const struct attachment *a = &t->s->attachments[i];
+        const struct str input = str_of(a->input);
+        const struct workflow_node *n = workflow_find(w, str_of(a->node_id));
+        const struct catalog_class *c =
+            n == NULL ? NULL : catalog_find(&t->b->knows.catalog, n->class_type);
+        if (c == NULL || c->is_custom || catalog_unfolds(c) || catalog_input(c, input) != NULL) {
+            continue;
+        }
+        AUTO_BUF struct buf detail;
+        buf_init(&detail, BUF_NO_LIMIT);
+        struct near near = near_to(input);
+        for (size_t k = 0; k < c->inputs_len; k++) {
+            near_try(&near, c->inputs[k].name);
+        }
+        buf_printf(&detail, "a file is attached to %s, which is no input of %s", a->input, c->name);
+        if (near.name != NULL) {
+            buf_printf(&detail, "; did you mean %s?", near.name);
+        }
+        write_problem(t->o, n, input, buf_str(&detail));
+    }
 }
 
 void dry_run_problems(const struct backend *b, const struct submission *s, const struct workflow *w,
@@ -180,6 +212,8 @@ void dry_run_problems(const struct backend *b, const struct submission *s, const
         .chooses_seeds = !s->spec.keep_seeds,
         .most = MAX_PROBLEMS,
     };
-    graph_check(&asked, tell, &(struct telling){b, s, o});
+    struct telling t = {b, s, o};
+    graph_check(&asked, tell, &t);
+    tell_attachments(&t, w);
     js_close(o, ']');
 }

@@ -452,6 +452,10 @@ static const struct {
      "4: steps is null, which is no whole number. 4: scheduler is null, which is not in its list: "
      "beta, exponential, karras, normal, sgm_uniform, simple. "},
     {SAMPLED ",'model_':['1',7]", "", ""},
+    {SAMPLED, ",'attachments':[{'nodeId':'1','inputName':'ckpt_name','data':'aGk='}]", ""},
+    {SAMPLED, ",'attachments':[{'nodeId':'1','inputName':'ckptname','data':'aGk='}]",
+     "1: a file is attached to ckptname, which is no input of CheckpointLoaderSimple; did you mean "
+     "ckpt_name?. "},
 };
 
 START_TEST(test_dry_run_of_values)

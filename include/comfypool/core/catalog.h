@@ -63,6 +63,8 @@ const char *catalog_spelling(const struct catalog_class *c, struct str input, st
 bool catalog_types_match(const char *from, const char *to);
 /* NULL: the class has no such input. */
 const struct catalog_input *catalog_input(const struct catalog_class *c, struct str input);
+/* It has inputs that unfold into others, which nobody lists. */
+bool catalog_unfolds(const struct catalog_class *c);
 
 /* ---- drafts: what one answer said ---------------------------------------------------------------
  */
