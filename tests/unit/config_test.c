@@ -800,8 +800,10 @@ START_TEST(a_tokens_file_that_cannot_be_read)
     struct tokens t;
     ck_assert(!tokens_read("nowhere", &t, &errors));
     ck_assert(!tokens_read("/tmp", &t, &errors));
-    ck_assert_str_eq(buf_text(&errors), "nowhere: No such file or directory\n"
-                                        "/tmp: this is no regular file\n");
+    ck_assert_str_eq(buf_text(&errors),
+                     "auth.tokensFile: nowhere: No such file or directory; comfypoold --new-token "
+                     "NAME:ROLE prints the first line of one\n"
+                     "auth.tokensFile: /tmp: this is no regular file\n");
 }
 END_TEST
 
