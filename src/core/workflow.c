@@ -33,13 +33,14 @@ struct span {
     bool there;
 };
 
-enum input_kind { INPUT_LINK, INPUT_MODEL, INPUT_NUMBER };
+/* A path counts for no hash. */
+enum input_kind { INPUT_LINK, INPUT_MODEL, INPUT_NUMBER, INPUT_PATH };
 
-/* An input of a node that counts for something, in order of the text. */
+/* An input of a node that matters, in order of the text. */
 struct input {
     enum input_kind kind;
     struct span name;
-    struct span value; /* the id that is linked to, a model's name, or a number, raw */
+    struct span value; /* the id that is linked to, a model's name, a path, or a number, raw */
     struct span slot;  /* of a link: its number, raw */
 };
 
@@ -107,6 +108,14 @@ static bool names_a_model(struct str name, struct str value)
         }
     }
     return false;
+}
+
+/* It may be a file in a folder. */
+static bool is_path(struct str value)
+{
+    enum { MOST = 1024 }; /* longer ones are prose */
+    return value.n > 0 && value.n <= MOST &&
+           (memchr(value.p, '/', value.n) != NULL || memchr(value.p, '\\', value.n) != NULL);
 }
 
 bool workflow_names_model(struct str input, struct str value)
@@ -205,6 +214,8 @@ static void read_inputs(struct draft *d, struct js_reader *r)
             const struct span value = keep_text(d, v);
             if (names_a_model(span_str(d, name), span_str(d, value))) {
                 add_input(d, (struct input){INPUT_MODEL, name, value, {0}});
+            } else if (is_path(span_str(d, value))) {
+                add_input(d, (struct input){INPUT_PATH, name, value, {0}});
             }
         } else if (v.kind == JS_NUMBER && !is_seed(span_str(d, name))) {
             add_input(d, (struct input){INPUT_NUMBER, name, keep_raw(d, v), {0}});
@@ -341,18 +352,26 @@ static void resolve_links(const struct draft *d, struct workflow *w)
     free(linked_by);
 }
 
-static void list_models(const struct draft *d, struct workflow *w)
+/* Owner: the caller. */
+static struct workflow_value *list_values(const struct draft *d, enum input_kind kind,
+                                          size_t *ret_len)
 {
-    w->models = mem_alloc((d->inputs_len + 1) * sizeof *w->models);
+    size_t len = 0;
+    for (size_t k = 0; k < d->inputs_len; k++) {
+        len += d->inputs[k].kind == kind ? 1 : 0;
+    }
+    struct workflow_value *list = mem_alloc((len + 1) * sizeof *list);
+    *ret_len = 0;
     for (size_t i = 0; i < d->len; i++) {
         for (size_t k = 0; k < d->nodes[i].inputs; k++) {
             const struct input *in = &d->inputs[d->nodes[i].first_input + k];
-            if (in->kind == INPUT_MODEL) {
-                w->models[w->models_len++] = (struct workflow_model){
-                    (uint32_t)i, span_str(d, in->name), span_str(d, in->value)};
+            if (in->kind == kind) {
+                list[(*ret_len)++] = (struct workflow_value){(uint32_t)i, span_str(d, in->name),
+                                                             span_str(d, in->value)};
             }
         }
     }
+    return list;
 }
 
 static int by_bytes(struct str a, struct str b)
@@ -392,12 +411,15 @@ struct hash_texts {
 static void hash_inputs(struct hash_texts *t, const struct draft *d, const struct draft_node *n)
 {
     struct hash_item *items = mem_alloc((n->inputs + 1) * sizeof *items);
+    size_t len = 0;
     for (size_t i = 0; i < n->inputs; i++) {
         const size_t index = n->first_input + i;
-        items[i] = (struct hash_item){span_str(d, d->inputs[index].name), index};
+        if (d->inputs[index].kind != INPUT_PATH) {
+            items[len++] = (struct hash_item){span_str(d, d->inputs[index].name), index};
+        }
     }
-    qsort(items, n->inputs, sizeof *items, compare_items);
-    for (size_t i = 0; i < n->inputs; i++) {
+    qsort(items, len, sizeof *items, compare_items);
+    for (size_t i = 0; i < len; i++) {
         const struct input *in = &d->inputs[items[i].index];
         struct buf *b = in->kind == INPUT_NUMBER ? &t->numbers : &t->structure;
         hash_text(b, in->kind == INPUT_LINK ? 'l' : 'm', span_str(d, in->name));
@@ -456,7 +478,8 @@ static struct workflow *finish(struct draft *d, bool hashed)
         (void)map_put(&w->by_id, w->nodes[i].id, &w->nodes[i]);
     }
     resolve_links(d, w);
-    list_models(d, w);
+    w->models = list_values(d, INPUT_MODEL, &w->models_len);
+    w->paths = list_values(d, INPUT_PATH, &w->paths_len);
     if (hashed) {
         compute_hashes(d, w);
     }
@@ -512,6 +535,7 @@ void workflow_free(struct workflow *w)
     free(w->deps);
     free(w->seeds);
     free(w->models);
+    free(w->paths);
     map_done(&w->by_id);
     free(w->texts);
     free(w);

@@ -187,7 +187,7 @@ void eligible_find_lacks(const struct need *n, const struct backend *b, lack_fn 
     bool *needed = mem_zero(w->len, sizeof *needed);
     mark_needed(n, c, needed);
     for (size_t i = 0; i < w->models_len; i++) {
-        const struct workflow_model *m = &w->models[i];
+        const struct workflow_value *m = &w->models[i];
         const struct catalog_class *class = catalog_find(c, w->nodes[m->node].class_type);
         if (needed[m->node] && class != NULL && !catalog_allows(class, m->input, m->value) &&
             !unlisted_may_be_good(b, w->nodes[m->node].class_type, m->input)) {
@@ -197,7 +197,7 @@ void eligible_find_lacks(const struct need *n, const struct backend *b, lack_fn 
     free(needed);
 }
 
-static void count_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+static void count_lack(void *ctx, const struct workflow_node *node, const struct workflow_value *m)
 {
     (void)node;
     (void)m;
@@ -391,7 +391,7 @@ struct listing {
     struct js_out *o;
 };
 
-static void list_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+static void list_lack(void *ctx, const struct workflow_node *node, const struct workflow_value *m)
 {
     struct js_out *o = ((struct listing *)ctx)->o;
     AUTO_BUF struct buf text;
@@ -598,7 +598,7 @@ static bool is_asked(const struct asking *a, struct str class_type)
     return false;
 }
 
-static void ask_lack(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+static void ask_lack(void *ctx, const struct workflow_node *node, const struct workflow_value *m)
 {
     enum { MOST = 8 };
     struct asking *a = ctx;

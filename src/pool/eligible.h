@@ -96,7 +96,7 @@ struct need *eligible_need_of_attempt(const struct attempt *a);
 void eligible_leave(struct job *j);
 
 typedef void (*lack_fn)(void *ctx, const struct workflow_node *node,
-                        const struct workflow_model *m);
+                        const struct workflow_value *m);
 /* Calls `each` for what a backend lacks whose classes are known: a class (m NULL), or a value of an
    input whose list counts. */
 void eligible_find_lacks(const struct need *n, const struct backend *b, lack_fn each, void *ctx);

@@ -66,21 +66,21 @@ static void choose_seeds(struct attempt *a)
 
 /* Files in folders are named with \ by a Windows server and with / by others: a value that is one
    of the backend's list but for that becomes the backend's. */
-static void spell_paths(struct attempt *a)
+static void spell_as_listed(struct attempt *a, const struct workflow_value *list, size_t len)
 {
     const struct workflow *w = a->workflow;
     const struct str text = {a->job->workflow, a->job->workflow_len};
-    for (size_t i = 0; i < w->models_len; i++) {
-        const struct workflow_model *m = &w->models[i];
-        const struct workflow_node *node = &w->nodes[m->node];
+    for (size_t i = 0; i < len; i++) {
+        const struct workflow_value *v = &list[i];
+        const struct workflow_node *node = &w->nodes[v->node];
         const struct catalog_class *c = catalog_find(&a->backend->knows.catalog, node->class_type);
-        const char *its = c == NULL ? NULL : catalog_spelling(c, m->input, m->value);
-        if (its != NULL && !str_is(m->value, its)) {
+        const char *its = c == NULL ? NULL : catalog_spelling(c, v->input, v->value);
+        if (its != NULL && !str_is(v->value, its)) {
             AUTO_BUF struct buf value;
             buf_init(&value, BUF_NO_LIMIT);
             struct js_out o = js_out_to(&value);
             js_string(&o, its);
-            (void)!splices_set_input(&a->splices, w, text, node->id, m->input, buf_str(&value));
+            (void)!splices_set_input(&a->splices, w, text, node->id, v->input, buf_str(&value));
         }
     }
 }
@@ -88,7 +88,8 @@ static void spell_paths(struct attempt *a)
 void prompt_prepare(struct attempt *a)
 {
     struct job *j = a->job;
-    spell_paths(a);
+    spell_as_listed(a, a->workflow->models, a->workflow->models_len);
+    spell_as_listed(a, a->workflow->paths, a->workflow->paths_len);
     free(j->r.auto_seeds);
     j->r.auto_seeds = NULL;
     if (a->workflow->seeds_len > 0 && (j->spec == NULL || !j->spec->keep_seeds)) {

@@ -199,7 +199,7 @@ struct learning {
     bool any;
 };
 
-static void learn_one(void *ctx, const struct workflow_node *node, const struct workflow_model *m)
+static void learn_one(void *ctx, const struct workflow_node *node, const struct workflow_value *m)
 {
     struct learning *l = ctx;
     const struct catalog_class *c = catalog_find(&l->b->knows.catalog, node->class_type);

@@ -53,7 +53,8 @@ static const struct node_class classes[] = {
                                         "512") ", \"batch_size\": [\"INT\", "
                                                "{\"default\": 1, \"min\": 1, \"max\": 4096}]",
      NULL},
-    {"ImageFilter", "comfysim", 5, 0, false, "IMAGE", OF("image", "IMAGE"), NULL},
+    {"ImageFilter", "comfysim", 5, 0, false, "IMAGE",
+     OF("image", "IMAGE") ", \"style\": [[\"dark\\\\a.yaml\", \"light/b.yaml\"], {}]", NULL},
     {"ImageInvert", "image", 3, 0, false, "IMAGE", OF("image", "IMAGE"), NULL},
     {"ImageScale", "image/upscaling", 6, 0, false, "IMAGE",
      OF("image", "IMAGE") ", \"upscale_method\": [[\"nearest-exact\", \"bilinear\", \"area\", "

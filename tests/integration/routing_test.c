@@ -736,6 +736,33 @@ START_TEST(test_spellings)
 }
 END_TEST
 
+/* Not only models lie in folders. */
+START_TEST(test_spellings_of_other_files)
+{
+    static const struct {
+        const char *submitted;
+        const char *posted;
+    } rows[] = {{"dark/a.yaml", "dark\\a.yaml"},
+                {"dark\\\\a.yaml", "dark\\a.yaml"},
+                {"light\\\\b.yaml", "light/b.yaml"},
+                {"light/b.yaml", "light/b.yaml"},
+                {"light/c.yaml", "light/c.yaml"}};
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_backends_up(d, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *j = run_job(d, q("{'workflow':{'1':{'class_type':'ImageFilter','inputs':"
+                                 "{'style':'%s','text':'light/b.yaml','_ms':1}},"
+                                 "'2':{'class_type':'SaveImage','inputs':{'images':['1',0]}}}}",
+                                 rows[i].submitted));
+        const char *id = str_at(j, "promptId");
+        json_t *inputs = at(sim_get(s, text("/history/%s", id)), text("%s.prompt.2.1.inputs", id));
+        CHECK(strcmp(str_at(inputs, "style"), rows[i].posted) == 0, "%s: %s", rows[i].submitted,
+              str_at(inputs, "style"));
+    }
+}
+END_TEST
+
 Suite *routing_suite(void)
 {
     static const struct named_test tests[] = {
@@ -744,6 +771,7 @@ Suite *routing_suite(void)
         {"long values", &test_long_values, 1},
         {"taken values", &test_taken_values, 1},
         {"spellings", &test_spellings, 1},
+        {"spellings of other files", &test_spellings_of_other_files, 1},
         {"models of a batch", &test_batch_models, 1},
         {"models and classes", &test_models_and_classes, 1},
         {"unknown counts as able", &test_unknown_counts_as_able, 1},

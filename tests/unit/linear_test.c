@@ -493,7 +493,7 @@ static void find_models(struct input *in)
     struct catalog_draft d;
     ck_assert(catalog_draft_read(buf_str(&in->more), &d));
     for (size_t i = 0; i < in->w->models_len; i++) {
-        const struct workflow_model *m = &in->w->models[i];
+        const struct workflow_value *m = &in->w->models[i];
         ck_assert(catalog_allows(d.classes[0], m->input, m->value));
     }
     catalog_draft_done(&d);

@@ -105,6 +105,10 @@ static const struct {
      "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
      "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x.gguf\"}}}",
      false},
+    {"another path",
+     "{\"4\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
+     "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x/y.yaml\"}}}",
+     true},
     {"another class",
      "{\"4\":{\"class_type\":\"Loader2\",\"inputs\":{\"ckpt_name\":\"a.safetensors\",\"n\":1}},"
      "\"8\":{\"class_type\":\"Decode\",\"inputs\":{\"vae\":[\"4\",2],\"text\":\"x\"}}}",

@@ -34,8 +34,8 @@ struct workflow_seed {
     const char *input; /* "seed" or "noise_seed" */
 };
 
-/* A string input that names a model, as the hash understands it. */
-struct workflow_model {
+/* A string input. */
+struct workflow_value {
     uint32_t node; /* into workflow.nodes */
     struct str input;
     struct str value;
@@ -55,8 +55,10 @@ struct workflow {
     size_t deps_len;
     struct workflow_seed *seeds; /* those of -1, in the order of the text */
     size_t seeds_len;
-    struct workflow_model *models; /* in the order of the text */
+    struct workflow_value *models; /* name a model, as the hash understands it; in their order */
     size_t models_len;
+    struct workflow_value *paths; /* others with a / or \ in them; in their order */
+    size_t paths_len;
     struct map by_id;           /* id -> &nodes[i] */
     char hash[DIGEST_HEX_SIZE]; /* "": not computed */
     char cost_key[WORKFLOW_KEY_SIZE];
