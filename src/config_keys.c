@@ -250,6 +250,9 @@ static bool name_check(struct str text, char why[CONFIG_WHY_SIZE])
     for (size_t i = 0; i < text.n && good; i++) {
         good = isalnum((unsigned char)text.p[i]) || memchr("._-:", text.p[i], 4) != NULL;
     }
+    if (str_is(text, ".") || str_is(text, "..")) {
+        return say(why, "must not be . or .., which are folders");
+    }
     return good || say(why, "must be 1 to 100 letters, digits, dots, colons, - and _");
 }
 

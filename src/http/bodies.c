@@ -60,9 +60,11 @@ enum { ADD_URL = 0, ADD_NAME = 1, CHANGE_FIRST = 2 };
 static const struct member backend_members[] = {
     [ADD_URL] = {"url", read_url, "the URL of a ComfyUI server, http://HOST:PORT",
                  .offset = offsetof(struct backend_change, url)},
-    [ADD_NAME] = {"name", read_name,
-                  "1 to 100 printable ASCII characters but blanks, quotes and backslashes",
-                  .offset = offsetof(struct backend_change, name)},
+    [ADD_NAME] =
+        {"name", read_name,
+         "1 to 100 printable ASCII characters but blanks, quotes and backslashes, and not . "
+         "or .. as a part of a path",
+         .offset = offsetof(struct backend_change, name)},
     {"weight", member_int, NULL, 1, MAX_WEIGHT, .offset = offsetof(struct backend_change, weight)},
     {"maxInFlight", member_int, NULL, 1, MAX_IN_FLIGHT,
      .offset = offsetof(struct backend_change, max_in_flight)},

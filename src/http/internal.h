@@ -54,7 +54,7 @@ bool text_cut(struct str *rest, char separator, struct str *ret) MUST_CHECK;
 struct str text_trim(struct str s);
 bool text_same_word(struct str a, const char *word); /* without regard to case */
 /* A backend's: printable ASCII but blanks, quotes and backslashes; one without a name of its own is
-   called by its URL. */
+   called by its URL. No part of a path that clients resolve before they ask: . and .. */
 bool text_is_name(struct str s);
 bool text_is_plain(struct str s); /* no control characters */
 bool text_is_hex(struct str s);   /* lowercase hex digits */

@@ -114,8 +114,15 @@ bool text_same_word(struct str a, const char *word)
 
 bool text_is_name(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\') {
+    size_t part = 0; /* where it begins */
+    for (size_t i = 0; i <= s.n; i++) {
+        if (i == s.n || s.p[i] == '/') {
+            const struct str its = {s.p + part, i - part};
+            if (str_is(its, ".") || str_is(its, "..")) {
+                return false;
+            }
+            part = i + 1;
+        } else if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\') {
             return false;
         }
     }

@@ -117,6 +117,28 @@ START_TEST(test_names_of_urls)
 }
 END_TEST
 
+/* Clients resolve . and .. in a path before they ask: no route would find such a name. */
+START_TEST(test_names_that_are_no_folders)
+{
+    static const struct {
+        const char *name;
+        int status;
+    } rows[] = {{".", 400},   {"..", 400},  {"a/../b", 400}, {"a/..", 400}, {"./a", 400},
+                {"...", 201}, {"a.b", 201}, {"..a", 201},    {"b/a.", 201}, {"a//b", 201}};
+    struct daemon *d = DAEMON(.no_profile = true);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer *a =
+            post(d, "/backends",
+                 q("{'name':'%s','url':'http://127.0.0.1:%d'}", rows[i].name, (int)i + 1));
+        CHECK(a->status == rows[i].status, "%s: %s", rows[i].name, a->body);
+    }
+    daemon_stop(d);
+    d = DAEMON(.may_fail = true, .config = "backends: [{name: .., url: 'http://127.0.0.1:1'}]\n");
+    CHECK(daemon_wait(d) == 2 && strstr(read_file(d->err), "must not be . or ..") != NULL, "%s",
+          read_file(d->err));
+}
+END_TEST
+
 /* One server under two names would be given twice what it takes. */
 START_TEST(test_one_server_once)
 {
@@ -388,6 +410,7 @@ Suite *operate_suite(void)
     static const struct named_test tests[] = {
         {"add, change, remove", &test_add_change_remove, 0},
         {"names of URLs", &test_names_of_urls, 1},
+        {"names that are no folders", &test_names_that_are_no_folders, 0},
         {"one server once", &test_one_server_once, 0},
         {"removed in mid-prompt", &test_removed_in_mid_prompt, 3},
         {"credentials", &test_credentials_of_an_added_one, 0},
