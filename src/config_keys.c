@@ -1055,14 +1055,44 @@ bool config_backends_check(const struct config_backend *b, size_t len, struct bu
     return good;
 }
 
-/* A file of certificates that cannot be read would only show when its backend is asked. */
+static bool has_certificate(FILE *f)
+{
+    static const char *const begins[] = {"-----BEGIN CERTIFICATE-----",
+                                         "-----BEGIN TRUSTED CERTIFICATE-----",
+                                         "-----BEGIN X509 CERTIFICATE-----"};
+    char line[128];
+    while (fgets(line, sizeof line, f) != NULL) {
+        for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+            if (strncmp(line, begins[i], strlen(begins[i])) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* A file of certificates that is none would only show when its backend is asked. */
 static bool ca_file_check(const char *path, const char *where, struct buf *errors)
 {
-    FILE *f = path == NULL ? NULL : fopen(path, "re");
-    if (path == NULL || f != NULL) {
-        return f == NULL || fclose(f) == 0;
+    if (path == NULL) {
+        return true;
     }
-    buf_printf(errors, "%s: %s cannot be read: %s\n", where, path, strerror(errno));
+    errno = 0;
+    FILE *f = fopen(path, "re");
+    const bool good = f != NULL && has_certificate(f);
+    const int why = errno; /* of a directory: only reading it fails */
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    if (good) {
+        return true;
+    }
+    if (f == NULL || why != 0) {
+        buf_printf(errors, "%s: %s cannot be read: %s\n", where, path, strerror(why));
+    } else {
+        buf_printf(errors, "%s: %s has no certificate: it must be PEM, with a line %s\n", where,
+                   path, "-----BEGIN CERTIFICATE-----");
+    }
     return false;
 }
 

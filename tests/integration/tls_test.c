@@ -77,6 +77,18 @@ START_TEST(test_trust)
     daemon_stop(d);
     d = DAEMON(.may_fail = true, .config = text("backends: [%s, caFile: nowhere.pem}]\n", item));
     CHECK(daemon_wait(d) == 2 && strstr(read_file(d->err), "nowhere.pem cannot be read") != NULL);
+    /* A key, or a folder, in the place of certificates. */
+    static const struct {
+        const char *file;
+        const char *said;
+    } bad[] = {{"cert.pem.key", "cert.pem.key has no certificate"},
+               {".", "cannot be read: Is a directory"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        d = DAEMON(.may_fail = true,
+                   .config = text("backends: [%s, caFile: %s}]\n", item, bad[i].file));
+        CHECK(daemon_wait(d) == 2 && strstr(read_file(d->err), bad[i].said) != NULL, "%s",
+              read_file(d->err));
+    }
 }
 END_TEST
 
