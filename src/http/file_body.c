@@ -113,6 +113,24 @@ static bool refuse_no_file(struct exchange *x, struct str name)
                        name.p);
 }
 
+/* Which parts there are instead, 16 of them. */
+static void refuse_jobless(struct exchange *x)
+{
+    enum { SAID = 16 };
+    if (x->problem.code != ERR_NONE) {
+        return;
+    }
+    AUTO_BUF struct buf names;
+    buf_init(&names, BUF_NO_LIMIT);
+    const size_t len = x->rq.files_len;
+    for (size_t i = 0; i < len && i < SAID; i++) {
+        buf_printf(&names, "%s%.100s", i == 0 ? "" : ", ", x->rq.files[i].part);
+    }
+    (void)problem_set(
+        &x->problem, ERR_MEMBER_INVALID, "the form has no part job, which holds the JSON%s%s%s",
+        len == 0 ? "" : "; its parts are: ", buf_text(&names), len > SAID ? ", ..." : "");
+}
+
 /* Of a form to /uploads. */
 static bool may_be_upload(struct exchange *x, struct str name, bool is_file)
 {
@@ -144,8 +162,10 @@ static bool part_begins(void *ctx, struct str name, bool is_file, struct str fil
         return true;
     }
     if (str_is(name, "job") || has_part(&x->rq, name)) {
-        *ret_why = "two parts have one name";
-        return false;
+        const int n = name.n > 100 ? 100 : (int)name.n;
+        *ret_why = "";
+        return problem_set(&x->problem, ERR_MEMBER_INVALID,
+                           "two parts are named %.*s; each has a name of its own", n, name.p);
     }
     if (x->rq.files_len == ATTACHMENTS_MOST) {
         *ret_why = "there may be 64 files at most";
@@ -286,7 +306,7 @@ bool file_body_end(struct exchange *x)
                         "the form has no file; curl -F file=@FILE sends one");
             }
         } else if (!f->has_job) {
-            give_up(x, ERR_MEMBER_INVALID, "the multipart body has no part named job");
+            refuse_jobless(x);
         }
     }
     return f->pending == 0 || x->problem.code != ERR_NONE;

@@ -186,16 +186,23 @@ START_TEST(test_multipart)
     static const struct {
         const char *body;
         const char *code;
+        const char *said;
     } bad[] = {
-        {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{}", "member_invalid"},
+        {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{}", "member_invalid", ""},
         {"--q1\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--q1--\r\n",
-         "member_invalid"},
-        {"--q1\r\nContent-Disposition: form-data\r\n\r\n1\r\n--q1--\r\n", "member_invalid"},
-        {"--q1\r\nX: y\r\n\r\n1\r\n--q1--\r\n", "member_invalid"},
-        {"--q1 \r\n\r\n", "member_invalid"},
-        {"", "member_invalid"},
+         "member_invalid", "no part job, which holds the JSON; its parts are: x\""},
+        {"--q1\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n"
+         "--q1\r\nContent-Disposition: form-data; name=\"y\"\r\n\r\n1\r\n--q1--\r\n",
+         "member_invalid", "its parts are: x, y\""},
+        {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{}\r\n"
+         "--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{}\r\n--q1--\r\n",
+         "member_invalid", "two parts are named job;"},
+        {"--q1\r\nContent-Disposition: form-data\r\n\r\n1\r\n--q1--\r\n", "member_invalid", ""},
+        {"--q1\r\nX: y\r\n\r\n1\r\n--q1--\r\n", "member_invalid", ""},
+        {"--q1 \r\n\r\n", "member_invalid", ""},
+        {"", "member_invalid", ""},
         {"--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n{oops\r\n--q1--\r\n",
-         "json_invalid"},
+         "json_invalid", ""},
     };
     body = text("--q1\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\n%s\r\n--q1\r\n"
                 "Content-Disposition: form-data; name=\"pic\"; filename=\"../../a.png\"\r\n\r\n1"
@@ -206,8 +213,9 @@ START_TEST(test_multipart)
     CHECK(strcmp(str_at(a->json, "pointer"), "/attachments/0/part") == 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         a = ask(d, "POST", "/jobs", type, bad[i].body);
-        CHECK(a->status == 400 && strcmp(str_at(a->json, "code"), bad[i].code) == 0, "%zu: %s", i,
-              a->body);
+        CHECK(a->status == 400 && strcmp(str_at(a->json, "code"), bad[i].code) == 0 &&
+                  strstr(a->body, bad[i].said) != NULL,
+              "%zu: %s", i, a->body);
     }
     expect(ask(d, "POST", "/jobs", "Content-Type: multipart/form-data", "x"), 415,
            "media_type_unsupported");
