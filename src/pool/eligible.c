@@ -387,13 +387,24 @@ bool eligible_is_preferred(const struct job *j, const struct backend *b)
 /* ---- telling ------------------------------------------------------------------------------------
  */
 
+/* Many nodes lack the same: it is said once. */
 struct listing {
     struct js_out *o;
+    struct map told; /* text -> a copy of it */
 };
+
+static void listing_done(struct listing *l)
+{
+    size_t at = 0;
+    for (void *copy = map_next(&l->told, &at); copy != NULL; copy = map_next(&l->told, &at)) {
+        free(copy);
+    }
+    map_done(&l->told);
+}
 
 static void list_lack(void *ctx, const struct workflow_node *node, const struct workflow_value *m)
 {
-    struct js_out *o = ((struct listing *)ctx)->o;
+    struct listing *l = ctx;
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
     if (m == NULL) {
@@ -407,7 +418,12 @@ static void list_lack(void *ctx, const struct workflow_node *node, const struct 
         buf_add_str(&text, m->input);
         buf_add_char(&text, ')');
     }
-    js_str(o, buf_str(&text));
+    const size_t n = text.len;
+    if (map_get(&l->told, buf_str(&text)) == NULL) {
+        char *copy = buf_take(&text);
+        (void)map_put(&l->told, (struct str){copy, n}, copy);
+        js_str(l->o, (struct str){copy, n});
+    }
 }
 
 /* The elements of "missing". */
@@ -443,7 +459,10 @@ static void list_missing(struct pool *p, const struct wish *w, const struct trai
         js_string(o, "a hard rule of the configuration leaves it out");
     }
     if (w->need != NULL && b->knows.known && !(t->spec != NULL && t->spec->skip_eligibility)) {
-        eligible_find_lacks(w->need, b, list_lack, &(struct listing){o});
+        struct listing l = {.o = o};
+        map_init(&l.told);
+        eligible_find_lacks(w->need, b, list_lack, &l);
+        listing_done(&l);
     }
 }
 

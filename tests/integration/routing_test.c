@@ -49,6 +49,16 @@ START_TEST(test_models_and_classes)
     no = post(d, "/jobs", q("{'workflow':{'1':{'class_type':'NoSuchNode','inputs':{}}}}"));
     expect(no, 422, "workflow_not_supported");
     CHECK(strstr(str_at(no->json, "detail"), "class NoSuchNode") != NULL);
+    /* What many nodes lack is said once. */
+    no = post(d, "/jobs",
+              q("{'workflow':{'1':{'class_type':'NoSuchNode','inputs':{}},"
+                "'2':{'class_type':'NoSuchNode','inputs':{}},"
+                "'3':{'class_type':'NorThis','inputs':{}}},'backends':{'only':['s0']}}"));
+    expect(no, 422, "workflow_not_supported");
+    CHECK(strstr(str_at(no->json, "detail"), "s0 lacks: the job") == NULL &&
+              strstr(str_at(no->json, "detail"), "s0 lacks: class NoSuchNode, class NorThis;") !=
+                  NULL,
+          "%s", no->body);
     /* A model that was copied there a minute ago. */
     sim_control(s[1], "{'models':['b.safetensors','e.safetensors'],'missing':null}");
     CHECK(strcmp(backend_of(run_job(d, q("{'workflow':" MODEL("e.safetensors") "}"))), "s1") == 0);
