@@ -299,6 +299,9 @@ static struct js_token read_number(struct js_reader *r)
         value_done(r);
         return (struct js_token){.kind = JS_NUMBER, .text = {from, (size_t)(r->at - from)}};
     }
+    if (*p != '-' && digits(p, r->end) == 0) {
+        return fail(r, "no JSON value begins like this");
+    }
     if (*p == '-') {
         p++;
     }

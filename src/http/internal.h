@@ -238,9 +238,10 @@ bool members_read_one(const struct member *m, struct js_token key, struct value 
 bool members_read(struct str body, const struct member *table, size_t len, void *ret,
                   unsigned *ret_seen, struct problem *p) MUST_CHECK;
 bool members_refuse_key(struct js_token key, enum err code, const char *detail, struct problem *p);
-/* ... with the nearest name of the table, or all of them. */
-bool members_refuse_unknown(struct js_token key, const struct member *table, size_t len,
-                            struct problem *p);
+/* ... with the nearest name of the table and of the others (up to a NULL; or NULL), or all of them.
+ */
+bool members_refuse_unknown(struct js_token key, const char *const *others,
+                            const struct member *table, size_t len, struct problem *p);
 /* Appends a name to the pointer of p. */
 void members_point_at(struct problem *p, struct str name);
 

@@ -40,17 +40,25 @@ bool members_refuse_key(struct js_token key, enum err code, const char *detail, 
     return problem_set(p, code, "%s", detail);
 }
 
-bool members_refuse_unknown(struct js_token key, const struct member *table, size_t len,
-                            struct problem *p)
+static void add_name(struct near *near, struct buf *names, const char *name)
+{
+    near_try(near, name);
+    buf_printf(names, "%s%s", names->len == 0 ? "" : ", ", name);
+}
+
+bool members_refuse_unknown(struct js_token key, const char *const *others,
+                            const struct member *table, size_t len, struct problem *p)
 {
     AUTO_BUF struct buf scratch;
     AUTO_BUF struct buf names;
     buf_init(&scratch, BUF_NO_LIMIT);
     buf_init(&names, BUF_NO_LIMIT);
     struct near near = near_to(str_clip(js_text(key, &scratch), LONGEST_KEY));
+    for (; others != NULL && *others != NULL; others++) {
+        add_name(&near, &names, *others);
+    }
     for (size_t i = 0; i < len; i++) {
-        near_try(&near, table[i].name);
-        buf_printf(&names, "%s%s", i == 0 ? "" : ", ", table[i].name);
+        add_name(&near, &names, table[i].name);
     }
     point_at_key(p, key);
     if (near.name != NULL) {
@@ -58,7 +66,7 @@ bool members_refuse_unknown(struct js_token key, const struct member *table, siz
                            near.name);
     }
     return problem_set(p, ERR_MEMBER_UNKNOWN, "there is no such member here%s%s",
-                       len == 0 ? "" : "; there are ", buf_text(&names));
+                       names.len == 0 ? "" : "; there are ", buf_text(&names));
 }
 
 static bool refuse_json(struct str body, size_t offset, const char *why, struct problem *p)
@@ -154,7 +162,7 @@ bool members_read(struct str body, const struct member *table, size_t len, void 
         v.text = js_rest(&r, v.token);
         const size_t i = members_find(table, len, key);
         if (i == len) {
-            return members_refuse_unknown(key, table, len, p);
+            return members_refuse_unknown(key, NULL, table, len, p);
         }
         if (!members_read_one(&table[i], key, &v, ret, p)) {
             return false;

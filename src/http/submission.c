@@ -267,6 +267,16 @@ enum form { FORM_WORKFLOW, FORM_PROMPT, FORM_BARE };
 
 static const char *const graph_names[] = {"workflow", "prompt", ""};
 
+/* What there is beside the table of members. */
+static const char *const beside_members[] = {"workflow", "prompt", NULL};
+static const char *const beside_members_of_batches[] = {"workflow", "prompt", "overrides", NULL};
+
+static bool refuse_unknown(struct js_token key, bool batch, struct problem *p)
+{
+    return members_refuse_unknown(key, batch ? beside_members_of_batches : beside_members, members,
+                                  MEMBERS, p);
+}
+
 struct outline {
     bool has[2]; /* workflow, prompt */
     struct str graph[2];
@@ -311,7 +321,7 @@ static bool read_member(struct js_token key, struct value *v, const struct readi
         (g->batch && js_is(key, "overrides"))) {
         return true; /* ComfyUI ignores members that it does not know; clients send such */
     }
-    return members_refuse_unknown(key, members, MEMBERS, p);
+    return refuse_unknown(key, g->batch, p);
 }
 
 static bool read_members(struct str body, const struct reading *g, struct problem *p)
@@ -411,7 +421,7 @@ static bool has_member(struct str value, const char *name)
 }
 
 /* What is neither a member of a submission nor a node of a graph. */
-static bool refuse_stranger(struct js_token key, struct str value, struct problem *p)
+static bool refuse_stranger(struct js_token key, struct str value, bool batch, struct problem *p)
 {
     if (js_is(key, "input") && (has_member(value, "workflow") || has_member(value, "prompt"))) {
         return members_refuse_key(key, ERR_MEMBER_UNKNOWN,
@@ -429,7 +439,7 @@ static bool refuse_stranger(struct js_token key, struct str value, struct proble
                                   "(API)",
                                   p);
     }
-    return members_refuse_unknown(key, members, MEMBERS, p);
+    return refuse_unknown(key, batch, p);
 }
 
 /* An object without a graph: name the stranger, or say what is missing. */
@@ -442,7 +452,7 @@ static bool explain(struct str body, bool batch, struct problem *p)
         const struct str text = js_skip(&r);
         if (members_find(members, MEMBERS, key) == MEMBERS && !has_member(text, "class_type") &&
             !(batch && js_is(key, "overrides"))) {
-            return refuse_stranger(key, text, p);
+            return refuse_stranger(key, text, batch, p);
         }
     }
     members_point_at(p, STR("workflow"));
