@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "comfypool/base/digest.h"
 #include "comfypool/comfy/backend.h"
@@ -14,6 +15,18 @@ static void strip_slashes(char *path)
     while (n > 0 && path[n - 1] == '/') {
         path[--n] = '\0';
     }
+}
+
+/* "http:/", "https//" or the like in front: how long it is; 0: there is none. */
+static size_t broken_scheme(const char *url)
+{
+    if (strncasecmp(url, "http", 4) != 0) {
+        return 0;
+    }
+    const size_t word = (url[4] | 0x20) == 's' ? 5 : 4;
+    const size_t marks = strspn(url + word, ":/\\;");
+    const bool is_port = url[word] == ':' && marks == 1; /* a host that is called http */
+    return marks == 0 || is_port ? 0 : word + marks;
 }
 
 /* What people write in place of a URL: says what to write. False: it may be one. */
@@ -37,8 +50,12 @@ static bool explain(const char *url, char *why, size_t why_size)
     if (!has_scheme && *url != '\0') {
         const char *at = strrchr(url, '@'); /* without what may be a secret */
         const char *shown = at == NULL ? url : at + 1;
+        const size_t scheme = broken_scheme(url);
+        const bool secure = scheme > 0 && (url[4] | 0x20) == 's';
+        shown = at == NULL ? url + scheme : shown;
         const size_t n = strcspn(shown, "?#");
-        (void)snprintf(why, why_size, "the scheme is missing; write http://%.*s",
+        (void)snprintf(why, why_size, "the scheme is %s; write http%s://%.*s",
+                       scheme == 0 ? "missing" : "not whole", secure ? "s" : "",
                        (int)(n > 100 ? 100 : n), shown);
         return true;
     }
