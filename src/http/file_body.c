@@ -109,8 +109,11 @@ static bool refuse_no_file(struct exchange *x, struct str name)
 {
     const int n = name.n > 100 ? 100 : (int)name.n;
     return problem_set(&x->problem, ERR_MEMBER_INVALID,
-                       "the part %.*s is no file; curl -F %.*s=@FILE sends one", n, name.p, n,
-                       name.p);
+                       "the part %.*s is no file; curl -F %.*s=@FILE sends one%s", n, name.p, n,
+                       name.p,
+                       is_upload(x->rq.route) ? ". A form of /uploads is one file, and no other "
+                                                "part: leave those of ComfyUI's uploads out"
+                                              : "");
 }
 
 /* Which parts there are instead, 16 of them. */

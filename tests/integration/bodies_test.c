@@ -58,6 +58,11 @@ START_TEST(test_upload_in_a_form)
     a = send_form(d, "POST", "/uploads", part("name", NULL, "value"));
     expect(a, 400, "member_invalid");
     CHECK(says(a, "name"));
+    /* As to a server's /upload/image. */
+    a = send_form(d, "POST", "/uploads",
+                  text("%s%s", part("image", "cat.png", HELLO), part("type", NULL, "input")));
+    expect(a, 400, "member_invalid");
+    CHECK(says(a, "part type") && says(a, "no other part"), "%s", a->body);
     expect(send_form(d, "POST", "/uploads", ""), 400, "member_invalid");
     expect(send_form(d, "POST", "/uploads", part("file", "e", "")), 400, "upload_empty");
     expect(ask(d, "POST", "/uploads", "Content-Type: multipart/form-data", "x"), 415, NULL);
