@@ -400,6 +400,8 @@ struct store {
     char *path;   /* of the database */
     dev_t device; /* which file that is */
     ino_t inode;
+    bool made;    /* jobs were in it before */
+    bool anew;    /* and it may be empty all the same */
     bool unclean; /* the last daemon did not close it */
     int lock_fd;
     uv_async_t async;

@@ -165,15 +165,16 @@ static bool is_empty_or_missing(const char *path)
 }
 
 /* A database that has vanished or was emptied is no new one. */
-static bool check_not_lost(const struct store *s, bool anew, char *why, size_t why_size)
+static bool check_not_lost(struct store *s, char *why, size_t why_size)
 {
     AUTO_BUF struct buf marker;
     marker_path(s, &marker);
     struct stat st;
-    if (!is_empty_or_missing(s->path) || lstat(buf_text(&marker), &st) != 0) {
+    s->made = lstat(buf_text(&marker), &st) == 0;
+    if (!is_empty_or_missing(s->path) || !s->made) {
         return true;
     }
-    if (anew) {
+    if (s->anew) {
         LOG(LOG_WARN, "a new database is made where another one was", LOG_S("path", s->path));
         return true;
     }
@@ -295,6 +296,31 @@ static const char WRITER_OPTIONS[] = "PRAGMA auto_vacuum = INCREMENTAL;"
 static const char READER_OPTIONS[] = "PRAGMA query_only = ON;"
                                      "PRAGMA temp_store = MEMORY;";
 
+/* Without a schema version it is new. Where it has tables all the same it is another program's,
+   which shall keep it as it is; where it has none and jobs were in it, they are lost. */
+static bool is_ours(const struct store *s, sqlite3 *db, char *why, size_t why_size)
+{
+    char said[256];
+    if (!asked(db, "PRAGMA user_version", said, sizeof said) || strcmp(said, "0") != 0 ||
+        !asked(db, "SELECT count(*) FROM sqlite_master", said, sizeof said)) {
+        return true; /* or damaged: store_check and schema_migrate say so */
+    }
+    if (strcmp(said, "0") != 0) {
+        (void)snprintf(why, why_size,
+                       "it has tables and no schema version, so it is another program's, or "
+                       "damaged%s",
+                       remedy);
+        return false;
+    }
+    if (s->made && !s->anew) {
+        (void)snprintf(why, why_size,
+                       "it is empty, and jobs were in it: restore it, or start with --new-store "
+                       "to begin with an empty one");
+        return false;
+    }
+    return true;
+}
+
 bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **ret, char *why,
                    size_t why_size)
 {
@@ -307,6 +333,10 @@ bool store_connect(const struct store *s, bool writes, int cache_kib, sqlite3 **
     if (rc == SQLITE_OK) {
         (void)sqlite3_extended_result_codes(db, 1);
         (void)sqlite3_busy_timeout(db, STORE_BUSY_MS);
+        if (writes && !is_ours(s, db, why, why_size)) {
+            (void)sqlite3_close(db);
+            return false;
+        }
         rc = sqlite3_exec(db, buf_text(&options), NULL, NULL, NULL);
     }
     if (rc != SQLITE_OK) {
@@ -505,7 +535,8 @@ static bool open_in(const char *dir, bool anew, uv_loop_t *loop, struct store **
         return false;
     }
     struct store *s = new_store(dir, loop);
-    if (!lock_dir(s, why, why_size) || !check_not_lost(s, anew, why, why_size) ||
+    s->anew = anew;
+    if (!lock_dir(s, why, why_size) || !check_not_lost(s, why, why_size) ||
         !make_database_file(s, why, why_size) || !note_file(s, why, why_size)) {
         free_store(s);
         return false;

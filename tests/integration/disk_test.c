@@ -5,6 +5,7 @@
 #include "harness.h"
 
 #include <dirent.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -218,6 +219,59 @@ START_TEST(test_emptied_database)
 }
 END_TEST
 
+/* Makes the database of the state directory anew, with what sql makes in it. */
+static void replace_database(const struct daemon *d, const char *sql)
+{
+    const char *path = text("%s/comfypoold.db", d->state);
+    sqlite3 *db = NULL;
+    CHECK(unlink(path) == 0);
+    CHECK(sqlite3_open(path, &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+    CHECK(sqlite3_close(db) == SQLITE_OK);
+}
+
+static size_t read_bytes(const char *path, char *ret, size_t size)
+{
+    FILE *f = fopen(path, "rb");
+    CHECK(f != NULL);
+    const size_t n = fread(ret, 1, size, f);
+    (void)fclose(f);
+    return n;
+}
+
+/* A database without a schema version passed for a new one: the jobs were gone without a word, and
+   our tables stood among another program's. */
+START_TEST(test_another_programs_database)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    (void)run_job(d, sleep_body("a", 1, ""));
+    daemon_stop(d);
+    replace_database(d, "CREATE TABLE photos (name TEXT); INSERT INTO photos VALUES ('cat');");
+    const char *path = text("%s/comfypoold.db", d->state);
+    char before[16384];
+    char after[16384];
+    const size_t n = read_bytes(path, before, sizeof before);
+    for (int i = 0; i < 2; i++) {
+        d = i == 0 ? DAEMON(.sims = {s}, .may_fail = true)
+                   : DAEMON(.sims = {s}, .may_fail = true, .arguments = {"--new-store"});
+        CHECK(d->port == 0 && daemon_wait(d) == 1);
+        CHECK(strstr(read_file(d->err), "another program's") != NULL);
+        CHECK(read_bytes(path, after, sizeof after) == n && memcmp(before, after, n) == 0,
+              "nothing is written to it");
+        d->status = 0;
+    }
+    /* One that has pages and no tables is as empty as a file without a byte. */
+    replace_database(d, "CREATE TABLE a (b); DROP TABLE a;");
+    d = DAEMON(.sims = {s}, .may_fail = true);
+    CHECK(d->port == 0 && daemon_wait(d) == 1);
+    CHECK(strstr(read_file(d->err), "--new-store") != NULL);
+    d->status = 0;
+    d = DAEMON(.sims = {s}, .arguments = {"--new-store"});
+    (void)run_job(d, sleep_body("b", 1, ""));
+}
+END_TEST
+
 Suite *disk_suite(void)
 {
     static const struct named_test tests[] = {
@@ -230,6 +284,7 @@ Suite *disk_suite(void)
         {"state directory goes", &test_state_directory_goes, 1},
         {"planted links", &test_planted_links, 1},
         {"emptied database", &test_emptied_database, 1},
+        {"another program's database", &test_another_programs_database, 1},
     };
     return SUITE("disk", 60, tests);
 }
