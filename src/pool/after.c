@@ -199,14 +199,14 @@ void after_ended(struct job *j)
         struct job *waits = e->waits;
         next = e->next_dependent;
         edge_free(e);
-        if (waits->ending || !waits->stored) {
-            continue; /* cancelled; or its insert is under way, and asks again then */
+        if (waits->ending || !waits->stored || waits->doom_code != ERR_NONE) {
+            continue; /* cancelled; or its insert is under way, and asks again then; or it fails */
         }
         if (accepts(waits, j->r.state)) {
             one_less(waits);
             continue;
         }
         AUTO_FREE char *why = why_failed(str_of(j->r.id), what_became(j->r.state));
-        job_end_queued(waits, ERR_DEPENDENCY_FAILED, why);
+        job_end_queued_soon(waits, ERR_DEPENDENCY_FAILED, why);
     }
 }

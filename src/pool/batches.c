@@ -12,8 +12,8 @@
 #include "comfypool/core/credentials.h"
 #include "inner.h"
 
-/* In one turn of the loop, and no new one is begun after MADE_FOR_US. */
-enum { MADE_AT_ONCE = 1000, MADE_FOR_US = 10000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200 };
+/* In one turn of the loop, and no new one is begun after FOR_US. */
+enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
@@ -259,7 +259,10 @@ static void admit_some(void *ctx)
 {
     struct batch *b = ctx;
     struct pool *p = b->pool;
-    for (size_t i = 0; b->next != NULL && i < ADMITTED_AT_ONCE; i++) {
+    const struct mono_us since = time_mono();
+    for (size_t i = 0; b->next != NULL && i < ADMITTED_AT_ONCE &&
+                       (i == 0 || mono_diff(time_mono(), since).us < FOR_US);
+         i++) {
         struct job *j = b->next;
         b->next = j->batch_next;
         tell_queued(j);
@@ -440,7 +443,7 @@ static void make_some(void *ctx)
     const struct str all = str_of(m->rq.submission.overrides);
     const struct mono_us since = time_mono();
     for (size_t i = 0; i < MADE_AT_ONCE && b->active < (size_t)b->r.total &&
-                       mono_diff(time_mono(), since).us < MADE_FOR_US;
+                       mono_diff(time_mono(), since).us < FOR_US;
          i++) {
         const struct str one = override_next(all, &m->at);
         struct job *j = job_new_of_batch(p, &m->rq, b, one);
@@ -576,11 +579,15 @@ static void cancel_one(struct job *j)
     }
 }
 
+/* One that is profiled has a profile of its whole workflow. */
 static void cancel_some(void *ctx)
 {
     struct batch *b = ctx;
     struct pool *p = b->pool;
-    for (size_t i = 0; b->next != NULL && i < CANCELLED_AT_ONCE; i++) {
+    const struct mono_us since = time_mono();
+    for (size_t i = 0; b->next != NULL && i < CANCELLED_AT_ONCE &&
+                       (i == 0 || mono_diff(time_mono(), since).us < FOR_US);
+         i++) {
         struct job *j = b->next;
         b->next = j->batch_next;
         cancel_one(j);

@@ -168,6 +168,9 @@ struct job {
     size_t body_bytes;      /* of its texts, when they were in memory last */
     bool blocked;           /* it waits for others */
     bool was_blocked;       /* it did */
+    struct deadline doom;   /* it ends then, without an attempt, for this */
+    enum err doom_code;     /* ERR_NONE: nothing of the kind */
+    char *doom_why;
     bool sent_anew;         /* its files, to a backend that had lost them */
     struct job_record r;    /* as told to everybody */
     struct job_record next; /* what it becomes when the store has it; valid while `ending` */
@@ -506,6 +509,9 @@ struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, c
 void job_stop_waiting(struct job *j);
 /* Ends a queued job without another attempt. code ERR_NONE: it is cancelled; else it fails. */
 void job_end_queued(struct job *j, enum err code, const char *message);
+/* The same of one of many, whose profiles take their time: as deadlines have it, some a turn. It
+   fails with the first reason that was given. */
+void job_end_queued_soon(struct job *j, enum err code, const char *message);
 /* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
 struct job *job_revive(struct pool *p, struct store_active *take);
 /* True when it may wait (again); else its end is on its way, with each backend's reason. */

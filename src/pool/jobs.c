@@ -157,6 +157,8 @@ void job_free(struct job *j)
     queue_remove(&p->queue, &j->entry);
     review_leave(j);
     deadline_clear(&p->deadlines, &j->delay);
+    deadline_clear(&p->deadlines, &j->doom);
+    free(j->doom_why);
     deadline_clear(&p->deadlines, &j->settles);
     shun_leave(j);
     deadline_clear(&p->deadlines, &j->queue_timer);
@@ -706,6 +708,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     sources_leave(j);
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->delay);
+    deadline_clear(&p->deadlines, &j->doom);
     deadline_clear(&p->deadlines, &j->queue_timer);
     deadline_clear(&p->deadlines, &j->job_timer);
     AUTO_BUF struct buf profile;
@@ -727,6 +730,22 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     const struct store_beside beside = prepare_beside(j, STR(""));
     p->writes++;
     store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
+}
+
+static void doom_has_come(void *ctx)
+{
+    struct job *j = ctx;
+    job_end_queued(j, j->doom_code, j->doom_why);
+}
+
+void job_end_queued_soon(struct job *j, enum err code, const char *message)
+{
+    if (j->doom_code != ERR_NONE) {
+        return;
+    }
+    j->doom_code = code;
+    j->doom_why = mem_strdup(message);
+    deadline_set(&j->pool->deadlines, &j->doom, time_mono(), doom_has_come, j);
 }
 
 struct job *job_revive(struct pool *p, struct store_active *take)

@@ -123,7 +123,9 @@ static void fail(struct source *s, const char *why)
     buf_printf(&b, "output %lld of job %s: %s", (long long)s->n, s->job_id, why);
     s->keeping = true; /* it stays until here */
     while (s->inputs != NULL) {
-        job_end_queued(s->inputs->job, ERR_OUTPUT_UNAVAILABLE, buf_text(&b)); /* leaves */
+        struct job *j = s->inputs->job;
+        sources_leave(j);
+        job_end_queued_soon(j, ERR_OUTPUT_UNAVAILABLE, buf_text(&b));
     }
     source_free(s);
 }

@@ -292,6 +292,77 @@ START_TEST(test_many_structures)
 }
 END_TEST
 
+/* ---- many that end at once ----------------------------------------------------------------------
+ */
+
+enum { MANY_NODES = 6000, MANY_JOBS = 100 };
+
+/* A batch of profiled jobs over a large graph. Its id. */
+static const char *large_batch(struct daemon *d, const char *more)
+{
+    char *body = malloc((size_t)MANY_NODES * 64 + (size_t)MANY_JOBS * 32 + 4096);
+    size_t n = (size_t)sprintf(body,
+                               "{\"profile\":true,%s\"workflow\":{\"0\":{\"class_type\":"
+                               "\"T_SleepOut\",\"inputs\":{\"x\":0}}",
+                               more);
+    for (int i = 1; i <= MANY_NODES; i++) {
+        n += (size_t)sprintf(body + n, ",\"%d\":{\"class_type\":\"T_Sleep\",\"inputs\":{}}", i);
+    }
+    n += (size_t)sprintf(body + n, "},\"overrides\":[");
+    for (int i = 0; i < MANY_JOBS; i++) {
+        n += (size_t)sprintf(body + n, "%s{\"0.x\":%d}", i == 0 ? "" : ",", i);
+    }
+    (void)sprintf(body + n, "]}");
+    struct answer *a = post(d, "/batches", body);
+    free(body);
+    expect(a, 202, NULL);
+    return str_at(a->json, "id");
+}
+
+/* From now on until all of the batch has that state, nobody waits for a quarter of the time. */
+static void others_are_served(struct daemon *d, const char *batch, const char *state)
+{
+    const double began = now_s();
+    double longest = 0;
+    double done = 0;
+    while (done < MANY_JOBS) {
+        const double asked = now_s();
+        done = num_at(get(d, "/batches/%s", batch)->json, text("counts.%s", state));
+        const double took = now_s() - asked;
+        longest = took > longest ? took : longest;
+    }
+    const double all = now_s() - began;
+    CHECK(longest < all / 4, "%.3f of %.3f s", longest, all);
+}
+
+/* Each has a profile of its whole workflow, in which everything is pending. They were all made in
+   one turn, and all in memory. */
+START_TEST(test_large_batch_is_cancelled)
+{
+    struct daemon *d = DAEMON(.sims = {sim_plain()});
+    await_backends_up(d, 1);
+    const char *batch = large_batch(d, "\"notBefore\":\"2099-01-01T00:00:00Z\",");
+    const int fd = raw_request(d, "POST", text("/batches/%s/cancel", batch), "");
+    others_are_served(d, batch, "cancelled");
+    CHECK(raw_answer(fd)->status == 200);
+}
+END_TEST
+
+START_TEST(test_many_wait_for_one_that_fails)
+{
+    struct daemon *d = DAEMON(.sims = {sim_plain()});
+    await_backends_up(d, 1);
+    const char *first = submit(d, sleep_body("a", 1, ",\"notBefore\":\"2099-01-01T00:00:00Z\""));
+    const char *batch = large_batch(d, text("\"after\":[\"%s\"],", first));
+    const int fd = raw_request(d, "POST", text("/jobs/%s/cancel", first), "");
+    others_are_served(d, batch, "failed");
+    CHECK(raw_answer(fd)->status == 200);
+    json_t *j = json_array_get(at(get(d, "/jobs?limit=1&batch=%s", batch)->json, "jobs"), 0);
+    CHECK(strcmp(str_at(j, "error.code"), "dependency_failed") == 0);
+    CHECK(strstr(str_at(j, "error.message"), first) != NULL);
+}
+END_TEST
+
 /* ---- tokens that are taken back ----------------------------------------------------------------
  */
 
@@ -349,6 +420,8 @@ Suite *hostile_suite(void)
         {"frames behind the upgrade", &test_frames_behind_the_upgrade, 1},
         {"a large batch", &test_large_batch, 1},
         {"many structures", &test_many_structures, 0},
+        {"a large batch is cancelled", &test_large_batch_is_cancelled, 1},
+        {"many wait for one that fails", &test_many_wait_for_one_that_fails, 1},
         {"many tokens taken back", &test_many_tokens_taken_back, 0},
     };
     return SUITE("hostile", 60, tests);
