@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "comfypool/base/log.h"
@@ -30,6 +31,7 @@ enum {
     TICK_MS = 20,      /* how exactly the kernel knows when bytes came */
     IDLE_MOST_S = 150, /* for sockets that do not tell; libmicrohttpd gives silent ones 75 s */
     END_MS = 20,       /* in which libmicrohttpd hands on what it has read */
+    STUCK_MS = 500,    /* in which it reads something of what has come */
     NETWORK = 8        /* bytes of an IPv6 address that count as one client */
 };
 
@@ -43,6 +45,9 @@ struct conn {
     enum stage stage;
     struct deadline deadline;
     struct mono_us idle_since;
+    struct deadline look; /* at a body: whether it is read */
+    size_t pieces;        /* of it that were handed on */
+    struct stuck stuck;
 };
 
 /* ---- how many ----------------------------------------------------------------------------------
@@ -112,8 +117,47 @@ static void too_slow(void *ctx)
     shut(c);
 }
 
+static void look_whether_stuck(void *ctx);
+
+static void look_whether_stuck_later(struct conn *c)
+{
+    deadline_set(&c->server->deadlines, &c->look, mono_add(time_mono(), dur_ms(STUCK_MS)),
+                 look_whether_stuck, c);
+}
+
+bool stuck_look(struct stuck *s, size_t pieces, bool waits)
+{
+    const bool stuck = waits && s->waited && pieces == s->pieces;
+    *s = (struct stuck){pieces, waits};
+    return stuck;
+}
+
+/* libmicrohttpd 0.9.75 may stop to read a body and turn all the same, since there is something to
+   read: one client would take a whole core until the time for a body is over. */
+static void look_whether_stuck(void *ctx)
+{
+    struct conn *c = ctx;
+    int unread = 0;
+    if (c->stage != STAGE_BODY) {
+        return; /* it was answered before its body had come */
+    }
+    const bool waits = !c->paused && ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0;
+    if (stuck_look(&c->stuck, c->pieces, waits)) {
+        LOG_PLAIN(LOG_INFO, "a client's body goes on, and cannot be read: its connection ends");
+        shut(c);
+        return;
+    }
+    look_whether_stuck_later(c);
+}
+
 static void give_time(struct conn *c, enum stage stage, struct dur_us most)
 {
+    if (stage != STAGE_BODY) {
+        deadline_clear(&c->server->deadlines, &c->look);
+    } else if (c->stage != STAGE_BODY) {
+        c->stuck.waited = false;
+        look_whether_stuck_later(c);
+    }
     c->stage = stage;
     if (!c->counted) {
         return; /* settle */
@@ -165,6 +209,9 @@ static void look_again_soon(struct conn *c)
 
 void conn_look_for_end(struct conn *c)
 {
+    if (c != NULL) {
+        c->pieces++;
+    }
     if (c != NULL && c->counted && c->stage == STAGE_BODY && conn_has_ended(c)) {
         look_again_soon(c);
     }
@@ -273,6 +320,7 @@ void conn_close(struct conn *c)
         conn_uncount(c->server, &c->peer);
     }
     deadline_clear(&c->server->deadlines, &c->deadline);
+    deadline_clear(&c->server->deadlines, &c->look);
     free(c);
 }
 

@@ -430,6 +430,13 @@ void conn_answered(struct conn *c);
 /* A piece of a body was taken: when nothing can follow, and the body is not complete a moment
    later, the connection ends. A client that closes its side behind a whole request is answered. */
 void conn_look_for_end(struct conn *c);
+/* Looks at a body: whether bytes of it waited in the socket at two looks in a row, and none was
+   handed on between them. pieces: how many were handed on so far. */
+struct stuck {
+    size_t pieces;
+    bool waited;
+};
+bool stuck_look(struct stuck *s, size_t pieces, bool waits) MUST_CHECK;
 /* While it is paused nothing that was read of a body is taken, so that its end says nothing. */
 void conn_pause(struct conn *c, bool paused);
 /* Its client has shut its sending side, and all that it sent was read. */

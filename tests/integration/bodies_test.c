@@ -4,6 +4,7 @@
  */
 #include "harness.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -414,6 +415,24 @@ START_TEST(test_paused_body_of_a_closed_side)
 }
 END_TEST
 
+/* What is looked at while a body comes does not end one that comes slowly. */
+START_TEST(test_slow_chunks)
+{
+    struct daemon *d = DAEMON(.no_profile = true);
+    const int slow = raw_open(d->port);
+    static const char upload[] = "POST /uploads HTTP/1.1\r\nHost: localhost\r\n"
+                                 "Connection: close\r\nContent-Type: application/octet-stream\r\n"
+                                 "Transfer-Encoding: chunked\r\n\r\n";
+    raw_send(slow, upload, sizeof upload - 1);
+    for (int i = 0; i < 3; i++) {
+        (void)poll(NULL, 0, 700);
+        raw_send(slow, "1\r\nx\r\n", 6);
+    }
+    raw_send(slow, "0\r\n\r\n", 5);
+    CHECK(raw_answer(slow)->status == 201);
+}
+END_TEST
+
 Suite *bodies_suite(void)
 {
     static const struct named_test tests[] = {
@@ -427,6 +446,7 @@ Suite *bodies_suite(void)
         {"gzip that is broken", &test_gzip_that_is_broken, 0},
         {"paused body of a closed side", &test_paused_body_of_a_closed_side, 0},
         {"a bomb", &test_bomb, 0},
+        {"slow chunks", &test_slow_chunks, 0},
     };
     return SUITE("bodies", 90, tests);
 }

@@ -2250,6 +2250,29 @@ END_TEST
 /* ---- live: limits ------------------------------------------------------------------------------
  */
 
+/* What two looks see one after the other, and what comes of it. */
+static const struct {
+    size_t pieces[3];
+    bool waits[3];
+    bool stuck[3];
+} looks[] = {
+    {{4, 4, 4}, {true, true, true}, {false, true, true}},
+    {{4, 4, 5}, {true, false, true}, {false, false, false}}, /* all of it was read between */
+    {{4, 5, 6}, {true, true, true}, {false, false, false}},  /* it goes on */
+    {{4, 4, 4}, {false, true, true}, {false, false, true}},
+    {{0, 0, 0}, {false, false, false}, {false, false, false}}, /* nothing comes */
+};
+
+START_TEST(a_body_that_is_not_read)
+{
+    struct stuck s = {0};
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(stuck_look(&s, looks[_i].pieces[i], looks[_i].waits[i]),
+                         looks[_i].stuck[i]);
+    }
+}
+END_TEST
+
 static const struct slow_row {
     const char *name;
     const char *first; /* asked before, or NULL */
@@ -2599,6 +2622,7 @@ static TCase *tables(void)
     tcase_add_loop_test(t, tokens_and_roles, 0, (int)COUNT(token_rows));
     tcase_add_loop_test(t, idempotency_keys, 0, (int)COUNT(key_rows));
     tcase_add_test(t, idempotency_keys_have_an_end);
+    tcase_add_loop_test(t, a_body_that_is_not_read, 0, (int)COUNT(looks));
     return t;
 }
 
