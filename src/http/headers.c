@@ -35,6 +35,7 @@ static bool ends_with_blank(struct str s)
 
 void headers_add(struct headers *h, struct str name, struct str value)
 {
+    h->padded_name = h->padded_name || ends_with_blank(name);
     for (int i = 0; i < HEADER_COUNT; i++) {
         if (text_same_word(name, names[i])) {
             struct header_values *v = &h->of[i];
@@ -90,7 +91,11 @@ bool headers_check_framing(const struct headers *h, bool http_1_1, struct proble
 {
     const unsigned lengths = h->of[HEADER_CONTENT_LENGTH].count;
     const unsigned encodings = h->of[HEADER_TRANSFER_ENCODING].count;
-    p->close = true; /* of whatever is found here */
+    p->close = true;      /* of whatever is found here */
+    if (h->padded_name) { /* another server on the way may take it for the header: RFC 9112, 5.1 */
+        return problem_set(p, ERR_QUERY_INVALID,
+                           "there are blanks between the name of a header and its colon");
+    }
     if (lengths > 1 || (lengths > 0 && encodings > 0)) {
         return problem_set(p, ERR_QUERY_INVALID,
                            "one Content-Length, or Transfer-Encoding: chunked, and not both");

@@ -115,6 +115,7 @@ struct headers {
         unsigned count; /* all; of those beyond HEADER_VALUES no value is kept */
         struct str value[HEADER_VALUES];
     } of[HEADER_COUNT];
+    bool padded_name;     /* blanks stand behind the name of one */
     bool padded_encoding; /* blanks stand behind the value of Transfer-Encoding */
 };
 

@@ -453,6 +453,8 @@ static const struct framing_row {
     {{"Host: x", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"}, true, 501},
     {{"Host: x", "Transfer-Encoding: chunked ", NULL}, true, 400},
     {{"Host: x", "Transfer-Encoding: chunked\t", NULL}, true, 400},
+    {{"Host: x", "Content-Length : 5", NULL}, true, 400},
+    {{"Host: x", "X-Any\t: 5", NULL}, true, 400},
 };
 
 START_TEST(framing)
@@ -1629,6 +1631,8 @@ static const struct live_row {
      "query_invalid", true},
     {"chunked and a tab",
      "POST /jobs HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\t\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400,
+     "query_invalid", true},
+    {"a blank before the colon", "POST /jobs HTTP/1.1\r\n" HOST "Content-Length : 2\r\n\r\n{}", 400,
      "query_invalid", true},
     {"no host", "GET /healthz HTTP/1.1\r\n\r\n", 400, "query_invalid", true},
     {"too large, announced",
