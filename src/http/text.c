@@ -115,6 +115,9 @@ bool text_same_word(struct str a, const char *word)
 bool text_is_name(struct str s)
 {
     size_t part = 0; /* where it begins */
+    if (s.n == 0) {
+        return false;
+    }
     for (size_t i = 0; i <= s.n; i++) {
         if (i == s.n || s.p[i] == '/') {
             const struct str its = {s.p + part, i - part};
@@ -126,7 +129,7 @@ bool text_is_name(struct str s)
             return false;
         }
     }
-    return s.n > 0 && s.n < HTTP_NAME_SIZE;
+    return s.n < HTTP_NAME_SIZE;
 }
 
 bool text_is_plain(struct str s)
