@@ -81,15 +81,13 @@ if ! gcc -o try try.c -lcurl 2>log ||
     cat log
     exit 2
 fi
-mkfifo wait
-openssl s_server -accept 127.0.0.1:0 -key key -cert right -www <wait >out 2>&1 &
+mkfifo wait said
+openssl s_server -accept 127.0.0.1:0 -key key -cert right -www <wait >said 2>&1 &
 server=$!
-exec 3>wait
-n=0
-until port=$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\)$/\1/p' out) && [ -n "$port" ]; do
-    n=$((n + 1))
-    [ "$n" -lt 100 ] || { cat out; exit 2; }
-    sleep 0.05
+exec 3>wait 4<said
+until [ -n "${port:=}" ]; do
+    read -r line <&4 || exit 2 # it has ended
+    port=$(echo "$line" | sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\)$/\1/p')
 done
 tried() {
     cp old trusted

@@ -71,16 +71,14 @@ if ! gcc -o try try.c -lwebsockets -lcrypto 2>gcc.log ||
     cat gcc.log log 2>/dev/null
     exit 2
 fi
-mkfifo wait
+mkfifo wait said
 # One that speaks TLS, with a certificate that nobody knows.
-openssl s_server -accept 127.0.0.1:0 -key key -cert cert <wait >out 2>&1 &
+openssl s_server -accept 127.0.0.1:0 -key key -cert cert <wait >said 2>&1 &
 server=$!
-exec 3>wait
-n=0
-until port=$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\)$/\1/p' out) && [ -n "$port" ]; do
-    n=$((n + 1))
-    [ "$n" -lt 100 ] || { cat out; exit 2; }
-    sleep 0.05
+exec 3>wait 4<said
+until [ -n "${port:=}" ]; do
+    read -r line <&4 || exit 2 # it has ended
+    port=$(echo "$line" | sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\)$/\1/p')
 done
 untrusted=$(./try "$port") || exit 2
 kill "$server"
@@ -109,9 +107,10 @@ int main(void)
 }
 C
 gcc -o plain plain.c || exit 2
+mkfifo plain.out
 ./plain >plain.out &
 server=$!
-until port=$(cat plain.out) && [ -n "$port" ]; do sleep 0.05; done
+read -r port <plain.out || exit 2
 plain=$(./try "$port") || exit 2
 echo "untrusted certificate: $untrusted"
 echo "no TLS at all:         $plain"

@@ -61,7 +61,9 @@ const SELF_TEST = `
     $ x=5
     $ echo $x
     7
-    $ (sleep 0.2; echo '{"late":1.5}') & # and not waited for
+    $ ended=$(mktemp -u); mkfifo $ended
+    $ end() { builtin printf "$@"; unset -f printf; : >$ended; } # what is typed behind a command
+    $ printf() { end "$@"; }; (read -r _ <$ended; rm $ended; echo '{"late":1.5}') & # not waited for
     {"late":2}
     $ echo '{"a":1,"b":[]}' # wrong
     {"a":1}
