@@ -7,7 +7,11 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
-#include "inner.h"
+#include "after.h"
+#include "dispatch.h"
+#include "jobs.h"
+#include "state.h"
+#include "walls.h"
 
 /* ---- edges --------------------------------------------------------------------------------------
  */

@@ -8,7 +8,24 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "clock.h"
+#include "copies.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "inputs.h"
+#include "learn.h"
+#include "reconcile.h"
+#include "review.h"
+#include "sampling.h"
+#include "state.h"
+#include "stop.h"
+#include "strays.h"
+#include "streamed.h"
+#include "tell.h"
+#include "trust.h"
+#include "unlisted.h"
 
 enum {
     IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */

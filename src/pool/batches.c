@@ -10,7 +10,19 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
-#include "inner.h"
+#include "batches.h"
+#include "eligible.h"
+#include "eta.h"
+#include "events.h"
+#include "hooks.h"
+#include "inputs.h"
+#include "job_texts.h"
+#include "jobs.h"
+#include "serve.h"
+#include "state.h"
+#include "submit.h"
+#include "tell.h"
+#include "webhooks.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };

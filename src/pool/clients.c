@@ -5,7 +5,10 @@
  */
 #include <stdlib.h>
 
-#include "inner.h"
+#include "attempt.h"
+#include "clients.h"
+#include "jobs.h"
+#include "state.h"
 
 void client_join(struct job *j)
 {

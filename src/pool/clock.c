@@ -8,7 +8,10 @@
  */
 #include <stdio.h>
 
-#include "inner.h"
+#include "comfypool/comfy/backend.h"
+#include "attempt.h"
+#include "backends.h"
+#include "clock.h"
 
 struct clock_reading clock_read(const struct attempt *a)
 {

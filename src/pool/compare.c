@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "inner.h"
+#include "compare.h"
+#include "jobs.h"
+#include "serve.h"
+#include "state.h"
+#include "walls.h"
 
 enum { ENOUGH_RUNS = 3 };
 

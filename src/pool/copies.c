@@ -10,7 +10,11 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "backends.h"
+#include "fetch.h"
+#include "stamps.h"
+#include "state.h"
+#include "streamed.h"
 
 enum {
     EXPIRE_EVERY_MS = 60000,

@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "inner.h"
+#include "deliveries.h"
+#include "serve.h"
+#include "state.h"
+#include "walls.h"
+#include "webhooks.h"
 
 /* ---- the list ----------------------------------------------------------------------------------
  */

@@ -7,7 +7,18 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "job_texts.h"
+#include "jobs.h"
+#include "refusals.h"
+#include "routing.h"
+#include "shun.h"
+#include "state.h"
+#include "trust.h"
+#include "clients.h"
 
 /* What speaks against a backend for a job. */
 enum {

@@ -5,7 +5,9 @@
 
 #include "comfypool/base/near.h"
 #include "comfypool/core/graph_check.h"
-#include "inner.h"
+#include "backends.h"
+#include "dry_run.h"
+#include "state.h"
 #include "unlisted.h"
 
 enum { MAX_PROBLEMS = 50 };

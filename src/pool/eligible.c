@@ -10,7 +10,18 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "batches.h"
+#include "dry_run.h"
+#include "inputs.h"
+#include "job_texts.h"
+#include "jobs.h"
+#include "refusals.h"
+#include "review.h"
+#include "rules.h"
+#include "state.h"
+#include "unlisted.h"
 
 enum {
     IDLE_NEEDS = 256, /* remembered though no job has them */

@@ -9,7 +9,12 @@
 #include "comfypool/core/catalog.h"
 #include "comfypool/core/spec.h"
 #include "comfypool/loop/deadlines.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include "comfypool/base/str.h"
+#include "comfypool/http/http.h"
 
+struct http_request;
 struct pool;
 struct job;
 struct backend;
@@ -106,5 +111,22 @@ void eligible_learnt(struct backend *b);
 void eligible_why(struct job *j, const struct backend *b, struct buf *out);
 /* Soft rules of the configuration and the job's own preference. */
 bool eligible_is_preferred(const struct job *j, const struct backend *b);
+
+/* Some backend can run what is submitted, or might later; else (and for ?dryRun) the request is
+   answered, or asked again when the backends were. */
+bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x);
+
+/* The same of one job of a batch whose jobs are being made: whether any backend can run it (asked:
+   they were, for this one); the batch's request is asked again when backends that lack something
+   were (false: none was); it is refused, with the place in its body. */
+enum chance eligible_chance(struct job *j, bool asked);
+
+bool eligible_ask_again(struct job *j, struct http_ref x);
+void eligible_refuse(struct job *j, struct http_ref x, const char *pointer);
+/* Whether that backend can run it, as far as the backend has said on this connection; before that,
+   and while it is down: whether the job is for it by name, label and rule. */
+bool eligible_may_be(struct job *j, const struct backend *b);
+/* The largest value of a number that a node class takes there, as far as is known. */
+uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input);
 
 #endif

@@ -7,7 +7,13 @@
 #include <stdlib.h>
 
 #include "comfypool/base/heap.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "clock.h"
+#include "eta.h"
+#include "jobs.h"
+#include "learn.h"
+#include "state.h"
 
 /* More jobs that wait than this would hold the loop for too long: nobody is told then. */
 enum { FRESH_MS = 1000, ETA_MOST = 20000 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inner.h"
+#include "state.h"
 
 enum { FIRST_RING = 64 };
 

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "exports.h"
+#include "serve.h"
+#include "state.h"
+#include "walls.h"
 
 struct export
 {

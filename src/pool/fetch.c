@@ -1,9 +1,11 @@
 /* An output on its way to us; see the header. The bytes go to disk as fast as it takes them. */
+#include "comfypool/comfy/backend.h"
 #include "fetch.h"
 
 #include <stdlib.h>
 
-#include "inner.h"
+#include "backends.h"
+#include "stamps.h"
 
 const char fetch_is_another[] = "the backend has another file of this name by now: its size, ETag "
                                 "or time is not that of the job's";

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "inner.h"
+#include "file_answer.h"
+#include "state.h"
 
 enum { BLOCK = 128 << 10 };
 

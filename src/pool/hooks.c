@@ -8,7 +8,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/loop/process.h"
-#include "inner.h"
+#include "state.h"
 #include "webhooks.h"
 
 enum { MOST_WAITING = 1000 };

@@ -7,7 +7,13 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "jobs.h"
+#include "state.h"
+#include "trust.h"
+#include "uploads.h"
+#include "walls.h"
 #include "sources.h"
 
 /* ---- submissions -------------------------------------------------------------------------------

@@ -8,7 +8,10 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
-#include "inner.h"
+#include "batches.h"
+#include "job_texts.h"
+#include "jobs.h"
+#include "state.h"
 
 enum { QUEUED_TEXT_BYTES = 64 << 20 };
 

@@ -13,7 +13,14 @@
 #include <stdlib.h>
 
 #include "comfypool/core/rollup.h"
-#include "inner.h"
+#include "comfypool/core/measures.h"
+#include "attempt.h"
+#include "backends.h"
+#include "eligible.h"
+#include "jobs.h"
+#include "learn.h"
+#include "state.h"
+#include "strays.h"
 
 enum {
     FOLD_SOON_MS = 2000,

@@ -9,7 +9,22 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
 #include "comfypool/core/credentials.h"
-#include "inner.h"
+#include "backends.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "inputs.h"
+#include "job_texts.h"
+#include "jobs.h"
+#include "operate.h"
+#include "serve.h"
+#include "state.h"
+#include "stats.h"
+#include "submit.h"
+#include "tell.h"
+#include "trust.h"
+#include "unlisted.h"
+#include "walls.h"
+#include "webhooks.h"
 
 /* Who waits for a change to be durable. */
 struct change {

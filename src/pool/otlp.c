@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "profiles.h"
+#include "serve.h"
+#include "state.h"
 
 enum {
     /* A batch is rendered in one turn of the loop. */

@@ -8,7 +8,11 @@
 #include "comfypool/base/net_rules.h"
 #include "comfypool/base/time_text.h"
 #include "comfypool/loop/url.h"
-#include "inner.h"
+#include "attempt.h"
+#include "state.h"
+#include "tell.h"
+#include "webhooks.h"
+#include "jobs.h"
 
 void outbox_done(struct outbox *o)
 {

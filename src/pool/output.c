@@ -6,7 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "copies.h"
+#include "fetch.h"
+#include "file_answer.h"
+#include "jobs.h"
+#include "output.h"
+#include "serve.h"
+#include "stamps.h"
+#include "state.h"
 
 struct relay {
     struct http_server *server; /* outlives the relay: it tells `gone` before it goes */

@@ -6,7 +6,9 @@
  */
 #include <stdlib.h>
 
-#include "inner.h"
+#include "jobs.h"
+#include "position.h"
+#include "state.h"
 
 enum {
     POSITION_MOST = 20000, /* waiting jobs; with more nobody is told */

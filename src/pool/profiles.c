@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inner.h"
+#include "comfypool/loop/apart.h"
+#include "jobs.h"
+#include "profiles.h"
+#include "serve.h"
+#include "state.h"
 
 /* What a request for a profile finds. */
 struct found {

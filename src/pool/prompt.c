@@ -8,7 +8,12 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/credentials.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "eligible.h"
+#include "jobs.h"
+#include "prompt.h"
+#include "batches.h"
 
 /* JavaScript and jq can read them back. */
 #define SEED_MOST ((UINT64_C(1) << 53) - 1)

@@ -8,7 +8,15 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "clock.h"
+#include "reconcile.h"
+#include "state.h"
+#include "stop.h"
+#include "tell.h"
+#include "trust.h"
+#include "jobs.h"
 
 enum {
     FIRST_POLL_MS = 1000,

@@ -4,7 +4,11 @@
 
 #include <stdio.h>
 
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "inputs.h"
+#include "jobs.h"
+#include "state.h"
 
 /* A hash, and two numbers in hexadecimal. */
 enum { KEY_SIZE = DIGEST_HEX_SIZE + 2 * 17 };

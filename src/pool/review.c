@@ -8,7 +8,10 @@
  */
 #include <stdlib.h>
 
-#include "inner.h"
+#include "dispatch.h"
+#include "jobs.h"
+#include "review.h"
+#include "state.h"
 
 /* A turn ends after so long; the clock is read once in so many jobs, which may be slow to judge. */
 enum { TURN_US = 5000, JOBS_A_READING = 4 };

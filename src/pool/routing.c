@@ -13,7 +13,16 @@
  */
 #include <stdlib.h>
 
-#include "inner.h"
+#include "comfypool/core/measures.h"
+#include "attempt.h"
+#include "backends.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "jobs.h"
+#include "routing.h"
+#include "shun.h"
+#include "state.h"
+#include "strays.h"
 
 enum {
     KINDS_MOST = 64,

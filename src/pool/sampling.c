@@ -14,7 +14,9 @@
 #include <stdlib.h>
 
 #include "comfypool/loop/url.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "state.h"
 
 enum { CRYSTOOLS_SILENT_MS = 2000 };
 

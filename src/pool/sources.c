@@ -5,7 +5,15 @@
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "backends.h"
+#include "copies.h"
+#include "dispatch.h"
+#include "fetch.h"
+#include "inputs.h"
+#include "jobs.h"
+#include "stamps.h"
+#include "state.h"
+#include "uploads.h"
 
 enum {
     TRIES = 11,      /* two minutes in all */

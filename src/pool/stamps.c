@@ -7,7 +7,8 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
-#include "inner.h"
+#include "backends.h"
+#include "state.h"
 
 enum {
     AT_A_TIME = 4,

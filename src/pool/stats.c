@@ -4,7 +4,17 @@
  */
 #include "comfypool/base/json_write.h"
 #include "embedded.h"
-#include "inner.h"
+#include "backends.h"
+#include "eligible.h"
+#include "events.h"
+#include "hooks.h"
+#include "otlp.h"
+#include "sampling.h"
+#include "serve.h"
+#include "state.h"
+#include "stats.h"
+#include "trust.h"
+#include "webhooks.h"
 
 static unsigned in_flight(const struct backend *b)
 {

@@ -7,7 +7,13 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "jobs.h"
+#include "reconcile.h"
+#include "state.h"
+#include "stop.h"
+#include "trust.h"
 
 /* Behind the time in which a POST settles, for the question that is asked then. */
 enum { GRACE_AGAIN_MS = 2000 };

@@ -12,7 +12,14 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/core/retry.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "dispatch.h"
+#include "jobs.h"
+#include "reconcile.h"
+#include "state.h"
+#include "strays.h"
+#include "trust.h"
 
 enum {
     FIRST_MS = 1000,

@@ -7,7 +7,11 @@
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "copies.h"
+#include "state.h"
+#include "backends.h"
+#include "jobs.h"
 
 enum {
     MAX_UNWRITTEN = 256 << 20,        /* bytes of an attempt that the disk has not taken yet */

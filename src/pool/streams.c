@@ -18,7 +18,15 @@
 
 #include "comfypool/base/base64.h"
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "clients.h"
+#include "events.h"
+#include "jobs.h"
+#include "serve.h"
+#include "state.h"
+#include "streams.h"
+#include "walls.h"
+#include "backends.h"
 
 enum {
     HEARTBEAT_MS = 15000,

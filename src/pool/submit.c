@@ -5,7 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "inner.h"
+#include "after.h"
+#include "batches.h"
+#include "clients.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "inputs.h"
+#include "jobs.h"
+#include "serve.h"
+#include "state.h"
+#include "stats.h"
+#include "submit.h"
+#include "tell.h"
+#include "walls.h"
+#include "webhooks.h"
 
 /* A key belongs to whoever sent it. Owner: the caller; NULL: none was sent. */
 char *serve_key(const struct http_request *rq)

@@ -5,7 +5,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "inner.h"
+#include "serve.h"
+#include "state.h"
+#include "summary.h"
+#include "walls.h"
 
 /* How long what waits may take to be folded. */
 enum { FOLD_PATIENCE_MS = 500 };

@@ -6,7 +6,15 @@
  */
 #include <stdlib.h>
 
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "clock.h"
+#include "events.h"
+#include "hooks.h"
+#include "jobs.h"
+#include "state.h"
+#include "tell.h"
+#include "webhooks.h"
 
 enum {
     PROGRESS_PAUSE_MS = 100,

@@ -11,7 +11,12 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "dispatch.h"
+#include "jobs.h"
+#include "refusals.h"
+#include "state.h"
 
 enum {
     PROBE_FIRST_MS = 60000,

@@ -6,7 +6,10 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "attempt.h"
+#include "backends.h"
+#include "eligible.h"
+#include "state.h"
 
 /* Of a backend; more are not remembered, nor longer ones: all are written whenever one is learnt.
  */

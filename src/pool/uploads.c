@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
-#include "inner.h"
+#include "file_answer.h"
+#include "serve.h"
+#include "state.h"
+#include "walls.h"
 
 enum {
     EXPIRE_EVERY_MS = 60000,

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inner.h"
+#include "jobs.h"
+#include "serve.h"
+#include "state.h"
+#include "uploads.h"
 
 const char *wall_of(const struct pool *p, const struct http_request *rq)
 {

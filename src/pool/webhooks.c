@@ -15,7 +15,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/base/net_rules.h"
-#include "inner.h"
+#include "state.h"
 
 enum {
     HOST_MOST = 1000,

@@ -1,0 +1,34 @@
+/* Jobs that wait for the end of others: POST /jobs with "after". */
+#ifndef COMFYPOOL_SRC_POOL_AFTER_H
+#define COMFYPOOL_SRC_POOL_AFTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/err.h"
+
+struct job;
+struct pool;
+struct str;
+
+/* A job that waits for another one's end; in a list of each. */
+struct edge {
+    struct job *waits, *for_job;
+    struct edge *next_dep, **dep_link;             /* of waits->deps */
+    struct edge *next_dependent, **dependent_link; /* of for_job->dependents */
+};
+
+/* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h); else the
+   first that does not, and its place. */
+enum err after_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
+                     size_t *ret_place) MUST_CHECK;
+
+/* Ties the job to those that it still waits for. False: it waits for nobody, and *ret_why tells of
+   one that did not complete; NULL: all did. Owner of the text: the caller. */
+bool after_tie(struct job *j, char **ret_why);
+/* The job has ended: those that wait for it go on, or fail. */
+void after_ended(struct job *j);
+/* It leaves memory: nobody waits for it, and it for nobody. */
+void after_untie(struct job *j);
+
+#endif

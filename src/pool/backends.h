@@ -1,0 +1,134 @@
+/* The servers of the pool: one struct each, its link and its state. */
+#ifndef COMFYPOOL_SRC_POOL_BACKENDS_H
+#define COMFYPOOL_SRC_POOL_BACKENDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comfypool/base/digest.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/heap.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/label.h"
+#include "comfypool/core/scheduler.h"
+#include "comfypool/core/server_clock.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/store/store.h"
+
+#include "copies.h"
+#include "eligible.h"
+#include "inputs.h"
+#include "sampling.h"
+#include "trust.h"
+#include "unlisted.h"
+
+struct attempt;
+struct comfy_backend;
+struct pool;
+struct pool_backend_options;
+struct stray;
+
+/* What people said of a backend; on disk as these numbers. */
+enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
+
+enum { BYSTANDERS = 16 };
+
+struct backend {
+    struct slot slot;
+    struct pool *pool;
+    uint32_t id; /* never used again */
+    char *name;
+    char *url; /* without credentials */
+    struct comfy_backend *comfy;
+    struct attempt *attempts;  /* in flight */
+    unsigned refs;             /* attempts that still need it: ended ones too */
+    struct stray *strays;      /* prompts that nobody waits for */
+    struct server_clock clock; /* over all connections */
+    bool tells_no_creation;    /* its history has no create_time */
+    char *version;             /* "" until known */
+    char *devices;             /* JSON array */
+    int64_t vram;              /* bytes of its devices together; 0: unknown */
+    char *labels;              /* JSON array */
+    struct names label_names;  /* the same */
+    struct knowledge knows;
+    struct unlisted unlisted;
+    struct sent sent;
+    struct copying copying;
+    char *last_error; /* or NULL */
+    /* The link. */
+    bool up;                   /* the socket is open and was not found to be deaf */
+    struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
+                                  gone; 0: never */
+    struct mono_us
+        refuses_since;          /* ... and all since then; 0: somebody took one, or nobody knows */
+    struct dur_us refused_lost; /* so long, and it counts as gone; 0: never */
+    struct deadline refused_long;
+    struct mono_us ended_at;         /* an attempt there did last */
+    uint64_t bystanders[BYSTANDERS]; /* the last types of messages, as hashes, that came while
+                                        nothing ran: they tell nothing of what runs */
+    unsigned bystanders_len;
+    struct mono_us up_since;   /* while up */
+    struct mono_us down_since; /* while not up */
+    struct deadline gone;      /* down for too long: it is no place for a job any more */
+    struct mono_us last_status;
+    struct deadline deaf_check; /* a POST was answered: its `status` must have come by then */
+    struct mono_us deaf_since;  /* ... since here */
+    int64_t queue_remaining;    /* as its last status said; -1: unknown */
+    int64_t leaving;            /* prompts of ours that ended and that it may still count */
+    /* What is in its memory; see learn.c. */
+    char warm_hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
+    char warm_models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
+    bool foreign;                      /* a prompt of somebody else's came meanwhile */
+    unsigned settling;                 /* attempts that ended since its last status */
+    struct sampling sampling;
+    struct heap_node eta_node; /* see eta.c */
+    struct mono_us eta_free_at;
+    const char *told_state; /* by backend:state; NULL: nothing yet. Static */
+    /* What people changed. */
+    const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
+    struct backend_record own; /* as the store has it; name NULL: nothing was changed */
+    enum backend_admin admin;
+    bool removing; /* goes as soon as nothing of ours is there */
+    struct deadline reap;
+    struct trust trust;
+    unsigned places; /* prompts at once, as people want it */
+    uint64_t ends[ATTEMPT_OUTCOME_COUNT];
+    int64_t busy_us; /* time with a prompt in flight */
+    struct mono_us busy_since;
+};
+
+/* Makes a backend and connects it. configured and own (taken) as in struct backend; one of them may
+   be NULL. */
+struct backend *backend_new(struct pool *p, const struct pool_backend_options *configured,
+                            struct backend_record *take_own);
+void backend_free(struct backend *b);
+/* The headers of its configuration, which may be others now. */
+void backend_take_headers(struct backend *b);
+/* Makes all that are configured or were added. False: the store failed. */
+bool backends_load(struct pool *p) MUST_CHECK;
+/* The one of this name that is configured; NULL: none is. */
+const struct pool_backend_options *backend_configured(const struct pool *p, const char *name);
+/* Whether it gets jobs has perhaps changed. */
+void backend_settle(struct backend *b);
+/* down, connecting, up, draining or quarantined. */
+const char *backend_state_name(const struct backend *b);
+/* A fresh connection; under the same client id while a prompt is in flight. */
+void backend_renew(struct backend *b, struct mono_us now);
+/* Its socket says nothing: replaced by a fresh connection with a fresh client id. */
+void backend_is_deaf(struct backend *b, struct mono_us now);
+/* A POST of ours was answered: a status frame must come. */
+void backend_expect_status(struct backend *b, struct mono_us posted_at);
+/* As many places as people want and trust allows. */
+void backend_set_places(struct backend *b);
+/* Its port has refused everything for so long that its process is gone. */
+bool backend_is_gone(const struct backend *b, struct mono_us now);
+/* Removed as soon as nothing of ours is there any more. */
+void backend_maybe_reap(struct backend *b);
+/* The same for all, when jobs and strays are loaded. */
+void backends_reap(struct pool *p);
+/* With credentials, as it was given. */
+bool backend_has_url(const struct backend *b, const char *url);
+/* Applies what people changed (weight, slots, labels, admin) to the running backend. */
+void backend_apply_own(struct backend *b);
+
+#endif

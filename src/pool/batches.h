@@ -1,0 +1,60 @@
+/* Jobs that were submitted together: one workflow, overrides for each. */
+#ifndef COMFYPOOL_SRC_POOL_BATCHES_H
+#define COMFYPOOL_SRC_POOL_BATCHES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/err.h"
+#include "comfypool/http/http.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/store/store.h"
+
+#include "webhooks.h"
+
+struct buf;
+struct http_request;
+struct job;
+struct making;
+struct pool;
+
+/* A batch with active jobs. */
+struct batch {
+    struct pool *pool;
+    struct batch_record r;
+    char *workflow;
+    size_t workflow_len;
+    char *extra_data;  /* or NULL */
+    char *credentials; /* the account keys of its jobs, or NULL; see core/credentials.h */
+    struct job *jobs;  /* active ones, in their order */
+    struct job **last;
+    size_t active;
+    bool stored;
+    bool ending; /* its end is being stored */
+    bool cancelling;
+    struct making *making; /* its jobs are not all there, or not stored yet */
+    struct job *next;      /* the first that is still to be queued, or cancelled */
+    struct deadline work;  /* some of them at a time */
+    struct outbox outbox;
+};
+
+void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_batch(struct pool *p, struct http_request *rq, struct http_ref x);
+void serve_batch_cancel(struct pool *p, struct http_request *rq, struct http_ref x);
+/* Batches whose end was not told, at the start; before jobs are loaded. False: the store failed. */
+bool batches_load(struct pool *p) MUST_CHECK;
+/* The jobs are loaded: what has ended meanwhile is told. */
+void batches_settle(struct pool *p);
+void batch_join(struct job *j, struct batch *b);
+/* The same for a job from the store, whose batch may have ended, or be in memory. */
+void batch_join_again(struct job *j);
+/* While the jobs of its batch are made: what its classes and models depend on, in place of its
+   workflow. Appends; false: it is no such job. */
+bool batch_skeleton_of(const struct job *j, struct buf *out);
+/* Its last job's leaving ends the batch. */
+void batch_leave(struct job *j);
+void batches_done(struct pool *p);
+/* Ends all of its jobs, some at a time. */
+void batch_cancel(struct batch *b);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * The texts of jobs (workflow, extra_data) in memory: made when needed, spared when there are too
+ * many.
+ */
+#ifndef COMFYPOOL_SRC_POOL_JOB_TEXTS_H
+#define COMFYPOOL_SRC_POOL_JOB_TEXTS_H
+
+#include <stdbool.h>
+
+#include "comfypool/base/err.h"
+
+struct job;
+
+/* What a job holds of texts is counted from now on; or not any more. */
+void job_count_texts(struct job *j);
+void job_drop_texts(struct job *j);
+/* Cuts the account keys out of extra data. *ret_keys: an object of them, or NULL; owner: the
+   caller. Returns which there were, as in job_record. */
+unsigned job_cut_credentials(char **extra_data, char **ret_keys);
+/* The workflow of the variant that its placement names is its own from now on. */
+void job_become_variant(struct job *j);
+/* It waits, durably: its texts leave memory when there are too many. */
+void job_spare_texts(struct job *j);
+/* They are in memory, or read from the store. False: the store cannot be read. */
+bool job_need_texts(struct job *j) MUST_CHECK;
+
+#endif

@@ -1,0 +1,182 @@
+/* The life of a job: made, queued, run, ended; one setter of its state. */
+#ifndef COMFYPOOL_SRC_POOL_JOBS_H
+#define COMFYPOOL_SRC_POOL_JOBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/digest.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/job.h"
+#include "comfypool/core/queue.h"
+#include "comfypool/http/http.h"
+#include "comfypool/loop/deadlines.h"
+
+#include "streamed.h"
+#include "webhooks.h"
+
+struct attempt;
+struct batch;
+struct buf;
+struct client;
+struct edge;
+struct http_request;
+struct input;
+struct pool;
+struct spec;
+struct store_active;
+struct stray;
+struct wish;
+
+/* Requests to be asked again. */
+struct waiters {
+    struct http_ref *list;
+    size_t len, cap;
+};
+
+struct job {
+    struct pool *pool;
+    struct client *client;
+    struct job *client_next, **client_link; /* of client->jobs */
+    struct wish *wishes;      /* one for each of its variants; NULL: not made yet. See eligible.h */
+    size_t variant;           /* which of them runs, or ran last */
+    bool restricted;          /* some backend cannot run it, or is preferred */
+    uint64_t able_generation; /* ... as of then */
+    struct mono_us held_until; /* see routing.c; 0: it is not held */
+    struct spec *spec;         /* NULL: nothing was asked */
+    struct batch *batch;       /* or NULL */
+    struct job *batch_next, **batch_link;
+    struct edge *deps;       /* what it waits for */
+    struct edge *dependents; /* who waits for it */
+    struct input *inputs;    /* files that its nodes are given */
+    size_t inputs_len;
+    uint64_t largest_input; /* bytes */
+    size_t body_bytes;      /* of its texts, when they were in memory last */
+    bool blocked;           /* it waits for others */
+    bool was_blocked;       /* it did */
+    struct deadline doom;   /* it ends then, without an attempt, for this */
+    enum err doom_code;     /* ERR_NONE: nothing of the kind */
+    char *doom_why;
+    bool sent_anew;         /* its files, to a backend that had lost them */
+    struct job_record r;    /* as told to everybody */
+    struct job_record next; /* what it becomes when the store has it; valid while `ending` */
+    bool stored;            /* its row is durable: it may be told */
+    bool ending;
+    bool cancel_durable;      /* cancel_requested is in the store */
+    bool timed_out;           /* jobTimeoutMs is over, seen while its end was being stored */
+    struct job_error refusal; /* of the last backend that refused its workflow */
+    bool elsewhere;       /* its last attempt failed on r.backend: somewhere else, if possible */
+    bool never_back;      /* ... however long another able one is busy */
+    char *failed_on;      /* where that was: a name, or NULL */
+    bool doubted;         /* a probe of it failed, perhaps by its own fault: that is spared once */
+    bool spared;          /* a probe of it was */
+    uint32_t shuns;       /* the backend that it leaves to others: see shun.c; 0: none */
+    unsigned shuns_epoch; /* ... in this one of the backend */
+    struct job *shun_next, **shun_link;
+    bool wants_memory; /* ... for want of memory: where there is more than here */
+    int64_t vram;
+    struct mono_us prefers_until; /* no longer than this it waits for a better one */
+    struct deadline settles;      /* then */
+    struct queue_entry entry;
+    size_t reviewed_as;    /* its place in the pool's review, from 1; 0: none */
+    struct deadline delay; /* before it is queued again */
+    struct deadline queue_timer;
+    struct deadline job_timer;
+    struct time_anchor anchor;
+    struct mono_us queued;    /* r.waiting_since */
+    struct mono_us submitted; /* r.budget_since */
+    char *workflow; /* NULL while it waits and too much text is in memory: see job_texts.c */
+    size_t workflow_len;
+    char *extra_data;  /* without account keys; or NULL */
+    char *credentials; /* they, where they are its own and not its batch's; or NULL */
+    char *key;         /* its Idempotency-Key, while the insert is under way; or NULL */
+    enum job_phase phase;
+    struct attempt *attempt;   /* or NULL */
+    struct stray *strays;      /* attempts before it that may still be somewhere */
+    unsigned withdraw;         /* an attempt that was never POSTed; its row goes with the next write
+                                  that ends one; 0: none */
+    struct waiters waiters;    /* for its end */
+    struct waiters watchers;   /* for any change of its live profile */
+    struct mono_us changed_at; /* the last one */
+    struct deadline wake;      /* of the watchers: at the end of the turn */
+    struct mono_us eta_asked;  /* see eta.c: the play that it was in */
+    int64_t position;          /* as counted last, see position.c; -1: not known */
+    bool eta_known;
+    struct mono_us eta_starts;
+    struct mono_us eta_completes;
+    struct outbox outbox;      /* of the write under way */
+    struct streamed streamed;  /* until that write is done: what its row of copies names */
+    char *kept_files;          /* of that row; NULL: none */
+    char *retry;               /* what job:retrying tells of the attempt that ended; or NULL */
+    struct http_ref submitter; /* who waits for the insert */
+};
+
+static inline struct str job_hash(const struct job *j)
+{
+    return (struct str){j->r.workflow_hash, DIGEST_HEX_SIZE - 1};
+}
+
+static inline bool job_has_variants(const struct job *j)
+{
+    return j->spec != NULL && j->spec->variants_len > 0;
+}
+
+/* The one setter of a job's state; false when the pair is not in the table (logged, counted). */
+bool job_apply(struct job *j, enum job_event e);
+/* A new job from a request's submission (taken); its id is set. Not stored yet. */
+struct job *job_new(struct pool *p, struct http_request *rq);
+/* One of a batch: the submission is shared. */
+struct job *job_new_of_batch(struct pool *p, const struct http_request *rq, struct batch *b,
+                             struct str overrides);
+/* One that the store had; taken. Its clocks are the caller's to set. */
+struct job *job_loaded(struct pool *p, struct store_active *take);
+void job_free(struct job *j);
+/* It is queued, whatever it waits for. */
+bool job_waits(const struct job *j);
+/* Its row is durable: it waits for other jobs, for its time, or in the queue. */
+void job_admit(struct job *j);
+/* The same, and whoever waits for it is told (asked again: there is no such job in memory). */
+void job_forget(struct job *j);
+struct job *job_find(struct pool *p, struct str id);
+/* Queues a job whose row is durable (again), and sets its timers. */
+void job_enqueue(struct job *j);
+/* The same after its pause, if there is one; or its end, when somebody cancelled it, its time is
+   over or no backend is left for it. */
+void job_wait_again(struct job *j);
+/* Of one that had no attempt yet: its end, as above, or job_admit. */
+void job_wait_first(struct job *j);
+/* Its workflow could not be read: in a moment again. */
+void job_wait_for_store(struct job *j);
+/* Sets the timers of a job that is queued or running, from its record. */
+void job_set_timers(struct job *j);
+/*
+ * The job's attempt is over: stores what the job becomes. What the attempt holds (errors, its
+ * node_errors) and outputs (may be NULL) are taken. profile and measurement (see learn_end) may be
+ * empty. Returns the stray that its prompt is now, or NULL.
+ */
+struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                           struct str profile, struct str measurement);
+/* It is not queued, nor about to be: somebody has it. */
+void job_stop_waiting(struct job *j);
+/* Ends a queued job without another attempt. code ERR_NONE: it is cancelled; else it fails. */
+void job_end_queued(struct job *j, enum err code, const char *message);
+/* The same of one of many, whose profiles take their time: as deadlines have it, some a turn. It
+   fails with the first reason that was given. */
+void job_end_queued_soon(struct job *j, enum err code, const char *message);
+/* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
+struct job *job_revive(struct pool *p, struct store_active *take);
+/* True when it may wait (again); else its end is on its way, with each backend's reason. */
+bool job_may_wait(struct job *j);
+/* x is asked again when the job has ended; or at the next change of its live profile. */
+void job_add_waiter(struct job *j, struct http_ref x);
+void job_add_watcher(struct job *j, struct http_ref x);
+/* Its live profile is another one now. */
+void job_has_changed(struct job *j);
+/* The profile of a job as far as it is known, as of its last change: the same text until the next
+   one. Of a job that is not profiled: the states of its nodes, without times. */
+void job_live_profile(struct job *j, struct buf *out);
+
+#endif

@@ -1,0 +1,13 @@
+/* How many jobs are before a queued one. */
+#ifndef COMFYPOOL_SRC_POOL_POSITION_H
+#define COMFYPOOL_SRC_POOL_POSITION_H
+
+#include <stdint.h>
+
+struct job;
+
+/* How many jobs are before this one, as things are; -1: it does not wait for its turn (or for a
+   time), or nobody knows. */
+int64_t position_of(struct job *j);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * The pool itself. Ownership is a tree: pool -> backends, jobs -> attempt. An attempt is on its
+ * backend's list from its beginning to its end.
+ */
+#ifndef COMFYPOOL_SRC_POOL_STATE_H
+#define COMFYPOOL_SRC_POOL_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "comfypool/base/map.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/ability.h"
+#include "comfypool/core/queue.h"
+#include "comfypool/core/scheduler.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/pool/pool.h"
+
+#include "copies.h"
+#include "eligible.h"
+#include "events.h"
+#include "hooks.h"
+#include "otlp.h"
+#include "review.h"
+#include "stamps.h"
+#include "streamed.h"
+#include "uploads.h"
+#include "webhooks.h"
+
+struct aparts;
+struct backend;
+struct host_gpus;
+struct http_client;
+struct http_server;
+struct job;
+struct measures;
+struct source;
+struct store;
+struct ws_client;
+
+struct pool {
+    uv_loop_t *loop;
+    struct store *store;
+    struct http_client *http;
+    struct ws_client *ws;
+    struct http_server *server;
+    struct pool_options options;
+    struct backend **backends;
+    size_t backends_len;
+    uint32_t last_backend_id;
+    struct map backends_by_name;
+    struct map jobs;    /* active ones, by id */
+    struct map clients; /* by name */
+    struct map batches; /* with active jobs, by id */
+    struct map keys;    /* jobs whose insert is under way, by Idempotency-Key */
+    size_t attempts;    /* jobs with an attempt: they are not queued */
+    size_t text_bytes;  /* of the jobs' texts in memory */
+    struct events events;
+    struct uploads uploads;
+    struct copies copies;
+    struct stamps stamps;
+    struct streamed_writes streamed_writes;
+    struct source *sources; /* outputs on their way to jobs */
+    struct webhooks webhooks;
+    struct hooks hooks;
+    struct otlp otlp;
+    uint64_t previews;      /* so far */
+    struct host_gpus *gpus; /* NULL: not needed yet */
+    struct measures *measures;
+    struct deadline fold;
+    bool folding;
+    unsigned unfolded;     /* ends since the last fold */
+    struct mono_us eta_at; /* when estimates were made last; 0: never */
+    struct positions {
+        struct mono_us counted;
+        int64_t took_us;
+    } positions;
+    struct queue queue;
+    struct scheduler scheduler;
+    struct ability ability;
+    size_t suspects; /* backends on which something failed since they last completed something */
+    struct backend **limited; /* those that refuse a size, or files */
+    size_t limited_len;
+    struct eligibility eligibility;
+    struct review review;
+    struct job *shunners, **shunners_end; /* the one that tried its backend longest ago is first */
+    struct deadline held;    /* a job waits for a better backend: looked at anew then */
+    size_t passed;           /* see dispatch_passed */
+    struct deadline breaker; /* the first to close again */
+    struct deadlines deadlines;
+    struct aparts *aparts; /* large profiles that are rendered */
+    struct deadline prune;
+    bool paused;
+    bool stopping;
+    bool dispatching;
+    unsigned writes; /* store operations under way */
+    unsigned submits;
+    struct deadline stop_late;
+    void (*stopped)(void *ctx);
+    void *stopped_ctx;
+    struct mono_us began;
+    uint64_t ends[JOB_STATE_COUNT]; /* since the start */
+    uint64_t bad_transitions;
+    unsigned minute[60]; /* jobs ended in each of the last 60 s */
+    int64_t minute_at;
+};
+
+/* A store operation or a submit has ended: perhaps the stop is complete. */
+void pool_one_less(struct pool *p, unsigned *counter);
+
+#endif

@@ -1,0 +1,63 @@
+/* Prompts that nobody waits for and that may still be on a backend. */
+#ifndef COMFYPOOL_SRC_POOL_STRAYS_H
+#define COMFYPOOL_SRC_POOL_STRAYS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/frame.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/store/store.h"
+
+struct attempt;
+struct backend;
+struct comfy_locate;
+struct job;
+struct pool;
+
+/* See store.h: a prompt that may be on a backend though nobody waits for it. */
+struct stray {
+    struct stray_record r;
+    struct backend *backend;
+    struct stray *next, **link; /* in backend->strays */
+    struct job *job;            /* that waits, or goes on without it; NULL: it ended */
+    struct stray *next_of_job, **job_link;
+    struct attempt *kept; /* the attempt as it was given up; NULL: from before a restart */
+    struct comfy_locate *locate;
+    struct deadline poll;
+    int64_t poll_ms;
+    bool seen;     /* the backend surely had it */
+    bool alive;    /* it gave a sign of life since it was given up */
+    bool in_doubt; /* its backend came back and was not asked yet: the job waits for the answer */
+    unsigned absent;
+    struct mono_us since;
+    struct mono_us asked;
+};
+
+/* The prompt of an attempt that is over for us and perhaps not for its backend. */
+struct stray_record stray_record_of(const struct attempt *a);
+/* j: whose attempt it was; NULL: it is over, or the job is. */
+struct stray *stray_begin(struct backend *b, struct stray_record *take, bool seen, struct job *j);
+/* The attempt as it was given up, for the case that it is found again; taken. */
+void stray_keep(struct stray *s, struct attempt *take);
+/* Those of a job that leaves memory, or was cancelled, are told to stop soon; so are those of one
+   whose retry is POSTed. */
+void strays_leave(struct job *j);
+void strays_hurry(struct job *j);
+/* A job that had ended is queued again: those of its attempts are its own again. O(strays). */
+void strays_rejoin(struct job *j);
+/* The store has them all: each learns of its job. */
+void strays_join(struct pool *p);
+/* An earlier attempt of it may have gone well: a backend is being asked. */
+bool strays_doubt(const struct job *j);
+/* The backend is up: everything is asked for. */
+void strays_up(struct backend *b);
+/* A status frame: something was put into its queue. */
+void strays_status(struct backend *b);
+/* A frame of a prompt that no attempt waits for. */
+void strays_frame(struct backend *b, struct str prompt_id, enum frame_type type);
+void strays_free(struct backend *b);
+
+#endif
