@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "comfypool/api/api.h"
 #include "comfypool/base/buf.h"
 #include "comfypool/base/log.h"
 #include "comfypool/http/http.h"
@@ -51,6 +52,7 @@ struct daemon {
     struct ws_client *ws_client;
     struct pool *pool;
     struct http_server *server;
+    struct api *api;
     uv_signal_t signals[3];
     uv_timer_t watchdog;
     struct dur_us watchdog_limit; /* of the service manager's watchdog; 0: it has none */
@@ -400,6 +402,7 @@ static void on_signal(uv_signal_t *handle, int number)
     LOG(LOG_INFO, "stopping", LOG_S("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"));
     (void)sd_notify(0, "STOPPING=1");
     pool_stop(d->pool, pool_stopped, d);
+    api_end_streams(d->api);
     http_server_drain(d->server);
 }
 
@@ -446,9 +449,10 @@ static void begin_watchdog(struct daemon *d)
 
 static int shut_down(struct daemon *d)
 {
-    pool_set_server(d->pool, NULL);
+    api_set_server(d->api, NULL);
     http_server_close(d->server);
     store_close(d->store);
+    api_close(d->api);
     const bool well = pool_close(d->pool);
     blobs_close(d->uploads);
     blobs_close(d->copies);
@@ -534,10 +538,14 @@ static struct pool *make_pool(struct daemon *d)
         .policy = c->jobs,
         .cancel_grace = dur_ms(c->jobs_cancel_grace_ms),
         .queue_limit = (size_t)c->queue_limit,
-        .uploads = d->uploads,
-        .upload_file_bytes = (uint64_t)c->uploads_max_file_bytes,
-        .upload_bytes = (uint64_t)c->uploads_max_bytes,
-        .upload_age = dur_ms(c->uploads_max_age_days * 24 * 3600 * 1000),
+        .uploads =
+            {
+                .blobs = d->uploads,
+                .file_bytes = (uint64_t)c->uploads_max_file_bytes,
+                .bytes = (uint64_t)c->uploads_max_bytes,
+                .age = dur_ms(c->uploads_max_age_days * 24 * 3600 * 1000),
+                .hides_names = !c->auth_shared && d->tokens.len > 0,
+            },
         .upload_subfolder = c->uploads_subfolder,
         .copies = d->copies,
         .keep_outputs = c->outputs_keep == CONFIG_KEEP_COPY,
@@ -569,7 +577,6 @@ static struct pool *make_pool(struct daemon *d)
                 .local = c->sampling_local,
                 .nvml = c->sampling_nvml,
             },
-        .shared = c->auth_shared,
         .webhook_urls = (const char *const *)c->webhooks_urls.items,
         .webhook_urls_len = c->webhooks_urls.len,
         .webhook_secret = d->receivers.secret,
@@ -602,7 +609,7 @@ static struct http_server *make_server(struct daemon *d)
     d->allowed_hosts = terminated(&c->http_allowed_hosts);
     d->allowed_origins = terminated(&c->http_allowed_origins);
     const struct http_options o = {
-        .files = &pool_file_ops,
+        .files = &api_file_ops,
         .max_body_bytes = (size_t)c->http_max_body_bytes,
         .max_connections = (unsigned)c->http_max_connections,
         .max_connections_per_address = (unsigned)c->http_max_connections_per_address,
@@ -614,7 +621,7 @@ static struct http_server *make_server(struct daemon *d)
         .allowed_origins = d->allowed_origins,
         .check_backend_url = comfy_url_check,
     };
-    struct http_server *s = http_server_new(&d->loop, &o, pool_serve, d->pool);
+    struct http_server *s = http_server_new(&d->loop, &o, api_serve, d->api);
     http_server_set_tokens(s, d->tokens.list, d->tokens.len);
     return s;
 }
@@ -743,8 +750,10 @@ static int run(struct daemon *d, int sockets)
     make_rules(d);
     d->backends = mem_zero(d->config.backends_len + 1, sizeof *d->backends);
     d->pool = make_pool(d);
+    const struct api_options api = {.version = VERSION, .shared = d->config.auth_shared};
+    d->api = api_new(&d->loop, d->pool, d->store, &api);
     d->server = make_server(d);
-    pool_set_server(d->pool, d->server);
+    api_set_server(d->api, d->server);
     int status = EXIT_FAILURE;
     if (pool_start(d->pool) && listen_everywhere(d, sockets)) {
         (void)sd_notify(0, "READY=1");

@@ -12,14 +12,6 @@
 
 enum { MAX_LABELS = 64, MAX_LABEL = 100, MAX_WEIGHT = 1000, MAX_IN_FLIGHT = 100 };
 
-void backend_change_done(struct backend_change *c)
-{
-    free(c->name);
-    free(c->url);
-    free(c->labels);
-    *c = (struct backend_change){0};
-}
-
 /* ---- members of a backend ----------------------------------------------------------------------
  */
 

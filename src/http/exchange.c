@@ -530,6 +530,9 @@ static void exchange_free(struct exchange *x)
 {
     file_body_free(x);
     coding_free(x);
+    if (x->rq.note_done != NULL) {
+        x->rq.note_done(x->rq.note);
+    }
     submission_done(&x->rq.submission);
     backend_change_done(&x->rq.backend_change);
     problem_done(&x->problem);

@@ -17,28 +17,6 @@
 
 enum { MAX_METADATA = 16384, MAX_SECRET = 1000 };
 
-void submission_done(struct submission *s)
-{
-    free(s->workflow);
-    free(s->metadata);
-    free(s->extra_data);
-    free(s->client);
-    free(s->after);
-    free(s->overrides);
-    for (size_t i = 0; i < s->attachments_len; i++) {
-        struct attachment *a = &s->attachments[i];
-        free(a->node_id);
-        free(a->input);
-        free(a->extension);
-        free(a->part);
-        free(a->data);
-    }
-    free(s->attachments);
-    spec_done(&s->spec);
-    webhook_done(&s->webhook);
-    *s = (struct submission){0};
-}
-
 /* ---- the webhook --------------------------------------------------------------------------------
  */
 

@@ -11,7 +11,7 @@
 #include "dispatch.h"
 #include "jobs.h"
 #include "state.h"
-#include "walls.h"
+#include "comfypool/pool/walls.h"
 
 /* ---- edges --------------------------------------------------------------------------------------
  */

@@ -17,7 +17,7 @@
 #include "clients.h"
 #include "clock.h"
 #include "dispatch.h"
-#include "events.h"
+#include "comfypool/notify/events.h"
 #include "inputs.h"
 #include "job_texts.h"
 #include "jobs.h"
@@ -616,7 +616,7 @@ void attempt_frame(struct attempt *a, struct mono_us now, const struct frame *f)
         profiler_feed(a->profiler, now, f);
     }
     const uint64_t changes = a->progress.changes;
-    progress_feed(&a->progress, f, events_wanted(a->job->pool) ? tell_node : NULL, a);
+    progress_feed(&a->progress, f, events_wanted(&a->job->pool->events) ? tell_node : NULL, a);
     if (f->type == FRAME_PROGRESS && a->progress.changes != changes) {
         tell_progress(a, now);
     }

@@ -10,22 +10,38 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
+#include "comfypool/pool/intake.h"
+#include "comfypool/pool/jobs.h"
 #include "batches.h"
 #include "eligible.h"
 #include "eta.h"
-#include "events.h"
+#include "comfypool/notify/events.h"
 #include "hooks.h"
 #include "inputs.h"
 #include "job_texts.h"
 #include "jobs.h"
-#include "serve.h"
 #include "state.h"
-#include "submit.h"
 #include "tell.h"
 #include "webhooks.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
+
+/* While its jobs are made. */
+struct making {
+    struct intake *intake; /* NULL: its client has gone */
+    struct submission submission;
+    char *trace;
+    size_t rechecked;           /* of the intake, when it began */
+    size_t at;                  /* in the text of the overrides */
+    char able[DIGEST_HEX_SIZE]; /* a structure that can be run; "": none is known */
+    struct workflow *workflow;
+    struct override_check check;
+    struct buf skeleton; /* of the workflow: what its hashes depend on */
+    struct map hashed;   /* by what override_is_structural tells of them */
+    char *key;           /* Idempotency-Key, or NULL */
+    char digest[DIGEST_HEX_SIZE];
+};
 
 /* ---- life ---------------------------------------------------------------------------------------
  */
@@ -45,6 +61,9 @@ static void batch_free(struct batch *b)
     struct pool *p = b->pool;
     (void)map_remove(&p->batches, (struct str){b->r.id, UUID_TEXT});
     deadline_clear(&p->deadlines, &b->work);
+    if (b->making != NULL && b->making->intake != NULL) {
+        b->making->intake->batch = NULL;
+    }
     batch_record_done(&b->r);
     outbox_done(&b->outbox);
     free(b->workflow);
@@ -135,7 +154,7 @@ static void end_stored(void *ctx, enum err e)
     render_end(b, &data);
     webhooks_take(p, &b->outbox);
     hooks_tell(p, EVENT_BATCH, buf_str(&data));
-    events_add(p, EVENT_BATCH, (struct event_subject){"", b->r.client}, &data, 0, 0);
+    events_add(&p->events, EVENT_BATCH, (struct event_subject){"", b->r.client}, &data, 0, 0);
     b->r.told = true;
     b->ending = false;
     if (b->active == 0) { /* else a job of it is tried again meanwhile */
@@ -210,21 +229,6 @@ void batches_settle(struct pool *p)
 /* ---- POST /batches -----------------------------------------------------------------------------
  */
 
-/* While its jobs are made. */
-struct making {
-    struct http_request *original; /* lives as long as the client does */
-    struct http_request rq;        /* its submission is ours */
-    struct http_ref x;
-    size_t at;                  /* in the text of the overrides */
-    char able[DIGEST_HEX_SIZE]; /* a structure that can be run; "": none is known */
-    struct workflow *workflow;
-    struct override_check check;
-    struct buf skeleton; /* of the workflow: what its hashes depend on */
-    struct map hashed;   /* by what override_is_structural tells of them */
-    char *key;           /* Idempotency-Key, or NULL */
-    char digest[DIGEST_HEX_SIZE];
-};
-
 /* What some of the overrides make of the workflow's hashes. */
 struct hashed {
     char workflow_hash[DIGEST_HEX_SIZE];
@@ -236,6 +240,9 @@ static void making_free(struct batch *b)
 {
     struct making *m = b->making;
     b->making = NULL;
+    if (m->intake != NULL) {
+        m->intake->batch = NULL;
+    }
     override_check_end(&m->check);
     buf_done(&m->skeleton);
     size_t at = 0;
@@ -244,26 +251,13 @@ static void making_free(struct batch *b)
     }
     map_done(&m->hashed);
     workflow_free(m->workflow);
-    submission_done(&m->rq.submission);
+    submission_done(&m->submission);
+    free(m->trace);
     if (m->key != NULL) {
         (void)map_remove(&b->pool->keys, str_of(m->key));
     }
     free(m->key);
     free(m);
-}
-
-static void answer(struct pool *p, const struct http_request *rq, struct http_ref x, const char *id,
-                   int64_t total)
-{
-    struct http_answer a = http_answer_new(202);
-    struct js_out o = js_out_to(&a.body);
-    js_open(&o, '{');
-    js_member_string(&o, "id", id);
-    js_member_int(&o, "total", total);
-    js_close(&o, '}');
-    a.replayed = rq->replayed != 0;
-    (void)snprintf(a.location, sizeof a.location, "/batches/%s", id);
-    http_answer(p->server, x, &a);
 }
 
 /* Queued, some at a time, in their order. */
@@ -296,20 +290,31 @@ static void drop_all(struct batch *b)
     }
 }
 
+/* Whoever submitted it learns that it is stored, or why not. The batch may be gone. */
+static void tell_intake(struct pool *p, struct intake *in, enum err e)
+{
+    if (in == NULL) {
+        return;
+    }
+    if (e != ERR_NONE) {
+        in->subject[0] = '\0';
+        (void)refusal_set(&in->refusal, e);
+    }
+    pool_wake(p, in->ticket);
+}
+
 static void batch_inserted(void *ctx, enum err e)
 {
     struct batch *b = ctx;
     struct pool *p = b->pool;
-    struct making *m = b->making;
-    const struct http_ref x = m->x;
-    if (p->server == NULL) { /* the daemon stops; the next one finds what was stored */
-        making_free(b);
+    struct intake *in = b->making->intake;
+    making_free(b);
+    if (p->callers.wake == NULL) { /* the daemon stops; the next one finds what was stored */
         pool_one_less(p, &p->writes);
         return;
     }
     if (e == ERR_NONE) {
-        answer(p, &m->rq, x, b->r.id, b->r.total);
-        making_free(b);
+        tell_intake(p, in, e);
         b->stored = true;
         for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
             j->stored = true;
@@ -318,9 +323,8 @@ static void batch_inserted(void *ctx, enum err e)
         b->next = b->jobs;
         admit_some(b);
     } else {
-        making_free(b);
         drop_all(b);
-        serve_problem(p, x, e);
+        tell_intake(p, in, e);
     }
     pool_one_less(p, &p->writes);
 }
@@ -398,19 +402,14 @@ bool batch_skeleton_of(const struct job *j, struct buf *out)
     return m != NULL;
 }
 
-/* Backends that lack something for this job are asked first: then its request comes again as it
-   was. False: there are none. */
-static bool is_asked_first(struct batch *b, struct job *j)
+/* The submission goes back to its intake, as it came. */
+static void give_back(struct batch *b)
 {
     struct making *m = b->making;
-    struct http_request *rq = m->original;
-    if (rq->rechecked >= b->active || !eligible_ask_again(j, m->x)) {
-        return false;
-    }
-    rq->rechecked = b->active;
-    rq->submission = m->rq.submission;
-    rq->submission.workflow = b->workflow;
-    rq->submission.workflow_len = b->workflow_len;
+    struct intake *in = m->intake;
+    in->submission = m->submission;
+    in->submission.workflow = b->workflow;
+    in->submission.workflow_len = b->workflow_len;
     if (b->credentials != NULL) {
         AUTO_BUF struct buf whole;
         buf_init(&whole, BUF_NO_LIMIT);
@@ -418,10 +417,22 @@ static bool is_asked_first(struct batch *b, struct job *j)
         free(b->extra_data);
         b->extra_data = buf_take(&whole);
     }
-    rq->submission.extra_data = b->extra_data;
+    in->submission.extra_data = b->extra_data;
     b->workflow = b->extra_data = NULL;
-    m->rq.submission = (struct submission){.workflow = NULL};
-    rq->subject[0] = '\0';
+    m->submission = (struct submission){.workflow = NULL};
+    in->subject[0] = '\0';
+}
+
+/* Backends that lack something for this job are asked first: then all begins anew. False: there
+   are none. */
+static bool is_asked_first(struct batch *b, struct job *j)
+{
+    struct intake *in = b->making->intake;
+    if (in->rechecked >= b->active || !eligible_ask_again(j, in->ticket)) {
+        return false;
+    }
+    in->rechecked = b->active;
+    give_back(b);
     return true;
 }
 
@@ -429,21 +440,29 @@ static bool is_asked_first(struct batch *b, struct job *j)
    some may, they are asked once; for what surely none can, for each such job. */
 static bool is_refused(struct batch *b, struct job *j)
 {
+    struct pool *p = b->pool;
     struct making *m = b->making;
+    struct intake *in = m->intake;
+    bool refused = false;
     const enum chance c = eligible_chance(j, false);
-    if (c == CHANCE_YES || (c == CHANCE_MAYBE && m->rq.rechecked > 0)) {
+    if (c == CHANCE_YES || (c == CHANCE_MAYBE && m->rechecked > 0)) {
         return false;
     }
-    if (http_is_open(b->pool->server, m->x) && !is_asked_first(b, j)) {
+    if (in != NULL && !is_asked_first(b, j)) {
         if (eligible_chance(j, true) != CHANCE_NO) {
             return false;
         }
         char pointer[48];
         (void)snprintf(pointer, sizeof pointer, "/overrides/%zu", b->active - 1);
-        eligible_refuse(j, m->x, pointer);
+        eligible_refuse(j, pointer, &in->refusal);
+        refused = true;
     }
     making_free(b);
     drop_all(b);
+    if (refused) {
+        in->subject[0] = '\0';
+        pool_wake(p, in->ticket);
+    }
     return true;
 }
 
@@ -452,13 +471,13 @@ static void make_some(void *ctx)
     struct batch *b = ctx;
     struct pool *p = b->pool;
     struct making *m = b->making;
-    const struct str all = str_of(m->rq.submission.overrides);
+    const struct str all = str_of(m->submission.overrides);
     const struct mono_us since = time_mono();
     for (size_t i = 0; i < MADE_AT_ONCE && b->active < (size_t)b->r.total &&
                        mono_diff(time_mono(), since).us < FOR_US;
          i++) {
         const struct str one = override_next(all, &m->at);
-        struct job *j = job_new_of_batch(p, &m->rq, b, one);
+        struct job *j = job_new_of_batch(p, &m->submission, m->trace, b, one);
         key_anew(j, m, one);
         if (strcmp(m->able, j->r.workflow_hash) != 0 && is_refused(b, j)) {
             return;
@@ -472,20 +491,23 @@ static void make_some(void *ctx)
     }
 }
 
-static void submit_new(struct pool *p, struct http_request *rq, struct http_ref x, const char *key)
+void batch_begin(struct pool *p, struct intake *in)
 {
     struct batch_record record = {.made_at = time_wall(),
-                                  .total = (int64_t)rq->submission.overrides_len};
+                                  .total = (int64_t)in->submission.overrides_len};
     uuid_v7(record.made_at, record.id);
-    memcpy(rq->subject, record.id, sizeof rq->subject);
+    memcpy(in->subject, record.id, sizeof in->subject);
+    in->total = record.total;
     struct batch *b = batch_new(p, &record);
     struct making *m = mem_zero(1, sizeof *m);
     b->making = m;
-    m->original = rq;
-    m->rq = *rq;
-    rq->submission = (struct submission){.workflow = NULL};
-    m->x = x;
-    struct submission *s = &m->rq.submission;
+    in->batch = b;
+    m->intake = in;
+    m->trace = mem_strdup(in->trace);
+    m->rechecked = in->rechecked;
+    m->submission = in->submission;
+    in->submission = (struct submission){.workflow = NULL};
+    struct submission *s = &m->submission;
     b->r.client = mem_strdup(s->client);
     b->r.hook = (struct webhook){.url = mem_strdup(s->webhook.url),
                                  .events = s->webhook.events,
@@ -501,75 +523,30 @@ static void submit_new(struct pool *p, struct http_request *rq, struct http_ref 
     buf_init(&m->skeleton, BUF_NO_LIMIT);
     override_skeleton(m->workflow, text, &m->skeleton);
     map_init(&m->hashed);
-    memcpy(m->digest, rq->body_digest, sizeof m->digest);
-    if (key != NULL) {
-        m->key = mem_strdup(key);
+    memcpy(m->digest, in->digest, sizeof m->digest);
+    if (in->key[0] != '\0') {
+        m->key = mem_strdup(in->key);
         (void)map_put(&p->keys, str_of(m->key), b);
     }
     make_some(b);
 }
 
-void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref x)
+void batch_loses_intake(struct batch *b)
 {
-    if (rq->subject[0] != '\0') { /* of an earlier request with the same key */
-        struct store_batch found;
-        const enum err e = store_get_batch(p->store, rq->subject, &found);
-        if (e == ERR_NONE) {
-            answer(p, rq, x, rq->subject, found.r.total);
-            store_batch_done(&found);
-        } else {
-            serve_problem(p, x, e);
-        }
-        return;
-    }
-    if (p->stopping) {
-        http_problem_retry(p->server, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
-        return;
-    }
-    AUTO_FREE char *key = serve_key(rq);
-    const size_t n = rq->submission.overrides_len;
-    if (serve_key_decides(p, rq, x, key) || !serve_may_call(p, rq, x) || !serve_client(p, rq, x) ||
-        !serve_after(p, rq, x) || !inputs_resolve(p, rq, x) || !eligible_serve(p, rq, x) ||
-        serve_queue_is_full(p, n, x) || serve_client_is_full(p, rq->submission.client, n, x)) {
-        return;
-    }
-    submit_new(p, rq, x, key);
+    b->making->intake = NULL;
 }
 
-/* ---- GET, cancel -------------------------------------------------------------------------------
- */
-
-static void answer_batch(struct pool *p, const char *id, struct http_ref x)
+enum err batch_total(struct pool *p, const char *id, int64_t *ret)
 {
     struct store_batch found;
-    int64_t counts[JOB_STATE_COUNT];
-    enum err e = store_get_batch(p->store, id, &found);
-    if (e == ERR_NONE) {
-        e = store_count_batch(p->store, id, counts);
-    }
-    if (e != ERR_NONE) {
-        store_batch_done(&found);
-        serve_problem(p, x, e);
-        return;
-    }
-    struct http_answer a = http_answer_new(200);
-    struct js_out o = js_out_to(&a.body);
-    js_open(&o, '{');
-    js_member_string(&o, "id", id);
-    js_member_ms(&o, "queuedAt", found.r.made_at.us);
-    js_member_int(&o, "total", found.r.total);
-    render_counts(&o, counts);
-    const struct batch *b = map_get(&p->batches, (struct str){id, UUID_TEXT});
-    eta_render_batch(b == NULL ? NULL : b->jobs, &o);
-    js_close(&o, '}');
+    const enum err e = store_get_batch(p->store, id, &found);
+    *ret = found.r.total;
     store_batch_done(&found);
-    http_answer(p->server, x, &a);
+    return e;
 }
 
-void serve_batch(struct pool *p, struct http_request *rq, struct http_ref x)
-{
-    answer_batch(p, rq->job_id, x);
-}
+/* ---- cancel ------------------------------------------------------------------------------------
+ */
 
 static void cancel_marked(void *ctx, enum err e)
 {
@@ -584,7 +561,7 @@ static void cancel_one(struct job *j)
     if (j->r.cancel_requested) {
         return;
     }
-    serve_request_cancel(j);
+    job_cancel(j);
     if (j->attempt != NULL && !j->ending) {
         p->writes++;
         store_mark_cancel(p->store, &j->r, cancel_marked, p);
@@ -618,11 +595,19 @@ void batch_cancel(struct batch *b)
     }
 }
 
-void serve_batch_cancel(struct pool *p, struct http_request *rq, struct http_ref x)
+/* ---- for others --------------------------------------------------------------------------------
+ */
+
+void pool_cancel_batch(struct pool *p, const char *id)
 {
-    struct batch *b = map_get(&p->batches, (struct str){rq->job_id, UUID_TEXT});
+    struct batch *b = map_get(&p->batches, (struct str){id, UUID_TEXT});
     if (b != NULL && b->stored) {
         batch_cancel(b);
     }
-    answer_batch(p, rq->job_id, x);
+}
+
+bool pool_forecast_batch(struct pool *p, const char *id, struct wall_us *ret)
+{
+    const struct batch *b = map_get(&p->batches, (struct str){id, UUID_TEXT});
+    return b != NULL && eta_of_all(b->jobs, ret);
 }

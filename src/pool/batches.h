@@ -6,14 +6,13 @@
 #include <stddef.h>
 
 #include "comfypool/base/err.h"
-#include "comfypool/http/http.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/store.h"
 
 #include "webhooks.h"
 
 struct buf;
-struct http_request;
+struct intake;
 struct job;
 struct making;
 struct pool;
@@ -38,9 +37,13 @@ struct batch {
     struct outbox outbox;
 };
 
-void serve_batch_submit(struct pool *p, struct http_request *rq, struct http_ref x);
-void serve_batch(struct pool *p, struct http_request *rq, struct http_ref x);
-void serve_batch_cancel(struct pool *p, struct http_request *rq, struct http_ref x);
+/* Makes the jobs of a batch, some a turn, and stores them. in->batch is set until the batch is
+   stored, or refused (in->refusal): then its ticket is woken. */
+void batch_begin(struct pool *p, struct intake *in);
+/* Nobody waits for that any more. */
+void batch_loses_intake(struct batch *b);
+/* How many jobs a stored batch was submitted with. */
+enum err batch_total(struct pool *p, const char *id, int64_t *ret) MUST_CHECK;
 /* Batches whose end was not told, at the start; before jobs are loaded. False: the store failed. */
 bool batches_load(struct pool *p) MUST_CHECK;
 /* The jobs are loaded: what has ended meanwhile is told. */

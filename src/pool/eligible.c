@@ -524,7 +524,7 @@ void eligible_why(struct job *j, const struct backend *b, struct buf *out)
 struct recheck {
     struct pool *pool;
     struct recheck *next, **link;
-    struct http_ref x;
+    uint64_t ticket;
     unsigned pending;
     bool told;
     struct deadline late;
@@ -563,9 +563,9 @@ static void recheck_free(struct recheck *r)
 static void recheck_tell(void *ctx)
 {
     struct recheck *r = ctx;
-    if (!r->told && r->pool->server != NULL) {
+    if (!r->told) {
         r->told = true;
-        http_again(r->pool->server, r->x);
+        pool_wake(r->pool, r->ticket);
     }
 }
 
@@ -662,9 +662,8 @@ static struct str submission_text(void *ctx, struct buf *room)
     return (struct str){s->workflow, s->workflow_len};
 }
 
-static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
+static void look_begin(struct look *l, struct pool *p, struct submission *s)
 {
-    struct submission *s = &rq->submission;
     *l = (struct look){.p = p,
                        .traits = {s->metadata, &s->spec, inputs_largest_of(p, s)},
                        .len = variants_of(&s->spec)};
@@ -679,7 +678,7 @@ static void look_begin(struct look *l, struct pool *p, struct http_request *rq)
     }
 }
 
-/* Its wishes stay the job's. */
+/* Borrows job->wishes. */
 static struct look look_at_job(struct job *j)
 {
     make_wishes(j);
@@ -754,7 +753,7 @@ static bool any_meant(const struct look *l)
     return any;
 }
 
-/* Backends may be added later, but not such as are named. */
+/* No backends: it waits, unless the job names some. */
 static bool may_wait_for_any(const struct look *l)
 {
     const struct spec *s = l->traits.spec;
@@ -781,8 +780,9 @@ static struct mono_us just_now(void)
     return mono_add(time_mono(), dur_ms(-JUST_NOW_MS));
 }
 
-/* Asks those that look able but for what they know. True: the request will be asked again. */
-static bool ask_again(const struct look *l, struct http_ref x)
+/* Asks those that look able but for what they know. True: the ticket is woken when they have
+   answered. */
+static bool ask_again(const struct look *l, uint64_t ticket)
 {
     enum { AT_ONCE = 32 };
     struct pool *p = l->p;
@@ -791,8 +791,10 @@ static bool ask_again(const struct look *l, struct http_ref x)
     }
     p->eligibility.rechecks_len++;
     struct recheck *r = mem_zero(1, sizeof *r);
-    *r = (struct recheck){
-        .pool = p, .next = p->eligibility.rechecks, .link = &p->eligibility.rechecks, .x = x};
+    *r = (struct recheck){.pool = p,
+                          .next = p->eligibility.rechecks,
+                          .link = &p->eligibility.rechecks,
+                          .ticket = ticket};
     if (r->next != NULL) {
         r->next->link = &r->next;
     }
@@ -836,7 +838,7 @@ static bool say_unknown(const struct look *l, struct buf *detail)
     return only_these;
 }
 
-static void refuse(const struct look *l, struct http_ref x, const char *pointer)
+static void say_why_not(const struct look *l, const char *pointer, struct refusal *ret)
 {
     AUTO_BUF struct buf detail;
     buf_init(&detail, 1 << 16);
@@ -850,16 +852,15 @@ static void refuse(const struct look *l, struct http_ref x, const char *pointer)
             why_not(l->p, &l->wishes[0], &l->traits, b, &detail);
         }
     }
-    http_problem(l->p->server, x, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
+    (void)refusal_point(ret, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }
 
-static void answer_dry(const struct look *l, const struct submission *s, struct http_ref x,
-                       struct mono_us since)
+static void try_dry(const struct look *l, const struct submission *s, struct mono_us since,
+                    struct buf *out)
 {
     /* Not its need's: that may be of another text with the same hash. */
     struct workflow *w = workflow_reparse((struct str){s->workflow, s->workflow_len});
-    struct http_answer a = http_answer_new(200);
-    struct js_out o = js_out_to(&a.body);
+    struct js_out o = js_out_to(out);
     js_open(&o, '{');
     js_key(&o, "backends");
     js_open(&o, '[');
@@ -886,7 +887,6 @@ static void answer_dry(const struct look *l, const struct submission *s, struct 
     js_close(&o, ']');
     js_close(&o, '}');
     workflow_free(w);
-    http_answer(l->p->server, x, &a);
 }
 
 /* Whether servers say that this class gives outputs; true as long as none says no. */
@@ -904,7 +904,7 @@ static bool may_be_output(const struct pool *p, struct str class_type)
     return !denied;
 }
 
-static bool check_outputs(const struct look *l, struct http_ref x)
+static bool check_outputs(const struct look *l, struct refusal *ret)
 {
     const struct names *n = outputs_of(l->traits.spec);
     for (size_t i = 0; i < n->len; i++) {
@@ -912,35 +912,34 @@ static bool check_outputs(const struct look *l, struct http_ref x)
         if (node != NULL && node->class_type.p != NULL && !may_be_output(l->p, node->class_type)) {
             char pointer[48];
             (void)snprintf(pointer, sizeof pointer, "/includeOutputs/%zu", i);
-            http_problem(l->p->server, x, ERR_MEMBER_INVALID, "this node gives no output", pointer);
-            return false;
+            return refusal_point(ret, ERR_MEMBER_INVALID, "this node gives no output", pointer);
         }
     }
     return true;
 }
 
-bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x)
+enum eligible_step eligible_check(struct pool *p, struct intake *in)
 {
     struct look l;
-    look_begin(&l, p, rq);
-    bool good = check_outputs(&l, x);
-    const bool is_batch = rq->submission.overrides_len > 0; /* its jobs are looked at, later */
+    look_begin(&l, p, &in->submission);
+    enum eligible_step step = check_outputs(&l, &in->refusal) ? ELIGIBLE_SURE : ELIGIBLE_REFUSED;
     const struct mono_us ever = {0};
-    const bool sure =
-        is_batch ? any_meant(&l) || may_wait_for_any(&l) : best_chance(&l, ever) == CHANCE_YES;
-    if (good && !sure && rq->rechecked == 0) {
-        rq->rechecked = 1;
-        good = !ask_again(&l, x);
+    const bool sure = in->is_batch ? any_meant(&l) || may_wait_for_any(&l) /* its jobs come later */
+                                   : best_chance(&l, ever) == CHANCE_YES;
+    if (step == ELIGIBLE_SURE && !sure && in->rechecked == 0) {
+        in->rechecked = 1;
+        step = ask_again(&l, in->ticket) ? ELIGIBLE_ASKING : step;
     }
-    if (good && rq->dry_run) {
-        answer_dry(&l, &rq->submission, x, rq->rechecked > 0 ? just_now() : ever);
-        good = false;
-    } else if (good && !sure && (is_batch || best_chance(&l, just_now()) == CHANCE_NO)) {
-        refuse(&l, x, NULL);
-        good = false;
+    if (step == ELIGIBLE_SURE && in->dry_run) {
+        try_dry(&l, &in->submission, in->rechecked > 0 ? just_now() : ever, &in->dry);
+        step = ELIGIBLE_TRIED;
+    } else if (step == ELIGIBLE_SURE && !sure &&
+               (in->is_batch || best_chance(&l, just_now()) == CHANCE_NO)) {
+        say_why_not(&l, NULL, &in->refusal);
+        step = ELIGIBLE_REFUSED;
     }
     look_end(&l);
-    return good;
+    return step;
 }
 
 enum chance eligible_chance(struct job *j, bool asked)
@@ -949,16 +948,16 @@ enum chance eligible_chance(struct job *j, bool asked)
     return best_chance(&l, asked ? just_now() : (struct mono_us){0});
 }
 
-bool eligible_ask_again(struct job *j, struct http_ref x)
+bool eligible_ask_again(struct job *j, uint64_t ticket)
 {
     const struct look l = look_at_job(j);
-    return ask_again(&l, x);
+    return ask_again(&l, ticket);
 }
 
-void eligible_refuse(struct job *j, struct http_ref x, const char *pointer)
+void eligible_refuse(struct job *j, const char *pointer, struct refusal *ret)
 {
     const struct look l = look_at_job(j);
-    refuse(&l, x, pointer);
+    say_why_not(&l, pointer, ret);
 }
 
 uint64_t eligible_input_max(const struct backend *b, struct str class_type, const char *input)

@@ -12,14 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "comfypool/base/str.h"
-#include "comfypool/http/http.h"
 
-struct http_request;
 struct pool;
 struct job;
 struct backend;
 struct attempt;
 struct comfy_ask;
+struct intake;
+struct refusal;
 
 /* What a workflow needs: shared by all jobs of one structure. */
 struct need {
@@ -83,7 +83,7 @@ void knowledge_done(struct backend *b);
 void eligible_changed(struct pool *p);
 /* Its classes are to be read, now or when its prompts are over. */
 void eligible_read(struct backend *b);
-/* Perhaps now. */
+/* Starts the read if the backend is idle. */
 void eligible_settle(struct backend *b);
 /* True while it gets no job because its classes are to be read first. */
 bool eligible_is_reading(const struct backend *b);
@@ -112,17 +112,20 @@ void eligible_why(struct job *j, const struct backend *b, struct buf *out);
 /* Soft rules of the configuration and the job's own preference. */
 bool eligible_is_preferred(const struct job *j, const struct backend *b);
 
-/* Some backend can run what is submitted, or might later; else (and for ?dryRun) the request is
-   answered, or asked again when the backends were. */
-bool eligible_serve(struct pool *p, struct http_request *rq, struct http_ref x);
-
+/* Whether some backend can run what is submitted, or might later. */
+enum eligible_step {
+    ELIGIBLE_SURE,    /* as sure as can be */
+    ELIGIBLE_REFUSED, /* none can: in->refusal */
+    ELIGIBLE_ASKING,  /* backends are asked; in->ticket is woken when they have answered */
+    ELIGIBLE_TRIED,   /* it is a dry run: in->dry */
+};
+enum eligible_step eligible_check(struct pool *p, struct intake *in);
 /* The same of one job of a batch whose jobs are being made: whether any backend can run it (asked:
-   they were, for this one); the batch's request is asked again when backends that lack something
-   were (false: none was); it is refused, with the place in its body. */
+   they were, for this one); the ticket is woken when backends that lack something were asked again
+   (false: none was); why it is refused, with its place in the batch. */
 enum chance eligible_chance(struct job *j, bool asked);
-
-bool eligible_ask_again(struct job *j, struct http_ref x);
-void eligible_refuse(struct job *j, struct http_ref x, const char *pointer);
+bool eligible_ask_again(struct job *j, uint64_t ticket);
+void eligible_refuse(struct job *j, const char *pointer, struct refusal *ret);
 /* Whether that backend can run it, as far as the backend has said on this connection; before that,
    and while it is down: whether the job is for it by name, label and rule. */
 bool eligible_may_be(struct job *j, const struct backend *b);

@@ -180,22 +180,18 @@ static void refresh(struct job *j, struct mono_us now)
     }
 }
 
-void eta_render(struct job *j, struct js_out *o)
+bool eta_of(struct job *j, struct wall_us *ret_starts, struct wall_us *ret_completes)
 {
     const struct mono_us now = time_mono();
     refresh(j, now);
-    js_key(o, "eta");
-    if (!j->eta_known) {
-        js_null(o);
-        return;
+    if (j->eta_known) {
+        *ret_starts = anchor_wall(&j->anchor, j->eta_starts);
+        *ret_completes = anchor_wall(&j->anchor, mono_max(now, j->eta_completes));
     }
-    js_open(o, '{');
-    js_member_ms(o, "startsAt", anchor_wall(&j->anchor, j->eta_starts).us);
-    js_member_ms(o, "completesAt", anchor_wall(&j->anchor, mono_max(now, j->eta_completes)).us);
-    js_close(o, '}');
+    return j->eta_known;
 }
 
-void eta_render_batch(struct job *jobs, struct js_out *o)
+bool eta_of_all(struct job *jobs, struct wall_us *ret)
 {
     const struct time_anchor now = time_anchor_now();
     struct mono_us last = now.mono;
@@ -205,10 +201,6 @@ void eta_render_batch(struct job *jobs, struct js_out *o)
         known = j->eta_known;
         last = mono_max(last, j->eta_completes);
     }
-    js_key(o, "eta");
-    if (known) {
-        js_ms(o, anchor_wall(&now, last).us);
-    } else {
-        js_null(o);
-    }
+    *ret = anchor_wall(&now, last);
+    return known;
 }

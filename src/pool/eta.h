@@ -2,12 +2,15 @@
 #ifndef COMFYPOOL_SRC_POOL_ETA_H
 #define COMFYPOOL_SRC_POOL_ETA_H
 
-struct job;
-struct js_out;
+#include <stdbool.h>
 
-/* "eta": {startsAt, completesAt} of an active job, or null, as a member. */
-void eta_render(struct job *j, struct js_out *o);
-/* "eta": when the last of a batch's active jobs (NULL: none) will be done, or null, as a member. */
-void eta_render_batch(struct job *jobs, struct js_out *o);
+#include "comfypool/base/time.h"
+
+struct job;
+
+/* Of an active job. False: nobody knows. */
+bool eta_of(struct job *j, struct wall_us *ret_starts, struct wall_us *ret_completes);
+/* When the last of a batch's active jobs (NULL: none) will be done. */
+bool eta_of_all(struct job *jobs, struct wall_us *ret);
 
 #endif

@@ -8,7 +8,7 @@
 #include "comfypool/loop/http_client.h"
 #include "comfypool/render/render.h"
 #include "comfypool/store/blobs.h"
-#include "stamps.h"
+#include "comfypool/pool/outputs.h"
 
 struct backend;
 struct fetch;
@@ -30,10 +30,5 @@ struct fetch *fetch_begin(struct backend *b, const struct output_stamp *stamp,
                           fetch_done_fn done, void *ctx);
 /* No callback follows. */
 void fetch_cancel(struct fetch *f);
-
-/* Why a file is not had, for people: stamp_matches says no; render_output_is_at_server does. */
-extern const char fetch_is_another[];
-extern const char fetch_was_streamed[];
-extern const char fetch_is_missing[];
 
 #endif

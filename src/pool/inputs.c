@@ -7,56 +7,55 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
+#include "comfypool/pool/intake.h"
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"
 #include "state.h"
 #include "trust.h"
-#include "uploads.h"
-#include "walls.h"
+#include "comfypool/files/uploads.h"
+#include "comfypool/pool/walls.h"
 #include "sources.h"
 
 /* ---- submissions -------------------------------------------------------------------------------
  */
 
-/* Files of one request that are being written. */
+/* Files of one submission that are being written. */
 struct keeping {
     struct pool *pool;
-    struct http_ref x;
+    uint64_t ticket;
     unsigned pending;
 };
 
 static void kept(void *ctx, enum err e, const char *why, const char *sha256)
 {
     struct keeping *k = ctx;
-    (void)e; /* whether it is there is looked at when the request is asked again */
+    (void)e; /* the next step looks whether the file is there */
     (void)why;
     (void)sha256;
     if (--k->pending == 0) {
-        if (k->pool->server != NULL) {
-            http_again(k->pool->server, k->x);
-        }
+        pool_wake(k->pool, k->ticket);
         free(k);
     }
 }
 
-/* Data of the body becomes a file: its hash is known, the file is there later. */
-static void keep_data(struct pool *p, struct http_request *rq, struct http_ref x)
+/* Data of the body becomes files: their hashes are known, the files are there later. */
+static void keep_data(struct pool *p, struct intake *in)
 {
     struct keeping *k = mem_alloc(sizeof *k);
-    *k = (struct keeping){.pool = p, .x = x, .pending = 1};
-    for (size_t i = 0; i < rq->submission.attachments_len; i++) {
-        struct attachment *a = &rq->submission.attachments[i];
+    *k = (struct keeping){.pool = p, .ticket = in->ticket, .pending = 1};
+    for (size_t i = 0; i < in->submission.attachments_len; i++) {
+        struct attachment *a = &in->submission.attachments[i];
         if (a->data == NULL) {
             continue;
         }
-        struct upload *u = uploads_find(p, a->sha256);
+        struct upload *u = uploads_find(p->uploads, a->sha256);
         if (u != NULL) {
-            uploads_touch(p, u);
-            uploads_own(p, u, rq->caller);
-        } else if (uploads_take(p, a->data_len)) {
+            uploads_touch(p->uploads, u);
+            uploads_own(p->uploads, u, in->caller);
+        } else if (uploads_take(p->uploads, a->data_len)) {
             k->pending++;
-            uploads_keep(p, (struct str){a->data, a->data_len}, rq->caller, kept, k);
+            uploads_keep(p->uploads, (struct str){a->data, a->data_len}, in->caller, kept, k);
         }
         free(a->data);
         a->data = NULL;
@@ -88,42 +87,48 @@ static bool may_have_output(struct pool *p, const struct submission *s, size_t i
     return a->output < counts[i];
 }
 
-bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x)
+static bool refuse_attachment(struct intake *in, size_t i)
+{
+    char pointer[48];
+    (void)snprintf(pointer, sizeof pointer, "/attachments/%zu", i);
+    if (in->submission.attachments[i].job_id[0] != '\0') {
+        return refusal_point(&in->refusal, ERR_OUTPUT_NOT_FOUND,
+                             "the job has ended, and has no such output", pointer);
+    }
+    if (in->kept) {
+        return refusal_point(&in->refusal, ERR_UPLOAD_TOO_LARGE,
+                             "it could not be kept: it is larger than uploads.maxFileBytes, or "
+                             "there is no room for it",
+                             pointer);
+    }
+    return refusal_point(&in->refusal, ERR_UPLOAD_NOT_FOUND,
+                         "no upload has this hash; POST it to /uploads first", pointer);
+}
+
+bool inputs_must_wait(struct pool *p, struct intake *in)
+{
+    const bool waits = has_data(&in->submission);
+    if (waits) {
+        in->kept = true;
+        keep_data(p, in);
+    }
+    return waits;
+}
+
+bool inputs_are_there(struct pool *p, struct intake *in)
 {
     int64_t counts[ATTACHMENTS_MOST] = {0};
-    const struct submission *s = &rq->submission;
-    if (has_data(s)) {
-        rq->kept = true;
-        keep_data(p, rq, x);
-        return false;
-    }
+    const struct submission *s = &in->submission;
     for (size_t i = 0; i < s->attachments_len; i++) {
         const struct attachment *a = &s->attachments[i];
-        struct upload *u = uploads_seen(p, wall_of(p, rq), a->sha256);
+        struct upload *u = uploads_seen(p->uploads, in->wall, a->sha256);
         if (u != NULL) {
-            if (!rq->kept) {
-                uploads_touch(p, u);
+            if (!in->kept) {
+                uploads_touch(p->uploads, u);
             }
-            continue;
+        } else if (a->job_id[0] == '\0' || !may_have_output(p, s, i, counts)) {
+            return refuse_attachment(in, i);
         }
-        if (a->job_id[0] != '\0' && may_have_output(p, s, i, counts)) {
-            continue;
-        }
-        char pointer[48];
-        (void)snprintf(pointer, sizeof pointer, "/attachments/%zu", i);
-        if (a->job_id[0] != '\0') {
-            http_problem(p->server, x, ERR_OUTPUT_NOT_FOUND,
-                         "the job has ended, and has no such output", pointer);
-        } else if (rq->kept) {
-            http_problem(p->server, x, ERR_UPLOAD_TOO_LARGE,
-                         "it could not be kept: it is larger than uploads.maxFileBytes, or there "
-                         "is no room for it",
-                         pointer);
-        } else {
-            http_problem(p->server, x, ERR_UPLOAD_NOT_FOUND,
-                         "no upload has this hash; POST it to /uploads first", pointer);
-        }
-        return false;
     }
     return true;
 }
@@ -132,7 +137,7 @@ uint64_t inputs_largest_of(struct pool *p, const struct submission *s)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < s->attachments_len; i++) {
-        const struct upload *u = uploads_find(p, s->attachments[i].sha256);
+        const struct upload *u = uploads_find(p->uploads, s->attachments[i].sha256);
         most = u != NULL && u->size > most ? u->size : most;
     }
     return most;
@@ -212,7 +217,7 @@ void inputs_hold(struct input *in, struct upload *u)
 {
     struct job *j = in->job;
     memcpy(in->sha256, u->sha256, sizeof in->sha256);
-    uploads_hold(j->pool, u, j->r.client);
+    uploads_hold(j->pool->uploads, u, j->r.client);
     j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
 }
 
@@ -249,7 +254,7 @@ bool inputs_are_kept(struct pool *p, const char *wall, const char *attachments)
     bool kept = true;
     begin_row(&r, attachments);
     while (read_row(&r, &in)) {
-        kept = kept && (in.job_id[0] != '\0' || uploads_seen(p, wall, in.sha256) != NULL);
+        kept = kept && (in.job_id[0] != '\0' || uploads_seen(p->uploads, wall, in.sha256) != NULL);
         input_done(&in);
     }
     return kept;
@@ -262,7 +267,7 @@ void inputs_join(struct job *j)
     begin_row(&r, j->r.attachments);
     while (read_row(&r, &in)) {
         in.job = j;
-        struct upload *u = uploads_find(j->pool, in.sha256);
+        struct upload *u = uploads_find(j->pool->uploads, in.sha256);
         if (u != NULL) {
             inputs_hold(&in, u);
         } else if (in.job_id[0] != '\0') {
@@ -278,9 +283,9 @@ void inputs_leave(struct job *j)
     sources_leave(j);
     for (size_t i = 0; i < j->inputs_len; i++) {
         struct input *in = &j->inputs[i];
-        struct upload *u = uploads_find(j->pool, in->sha256);
+        struct upload *u = uploads_find(j->pool->uploads, in->sha256);
         if (u != NULL) {
-            uploads_release(j->pool, u, j->r.client);
+            uploads_release(j->pool->uploads, u, j->r.client);
         }
         input_done(in);
     }
@@ -316,7 +321,7 @@ static char *key_of(const struct input *in)
     AUTO_BUF struct buf b;
     char name[33];
     buf_init(&b, 256);
-    uploads_server_name(in->job->pool, in->sha256, name);
+    uploads_server_name(in->job->pool->uploads, in->sha256, name);
     buf_printf(&b, "%s%s", name, in->extension);
     return buf_take(&b);
 }
@@ -463,12 +468,12 @@ static bool start_transfer(struct backend *b, const struct input *in, const char
     AUTO_BUF struct buf path;
     buf_init(&path, BUF_NO_LIMIT);
     uint64_t size = 0;
-    const int fd = blob_open(b->pool->uploads.blobs, in->sha256, &size);
+    const int fd = uploads_open(b->pool->uploads, in->sha256, &size);
     if (fd < 0) {
         return false;
     }
     (void)close(fd);
-    blob_path(b->pool->uploads.blobs, in->sha256, &path);
+    blob_path(uploads_blobs(b->pool->uploads), in->sha256, &path);
     struct transfer *t = mem_zero(1, sizeof *t);
     t->backend = b;
     t->key = mem_strdup(key);

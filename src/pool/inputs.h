@@ -7,7 +7,7 @@
 
 #include "comfypool/base/map.h"
 #include "comfypool/core/verdict.h"
-#include "comfypool/http/http.h"
+#include "comfypool/pool/intake.h"
 
 struct pool;
 struct job;
@@ -36,9 +36,11 @@ struct sent {
     uint64_t most;              /* bytes that it takes; 0: not known */
 };
 
-/* Each file of the submission is kept, and its hash known; else the request is answered, or asked
-   again when they are. */
-bool inputs_resolve(struct pool *p, struct http_request *rq, struct http_ref x);
+/* Files came as data in the body: they are being written, and the ticket is woken when that is
+   done. */
+bool inputs_must_wait(struct pool *p, struct intake *in);
+/* Each file of the submission is kept, or can be had; else it is refused. */
+bool inputs_are_there(struct pool *p, struct intake *in);
 /* The largest file of a submission, in bytes. */
 uint64_t inputs_largest_of(struct pool *p, const struct submission *s);
 /* JSON for the job's row; NULL: there are none. Owner: the caller. */

@@ -8,6 +8,8 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/credentials.h"
 #include "comfypool/core/retry.h"
+#include "comfypool/core/submission.h"
+#include "comfypool/pool/intake.h"
 #include "after.h"
 #include "attempt.h"
 #include "batches.h"
@@ -101,9 +103,8 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
 }
 
 /* The job that a submission describes, without its texts. */
-static struct job *describe(struct pool *p, const struct http_request *rq)
+static struct job *describe(struct pool *p, const struct submission *from, const char *trace)
 {
-    const struct submission *from = &rq->submission;
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
     j->position = -1;
@@ -126,7 +127,7 @@ static struct job *describe(struct pool *p, const struct http_request *rq)
         .keep = from->keep == UNSET ? p->options.keep_outputs : from->keep == ON,
         .after = mem_strdup(from->after),
         .metadata = mem_strdup(from->metadata),
-        .trace = rq->trace[0] == '\0' ? NULL : mem_strdup(rq->trace),
+        .trace = trace[0] == '\0' ? NULL : mem_strdup(trace),
         .hook = {.url = mem_strdup(from->webhook.url),
                  .events = from->webhook.events,
                  .secret = mem_strdup(from->webhook.secret)},
@@ -144,10 +145,9 @@ static struct job *describe(struct pool *p, const struct http_request *rq)
     return j;
 }
 
-struct job *job_new(struct pool *p, struct http_request *rq)
+struct job *job_new(struct pool *p, struct submission *take, const char *trace)
 {
-    struct submission *take = &rq->submission;
-    struct job *j = describe(p, rq);
+    struct job *j = describe(p, take, trace);
     j->workflow = take->workflow;
     j->workflow_len = take->workflow_len;
     j->extra_data = take->extra_data;
@@ -157,10 +157,10 @@ struct job *job_new(struct pool *p, struct http_request *rq)
     return j;
 }
 
-struct job *job_new_of_batch(struct pool *p, const struct http_request *rq, struct batch *b,
-                             struct str overrides)
+struct job *job_new_of_batch(struct pool *p, const struct submission *from, const char *trace,
+                             struct batch *b, struct str overrides)
 {
-    struct job *j = describe(p, rq);
+    struct job *j = describe(p, from, trace);
     memcpy(j->r.batch_id, b->r.id, sizeof j->r.batch_id);
     j->r.overrides = mem_copy(overrides);
     j->r.credentials = credentials_in(str_of(b->credentials));
@@ -185,6 +185,9 @@ void job_free(struct job *j)
     deadline_clear(&p->deadlines, &j->queue_timer);
     deadline_clear(&p->deadlines, &j->job_timer);
     deadline_clear(&p->deadlines, &j->wake);
+    if (j->intake != NULL) {
+        j->intake->job = NULL;
+    }
     if (j->key != NULL) {
         (void)map_remove(&p->keys, str_of(j->key));
         free(j->key);
@@ -214,13 +217,13 @@ void job_free(struct job *j)
     free(j);
 }
 
-/* Whoever waits is asked again; the list is empty then. */
+/* Wakes all who wait; the list is empty then. */
 static void wake(struct pool *p, struct waiters *w)
 {
     struct waiters all = *w;
     *w = (struct waiters){.list = NULL};
-    for (size_t i = 0; i < all.len && p->server != NULL; i++) {
-        http_again(p->server, all.list[i]);
+    for (size_t i = 0; i < all.len; i++) {
+        pool_wake(p, all.list[i]);
     }
     free(all.list);
 }
@@ -241,14 +244,14 @@ static void forget_gone(struct pool *p, struct waiters *w)
 {
     size_t kept = 0;
     for (size_t i = 0; i < w->len; i++) {
-        if (http_is_open(p->server, w->list[i])) {
+        if (pool_is_waiting(p, w->list[i])) {
             w->list[kept++] = w->list[i];
         }
     }
     w->len = kept;
 }
 
-static void add_waiter(struct pool *p, struct waiters *w, struct http_ref x)
+static void add_waiter(struct pool *p, struct waiters *w, uint64_t ticket)
 {
     if (w->len == w->cap) {
         forget_gone(p, w);
@@ -257,17 +260,17 @@ static void add_waiter(struct pool *p, struct waiters *w, struct http_ref x)
         w->cap = w->cap == 0 ? 4 : w->cap * 2;
         w->list = mem_grow(w->list, w->cap * sizeof *w->list);
     }
-    w->list[w->len++] = x;
+    w->list[w->len++] = ticket;
 }
 
-void job_add_waiter(struct job *j, struct http_ref x)
+void job_add_waiter(struct job *j, uint64_t ticket)
 {
-    add_waiter(j->pool, &j->waiters, x);
+    add_waiter(j->pool, &j->waiters, ticket);
 }
 
-void job_add_watcher(struct job *j, struct http_ref x)
+void job_add_watcher(struct job *j, uint64_t ticket)
 {
-    add_waiter(j->pool, &j->watchers, x);
+    add_waiter(j->pool, &j->watchers, ticket);
 }
 
 /* In a turn of its own: many things change together. */
@@ -820,5 +823,21 @@ void job_live_profile(struct job *j, struct buf *out)
         progress_mark(&a->progress, &profile);
         render_profile_json(&profile, out);
         profiler_free(nothing);
+    }
+}
+
+/* ---- cancel ------------------------------------------------------------------------------------
+ */
+
+void job_cancel(struct job *j)
+{
+    j->r.cancel_requested = true;
+    if (j->ending) {
+        return; /* seen when the end of its attempt is durable */
+    }
+    if (job_waits(j)) {
+        job_end_queued(j, ERR_NONE, NULL);
+    } else if (j->attempt != NULL) {
+        attempt_stop(j->attempt, STOP_CANCEL, ERR_NONE);
     }
 }

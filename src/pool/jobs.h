@@ -12,8 +12,8 @@
 #include "comfypool/base/time.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/queue.h"
-#include "comfypool/http/http.h"
 #include "comfypool/loop/deadlines.h"
+#include "comfypool/core/spec.h"
 
 #include "streamed.h"
 #include "webhooks.h"
@@ -23,17 +23,18 @@ struct batch;
 struct buf;
 struct client;
 struct edge;
-struct http_request;
+struct intake;
 struct input;
 struct pool;
 struct spec;
 struct store_active;
 struct stray;
+struct submission;
 struct wish;
 
-/* Requests to be asked again. */
+/* Who waits for something of a job, by their tickets (see pool.h). */
 struct waiters {
-    struct http_ref *list;
+    uint64_t *list;
     size_t len, cap;
 };
 
@@ -107,11 +108,11 @@ struct job {
     bool eta_known;
     struct mono_us eta_starts;
     struct mono_us eta_completes;
-    struct outbox outbox;      /* of the write under way */
-    struct streamed streamed;  /* until that write is done: what its row of copies names */
-    char *kept_files;          /* of that row; NULL: none */
-    char *retry;               /* what job:retrying tells of the attempt that ended; or NULL */
-    struct http_ref submitter; /* who waits for the insert */
+    struct outbox outbox;     /* of the write under way */
+    struct streamed streamed; /* until that write is done: what its row of copies names */
+    char *kept_files;         /* of that row; NULL: none */
+    char *retry;              /* what job:retrying tells of the attempt that ended; or NULL */
+    struct intake *intake;    /* whose insert is under way, and that somebody waits for; or NULL */
 };
 
 static inline struct str job_hash(const struct job *j)
@@ -126,11 +127,12 @@ static inline bool job_has_variants(const struct job *j)
 
 /* The one setter of a job's state; false when the pair is not in the table (logged, counted). */
 bool job_apply(struct job *j, enum job_event e);
-/* A new job from a request's submission (taken); its id is set. Not stored yet. */
-struct job *job_new(struct pool *p, struct http_request *rq);
+/* A new job from a submission (its texts are taken); its id is set. Not stored yet. trace: of
+   its caller, or "". */
+struct job *job_new(struct pool *p, struct submission *take, const char *trace);
 /* One of a batch: the submission is shared. */
-struct job *job_new_of_batch(struct pool *p, const struct http_request *rq, struct batch *b,
-                             struct str overrides);
+struct job *job_new_of_batch(struct pool *p, const struct submission *from, const char *trace,
+                             struct batch *b, struct str overrides);
 /* One that the store had; taken. Its clocks are the caller's to set. */
 struct job *job_loaded(struct pool *p, struct store_active *take);
 void job_free(struct job *j);
@@ -166,13 +168,15 @@ void job_end_queued(struct job *j, enum err code, const char *message);
 /* The same of one of many, whose profiles take their time: as deadlines have it, some a turn. It
    fails with the first reason that was given. */
 void job_end_queued_soon(struct job *j, enum err code, const char *message);
+/* A cancel of a job that has not ended: noted once; what it means depends on where the job is. */
+void job_cancel(struct job *j);
 /* After POST /retry: a terminal job (from store_load_job; taken) is queued again. */
 struct job *job_revive(struct pool *p, struct store_active *take);
 /* True when it may wait (again); else its end is on its way, with each backend's reason. */
 bool job_may_wait(struct job *j);
-/* x is asked again when the job has ended; or at the next change of its live profile. */
-void job_add_waiter(struct job *j, struct http_ref x);
-void job_add_watcher(struct job *j, struct http_ref x);
+/* The ticket is woken when the job has ended; or at the next change of its live profile. */
+void job_add_waiter(struct job *j, uint64_t ticket);
+void job_add_watcher(struct job *j, uint64_t ticket);
 /* Its live profile is another one now. */
 void job_has_changed(struct job *j);
 /* The profile of a job as far as it is known, as of its last change: the same text until the next

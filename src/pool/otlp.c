@@ -9,8 +9,6 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "profiles.h"
-#include "serve.h"
 #include "state.h"
 
 enum {
@@ -47,7 +45,7 @@ static void drop_first(struct otlp *t, size_t n)
 static bool add_job(struct pool *p, const char *id, struct js_out *o)
 {
     struct job_record r = {.seq = 0};
-    if (store_get_job(p->store, serve_id(id), &r) != ERR_NONE) {
+    if (store_get_job(p->store, (struct str){id, UUID_TEXT}, &r) != ERR_NONE) {
         job_record_done(&r);
         return false;
     }
@@ -65,7 +63,7 @@ static bool add_job(struct pool *p, const char *id, struct js_out *o)
         }
     }
     struct render_trace t;
-    profiles_render_trace(p, &r, profiles, len, &t);
+    render_trace_of(&r, p->options.version, profiles, len, &t);
     render_otlp_spans(o, &t);
     for (size_t i = 0; i < len; i++) {
         buf_done(&texts[i]);

@@ -16,7 +16,7 @@
 #include "clients.h"
 #include "copies.h"
 #include "eligible.h"
-#include "events.h"
+#include "comfypool/notify/events.h"
 #include "hooks.h"
 #include "job_texts.h"
 #include "jobs.h"
@@ -26,7 +26,7 @@
 #include "state.h"
 #include "strays.h"
 #include "trust.h"
-#include "uploads.h"
+#include "comfypool/files/uploads.h"
 #include "webhooks.h"
 #include "sources.h"
 
@@ -148,6 +148,8 @@ static void load_stray(void *ctx, struct stray_record *found)
     }
 }
 
+static void work_is_over(void *pool);
+
 struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *http,
                       struct ws_client *ws, const struct pool_options *options)
 {
@@ -177,13 +179,36 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     };
     ability_init(&p->ability, &limits);
     deadlines_init(&p->deadlines, loop);
-    p->aparts = aparts_new(loop);
+    p->pending = (struct pending){.over = work_is_over, .ctx = p};
+    p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
     return p;
 }
 
-void pool_set_server(struct pool *p, struct http_server *server)
+void pool_set_callers(struct pool *p, const struct pool_callers *callers)
 {
-    p->server = server;
+    p->callers = callers == NULL ? (struct pool_callers){.wake = NULL} : *callers;
+}
+
+void pool_wake(struct pool *p, uint64_t ticket)
+{
+    if (p->callers.wake != NULL) {
+        p->callers.wake(p->callers.ctx, ticket);
+    }
+}
+
+bool pool_is_waiting(const struct pool *p, uint64_t ticket)
+{
+    return p->callers.waits != NULL && p->callers.waits(p->callers.ctx, ticket);
+}
+
+struct uploads *pool_uploads(struct pool *p)
+{
+    return p->uploads;
+}
+
+struct events *pool_events(struct pool *p)
+{
+    return &p->events;
 }
 
 static bool load_paused(struct pool *p)
@@ -197,7 +222,7 @@ static bool load_paused(struct pool *p)
 
 bool pool_start(struct pool *p)
 {
-    if (!uploads_start(p) || !backends_load(p) || !copies_start(p) || !load_paused(p) ||
+    if (!uploads_start(p->uploads) || !backends_load(p) || !copies_start(p) || !load_paused(p) ||
         !batches_load(p) || store_load_active(p->store, load_job, p) != ERR_NONE ||
         store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p)) {
         return false;
@@ -234,26 +259,41 @@ static void stop_is_complete(void *ctx)
     }
 }
 
+static bool is_idle(const struct pool *p)
+{
+    return p->writes == 0 && p->submits == 0 && p->pending.n == 0;
+}
+
+static void look_for_end(struct pool *p)
+{
+    if (p->stopped != NULL && is_idle(p)) {
+        deadline_set(&p->deadlines, &p->stop_late, time_mono(), stop_is_complete, p);
+    }
+}
+
 void pool_one_less(struct pool *p, unsigned *counter)
 {
     (*counter)--;
-    if (p->stopped != NULL && p->writes == 0 && p->submits == 0) {
-        deadline_set(&p->deadlines, &p->stop_late, time_mono(), stop_is_complete, p);
-    }
+    look_for_end(p);
+}
+
+static void work_is_over(void *ctx)
+{
+    look_for_end(ctx);
 }
 
 void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
 {
     p->stopping = true;
-    streams_end(p);
+    uploads_stop(p->uploads);
     webhooks_stop(p);
     hooks_stop(p);
     otlp_stop(p);
     p->stopped = done;
     p->stopped_ctx = ctx;
-    const bool idle = p->writes == 0 && p->submits == 0;
     deadline_set(&p->deadlines, &p->stop_late,
-                 mono_add(time_mono(), dur_ms(idle ? 0 : STOP_PATIENCE_MS)), stop_is_complete, p);
+                 mono_add(time_mono(), dur_ms(is_idle(p) ? 0 : STOP_PATIENCE_MS)), stop_is_complete,
+                 p);
 }
 
 static void pool_freed(uv_handle_t *timer)
@@ -264,7 +304,7 @@ static void pool_freed(uv_handle_t *timer)
 bool pool_close(struct pool *p)
 {
     p->stopping = true;
-    aparts_close(p->aparts);
+    uploads_stop(p->uploads);
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; at = 0, j = map_next(&p->jobs, &at)) {
         job_free(j);
@@ -274,7 +314,7 @@ bool pool_close(struct pool *p)
     }
     free(p->review.list);
     eligible_done(p);
-    uploads_done(p);
+    uploads_free(p->uploads);
     sources_done(p);
     copies_done(p);
     stamps_done(p);

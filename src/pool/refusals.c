@@ -81,7 +81,7 @@ void refusals_over(struct attempt *a)
     }
 }
 
-enum refusal refusal_of(const struct job *j, struct str hash, const struct backend *b,
+enum refused refusal_of(const struct job *j, struct str hash, const struct backend *b,
                         struct mono_us now, const char **ret_why)
 {
     const struct ability *known = &b->pool->ability;

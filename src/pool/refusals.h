@@ -14,7 +14,7 @@ struct attempt;
 struct backend;
 struct job;
 
-enum refusal {
+enum refused {
     REFUSAL_NONE,
     REFUSAL_OLD,  /* before the job came, or of its like: others are asked first */
     REFUSAL_HERE, /* since it came: the backend is not asked again */
@@ -26,7 +26,7 @@ void refusals_add(struct attempt *a, struct mono_us now, const char *why);
 void refusals_over(struct attempt *a);
 /* hash: of the variant that would run there. *ret_why, unless NULL: what was said; it lives until
    the next change. */
-enum refusal refusal_of(const struct job *j, struct str hash, const struct backend *b,
+enum refused refusal_of(const struct job *j, struct str hash, const struct backend *b,
                         struct mono_us now, const char **ret_why);
 /* False: nothing of it is remembered anywhere, neither a refusal nor a failure. */
 bool refusals_know(const struct job *j, struct str hash);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "comfypool/loop/url.h"
+#include "comfypool/pool/backends.h"
 #include "attempt.h"
 #include "backends.h"
 #include "state.h"
@@ -407,60 +408,28 @@ void sampling_done(struct backend *b)
 /* ---- what is told of it ------------------------------------------------------------------------
  */
 
-static void render_gpu(struct js_out *o, const struct backend *b)
+static void add_problem(struct sampling_view *v, bool is_one, const char *problem)
 {
-    const struct sampling *s = &b->sampling;
-    const char *wanted = configured_gpu(b);
-    js_key(o, "gpu");
-    if (s->index >= 0) {
-        js_integer(o, s->index);
-    } else if (wanted != NULL && configured_index(b) < 0) {
-        js_string(o, wanted);
-    } else {
-        js_null(o);
-    }
-    if (s->unmapped) {
-        js_member_bool(o, "gpuUnmapped", true);
+    if (is_one && problem[0] != '\0') {
+        v->problems[v->problems_len++] = problem;
     }
 }
 
-static void render_problems(struct js_out *o, const struct backend *b)
-{
-    const struct sampling *s = &b->sampling;
-    const char *driver = b->pool->gpus == NULL ? "" : host_gpus_trouble(b->pool->gpus);
-    js_key(o, "problems");
-    js_open(o, '[');
-    if (s->problem[0] != '\0') {
-        js_string(o, s->problem);
-    }
-    if (b->pool->options.sampling.local && s->process.pid != 0 && s->usage.missing[0] != '\0') {
-        js_string(o, s->usage.missing);
-    }
-    if (s->is_here && driver[0] != '\0') {
-        js_string(o, driver);
-    }
-    js_close(o, ']');
-}
-
-void sampling_render(struct js_out *o, const struct backend *b)
+void sampling_view(const struct backend *b, struct sampling_view *ret)
 {
     const struct sampling *s = &b->sampling;
     const bool any = s->last[s->source].at.us != 0;
-    js_key(o, "sampling");
-    js_open(o, '{');
-    js_key(o, "source");
-    if (any) {
-        js_string(o, sample_source_name(s->source));
-    } else {
-        js_null(o);
-    }
-    js_key(o, "interval");
-    if (any && s->has_interval) {
-        js_ms(o, s->interval.us);
-    } else {
-        js_null(o);
-    }
-    render_gpu(o, b);
-    render_problems(o, b);
-    js_close(o, '}');
+    const char *wanted = configured_gpu(b);
+    *ret = (struct sampling_view){
+        .source = any ? sample_source_name(s->source) : NULL,
+        .has_interval = any && s->has_interval,
+        .interval = s->interval,
+        .gpu = s->index,
+        .gpu_wanted = s->index < 0 && configured_index(b) < 0 ? wanted : NULL,
+        .gpu_unmapped = s->unmapped,
+    };
+    add_problem(ret, true, s->problem);
+    add_problem(ret, b->pool->options.sampling.local && s->process.pid != 0, s->usage.missing);
+    add_problem(ret, s->is_here && b->pool->gpus != NULL,
+                b->pool->gpus == NULL ? "" : host_gpus_trouble(b->pool->gpus));
 }

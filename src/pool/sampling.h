@@ -14,7 +14,7 @@
 struct pool;
 struct backend;
 struct attempt;
-struct js_out;
+struct sampling_view;
 
 /* Of a backend. */
 struct sampling {
@@ -58,7 +58,7 @@ void sampling_begin(struct attempt *a);
 void sampling_account(struct attempt *a, struct profile *profile);
 void sampling_end(struct attempt *a);
 
-/* "sampling" of a backend, as a member. */
-void sampling_render(struct js_out *o, const struct backend *b);
+/* What others see of it. */
+void sampling_view(const struct backend *b, struct sampling_view *ret);
 
 #endif

@@ -13,7 +13,7 @@
 #include "jobs.h"
 #include "stamps.h"
 #include "state.h"
-#include "uploads.h"
+#include "comfypool/files/uploads.h"
 
 enum {
     TRIES = 11,      /* two minutes in all */
@@ -144,7 +144,7 @@ static void settle(struct source *s, const char *sha256, uint64_t size)
     s->keeping = true; /* it stays until here */
     while (s->inputs != NULL) {
         struct input *in = s->inputs;
-        struct upload *u = uploads_add(p, sha256, size);
+        struct upload *u = uploads_add(p->uploads, sha256, size);
         if (u == NULL) {
             fail(s, "uploads.maxBytes has no room for it");
             return;
@@ -200,7 +200,7 @@ static void text_kept(void *ctx, enum err e, const char *why, const char *sha256
 {
     struct source *s = ctx;
     s->keeping = false;
-    const struct upload *u = e == ERR_NONE ? uploads_find(s->pool, sha256) : NULL;
+    const struct upload *u = e == ERR_NONE ? uploads_find(s->pool->uploads, sha256) : NULL;
     if (s->inputs == NULL) { /* nobody waits any more */
         source_free(s);
     } else if (u == NULL) {
@@ -216,10 +216,10 @@ static bool share_copy(struct source *s, size_t outputs_len)
     struct pool *p = s->pool;
     uint64_t size = 0;
     const char *sha256 = copies_find(p, s->job_id, (size_t)s->n, outputs_len);
-    if (sha256 == NULL || !blob_share(p->copies.blobs, p->uploads.blobs, sha256)) {
+    if (sha256 == NULL || !blob_share(p->copies.blobs, uploads_blobs(p->uploads), sha256)) {
         return false;
     }
-    const int fd = blob_open(p->uploads.blobs, sha256, &size);
+    const int fd = uploads_open(p->uploads, sha256, &size);
     if (fd < 0) {
         return false;
     }
@@ -237,7 +237,7 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
     s->extension = str_extension(o->filename);
     if (o->text != NULL) {
         s->keeping = true;
-        uploads_keep(p, str_of(o->text), NULL, text_kept, s);
+        uploads_keep(p->uploads, str_of(o->text), NULL, text_kept, s);
         return;
     }
     if (share_copy(s, len)) {
@@ -255,8 +255,8 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
         try_again(s, "its backend is not up");
     } else {
         const struct output_stamp stamp = stamps_find(p, r->seq, r->completed_at, (size_t)s->n);
-        s->fetch =
-            fetch_begin(b, &stamp, o, p->uploads.blobs, p->options.upload_file_bytes, fetched, s);
+        s->fetch = fetch_begin(b, &stamp, o, uploads_blobs(p->uploads),
+                               p->options.uploads.file_bytes, fetched, s);
     }
 }
 

@@ -13,17 +13,11 @@
 #include <stdint.h>
 
 #include "comfypool/core/job.h"
+#include "comfypool/pool/outputs.h"
 #include "comfypool/loop/http_client.h"
 
 struct pool;
 struct stamping;
-
-/* Of one file. */
-struct output_stamp {
-    int64_t size;       /* bytes; below 0: not known */
-    int64_t modified_s; /* since the Unix epoch, by the server's clock; below 0: not known */
-    char etag[96];      /* "": not known */
-};
 
 struct stamps {
     struct stamping *first, *last; /* jobs of which files are still to be asked for */
@@ -39,10 +33,5 @@ void stamps_done(struct pool *p);
 
 /* Of output n of the job that ended then. */
 struct output_stamp stamps_find(struct pool *p, int64_t seq, struct wall_us ended_at, size_t n);
-
-/* Whether the answer to GET /view (status 200 or 206; length of its body, below 0: not known) is
-   the file of that stamp, as far as both tell. */
-bool stamp_matches(const struct output_stamp *s, struct http_call *call, unsigned status,
-                   int64_t length);
 
 #endif

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/base/pending.h"
 #include "comfypool/base/time.h"
 #include "comfypool/core/ability.h"
 #include "comfypool/core/queue.h"
@@ -20,24 +21,22 @@
 
 #include "copies.h"
 #include "eligible.h"
-#include "events.h"
+#include "comfypool/notify/events.h"
 #include "hooks.h"
 #include "otlp.h"
 #include "review.h"
 #include "stamps.h"
 #include "streamed.h"
-#include "uploads.h"
 #include "webhooks.h"
 
-struct aparts;
 struct backend;
 struct host_gpus;
 struct http_client;
-struct http_server;
 struct job;
 struct measures;
 struct source;
 struct store;
+struct uploads;
 struct ws_client;
 
 struct pool {
@@ -45,7 +44,7 @@ struct pool {
     struct store *store;
     struct http_client *http;
     struct ws_client *ws;
-    struct http_server *server;
+    struct pool_callers callers; /* wake NULL: nobody waits any more, the daemon stops */
     struct pool_options options;
     struct backend **backends;
     size_t backends_len;
@@ -54,11 +53,11 @@ struct pool {
     struct map jobs;    /* active ones, by id */
     struct map clients; /* by name */
     struct map batches; /* with active jobs, by id */
-    struct map keys;    /* jobs whose insert is under way, by Idempotency-Key */
+    struct map keys;    /* jobs and batches whose insert is under way, by Idempotency-Key */
     size_t attempts;    /* jobs with an attempt: they are not queued */
     size_t text_bytes;  /* of the jobs' texts in memory */
     struct events events;
-    struct uploads uploads;
+    struct uploads *uploads;
     struct copies copies;
     struct stamps stamps;
     struct streamed_writes streamed_writes;
@@ -90,12 +89,12 @@ struct pool {
     size_t passed;           /* see dispatch_passed */
     struct deadline breaker; /* the first to close again */
     struct deadlines deadlines;
-    struct aparts *aparts; /* large profiles that are rendered */
     struct deadline prune;
     bool paused;
     bool stopping;
     bool dispatching;
-    unsigned writes; /* store operations under way */
+    struct pending pending; /* what the rooms below write */
+    unsigned writes;        /* store operations under way */
     unsigned submits;
     struct deadline stop_late;
     void (*stopped)(void *ctx);
@@ -109,5 +108,10 @@ struct pool {
 
 /* A store operation or a submit has ended: perhaps the stop is complete. */
 void pool_one_less(struct pool *p, unsigned *counter);
+
+/* Wakes whoever waits under this ticket, if anybody is woken at all. */
+void pool_wake(struct pool *p, uint64_t ticket);
+/* Somebody still waits under it. */
+bool pool_is_waiting(const struct pool *p, uint64_t ticket);
 
 #endif

@@ -9,7 +9,7 @@
 #include "attempt.h"
 #include "backends.h"
 #include "clock.h"
-#include "events.h"
+#include "comfypool/notify/events.h"
 #include "hooks.h"
 #include "jobs.h"
 #include "state.h"
@@ -64,7 +64,8 @@ static void tell_job(struct job *j, enum event_type type, int64_t seq)
     buf_init(&data, BUF_NO_LIMIT);
     tell_render_job(&j->r, NULL, &data);
     hooks_tell(j->pool, type, buf_str(&data));
-    events_add(j->pool, type, subject_of(j), &data, seq, seq == 0 ? 0 : job_told_attempt(&j->r));
+    events_add(&j->pool->events, type, subject_of(j), &data, seq,
+               seq == 0 ? 0 : job_told_attempt(&j->r));
 }
 
 void tell_queued(struct job *j)
@@ -112,7 +113,7 @@ void tell_retrying(struct job *j)
     free(j->retry);
     j->retry = NULL;
     hooks_tell(j->pool, EVENT_RETRYING, buf_str(&data));
-    events_add(j->pool, EVENT_RETRYING, subject_of(j), &data, 0, 0);
+    events_add(&j->pool->events, EVENT_RETRYING, subject_of(j), &data, 0, 0);
 }
 
 /* ---- attempts ---------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ static void end_data(struct js_out *o, struct buf *b, enum event_type type, stru
     if (b->len <= MAX_DATA) {
         tell_hooks(a, type, buf_str(b));
     }
-    events_add(a->job->pool, type, subject_of(a->job), b, 0, 0);
+    events_add(&a->job->pool->events, type, subject_of(a->job), b, 0, 0);
 }
 
 void tell_accepted(struct attempt *a)
@@ -218,7 +219,7 @@ static void tell_and_drop(struct js_out *o, struct buf *b, enum event_type type,
                           const struct attempt *a)
 {
     js_close(o, '}');
-    events_tell(a->job->pool, type, subject_of(a->job), buf_str(b));
+    events_tell(&a->job->pool->events, type, subject_of(a->job), buf_str(b));
     buf_done(b);
 }
 
@@ -257,7 +258,7 @@ static void progress_is_due(void *ctx)
 void tell_progress(struct attempt *a, struct mono_us now)
 {
     struct told_progress *t = &a->told_progress;
-    if (!events_wanted(a->job->pool) || a->progress.node_id == NULL) {
+    if (!events_wanted(&a->job->pool->events) || a->progress.node_id == NULL) {
         return;
     }
     if (t->node_id == NULL || strcmp(t->node_id, a->progress.node_id) != 0) {
@@ -322,9 +323,7 @@ void tell_preview(struct attempt *a, const struct frame_preview *f)
     v->node_id = f->node_id.p == NULL ? mem_strdup(running) : mem_copy(f->node_id);
     buf_clear(&v->image);
     buf_add_str(&v->image, f->image);
-    if (a->job->pool->events.preview_listeners > 0) {
-        streams_preview(a->job->pool);
-    }
+    events_preview(&a->job->pool->events);
 }
 
 /* ---- backends ----------------------------------------------------------------------------------
@@ -345,5 +344,5 @@ void tell_backend(struct backend *b)
     js_member_string(&o, "backend", b->name);
     js_member_string(&o, "state", state);
     js_close(&o, '}');
-    events_add(b->pool, EVENT_BACKEND, (struct event_subject){"", NULL}, &data, 0, 0);
+    events_add(&b->pool->events, EVENT_BACKEND, (struct event_subject){"", NULL}, &data, 0, 0);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/pool/deliveries.h"
 #include "comfypool/base/net_rules.h"
 #include "state.h"
 
@@ -628,6 +629,32 @@ size_t webhooks_waiting(struct pool *p)
     int64_t stored = 0;
     const bool known = store_count_waiting(p->store, &stored) == ERR_NONE && stored > busy;
     return known ? (size_t)(stored - busy) : 0;
+}
+
+bool pool_has_delivered(const struct pool *p, const char *id)
+{
+    return webhooks_has_taken(&p->webhooks, id);
+}
+
+enum err pool_renew_delivery(struct pool *p, const char *id, struct delivery_record *ret)
+{
+    enum err e = store_get_delivery(p->store, id, ret);
+    if (e == ERR_NONE && webhooks_has_taken(&p->webhooks, id)) {
+        e = ERR_DELIVERY_NOT_FOUND;
+    }
+    if (e == ERR_NONE && !store_is_writable(p->store)) {
+        e = ERR_STORE_UNAVAILABLE;
+    }
+    if (e == ERR_NONE) {
+        webhook_begin_anew(ret);
+        store_update_delivery(p->store, ret, NULL, NULL);
+    }
+    return e;
+}
+
+void pool_redeliver(struct pool *p, struct delivery_record *take)
+{
+    webhooks_redeliver(p, take);
 }
 
 /* ---- life --------------------------------------------------------------------------------------

@@ -359,3 +359,23 @@ void render_otlp(const struct render_trace *t, struct buf *out)
     render_otlp_spans(&o, t);
     render_otlp_end(&o);
 }
+
+void render_trace_of(const struct job_record *r, const char *version, const struct str *profiles,
+                     size_t len, struct render_trace *ret)
+{
+    *ret = (struct render_trace){
+        .job_id = r->id,
+        .trace_parent = r->trace == NULL ? "" : r->trace,
+        .state = job_state_name(r->state),
+        .workflow_hash = r->workflow_hash,
+        .backend = r->backend,
+        .queued_at = r->queued_at,
+        .completed_at = r->completed_at,
+        .error_message = r->error.code == ERR_NONE  ? NULL
+                         : r->error.message != NULL ? r->error.message
+                                                    : err_title(r->error.code),
+        .profiles = profiles,
+        .profiles_len = len,
+        .version = version,
+    };
+}

@@ -15,16 +15,16 @@
 #include <uv.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/base/digest.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
+#include "comfypool/core/backend_change.h"
 #include "comfypool/core/format.h"
 #include "comfypool/core/group.h"
 #include "comfypool/core/job.h"
-#include "comfypool/core/spec.h"
-#include "comfypool/core/webhook.h"
-#include "comfypool/core/workflow.h"
+#include "comfypool/core/submission.h"
 
 struct http_server;
 
@@ -91,10 +91,6 @@ enum http_route {
         HTTP_ROUTE_COUNT
 };
 
-enum tristate { UNSET = -1, OFF = 0, ON = 1 };
-
-enum { BATCH_MOST = 10000, AFTER_MOST = 100, ATTACHMENTS_MOST = 64 };
-
 /* A file that came in a body, and is kept. */
 struct http_file {
     char *part;     /* of multipart: its name; else NULL */
@@ -102,58 +98,6 @@ struct http_file {
     char sha256[DIGEST_HEX_SIZE];
     uint64_t size;
 };
-
-/* A file that a node is to be given. One source is there. */
-struct attachment {
-    char *node_id;
-    char *input;
-    char *extension; /* of the file's name, with its dot; or "" */
-    char *part;
-    char *data; /* bytes that came as base64; or NULL */
-    size_t data_len;
-    char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
-    char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
-    int64_t output;               /* ... n */
-};
-
-/* The checked body of POST /jobs, or POST /batches. */
-struct submission {
-    char *workflow; /* the workflow's text, verbatim */
-    size_t workflow_len;
-    char *metadata;   /* JSON object as sent, or NULL */
-    char *extra_data; /* JSON object as sent, or NULL */
-    int priority;
-    enum tristate profile;
-    enum tristate keep;       /* copies of its outputs */
-    struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
-    struct webhook webhook;
-    char *client;              /* or NULL */
-    struct wall_us not_before; /* 0: at once */
-    char *after;               /* JSON array of different ids of jobs, or NULL */
-    struct spec spec;          /* of its variants the first is the workflow */
-    struct attachment *attachments;
-    size_t attachments_len;
-    char *overrides;      /* of a batch: JSON array of objects as sent; each names inputs that
-                             are there, as spliced by batch_override */
-    size_t overrides_len; /* how many; 0: it is no batch */
-    size_t nodes_total;
-    char hash[DIGEST_HEX_SIZE];
-    char cost_key[WORKFLOW_KEY_SIZE];
-};
-
-/* Owner of what it points to: the caller. */
-void submission_done(struct submission *s);
-
-/* The checked body of POST /backends and PATCH /backends/{name}. Labels are "text" or "key=value".
- */
-struct backend_change {
-    char *name;            /* POST: or NULL */
-    char *url;             /* POST: good for comfy_url_check's rules, as far as http can know */
-    int64_t weight;        /* -1: not given; 1 to 1000 */
-    int64_t max_in_flight; /* -1: not given; 1 to 100 */
-    char *labels;          /* JSON array of strings as sent, or NULL: not given */
-};
-void backend_change_done(struct backend_change *c);
 
 /* Headers that are passed on as they came; one that is longer is none. */
 enum { HTTP_PASSED_SIZE = 256 };
@@ -209,11 +153,8 @@ struct http_request {
     /* The other side's notes. */
     bool asked_again; /* serve is called once more: http_again, or the wait is over */
     bool wait_over;
-    bool kept;        /* data of its attachments was made files */
-    size_t rechecked; /* backends were asked whether they can run it; for which of a batch's jobs,
-                         from 1 */
-    char subject[UUID_SIZE]; /* ROUTE_SUBMIT: the job that was made of it, set by the callee */
-    unsigned replayed; /* ROUTE_SUBMIT: the status of the first answer with this key; 0: none */
+    void *note;                    /* whatever the callee keeps with the request */
+    void (*note_done)(void *note); /* called when the exchange is over, unless NULL */
 };
 
 /*

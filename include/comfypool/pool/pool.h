@@ -10,16 +10,21 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "comfypool/base/err.h"
 #include "comfypool/base/net_rules.h"
 #include "comfypool/base/time.h"
 #include "comfypool/comfy/backend.h"
-#include "comfypool/http/http.h"
+#include "comfypool/files/uploads.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"
 #include "comfypool/store/blobs.h"
 #include "comfypool/store/store.h"
 
+struct events;
 struct pool;
+
+/* Something that was asked for is durable (ERR_NONE), or cannot be done. */
+typedef void (*pool_done_fn)(void *ctx, enum err e);
 
 struct pool_backend_options {
     const char *name; /* NULL: made from the URL */
@@ -71,11 +76,7 @@ struct pool_options {
     bool learned;                  /* routing by measured times */
     const struct pool_rule *rules;
     size_t rules_len;
-    bool shared; /* tokens of role submit see and touch everybody's things, not only their own */
-    struct blobs *uploads;        /* kept files; NULL: none are */
-    uint64_t upload_file_bytes;   /* of one */
-    uint64_t upload_bytes;        /* of all */
-    struct dur_us upload_age;     /* since it was used last */
+    struct uploads_options uploads;
     const char *upload_subfolder; /* at backends */
     struct blobs *copies;         /* of outputs; NULL: none are made */
     bool keep_outputs;            /* of jobs that do not say */
@@ -110,14 +111,26 @@ struct pool_options {
     const char *version;             /* of the daemon */
 };
 
-/* Where files of bodies go; for http_options.files. */
-extern const struct http_file_ops pool_file_ops;
+/*
+ * Whoever asks for something that takes its time waits under a number of its own, a ticket. The
+ * pool wakes a ticket when what it waits for has happened; one whose holder has gone may be woken,
+ * too.
+ */
+struct pool_callers {
+    void (*wake)(void *ctx, uint64_t ticket);
+    bool (*waits)(void *ctx, uint64_t ticket); /* its holder is still there */
+    void *ctx;
+};
 
 /* Everything is borrowed until pool_close. */
 struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *http,
                       struct ws_client *ws, const struct pool_options *options);
-/* Where answers go; before the first request. NULL: nobody is answered any more. */
-void pool_set_server(struct pool *p, struct http_server *server);
+/* Whom to wake (copied); NULL: nobody any more. */
+void pool_set_callers(struct pool *p, const struct pool_callers *callers);
+
+struct uploads *pool_uploads(struct pool *p);
+/* What happens to jobs and backends; see notify/events.h. */
+struct events *pool_events(struct pool *p);
 
 /* Loads what the store has of active jobs and connects the backends. False: the store failed. */
 bool pool_start(struct pool *p) MUST_CHECK;
@@ -125,9 +138,6 @@ bool pool_start(struct pool *p) MUST_CHECK;
 /* Somebody changed something outside (SIGHUP): what a gateway refused is tried again. The headers
    of backends are taken again from the options that pool_new was given. */
 void pool_reload(struct pool *p);
-
-/* An http_serve_fn. */
-void pool_serve(void *pool, struct http_request *rq, struct http_ref x);
 
 /*
  * No job is dispatched any more; `done` is called when everything that was under way is stored or

@@ -56,6 +56,9 @@ struct render_trace {
     size_t profiles_len;
     const char *version; /* of the daemon */
 };
+/* Of a job and its profiles; everything is borrowed. */
+void render_trace_of(const struct job_record *r, const char *version, const struct str *profiles,
+                     size_t len, struct render_trace *ret);
 
 /* A whole request body of OTLP/HTTP in JSON with one trace. The ids of a job's spans are the same
    each time. Appends. */

@@ -1,0 +1,64 @@
+/*
+ * What a client submits: one job, or a batch of jobs, as checked values. Texts (workflow, metadata,
+ * extra data) are kept verbatim.
+ */
+#ifndef COMFYPOOL_CORE_SUBMISSION_H
+#define COMFYPOOL_CORE_SUBMISSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/digest.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/core/job.h"
+#include "comfypool/core/spec.h"
+#include "comfypool/core/webhook.h"
+#include "comfypool/core/workflow.h"
+
+enum tristate { UNSET = -1, OFF = 0, ON = 1 };
+
+enum { BATCH_MOST = 10000, AFTER_MOST = 100, ATTACHMENTS_MOST = 64 };
+
+/* A file that a node is to be given. One source is there. */
+struct attachment {
+    char *node_id;
+    char *input;
+    char *extension; /* of the file's name, with its dot; or "" */
+    char *part;
+    char *data; /* bytes that came as base64; or NULL */
+    size_t data_len;
+    char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
+    char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
+    int64_t output;               /* ... n */
+};
+
+/* One job, or a batch of jobs. */
+struct submission {
+    char *workflow; /* the workflow's text, verbatim */
+    size_t workflow_len;
+    char *metadata;   /* JSON object as sent, or NULL */
+    char *extra_data; /* JSON object as sent, or NULL */
+    int priority;
+    enum tristate profile;
+    enum tristate keep;       /* copies of its outputs */
+    struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
+    struct webhook webhook;
+    char *client;              /* or NULL */
+    struct wall_us not_before; /* 0: at once */
+    char *after;               /* JSON array of different ids of jobs, or NULL */
+    struct spec spec;          /* of its variants the first is the workflow */
+    struct attachment *attachments;
+    size_t attachments_len;
+    char *overrides;      /* of a batch: JSON array of objects as sent; each names inputs that
+                             are there, as spliced by batch_override */
+    size_t overrides_len; /* how many; 0: it is no batch */
+    size_t nodes_total;
+    char hash[DIGEST_HEX_SIZE];
+    char cost_key[WORKFLOW_KEY_SIZE];
+};
+
+/* Frees what it points to. */
+void submission_done(struct submission *s);
+
+#endif

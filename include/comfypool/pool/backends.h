@@ -1,0 +1,78 @@
+/*
+ * Backends, as others see them: what they are now, and what people change of them. Changes outlive
+ * a restart and lie over the configuration.
+ */
+#ifndef COMFYPOOL_POOL_BACKENDS_H
+#define COMFYPOOL_POOL_BACKENDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/refusal.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/backend_change.h"
+#include "comfypool/core/job.h"
+#include "comfypool/pool/pool.h"
+
+/* Which samples of its resources there are. */
+struct sampling_view {
+    const char *source; /* of the last sample; NULL: there is none */
+    bool has_interval;
+    struct dur_us interval;  /* between the last two */
+    int64_t gpu;             /* its index; -1: not known */
+    const char *gpu_wanted;  /* as configured, where it could not be found; or NULL */
+    bool gpu_unmapped;       /* there are several, and nobody knows which */
+    const char *problems[3]; /* for people */
+    size_t problems_len;
+};
+
+/* A backend as it is now. What it points to lives until the loop turns. */
+struct backend_view {
+    const char *name;
+    const char *url;               /* without credentials */
+    const char *state;             /* down, connecting, up, draining or quarantined */
+    const char *quarantine_reason; /* or NULL */
+    unsigned in_flight;
+    unsigned max_in_flight;
+    double weight;
+    const char *labels;  /* JSON array */
+    int64_t queue;       /* prompts there, as it said last; -1: not known */
+    const char *version; /* NULL: not known */
+    int64_t classes;     /* how many node classes it has; -1: not known */
+    bool is_reading;     /* it is asked for them */
+    const char *devices; /* JSON array */
+    struct sampling_view sampling;
+    const char *last_error; /* or NULL */
+    const uint64_t *ends;   /* of attempts, by enum attempt_outcome */
+    int64_t busy_us;        /* time with a prompt in flight */
+};
+
+size_t pool_backends(const struct pool *p);
+void pool_view_backend(const struct pool *p, size_t i, struct backend_view *ret);
+/* False: none has this name. */
+bool pool_find_backend(const struct pool *p, const char *name, struct backend_view *ret);
+/* Workflows that left two backends dead, by hash: the next one; *at NULL: the first. NULL: no more.
+ */
+const char *pool_next_poison(const struct pool *p, const void **at);
+
+/* Those below return false when they refuse; else `done` comes once, when the change is durable. */
+enum backend_wish { BACKEND_RESUME, BACKEND_DRAIN, BACKEND_QUARANTINE };
+/* What `take` points to is taken. ret_name: what it is called; owner: the caller. */
+bool pool_add_backend(struct pool *p, struct backend_change *take, pool_done_fn done, void *ctx,
+                      char **ret_name, struct refusal *ret);
+bool pool_change_backend(struct pool *p, const char *name, struct backend_change *take,
+                         pool_done_fn done, void *ctx, struct refusal *ret);
+bool pool_steer_backend(struct pool *p, const char *name, enum backend_wish wish, pool_done_fn done,
+                        void *ctx, struct refusal *ret);
+/* It goes when its prompts have ended. */
+bool pool_remove_backend(struct pool *p, const char *name, pool_done_fn done, void *ctx,
+                         struct refusal *ret);
+/* Asks it at once what it can run. Nothing is stored. */
+bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret);
+
+/* No job is given away while the queue is paused. */
+bool pool_pause(struct pool *p, bool paused, pool_done_fn done, void *ctx, struct refusal *ret);
+bool pool_is_paused(const struct pool *p);
+
+#endif

@@ -1,0 +1,55 @@
+/* Counters of the pool, for GET /stats and whatever watches it. Those named "since the start" only
+   go up. */
+#ifndef COMFYPOOL_POOL_STATS_H
+#define COMFYPOOL_POOL_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/core/job.h"
+
+struct pool;
+
+struct pool_stats {
+    int64_t uptime_us;
+    size_t queued; /* jobs without an attempt */
+    size_t queue_limit;
+    bool paused;
+    unsigned ended_last_minute;     /* jobs */
+    uint64_t ends[JOB_STATE_COUNT]; /* jobs since the start */
+    uint64_t bad_transitions;       /* since the start; any is a bug */
+    struct {
+        size_t files;
+        uint64_t bytes;
+    } uploads;
+    struct {
+        size_t files;
+        uint64_t bytes;
+        size_t jobs, pending;
+    } copies;
+    struct {
+        size_t streams, kept, bytes;
+        uint64_t slow_readers; /* since the start */
+    } events;
+    struct {
+        uint64_t waiting;
+        unsigned in_flight;
+        uint64_t delivered, failed, dead, forbidden; /* since the start */
+    } webhooks;
+    struct {
+        size_t running, waiting;
+        uint64_t completed, failed, timed_out, dropped; /* since the start */
+    } hooks;
+    struct {
+        size_t waiting;
+        uint64_t sent, dropped; /* since the start */
+    } otlp;
+};
+
+/* Some backend takes jobs: it is up, and neither drained nor quarantined. */
+bool pool_has_able_backend(const struct pool *p);
+bool pool_is_stopping(const struct pool *p);
+void pool_get_stats(struct pool *p, struct pool_stats *ret);
+
+#endif

@@ -1,0 +1,58 @@
+/* Batches: how far one is, and its end. */
+#include "comfypool/base/json_write.h"
+#include "comfypool/pool/jobs.h"
+#include "inner.h"
+
+static void render_batch(struct api *a, const struct batch_record *r,
+                         const int64_t counts[JOB_STATE_COUNT], struct buf *out)
+{
+    struct wall_us eta;
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "id", r->id);
+    js_member_ms(&o, "queuedAt", r->made_at.us);
+    js_member_int(&o, "total", r->total);
+    js_key(&o, "counts");
+    js_open(&o, '{');
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        js_member_int(&o, job_state_name((enum job_state)i), counts[i]);
+    }
+    js_close(&o, '}');
+    js_key(&o, "eta");
+    if (pool_forecast_batch(a->pool, r->id, &eta)) {
+        js_ms(&o, eta.us);
+    } else {
+        js_null(&o);
+    }
+    js_close(&o, '}');
+}
+
+static void get_batch(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct store_batch found;
+    int64_t counts[JOB_STATE_COUNT];
+    enum err e = store_get_batch(a->store, rq->job_id, &found);
+    if (e == ERR_NONE) {
+        e = store_count_batch(a->store, rq->job_id, counts);
+    }
+    if (e == ERR_NONE) {
+        struct http_answer answer = http_answer_new(200);
+        render_batch(a, &found.r, counts, &answer.body);
+        http_answer(a->http, x, &answer);
+    } else {
+        api_refuse(a, x, e);
+    }
+    store_batch_done(&found);
+}
+
+static void cancel_batch(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    pool_cancel_batch(a->pool, rq->job_id);
+    get_batch(a, rq, x);
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_BATCH, get_batch, DOOR_BATCH},
+    {ROUTE_BATCH_CANCEL, cancel_batch, DOOR_BATCH},
+};
+const struct api_rows api_batches = API_ROWS(rows);

@@ -1,0 +1,244 @@
+/*
+ * GET /profiles/compare: the profile of a job beside that of another, or beside the baseline. The
+ * runs of a baseline are sought in wider and wider circles until there are enough; what they say is
+ * made on the thread that reads them, since it may take a second.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/pool/jobs.h"
+#include "comfypool/pool/walls.h"
+#include "comfypool/render/render.h"
+#include "inner.h"
+
+enum { ENOUGH_RUNS = 3 };
+
+/* How the runs of a baseline are sought; the first wins that has enough. */
+static const struct circle {
+    const char *name;
+    bool whole_key; /* else of the structure alone */
+    bool same_backend;
+} circles[] = {
+    {"costKeyAndBackend", true, true},
+    {"costKey", true, false},
+    {"workflowHash", false, false},
+};
+enum { CIRCLES = sizeof circles / sizeof *circles };
+
+struct comparing {
+    struct api *api;
+    struct http_ref x;
+    enum format format;
+    struct job_record target;
+    struct buf target_json;
+    char *wall;    /* whose runs they are; see walls.h */
+    unsigned runs; /* of a baseline, at most */
+    size_t circle;
+    size_t found;     /* in the circle before */
+    const char *name; /* of the narrowest circle that has as many */
+    bool made;
+    struct buf out;
+};
+
+static void let_go(struct comparing *c)
+{
+    job_record_done(&c->target);
+    buf_done(&c->target_json);
+    buf_done(&c->out);
+    free(c->wall);
+    free(c);
+}
+
+/* ---- what is compared --------------------------------------------------------------------------
+ */
+
+static void refuse(struct api *a, struct http_ref x, const char *which, enum err e)
+{
+    static const struct {
+        enum err code;
+        const char *why;
+    } reasons[] = {
+        {ERR_JOB_NOT_FOUND, "no job has this id; it may have been deleted, or be too old"},
+        {ERR_JOB_NOT_FINISHED, "this job has not ended yet; GET /jobs/<id>?wait=60 waits for it"},
+        {ERR_PROFILING_DISABLED, "this job has no profile; submit with \"profile\": true"},
+        {ERR_PROFILE_NOT_FOUND, "no other run of its workflow was completed and profiled, in which "
+                                "anything was executed"},
+    };
+    char detail[160] = "";
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        if (reasons[i].code == e) {
+            (void)snprintf(detail, sizeof detail, "%s: %s", which, reasons[i].why);
+        }
+    }
+    if (e == ERR_JOB_NOT_FINISHED) {
+        http_problem_retry(a->http, x, e, detail, 1);
+    } else if (detail[0] != '\0') {
+        http_problem(a->http, x, e, detail, NULL);
+    } else {
+        api_refuse(a, x, e);
+    }
+}
+
+/* The record of an ended job and its profile; both are the caller's, also after an error. */
+static enum err find_ended(const struct comparing *c, const char *id, struct job_record *ret,
+                           struct buf *json)
+{
+    struct api *a = c->api;
+    struct job_view v;
+    const bool is_active = pool_view_job(a->pool, id, &v);
+    if (is_active && wall_lets(c->wall, v.record.client)) {
+        return v.record.profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
+    }
+    enum err e = is_active ? ERR_JOB_NOT_FOUND : store_get_job(a->store, api_id(id), ret);
+    e = e == ERR_NONE && !wall_lets(c->wall, ret->client) ? ERR_JOB_NOT_FOUND : e;
+    return e != ERR_NONE ? e : store_get_profile(a->store, ret->seq, job_told_attempt(ret), json);
+}
+
+/* ---- the answer --------------------------------------------------------------------------------
+ */
+
+static void make(struct comparing *c, const struct str *bases, size_t len, const char *baseline)
+{
+    const struct render_comparison r = {
+        .bases = bases,
+        .bases_len = len,
+        .target = buf_str(&c->target_json),
+        .baseline = baseline,
+    };
+    c->made = render_comparison(c->format, &r, &c->out);
+}
+
+/* Takes c. */
+static void answer(struct comparing *c)
+{
+    struct api *a = c->api;
+    if (c->made) {
+        struct http_answer answer = http_answer_new(200);
+        answer.content_type = format_media_type(c->format);
+        answer.etag = true;
+        buf_done(&answer.body);
+        answer.body = c->out;
+        buf_init(&c->out, BUF_NO_LIMIT);
+        http_answer(a->http, c->x, &answer);
+    } else {
+        refuse(a, c->x, "base", ERR_PROFILE_NOT_FOUND);
+    }
+    let_go(c);
+}
+
+/* ---- against another job -----------------------------------------------------------------------
+ */
+
+static void compare_with_job(struct comparing *c, const char *id)
+{
+    struct job_record base = {0};
+    AUTO_BUF struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    const enum err e = find_ended(c, id, &base, &json);
+    if (e == ERR_NONE) {
+        const struct str text = buf_str(&json);
+        make(c, &text, 1, NULL);
+        answer(c);
+    } else {
+        refuse(c->api, c->x, "base", e);
+        let_go(c);
+    }
+    job_record_done(&base);
+}
+
+/* ---- against the baseline ----------------------------------------------------------------------
+ */
+
+static void seek(struct comparing *c);
+
+/* In which the server's clock was set: no measure for others. */
+static bool is_measure(struct str json)
+{
+    static const struct str changed = STR_INIT("\"reason\":\"clock_changed\"");
+    return memmem(json.p, json.n, changed.p, changed.n) == NULL;
+}
+
+/* On a thread of the store. */
+static void look(void *ctx, const struct profile_row *rows, size_t rows_len)
+{
+    struct comparing *c = ctx;
+    AUTO_FREE struct str *bases = mem_alloc((rows_len + 1) * sizeof *bases);
+    size_t n = 0;
+    for (size_t i = 0; i < rows_len; i++) {
+        bases[n] = rows[i].json;
+        n += is_measure(rows[i].json) ? 1 : 0;
+    }
+    const bool enough = n >= (c->runs < ENOUGH_RUNS ? c->runs : ENOUGH_RUNS);
+    c->name = n > c->found ? circles[c->circle].name : c->name;
+    c->found = n;
+    if (n == 0 || (!enough && c->circle + 1 < CIRCLES)) {
+        return;
+    }
+    make(c, bases, n, c->name);
+}
+
+static void looked(void *ctx, enum err e, const struct profile_row *rows, size_t n, bool more,
+                   struct profile_place last)
+{
+    struct comparing *c = ctx;
+    (void)rows;
+    (void)n;
+    (void)more;
+    (void)last;
+    if (c->api->http == NULL) {
+        let_go(c);
+    } else if (e != ERR_NONE) {
+        api_refuse(c->api, c->x, e);
+        let_go(c);
+    } else if (!c->made && ++c->circle < CIRCLES) {
+        seek(c);
+    } else {
+        answer(c);
+    }
+}
+
+static void seek(struct comparing *c)
+{
+    const struct circle *circle = &circles[c->circle];
+    char key[WORKFLOW_KEY_SIZE];
+    if (circle->whole_key) {
+        memcpy(key, c->target.cost_key, sizeof key);
+    } else {
+        (void)snprintf(key, sizeof key, "%.*s", WORKFLOW_KEY_PREFIX, c->target.workflow_hash);
+    }
+    const char *backend = c->target.backend == NULL ? "" : c->target.backend;
+    const struct baseline_query q = {
+        .cost_key = key,
+        .backend = circle->same_backend ? backend : "",
+        .except_seq = c->target.seq,
+        .limit = c->runs,
+        .client = c->wall,
+    };
+    store_list_baseline(c->api->store, &q, look, looked, c);
+}
+
+static void compare(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct comparing *c = mem_zero(1, sizeof *c);
+    *c = (struct comparing){.api = a, .x = x, .format = rq->format, .runs = rq->runs};
+    c->wall = mem_strdup(api_wall(a, rq));
+    buf_init(&c->target_json, BUF_NO_LIMIT);
+    buf_init(&c->out, BUF_NO_LIMIT);
+    const enum err e = find_ended(c, rq->target, &c->target, &c->target_json);
+    if (e != ERR_NONE) {
+        refuse(a, x, "target", e);
+        let_go(c);
+        return;
+    }
+    if (rq->base[0] != '\0') {
+        compare_with_job(c, rq->base);
+        return;
+    }
+    /* A job of an older store has no key of its own; its structure is known all the same. */
+    c->circle = c->target.cost_key[0] == '\0' ? CIRCLES - 1 : c->target.backend == NULL ? 1 : 0;
+    seek(c);
+}
+
+static const struct api_row rows[] = {{ROUTE_COMPARE, compare, DOOR_OPEN}};
+const struct api_rows api_comparisons = API_ROWS(rows);

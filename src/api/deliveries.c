@@ -1,0 +1,137 @@
+/*
+ * GET /webhooks/deliveries and POST /webhooks/deliveries/<id>/redeliver: what was not taken yet,
+ * and once more.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/json_write.h"
+#include "comfypool/pool/deliveries.h"
+#include "inner.h"
+
+#include "comfypool/pool/walls.h"
+
+/* ---- the list ----------------------------------------------------------------------------------
+ */
+
+static void render_delivery(struct js_out *o, const struct delivery_record *d)
+{
+    const bool tried_again = d->state == DELIVERY_PENDING || d->state == DELIVERY_FAILING;
+    js_open(o, '{');
+    js_member_string(o, "id", d->id);
+    js_member_string(o, "jobId", d->job_id);
+    js_member_string(o, "type", d->type);
+    js_member_string(o, "url", d->url);
+    js_member_string(o, "state", delivery_state_name(d->state));
+    js_member_int(o, "tries", d->tries);
+    js_key(o, "lastStatus");
+    if (d->last_status != 0) {
+        js_integer(o, d->last_status);
+    } else {
+        js_null(o);
+    }
+    js_key(o, "lastError");
+    if (d->last_error != NULL) {
+        js_string(o, d->last_error);
+    } else {
+        js_null(o);
+    }
+    js_key(o, "nextAt");
+    if (tried_again) {
+        js_ms(o, d->next_at.us);
+    } else {
+        js_null(o);
+    }
+    js_close(o, '}');
+}
+
+struct asking {
+    struct api *api;
+    struct http_ref x;
+    unsigned limit;
+    unsigned states;
+};
+
+static void add_link(struct http_answer *answer, const struct asking *q, int64_t cursor)
+{
+    char states[96] = "";
+    for (int s = 0; s < DELIVERY_STATE_COUNT; s++) {
+        if (q->states != (1u << DELIVERY_STATE_COUNT) - 1 && (q->states >> s & 1u) != 0) {
+            const size_t n = strlen(states);
+            (void)snprintf(states + n, sizeof states - n, "%s%s", n == 0 ? "&state=" : ",",
+                           delivery_state_name((enum delivery_state)s));
+        }
+    }
+    (void)snprintf(answer->link, sizeof answer->link,
+                   "</webhooks/deliveries?limit=%u%s&cursor=%lld>; rel=\"next\"", q->limit, states,
+                   (long long)cursor);
+}
+
+static void listed(void *ctx, enum err e, const struct delivery_record *list, size_t n)
+{
+    struct asking *q = ctx;
+    struct api *a = q->api;
+    if (a->http != NULL && e != ERR_NONE) {
+        api_refuse(a, q->x, e);
+    } else if (a->http != NULL) {
+        struct http_answer answer = http_answer_new(200);
+        struct js_out o = js_out_to(&answer.body);
+        js_open(&o, '{');
+        js_key(&o, "deliveries");
+        js_open(&o, '[');
+        for (size_t i = 0; i < n; i++) {
+            if (!pool_has_delivered(a->pool, list[i].id)) { /* its row goes in a moment */
+                render_delivery(&o, &list[i]);
+            }
+        }
+        js_close(&o, ']');
+        js_key(&o, "nextCursor");
+        if (n == q->limit) {
+            char cursor[24];
+            const int64_t next = store_delivery_cursor(&list[n - 1]);
+            (void)snprintf(cursor, sizeof cursor, "%" PRId64, next);
+            js_string(&o, cursor);
+            add_link(&answer, q, next);
+        } else {
+            js_null(&o);
+        }
+        js_close(&o, '}');
+        http_answer(a->http, q->x, &answer);
+    }
+    free(q);
+}
+
+static void list_deliveries(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct asking *q = mem_zero(1, sizeof *q);
+    *q = (struct asking){a, x, rq->limit, rq->delivery_states};
+    store_list_deliveries(a->store, api_wall(a, rq), rq->delivery_states, rq->cursor, rq->limit,
+                          listed, q);
+}
+
+/* ---- once more ---------------------------------------------------------------------------------
+ */
+
+static void redeliver(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct delivery_record r;
+    const enum err e = pool_renew_delivery(a->pool, rq->delivery, &r);
+    if (e == ERR_NONE) {
+        struct http_answer answer = http_answer_new(202);
+        struct js_out o = js_out_to(&answer.body);
+        render_delivery(&o, &r);
+        http_answer(a->http, x, &answer);
+        pool_redeliver(a->pool, &r);
+    } else {
+        api_refuse(a, x, e);
+    }
+    delivery_record_done(&r);
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_DELIVERIES, list_deliveries, DOOR_OPEN},
+    {ROUTE_REDELIVER, redeliver, DOOR_DELIVERY},
+};
+const struct api_rows api_deliveries = API_ROWS(rows);

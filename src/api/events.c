@@ -1,0 +1,684 @@
+/*
+ * Streams of server-sent events: GET /events and GET /jobs/<id>/events.
+ *
+ *   REPLAY     what was missed since Last-Event-ID, from the ring      (not without one)
+ *   SNAPSHOT   the job, or all active ones, rendered one by one
+ *   FOLLOW     what happened meanwhile, from the ring
+ *   LIVE       each event as it happens
+ *
+ * Up to LIVE a stream takes from the ring what its buffer takes, so that it costs no more memory
+ * than that; in LIVE what it does not read is kept for it up to BEHIND_BYTES. One that is further
+ * behind, or for longer than BEHIND_S, or out of the ring, is dropped: nobody waits for a reader.
+ * One event that alone is larger does not count while it is the newest such: the fastest reader is
+ * that far behind when it comes.
+ * Previews are never queued: the newest goes when all else was read.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/base/base64.h"
+#include "comfypool/base/log.h"
+#include "comfypool/base/json_write.h"
+#include "comfypool/pool/jobs.h"
+#include "comfypool/pool/stats.h"
+#include "comfypool/pool/walls.h"
+#include "comfypool/render/render.h"
+#include "inner.h"
+#include "streams.h"
+
+enum {
+    HEARTBEAT_MS = 15000,
+    BEHIND_BYTES = 1 << 20,
+    BEHIND_S = 30,
+    /* One mark a second of when which byte was written. */
+    MARKS = BEHIND_S + 2,
+};
+
+/* What EventSource waits before it comes back. */
+static const struct str hello = STR_INIT("retry: 2000\n");
+
+/* The active jobs at one moment, for snapshots; shared by all streams that begin before the next
+   event. */
+struct roster {
+    unsigned refs;
+    uint64_t at; /* the newest event then */
+    size_t len;
+    char (*ids)[UUID_SIZE];
+};
+
+enum mode { MODE_REPLAY, MODE_SNAPSHOT, MODE_FOLLOW, MODE_LIVE };
+
+struct mark {
+    struct mono_us at;
+    uint64_t written; /* in all, before that moment's bytes */
+};
+
+struct listener {
+    struct api *api;
+    struct listener *next, **link; /* in api->streams.first */
+    struct http_ref x;
+    char job_id[UUID_SIZE]; /* "": all jobs */
+    char *wall;             /* only what is seen there, see walls.h; NULL: everything */
+    unsigned types;
+    bool previews;
+    enum mode mode;
+    uint64_t cursor; /* the next event to be sent; before LIVE */
+    struct roster *roster;
+    size_t roster_at;
+    bool roster_begun; /* the list has an element */
+    uint64_t written;
+    uint64_t large_from, large_to; /* of written: the last event larger than BEHIND_BYTES */
+    struct mark marks[MARKS];
+    unsigned marks_first, marks_len;
+    struct deadline heartbeat;
+    uint64_t preview_seen;
+    bool pumping;
+    bool over; /* ended or dropped: freed when nobody looks at it any more */
+};
+
+/* ---- rosters ----------------------------------------------------------------------------------
+ */
+
+static void roster_unref(struct roster *r)
+{
+    if (r != NULL && --r->refs == 0) {
+        free(r->ids);
+        free(r);
+    }
+}
+
+static struct roster *roster_new(struct api *a, const char *wall)
+{
+    struct roster *r = mem_alloc(sizeof *r);
+    *r = (struct roster){.refs = 1, .at = a->streams.events->last};
+    r->len = pool_list_active(a->pool, wall, &r->ids);
+    return r;
+}
+
+static struct roster *roster_ref(struct api *a, const char *wall)
+{
+    struct event_streams *s = &a->streams;
+    if (wall != NULL) {
+        return roster_new(a, wall);
+    }
+    if (s->roster != NULL && s->roster->at != s->events->last) {
+        roster_unref(s->roster);
+        s->roster = NULL;
+    }
+    if (s->roster == NULL) {
+        s->roster = roster_new(a, NULL);
+    }
+    s->roster->refs++;
+    return s->roster;
+}
+
+/* ---- the end of a stream ----------------------------------------------------------------------
+ */
+
+static void count_listeners(const struct event_streams *s)
+{
+    events_set_listeners(s->events, s->len, s->with_previews);
+}
+
+static void unlink_listener(struct listener *l)
+{
+    struct event_streams *s = &l->api->streams;
+    *l->link = l->next;
+    if (l->next != NULL) {
+        l->next->link = l->link;
+    }
+    s->len--;
+    s->with_previews -= l->previews ? 1 : 0;
+    count_listeners(s);
+    if (s->len == 0) { /* nobody will want the same soon */
+        roster_unref(s->roster);
+        s->roster = NULL;
+    }
+    deadline_clear(&l->api->deadlines, &l->heartbeat);
+    roster_unref(l->roster);
+    l->roster = NULL;
+}
+
+static void listener_free(struct listener *l)
+{
+    free(l->wall);
+    free(l);
+}
+
+/* It may be on the stack: then it is freed there. */
+static void listener_over(struct listener *l)
+{
+    if (!l->over) {
+        l->over = true;
+        unlink_listener(l);
+    }
+    if (!l->pumping) {
+        listener_free(l);
+    }
+}
+
+static void drop(struct listener *l, const char *why)
+{
+    LOG(LOG_INFO, "the reader of an event stream is dropped", LOG_S("why", why));
+    l->api->streams.events->slow_readers++;
+    http_stream_drop(l->api->http, l->x);
+    listener_over(l);
+}
+
+static void finish(struct listener *l)
+{
+    http_stream_end(l->api->http, l->x, true);
+    listener_over(l);
+}
+
+static void gone(void *ctx)
+{
+    listener_over(ctx);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+static void add_mark(struct listener *l, struct mono_us now)
+{
+    const struct mark *last = &l->marks[(l->marks_first + l->marks_len + MARKS - 1) % MARKS];
+    if (l->marks_len > 0 && mono_diff(now, last->at).us < 1000000) {
+        return;
+    }
+    if (l->marks_len == MARKS) {
+        return; /* the oldest decides */
+    }
+    l->marks[(l->marks_first + l->marks_len) % MARKS] = (struct mark){now, l->written};
+    l->marks_len++;
+}
+
+static bool has_too_much(const struct listener *l, size_t waiting, uint64_t taken)
+{
+    const uint64_t from = taken > l->large_from ? taken : l->large_from;
+    const uint64_t large = l->large_to > from ? l->large_to - from : 0;
+    return l->mode == MODE_LIVE && waiting - large > BEHIND_BYTES;
+}
+
+/* The reader has fallen too far behind; NULL: it has not. */
+static const char *is_behind(struct listener *l, struct mono_us now)
+{
+    size_t waiting = 0;
+    uint64_t taken = 0;
+    if (!http_stream_state(l->api->http, l->x, &waiting, &taken)) {
+        return NULL;
+    }
+    /* A mark is behind us when everything up to the next one was read. */
+    while (l->marks_len > 0) {
+        const struct mark *next = &l->marks[(l->marks_first + 1) % MARKS];
+        const uint64_t up_to = l->marks_len > 1 ? next->written : l->written;
+        if (taken < up_to) {
+            break;
+        }
+        l->marks_first = (l->marks_first + 1) % MARKS;
+        l->marks_len--;
+    }
+    if (has_too_much(l, waiting, taken)) {
+        return "it is 1 MiB behind";
+    }
+    if (l->marks_len > 0 &&
+        mono_diff(now, l->marks[l->marks_first].at).us > (int64_t)BEHIND_S * 1000000) {
+        return "it is 30 s behind";
+    }
+    return NULL;
+}
+
+/* False: the buffer is full. What comes first says when to come back: in a block of its own that
+   would be an empty message to some readers. */
+static bool put(struct listener *l, struct str text)
+{
+    add_mark(l, time_mono());
+    if (l->written == 0) {
+        (void)http_stream_write(l->api->http, l->x, hello.p, hello.n);
+        l->written += hello.n;
+    }
+    if (text.n > BEHIND_BYTES) {
+        l->large_from = l->written;
+        l->large_to = l->written + text.n;
+    }
+    l->written += text.n;
+    return http_stream_write(l->api->http, l->x, text.p, text.n);
+}
+
+static void heartbeat(void *ctx)
+{
+    struct listener *l = ctx;
+    struct api *a = l->api;
+    const struct mono_us now = time_mono();
+    const char *behind = is_behind(l, now);
+    if (behind != NULL) {
+        drop(l, behind);
+        return;
+    }
+    if (l->mode != MODE_SNAPSHOT) { /* which is in the middle of a line, and has bytes to be read */
+        (void)put(l, STR(": still here\n"));
+    }
+    /* Also at the moment when what it has not read is too old. */
+    const struct mono_us too_old =
+        mono_add(l->marks[l->marks_first].at, dur_ms(BEHIND_S * 1000 + 1));
+    deadline_set(&a->deadlines, &l->heartbeat,
+                 mono_min(mono_add(now, dur_ms(HEARTBEAT_MS)), too_old), heartbeat, l);
+}
+
+/* ---- events as text ----------------------------------------------------------------------------
+ */
+
+/* "event: TYPE\nid: START-N\ndata: "; n 0: no id. */
+static void begin_event(struct buf *out, const struct events *e, const char *type, bool has_id,
+                        uint64_t n)
+{
+    buf_add_text(out, "event: ");
+    buf_add_text(out, type);
+    if (has_id) {
+        buf_add_text(out, "\nid: ");
+        buf_add_text(out, e->start);
+        buf_add_char(out, '-');
+        buf_add_uint(out, n);
+    }
+    buf_add_text(out, "\ndata: ");
+}
+
+/* What a client gave (metadata) is kept exactly, line breaks between its tokens too; a line break
+   ends the data of an event. In JSON it is a blank. */
+static void keep_one_line(struct buf *out, size_t from)
+{
+    static const char breaks[] = {'\n', '\r'};
+    for (size_t i = 0; i < sizeof breaks && out->len > from; i++) {
+        char *end = out->data + out->len;
+        char *at = memchr(out->data + from, breaks[i], out->len - from);
+        for (; at != NULL; at = memchr(at, breaks[i], (size_t)(end - at))) {
+            *at = ' ';
+        }
+    }
+}
+
+/* The profile goes in before the data's last brace. What cannot be read (the job was deleted) is
+   left out. */
+static void add_profile(struct api *a, const struct event *e, struct buf *out)
+{
+    AUTO_BUF struct buf json;
+    buf_init(&json, BUF_NO_LIMIT);
+    if (store_get_profile(a->store, e->seq, e->attempt, &json) == ERR_NONE) {
+        out->len--;
+        buf_add_text(out, ",\"profileStats\":");
+        render_profile_brief(buf_str(&json), out);
+        buf_add_char(out, '}');
+    }
+}
+
+static void render_event(struct api *a, const struct event *e, struct buf *out)
+{
+    begin_event(out, a->streams.events, event_name(e->type), e->n != 0, e->n);
+    const size_t start = out->len;
+    buf_add(out, e->data, e->len);
+    if (e->seq != 0) {
+        add_profile(a, e, out);
+    }
+    keep_one_line(out, start);
+    buf_add_text(out, "\n\n");
+}
+
+static bool is_end(const struct event *e)
+{
+    return (EVENTS_OF_ENDS >> e->type & 1u) != 0;
+}
+
+/* What a backend does is told to everybody, as GET /backends is. */
+static bool wants(const struct listener *l, const struct event *e)
+{
+    return (l->types >> e->type & 1u) != 0 &&
+           (e->type == EVENT_BACKEND || wall_lets(l->wall, e->client)) &&
+           (l->job_id[0] == '\0' || strcmp(l->job_id, e->job_id) == 0);
+}
+
+/* The terminal event of its job was told. */
+static bool ends_with(const struct listener *l, const struct event *e)
+{
+    return l->job_id[0] != '\0' && is_end(e) && strcmp(l->job_id, e->job_id) == 0;
+}
+
+/* ---- snapshots ---------------------------------------------------------------------------------
+ */
+
+static void begin_snapshot(struct listener *l)
+{
+    struct api *a = l->api;
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    l->mode = MODE_SNAPSHOT;
+    l->cursor = a->streams.events->last + 1;
+    begin_event(&out, a->streams.events, "snapshot", true, a->streams.events->last);
+    if (l->job_id[0] == '\0') {
+        l->roster = roster_ref(a, l->wall);
+        l->roster_at = 0;
+        l->roster_begun = false;
+        buf_add_text(&out, "{\"jobs\":[");
+    } else {
+        buf_add_text(&out, "{\"job\":");
+    }
+    (void)put(l, buf_str(&out));
+}
+
+static void end_snapshot(struct listener *l)
+{
+    (void)put(l, l->job_id[0] == '\0' ? STR("]}\n\n") : STR("}\n\n"));
+    roster_unref(l->roster);
+    l->roster = NULL;
+    l->mode = MODE_FOLLOW;
+}
+
+/* The next job that is still active; false: that was the last one. */
+static bool add_next_job(struct listener *l, struct buf *out)
+{
+    while (l->roster_at < l->roster->len) {
+        const char *id = l->roster->ids[l->roster_at++];
+        if (pool_has_job(l->api->pool, id)) {
+            buf_add_text(out, l->roster_begun ? "," : "");
+            l->roster_begun = true;
+            (void)api_render_active(l->api, id, false, out);
+            keep_one_line(out, 0);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One piece of it; false: the buffer is full. */
+static bool continue_snapshot(struct listener *l)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    if (l->job_id[0] == '\0' && add_next_job(l, &out)) {
+        return put(l, buf_str(&out));
+    }
+    if (l->job_id[0] != '\0') {
+        api_render_job(l->api, l->job_id, &out);
+        keep_one_line(&out, 0);
+        (void)put(l, buf_str(&out));
+    }
+    end_snapshot(l);
+    return true;
+}
+
+/* ---- the pump ----------------------------------------------------------------------------------
+ */
+
+/* One event from the ring; false: the buffer is full, or the stream is over. */
+static bool send_kept(struct listener *l)
+{
+    struct api *a = l->api;
+    const struct event *e = events_find(a->streams.events, l->cursor);
+    if (e == NULL) {
+        drop(l, "what it did not read is not kept any more");
+        return false;
+    }
+    l->cursor++;
+    const bool last = l->mode == MODE_FOLLOW && ends_with(l, e);
+    bool room = true;
+    if (wants(l, e)) {
+        AUTO_BUF struct buf out;
+        buf_init(&out, BUF_NO_LIMIT);
+        render_event(a, e, &out);
+        room = put(l, buf_str(&out));
+    }
+    if (last) {
+        finish(l);
+    }
+    return room && !l->over;
+}
+
+/* At the newest event. */
+static bool caught_up(struct listener *l)
+{
+    if (l->mode == MODE_REPLAY) {
+        begin_snapshot(l);
+        return true;
+    }
+    l->mode = MODE_LIVE;
+    if (l->job_id[0] != '\0' && !pool_has_job(l->api->pool, l->job_id)) {
+        finish(l); /* it has ended, and that was told */
+    }
+    return false;
+}
+
+/* Brings it towards LIVE as far as its buffer allows. */
+static void pump(struct listener *l)
+{
+    if (l->pumping || l->over) {
+        return;
+    }
+    l->pumping = true;
+    bool goes_on = true;
+    while (goes_on && !l->over && l->mode != MODE_LIVE) {
+        goes_on = l->mode == MODE_SNAPSHOT                   ? continue_snapshot(l)
+                  : l->cursor > l->api->streams.events->last ? caught_up(l)
+                                                             : send_kept(l);
+    }
+    l->pumping = false;
+    if (l->over) {
+        listener_free(l);
+    }
+}
+
+static void drained(void *ctx)
+{
+    pump(ctx);
+}
+
+/* ---- telling -----------------------------------------------------------------------------------
+ */
+
+static void tell(void *ctx, const struct event *e)
+{
+    struct api *a = ctx;
+    AUTO_BUF struct buf text; /* made once, for the first that wants it */
+    buf_init(&text, BUF_NO_LIMIT);
+    const struct mono_us now = time_mono();
+    struct listener *next = NULL;
+    for (struct listener *l = a->streams.first; l != NULL; l = next) {
+        next = l->next;
+        if (l->mode != MODE_LIVE) {
+            continue; /* from the ring, when it gets there */
+        }
+        const char *behind = NULL;
+        if (wants(l, e)) {
+            if (text.len == 0) {
+                render_event(a, e, &text);
+            }
+            (void)put(l, buf_str(&text));
+            behind = is_behind(l, now);
+        }
+        if (behind != NULL) {
+            drop(l, behind);
+        } else if (ends_with(l, e)) {
+            finish(l);
+        }
+    }
+}
+
+/* ---- previews ----------------------------------------------------------------------------------
+ */
+
+static void send_preview(struct listener *l, const struct preview_view *v)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    begin_event(&out, l->api->streams.events, event_name(EVENT_PREVIEW), false, 0);
+    struct js_out o = js_out_to(&out);
+    js_open(&o, '{');
+    js_member_string(&o, "jobId", v->job_id);
+    js_member_int(&o, "attempt", v->attempt);
+    js_member_string(&o, "nodeId", v->node_id);
+    js_member_string(&o, "mediaType", v->media_type);
+    js_key(&o, "image");
+    buf_add_char(&out, '"');
+    base64_write(&out, v->image);
+    buf_add_char(&out, '"');
+    buf_add_text(&out, "}\n\n");
+    (void)put(l, buf_str(&out));
+}
+
+/* The newest preview that it has not seen, when nothing else waits. */
+static void offer_preview(struct listener *l)
+{
+    size_t waiting = 0;
+    uint64_t taken = 0;
+    struct preview_view v;
+    if (!l->previews || l->mode != MODE_LIVE || (l->types >> EVENT_PREVIEW & 1u) == 0 ||
+        !http_stream_state(l->api->http, l->x, &waiting, &taken) || waiting > 0) {
+        return;
+    }
+    if (pool_next_preview(l->api->pool, l->wall, l->job_id, l->preview_seen, &v)) {
+        l->preview_seen = v.n;
+        send_preview(l, &v);
+    }
+}
+
+static void all_read(void *ctx)
+{
+    offer_preview(ctx);
+}
+
+static void preview(void *ctx)
+{
+    struct api *a = ctx;
+    for (struct listener *l = a->streams.first; l != NULL; l = l->next) {
+        offer_preview(l);
+    }
+}
+
+/* ---- opening -----------------------------------------------------------------------------------
+ */
+
+static const struct http_stream_ops stream_ops = {
+    .drained = drained, .gone = gone, .empty = all_read};
+
+/* From Last-Event-ID on, or with a snapshot. */
+static void choose_mode(struct listener *l, const struct http_request *rq)
+{
+    uint64_t seen = 0;
+    if (rq->resumes && events_read_id(l->api->streams.events, rq->last_event_id, &seen)) {
+        l->mode = MODE_REPLAY;
+        l->cursor = seen + 1;
+        return;
+    }
+    if (rq->resumes) {
+        (void)put(l, STR("event: reset\ndata: {\"reason\":\"the Last-Event-ID is unknown or too "
+                         "old: what follows is the present\"}\n\n"));
+    }
+    begin_snapshot(l);
+}
+
+static void open_stream(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct event_streams *s = &a->streams;
+    struct listener *l = mem_zero(1, sizeof *l);
+    l->api = a;
+    l->x = x;
+    memcpy(l->job_id, rq->job_id, sizeof l->job_id);
+    l->types = rq->event_types;
+    l->previews = rq->previews;
+    l->wall = mem_strdup(api_wall(a, rq));
+    struct http_answer answer = http_answer_new(200);
+    answer.content_type = format_media_type(FORMAT_EVENTS);
+    answer.no_store = true;
+    if (!http_stream_begin(a->http, x, &answer, -1, &stream_ops, l)) {
+        listener_free(l);
+        return;
+    }
+    l->next = s->first;
+    l->link = &s->first;
+    if (l->next != NULL) {
+        l->next->link = &l->next;
+    }
+    s->first = l;
+    s->len++;
+    s->with_previews += l->previews ? 1 : 0;
+    count_listeners(s);
+    deadline_set(&a->deadlines, &l->heartbeat, mono_add(time_mono(), dur_ms(HEARTBEAT_MS)),
+                 heartbeat, l);
+    choose_mode(l, rq);
+    pump(l);
+}
+
+/* The reader comes back with what it was given last, and the end of its job is in that: nothing
+   will come any more, and 204 tells EventSource so. */
+static bool has_seen_end(struct api *a, const struct http_request *rq)
+{
+    struct events *e = a->streams.events;
+    uint64_t seen = 0;
+    if (!rq->resumes || pool_has_job(a->pool, rq->job_id) ||
+        !events_read_id(e, rq->last_event_id, &seen)) {
+        return false;
+    }
+    for (uint64_t n = seen + 1; n <= e->last; n++) {
+        if (strcmp(events_find(e, n)->job_id, rq->job_id) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Then it is refused. */
+static bool is_stopping(struct api *a, struct http_ref x)
+{
+    const bool stopping = pool_is_stopping(a->pool);
+    if (stopping) {
+        http_problem_retry(a->http, x, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 1);
+    }
+    return stopping;
+}
+
+static void follow_all(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    if (!is_stopping(a, x)) {
+        open_stream(a, rq, x);
+    }
+}
+
+static void follow_job(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    const enum err e = api_has_job(a, rq->job_id);
+    if (e != ERR_NONE) {
+        api_refuse(a, x, e);
+    } else if (is_stopping(a, x)) {
+        return;
+    } else if (has_seen_end(a, rq)) {
+        struct http_answer answer = http_answer_new(204);
+        http_answer(a->http, x, &answer);
+    } else {
+        open_stream(a, rq, x);
+    }
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+void streams_init(struct api *a)
+{
+    const struct events_reader reader = {tell, preview, a};
+    a->streams.events = pool_events(a->pool);
+    events_set_reader(a->streams.events, &reader);
+}
+
+void streams_done(struct api *a)
+{
+    roster_unref(a->streams.roster);
+}
+
+void api_end_streams(struct api *a)
+{
+    while (a->streams.first != NULL) {
+        finish(a->streams.first);
+    }
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_JOB_EVENTS, follow_job, DOOR_JOB},
+    {ROUTE_EVENTS, follow_all, DOOR_OPEN},
+};
+const struct api_rows api_events = API_ROWS(rows);

@@ -1,0 +1,340 @@
+/* Jobs: one, many, their workflow and attempts, and what people want of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/json_write.h"
+#include "comfypool/pool/jobs.h"
+#include "comfypool/render/render.h"
+#include "inner.h"
+
+/* ---- one ---------------------------------------------------------------------------------------
+ */
+
+bool api_render_active(struct api *a, const char *id, bool traceback, struct buf *out)
+{
+    struct job_view v;
+    if (!pool_view_job(a->pool, id, &v)) {
+        return false;
+    }
+    v.more.traceback = traceback;
+    render_job_json(&v.record, &v.more, out);
+    return true;
+}
+
+/* The JSON of an ended job, its profile in it. */
+static enum err render_ended(struct api *a, const char *id, bool traceback, struct buf *out)
+{
+    struct job_record r = {0};
+    enum err e = store_get_job(a->store, api_id(id), &r);
+    if (e != ERR_NONE) {
+        return e;
+    }
+    AUTO_BUF struct buf profile;
+    buf_init(&profile, BUF_NO_LIMIT);
+    if (r.profiled) {
+        e = store_get_profile(a->store, r.seq, job_told_attempt(&r), &profile);
+        if (e == ERR_PROFILING_DISABLED) {
+            e = ERR_NONE; /* it ended in the queue between attempts: there is none */
+        }
+    }
+    if (e == ERR_NONE) {
+        const struct render_job_more more = {.profile = buf_str(&profile), .traceback = traceback};
+        render_job_json(&r, &more, out);
+    }
+    job_record_done(&r);
+    return e;
+}
+
+void api_render_job(struct api *a, const char *id, struct buf *out)
+{
+    struct job_record r = {0};
+    if (api_render_active(a, id, false, out)) {
+        return;
+    }
+    if (store_get_job(a->store, api_id(id), &r) == ERR_NONE) {
+        render_job_json(&r, NULL, out);
+    } else {
+        buf_add_text(out, "null");
+    }
+    job_record_done(&r);
+}
+
+/* The last members of a Job that has not ended; they alone change nothing of the ETag. */
+static void add_forecast(struct api *a, const char *id, bool is_queued, struct http_answer *answer)
+{
+    struct job_forecast f;
+    pool_forecast_job(a->pool, id, &f);
+    answer->body.len--; /* the brace */
+    struct js_out o = {.buf = &answer->body, .comma = true};
+    answer->volatile_at = answer->body.len;
+    if (is_queued) {
+        js_key(&o, "position");
+        if (f.position < 0) {
+            js_null(&o);
+        } else {
+            js_integer(&o, f.position);
+        }
+    }
+    js_key(&o, "eta");
+    if (f.is_known) {
+        js_open(&o, '{');
+        js_member_ms(&o, "startsAt", f.starts_at.us);
+        js_member_ms(&o, "completesAt", f.completes_at.us);
+        js_close(&o, '}');
+    } else {
+        js_null(&o);
+    }
+    answer->volatile_len = answer->body.len - answer->volatile_at;
+    js_close(&o, '}');
+}
+
+void api_answer_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how)
+{
+    struct http_answer answer = http_answer_new(200);
+    struct job_view v;
+    if (pool_view_job(a->pool, id, &v)) {
+        v.more.traceback = how->traceback;
+        render_job_json(&v.record, &v.more, &answer.body);
+        answer.status = how->active_status;
+        if (how->has_etag) {
+            add_forecast(a, id, v.record.state == JOB_QUEUED, &answer);
+        }
+    } else {
+        const enum err e = render_ended(a, id, how->traceback, &answer.body);
+        if (e != ERR_NONE) {
+            buf_done(&answer.body);
+            api_refuse(a, x, e);
+            return;
+        }
+    }
+    answer.etag = how->has_etag;
+    answer.wait_applied = how->waited;
+    if (how->replayed != 0) {
+        answer.replayed = true;
+        answer.status = how->waited && answer.status == 200 ? 200 : how->replayed;
+    }
+    if (how->has_location) {
+        (void)snprintf(answer.location, sizeof answer.location, "/jobs/%.36s", id);
+    }
+    http_answer(a->http, x, &answer);
+}
+
+static void get_job(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    if (rq->waits && !rq->wait_over && pool_has_job(a->pool, rq->job_id)) {
+        pool_wait_for_end(a->pool, rq->job_id, api_ticket(x));
+        http_hold(a->http, x);
+        return;
+    }
+    const struct job_answer how = {
+        .active_status = 200, .traceback = rq->traceback, .waited = rq->waits, .has_etag = true};
+    api_answer_job(a, x, rq->job_id, &how);
+}
+
+/* ---- many --------------------------------------------------------------------------------------
+ */
+
+struct listing {
+    struct api *api;
+    struct http_ref x;
+    unsigned state_mask;
+    unsigned limit;
+    char batch[UUID_SIZE];
+};
+
+static void add_link(struct http_answer *answer, const struct listing *l, int64_t cursor)
+{
+    char states[64] = "";
+    const unsigned all = (1u << JOB_STATE_COUNT) - 1;
+    for (int s = 0; s < JOB_STATE_COUNT && l->state_mask != all; s++) {
+        if ((l->state_mask >> s & 1u) != 0) {
+            const size_t n = strlen(states);
+            (void)snprintf(states + n, sizeof states - n, "%s%s", n == 0 ? "&state=" : ",",
+                           job_state_name((enum job_state)s));
+        }
+    }
+    (void)snprintf(answer->link, sizeof answer->link,
+                   "</jobs?limit=%u%s%s%s&cursor=%lld>; rel=\"next\"", l->limit, states,
+                   l->batch[0] == '\0' ? "" : "&batch=", l->batch, (long long)cursor);
+}
+
+static void render_list(struct listing *l, struct job_record *jobs, size_t n,
+                        struct http_answer *answer)
+{
+    struct js_out o = js_out_to(&answer->body);
+    js_open(&o, '{');
+    js_key(&o, "jobs");
+    js_open(&o, '[');
+    for (size_t i = 0; i < n; i++) {
+        AUTO_BUF struct buf one;
+        buf_init(&one, BUF_NO_LIMIT);
+        /* What is active may have moved on since its row was written. */
+        if (!api_render_active(l->api, jobs[i].id, false, &one)) {
+            render_job_json(&jobs[i], NULL, &one);
+        }
+        js_raw(&o, buf_str(&one));
+    }
+    js_close(&o, ']');
+    js_key(&o, "nextCursor");
+    if (n == l->limit) {
+        char cursor[24];
+        (void)snprintf(cursor, sizeof cursor, "%lld", (long long)jobs[n - 1].seq);
+        js_string(&o, cursor);
+        add_link(answer, l, jobs[n - 1].seq);
+    } else {
+        js_null(&o);
+    }
+    js_close(&o, '}');
+}
+
+static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
+{
+    struct listing *l = ctx;
+    struct api *a = l->api;
+    if (a->http != NULL && e != ERR_NONE) {
+        api_refuse(a, l->x, e);
+    } else if (a->http != NULL) { /* else the daemon stops */
+        struct http_answer answer = http_answer_new(200);
+        render_list(l, jobs, n, &answer);
+        http_answer(a->http, l->x, &answer);
+    }
+    free(l);
+}
+
+static void list_jobs(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct listing *l = mem_alloc(sizeof *l);
+    *l = (struct listing){a, x, rq->state_mask, rq->limit, ""};
+    memcpy(l->batch, rq->batch, sizeof l->batch);
+    const struct job_query q = {.state_mask = rq->state_mask,
+                                .batch_id = rq->batch,
+                                .client = api_wall(a, rq),
+                                .before_seq = rq->cursor,
+                                .limit = rq->limit};
+    store_list(a->store, &q, listed, l);
+}
+
+/* ---- its workflow and attempts -----------------------------------------------------------------
+ */
+
+/* Of an ended job: of its variants the one that ran. */
+static enum err ended_workflow(struct api *a, const char *id, struct buf *out)
+{
+    struct job_record r = {0};
+    enum err e = store_get_job(a->store, api_id(id), &r);
+    struct spec *spec = r.spec == NULL ? NULL : spec_read(str_of(r.spec));
+    size_t place = 0;
+    const struct spec_variant *v = spec_chosen(spec, r.placement, &place);
+    if (v != NULL) {
+        buf_add(out, v->workflow, v->workflow_len);
+    } else if (e == ERR_NONE) {
+        e = store_get_workflow(a->store, r.seq, out);
+    }
+    spec_free(spec);
+    job_record_done(&r);
+    return e;
+}
+
+static void get_workflow(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct http_answer answer = http_answer_new(200);
+    answer.etag = true;
+    const enum err e = pool_has_job(a->pool, rq->job_id)
+                           ? pool_workflow_of(a->pool, rq->job_id, &answer.body)
+                           : ended_workflow(a, rq->job_id, &answer.body);
+    if (e == ERR_NONE) {
+        http_answer(a->http, x, &answer);
+    } else {
+        buf_done(&answer.body);
+        api_refuse(a, x, e);
+    }
+}
+
+static void list_attempts(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct job_view v;
+    struct job_record r = {0};
+    const bool is_active = pool_view_job(a->pool, rq->job_id, &v);
+    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(rq->job_id), &r);
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    if (e == ERR_NONE) {
+        e = store_get_attempts(a->store, is_active ? v.record.seq : r.seq, &list, &len);
+    }
+    job_record_done(&r);
+    if (e == ERR_NONE) {
+        pool_refresh_attempts(a->pool, rq->job_id, list, len);
+        struct http_answer answer = http_answer_new(200);
+        answer.etag = true;
+        render_attempts_json(list, len, &answer.body);
+        http_answer(a->http, x, &answer);
+    } else {
+        api_refuse(a, x, e);
+    }
+    for (size_t i = 0; i < len; i++) {
+        attempt_record_done(&list[i]);
+    }
+    free(list);
+}
+
+/* ---- what people want of it --------------------------------------------------------------------
+ */
+
+static void cancel_job(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    if (!pool_cancel_job(a->pool, rq->job_id, api_ticket(x))) {
+        const struct job_answer how = {.active_status = 200, .waited = rq->waits};
+        api_answer_job(a, x, rq->job_id, &how);
+    }
+}
+
+static void delete_job(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct refusal why;
+    struct api_asking *q = api_asking_new(a, x, 204, NULL);
+    if (!pool_delete_job(a->pool, rq->job_id, api_answer_no_content, q, &why)) {
+        api_asking_free(q);
+        api_refuse_as(a, x, &why);
+    }
+}
+
+static void changed(void *ctx, enum err e)
+{
+    struct api_asking *q = ctx;
+    if (api_asking_goes_on(q, e)) {
+        const struct job_answer how = {.active_status = q->status,
+                                       .has_location = q->status == 202};
+        api_answer_job(q->api, q->x, q->name, &how);
+    }
+    api_asking_free(q);
+}
+
+static void change_job(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct refusal why;
+    struct api_asking *q = api_asking_new(a, x, 200, rq->job_id);
+    if (!pool_change_priority(a->pool, rq->job_id, rq->priority, changed, q, &why)) {
+        api_asking_free(q);
+        api_refuse_as(a, x, &why);
+    }
+}
+
+static void retry_job(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct refusal why;
+    struct api_asking *q = api_asking_new(a, x, 202, rq->job_id);
+    if (!pool_retry_job(a->pool, rq->job_id, api_wall(a, rq), &rq->submission.extra_data, changed,
+                        q, &why)) {
+        api_asking_free(q);
+        api_refuse_as(a, x, &why);
+    }
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_LIST, list_jobs, DOOR_OPEN},        {ROUTE_JOB, get_job, DOOR_JOB},
+    {ROUTE_CHANGE, change_job, DOOR_JOB},      {ROUTE_DELETE, delete_job, DOOR_JOB},
+    {ROUTE_ATTEMPTS, list_attempts, DOOR_JOB}, {ROUTE_WORKFLOW, get_workflow, DOOR_JOB},
+    {ROUTE_CANCEL, cancel_job, DOOR_JOB},      {ROUTE_RETRY, retry_job, DOOR_JOB},
+};
+const struct api_rows api_jobs = API_ROWS(rows);

@@ -1,0 +1,328 @@
+/*
+ * The bytes of an output, streamed from the backend's /view to the client: no more than the
+ * stream's buffer is held. When the client is slow the backend's transfer pauses; when either side
+ * goes, the other one is let go.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/pool/jobs.h"
+#include "comfypool/pool/outputs.h"
+#include "inner.h"
+
+struct relay {
+    struct http_server *server; /* outlives the relay: it tells `gone` before it goes */
+    struct http_ref x;
+    struct http_call *call;
+    bool begun;
+    bool unchanged; /* the client has it: 304 */
+    bool outdated;  /* the client has a part of another one (If-Range): it gets the whole */
+    struct output_stamp stamp;
+    bool foreign; /* it is not this job's file any more */
+    char if_range[HTTP_PASSED_SIZE];
+    char filename[256];
+};
+
+static void client_drained(void *ctx)
+{
+    struct relay *r = ctx;
+    http_call_resume(r->call);
+}
+
+static void client_gone(void *ctx)
+{
+    struct relay *r = ctx;
+    http_call_cancel(r->call); /* frees the relay */
+}
+
+static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
+
+/* Types that a browser may show where it is: nothing in them runs, as it does in SVG. */
+static bool may_be_shown(const char *type)
+{
+    static const char *const kinds[] = {"image/", "video/", "audio/"};
+    if (strcmp(type, "image/svg+xml") == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strncmp(type, kinds[i], strlen(kinds[i])) == 0) {
+            return true;
+        }
+    }
+    return strcmp(type, "application/json") == 0 || strncmp(type, "text/plain", 10) == 0;
+}
+
+/* What stands behind the last separator, of either kind. */
+static const char *last_part(const char *name)
+{
+    const char *last = name;
+    for (const char *p = name; *p != '\0'; p++) {
+        last = *p == '/' || *p == '\\' ? p + 1 : last;
+    }
+    return *last == '\0' || strstr(last, "..") != NULL ? "output" : last;
+}
+
+/* Names and types from a backend are data: the type is known by the name, or is none. */
+static struct http_answer answer_for(const char *filename, unsigned status)
+{
+    struct http_answer a = http_answer_new(status);
+    const char *type = render_output_media_type(filename);
+    a.content_type = type == NULL ? "application/octet-stream" : type;
+    a.attachment = !may_be_shown(a.content_type);
+    a.sandbox = true;
+    (void)snprintf(a.filename, sizeof a.filename, "%s", last_part(filename));
+    return a;
+}
+
+static bool text_of_header(const char *value)
+{
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void copy_header(struct relay *r, const char *name, char *to, size_t size)
+{
+    const char *value = http_call_header(r->call, name);
+    const bool plain = value != NULL && strlen(value) < size && text_of_header(value);
+    (void)snprintf(to, size, "%s", plain ? value : "");
+}
+
+static struct http_answer relayed(struct relay *r, unsigned status)
+{
+    struct http_answer a = answer_for(r->filename, status);
+    copy_header(r, "ETag", a.given_etag, sizeof a.given_etag);
+    copy_header(r, "Content-Range", a.content_range, sizeof a.content_range);
+    a.ranges = http_call_header(r->call, "Accept-Ranges") != NULL || status == 206;
+    return a;
+}
+
+static bool view_begins(void *ctx, unsigned status, const char *content_type, int64_t length)
+{
+    struct relay *r = ctx;
+    (void)content_type;
+    if (status != 200 && status != 206) {
+        return false;
+    }
+    r->foreign = !stamp_matches(&r->stamp, r->call, status, length);
+    if (r->foreign) {
+        return false;
+    }
+    struct http_answer a = relayed(r, status);
+    if (http_matches_etag(r->server, r->x, a.given_etag)) { /* the server did not look */
+        buf_done(&a.body);
+        r->unchanged = true;
+        return false;
+    }
+    if (status == 206 && r->if_range[0] != '\0' && strcmp(r->if_range, a.given_etag) != 0) {
+        buf_done(&a.body); /* the server did not look */
+        r->outdated = true;
+        return false;
+    }
+    r->begun = http_stream_begin(r->server, r->x, &a, length, &stream_ops, r);
+    return r->begun;
+}
+
+static bool view_bytes(void *ctx, const char *data, size_t n)
+{
+    struct relay *r = ctx;
+    return http_stream_write(r->server, r->x, data, n);
+}
+
+static const struct http_sink sink = {.begin = view_begins, .bytes = view_bytes};
+
+/* Answers that have no body, or one that nobody wants. */
+static bool answer_short(struct relay *r, unsigned status)
+{
+    if (status != 304 && status != 416 && status != 200) {
+        return false;
+    }
+    struct http_answer a = relayed(r, status);
+    if (status == 416) {
+        http_problem_range(r->server, r->x, a.content_range);
+        buf_done(&a.body);
+    } else {
+        http_answer(r->server, r->x, &a);
+    }
+    return true;
+}
+
+static void view_ended(void *ctx, const struct http_result *result)
+{
+    struct relay *r = ctx;
+    const bool whole = result->outcome == HTTP_ANSWERED;
+    char detail[160];
+    if (r->begun) {
+        http_stream_end(r->server, r->x, whole);
+        return;
+    }
+    if (r->outdated) {
+        http_again(r->server, r->x);
+        return;
+    }
+    if (r->foreign) {
+        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, fetch_is_another, NULL);
+        return;
+    }
+    if (answer_short(r, r->unchanged ? 304 : result->status)) {
+        return;
+    }
+    if (result->status != 0 || whole) {
+        (void)snprintf(detail, sizeof detail, "%s", fetch_is_missing);
+    } else {
+        (void)snprintf(detail, sizeof detail, "the backend did not give the file: %.100s",
+                       result->error);
+    }
+    http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
+}
+
+/* What the client asks of a part of it is the server's to answer. False: there is no such server.
+ */
+static bool start_relay(struct api *a, const struct http_request *rq, struct http_ref x,
+                        const struct job_record *job, const struct render_output *o)
+{
+    enum { LINE = HTTP_PASSED_SIZE + 24 };
+    char lines[3][LINE];
+    const char *headers[4] = {NULL};
+    size_t n = 0;
+    const struct {
+        const char *name;
+        const char *value;
+    } passed[] = {
+        {"Range", rq->range}, {"If-Range", rq->if_range}, {"If-None-Match", rq->if_none_match}};
+    for (size_t i = rq->asked_again ? 2 : 0; i < 3; i++) { /* without Range: see outdated */
+        if (passed[i].value[0] != '\0') {
+            (void)snprintf(lines[n], LINE, "%s: %s", passed[i].name, passed[i].value);
+            headers[n] = lines[n];
+            n++;
+        }
+    }
+    struct relay *r = mem_zero(1, sizeof *r);
+    r->server = a->http;
+    r->x = x;
+    r->stamp = pool_output_stamp(a->pool, job->seq, job->completed_at, rq->number);
+    (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
+    (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
+    r->call = job->backend == NULL
+                  ? NULL
+                  : pool_view_output(a->pool, job->backend, o, headers, &sink, view_ended, r);
+    if (r->call == NULL) {
+        free(r);
+        return false;
+    }
+    http_call_own(r->call, r);
+    return true;
+}
+
+static void answer_text(struct api *a, struct http_ref x, const struct render_output *o)
+{
+    struct http_answer answer = answer_for(o->filename, 200);
+    answer.content_type = "text/plain; charset=utf-8";
+    answer.etag = true;
+    buf_add_text(&answer.body, o->text);
+    http_answer(a->http, x, &answer);
+}
+
+/* False: there is no copy. */
+static bool answer_copy(struct api *a, const struct http_request *rq, struct http_ref x,
+                        const struct render_output *o, size_t len)
+{
+    char sha256[DIGEST_HEX_SIZE];
+    uint64_t size = 0;
+    const int fd = pool_open_copy(a->pool, rq->job_id, rq->number, len, sha256, &size);
+    if (fd >= 0) {
+        struct http_answer answer = answer_for(o->filename, 200);
+        api_answer_file(a, rq, x, fd, size, sha256, &answer);
+    }
+    return fd >= 0;
+}
+
+static void answer_output(struct api *a, const struct http_request *rq, struct http_ref x,
+                          const struct job_record *r, const struct render_output *list, size_t len)
+{
+    if (rq->number >= len) {
+        http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
+                     "GET /jobs/<id>/outputs lists the outputs; n counts from 0", NULL);
+    } else if (list[rq->number].text != NULL) {
+        answer_text(a, x, &list[rq->number]);
+    } else if (answer_copy(a, rq, x, &list[rq->number], len)) {
+        /* it outlives its backend */
+    } else if (!render_output_is_at_server(&list[rq->number])) {
+        http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, fetch_was_streamed, NULL);
+    } else if (!start_relay(a, rq, x, r, &list[rq->number])) {
+        http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
+                     NULL);
+    }
+}
+
+static void get_output(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct job_record r = {0};
+    if (pool_has_job(a->pool, rq->job_id)) {
+        http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
+                     "the job has not ended; there are outputs when it has: GET /jobs/<id>?wait=60",
+                     NULL);
+        return;
+    }
+    const enum err e = store_get_job(a->store, api_id(rq->job_id), &r);
+    if (e != ERR_NONE) {
+        http_problem(a->http, x, e, err_title(e), NULL);
+        return;
+    }
+    size_t len = 0;
+    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
+    answer_output(a, rq, x, &r, list, len);
+    render_outputs_free(list, len);
+    job_record_done(&r);
+}
+
+static void list_outputs(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct job_record r = {0};
+    const enum err e = pool_has_job(a->pool, rq->job_id)
+                           ? ERR_NONE /* it has none yet */
+                           : store_get_job(a->store, api_id(rq->job_id), &r);
+    if (e != ERR_NONE) {
+        api_refuse(a, x, e);
+        return;
+    }
+    size_t len = 0;
+    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
+    struct http_answer answer = http_answer_new(200);
+    answer.etag = true;
+    pool_mark_copies(a->pool, rq->job_id, list, len);
+    render_outputs_json(rq->job_id, list, len, &answer.body);
+    render_outputs_free(list, len);
+    job_record_done(&r);
+    http_answer(a->http, x, &answer);
+}
+
+static void get_preview(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct preview_view v;
+    const enum err e = api_has_job(a, rq->job_id);
+    if (e != ERR_NONE) {
+        api_refuse(a, x, e);
+    } else if (!pool_preview_of(a->pool, rq->job_id, &v)) {
+        http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
+                     "there is a preview image while the job runs, when its backend sends any",
+                     NULL);
+    } else {
+        struct http_answer answer = http_answer_new(200);
+        answer.content_type = v.media_type;
+        answer.no_store = true;
+        answer.sandbox = true;
+        buf_add_str(&answer.body, v.image);
+        http_answer(a->http, x, &answer);
+    }
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_OUTPUTS, list_outputs, DOOR_JOB},
+    {ROUTE_OUTPUT, get_output, DOOR_JOB},
+    {ROUTE_PREVIEW, get_preview, DOOR_JOB},
+};
+const struct api_rows api_outputs = API_ROWS(rows);

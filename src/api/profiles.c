@@ -1,0 +1,316 @@
+/*
+ * GET /jobs/<id>/profile and the profile of one attempt: of an ended job as the store has it, of
+ * one that goes on as far as it is known, in every format. An OTLP trace is of the whole job, with
+ * all of its attempts.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/loop/apart.h"
+#include "comfypool/pool/jobs.h"
+#include "comfypool/render/render.h"
+#include "inner.h"
+
+/* What a request for a profile finds. */
+struct found {
+    const struct job_record *job;
+    struct buf json; /* the profile */
+    bool live;
+    unsigned attempt; /* the one that was asked for; 0: the last */
+};
+
+/* ---- traces ------------------------------------------------------------------------------------
+ */
+
+struct texts {
+    struct buf *list;
+    size_t len;
+};
+
+static void add_stored(struct texts *t, struct api *a, const struct job_record *r, unsigned number)
+{
+    t->list = mem_grow(t->list, (t->len + 1) * sizeof *t->list);
+    struct buf *b = &t->list[t->len];
+    buf_init(b, BUF_NO_LIMIT);
+    if (store_get_profile(a->store, r->seq, number, b) == ERR_NONE) {
+        t->len++;
+    } else {
+        buf_done(b);
+    }
+}
+
+/* The attempts beside the one whose profile is known already. */
+static struct texts earlier_attempts(struct api *a, const struct found *f)
+{
+    struct texts t = {.list = NULL};
+    for (unsigned n = 1; n <= f->job->attempts && f->attempt == 0; n++) {
+        if (n != job_told_attempt(f->job)) {
+            add_stored(&t, a, f->job, n);
+        }
+    }
+    return t;
+}
+
+/* ---- the answer --------------------------------------------------------------------------------
+ */
+
+/* A larger profile is rendered on another thread: some 5 ms of work. */
+enum { RENDER_APART = 128 * 1024 };
+
+/* What is rendered and answered; it owns all that it needs. */
+struct rendering {
+    struct api *api;
+    struct http_ref x;
+    enum format format;
+    bool waits;
+    bool live; /* given_etag is set already, and the client does not have it */
+    struct buf json;
+    struct texts earlier; /* of a trace */
+    struct render_trace trace;
+    char job_id[UUID_SIZE];
+    char workflow_hash[DIGEST_HEX_SIZE];
+    char *trace_parent, *backend, *error_message;
+    char etag[HTTP_PASSED_SIZE];
+    struct buf out;
+};
+
+/* What a trace tells of the job lives as long as the rendering. */
+static void keep_trace(struct rendering *r, const struct job_record *job)
+{
+    struct render_trace *t = &r->trace;
+    render_trace_of(job, r->api->options.version, NULL, 0, t);
+    memcpy(r->job_id, job->id, sizeof r->job_id);
+    memcpy(r->workflow_hash, job->workflow_hash, sizeof r->workflow_hash);
+    r->trace_parent = mem_strdup(t->trace_parent);
+    r->backend = mem_strdup(t->backend);
+    r->error_message = mem_strdup(t->error_message);
+    t->job_id = r->job_id;
+    t->workflow_hash = r->workflow_hash;
+    t->trace_parent = r->trace_parent;
+    t->backend = r->backend;
+    t->error_message = r->error_message;
+}
+
+/* Takes f->json. live_etag: NULL when it is of the body. */
+static struct rendering *rendering_new(struct api *a, const struct http_request *rq,
+                                       struct http_ref x, struct found *f, const char *live_etag)
+{
+    struct rendering *r = mem_zero(1, sizeof *r);
+    r->api = a;
+    r->x = x;
+    r->format = rq->format;
+    r->waits = rq->waits;
+    r->live = live_etag != NULL;
+    (void)snprintf(r->etag, sizeof r->etag, "%s", live_etag == NULL ? "" : live_etag);
+    r->json = f->json;
+    buf_init(&f->json, BUF_NO_LIMIT);
+    buf_init(&r->out, BUF_NO_LIMIT);
+    if (r->format == FORMAT_OTLP) {
+        r->earlier = earlier_attempts(a, f);
+        keep_trace(r, f->job);
+    }
+    return r;
+}
+
+static void rendering_free(struct rendering *r)
+{
+    for (size_t i = 0; i < r->earlier.len; i++) {
+        buf_done(&r->earlier.list[i]);
+    }
+    free(r->earlier.list);
+    free(r->trace_parent);
+    free(r->backend);
+    free(r->error_message);
+    buf_done(&r->json);
+    buf_done(&r->out);
+    free(r);
+}
+
+static void render_trace(struct rendering *r)
+{
+    const size_t len = r->earlier.len;
+    struct str *profiles = mem_alloc((len + 1) * sizeof *profiles);
+    for (size_t i = 0; i < len; i++) {
+        profiles[i] = buf_str(&r->earlier.list[i]);
+    }
+    profiles[len] = buf_str(&r->json);
+    r->trace.profiles = profiles;
+    r->trace.profiles_len = len + 1;
+    render_otlp(&r->trace, &r->out);
+    free(profiles);
+}
+
+/* In the format that was asked for. */
+static void render(void *ctx)
+{
+    struct rendering *r = ctx;
+    if (r->format == FORMAT_JSON) {
+        r->out = r->json;
+        buf_init(&r->json, BUF_NO_LIMIT);
+    } else if (r->format == FORMAT_OTLP) {
+        render_trace(r);
+    } else {
+        (void)render_profile(r->format, buf_str(&r->json), &r->out);
+    }
+    if (!r->live) {
+        http_make_etag(buf_str(&r->out), r->etag);
+    }
+}
+
+/* Takes r. */
+static void rendered(void *ctx, bool worked)
+{
+    struct rendering *r = ctx;
+    struct http_server *server = r->api->http;
+    if (worked && server != NULL) {
+        const bool known = !r->live && http_matches_etag(server, r->x, r->etag);
+        struct http_answer answer = http_answer_new(known ? 304 : 200);
+        answer.wait_applied = r->waits;
+        answer.content_type = format_media_type(r->format);
+        (void)snprintf(answer.given_etag, sizeof answer.given_etag, "%s", r->etag);
+        if (!known) {
+            answer.body = r->out;
+            buf_init(&r->out, BUF_NO_LIMIT);
+        }
+        http_answer(server, r->x, &answer);
+    }
+    rendering_free(r);
+}
+
+/* Takes the JSON. */
+static void answer_profile(struct api *a, const struct http_request *rq, struct http_ref x,
+                           struct found *take, const char *live_etag)
+{
+    struct rendering *r = rendering_new(a, rq, x, take, live_etag);
+    size_t size = r->json.len;
+    for (size_t i = 0; i < r->earlier.len; i++) {
+        size += r->earlier.list[i].len;
+    }
+    if (size >= RENDER_APART) {
+        aparts_start(a->aparts, render, rendered, r);
+    } else {
+        render(r);
+        rendered(r, true);
+    }
+}
+
+/* ---- of a job ----------------------------------------------------------------------------------
+ */
+
+/* What is known so far changes with the job. That time goes by is no change: two answers of one
+   ETag differ in nothing but their times. */
+static void make_live_etag(const struct job_view *v, enum format format, char *ret, size_t size)
+{
+    (void)snprintf(ret, size, "\"live-%u-%" PRIx64 "-%d\"", v->record.attempts,
+                   (uint64_t)v->changed_at.us, (int)format);
+}
+
+static void answer_unchanged(struct api *a, struct http_ref x, const char *etag)
+{
+    struct http_answer answer = http_answer_new(304);
+    (void)snprintf(answer.given_etag, sizeof answer.given_etag, "%s", etag);
+    http_answer(a->http, x, &answer);
+}
+
+/* A client that knows it already may wait for a change. */
+static void get_live(struct api *a, struct http_request *rq, struct http_ref x, struct job_view *v)
+{
+    if (v->is_ending && store_is_writable(a->store)) {
+        pool_wait_for_change(a->pool, rq->job_id, api_ticket(x)); /* told in a moment */
+        return;
+    }
+    char etag[64];
+    make_live_etag(v, rq->format, etag, sizeof etag);
+    const bool knows = http_matches_etag(a->http, x, etag);
+    if (knows && rq->waits && !rq->wait_over) {
+        pool_wait_for_change(a->pool, rq->job_id, api_ticket(x));
+        http_hold(a->http, x);
+        return;
+    }
+    if (knows) {
+        answer_unchanged(a, x, etag);
+        return;
+    }
+    struct found f = {.job = &v->record, .live = true};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    pool_live_profile(a->pool, rq->job_id, &f.json);
+    answer_profile(a, rq, x, &f, etag);
+}
+
+static void get_active(struct api *a, struct http_request *rq, struct http_ref x,
+                       struct job_view *v)
+{
+    if (rq->live) {
+        get_live(a, rq, x, v);
+    } else if (!v->record.profiled) {
+        api_refuse(a, x, ERR_PROFILING_DISABLED);
+    } else if (rq->waits && !rq->wait_over) {
+        pool_wait_for_end(a->pool, rq->job_id, api_ticket(x));
+        http_hold(a->http, x);
+    } else {
+        http_problem_retry(a->http, x, ERR_JOB_NOT_FINISHED,
+                           "the profile is served when the job has ended; ?wait=SECONDS waits for "
+                           "it, ?live=1 shows what is known so far",
+                           1);
+    }
+}
+
+/* Answers with a stored profile, or with what is wrong. Takes f->json. */
+static void answer_stored(struct api *a, const struct http_request *rq, struct http_ref x,
+                          enum err e, struct found *take)
+{
+    if (e == ERR_NONE) {
+        answer_profile(a, rq, x, take, NULL);
+    } else {
+        buf_done(&take->json);
+        api_refuse(a, x, e);
+    }
+}
+
+static void get_profile(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct job_view v;
+    if (pool_view_job(a->pool, rq->job_id, &v)) {
+        get_active(a, rq, x, &v);
+        return;
+    }
+    struct job_record r = {0};
+    struct found f = {.job = &r};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    enum err e = store_get_job(a->store, api_id(rq->job_id), &r);
+    if (e == ERR_NONE) {
+        e = store_get_profile(a->store, r.seq, job_told_attempt(&r), &f.json);
+    }
+    answer_stored(a, rq, x, e, &f);
+    job_record_done(&r);
+}
+
+/* ---- of one attempt ----------------------------------------------------------------------------
+ */
+
+static void get_attempt_profile(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct job_view v = {.has_open_attempt = false};
+    struct job_record r = {0};
+    const bool is_active = pool_view_job(a->pool, rq->job_id, &v);
+    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(rq->job_id), &r);
+    struct found f = {.job = is_active ? &v.record : &r, .attempt = rq->number};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    if (e == ERR_NONE && (rq->number == 0 || rq->number > f.job->attempts)) {
+        e = ERR_ATTEMPT_NOT_FOUND;
+    } else if (e == ERR_NONE && rq->number == f.job->attempts && v.has_open_attempt) {
+        e = f.job->profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
+    } else if (e == ERR_NONE) {
+        e = store_get_profile(a->store, f.job->seq, rq->number, &f.json);
+    }
+    answer_stored(a, rq, x, e, &f);
+    job_record_done(&r);
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_PROFILE, get_profile, DOOR_JOB},
+    {ROUTE_ATTEMPT_PROFILE, get_attempt_profile, DOOR_JOB},
+};
+const struct api_rows api_profiles = API_ROWS(rows);

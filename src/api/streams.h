@@ -1,0 +1,10 @@
+/* The event streams of the API, as api.c wires them. */
+#ifndef COMFYPOOL_SRC_API_STREAMS_H
+#define COMFYPOOL_SRC_API_STREAMS_H
+
+struct api;
+
+void streams_init(struct api *a);
+void streams_done(struct api *a);
+
+#endif

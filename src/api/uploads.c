@@ -1,0 +1,163 @@
+/* Uploads: files that come in bodies, on their way to being kept, and those that are. */
+#include "comfypool/files/uploads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/base/json_write.h"
+#include "inner.h"
+
+/* ---- files of bodies ---------------------------------------------------------------------------
+ */
+
+/* A file of a request that is being kept. */
+struct incoming {
+    struct api *api;
+    struct http_ref x;
+    size_t index; /* which of its files */
+    struct upload_writing *writing;
+};
+
+static void has_room(void *ctx)
+{
+    struct incoming *in = ctx;
+    if (in->api->http != NULL) {
+        http_file_resume(in->api->http, in->x);
+    }
+}
+
+static void file_kept(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
+{
+    struct incoming *in = ctx;
+    if (in->api->http != NULL) {
+        http_file_done(in->api->http, in->x, in->index, e, why, sha256, size);
+    }
+    free(in);
+}
+
+static const struct incoming_ops incoming_ops = {has_room, file_kept, free};
+
+static bool file_is_there(void *ctx, const struct http_request *rq)
+{
+    struct api *a = ctx;
+    return uploads_seen(pool_uploads(a->pool), api_wall(a, rq), rq->sha256) != NULL;
+}
+
+static enum err file_begin(void *ctx, const struct http_request *rq, struct http_ref x,
+                           size_t index, uint64_t length, const char *sha256, void **ret_file,
+                           const char **ret_why)
+{
+    struct api *a = ctx;
+    const struct incoming_upload upload = {
+        .owner = rq->caller,
+        .request = api_ticket(x),
+        .is_whole = rq->route == ROUTE_UPLOAD || rq->route == ROUTE_UPLOAD_PUT,
+        .length = length,
+        .sha256 = sha256,
+    };
+    struct incoming *in = mem_zero(1, sizeof *in);
+    *in = (struct incoming){.api = a, .x = x, .index = index};
+    enum err e = ERR_NONE;
+    in->writing = upload_begin(pool_uploads(a->pool), &upload, &incoming_ops, in, &e, ret_why);
+    if (in->writing == NULL) {
+        free(in);
+        return e;
+    }
+    *ret_file = in;
+    return ERR_NONE;
+}
+
+static bool file_write(void *file, const char *bytes, size_t n)
+{
+    struct incoming *in = file;
+    return upload_write(in->writing, bytes, n);
+}
+
+static void file_end(void *file)
+{
+    struct incoming *in = file;
+    upload_end(in->writing);
+}
+
+static void file_abort(void *file)
+{
+    struct incoming *in = file;
+    upload_abort(in->writing);
+    free(in);
+}
+
+static void files_refused(void *ctx, const struct http_request *rq, struct http_ref x)
+{
+    struct api *a = ctx;
+    struct uploads *all = pool_uploads(a->pool);
+    uploads_refuse(all, api_ticket(x));
+    for (size_t i = 0; i < rq->files_len; i++) {
+        uploads_refuse_file(all, api_ticket(x), rq->files[i].sha256);
+    }
+}
+
+const struct http_file_ops api_file_ops = {file_is_there, file_begin, file_write,
+                                           file_end,      file_abort, files_refused};
+
+/* ---- kept ones ---------------------------------------------------------------------------------
+ */
+
+/* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
+static void put_upload(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct uploads *all = pool_uploads(a->pool);
+    const bool has_come = rq->files_len > 0;
+    struct upload *u = uploads_find(all, has_come ? rq->files[0].sha256 : rq->sha256);
+    if (u == NULL) {
+        api_refuse(a, x, ERR_UPLOAD_NOT_FOUND);
+        return;
+    }
+    if (!has_come) {
+        uploads_touch(all, u);
+    }
+    struct http_answer answer = http_answer_new(rq->had_file ? 200 : 201);
+    struct js_out o = js_out_to(&answer.body);
+    js_open(&o, '{');
+    js_member_string(&o, "sha256", u->sha256);
+    js_member_int(&o, "size", (int64_t)u->size);
+    js_member_ms(&o, "expiresAt", uploads_expires_at(all, u).us);
+    js_close(&o, '}');
+    (void)snprintf(answer.location, sizeof answer.location, "/uploads/%s", u->sha256);
+    http_answer(a->http, x, &answer);
+}
+
+static void get_upload(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct uploads *all = pool_uploads(a->pool);
+    uint64_t size = 0;
+    const bool is_kept = uploads_find(all, rq->sha256) != NULL;
+    const int fd = is_kept ? uploads_open(all, rq->sha256, &size) : -1;
+    if (fd < 0) {
+        api_refuse(a, x, ERR_UPLOAD_NOT_FOUND);
+        return;
+    }
+    struct http_answer answer = http_answer_new(200);
+    answer.content_type = "application/octet-stream";
+    answer.sandbox = true;
+    api_answer_file(a, rq, x, fd, size, rq->sha256, &answer);
+}
+
+static void delete_upload(struct api *a, struct http_request *rq, struct http_ref x)
+{
+    struct refusal why;
+    struct api_asking *q = api_asking_new(a, x, 204, NULL);
+    if (!uploads_forget(pool_uploads(a->pool), api_wall(a, rq), rq->sha256, api_answer_no_content,
+                        q, &why)) {
+        api_asking_free(q);
+        api_refuse_as(a, x, &why);
+    }
+}
+
+static const struct api_row rows[] = {
+    {ROUTE_UPLOAD, put_upload, DOOR_OPEN},
+    {ROUTE_UPLOAD_PUT, put_upload, DOOR_OPEN},
+    {ROUTE_UPLOAD_GET, get_upload, DOOR_UPLOAD},
+    {ROUTE_UPLOAD_DELETE, delete_upload, DOOR_UPLOAD},
+};
+const struct api_rows api_uploads = API_ROWS(rows);

@@ -1,0 +1,26 @@
+/* A submission owns its texts. */
+#include "comfypool/core/submission.h"
+
+#include <stdlib.h>
+
+void submission_done(struct submission *s)
+{
+    free(s->workflow);
+    free(s->metadata);
+    free(s->extra_data);
+    free(s->client);
+    free(s->after);
+    free(s->overrides);
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        struct attachment *a = &s->attachments[i];
+        free(a->node_id);
+        free(a->input);
+        free(a->extension);
+        free(a->part);
+        free(a->data);
+    }
+    free(s->attachments);
+    spec_done(&s->spec);
+    webhook_done(&s->webhook);
+    *s = (struct submission){0};
+}

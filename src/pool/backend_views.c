@@ -1,0 +1,138 @@
+/* What others see of backends, and of the pool as a whole. */
+#include <string.h>
+
+#include "comfypool/pool/backends.h"
+#include "comfypool/pool/stats.h"
+#include "attempt.h"
+#include "backends.h"
+#include "eligible.h"
+#include "intake.h"
+#include "sampling.h"
+#include "state.h"
+#include "trust.h"
+#include "webhooks.h"
+
+static const char *quarantine_reason(const struct backend *b)
+{
+    return b->trust.reason != NULL         ? b->trust.reason
+           : b->admin == ADMIN_QUARANTINED ? "somebody quarantined it; POST /backends/<name>/resume"
+                                           : NULL;
+}
+
+static int64_t busy_us(const struct backend *b)
+{
+    return b->busy_us + (b->attempts == NULL ? 0 : mono_diff(time_mono(), b->busy_since).us);
+}
+
+static void view(const struct backend *b, struct backend_view *ret)
+{
+    const char *why = quarantine_reason(b);
+    *ret = (struct backend_view){
+        .name = b->name,
+        .url = b->url,
+        .state = backend_state_name(b),
+        .quarantine_reason = why,
+        .in_flight = b->slot.in_flight,
+        .max_in_flight = b->places,
+        .weight = b->slot.weight,
+        .labels = b->labels,
+        .queue = b->up ? b->queue_remaining : -1,
+        .version = b->version[0] == '\0' ? NULL : b->version,
+        .classes = b->knows.known ? (int64_t)b->knows.catalog.classes.len : -1,
+        .is_reading = eligible_is_reading(b),
+        .devices = b->devices,
+        .last_error = b->last_error != NULL ? b->last_error
+                      : why != NULL         ? why
+                                            : trust_trouble(b),
+        .ends = b->ends,
+        .busy_us = busy_us(b),
+    };
+    sampling_view(b, &ret->sampling);
+}
+
+size_t pool_backends(const struct pool *p)
+{
+    return p->backends_len;
+}
+
+void pool_view_backend(const struct pool *p, size_t i, struct backend_view *ret)
+{
+    view(p->backends[i], ret);
+}
+
+bool pool_find_backend(const struct pool *p, const char *name, struct backend_view *ret)
+{
+    const struct backend *b = map_get(&p->backends_by_name, str_of(name));
+    if (b != NULL) {
+        view(b, ret);
+    }
+    return b != NULL;
+}
+
+const char *pool_next_poison(const struct pool *p, const void **at)
+{
+    return ability_next_poison(&p->ability, at);
+}
+
+/* ---- counters ----------------------------------------------------------------------------------
+ */
+
+bool pool_has_able_backend(const struct pool *p)
+{
+    size_t i = 0;
+    while (i < p->backends_len && !p->backends[i]->slot.up) {
+        i++;
+    }
+    return i < p->backends_len;
+}
+
+bool pool_is_stopping(const struct pool *p)
+{
+    return p->stopping;
+}
+
+/* Who is told: event streams, receivers, the local program, a tracing endpoint. */
+static void count_telling(struct pool *p, struct pool_stats *ret)
+{
+    const struct events *e = &p->events;
+    const struct webhooks *w = &p->webhooks;
+    const struct hooks *h = &p->hooks;
+    ret->events.streams = e->listeners;
+    ret->events.kept = e->len;
+    ret->events.bytes = e->bytes;
+    ret->events.slow_readers = e->slow_readers;
+    ret->webhooks.waiting = webhooks_waiting(p);
+    ret->webhooks.in_flight = w->in_flight;
+    ret->webhooks.delivered = w->delivered;
+    ret->webhooks.failed = w->failed;
+    ret->webhooks.dead = w->dead;
+    ret->webhooks.forbidden = w->forbidden;
+    ret->hooks.running = h->running_len;
+    ret->hooks.waiting = h->waiting_len;
+    ret->hooks.completed = h->completed;
+    ret->hooks.failed = h->failed;
+    ret->hooks.timed_out = h->timed_out;
+    ret->hooks.dropped = h->dropped;
+    ret->otlp.waiting = p->otlp.len;
+    ret->otlp.sent = p->otlp.sent;
+    ret->otlp.dropped = p->otlp.dropped;
+}
+
+void pool_get_stats(struct pool *p, struct pool_stats *ret)
+{
+    *ret = (struct pool_stats){
+        .uptime_us = mono_diff(time_mono(), p->began).us,
+        .queued = p->jobs.len - p->attempts,
+        .queue_limit = p->options.queue_limit,
+        .paused = p->paused,
+        .ended_last_minute = pool_ended_last_minute(p),
+        .bad_transitions = p->bad_transitions,
+        .copies = {.files = p->copies.by_sha.len,
+                   .bytes = p->copies.bytes,
+                   .jobs = p->copies.jobs.len,
+                   .pending = p->copies.pending},
+    };
+    memcpy(ret->ends, p->ends, sizeof ret->ends);
+    uploads_count(p->uploads, &ret->uploads.files, &ret->uploads.bytes);
+    count_telling(p, ret);
+}

@@ -1,0 +1,30 @@
+/* Changes on their way to the store; see the header. */
+#include "changes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "state.h"
+
+struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done, void *ctx)
+{
+    struct change *c = mem_alloc(sizeof *c);
+    *c = (struct change){.pool = p, .done = done, .ctx = ctx};
+    (void)snprintf(c->job_id, sizeof c->job_id, "%s", job_id);
+    p->writes++;
+    return c;
+}
+
+void change_stored(void *change, enum err e)
+{
+    struct change *c = change;
+    struct pool *p = c->pool;
+    c->done(c->ctx, e);
+    free(c);
+    pool_one_less(p, &p->writes);
+}
+
+bool change_is_storable(struct pool *p, struct refusal *ret)
+{
+    return store_is_writable(p->store) || refusal_set(ret, ERR_STORE_UNAVAILABLE);
+}

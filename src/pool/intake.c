@@ -1,0 +1,306 @@
+/*
+ * From a submission to a stored job, or a batch: limits, Idempotency-Keys, what the job needs, and
+ * the insert; see the header. Each step may be the last of this call: the next call begins anew,
+ * and finds what was done.
+ */
+#include "comfypool/pool/intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/core/submission.h"
+#include "after.h"
+#include "batches.h"
+#include "clients.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "inputs.h"
+#include "intake.h"
+#include "jobs.h"
+#include "state.h"
+#include "tell.h"
+#include "comfypool/pool/walls.h"
+#include "webhooks.h"
+
+void intake_init(struct intake *in)
+{
+    *in = (struct intake){.caller = "", .key = "", .digest = "", .trace = ""};
+    buf_init(&in->dry, BUF_NO_LIMIT);
+}
+
+void intake_done(struct intake *in)
+{
+    if (in->job != NULL) {
+        in->job->intake = NULL;
+    }
+    if (in->batch != NULL) {
+        batch_loses_intake(in->batch);
+    }
+    submission_done(&in->submission);
+    refusal_done(&in->refusal);
+    buf_done(&in->dry);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------
+ */
+
+unsigned pool_ended_last_minute(const struct pool *p)
+{
+    const int64_t second = time_mono().us / 1000000;
+    unsigned n = 0;
+    for (int64_t s = second - 59; s <= second; s++) {
+        if (s <= p->minute_at && s > p->minute_at - 60 && s >= 0) {
+            n += p->minute[s % 60];
+        }
+    }
+    return n;
+}
+
+/* Seconds until a place is free, by the rate at which jobs ended in the last minute. */
+static int drain_seconds(const struct pool *p)
+{
+    const unsigned ended = pool_ended_last_minute(p);
+    return ended == 0 ? 60 : (int)((60 + ended - 1) / ended);
+}
+
+bool intake_queue_has_room(struct pool *p, size_t more, struct refusal *ret)
+{
+    return p->jobs.len - p->attempts + more <= p->options.queue_limit ||
+           refusal_wait(ret, ERR_QUEUE_FULL,
+                        more == 1 ? "queue.limit jobs are waiting already; try again later"
+                                  : "queue.limit has no room for so many jobs; try again later, or "
+                                    "with fewer",
+                        drain_seconds(p));
+}
+
+bool intake_client_has_room(struct pool *p, const char *client, size_t more, struct refusal *ret)
+{
+    return client_has_room(p, client, more) ||
+           refusal_wait(ret, ERR_QUEUE_FULL,
+                        "jobs.maxPerClient: this client has as many queued and running jobs as it "
+                        "may have; try again later",
+                        drain_seconds(p));
+}
+
+/* ---- Idempotency-Key ---------------------------------------------------------------------------
+ */
+
+/* An earlier submission had the key: what it was answered. */
+static enum intake_step replay(struct pool *p, struct intake *in, const struct key_record *k)
+{
+    if (strcmp(k->digest, in->digest) != 0) {
+        (void)refusal_say(&in->refusal, ERR_IDEMPOTENCY_KEY_REUSED,
+                          "this Idempotency-Key came with another body before; use a new key for a "
+                          "new job");
+        return INTAKE_REFUSED;
+    }
+    /* Its token may have submitted for another client, when its role was a larger one. */
+    enum err e =
+        in->is_batch ? wall_batch(p, in->wall, k->job_id) : wall_job(p, in->wall, k->job_id);
+    if (e == ERR_NONE && in->is_batch) {
+        e = batch_total(p, k->job_id, &in->total);
+    }
+    if (e != ERR_NONE) {
+        (void)refusal_set(&in->refusal, e);
+        return INTAKE_REFUSED;
+    }
+    memcpy(in->subject, k->job_id, sizeof in->subject);
+    in->replayed = k->status;
+    return INTAKE_STORED;
+}
+
+/* Whether the key decides: then *ret says how. */
+static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret)
+{
+    *ret = INTAKE_REFUSED;
+    if (in->key[0] == '\0' || in->dry_run) {
+        return false;
+    }
+    if (map_get(&p->keys, str_of(in->key)) != NULL) {
+        (void)refusal_wait(&in->refusal, ERR_IDEMPOTENCY_IN_PROGRESS,
+                           "another request with this Idempotency-Key is being stored", 1);
+        return true;
+    }
+    struct key_record k = {0};
+    const enum err e = store_get_key(p->store, in->key, time_wall(), &k);
+    if (e != ERR_NONE) {
+        (void)refusal_set(&in->refusal, e);
+    } else if (k.key != NULL) {
+        *ret = replay(p, in, &k);
+    }
+    const bool decided = e != ERR_NONE || k.key != NULL;
+    key_record_done(&k);
+    return decided;
+}
+
+/* ---- what is asked for -------------------------------------------------------------------------
+ */
+
+/* Whose the job is: its caller's, or of whom the body names. */
+static bool settle_client(struct intake *in)
+{
+    struct submission *s = &in->submission;
+    if (in->caller[0] == '\0' || (s->client != NULL && in->may_name_client)) {
+        return true;
+    }
+    if (s->client != NULL && strcmp(s->client, in->caller) != 0) {
+        return refusal_point(&in->refusal, ERR_FORBIDDEN,
+                             "the client of a job is the name of its token; a token of the role "
+                             "operate may say another one",
+                             "/client");
+    }
+    free(s->client);
+    s->client = mem_strdup(in->caller);
+    return true;
+}
+
+/* The jobs that it is to follow are there. */
+static bool check_after(struct pool *p, struct intake *in)
+{
+    const struct submission *s = &in->submission;
+    struct str id = {"", 0};
+    size_t place = 0;
+    const enum err e = after_check(p, in->wall, s->after, &id, &place);
+    if (e != ERR_DEPENDENCY_NOT_FOUND) {
+        return e == ERR_NONE || refusal_set(&in->refusal, e);
+    }
+    char pointer[48];
+    (void)snprintf(pointer, sizeof pointer, "/after/%zu", place);
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        if (str_is(id, s->attachments[i].job_id)) {
+            (void)snprintf(pointer, sizeof pointer, "/attachments/%zu/job", i);
+        }
+    }
+    return refusal_point(&in->refusal, e, "no job has this id; a chain is made of jobs that exist",
+                         pointer);
+}
+
+/* The address of its webhook may be told at once. */
+static bool check_webhook(struct pool *p, struct intake *in)
+{
+    const char *url = in->submission.webhook.url;
+    return url == NULL || webhooks_may_call(p, url) ||
+           refusal_point(&in->refusal, ERR_FORBIDDEN,
+                         "the webhook's address is not public; webhooks.allow of the configuration "
+                         "can permit it",
+                         "/webhook/url");
+}
+
+/* ---- the insert --------------------------------------------------------------------------------
+ */
+
+static void inserted(void *ctx, enum err e)
+{
+    struct job *j = ctx;
+    struct pool *p = j->pool;
+    struct intake *in = j->intake;
+    const uint64_t ticket = in == NULL ? 0 : in->ticket;
+    if (p->callers.wake == NULL) { /* the daemon stops; the next one finds what was stored */
+        pool_one_less(p, &p->writes);
+        return;
+    }
+    if (in != NULL) {
+        in->job = NULL;
+        j->intake = NULL;
+    }
+    if (e != ERR_NONE) {
+        job_forget(j);
+        if (in != NULL) {
+            in->subject[0] = '\0';
+            (void)refusal_set(&in->refusal, e);
+            pool_wake(p, ticket);
+        }
+    } else {
+        if (j->key != NULL) {
+            (void)map_remove(&p->keys, str_of(j->key));
+            free(j->key);
+            j->key = NULL;
+        }
+        j->stored = true;
+        webhooks_take(p, &j->outbox);
+        tell_queued(j);
+        job_admit(j);
+        if (in != NULL) {
+            pool_wake(p, ticket);
+        }
+        pool_dispatch(p);
+    }
+    pool_one_less(p, &p->writes);
+}
+
+static void insert_job(struct pool *p, struct intake *in)
+{
+    struct job *j = job_new(p, &in->submission, in->trace);
+    memcpy(in->subject, j->r.id, sizeof in->subject);
+    j->intake = in;
+    in->job = j;
+    struct key_record k = {.status = 202, .at = j->r.queued_at};
+    if (in->key[0] != '\0') {
+        j->key = mem_strdup(in->key);
+        (void)map_put(&p->keys, str_of(j->key), j);
+        k.key = j->key;
+        memcpy(k.digest, in->digest, sizeof k.digest);
+        memcpy(k.job_id, j->r.id, sizeof k.job_id);
+    }
+    webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+    struct store_beside beside = outbox_beside(&j->outbox);
+    beside.credentials = str_of(j->credentials);
+    p->writes++;
+    store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
+                 k.key == NULL ? NULL : &k, &beside, inserted, j);
+}
+
+/* ---- the steps ---------------------------------------------------------------------------------
+ */
+
+/* INTAKE_STORED here means that nothing speaks against it: it may be stored. */
+static enum intake_step check(struct pool *p, struct intake *in)
+{
+    if (!check_webhook(p, in) || !settle_client(in) || !check_after(p, in)) {
+        return INTAKE_REFUSED;
+    }
+    if (inputs_must_wait(p, in)) {
+        return INTAKE_WAITS;
+    }
+    if (!inputs_are_there(p, in)) {
+        return INTAKE_REFUSED;
+    }
+    static const enum intake_step steps[] = {[ELIGIBLE_SURE] = INTAKE_STORED,
+                                             [ELIGIBLE_REFUSED] = INTAKE_REFUSED,
+                                             [ELIGIBLE_ASKING] = INTAKE_WAITS,
+                                             [ELIGIBLE_TRIED] = INTAKE_TRIED};
+    const enum intake_step step = steps[eligible_check(p, in)];
+    const size_t jobs = in->is_batch ? in->submission.overrides_len : 1;
+    const bool has_room = step != INTAKE_STORED ||
+                          (intake_queue_has_room(p, jobs, &in->refusal) &&
+                           intake_client_has_room(p, in->submission.client, jobs, &in->refusal));
+    return has_room ? step : INTAKE_REFUSED;
+}
+
+enum intake_step pool_submit(struct pool *p, struct intake *in)
+{
+    enum intake_step step;
+    if (in->refusal.code != ERR_NONE) { /* while it waited */
+        return INTAKE_REFUSED;
+    }
+    if (in->subject[0] != '\0') {
+        return in->job != NULL || in->batch != NULL ? INTAKE_WAITS : INTAKE_STORED;
+    }
+    if (p->stopping) {
+        (void)refusal_wait(&in->refusal, ERR_STORE_UNAVAILABLE, "the daemon is stopping", 5);
+        return INTAKE_REFUSED;
+    }
+    if (key_decides(p, in, &step)) {
+        return step;
+    }
+    step = check(p, in);
+    if (step != INTAKE_STORED) {
+        return step;
+    }
+    if (in->is_batch) {
+        batch_begin(p, in);
+    } else {
+        insert_job(p, in);
+    }
+    return in->refusal.code == ERR_NONE ? INTAKE_WAITS : INTAKE_REFUSED;
+}

@@ -1,0 +1,18 @@
+/* Limits that submissions share with whatever else makes jobs. */
+#ifndef COMFYPOOL_SRC_POOL_INTAKE_H
+#define COMFYPOOL_SRC_POOL_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/refusal.h"
+
+struct pool;
+
+/* There is room for so many more jobs in the queue, and for so many of that client. */
+bool intake_queue_has_room(struct pool *p, size_t more, struct refusal *ret);
+bool intake_client_has_room(struct pool *p, const char *client, size_t more, struct refusal *ret);
+/* Jobs that ended in the last 60 s. */
+unsigned pool_ended_last_minute(const struct pool *p);
+
+#endif
