@@ -53,6 +53,7 @@ struct daemon {
     struct pool *pool;
     struct http_server *server;
     struct api *api;
+    const struct http_family *families[2]; /* NULL at the end */
     uv_signal_t signals[3];
     uv_timer_t watchdog;
     struct dur_us watchdog_limit; /* of the service manager's watchdog; 0: it has none */
@@ -608,8 +609,9 @@ static struct http_server *make_server(struct daemon *d)
     const struct config *c = &d->config;
     d->allowed_hosts = terminated(&c->http_allowed_hosts);
     d->allowed_origins = terminated(&c->http_allowed_origins);
+    d->families[0] = api_family(d->api);
     const struct http_options o = {
-        .files = &api_file_ops,
+        .families = d->families,
         .max_body_bytes = (size_t)c->http_max_body_bytes,
         .max_connections = (unsigned)c->http_max_connections,
         .max_connections_per_address = (unsigned)c->http_max_connections_per_address,
@@ -619,9 +621,8 @@ static struct http_server *make_server(struct daemon *d)
         .max_streams = (unsigned)c->http_max_streams,
         .allowed_hosts = d->allowed_hosts,
         .allowed_origins = d->allowed_origins,
-        .check_backend_url = comfy_url_check,
     };
-    struct http_server *s = http_server_new(&d->loop, &o, api_serve, d->api);
+    struct http_server *s = http_server_new(&d->loop, &o);
     http_server_set_tokens(s, d->tokens.list, d->tokens.len);
     return s;
 }

@@ -29,18 +29,18 @@ void tokens_done(struct tokens *t)
 /* ---- a line ------------------------------------------------------------------------------------
  */
 
-static bool read_role(struct str text, enum http_role *ret)
+static bool read_role(struct str text, enum role *ret)
 {
     for (int i = ROLE_READ; i < ROLES; i++) {
         if (str_is(text, role_names[i])) {
-            *ret = (enum http_role)i;
+            *ret = (enum role)i;
             return true;
         }
     }
     return false;
 }
 
-static bool read_name(struct str text, char ret[HTTP_NAME_SIZE])
+static bool read_name(struct str text, char ret[CALLER_SIZE])
 {
     for (size_t i = 0; i < text.n; i++) {
         const char lower = (char)(text.p[i] | 0x20);
@@ -49,7 +49,7 @@ static bool read_name(struct str text, char ret[HTTP_NAME_SIZE])
             return false;
         }
     }
-    if (text.n == 0 || text.n >= HTTP_NAME_SIZE) {
+    if (text.n == 0 || text.n >= CALLER_SIZE) {
         return false;
     }
     memcpy(ret, text.p, text.n);
@@ -95,7 +95,7 @@ static struct str trim(struct str s)
 }
 
 /* What is wrong with it; NULL: nothing. */
-static const char *read_line(struct str line, struct http_token *ret)
+static const char *read_line(struct str line, struct token *ret)
 {
     if (!read_name(cut(&line, ':'), ret->name)) {
         return "a token is name:role:sha256; a name has 1 to 100 letters, digits, dots, - and _";
@@ -119,7 +119,7 @@ struct seen {
 };
 
 /* The line of each name and hash is the value: a number, no pointer to anything. */
-static const char *find_double(struct seen *seen, const struct http_token *t, unsigned line,
+static const char *find_double(struct seen *seen, const struct token *t, unsigned line,
                                unsigned *ret_first)
 {
     void *here = (void *)(uintptr_t)line;
@@ -154,7 +154,7 @@ static bool parse(struct str text, const char *path, struct tokens *ret, struct 
     bool good = true;
     for (unsigned line = 1; text.n > 0; line++) {
         const struct str content = trim(cut(&text, '\n'));
-        struct http_token *t = &ret->list[ret->len];
+        struct token *t = &ret->list[ret->len];
         if (content.n == 0 || content.p[0] == '#') {
             continue;
         }
@@ -248,7 +248,7 @@ static void random_token(char ret[TOKEN_CHARS + 1])
 
 bool tokens_make(const char *spec, FILE *out, char *why, size_t why_size)
 {
-    struct http_token t;
+    struct token t;
     struct str rest = str_of(spec);
     if (!read_name(cut(&rest, ':'), t.name) || !read_role(rest, &t.role)) {
         (void)snprintf(why, why_size,

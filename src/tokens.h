@@ -12,10 +12,11 @@
 
 #include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
-#include "comfypool/http/http.h"
+#include "comfypool/core/token.h"
+#include "comfypool/base/err.h"
 
 struct tokens {
-    struct http_token *list;
+    struct token *list;
     size_t len;
 };
 

@@ -1,11 +1,17 @@
 /*
- * The table of routes, who may see what a path names, and refusals. Requests are well formed when
+ * The family of routes, who may see what a path names, and refusals. Requests are well formed when
  * they get here. One that waits is asked again (asked_again, wait_over) and finds its way by what
  * is there then.
  */
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "comfypool/base/json_write.h"
 
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
@@ -26,6 +32,7 @@ struct api *api_new(uv_loop_t *loop, struct pool *pool, struct store *store,
     deadlines_init(&a->deadlines, loop);
     a->aparts = aparts_new(loop);
     streams_init(a);
+    api_make_family(a, &a->family);
     return a;
 }
 
@@ -182,57 +189,99 @@ void api_answer_no_content(void *asking, enum err e)
     api_asking_free(q);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
+/* ---- the family --------------------------------------------------------------------------------
  */
 
-static const struct api_rows *const resources[] = {
-    &api_jobs,       &api_submissions, &api_batches, &api_profiles, &api_comparisons,
-    &api_summaries,  &api_exports,     &api_outputs, &api_uploads,  &api_events,
-    &api_deliveries, &api_backends,    &api_health,
+static const struct http_table *const tables[] = {
+    &api_submissions, &api_jobs,     &api_profiles,    &api_batches,   &api_outputs,
+    &api_events,      &api_exports,  &api_comparisons, &api_summaries, &api_deliveries,
+    &api_uploads,     &api_backends, &api_health,      NULL,
 };
 
-static const struct api_row *find_row(enum http_route route)
+/* Where people look for things, since another server has them there. */
+static const struct http_hint hints[] = {
+    {"/", "POST a workflow to /jobs; see /openapi.yaml for what there is"},
+    {"/prompt", "POST workflows to /jobs: ComfyUI's own body is taken there"},
+    {"/run", "POST workflows to /jobs"},
+    {"/runsync", "POST workflows to /jobs?wait=60"},
+    {"/queue", "GET /jobs?state=queued,running lists what waits and runs"},
+    {"/history", "GET /jobs lists jobs; their outputs are at /jobs/ID/outputs"},
+    {"/view", "files of a job are at /jobs/ID/outputs/N"},
+    {"/upload/image", "POST files to /uploads, and name them in attachments of a job"},
+    {"/interrupt", "POST /jobs/ID/cancel stops a job"},
+    {"/ws", "GET /jobs/ID/events streams what happens to a job, GET /events to all"},
+};
+
+/* Problem details (RFC 9457). */
+static const char *write_problem(const struct http_refused *r, struct buf *out)
 {
-    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
-        for (size_t k = 0; k < resources[i]->len; k++) {
-            if (resources[i]->rows[k].route == route) {
-                return &resources[i]->rows[k];
-            }
-        }
+    char type[96];
+    (void)snprintf(type, sizeof type, "urn:comfypool:problem:%s", err_code(r->code));
+    struct js_out o = js_out_to(out);
+    js_open(&o, '{');
+    js_member_string(&o, "type", type);
+    js_member_string(&o, "title", err_title(r->code));
+    js_member_int(&o, "status", r->status);
+    js_member_str(&o, "detail", r->detail);
+    js_member_string(&o, "code", err_code(r->code));
+    if (r->pointer != NULL) {
+        js_member_str(&o, "pointer", *r->pointer);
     }
-    return NULL;
+    js_close(&o, '}');
+    return "application/problem+json";
 }
 
-/* Whether the caller sees what the path names: what is another's is what never was. */
-static enum err look_behind(struct api *a, const struct http_request *rq, enum api_door door)
+static enum err look_for(struct api *a, const struct api_args *g, const char *wall,
+                         enum api_door door)
 {
-    const char *wall = api_wall(a, rq);
-    if (wall == NULL) {
-        return ERR_NONE;
-    }
     switch (door) {
     case DOOR_OPEN:
         return ERR_NONE;
     case DOOR_JOB:
-        return wall_job(a->pool, wall, rq->job_id);
+        return wall_job(a->pool, wall, g->job_id);
     case DOOR_BATCH:
-        return wall_batch(a->pool, wall, rq->job_id);
+        return wall_batch(a->pool, wall, g->job_id);
     case DOOR_DELIVERY:
-        return wall_delivery(a->pool, wall, rq->delivery);
+        return wall_delivery(a->pool, wall, g->delivery);
     case DOOR_UPLOAD:
-        return wall_upload(a->pool, wall, rq->sha256);
+        return wall_upload(a->pool, wall, g->sha256);
     }
     return ERR_NONE;
 }
 
-void api_serve(void *api, struct http_request *rq, struct http_ref x)
+/* Whether the caller sees what the path names: what is another's is what never was. */
+static bool admit(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    struct api *a = api;
-    const struct api_row *row = find_row(rq->route);
-    const enum err e = look_behind(a, rq, row->door);
-    if (e == ERR_NONE) {
-        row->serve(a, rq, x);
-    } else {
+    struct api *a = ctx;
+    const char *wall = api_wall(a, rq);
+    const enum err e =
+        wall == NULL ? ERR_NONE : look_for(a, args_of(rq), wall, (enum api_door)rq->route->door);
+    if (e != ERR_NONE) {
         api_refuse(a, x, e);
     }
+    return e == ERR_NONE;
+}
+
+void api_make_family(void *ctx, struct http_family *ret)
+{
+    *ret = (struct http_family){
+        .ctx = ctx,
+        .admit = admit,
+        .files = &api_file_ops,
+        .tables = tables,
+        .segments = api_segments,
+        .segments_len = api_segments_len,
+        .hints = hints,
+        .hints_len = sizeof hints / sizeof *hints,
+        .no_hint = "see /openapi.yaml for what there is",
+        .args_size = sizeof(struct api_args),
+        .args_init = api_args_init,
+        .args_done = api_args_done,
+        .write = write_problem,
+    };
+}
+
+const struct http_family *api_family(const struct api *a)
+{
+    return &a->family;
 }

@@ -5,7 +5,10 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 /* ---- one ---------------------------------------------------------------------------------------
  */
@@ -108,15 +111,16 @@ static void answer_backend(struct api *a, struct http_ref x, const char *name,
     http_answer(a->http, x, answer);
 }
 
-static void get_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct backend_view v;
-    if (!pool_find_backend(a->pool, rq->backend, &v)) {
+    if (!pool_find_backend(a->pool, args_of(rq)->backend, &v)) {
         api_refuse(a, x, ERR_BACKEND_NOT_FOUND);
         return;
     }
     struct http_answer answer = http_answer_new(200);
-    answer_backend(a, x, rq->backend, &answer);
+    answer_backend(a, x, args_of(rq)->backend, &answer);
 }
 
 /* ---- all ---------------------------------------------------------------------------------------
@@ -135,8 +139,9 @@ static void render_poison(struct js_out *o, const struct pool *p)
     js_close(o, ']');
 }
 
-static void list_backends(struct api *a, struct http_request *rq, struct http_ref x)
+static void list_backends(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     struct http_answer answer = http_answer_new(200);
     struct js_out o = js_out_to(&answer.body);
@@ -183,60 +188,69 @@ static void settle(bool goes_on, struct api_asking *q, struct refusal *why)
     }
 }
 
-static void add_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void add_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
     struct api_asking *q = api_asking_new(a, x, 201, NULL);
-    settle(pool_add_backend(a->pool, &rq->backend_change, changed, q, &q->name, &why), q, &why);
-}
-
-static void change_backend(struct api *a, struct http_request *rq, struct http_ref x)
-{
-    struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 200, rq->backend);
-    settle(pool_change_backend(a->pool, rq->backend, &rq->backend_change, changed, q, &why), q,
+    settle(pool_add_backend(a->pool, &args_of(rq)->backend_change, changed, q, &q->name, &why), q,
            &why);
 }
 
-static void remove_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void change_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 204, rq->backend);
-    settle(pool_remove_backend(a->pool, rq->backend, changed, q, &why), q, &why);
+    struct api_asking *q = api_asking_new(a, x, 200, args_of(rq)->backend);
+    settle(pool_change_backend(a->pool, args_of(rq)->backend, &args_of(rq)->backend_change, changed,
+                               q, &why),
+           q, &why);
+}
+
+static void remove_backend(void *ctx, struct http_request *rq, struct http_ref x)
+{
+    struct api *a = ctx;
+    struct refusal why;
+    struct api_asking *q = api_asking_new(a, x, 204, args_of(rq)->backend);
+    settle(pool_remove_backend(a->pool, args_of(rq)->backend, changed, q, &why), q, &why);
 }
 
 static void steer_backend(struct api *a, const struct http_request *rq, struct http_ref x,
                           enum backend_wish wish)
 {
     struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 200, rq->backend);
-    settle(pool_steer_backend(a->pool, rq->backend, wish, changed, q, &why), q, &why);
+    struct api_asking *q = api_asking_new(a, x, 200, args_of(rq)->backend);
+    settle(pool_steer_backend(a->pool, args_of(rq)->backend, wish, changed, q, &why), q, &why);
 }
 
-static void drain_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void drain_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     steer_backend(a, rq, x, BACKEND_DRAIN);
 }
 
-static void resume_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void resume_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     steer_backend(a, rq, x, BACKEND_RESUME);
 }
 
-static void quarantine_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void quarantine_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     steer_backend(a, rq, x, BACKEND_QUARANTINE);
 }
 
-static void refresh_backend(struct api *a, struct http_request *rq, struct http_ref x)
+static void refresh_backend(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
-    if (!pool_refresh_backend(a->pool, rq->backend, &why)) {
+    if (!pool_refresh_backend(a->pool, args_of(rq)->backend, &why)) {
         api_refuse_as(a, x, &why);
         return;
     }
     struct http_answer answer = http_answer_new(202);
-    answer_backend(a, x, rq->backend, &answer);
+    answer_backend(a, x, args_of(rq)->backend, &answer);
 }
 
 /* ---- the queue ---------------------------------------------------------------------------------
@@ -263,29 +277,35 @@ static void change_queue(struct api *a, struct http_ref x, bool paused)
     settle(pool_pause(a->pool, paused, queue_changed, q, &why), q, &why);
 }
 
-static void pause_queue(struct api *a, struct http_request *rq, struct http_ref x)
+static void pause_queue(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     change_queue(a, x, true);
 }
 
-static void resume_queue(struct api *a, struct http_request *rq, struct http_ref x)
+static void resume_queue(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     change_queue(a, x, false);
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_BACKENDS, list_backends, DOOR_OPEN},
-    {ROUTE_BACKEND_ADD, add_backend, DOOR_OPEN},
-    {ROUTE_BACKEND, get_backend, DOOR_OPEN},
-    {ROUTE_BACKEND_CHANGE, change_backend, DOOR_OPEN},
-    {ROUTE_BACKEND_REMOVE, remove_backend, DOOR_OPEN},
-    {ROUTE_BACKEND_DRAIN, drain_backend, DOOR_OPEN},
-    {ROUTE_BACKEND_RESUME, resume_backend, DOOR_OPEN},
-    {ROUTE_BACKEND_QUARANTINE, quarantine_backend, DOOR_OPEN},
-    {ROUTE_BACKEND_REFRESH, refresh_backend, DOOR_OPEN},
-    {ROUTE_QUEUE_PAUSE, pause_queue, DOOR_OPEN},
-    {ROUTE_QUEUE_RESUME, resume_queue, DOOR_OPEN},
+static const struct http_route routes[] = {
+    {"GET", "/backends", ROLE_READ, .serve = list_backends},
+    {"POST", "/backends", ROLE_OPERATE, .serve = add_backend, .body = &body_backend},
+    {"GET", "/backends/{name}", ROLE_READ, .serve = get_backend},
+    {"PATCH", "/backends/{name}", ROLE_OPERATE, .serve = change_backend,
+     .body = &body_backend_change},
+    {"DELETE", "/backends/{name}", ROLE_OPERATE, .serve = remove_backend, .body = &body_nothing},
+    {"POST", "/backends/{name}/drain", ROLE_OPERATE, .serve = drain_backend, .body = &body_nothing},
+    {"POST", "/backends/{name}/resume", ROLE_OPERATE, .serve = resume_backend,
+     .body = &body_nothing},
+    {"POST", "/backends/{name}/quarantine", ROLE_OPERATE, .serve = quarantine_backend,
+     .body = &body_nothing},
+    {"POST", "/backends/{name}/refresh", ROLE_OPERATE, .serve = refresh_backend,
+     .body = &body_nothing},
+    {"POST", "/queue/pause", ROLE_OPERATE, .serve = pause_queue, .body = &body_nothing},
+    {"POST", "/queue/resume", ROLE_OPERATE, .serve = resume_queue, .body = &body_nothing},
 };
-const struct api_rows api_backends = API_ROWS(rows);
+const struct http_table api_backends = API_TABLE(routes);

@@ -1,7 +1,10 @@
 /* Batches: how far one is, and its end. */
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/jobs.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 static void render_batch(struct api *a, const struct batch_record *r,
                          const int64_t counts[JOB_STATE_COUNT], struct buf *out)
@@ -27,13 +30,14 @@ static void render_batch(struct api *a, const struct batch_record *r,
     js_close(&o, '}');
 }
 
-static void get_batch(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_batch(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct store_batch found;
     int64_t counts[JOB_STATE_COUNT];
-    enum err e = store_get_batch(a->store, rq->job_id, &found);
+    enum err e = store_get_batch(a->store, args_of(rq)->job_id, &found);
     if (e == ERR_NONE) {
-        e = store_count_batch(a->store, rq->job_id, counts);
+        e = store_count_batch(a->store, args_of(rq)->job_id, counts);
     }
     if (e == ERR_NONE) {
         struct http_answer answer = http_answer_new(200);
@@ -45,14 +49,16 @@ static void get_batch(struct api *a, struct http_request *rq, struct http_ref x)
     store_batch_done(&found);
 }
 
-static void cancel_batch(struct api *a, struct http_request *rq, struct http_ref x)
+static void cancel_batch(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    pool_cancel_batch(a->pool, rq->job_id);
+    struct api *a = ctx;
+    pool_cancel_batch(a->pool, args_of(rq)->job_id);
     get_batch(a, rq, x);
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_BATCH, get_batch, DOOR_BATCH},
-    {ROUTE_BATCH_CANCEL, cancel_batch, DOOR_BATCH},
+static const struct http_route routes[] = {
+    {"GET", "/batches/{id}", ROLE_READ, .serve = get_batch, .door = DOOR_BATCH},
+    {"POST", "/batches/{id}/cancel", ROLE_SUBMIT, .serve = cancel_batch, .door = DOOR_BATCH,
+     .body = &body_nothing},
 };
-const struct api_rows api_batches = API_ROWS(rows);
+const struct http_table api_batches = API_TABLE(routes);

@@ -10,7 +10,10 @@
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 enum { ENOUGH_RUNS = 3 };
 
@@ -218,21 +221,22 @@ static void seek(struct comparing *c)
     store_list_baseline(c->api->store, &q, look, looked, c);
 }
 
-static void compare(struct api *a, struct http_request *rq, struct http_ref x)
+static void compare(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct comparing *c = mem_zero(1, sizeof *c);
-    *c = (struct comparing){.api = a, .x = x, .format = rq->format, .runs = rq->runs};
+    *c = (struct comparing){.api = a, .x = x, .format = rq->format, .runs = args_of(rq)->runs};
     c->wall = mem_strdup(api_wall(a, rq));
     buf_init(&c->target_json, BUF_NO_LIMIT);
     buf_init(&c->out, BUF_NO_LIMIT);
-    const enum err e = find_ended(c, rq->target, &c->target, &c->target_json);
+    const enum err e = find_ended(c, args_of(rq)->target, &c->target, &c->target_json);
     if (e != ERR_NONE) {
         refuse(a, x, "target", e);
         let_go(c);
         return;
     }
-    if (rq->base[0] != '\0') {
-        compare_with_job(c, rq->base);
+    if (args_of(rq)->base[0] != '\0') {
+        compare_with_job(c, args_of(rq)->base);
         return;
     }
     /* A job of an older store has no key of its own; its structure is known all the same. */
@@ -240,5 +244,9 @@ static void compare(struct api *a, struct http_request *rq, struct http_ref x)
     seek(c);
 }
 
-static const struct api_row rows[] = {{ROUTE_COMPARE, compare, DOOR_OPEN}};
-const struct api_rows api_comparisons = API_ROWS(rows);
+static const struct http_route routes[] = {
+    {"GET", "/profiles/compare", ROLE_READ, .serve = compare,
+     .params = PARAMS(&http_param_format, &param_base, &param_target, &param_runs),
+     .formats = 1u << FORMAT_JSON | 1u << FORMAT_TEXT},
+};
+const struct http_table api_comparisons = API_TABLE(routes);

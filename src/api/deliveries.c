@@ -9,7 +9,10 @@
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/deliveries.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 #include "comfypool/pool/walls.h"
 
@@ -103,21 +106,23 @@ static void listed(void *ctx, enum err e, const struct delivery_record *list, si
     free(q);
 }
 
-static void list_deliveries(struct api *a, struct http_request *rq, struct http_ref x)
+static void list_deliveries(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct asking *q = mem_zero(1, sizeof *q);
-    *q = (struct asking){a, x, rq->limit, rq->delivery_states};
-    store_list_deliveries(a->store, api_wall(a, rq), rq->delivery_states, rq->cursor, rq->limit,
-                          listed, q);
+    *q = (struct asking){a, x, args_of(rq)->limit, args_of(rq)->delivery_states};
+    store_list_deliveries(a->store, api_wall(a, rq), args_of(rq)->delivery_states,
+                          args_of(rq)->cursor, args_of(rq)->limit, listed, q);
 }
 
 /* ---- once more ---------------------------------------------------------------------------------
  */
 
-static void redeliver(struct api *a, struct http_request *rq, struct http_ref x)
+static void redeliver(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct delivery_record r;
-    const enum err e = pool_renew_delivery(a->pool, rq->delivery, &r);
+    const enum err e = pool_renew_delivery(a->pool, args_of(rq)->delivery, &r);
     if (e == ERR_NONE) {
         struct http_answer answer = http_answer_new(202);
         struct js_out o = js_out_to(&answer.body);
@@ -130,8 +135,10 @@ static void redeliver(struct api *a, struct http_request *rq, struct http_ref x)
     delivery_record_done(&r);
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_DELIVERIES, list_deliveries, DOOR_OPEN},
-    {ROUTE_REDELIVER, redeliver, DOOR_DELIVERY},
+static const struct http_route routes[] = {
+    {"GET", "/webhooks/deliveries", ROLE_READ, .serve = list_deliveries,
+     .params = PARAMS(&param_limit, &param_cursor, &param_delivery_state)},
+    {"POST", "/webhooks/deliveries/{delivery}/redeliver", ROLE_SUBMIT, .serve = redeliver,
+     .door = DOOR_DELIVERY, .body = &body_nothing},
 };
-const struct api_rows api_deliveries = API_ROWS(rows);
+const struct http_table api_deliveries = API_TABLE(routes);

@@ -23,7 +23,10 @@
 #include "comfypool/pool/stats.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 #include "streams.h"
 
 enum {
@@ -579,9 +582,9 @@ static void open_stream(struct api *a, struct http_request *rq, struct http_ref 
     struct listener *l = mem_zero(1, sizeof *l);
     l->api = a;
     l->x = x;
-    memcpy(l->job_id, rq->job_id, sizeof l->job_id);
-    l->types = rq->event_types;
-    l->previews = rq->previews;
+    memcpy(l->job_id, args_of(rq)->job_id, sizeof l->job_id);
+    l->types = args_of(rq)->event_types;
+    l->previews = args_of(rq)->previews || args_of(rq)->names_previews;
     l->wall = mem_strdup(api_wall(a, rq));
     struct http_answer answer = http_answer_new(200);
     answer.content_type = format_media_type(FORMAT_EVENTS);
@@ -611,12 +614,12 @@ static bool has_seen_end(struct api *a, const struct http_request *rq)
 {
     struct events *e = a->streams.events;
     uint64_t seen = 0;
-    if (!rq->resumes || pool_has_job(a->pool, rq->job_id) ||
+    if (!rq->resumes || pool_has_job(a->pool, args_of(rq)->job_id) ||
         !events_read_id(e, rq->last_event_id, &seen)) {
         return false;
     }
     for (uint64_t n = seen + 1; n <= e->last; n++) {
-        if (strcmp(events_find(e, n)->job_id, rq->job_id) == 0) {
+        if (strcmp(events_find(e, n)->job_id, args_of(rq)->job_id) == 0) {
             return false;
         }
     }
@@ -633,16 +636,18 @@ static bool is_stopping(struct api *a, struct http_ref x)
     return stopping;
 }
 
-static void follow_all(struct api *a, struct http_request *rq, struct http_ref x)
+static void follow_all(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     if (!is_stopping(a, x)) {
         open_stream(a, rq, x);
     }
 }
 
-static void follow_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void follow_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    const enum err e = api_has_job(a, rq->job_id);
+    struct api *a = ctx;
+    const enum err e = api_has_job(a, args_of(rq)->job_id);
     if (e != ERR_NONE) {
         api_refuse(a, x, e);
     } else if (is_stopping(a, x)) {
@@ -677,8 +682,10 @@ void api_end_streams(struct api *a)
     }
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_JOB_EVENTS, follow_job, DOOR_JOB},
-    {ROUTE_EVENTS, follow_all, DOOR_OPEN},
+static const struct http_route routes[] = {
+    {"GET", "/jobs/{id}/events", ROLE_READ, .serve = follow_job, .door = DOOR_JOB,
+     .params = PARAMS(&param_types, &param_previews), .formats = 1u << FORMAT_EVENTS},
+    {"GET", "/events", ROLE_READ, .serve = follow_all,
+     .params = PARAMS(&param_types, &param_previews), .formats = 1u << FORMAT_EVENTS},
 };
-const struct api_rows api_events = API_ROWS(rows);
+const struct http_table api_events = API_TABLE(routes);

@@ -8,7 +8,10 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/render/render.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 #include "comfypool/pool/walls.h"
 
 struct export
@@ -18,7 +21,7 @@ struct export
     enum format format;
     struct profile_query query;
     char workflow_hash[DIGEST_HEX_SIZE];
-    char backend[HTTP_NAME_SIZE];
+    char backend[TEXT_NAME_MOST + 1];
     char *client;               /* NULL: everybody's */
     struct profile_place place; /* where the next page begins */
     struct buf page;            /* while it is read: what is told of it */
@@ -140,21 +143,22 @@ static void read_page(struct export *e)
     store_list_profiles(e->api->store, &e->query, e->place, render_page, page_came, e);
 }
 
-static void export_profiles(struct api *a, struct http_request *rq, struct http_ref x)
+static void export_profiles(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct export *e = mem_zero(1, sizeof *e);
     e->api = a;
     e->x = x;
     e->format = rq->format;
     buf_init(&e->page, BUF_NO_LIMIT);
-    memcpy(e->workflow_hash, rq->workflow_hash, sizeof e->workflow_hash);
-    memcpy(e->backend, rq->backend, sizeof e->backend);
+    memcpy(e->workflow_hash, args_of(rq)->workflow_hash, sizeof e->workflow_hash);
+    memcpy(e->backend, args_of(rq)->backend, sizeof e->backend);
     e->client = mem_strdup(api_wall(a, rq));
     /* What ends while it is told is for the next one. */
     const struct wall_us now = time_wall();
     e->query = (struct profile_query){
-        .since = rq->since,
-        .until = rq->until.us > now.us ? now : rq->until,
+        .since = args_of(rq)->since,
+        .until = args_of(rq)->until.us > now.us ? now : args_of(rq)->until,
         .workflow_hash = e->workflow_hash,
         .backend = e->backend,
         .client = e->client,
@@ -162,5 +166,9 @@ static void export_profiles(struct api *a, struct http_request *rq, struct http_
     read_page(e);
 }
 
-static const struct api_row rows[] = {{ROUTE_EXPORT, export_profiles, DOOR_OPEN}};
-const struct api_rows api_exports = API_ROWS(rows);
+static const struct http_route routes[] = {
+    {"GET", "/profiles", ROLE_READ, .serve = export_profiles,
+     .params = PARAMS(&http_param_format, &param_since, &param_until, &param_hash, &param_backend),
+     .formats = 1u << FORMAT_NDJSON | 1u << FORMAT_CSV},
+};
+const struct http_table api_exports = API_TABLE(routes);

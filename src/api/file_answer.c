@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 enum { BLOCK = 128 << 10 };
 

@@ -5,7 +5,10 @@
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
 #include "embedded.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 static void render_utilization(struct js_out *o, const struct pool *p, int64_t uptime_us)
 {
@@ -97,8 +100,9 @@ static void render_jobs(struct api *a, struct js_out *o, const struct pool_stats
     js_close(o, '}');
 }
 
-static void get_stats(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_stats(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     struct pool_stats s;
     struct http_stats http;
@@ -121,16 +125,18 @@ static void get_stats(struct api *a, struct http_request *rq, struct http_ref x)
     http_answer(a->http, x, &answer);
 }
 
-static void get_healthz(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_healthz(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     struct http_answer answer = http_answer_new(200);
     buf_add_text(&answer.body, "{\"status\":\"ok\"}");
     http_answer(a->http, x, &answer);
 }
 
-static void get_readyz(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_readyz(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     const bool able = pool_has_able_backend(a->pool);
     const bool stopping = pool_is_stopping(a->pool);
@@ -156,8 +162,9 @@ static void get_readyz(struct api *a, struct http_request *rq, struct http_ref x
     http_answer(a->http, x, &answer);
 }
 
-static void get_openapi(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_openapi(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     (void)rq;
     struct http_answer answer = http_answer_new(200);
     answer.content_type = "application/yaml";
@@ -166,10 +173,10 @@ static void get_openapi(struct api *a, struct http_request *rq, struct http_ref 
     http_answer(a->http, x, &answer);
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_STATS, get_stats, DOOR_OPEN},
-    {ROUTE_HEALTHZ, get_healthz, DOOR_OPEN},
-    {ROUTE_READYZ, get_readyz, DOOR_OPEN},
-    {ROUTE_OPENAPI, get_openapi, DOOR_OPEN},
+static const struct http_route routes[] = {
+    {"GET", "/stats", ROLE_READ, .serve = get_stats},
+    {"GET", "/healthz", ROLE_ANYBODY, .serve = get_healthz, .flags = HTTP_ANY_HOST},
+    {"GET", "/readyz", ROLE_ANYBODY, .serve = get_readyz, .flags = HTTP_ANY_HOST},
+    {"GET", "/openapi.yaml", ROLE_READ, .serve = get_openapi},
 };
-const struct api_rows api_health = API_ROWS(rows);
+const struct http_table api_health = API_TABLE(routes);

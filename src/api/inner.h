@@ -10,6 +10,7 @@
 #include "comfypool/api/api.h"
 #include "comfypool/base/refusal.h"
 #include "comfypool/base/uuid.h"
+#include "comfypool/http/answer.h"
 #include "comfypool/http/http.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/notify/events.h"
@@ -28,6 +29,7 @@ struct api {
     struct store *store;
     struct http_server *http; /* NULL: nobody is answered any more */
     struct api_options options;
+    struct http_family family;
     struct deadlines deadlines;
     struct aparts *aparts; /* large profiles that are rendered */
     struct event_streams { /* of events.c */
@@ -39,29 +41,23 @@ struct api {
     } streams;
 };
 
-/* What a row's path names: it is looked for behind the caller's wall before the handler is called.
- */
+/* What the path of a route names: it is looked for behind the caller's wall before the handler is
+   called. */
 enum api_door { DOOR_OPEN, DOOR_JOB, DOOR_BATCH, DOOR_UPLOAD, DOOR_DELIVERY };
 
-/* One route: its handler, and what its path names. */
-struct api_row {
-    enum http_route route;
-    void (*serve)(struct api *a, struct http_request *rq, struct http_ref x);
-    enum api_door door;
-};
-
-/* The rows of one resource; each stands in the file of its name. */
-struct api_rows {
-    const struct api_row *rows;
-    size_t len;
-};
-#define API_ROWS(list)                                                                             \
+/* The routes of one resource; each table stands in the file of its name. */
+#define API_TABLE(list)                                                                            \
     {                                                                                              \
         list, sizeof(list) / sizeof *(list)                                                        \
     }
-extern const struct api_rows api_jobs, api_submissions, api_batches, api_profiles, api_comparisons,
-    api_summaries, api_exports, api_outputs, api_uploads, api_events, api_deliveries, api_backends,
-    api_health;
+extern const struct http_table api_jobs, api_submissions, api_batches, api_profiles,
+    api_comparisons, api_summaries, api_exports, api_outputs, api_uploads, api_events,
+    api_deliveries, api_backends, api_health;
+
+/* The family of an API; ctx NULL: for tests that serve nothing. */
+void api_make_family(void *ctx, struct http_family *ret);
+/* Files of bodies, see uploads.c. */
+extern const struct http_file_ops api_file_ops;
 
 /* ---- api.c: who asks, and refusals -------------------------------------------------------------
  */

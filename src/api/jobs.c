@@ -6,7 +6,10 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/render/render.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 /* ---- one ---------------------------------------------------------------------------------------
  */
@@ -120,16 +123,19 @@ void api_answer_job(struct api *a, struct http_ref x, const char *id, const stru
     http_answer(a->http, x, &answer);
 }
 
-static void get_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    if (rq->waits && !rq->wait_over && pool_has_job(a->pool, rq->job_id)) {
-        pool_wait_for_end(a->pool, rq->job_id, api_ticket(x));
+    struct api *a = ctx;
+    if (rq->waits && !rq->wait_over && pool_has_job(a->pool, args_of(rq)->job_id)) {
+        pool_wait_for_end(a->pool, args_of(rq)->job_id, api_ticket(x));
         http_hold(a->http, x);
         return;
     }
-    const struct job_answer how = {
-        .active_status = 200, .traceback = rq->traceback, .waited = rq->waits, .has_etag = true};
-    api_answer_job(a, x, rq->job_id, &how);
+    const struct job_answer how = {.active_status = 200,
+                                   .traceback = args_of(rq)->traceback,
+                                   .waited = rq->waits,
+                                   .has_etag = true};
+    api_answer_job(a, x, args_of(rq)->job_id, &how);
 }
 
 /* ---- many --------------------------------------------------------------------------------------
@@ -202,16 +208,17 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
     free(l);
 }
 
-static void list_jobs(struct api *a, struct http_request *rq, struct http_ref x)
+static void list_jobs(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct listing *l = mem_alloc(sizeof *l);
-    *l = (struct listing){a, x, rq->state_mask, rq->limit, ""};
-    memcpy(l->batch, rq->batch, sizeof l->batch);
-    const struct job_query q = {.state_mask = rq->state_mask,
-                                .batch_id = rq->batch,
+    *l = (struct listing){a, x, args_of(rq)->state_mask, args_of(rq)->limit, ""};
+    memcpy(l->batch, args_of(rq)->batch, sizeof l->batch);
+    const struct job_query q = {.state_mask = args_of(rq)->state_mask,
+                                .batch_id = args_of(rq)->batch,
                                 .client = api_wall(a, rq),
-                                .before_seq = rq->cursor,
-                                .limit = rq->limit};
+                                .before_seq = args_of(rq)->cursor,
+                                .limit = args_of(rq)->limit};
     store_list(a->store, &q, listed, l);
 }
 
@@ -236,13 +243,14 @@ static enum err ended_workflow(struct api *a, const char *id, struct buf *out)
     return e;
 }
 
-static void get_workflow(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_workflow(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct http_answer answer = http_answer_new(200);
     answer.etag = true;
-    const enum err e = pool_has_job(a->pool, rq->job_id)
-                           ? pool_workflow_of(a->pool, rq->job_id, &answer.body)
-                           : ended_workflow(a, rq->job_id, &answer.body);
+    const enum err e = pool_has_job(a->pool, args_of(rq)->job_id)
+                           ? pool_workflow_of(a->pool, args_of(rq)->job_id, &answer.body)
+                           : ended_workflow(a, args_of(rq)->job_id, &answer.body);
     if (e == ERR_NONE) {
         http_answer(a->http, x, &answer);
     } else {
@@ -251,12 +259,13 @@ static void get_workflow(struct api *a, struct http_request *rq, struct http_ref
     }
 }
 
-static void list_attempts(struct api *a, struct http_request *rq, struct http_ref x)
+static void list_attempts(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct job_view v;
     struct job_record r = {0};
-    const bool is_active = pool_view_job(a->pool, rq->job_id, &v);
-    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(rq->job_id), &r);
+    const bool is_active = pool_view_job(a->pool, args_of(rq)->job_id, &v);
+    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
     struct attempt_record *list = NULL;
     size_t len = 0;
     if (e == ERR_NONE) {
@@ -264,7 +273,7 @@ static void list_attempts(struct api *a, struct http_request *rq, struct http_re
     }
     job_record_done(&r);
     if (e == ERR_NONE) {
-        pool_refresh_attempts(a->pool, rq->job_id, list, len);
+        pool_refresh_attempts(a->pool, args_of(rq)->job_id, list, len);
         struct http_answer answer = http_answer_new(200);
         answer.etag = true;
         render_attempts_json(list, len, &answer.body);
@@ -281,19 +290,21 @@ static void list_attempts(struct api *a, struct http_request *rq, struct http_re
 /* ---- what people want of it --------------------------------------------------------------------
  */
 
-static void cancel_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void cancel_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    if (!pool_cancel_job(a->pool, rq->job_id, api_ticket(x))) {
+    struct api *a = ctx;
+    if (!pool_cancel_job(a->pool, args_of(rq)->job_id, api_ticket(x))) {
         const struct job_answer how = {.active_status = 200, .waited = rq->waits};
-        api_answer_job(a, x, rq->job_id, &how);
+        api_answer_job(a, x, args_of(rq)->job_id, &how);
     }
 }
 
-static void delete_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void delete_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
     struct api_asking *q = api_asking_new(a, x, 204, NULL);
-    if (!pool_delete_job(a->pool, rq->job_id, api_answer_no_content, q, &why)) {
+    if (!pool_delete_job(a->pool, args_of(rq)->job_id, api_answer_no_content, q, &why)) {
         api_asking_free(q);
         api_refuse_as(a, x, &why);
     }
@@ -310,31 +321,44 @@ static void changed(void *ctx, enum err e)
     api_asking_free(q);
 }
 
-static void change_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void change_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 200, rq->job_id);
-    if (!pool_change_priority(a->pool, rq->job_id, rq->priority, changed, q, &why)) {
+    struct api_asking *q = api_asking_new(a, x, 200, args_of(rq)->job_id);
+    if (!pool_change_priority(a->pool, args_of(rq)->job_id, args_of(rq)->priority, changed, q,
+                              &why)) {
         api_asking_free(q);
         api_refuse_as(a, x, &why);
     }
 }
 
-static void retry_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void retry_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 202, rq->job_id);
-    if (!pool_retry_job(a->pool, rq->job_id, api_wall(a, rq), &rq->submission.extra_data, changed,
-                        q, &why)) {
+    struct api_asking *q = api_asking_new(a, x, 202, args_of(rq)->job_id);
+    if (!pool_retry_job(a->pool, args_of(rq)->job_id, api_wall(a, rq),
+                        &args_of(rq)->submission.extra_data, changed, q, &why)) {
         api_asking_free(q);
         api_refuse_as(a, x, &why);
     }
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_LIST, list_jobs, DOOR_OPEN},        {ROUTE_JOB, get_job, DOOR_JOB},
-    {ROUTE_CHANGE, change_job, DOOR_JOB},      {ROUTE_DELETE, delete_job, DOOR_JOB},
-    {ROUTE_ATTEMPTS, list_attempts, DOOR_JOB}, {ROUTE_WORKFLOW, get_workflow, DOOR_JOB},
-    {ROUTE_CANCEL, cancel_job, DOOR_JOB},      {ROUTE_RETRY, retry_job, DOOR_JOB},
+static const struct http_route routes[] = {
+    {"GET", "/jobs", ROLE_READ, .serve = list_jobs,
+     .params = PARAMS(&param_limit, &param_cursor, &param_state, &param_batch)},
+    {"GET", "/jobs/{id}", ROLE_READ, .serve = get_job, .door = DOOR_JOB,
+     .params = PARAMS(&http_param_wait, &param_traceback)},
+    {"PATCH", "/jobs/{id}", ROLE_SUBMIT, .serve = change_job, .door = DOOR_JOB,
+     .body = &body_change},
+    {"DELETE", "/jobs/{id}", ROLE_SUBMIT, .serve = delete_job, .door = DOOR_JOB,
+     .body = &body_nothing},
+    {"GET", "/jobs/{id}/attempts", ROLE_READ, .serve = list_attempts, .door = DOOR_JOB},
+    {"GET", "/jobs/{id}/workflow", ROLE_READ, .serve = get_workflow, .door = DOOR_JOB},
+    {"POST", "/jobs/{id}/cancel", ROLE_SUBMIT, .serve = cancel_job, .door = DOOR_JOB,
+     .body = &body_nothing},
+    {"POST", "/jobs/{id}/retry", ROLE_SUBMIT, .serve = retry_job, .door = DOOR_JOB,
+     .body = &body_retry},
 };
-const struct api_rows api_jobs = API_ROWS(rows);
+const struct http_table api_jobs = API_TABLE(routes);

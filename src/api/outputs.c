@@ -8,7 +8,10 @@
 
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/outputs.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 struct relay {
     struct http_server *server; /* outlives the relay: it tells `gone` before it goes */
@@ -203,7 +206,7 @@ static bool start_relay(struct api *a, const struct http_request *rq, struct htt
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = a->http;
     r->x = x;
-    r->stamp = pool_output_stamp(a->pool, job->seq, job->completed_at, rq->number);
+    r->stamp = pool_output_stamp(a->pool, job->seq, job->completed_at, args_of(rq)->number);
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = job->backend == NULL
@@ -232,7 +235,8 @@ static bool answer_copy(struct api *a, const struct http_request *rq, struct htt
 {
     char sha256[DIGEST_HEX_SIZE];
     uint64_t size = 0;
-    const int fd = pool_open_copy(a->pool, rq->job_id, rq->number, len, sha256, &size);
+    const int fd =
+        pool_open_copy(a->pool, args_of(rq)->job_id, args_of(rq)->number, len, sha256, &size);
     if (fd >= 0) {
         struct http_answer answer = answer_for(o->filename, 200);
         api_answer_file(a, rq, x, fd, size, sha256, &answer);
@@ -243,31 +247,32 @@ static bool answer_copy(struct api *a, const struct http_request *rq, struct htt
 static void answer_output(struct api *a, const struct http_request *rq, struct http_ref x,
                           const struct job_record *r, const struct render_output *list, size_t len)
 {
-    if (rq->number >= len) {
+    if (args_of(rq)->number >= len) {
         http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
                      "GET /jobs/<id>/outputs lists the outputs; n counts from 0", NULL);
-    } else if (list[rq->number].text != NULL) {
-        answer_text(a, x, &list[rq->number]);
-    } else if (answer_copy(a, rq, x, &list[rq->number], len)) {
+    } else if (list[args_of(rq)->number].text != NULL) {
+        answer_text(a, x, &list[args_of(rq)->number]);
+    } else if (answer_copy(a, rq, x, &list[args_of(rq)->number], len)) {
         /* it outlives its backend */
-    } else if (!render_output_is_at_server(&list[rq->number])) {
+    } else if (!render_output_is_at_server(&list[args_of(rq)->number])) {
         http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, fetch_was_streamed, NULL);
-    } else if (!start_relay(a, rq, x, r, &list[rq->number])) {
+    } else if (!start_relay(a, rq, x, r, &list[args_of(rq)->number])) {
         http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
                      NULL);
     }
 }
 
-static void get_output(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_output(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct job_record r = {0};
-    if (pool_has_job(a->pool, rq->job_id)) {
+    if (pool_has_job(a->pool, args_of(rq)->job_id)) {
         http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
                      "the job has not ended; there are outputs when it has: GET /jobs/<id>?wait=60",
                      NULL);
         return;
     }
-    const enum err e = store_get_job(a->store, api_id(rq->job_id), &r);
+    const enum err e = store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
     if (e != ERR_NONE) {
         http_problem(a->http, x, e, err_title(e), NULL);
         return;
@@ -279,12 +284,13 @@ static void get_output(struct api *a, struct http_request *rq, struct http_ref x
     job_record_done(&r);
 }
 
-static void list_outputs(struct api *a, struct http_request *rq, struct http_ref x)
+static void list_outputs(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct job_record r = {0};
-    const enum err e = pool_has_job(a->pool, rq->job_id)
+    const enum err e = pool_has_job(a->pool, args_of(rq)->job_id)
                            ? ERR_NONE /* it has none yet */
-                           : store_get_job(a->store, api_id(rq->job_id), &r);
+                           : store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
     if (e != ERR_NONE) {
         api_refuse(a, x, e);
         return;
@@ -293,20 +299,21 @@ static void list_outputs(struct api *a, struct http_request *rq, struct http_ref
     struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
     struct http_answer answer = http_answer_new(200);
     answer.etag = true;
-    pool_mark_copies(a->pool, rq->job_id, list, len);
-    render_outputs_json(rq->job_id, list, len, &answer.body);
+    pool_mark_copies(a->pool, args_of(rq)->job_id, list, len);
+    render_outputs_json(args_of(rq)->job_id, list, len, &answer.body);
     render_outputs_free(list, len);
     job_record_done(&r);
     http_answer(a->http, x, &answer);
 }
 
-static void get_preview(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_preview(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct preview_view v;
-    const enum err e = api_has_job(a, rq->job_id);
+    const enum err e = api_has_job(a, args_of(rq)->job_id);
     if (e != ERR_NONE) {
         api_refuse(a, x, e);
-    } else if (!pool_preview_of(a->pool, rq->job_id, &v)) {
+    } else if (!pool_preview_of(a->pool, args_of(rq)->job_id, &v)) {
         http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
                      "there is a preview image while the job runs, when its backend sends any",
                      NULL);
@@ -320,9 +327,10 @@ static void get_preview(struct api *a, struct http_request *rq, struct http_ref 
     }
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_OUTPUTS, list_outputs, DOOR_JOB},
-    {ROUTE_OUTPUT, get_output, DOOR_JOB},
-    {ROUTE_PREVIEW, get_preview, DOOR_JOB},
+static const struct http_route routes[] = {
+    {"GET", "/jobs/{id}/outputs", ROLE_READ, .serve = list_outputs, .door = DOOR_JOB},
+    {"GET", "/jobs/{id}/outputs/{n}", ROLE_READ, .serve = get_output, .door = DOOR_JOB,
+     .flags = HTTP_HAS_RANGES},
+    {"GET", "/jobs/{id}/preview", ROLE_READ, .serve = get_preview, .door = DOOR_JOB},
 };
-const struct api_rows api_outputs = API_ROWS(rows);
+const struct http_table api_outputs = API_TABLE(routes);

@@ -11,7 +11,10 @@
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/render/render.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 /* What a request for a profile finds. */
 struct found {
@@ -218,14 +221,14 @@ static void answer_unchanged(struct api *a, struct http_ref x, const char *etag)
 static void get_live(struct api *a, struct http_request *rq, struct http_ref x, struct job_view *v)
 {
     if (v->is_ending && store_is_writable(a->store)) {
-        pool_wait_for_change(a->pool, rq->job_id, api_ticket(x)); /* told in a moment */
+        pool_wait_for_change(a->pool, args_of(rq)->job_id, api_ticket(x)); /* told in a moment */
         return;
     }
     char etag[64];
     make_live_etag(v, rq->format, etag, sizeof etag);
     const bool knows = http_matches_etag(a->http, x, etag);
     if (knows && rq->waits && !rq->wait_over) {
-        pool_wait_for_change(a->pool, rq->job_id, api_ticket(x));
+        pool_wait_for_change(a->pool, args_of(rq)->job_id, api_ticket(x));
         http_hold(a->http, x);
         return;
     }
@@ -235,19 +238,19 @@ static void get_live(struct api *a, struct http_request *rq, struct http_ref x, 
     }
     struct found f = {.job = &v->record, .live = true};
     buf_init(&f.json, BUF_NO_LIMIT);
-    pool_live_profile(a->pool, rq->job_id, &f.json);
+    pool_live_profile(a->pool, args_of(rq)->job_id, &f.json);
     answer_profile(a, rq, x, &f, etag);
 }
 
 static void get_active(struct api *a, struct http_request *rq, struct http_ref x,
                        struct job_view *v)
 {
-    if (rq->live) {
+    if (args_of(rq)->live) {
         get_live(a, rq, x, v);
     } else if (!v->record.profiled) {
         api_refuse(a, x, ERR_PROFILING_DISABLED);
     } else if (rq->waits && !rq->wait_over) {
-        pool_wait_for_end(a->pool, rq->job_id, api_ticket(x));
+        pool_wait_for_end(a->pool, args_of(rq)->job_id, api_ticket(x));
         http_hold(a->http, x);
     } else {
         http_problem_retry(a->http, x, ERR_JOB_NOT_FINISHED,
@@ -269,17 +272,18 @@ static void answer_stored(struct api *a, const struct http_request *rq, struct h
     }
 }
 
-static void get_profile(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct job_view v;
-    if (pool_view_job(a->pool, rq->job_id, &v)) {
+    if (pool_view_job(a->pool, args_of(rq)->job_id, &v)) {
         get_active(a, rq, x, &v);
         return;
     }
     struct job_record r = {0};
     struct found f = {.job = &r};
     buf_init(&f.json, BUF_NO_LIMIT);
-    enum err e = store_get_job(a->store, api_id(rq->job_id), &r);
+    enum err e = store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
     if (e == ERR_NONE) {
         e = store_get_profile(a->store, r.seq, job_told_attempt(&r), &f.json);
     }
@@ -290,27 +294,37 @@ static void get_profile(struct api *a, struct http_request *rq, struct http_ref 
 /* ---- of one attempt ----------------------------------------------------------------------------
  */
 
-static void get_attempt_profile(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_attempt_profile(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct job_view v = {.has_open_attempt = false};
     struct job_record r = {0};
-    const bool is_active = pool_view_job(a->pool, rq->job_id, &v);
-    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(rq->job_id), &r);
-    struct found f = {.job = is_active ? &v.record : &r, .attempt = rq->number};
+    const bool is_active = pool_view_job(a->pool, args_of(rq)->job_id, &v);
+    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
+    struct found f = {.job = is_active ? &v.record : &r, .attempt = args_of(rq)->number};
     buf_init(&f.json, BUF_NO_LIMIT);
-    if (e == ERR_NONE && (rq->number == 0 || rq->number > f.job->attempts)) {
+    if (e == ERR_NONE && (args_of(rq)->number == 0 || args_of(rq)->number > f.job->attempts)) {
         e = ERR_ATTEMPT_NOT_FOUND;
-    } else if (e == ERR_NONE && rq->number == f.job->attempts && v.has_open_attempt) {
+    } else if (e == ERR_NONE && args_of(rq)->number == f.job->attempts && v.has_open_attempt) {
         e = f.job->profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
     } else if (e == ERR_NONE) {
-        e = store_get_profile(a->store, f.job->seq, rq->number, &f.json);
+        e = store_get_profile(a->store, f.job->seq, args_of(rq)->number, &f.json);
     }
     answer_stored(a, rq, x, e, &f);
     job_record_done(&r);
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_PROFILE, get_profile, DOOR_JOB},
-    {ROUTE_ATTEMPT_PROFILE, get_attempt_profile, DOOR_JOB},
+enum {
+    PROFILE_FORMATS = 1u << FORMAT_JSON | 1u << FORMAT_TEXT | 1u << FORMAT_CSV |
+                      1u << FORMAT_CHROME | 1u << FORMAT_SPEEDSCOPE | 1u << FORMAT_FOLDED |
+                      1u << FORMAT_OTLP
 };
-const struct api_rows api_profiles = API_ROWS(rows);
+
+static const struct http_route routes[] = {
+    {"GET", "/jobs/{id}/profile", ROLE_READ, .serve = get_profile, .door = DOOR_JOB,
+     .params = PARAMS(&http_param_wait, &http_param_format, &param_live),
+     .formats = PROFILE_FORMATS},
+    {"GET", "/jobs/{id}/attempts/{n}/profile", ROLE_READ, .serve = get_attempt_profile,
+     .door = DOOR_JOB, .params = PARAMS(&http_param_format), .formats = PROFILE_FORMATS},
+};
+const struct http_table api_profiles = API_TABLE(routes);

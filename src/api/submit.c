@@ -8,7 +8,10 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/intake.h"
 #include "comfypool/pool/jobs.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 /* What is kept with the request. */
 struct submitting {
@@ -28,7 +31,7 @@ static void submitting_free(void *note)
 static char *key_of(const struct http_request *rq)
 {
     AUTO_BUF struct buf b;
-    buf_init(&b, HTTP_NAME_SIZE + HTTP_KEY_SIZE + 1);
+    buf_init(&b, CALLER_SIZE + HTTP_KEY_SIZE + 1);
     buf_printf(&b, "%s/%s", rq->caller, rq->idempotency_key);
     return rq->idempotency_key[0] == '\0' ? mem_strdup("") : buf_take(&b);
 }
@@ -44,15 +47,15 @@ static struct submitting *submitting_of(struct api *a, struct http_request *rq, 
     s->key = key_of(rq);
     struct intake *in = &s->intake;
     intake_init(in);
-    in->submission = rq->submission;
-    rq->submission = (struct submission){.workflow = NULL};
+    in->submission = args_of(rq)->submission;
+    args_of(rq)->submission = (struct submission){.workflow = NULL};
     in->is_batch = is_batch;
     in->caller = rq->caller;
     in->wall = api_wall(a, rq);
     in->may_name_client = rq->role == ROLE_OPERATE;
-    in->dry_run = rq->dry_run;
+    in->dry_run = args_of(rq)->dry_run;
     in->key = s->key;
-    in->digest = rq->body_digest;
+    in->digest = args_of(rq)->body_digest;
     in->trace = rq->trace;
     in->ticket = api_ticket(x);
     rq->note = s;
@@ -77,7 +80,7 @@ static void answer_stored(struct api *a, struct http_request *rq, struct http_re
         store_set_key_status(a->store, in->key, 200);
     }
     const struct job_answer how = {.active_status = 202,
-                                   .traceback = rq->traceback,
+                                   .traceback = args_of(rq)->traceback,
                                    .waited = rq->waits,
                                    .has_location = true,
                                    .replayed = in->replayed};
@@ -92,8 +95,9 @@ static void answer_tried(struct api *a, struct http_ref x, struct intake *in)
     http_answer(a->http, x, &answer);
 }
 
-static void submit_job(struct api *a, struct http_request *rq, struct http_ref x)
+static void submit_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct intake *in = &submitting_of(a, rq, x, false)->intake;
     switch (pool_submit(a->pool, in)) {
     case INTAKE_WAITS:
@@ -113,8 +117,9 @@ static void submit_job(struct api *a, struct http_request *rq, struct http_ref x
 /* ---- a batch -----------------------------------------------------------------------------------
  */
 
-static void submit_batch(struct api *a, struct http_request *rq, struct http_ref x)
+static void submit_batch(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct intake *in = &submitting_of(a, rq, x, true)->intake;
     const enum intake_step step = pool_submit(a->pool, in);
     if (step == INTAKE_REFUSED) {
@@ -132,8 +137,10 @@ static void submit_batch(struct api *a, struct http_request *rq, struct http_ref
     }
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_SUBMIT, submit_job, DOOR_OPEN},
-    {ROUTE_BATCH_SUBMIT, submit_batch, DOOR_OPEN},
+static const struct http_route routes[] = {
+    {"POST", "/jobs", ROLE_SUBMIT, .serve = submit_job, .body = &body_submission,
+     .params = PARAMS(&http_param_wait, &param_dry_run), .flags = HTTP_HAS_KEY | HTTP_FINISHES},
+    {"POST", "/batches", ROLE_SUBMIT, .serve = submit_batch, .body = &body_batch,
+     .flags = HTTP_HAS_KEY},
 };
-const struct api_rows api_submissions = API_ROWS(rows);
+const struct http_table api_submissions = API_TABLE(routes);

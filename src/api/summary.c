@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "comfypool/base/json_write.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 #include "comfypool/pool/walls.h"
 
@@ -180,16 +183,17 @@ static void folded(void *ctx, bool more)
     let_go(s);
 }
 
-static void summarize(struct api *a, struct http_request *rq, struct http_ref x)
+static void summarize(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct summing *s = mem_zero(1, sizeof *s);
     s->api = a;
     s->x = x;
-    s->group = rq->group_by;
-    s->since = store_summary_since(rq->since, time_wall());
-    s->limit = rq->limit;
+    s->group = args_of(rq)->group_by;
+    s->since = store_summary_since(args_of(rq)->since, time_wall());
+    s->limit = args_of(rq)->limit;
     s->client = mem_strdup(api_wall(a, rq));
-    memcpy(s->workflow_hash, rq->workflow_hash, sizeof s->workflow_hash);
+    memcpy(s->workflow_hash, args_of(rq)->workflow_hash, sizeof s->workflow_hash);
     if (!store_is_writable(a->store)) {
         s->folded = true;
         sum_up(s);
@@ -200,5 +204,8 @@ static void summarize(struct api *a, struct http_request *rq, struct http_ref x)
     store_fold(a->store, folded, s);
 }
 
-static const struct api_row rows[] = {{ROUTE_SUMMARY, summarize, DOOR_OPEN}};
-const struct api_rows api_summaries = API_ROWS(rows);
+static const struct http_route routes[] = {
+    {"GET", "/profiles/summary", ROLE_READ, .serve = summarize,
+     .params = PARAMS(&param_limit, &param_since, &param_hash, &param_group_by)},
+};
+const struct http_table api_summaries = API_TABLE(routes);

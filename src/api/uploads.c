@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "comfypool/base/json_write.h"
+#include "args.h"
+#include "bodies.h"
 #include "inner.h"
+#include "params.h"
 
 /* ---- files of bodies ---------------------------------------------------------------------------
  */
@@ -41,20 +44,22 @@ static const struct incoming_ops incoming_ops = {has_room, file_kept, free};
 static bool file_is_there(void *ctx, const struct http_request *rq)
 {
     struct api *a = ctx;
-    return uploads_seen(pool_uploads(a->pool), api_wall(a, rq), rq->sha256) != NULL;
+    const char *sha256 = args_of(rq)->sha256;
+    return sha256[0] != '\0' &&
+           uploads_seen(pool_uploads(a->pool), api_wall(a, rq), sha256) != NULL;
 }
 
 static enum err file_begin(void *ctx, const struct http_request *rq, struct http_ref x,
-                           size_t index, uint64_t length, const char *sha256, void **ret_file,
-                           const char **ret_why)
+                           size_t index, uint64_t length, void **ret_file, const char **ret_why)
 {
     struct api *a = ctx;
+    const char *sha256 = args_of(rq)->sha256;
     const struct incoming_upload upload = {
         .owner = rq->caller,
         .request = api_ticket(x),
-        .is_whole = rq->route == ROUTE_UPLOAD || rq->route == ROUTE_UPLOAD_PUT,
+        .is_whole = rq->route->body == &body_file,
         .length = length,
-        .sha256 = sha256,
+        .sha256 = sha256[0] == '\0' ? NULL : sha256,
     };
     struct incoming *in = mem_zero(1, sizeof *in);
     *in = (struct incoming){.api = a, .x = x, .index = index};
@@ -104,11 +109,12 @@ const struct http_file_ops api_file_ops = {file_is_there, file_begin, file_write
  */
 
 /* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
-static void put_upload(struct api *a, struct http_request *rq, struct http_ref x)
+static void put_upload(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct uploads *all = pool_uploads(a->pool);
     const bool has_come = rq->files_len > 0;
-    struct upload *u = uploads_find(all, has_come ? rq->files[0].sha256 : rq->sha256);
+    struct upload *u = uploads_find(all, has_come ? rq->files[0].sha256 : args_of(rq)->sha256);
     if (u == NULL) {
         api_refuse(a, x, ERR_UPLOAD_NOT_FOUND);
         return;
@@ -127,12 +133,13 @@ static void put_upload(struct api *a, struct http_request *rq, struct http_ref x
     http_answer(a->http, x, &answer);
 }
 
-static void get_upload(struct api *a, struct http_request *rq, struct http_ref x)
+static void get_upload(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct uploads *all = pool_uploads(a->pool);
     uint64_t size = 0;
-    const bool is_kept = uploads_find(all, rq->sha256) != NULL;
-    const int fd = is_kept ? uploads_open(all, rq->sha256, &size) : -1;
+    const bool is_kept = uploads_find(all, args_of(rq)->sha256) != NULL;
+    const int fd = is_kept ? uploads_open(all, args_of(rq)->sha256, &size) : -1;
     if (fd < 0) {
         api_refuse(a, x, ERR_UPLOAD_NOT_FOUND);
         return;
@@ -140,24 +147,28 @@ static void get_upload(struct api *a, struct http_request *rq, struct http_ref x
     struct http_answer answer = http_answer_new(200);
     answer.content_type = "application/octet-stream";
     answer.sandbox = true;
-    api_answer_file(a, rq, x, fd, size, rq->sha256, &answer);
+    api_answer_file(a, rq, x, fd, size, args_of(rq)->sha256, &answer);
 }
 
-static void delete_upload(struct api *a, struct http_request *rq, struct http_ref x)
+static void delete_upload(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    struct api *a = ctx;
     struct refusal why;
     struct api_asking *q = api_asking_new(a, x, 204, NULL);
-    if (!uploads_forget(pool_uploads(a->pool), api_wall(a, rq), rq->sha256, api_answer_no_content,
-                        q, &why)) {
+    if (!uploads_forget(pool_uploads(a->pool), api_wall(a, rq), args_of(rq)->sha256,
+                        api_answer_no_content, q, &why)) {
         api_asking_free(q);
         api_refuse_as(a, x, &why);
     }
 }
 
-static const struct api_row rows[] = {
-    {ROUTE_UPLOAD, put_upload, DOOR_OPEN},
-    {ROUTE_UPLOAD_PUT, put_upload, DOOR_OPEN},
-    {ROUTE_UPLOAD_GET, get_upload, DOOR_UPLOAD},
-    {ROUTE_UPLOAD_DELETE, delete_upload, DOOR_UPLOAD},
+static const struct http_route routes[] = {
+    {"POST", "/uploads", ROLE_SUBMIT, .serve = put_upload, .body = &body_file,
+     .flags = HTTP_MAY_BE_NAME},
+    {"PUT", "/uploads/{sha256}", ROLE_SUBMIT, .serve = put_upload, .body = &body_file},
+    {"GET", "/uploads/{sha256}", ROLE_READ, .serve = get_upload, .door = DOOR_UPLOAD,
+     .flags = HTTP_HAS_RANGES},
+    {"DELETE", "/uploads/{sha256}", ROLE_SUBMIT, .serve = delete_upload, .door = DOOR_UPLOAD,
+     .body = &body_nothing},
 };
-const struct api_rows api_uploads = API_ROWS(rows);
+const struct http_table api_uploads = API_TABLE(routes);

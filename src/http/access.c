@@ -4,7 +4,8 @@
  * browsers from being used against the daemon and leaves encryption to a proxy. Nothing of a token
  * is ever logged. Pure. Cost: O(allowed names + tokens).
  */
-#include "internal.h"
+#include "access.h"
+#include "headers.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -12,6 +13,8 @@
 #include <strings.h>
 
 #include "comfypool/base/digest.h"
+#include "comfypool/base/text.h"
+#include "comfypool/http/problem.h"
 
 /* ---- addresses ---------------------------------------------------------------------------------
  */
@@ -150,8 +153,8 @@ static bool check_one_host(const struct visitor *v, struct str text, const char 
 
 bool access_check_host(const struct visitor *v, const char *const *allowed, struct problem *p)
 {
-    if (v->route == ROUTE_HEALTHZ || v->route == ROUTE_READYZ) {
-        return true; /* load balancers probe by any name, and learn next to nothing */
+    if (v->route != NULL && (v->route->flags & HTTP_ANY_HOST) != 0) {
+        return true;
     }
     if (v->authority.n > 0 && !check_one_host(v, v->authority, allowed, p)) {
         return false;
@@ -214,11 +217,10 @@ static struct str presented_token(const struct headers *h)
 }
 
 /* Looks at every token, so that time says nothing about which of them is near. */
-static const struct http_token *find_token(struct str presented, const struct http_token *tokens,
-                                           size_t n)
+static const struct token *find_token(struct str presented, const struct token *tokens, size_t n)
 {
     char hash[DIGEST_HEX_SIZE];
-    const struct http_token *found = NULL;
+    const struct token *found = NULL;
     digest_sha256_hex(presented, hash);
     for (size_t i = 0; i < n; i++) {
         if (digest_hex_equal(hash, tokens[i].sha256)) {
@@ -234,19 +236,18 @@ static bool refuse(struct problem *p, enum err code, const char *challenge, cons
     return problem_set(p, code, "%s", detail);
 }
 
-bool access_check_token(const struct visitor *v, const struct http_token *tokens, size_t n,
-                        char ret_caller[HTTP_NAME_SIZE], enum http_role *ret_role,
-                        struct problem *p)
+bool access_check_token(const struct visitor *v, const struct token *tokens, size_t n,
+                        char ret_caller[CALLER_SIZE], enum role *ret_role, struct problem *p)
 {
     /* What there is not is told to those who may read what there is. */
-    const enum http_role least = v->route < HTTP_ROUTE_COUNT ? route_role(v->route) : ROLE_READ;
+    const enum role least = v->route != NULL ? v->route->role : ROLE_READ;
     ret_caller[0] = '\0';
     *ret_role = n == 0 ? ROLE_OPERATE : ROLE_ANYBODY;
     if (n == 0 || least == ROLE_ANYBODY) {
         return true;
     }
     const struct str presented = presented_token(v->headers);
-    const struct http_token *t = presented.n == 0 ? NULL : find_token(presented, tokens, n);
+    const struct token *t = presented.n == 0 ? NULL : find_token(presented, tokens, n);
     if (t == NULL && v->headers->of[HEADER_AUTHORIZATION].count == 0) {
         return refuse(p, ERR_UNAUTHORIZED, "Bearer", "send Authorization: Bearer TOKEN");
     }
@@ -258,7 +259,7 @@ bool access_check_token(const struct visitor *v, const struct http_token *tokens
         return refuse(p, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\"",
                       "this token is not known");
     }
-    memcpy(ret_caller, t->name, HTTP_NAME_SIZE);
+    memcpy(ret_caller, t->name, CALLER_SIZE);
     *ret_role = t->role;
     if (t->role < least) {
         return refuse(p, ERR_FORBIDDEN, "Bearer error=\"insufficient_scope\"",
@@ -268,11 +269,11 @@ bool access_check_token(const struct visitor *v, const struct http_token *tokens
     return true;
 }
 
-bool access_check_again(const struct visitor *v, const struct http_token *tokens, size_t n,
-                        const char *caller, enum http_role role, struct problem *p)
+bool access_check_again(const struct visitor *v, const struct token *tokens, size_t n,
+                        const char *caller, enum role role, struct problem *p)
 {
-    char now[HTTP_NAME_SIZE];
-    enum http_role role_now;
+    char now[CALLER_SIZE];
+    enum role role_now;
     if (!access_check_token(v, tokens, n, now, &role_now, p)) {
         return false;
     }

@@ -2,14 +2,19 @@
  * Answers: headers, ETags and 304, problem+json. Makes the libmicrohttpd response and hands it to
  * the exchange; leaves HEAD, Date and the framing to libmicrohttpd.
  */
-#include "internal.h"
+#include "answer.h"
+#include "exchange.h"
+#include "headers.h"
+#include "server.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "comfypool/base/digest.h"
-#include "comfypool/base/json_write.h"
+#include "comfypool/http/answer.h"
+#include "comfypool/http/http.h"
+#include "comfypool/http/problem.h"
 
 /* ---- problems ----------------------------------------------------------------------------------
  */
@@ -42,21 +47,18 @@ bool problem_set(struct problem *p, enum err code, const char *detail, ...)
     return false;
 }
 
-static void write_problem(struct buf *out, const struct problem *p, unsigned status)
+/* As the family of its route writes it. Returns the content type. */
+static const char *write_problem(const struct exchange *x, const struct problem *p, unsigned status,
+                                 struct buf *out)
 {
-    char type[96];
-    (void)snprintf(type, sizeof type, "urn:comfypool:problem:%s", err_code(p->code));
-    struct js_out o = js_out_to(out);
-    js_open(&o, '{');
-    js_member_string(&o, "type", type);
-    js_member_string(&o, "title", err_title(p->code));
-    js_member_int(&o, "status", status);
-    js_member_str(&o, "detail", buf_str(&p->detail));
-    js_member_string(&o, "code", err_code(p->code));
-    if (p->has_pointer) {
-        js_member_str(&o, "pointer", buf_str(&p->pointer));
-    }
-    js_close(&o, '}');
+    const struct str pointer = buf_str(&p->pointer);
+    const struct http_refused r = {
+        .status = status,
+        .code = p->code,
+        .detail = buf_str(&p->detail),
+        .pointer = p->has_pointer ? &pointer : NULL,
+    };
+    return x->family->write(&r, out);
 }
 
 /* ---- headers -----------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
     if (a->no_store) {
         header(r, "X-Accel-Buffering", "no"); /* nginx holds answers back otherwise */
     }
-    if (route_formats(x->rq.route) != 0) {
+    if (x->rq.route != NULL && x->rq.route->formats != 0) {
         header(r, "Vary", "Accept");
     }
     if (a->location[0] != '\0') {
@@ -251,7 +253,7 @@ static bool has_room(const struct exchange *x, size_t n)
     const struct http_server *s = x->server;
     return n < LARGE_ANSWER || s->answers == 0 ||
            s->answers + n <= s->options.max_body_bytes * ANSWERS_AT_ONCE ||
-           strcmp(route_method(x->rq.route), "GET") != 0;
+           strcmp(x->rq.route->method, "GET") != 0;
 }
 
 void http_answer(struct http_server *s, struct http_ref ref, struct http_answer *a)
@@ -267,7 +269,7 @@ void http_answer(struct http_server *s, struct http_ref ref, struct http_answer 
     char etag[HTTP_ETAG_SIZE] = "";
     if (a->etag) {
         make_answer_etag(a, etag);
-        if (status == MHD_HTTP_OK && strcmp(route_method(x->rq.route), "GET") == 0 &&
+        if (status == MHD_HTTP_OK && strcmp(x->rq.route->method, "GET") == 0 &&
             headers_match_etag(&x->headers, str_of(etag))) {
             status = MHD_HTTP_NOT_MODIFIED;
             buf_done(&a->body);
@@ -286,12 +288,11 @@ void answer_problem(struct exchange *x, const struct problem *p)
 {
     const unsigned status = p->status == 0 ? err_http_status(p->code) : p->status;
     struct http_answer a = http_answer_new(status);
-    a.content_type = "application/problem+json";
     a.retry_after = p->retry_after > 0 ? p->retry_after : -1;
     if (p->content_range != NULL) {
         (void)snprintf(a.content_range, sizeof a.content_range, "%s", p->content_range);
     }
-    write_problem(&a.body, p, status);
+    a.content_type = write_problem(x, p, status, &a.body);
     struct MHD_Response *r = answer_headers(x, make_response(&a.body), &a);
     if (x->allow[0] != '\0') {
         header(r, "Allow", x->allow);

@@ -3,7 +3,14 @@
  * a turn of the loop; the connection is suspended while there is more to be done than that. What
  * they become is bounded like any other body.
  */
-#include "internal.h"
+#include "comfypool/http/problem.h"
+#include "comfypool/base/gzip.h"
+#include "coding.h"
+#include "body.h"
+#include "exchange.h"
+#include "file_body.h"
+#include "headers.h"
+#include "server.h"
 
 /* What is made in a turn (some 5 ms), and at a time. */
 enum { SLICE = 1 << 20, PIECE = 64 << 10 };

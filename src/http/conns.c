@@ -8,7 +8,9 @@
  * libmicrohttpd's idle timeout until bytes of the next request have come: the kernel knows when the
  * last ones did.
  */
-#include "internal.h"
+#include "access.h"
+#include "conns.h"
+#include "server.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -8,12 +8,29 @@
  * queued earlier closes it. Exceptions: framing that cannot be trusted, a body that is announced
  * too large by a client that waits for 100 Continue, and one that nobody wants to read to its end.
  */
-#include "internal.h"
+#include "access.h"
+#include "answer.h"
+#include "body.h"
+#include "coding.h"
+#include "conns.h"
+#include "exchange.h"
+#include "file_body.h"
+#include "headers.h"
+#include "hold.h"
+#include "query.h"
+#include "router.h"
+#include "server.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/http/answer.h"
+#include "comfypool/http/http.h"
+#include "comfypool/http/problem.h"
+#include "comfypool/loop/apart.h"
+#include "comfypool/loop/mhd_host.h"
 
 /* A body beyond the cap is read and thrown away up to this many times the cap. */
 enum { DISCARD_TIMES = 8, RETRY_S = 1 };
@@ -144,11 +161,13 @@ void exchange_abandon(struct exchange *x)
 
 static void serve(struct exchange *x)
 {
-    struct http_server *s = x->server;
+    const struct http_family *f = x->family;
     x->serving = true;
     do {
         x->again = false;
-        s->serve(s->ctx, &x->rq, x->ref);
+        if (f->admit == NULL || f->admit(f->ctx, &x->rq, x->ref)) {
+            x->rq.route->serve(f->ctx, &x->rq, x->ref);
+        }
         x->rq.asked_again = true;
     } while (x->again && !x->answered);
     x->serving = false;
@@ -253,7 +272,8 @@ static bool check_access(struct exchange *x, const struct match *m)
 /* What was stored for it is told: who got 401 for it would send it again. */
 static bool is_submitted(const struct exchange *x)
 {
-    return x->rq.route == ROUTE_SUBMIT && heap_holds(&x->hold.node);
+    return x->rq.route != NULL && (x->rq.route->flags & HTTP_FINISHES) != 0 &&
+           heap_holds(&x->hold.node);
 }
 
 bool exchange_is_let_in(struct exchange *x, struct problem *p)
@@ -290,7 +310,7 @@ void exchange_check_token(struct exchange *x)
     problem_init(&p);
     if (!exchange_is_let_in(x, &p)) {
         LOG(LOG_INFO, "a request ends: its token does not let it in any more",
-            LOG_S("client", x->rq.caller), LOG_S("path", route_path(x->rq.route)));
+            LOG_S("client", x->rq.caller), LOG_S("path", x->rq.route->path));
         if (x->stream != NULL) {
             stream_shut(x->stream);
         } else {
@@ -303,17 +323,11 @@ void exchange_check_token(struct exchange *x)
 static bool check_details(struct exchange *x, const struct match *m)
 {
     struct problem *p = &x->problem;
-    x->rq.route = m->route;
     x->rq.head = m->head;
-    x->rq.number = m->number;
-    memcpy(x->rq.job_id, m->job_id, sizeof x->rq.job_id);
-    memcpy(x->rq.backend, m->backend, sizeof x->rq.backend);
-    memcpy(x->rq.delivery, m->delivery, sizeof x->rq.delivery);
-    memcpy(x->rq.sha256, m->sha256, sizeof x->rq.sha256);
     return query_parse(m->query, &x->headers, &x->rq, &x->preferred, p) && coding_check(x) &&
            (!body_is_json(m->route) || file_body_is(x) ||
             headers_check_body_type(&x->headers, p)) &&
-           ((m->route != ROUTE_SUBMIT && m->route != ROUTE_BATCH_SUBMIT) ||
+           ((m->route->flags & HTTP_HAS_KEY) == 0 ||
             headers_idempotency_key(&x->headers, x->rq.idempotency_key, p));
 }
 
@@ -326,16 +340,21 @@ static void check_request(struct exchange *x, const char *method, const char *ve
         return;
     }
     problem_init(&nowhere);
-    const bool found = router_match(str_of(method), str_of(x->target), &m, &nowhere);
-    x->rq.route = HTTP_ROUTE_COUNT;
+    const bool found =
+        router_match(x->server->options.families, str_of(method), str_of(x->target), &m, &nowhere);
+    x->family = m.family;
+    x->rq.args = m.args;
     memcpy(x->allow, m.allow, sizeof x->allow);
     x->options = m.options;
     if (!check_access(x, &m)) {
         x->allow[0] = '\0';
     } else if (!found) {
         (void)problem_set(&x->problem, nowhere.code, "%s", buf_text(&nowhere.detail));
-    } else if (!m.options && check_details(x, &m)) {
-        check_wait(x);
+    } else if (!m.options) {
+        x->rq.route = m.route;
+        if (check_details(x, &m)) {
+            check_wait(x);
+        }
     }
     problem_done(&nowhere);
     check_length(x);
@@ -439,7 +458,7 @@ static void serve_read(struct exchange *x)
 static void read_it(void *ctx)
 {
     struct exchange *x = ctx;
-    (void)!body_read(buf_str(&x->body), &x->server->options, &x->rq, &x->problem);
+    (void)!body_read(buf_str(&x->body), &x->rq, &x->problem);
 }
 
 static void exchange_free(struct exchange *x);
@@ -517,6 +536,7 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *conne
     struct exchange *x = mem_zero(1, sizeof *x);
     x->server = l->server;
     x->listener = l;
+    x->family = l->server->options.families[0];
     x->conn = info == NULL ? NULL : info->socket_context;
     conn_request(x->conn);
     x->target = mem_strdup(target);
@@ -533,8 +553,7 @@ static void exchange_free(struct exchange *x)
     if (x->rq.note_done != NULL) {
         x->rq.note_done(x->rq.note);
     }
-    submission_done(&x->rq.submission);
-    backend_change_done(&x->rq.backend_change);
+    match_args_free(x->family, x->rq.args);
     problem_done(&x->problem);
     drop_body(x);
     free(x->target);

@@ -9,10 +9,20 @@
 #include <string.h>
 #include <strings.h>
 
-#include "internal.h"
+#include "comfypool/base/sniff.h"
+#include "comfypool/http/answer.h"
+#include "comfypool/http/http.h"
+#include "comfypool/http/problem.h"
+
+#include "conns.h"
+#include "exchange.h"
+#include "body.h"
+#include "file_body.h"
+#include "headers.h"
+#include "server.h"
 #include "multipart.h"
 
-enum { RETRY_S = 2 };
+enum { RETRY_S = 2, FILES_MOST = 64 };
 
 struct file_body {
     struct exchange *x;
@@ -35,17 +45,16 @@ static bool is_multipart(const struct exchange *x)
 }
 
 /* The body is one file, or a form with one. */
-static bool is_upload(enum http_route route)
+static bool is_upload(const struct http_route *route)
 {
-    return route == ROUTE_UPLOAD || route == ROUTE_UPLOAD_PUT;
+    return body_kind(route) == HTTP_BODY_FILE;
 }
 
 bool file_body_is(const struct exchange *x)
 {
-    const enum http_route route = x->rq.route;
-    return x->server->options.files != NULL &&
-           (is_upload(route) ||
-            ((route == ROUTE_SUBMIT || route == ROUTE_BATCH_SUBMIT) && is_multipart(x)));
+    const struct http_route *route = x->rq.route;
+    return x->family->files != NULL &&
+           (is_upload(route) || (body_kind(route) == HTTP_BODY_FORM && is_multipart(x)));
 }
 
 /* The first one counts. */
@@ -61,7 +70,7 @@ static void give_up(struct exchange *x, enum err e, const char *why)
 {
     struct file_body *f = x->files;
     if (f->open != NULL) {
-        x->server->options.files->abort(f->open);
+        x->family->files->abort(f->open);
         f->open = NULL;
     }
     refuse(x, e, why);
@@ -79,11 +88,10 @@ static struct http_file *add_file(struct exchange *x)
 
 static bool open_file(struct exchange *x, uint64_t length)
 {
-    struct http_server *s = x->server;
-    const char *sha256 = x->rq.route == ROUTE_UPLOAD_PUT ? x->rq.sha256 : NULL;
+    const struct http_family *family = x->family;
     const char *why = NULL;
-    const enum err e = s->options.files->begin(s->ctx, &x->rq, x->ref, x->rq.files_len - 1, length,
-                                               sha256, &x->files->open, &why);
+    const enum err e = family->files->begin(family->ctx, &x->rq, x->ref, x->rq.files_len - 1,
+                                            length, &x->files->open, &why);
     if (e != ERR_NONE) {
         x->files->open = NULL;
         give_up(x, e, why);
@@ -170,7 +178,7 @@ static bool part_begins(void *ctx, struct str name, bool is_file, struct str fil
         return problem_set(&x->problem, ERR_MEMBER_INVALID,
                            "two parts are named %.*s; each has a name of its own", n, name.p);
     }
-    if (x->rq.files_len == ATTACHMENTS_MOST) {
+    if (x->rq.files_len == FILES_MOST) {
         *ret_why = "there may be 64 files at most";
         return false;
     }
@@ -195,13 +203,12 @@ static void part_data(void *ctx, const char *bytes, size_t n)
 {
     struct exchange *x = ctx;
     struct file_body *f = x->files;
-    struct http_server *s = x->server;
     if (f->in_job) {
         exchange_collect(x, bytes, n);
     } else if (f->open != NULL) {
         f->come += n;
         keep_head(f, bytes, n);
-        x->paused = !s->options.files->write(f->open, bytes, n);
+        x->paused = !x->family->files->write(f->open, bytes, n);
     }
 }
 
@@ -240,7 +247,7 @@ static void part_ends(void *ctx)
         void *file = f->open;
         f->open = NULL;
         f->pending++;
-        x->server->options.files->end(file);
+        x->family->files->end(file);
     }
 }
 
@@ -251,9 +258,9 @@ static const struct multipart_ops part_ops = {part_begins, part_data, part_ends}
 
 bool file_body_begin(struct exchange *x)
 {
-    struct http_server *s = x->server;
+    const struct http_family *family = x->family;
     const bool asks = headers_expect_continue(&x->headers);
-    x->rq.had_file = x->rq.route == ROUTE_UPLOAD_PUT && s->options.files->has(s->ctx, &x->rq);
+    x->rq.had_file = is_upload(x->rq.route) && family->files->has(family->ctx, &x->rq);
     if (x->rq.had_file && asks) {
         return false;
     }
@@ -261,7 +268,7 @@ bool file_body_begin(struct exchange *x)
     f->x = x;
     x->files = f;
     buf_init(&f->head, FILE_NAME_MOST);
-    f->may_be_name = x->rq.route == ROUTE_UPLOAD && headers_say_form(&x->headers);
+    f->may_be_name = (x->rq.route->flags & HTTP_MAY_BE_NAME) != 0 && headers_say_form(&x->headers);
     if (is_upload(x->rq.route) && !is_multipart(x)) {
         (void)add_file(x);
         (void)open_file(x, headers_body_length(&x->headers));
@@ -317,9 +324,8 @@ bool file_body_end(struct exchange *x)
 
 void file_body_refused(struct exchange *x)
 {
-    struct http_server *s = x->server;
     if (x->files != NULL) {
-        s->options.files->refused(s->ctx, &x->rq, x->ref);
+        x->family->files->refused(x->family->ctx, &x->rq, x->ref);
     }
 }
 
@@ -328,7 +334,7 @@ void file_body_free(struct exchange *x)
     struct file_body *f = x->files;
     if (f != NULL) {
         if (f->open != NULL) {
-            x->server->options.files->abort(f->open);
+            x->family->files->abort(f->open);
         }
         multipart_free(f->parts);
         buf_done(&f->head);

@@ -3,10 +3,15 @@
  * If-None-Match, Idempotency-Key, Last-Event-ID, traceparent. Pure; values are borrowed. What else
  * a client sends is ignored.
  */
-#include "internal.h"
+#include "headers.h"
+#include "query.h"
 
 #include <string.h>
 #include <strings.h>
+
+#include "comfypool/base/text.h"
+#include "comfypool/http/http.h"
+#include "comfypool/http/problem.h"
 
 static const char *const names[HEADER_COUNT] = {
     [HEADER_CONTENT_LENGTH] = "Content-Length",

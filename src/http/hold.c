@@ -4,11 +4,15 @@
  * told what is known now, since it may have shut it only for writing. The reader of a stream that
  * does so is gone.
  */
-#include "internal.h"
+#include "exchange.h"
+#include "hold.h"
+#include "server.h"
 
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/http/answer.h"
+#include "comfypool/http/http.h"
 
 struct watch {
     uv_poll_t poll;

@@ -3,7 +3,8 @@
  * accepting to libmicrohttpd. A unix socket's file belongs to the daemon that bound it: one that
  * nobody accepts on any more is replaced, and at the end only the own one is removed.
  */
-#include "internal.h"
+#include "listen.h"
+#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>

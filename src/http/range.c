@@ -1,5 +1,6 @@
 /* Ranges of files that we have (RFC 9110, 14). Pure. */
 #include "comfypool/http/http.h"
+#include "comfypool/http/answer.h"
 
 #include <string.h>
 

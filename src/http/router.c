@@ -1,36 +1,14 @@
 /*
- * From a method and a raw request target to a route of HTTP_ROUTE_TABLE. Segments are unescaped one
- * by one, so that %2F never makes a new one. Pure. Cost: O(routes) comparisons of short strings.
+ * From a method and a raw request target to a row of a table. Segments are unescaped one by one, so
+ * that %2F never makes a new one. Pure. Cost: O(routes) comparisons of short strings.
  */
-#include "internal.h"
+#include "router.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *method;
-    const char *path;
-    enum http_role role;
-} routes[HTTP_ROUTE_COUNT] = {
-#define X(symbol, m, p, r) [symbol] = {m, p, r},
-    HTTP_ROUTE_TABLE(X)
-#undef X
-};
-
-const char *route_method(enum http_route route)
-{
-    return routes[route].method;
-}
-
-const char *route_path(enum http_route route)
-{
-    return routes[route].path;
-}
-
-enum http_role route_role(enum http_route route)
-{
-    return routes[route].role;
-}
+#include "comfypool/base/text.h"
 
 enum { MAX_SEGMENTS = 5, MAX_SEGMENT = 128 };
 
@@ -45,6 +23,22 @@ struct path {
     struct segment segments[MAX_SEGMENTS];
 };
 
+/* ---- rows --------------------------------------------------------------------------------------
+ */
+
+const struct http_route *http_next_route(const struct http_family *f, struct http_rows *at)
+{
+    const struct http_table *t = f->tables[at->table];
+    while (t != NULL && at->row == t->len) {
+        t = f->tables[++at->table];
+        at->row = 0;
+    }
+    return t == NULL ? NULL : &t->routes[at->row++];
+}
+
+/* ---- paths -------------------------------------------------------------------------------------
+ */
+
 static void read_segment(struct str raw, struct segment *ret)
 {
     AUTO_BUF struct buf b;
@@ -57,60 +51,77 @@ static void read_segment(struct str raw, struct segment *ret)
     ret->text[ret->n] = '\0';
 }
 
-static const char backends[] = "/backends/";
-
-/* The last segment of a route below a backend that the path ends with; n == 0: with none. */
-static struct str find_verb(struct str rest)
+/* Where a parameter stands in its prefix: the text before it. */
+static struct str base_of(const struct http_segment *s)
 {
-    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
-        const char *verb = strstr(routes[i].path, "/{name}/");
-        if (verb == NULL || strncmp(routes[i].path, backends, strlen(backends)) != 0) {
-            continue;
-        }
-        const struct str end = str_of(verb + strlen("/{name}"));
-        if (rest.n > end.n && str_ends_with(rest, end)) {
-            return end;
+    return (struct str){s->prefix, strcspn(s->prefix, "{")};
+}
+
+/* The end of the path that follows the parameter in some route; n == 0: none does. */
+static struct str find_verb(const struct http_family *f, const struct http_segment *s,
+                            struct str rest)
+{
+    const size_t n = strlen(s->prefix);
+    struct http_rows at = {0};
+    for (const struct http_route *r = http_next_route(f, &at); r != NULL;
+         r = http_next_route(f, &at)) {
+        if (strncmp(r->path, s->prefix, n) == 0 && r->path[n] == '/') {
+            const struct str end = str_of(r->path + n);
+            if (rest.n > end.n && str_ends_with(rest, end)) {
+                return end;
+            }
         }
     }
     return (struct str){"", 0};
 }
 
-/* Whether the method is one of a backend itself: its name may end as a route below it does. */
-static bool is_of_backend(struct str method)
+/* Whether the method is one of the parameter's own path: a name may end as a route below it does.
+ */
+static bool is_of_itself(const struct http_family *f, const struct http_segment *s,
+                         struct str method)
 {
-    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
-        if (strcmp(routes[i].path, "/backends/{name}") == 0 && str_is(method, routes[i].method)) {
+    struct http_rows at = {0};
+    for (const struct http_route *r = http_next_route(f, &at); r != NULL;
+         r = http_next_route(f, &at)) {
+        if (strcmp(r->path, s->prefix) == 0 && str_is(method, r->method)) {
             return true;
         }
     }
     return str_is(method, "HEAD");
 }
 
-/* A backend may be called by its URL, with slashes: people write the name as GET /backends gives
-   it. True: it was read as one segment. */
-static bool read_backend_path(struct str method, struct str raw, struct path *ret)
+/* A parameter that spans slashes is read as one segment. */
+static bool read_spanning(const struct http_family *f, const struct http_segment *s,
+                          struct str method, struct str raw, struct path *ret)
 {
-    const size_t n = strlen(backends);
-    if (raw.n <= n || memcmp(raw.p, backends, n) != 0) {
+    const struct str base = base_of(s);
+    if (!s->spans || raw.n <= base.n || memcmp(raw.p, base.p, base.n) != 0) {
         return false;
     }
-    const struct str rest = {raw.p + n, raw.n - n};
-    const struct str verb = is_of_backend(method) ? (struct str){"", 0} : find_verb(rest);
-    read_segment(STR("backends"), &ret->segments[0]);
-    read_segment((struct str){rest.p, rest.n - verb.n}, &ret->segments[1]);
-    ret->len = 2;
+    const struct str rest = {raw.p + base.n, raw.n - base.n};
+    const struct str verb =
+        is_of_itself(f, s, method) ? (struct str){"", 0} : find_verb(f, s, rest);
+    struct str before = {base.p + 1, base.n - 1};
+    struct str one;
+    ret->len = 0;
+    while (text_cut(&before, '/', &one) && one.n > 0) {
+        read_segment(one, &ret->segments[ret->len++]);
+    }
+    read_segment((struct str){rest.p, rest.n - verb.n}, &ret->segments[ret->len++]);
     if (verb.n > 0) {
-        read_segment((struct str){verb.p + 1, verb.n - 1}, &ret->segments[2]);
-        ret->len = 3;
+        read_segment((struct str){verb.p + 1, verb.n - 1}, &ret->segments[ret->len++]);
     }
     return true;
 }
 
 /* False when the path has more segments than any route, or an empty one. */
-static bool read_path(struct str method, struct str raw, struct path *ret)
+static bool read_path(const struct http_family *f, struct str method, struct str raw,
+                      struct path *ret)
 {
-    if (read_backend_path(method, raw, ret)) {
-        return true;
+    for (size_t i = 0; i < f->segments_len; i++) {
+        if (read_spanning(f, &f->segments[i], method, raw, ret)) {
+            return true;
+        }
     }
     ret->len = 0;
     if (raw.n == 0 || raw.p[0] != '/') {
@@ -148,107 +159,30 @@ static bool path_fits(const char *template, const struct path *path)
     return i == path->len;
 }
 
-static void allow(struct match *m, const char *method)
-{
-    const size_t n = strlen(m->allow);
-    (void)snprintf(m->allow + n, sizeof m->allow - n, "%s%s%s", n == 0 ? "" : ", ", method,
-                   strcmp(method, "GET") == 0 ? ", HEAD" : "");
-}
-
 /* ---- parameters --------------------------------------------------------------------------------
  */
 
-static bool read_id(const struct segment *s, struct match *ret, struct problem *p)
+/* Which segment of a path its parameter is. */
+static size_t place_of(const struct http_segment *s)
 {
-    if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
-        return problem_set(p, ERR_JOB_NOT_FOUND, "a job's id is a lowercase UUID");
+    size_t slashes = 0;
+    for (const char *p = s->prefix; *p != '\0'; p++) {
+        slashes += *p == '/' ? 1 : 0;
     }
-    memcpy(ret->job_id, s->text, UUID_SIZE);
-    return true;
+    return slashes - 1;
 }
-
-static bool read_batch(const struct segment *s, struct match *ret, struct problem *p)
-{
-    if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
-        return problem_set(p, ERR_BATCH_NOT_FOUND, "a batch's id is a lowercase UUID");
-    }
-    memcpy(ret->job_id, s->text, UUID_SIZE);
-    return true;
-}
-
-static bool read_name(const struct segment *s, struct match *ret, struct problem *p)
-{
-    if (s->broken || !text_is_name((struct str){s->text, s->n})) {
-        return problem_set(p, ERR_BACKEND_NOT_FOUND, "see GET /backends for their names");
-    }
-    memcpy(ret->backend, s->text, s->n + 1);
-    return true;
-}
-
-static bool read_delivery(const struct segment *s, struct match *ret, struct problem *p)
-{
-    if (s->broken || !uuid_is_canonical((struct str){s->text, s->n})) {
-        return problem_set(p, ERR_DELIVERY_NOT_FOUND, "see GET /webhooks/deliveries for their ids");
-    }
-    memcpy(ret->delivery, s->text, UUID_SIZE);
-    return true;
-}
-
-static bool read_sha256(const struct segment *s, struct match *ret, struct problem *p)
-{
-    if (s->broken || s->n != DIGEST_HEX_SIZE - 1 || !text_is_hex((struct str){s->text, s->n})) {
-        return problem_set(p, ERR_UPLOAD_NOT_FOUND,
-                           "an upload is named by its SHA-256: 64 lowercase hex digits");
-    }
-    memcpy(ret->sha256, s->text, DIGEST_HEX_SIZE);
-    return true;
-}
-
-static bool read_number(const struct segment *s, int64_t least, struct match *ret)
-{
-    int64_t n = -1;
-    if (s->broken || s->n > 9 || !str_to_int64((struct str){s->text, s->n}, &n) || n < least) {
-        return false;
-    }
-    ret->number = (unsigned)n;
-    return true;
-}
-
-static bool read_output(const struct segment *s, struct match *ret, struct problem *p)
-{
-    return read_number(s, 0, ret) ||
-           problem_set(p, ERR_OUTPUT_NOT_FOUND, "outputs are numbered from 0");
-}
-
-static bool read_attempt(const struct segment *s, struct match *ret, struct problem *p)
-{
-    return read_number(s, 1, ret) ||
-           problem_set(p, ERR_ATTEMPT_NOT_FOUND, "attempts are numbered from 1");
-}
-
-/* How a template begins, up to a parameter, which segment that is, and how it is read. */
-static const struct {
-    struct str prefix;
-    size_t segment;
-    bool (*read)(const struct segment *s, struct match *ret, struct problem *p);
-} parameters[] = {
-    {STR_INIT("/jobs/{id}"), 1, read_id},
-    {STR_INIT("/batches/{id}"), 1, read_batch},
-    {STR_INIT("/uploads/{sha256}"), 1, read_sha256},
-    {STR_INIT("/backends/{name}"), 1, read_name},
-    {STR_INIT("/jobs/{id}/outputs/{n}"), 3, read_output},
-    {STR_INIT("/jobs/{id}/attempts/{n}"), 3, read_attempt},
-    {STR_INIT("/webhooks/deliveries/{delivery}"), 2, read_delivery},
-};
 
 static bool read_parameters(const struct path *path, struct match *ret, struct problem *p)
 {
-    const char *template = routes[ret->route].path;
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
-        const struct str prefix = parameters[i].prefix;
-        if (strncmp(template, prefix.p, prefix.n) == 0 &&
-            !parameters[i].read(&path->segments[parameters[i].segment], ret, p)) {
-            return false;
+    const struct http_family *f = ret->family;
+    for (size_t i = 0; i < f->segments_len; i++) {
+        const struct http_segment *s = &f->segments[i];
+        if (strncmp(ret->route->path, s->prefix, strlen(s->prefix)) != 0) {
+            continue;
+        }
+        const struct segment *is = &path->segments[place_of(s)];
+        if (is->broken || !s->read((struct str){is->text, is->n}, ret->args)) {
+            return problem_set(p, s->code, "%s", s->detail);
         }
     }
     return true;
@@ -256,6 +190,13 @@ static bool read_parameters(const struct path *path, struct match *ret, struct p
 
 /* ---- routes ------------------------------------------------------------------------------------
  */
+
+static void allow(struct match *m, const char *method)
+{
+    const size_t n = strlen(m->allow);
+    (void)snprintf(m->allow + n, sizeof m->allow - n, "%s%s%s", n == 0 ? "" : ", ", method,
+                   strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
 
 /* "http://host/path" is as good as "/path". */
 static struct str cut_authority(struct str target, struct str *ret_authority)
@@ -274,60 +215,63 @@ static struct str cut_authority(struct str target, struct str *ret_authority)
     return target;
 }
 
-static bool find_route(struct str method, const struct path *path, struct match *ret)
+/* True: the family has the path; what it may be asked there is in the match. */
+static bool find_route(const struct http_family *f, struct str method, const struct path *path,
+                       struct match *ret)
 {
     const bool head = str_is(method, "HEAD");
-    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
-        if (!path_fits(routes[i].path, path)) {
+    struct http_rows at = {0};
+    for (const struct http_route *r = http_next_route(f, &at); r != NULL;
+         r = http_next_route(f, &at)) {
+        if (!path_fits(r->path, path)) {
             continue;
         }
-        if (str_is(method, routes[i].method) || (head && strcmp(routes[i].method, "GET") == 0)) {
-            ret->route = (enum http_route)i;
+        if (str_is(method, r->method) || (head && strcmp(r->method, "GET") == 0)) {
+            ret->route = r;
             ret->head = head;
             ret->allow[0] = '\0'; /* methods of other routes at this path */
             return true;
         }
-        allow(ret, routes[i].method);
+        allow(ret, r->method);
     }
     if (ret->allow[0] != '\0') {
         allow(ret, "OPTIONS");
         ret->options = str_is(method, "OPTIONS");
     }
-    return ret->options;
+    return ret->allow[0] != '\0';
 }
 
 /* Where people look for things, since another server has them there. */
-static const char *where_to(struct str path)
+static const char *where_to(const struct http_family *f, struct str path)
 {
-    static const struct {
-        const char *path;
-        const char *detail;
-    } known[] = {
-        {"/", "POST a workflow to /jobs; see /openapi.yaml for what there is"},
-        {"/prompt", "POST workflows to /jobs: ComfyUI's own body is taken there"},
-        {"/run", "POST workflows to /jobs"},
-        {"/runsync", "POST workflows to /jobs?wait=60"},
-        {"/queue", "GET /jobs?state=queued,running lists what waits and runs"},
-        {"/history", "GET /jobs lists jobs; their outputs are at /jobs/ID/outputs"},
-        {"/view", "files of a job are at /jobs/ID/outputs/N"},
-        {"/upload/image", "POST files to /uploads, and name them in attachments of a job"},
-        {"/interrupt", "POST /jobs/ID/cancel stops a job"},
-        {"/ws", "GET /jobs/ID/events streams what happens to a job, GET /events to all"},
-    };
     if (path.n > 4 && memcmp(path.p, "/api/", 5) == 0) {
         path = (struct str){path.p + 4, path.n - 4};
     }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (str_is(path, known[i].path)) {
-            return known[i].detail;
+    for (size_t i = 0; i < f->hints_len; i++) {
+        if (str_is(path, f->hints[i].path)) {
+            return f->hints[i].detail;
         }
     }
-    return "see /openapi.yaml for what there is";
+    return f->no_hint;
 }
 
-bool router_match(struct str method, struct str target, struct match *ret, struct problem *p)
+static bool enter(const struct path *path, struct match *ret, struct problem *p)
 {
-    *ret = (struct match){.route = HTTP_ROUTE_COUNT};
+    if (ret->options) {
+        return true;
+    }
+    if (ret->route == NULL) {
+        return problem_set(p, ERR_METHOD_NOT_ALLOWED, "allowed here: %s", ret->allow);
+    }
+    ret->args = mem_zero(1, ret->family->args_size);
+    ret->family->args_init(ret->args);
+    return read_parameters(path, ret, p);
+}
+
+bool router_match(const struct http_family *const *families, struct str method, struct str target,
+                  struct match *ret, struct problem *p)
+{
+    *ret = (struct match){.family = families[0]};
     struct str path_text = cut_authority(target, &ret->authority);
     const char *mark = path_text.n == 0 ? NULL : memchr(path_text.p, '?', path_text.n);
     if (mark != NULL) {
@@ -335,14 +279,21 @@ bool router_match(struct str method, struct str target, struct match *ret, struc
         ret->query = (struct str){mark + 1, path_text.n - at - 1};
         path_text.n = at;
     }
-    struct path path;
-    if (read_path(method, path_text, &path)) {
-        if (find_route(method, &path, ret)) {
-            return ret->options || read_parameters(&path, ret, p);
-        }
-        if (ret->allow[0] != '\0') {
-            return problem_set(p, ERR_METHOD_NOT_ALLOWED, "allowed here: %s", ret->allow);
+    for (size_t i = 0; families[i] != NULL; i++) {
+        struct path path;
+        if (read_path(families[i], method, path_text, &path) &&
+            find_route(families[i], method, &path, ret)) {
+            ret->family = families[i];
+            return enter(&path, ret, p);
         }
     }
-    return problem_set(p, ERR_ROUTE_NOT_FOUND, "%s", where_to(path_text));
+    return problem_set(p, ERR_ROUTE_NOT_FOUND, "%s", where_to(families[0], path_text));
+}
+
+void match_args_free(const struct http_family *f, void *args)
+{
+    if (args != NULL) {
+        f->args_done(args);
+        free(args);
+    }
 }

@@ -3,7 +3,11 @@
  * it ends: drain (no new connections, holds are over), then close (every suspended connection is
  * resumed first, or libmicrohttpd aborts the process).
  */
-#include "internal.h"
+#include "conns.h"
+#include "exchange.h"
+#include "hold.h"
+#include "listen.h"
+#include "server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +15,9 @@
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/http/http.h"
+#include "comfypool/loop/mhd_host.h"
+#include "comfypool/loop/apart.h"
 
 enum {
     /* Of a connection, for its headers and pieces of its body. */
@@ -25,14 +32,11 @@ enum {
 /* ---- life --------------------------------------------------------------------------------------
  */
 
-struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options,
-                                    http_serve_fn serve, void *ctx)
+struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options)
 {
     struct http_server *s = mem_zero(1, sizeof *s);
     s->loop = loop;
     s->options = *options;
-    s->serve = serve;
-    s->ctx = ctx;
     map_init(&s->addresses);
     s->aparts = aparts_new(loop);
     deadlines_init(&s->deadlines, loop);
@@ -74,7 +78,7 @@ static void check_tokens(void *ctx)
     }
 }
 
-void http_server_set_tokens(struct http_server *s, const struct http_token *tokens, size_t n)
+void http_server_set_tokens(struct http_server *s, const struct token *tokens, size_t n)
 {
     free(s->tokens);
     s->tokens = mem_zero(n + 1, sizeof *tokens);

@@ -4,11 +4,18 @@
  * told to pause, and told when half of it is gone. An exchange has at most one stream, which ends
  * with it.
  */
-#include "internal.h"
+#include "answer.h"
+#include "exchange.h"
+#include "hold.h"
+#include "server.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "comfypool/http/answer.h"
+#include "comfypool/http/http.h"
 
 enum { STREAM_FULL = 256 * 1024, STREAM_HALF = STREAM_FULL / 2, STREAM_BLOCK = 32 * 1024 };
 enum { TOO_MANY_RETRY_S = 1 };

@@ -185,11 +185,16 @@ static void add(struct pool *p, struct backend_change *take, pool_done_fn done, 
     apply_and_store(b, done, ctx);
 }
 
+bool pool_url_check(const char *url, char *why, size_t why_size)
+{
+    return comfy_url_check(url, why, why_size);
+}
+
 bool pool_add_backend(struct pool *p, struct backend_change *take, pool_done_fn done, void *ctx,
                       char **ret_name, struct refusal *ret)
 {
     char why[160];
-    if (!comfy_url_check(take->url, why, sizeof why)) {
+    if (!pool_url_check(take->url, why, sizeof why)) {
         return refusal_point(ret, ERR_MEMBER_INVALID, why, "/url");
     }
     name_change(take);

@@ -5,8 +5,10 @@
 #include "fuzz.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "../../src/http/internal.h"
+#include "../../src/http/body.h"
+#include "../unit/routes.h"
 
 static void hold(bool good)
 {
@@ -24,7 +26,7 @@ static void check_policy(const struct job_policy *p)
     hold(p->retry_on == RETRY_ON_UNSET || p->retry_on < 1u << RETRY_CLASS_COUNT);
 }
 
-static void check_backend(const struct backend_change *c, enum http_route route)
+static void check_backend(const struct backend_change *c, enum route_name route)
 {
     hold(c->weight >= -1 && c->weight <= 1000 && c->weight != 0);
     hold(c->max_in_flight >= -1 && c->max_in_flight <= 100 && c->max_in_flight != 0);
@@ -32,35 +34,35 @@ static void check_backend(const struct backend_change *c, enum http_route route)
     hold((c->url != NULL) == (route == ROUTE_BACKEND_ADD));
 }
 
-static void check(const struct http_request *rq)
+static void check(const struct http_request *rq, enum route_name route)
 {
-    if (rq->route == ROUTE_SUBMIT) {
-        hold(rq->submission.workflow_len == strlen(rq->submission.workflow));
-        hold(rq->submission.nodes_total > 0);
-        check_policy(&rq->submission.policy);
-    } else if (rq->route == ROUTE_BACKEND_ADD || rq->route == ROUTE_BACKEND_CHANGE) {
-        check_backend(&rq->backend_change, rq->route);
+    const struct api_args *g = args_of(rq);
+    if (route == ROUTE_SUBMIT) {
+        hold(g->submission.workflow_len == strlen(g->submission.workflow));
+        hold(g->submission.nodes_total > 0);
+        check_policy(&g->submission.policy);
+    } else if (route == ROUTE_BACKEND_ADD || route == ROUTE_BACKEND_CHANGE) {
+        check_backend(&g->backend_change, route);
     }
-    hold(rq->priority >= -1000 && rq->priority <= 1000);
+    hold(g->priority >= -1000 && g->priority <= 1000);
 }
 
 int fuzz_bodies(const uint8_t *data, size_t size)
 {
-    const struct http_options o = {.max_body_bytes = size};
     if (size == 0) {
         return 0;
     }
-    struct http_request rq = {.route = (enum http_route)(data[0] % HTTP_ROUTE_COUNT)};
+    const enum route_name route = (enum route_name)(1 + data[0] % (ROUTE_NAME_COUNT - 1));
+    struct http_request rq = request_of(route);
     struct problem p;
     problem_init(&p);
-    if (body_read((struct str){(const char *)data + 1, size - 1}, &o, &rq, &p)) {
+    if (body_read((struct str){(const char *)data + 1, size - 1}, &rq, &p)) {
         hold(p.code == ERR_NONE);
-        check(&rq);
+        check(&rq, route);
     } else {
         hold(p.code != ERR_NONE && p.detail.len > 0 && err_http_status(p.code) < 500);
     }
-    submission_done(&rq.submission);
-    backend_change_done(&rq.backend_change);
+    request_done(&rq);
     problem_done(&p);
     return 0;
 }

@@ -4,9 +4,15 @@
  */
 #include "fuzz.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "../../src/http/internal.h"
+#include "../../src/http/access.h"
+#include "../../src/http/query.h"
+#include "../../src/http/router.h"
+#include "../unit/routes.h"
+#include "comfypool/base/text.h"
 
 static const char *const hosts[] = {"pool.example", NULL};
 static const char *const origins[] = {"https://ui.example", NULL};
@@ -32,9 +38,9 @@ static void check_access(const struct headers *h, const struct match *m)
     const struct net_address local = {.family = AF_INET, .bytes = {127, 0, 0, 1}};
     const struct visitor v = {
         .headers = h, .authority = m->authority, .local = &local, .route = m->route};
-    const struct http_token token = {.name = "a", .role = ROLE_SUBMIT, .sha256 = "0"};
-    char caller[HTTP_NAME_SIZE];
-    enum http_role role = ROLE_ANYBODY;
+    const struct token token = {.name = "a", .role = ROLE_SUBMIT, .sha256 = "0"};
+    char caller[CALLER_SIZE];
+    enum role role = ROLE_ANYBODY;
     struct str cors;
     struct problem p;
     problem_init(&p);
@@ -46,20 +52,21 @@ static void check_access(const struct headers *h, const struct match *m)
     problem_init(&p);
     /* Nobody knows a token of this hash. */
     hold(!access_check_token(&v, &token, 1, caller, &role, &p) ||
-         (m->route < HTTP_ROUTE_COUNT && route_role(m->route) == ROLE_ANYBODY));
+         (m->route != NULL && m->route->role == ROLE_ANYBODY));
     problem_done(&p);
 }
 
 static void check_details(const struct headers *h, const struct match *m)
 {
-    struct http_request rq = {.route = m->route};
+    struct http_request rq = {.route = m->route, .args = m->args};
     char key[HTTP_KEY_SIZE];
     bool preferred = false;
     struct problem p;
     problem_init(&p);
     if (query_parse(m->query, h, &rq, &preferred, &p)) {
         hold(rq.wait.us >= 0 && rq.wait.us <= (int64_t)MAX_WAIT_S * 1000000);
-        hold(rq.limit >= 1 && rq.limit <= 1000 && rq.state_mask != 0);
+        hold(args_of(&rq)->limit >= 1 && args_of(&rq)->limit <= 1000 &&
+             args_of(&rq)->state_mask != 0);
     }
     problem_done(&p);
     problem_init(&p);
@@ -82,7 +89,7 @@ int fuzz_headers(const uint8_t *data, size_t size)
     struct match m;
     struct problem p;
     problem_init(&p);
-    const bool found = router_match(method, line, &m, &p);
+    const bool found = router_match(families_of_tests(), method, line, &m, &p);
     hold(found == (p.code == ERR_NONE));
     problem_done(&p);
     problem_init(&p);
@@ -95,5 +102,6 @@ int fuzz_headers(const uint8_t *data, size_t size)
     if (found && !m.options) {
         check_details(&h, &m);
     }
+    match_args_free(m.family, m.args);
     return 0;
 }

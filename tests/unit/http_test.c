@@ -3,7 +3,16 @@
  * port 0 in this process: one loop drives the server and raw client sockets, and is turned until
  * what a test waits for has happened. Nothing sleeps.
  */
-#include "../../src/http/internal.h"
+#include "../../src/api/members.h"
+#include "../../src/api/submission.h"
+#include "../../src/http/access.h"
+#include "../../src/http/body.h"
+#include "../../src/http/conns.h"
+#include "../../src/http/headers.h"
+#include "../../src/http/query.h"
+#include "../../src/http/router.h"
+#include "../../src/http/server.h"
+#include "routes.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -19,7 +28,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "comfypool/base/sniff.h"
+#include "comfypool/base/text.h"
 #include "comfypool/core/job.h"
+#include "comfypool/http/answer.h"
 
 Suite *http_suite(void);
 
@@ -33,15 +45,15 @@ static const struct route_row {
     const char *method;
     const char *target;
     enum err want; /* ERR_NONE: the route */
-    enum http_route route;
+    enum route_name route;
     const char *allow;
 } route_rows[] = {
     {"POST", "/jobs", ERR_NONE, ROUTE_SUBMIT, NULL},
     {"GET", "/jobs?limit=3", ERR_NONE, ROUTE_LIST, NULL},
     {"HEAD", "/jobs", ERR_NONE, ROUTE_LIST, NULL},
     {"PUT", "/jobs", ERR_METHOD_NOT_ALLOWED, 0, "POST, GET, HEAD, OPTIONS"},
-    {"OPTIONS", "/jobs", ERR_NONE, HTTP_ROUTE_COUNT, "POST, GET, HEAD, OPTIONS"},
-    {"OPTIONS", "/jobs/x", ERR_NONE, HTTP_ROUTE_COUNT, "GET, HEAD, PATCH, DELETE, OPTIONS"},
+    {"OPTIONS", "/jobs", ERR_NONE, NO_ROUTE, "POST, GET, HEAD, OPTIONS"},
+    {"OPTIONS", "/jobs/x", ERR_NONE, NO_ROUTE, "GET, HEAD, PATCH, DELETE, OPTIONS"},
     {"OPTIONS", "/nope", ERR_ROUTE_NOT_FOUND, 0, NULL},
     {"GET", "/jobs/" ID, ERR_NONE, ROUTE_JOB, NULL},
     {"GET", "http://host:1/jobs/" ID "?a", ERR_NONE, ROUTE_JOB, NULL},
@@ -125,16 +137,19 @@ START_TEST(routes)
     struct problem p;
     struct match m;
     problem_init(&p);
-    const bool found = router_match(str_of(r->method), str_of(r->target), &m, &p);
+    const bool found =
+        router_match(families_of_tests(), str_of(r->method), str_of(r->target), &m, &p);
     ck_assert_msg(found == (r->want == ERR_NONE) && p.code == r->want, "%s %s: %s", r->method,
                   r->target, err_code(p.code));
     if (found) {
-        ck_assert_msg(m.route == r->route, "%s %s: route %d", r->method, r->target, m.route);
+        ck_assert_msg(m.route == route_named(r->route), "%s %s: route %d", r->method, r->target,
+                      (int)name_of_route(m.route));
         ck_assert(m.head == (strcmp(r->method, "HEAD") == 0));
     }
     if (r->allow != NULL) {
         ck_assert_str_eq(m.allow, r->allow);
     }
+    match_args_free(m.family, m.args);
     problem_done(&p);
 }
 END_TEST
@@ -144,10 +159,12 @@ END_TEST
 /* Every template, with its parameters filled in, is found under its own method. */
 START_TEST(every_route_is_found)
 {
-    for (int i = 0; i < HTTP_ROUTE_COUNT; i++) {
+    struct http_rows rows = {0};
+    for (const struct http_route *r = http_next_route(family_of_tests(), &rows); r != NULL;
+         r = http_next_route(family_of_tests(), &rows)) {
         AUTO_BUF struct buf target;
         buf_init(&target, BUF_NO_LIMIT);
-        for (const char *p = route_path((enum http_route)i); *p != '\0'; p++) {
+        for (const char *p = r->path; *p != '\0'; p++) {
             if (*p == '{') {
                 buf_add_text(&target, p[1] == 's'                  ? SHA
                                       : p[1] == 'i' || p[1] == 'd' ? ID
@@ -161,8 +178,9 @@ START_TEST(every_route_is_found)
         struct problem p;
         struct match m;
         problem_init(&p);
-        ck_assert(router_match(str_of(route_method((enum http_route)i)), buf_str(&target), &m, &p));
-        ck_assert_int_eq(m.route, i);
+        ck_assert(router_match(families_of_tests(), str_of(r->method), buf_str(&target), &m, &p));
+        ck_assert_ptr_eq(m.route, r);
+        match_args_free(m.family, m.args);
         problem_done(&p);
     }
 }
@@ -175,8 +193,9 @@ START_TEST(a_long_segment_is_no_job)
     struct problem p;
     struct match m;
     problem_init(&p);
-    ck_assert(!router_match(STR("GET"), str_of(target), &m, &p));
+    ck_assert(!router_match(families_of_tests(), STR("GET"), str_of(target), &m, &p));
     ck_assert_int_eq(p.code, ERR_JOB_NOT_FOUND);
+    match_args_free(m.family, m.args);
     problem_done(&p);
 }
 END_TEST
@@ -185,7 +204,7 @@ END_TEST
  */
 
 static const struct query_row {
-    enum http_route route;
+    enum route_name route;
     const char *query;
     const char *header; /* "Name: value", or NULL */
     const char *names;  /* what the detail of a refusal must name; NULL: it is fine */
@@ -260,7 +279,7 @@ static void add_header_line(struct headers *h, const char *line)
 START_TEST(queries)
 {
     const struct query_row *r = &query_rows[_i];
-    struct http_request rq = {.route = r->route};
+    struct http_request rq = request_of(r->route);
     struct headers h = {0};
     struct problem p;
     bool preferred = false;
@@ -271,15 +290,19 @@ START_TEST(queries)
                   buf_text(&p.detail));
     if (good) {
         ck_assert_msg(rq.wait.us == r->wait * 1000000 && rq.waits == (r->wait > 0), "%s", r->query);
-        ck_assert_msg(rq.limit == r->limit && rq.state_mask == r->mask && rq.cursor == r->cursor,
-                      "%s: limit %u mask %u", r->query, rq.limit, rq.state_mask);
-        ck_assert_msg((rq.format == FORMAT_TEXT || rq.traceback || rq.live) == r->flag, "%s %s",
-                      r->query, r->header);
+        ck_assert_msg(args_of(&rq)->limit == r->limit && args_of(&rq)->state_mask == r->mask &&
+                          args_of(&rq)->cursor == r->cursor,
+                      "%s: limit %u mask %u", r->query, args_of(&rq)->limit,
+                      args_of(&rq)->state_mask);
+        ck_assert_msg((rq.format == FORMAT_TEXT || args_of(&rq)->traceback || args_of(&rq)->live) ==
+                          r->flag,
+                      "%s %s", r->query, r->header);
     } else {
         ck_assert_int_eq(p.code, r->query[0] == '\0' ? ERR_NOT_ACCEPTABLE : ERR_QUERY_INVALID);
         ck_assert_msg(strstr(buf_text(&p.detail), r->names) != NULL, "%s: %s", r->query,
                       buf_text(&p.detail));
     }
+    request_done(&rq);
     problem_done(&p);
 }
 END_TEST
@@ -293,7 +316,7 @@ END_TEST
 #define LONG_NAME TEN(TEN(TEN("_"))) TEN(TEN("x"))
 
 static const struct {
-    enum http_route route;
+    enum route_name route;
     const char *query;
     const char *header;
     const char *want;
@@ -373,17 +396,20 @@ static const struct {
 
 static void write_details(const struct http_request *rq, struct buf *out)
 {
-    switch ((int)rq->route) {
+    const struct api_args *g = args_of(rq);
+    const enum route_name name = name_of_route(rq->route);
+    switch ((int)name) {
     case ROUTE_EVENTS:
     case ROUTE_JOB_EVENTS:
-        buf_printf(out, "events %u%s%s%s", rq->event_types, rq->previews ? " previews" : "",
+        buf_printf(out, "events %u%s%s%s", g->event_types,
+                   g->previews || g->names_previews ? " previews" : "",
                    rq->resumes ? " after " : "", rq->last_event_id);
         break;
     case ROUTE_SUMMARY:
-        buf_printf(out, "group %d", (int)rq->group_by);
+        buf_printf(out, "group %d", (int)g->group_by);
         break;
     case ROUTE_DELIVERIES:
-        buf_printf(out, "states %u", rq->delivery_states);
+        buf_printf(out, "states %u", g->delivery_states);
         break;
     case ROUTE_SUBMIT:
         buf_printf(out, "trace %s", rq->trace);
@@ -391,26 +417,26 @@ static void write_details(const struct http_request *rq, struct buf *out)
     default:
         buf_add_text(out, format_name(rq->format));
     }
-    if (rq->route == ROUTE_COMPARE) {
-        buf_printf(out, " base %s runs %u", rq->base, rq->runs);
+    if (name == ROUTE_COMPARE) {
+        buf_printf(out, " base %s runs %u", g->base, g->runs);
     }
-    if (rq->since.us != 0) {
-        buf_printf(out, " since %lld", (long long)rq->since.us);
+    if (g->since.us != 0) {
+        buf_printf(out, " since %lld", (long long)g->since.us);
     }
-    if (rq->until.us != INT64_MAX) {
-        buf_printf(out, " until %lld", (long long)rq->until.us);
+    if (g->until.us != INT64_MAX) {
+        buf_printf(out, " until %lld", (long long)g->until.us);
     }
-    if (rq->backend[0] != '\0') {
-        buf_printf(out, " backend %s", rq->backend);
+    if (g->backend[0] != '\0') {
+        buf_printf(out, " backend %s", g->backend);
     }
-    if (rq->workflow_hash[0] != '\0') {
-        buf_printf(out, " hash %.4s", rq->workflow_hash);
+    if (g->workflow_hash[0] != '\0') {
+        buf_printf(out, " hash %.4s", g->workflow_hash);
     }
 }
 
 START_TEST(details)
 {
-    struct http_request rq = {.route = detail_rows[_i].route};
+    struct http_request rq = request_of(detail_rows[_i].route);
     struct headers h = {0};
     struct problem p;
     bool preferred = false;
@@ -428,6 +454,7 @@ START_TEST(details)
                       "%s: %s, want %s", detail_rows[_i].query, buf_text(&p.detail),
                       detail_rows[_i].want);
     }
+    request_done(&rq);
     problem_done(&p);
 }
 END_TEST
@@ -729,15 +756,9 @@ END_TEST
 /* ---- other bodies ------------------------------------------------------------------------------
  */
 
-static bool refuse_ftp(const char *url, char *why, size_t n)
-{
-    (void)snprintf(why, n, "no ftp");
-    return strncmp(url, "ftp:", 4) != 0;
-}
-
 static const struct body_row {
     const char *name;
-    enum http_route route;
+    enum route_name route;
     const char *body;
     enum err want;
     const char *pointer; /* NULL: none is looked at */
@@ -795,7 +816,7 @@ static const struct body_row {
 
 /* What people send by mistake, and what the message must name: all words, separated by |. */
 static const struct {
-    enum http_route route;
+    enum route_name route;
     struct str body;
     enum err want;
     const char *words;
@@ -862,31 +883,30 @@ static bool has_words(const char *text, const char *words)
 
 START_TEST(mistakes_are_explained)
 {
-    const struct http_options o = {.check_backend_url = refuse_ftp};
-    struct http_request rq = {.route = mistakes[_i].route};
+    struct http_request rq = request_of(mistakes[_i].route);
     struct problem p;
     problem_init(&p);
-    ck_assert(!body_read(mistakes[_i].body, &o, &rq, &p));
+    ck_assert(!body_read(mistakes[_i].body, &rq, &p));
     ck_assert_msg(p.code == mistakes[_i].want && has_words(buf_text(&p.detail), mistakes[_i].words),
                   "%d: %s %s", _i, err_code(p.code), buf_text(&p.detail));
     if (mistakes[_i].pointer != NULL) {
         ck_assert_str_eq(buf_text(&p.pointer), mistakes[_i].pointer);
     }
-    submission_done(&rq.submission);
-    backend_change_done(&rq.backend_change);
+    request_done(&rq);
     problem_done(&p);
 }
 END_TEST
 
 START_TEST(a_byte_order_mark_is_taken)
 {
-    const struct http_options o = {.check_backend_url = refuse_ftp};
-    struct http_request rq = {.route = ROUTE_SUBMIT};
+    struct http_request rq = request_of(ROUTE_SUBMIT);
     struct problem p;
     problem_init(&p);
-    ck_assert(body_read(STR("\xef\xbb\xbf" GRAPH), &o, &rq, &p));
-    ck_assert(str_is((struct str){rq.submission.workflow, rq.submission.workflow_len}, GRAPH));
-    submission_done(&rq.submission);
+    ck_assert(body_read(STR("\xef\xbb\xbf" GRAPH), &rq, &p));
+    ck_assert(str_is(
+        (struct str){args_of(&rq)->submission.workflow, args_of(&rq)->submission.workflow_len},
+        GRAPH));
+    request_done(&rq);
     problem_done(&p);
 }
 END_TEST
@@ -894,48 +914,45 @@ END_TEST
 START_TEST(bodies)
 {
     const struct body_row *r = &body_rows[_i];
-    const struct http_options o = {.check_backend_url = refuse_ftp};
-    struct http_request rq = {.route = r->route};
+    struct http_request rq = request_of(r->route);
     struct problem p;
     problem_init(&p);
-    const bool good = body_read(str_of(r->body), &o, &rq, &p);
+    const bool good = body_read(str_of(r->body), &rq, &p);
     ck_assert_msg(good == (r->want == ERR_NONE) && p.code == r->want, "%s: %s %s", r->name,
                   err_code(p.code), buf_text(&p.detail));
     if (r->pointer != NULL) {
         ck_assert_msg(p.has_pointer && str_is(buf_str(&p.pointer), r->pointer), "%s: %s", r->name,
                       buf_text(&p.pointer));
     }
-    submission_done(&rq.submission);
-    backend_change_done(&rq.backend_change);
+    request_done(&rq);
     problem_done(&p);
 }
 END_TEST
 
 START_TEST(what_a_body_says_is_kept)
 {
-    const struct http_options o = {0};
-    struct http_request rq = {.route = ROUTE_BACKEND_ADD};
+    struct http_request rq = request_of(ROUTE_BACKEND_ADD);
     struct problem p;
     problem_init(&p);
     ck_assert(body_read(STR("{\"labels\": [ \"a\" ],\"maxInFlight\":4,\"url\":\"http:\\/\\/a\"}"),
-                        &o, &rq, &p));
-    ck_assert_str_eq(rq.backend_change.url, "http://a");
-    ck_assert_str_eq(rq.backend_change.labels, "[ \"a\" ]");
-    ck_assert_int_eq(rq.backend_change.max_in_flight, 4);
-    ck_assert_int_eq(rq.backend_change.weight, -1);
-    ck_assert_ptr_null(rq.backend_change.name);
-    backend_change_done(&rq.backend_change);
-    rq.route = ROUTE_CHANGE;
-    ck_assert(body_read(STR("{\"priority\":-7}"), &o, &rq, &p));
-    ck_assert_int_eq(rq.priority, -7);
-    rq.route = ROUTE_SUBMIT;
-    ck_assert(body_read(STR(GRAPH), &o, &rq, &p));
-    ck_assert_str_eq(rq.body_digest, ""); /* nobody asked */
-    submission_done(&rq.submission);
+                        &rq, &p));
+    ck_assert_str_eq(args_of(&rq)->backend_change.url, "http://a");
+    ck_assert_str_eq(args_of(&rq)->backend_change.labels, "[ \"a\" ]");
+    ck_assert_int_eq(args_of(&rq)->backend_change.max_in_flight, 4);
+    ck_assert_int_eq(args_of(&rq)->backend_change.weight, -1);
+    ck_assert_ptr_null(args_of(&rq)->backend_change.name);
+    backend_change_done(&args_of(&rq)->backend_change);
+    rq.route = route_named(ROUTE_CHANGE);
+    ck_assert(body_read(STR("{\"priority\":-7}"), &rq, &p));
+    ck_assert_int_eq(args_of(&rq)->priority, -7);
+    rq.route = route_named(ROUTE_SUBMIT);
+    ck_assert(body_read(STR(GRAPH), &rq, &p));
+    ck_assert_str_eq(args_of(&rq)->body_digest, ""); /* nobody asked */
+    submission_done(&args_of(&rq)->submission);
     rq.idempotency_key[0] = 'k';
-    ck_assert(body_read(STR(GRAPH), &o, &rq, &p));
-    ck_assert_uint_eq(strlen(rq.body_digest), 64);
-    submission_done(&rq.submission);
+    ck_assert(body_read(STR(GRAPH), &rq, &p));
+    ck_assert_uint_eq(strlen(args_of(&rq)->body_digest), 64);
+    request_done(&rq);
     problem_done(&p);
 }
 END_TEST
@@ -1003,7 +1020,7 @@ START_TEST(hosts)
     struct net_address local;
     add_header_line(&h, r->line);
     read_local(r->local, &local);
-    struct visitor v = {.headers = &h, .local = &local, .route = ROUTE_LIST};
+    struct visitor v = {.headers = &h, .local = &local, .route = route_named(ROUTE_LIST)};
     problem_init(&p);
     const bool good = access_check_host(&v, allowed_hosts, &p);
     ck_assert_msg(good == (r->want == ERR_NONE) && p.code == r->want, "%s: %s", r->line,
@@ -1012,10 +1029,10 @@ START_TEST(hosts)
               strstr(buf_text(&p.detail), "http.allowedHosts") != NULL);
     problem_done(&p);
     problem_init(&p);
-    v.route = ROUTE_HEALTHZ;
+    v.route = route_named(ROUTE_HEALTHZ);
     ck_assert(access_check_host(&v, NULL, &p));
     /* The target's own authority counts too. */
-    v.route = HTTP_ROUTE_COUNT;
+    v.route = NULL;
     v.authority = STR("evil.example:1");
     ck_assert(access_check_host(&v, allowed_hosts, &p) == (good && *r->local == '\0'));
     problem_done(&p);
@@ -1062,7 +1079,7 @@ START_TEST(origins)
     for (int i = 0; i < 3; i++) {
         add_header_line(&h, r->lines[i]);
     }
-    const struct visitor v = {.headers = &h, .route = ROUTE_HEALTHZ};
+    const struct visitor v = {.headers = &h, .route = route_named(ROUTE_HEALTHZ)};
     problem_init(&p);
     const bool good = access_check_origin(&v, allowed_origins, &cors, &p);
     ck_assert_msg(good == r->good, "%s %s", r->lines[1], r->lines[2]);
@@ -1073,14 +1090,14 @@ START_TEST(origins)
 END_TEST
 
 enum { TOKENS = 3 };
-static struct http_token tokens[TOKENS];
+static struct token tokens[TOKENS];
 
 /* "read-token" and so on. */
 static void make_tokens(void)
 {
     static const char *const words[TOKENS] = {"read-token", "submit-token", "operate-token"};
     for (int i = 0; i < TOKENS; i++) {
-        tokens[i].role = (enum http_role)(ROLE_READ + i);
+        tokens[i].role = (enum role)(ROLE_READ + i);
         (void)snprintf(tokens[i].name, sizeof tokens[i].name, "%.*s", (int)strcspn(words[i], "-"),
                        words[i]);
         digest_sha256_hex(str_of(words[i]), tokens[i].sha256);
@@ -1089,14 +1106,14 @@ static void make_tokens(void)
 
 static const struct token_row {
     const char *line; /* or NULL */
-    enum http_route route;
+    enum route_name route;
     enum err want;
     const char *caller; /* or what the challenge says */
 } token_rows[] = {
     {NULL, ROUTE_HEALTHZ, ERR_NONE, ""},
     {"Authorization: Bearer wrong", ROUTE_READYZ, ERR_NONE, ""},
     {NULL, ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer"},
-    {NULL, HTTP_ROUTE_COUNT, ERR_UNAUTHORIZED, "Bearer"},
+    {NULL, NO_ROUTE, ERR_UNAUTHORIZED, "Bearer"},
     {"Authorization: ", ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\""},
     {"Authorization: Bearer", ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\""},
     {"Authorization: Bearer wrong", ROUTE_LIST, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\""},
@@ -1108,7 +1125,7 @@ static const struct token_row {
      "Bearer error=\"invalid_token\""},
     {"Authorization: Bearer read-token", ROUTE_LIST, ERR_NONE, "read"},
     {"Authorization: bearer   read-token ", ROUTE_OPENAPI, ERR_NONE, "read"},
-    {"Authorization: Bearer read-token", HTTP_ROUTE_COUNT, ERR_NONE, "read"},
+    {"Authorization: Bearer read-token", NO_ROUTE, ERR_NONE, "read"},
     {"Authorization: Bearer read-token", ROUTE_SUBMIT, ERR_FORBIDDEN,
      "Bearer error=\"insufficient_scope\""},
     {"Authorization: Bearer submit-token", ROUTE_SUBMIT, ERR_NONE, "submit"},
@@ -1124,11 +1141,11 @@ START_TEST(tokens_and_roles)
     const struct token_row *r = &token_rows[_i];
     struct headers h = {0};
     struct problem p;
-    char caller[HTTP_NAME_SIZE];
-    enum http_role role = ROLE_ANYBODY;
+    char caller[CALLER_SIZE];
+    enum role role = ROLE_ANYBODY;
     add_header_line(&h, r->line);
     make_tokens();
-    const struct visitor v = {.headers = &h, .route = r->route};
+    const struct visitor v = {.headers = &h, .route = route_named(r->route)};
     problem_init(&p);
     ck_assert(access_check_token(&v, NULL, 0, caller, &role, &p)); /* no tokens: everybody */
     ck_assert_int_eq(role, ROLE_OPERATE);
@@ -1303,6 +1320,8 @@ static const struct http_stream_ops stream_ops = {.drained = on_drained, .gone =
 
 static void on_serve(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    const enum route_name name = name_of_route(rq->route);
+    const unsigned number = args_of(rq)->number;
     (void)ctx;
     seen.served++;
     seen.ref = x;
@@ -1313,17 +1332,40 @@ static void on_serve(void *ctx, struct http_request *rq, struct http_ref x)
         return;
     }
     seen.over += rq->wait_over;
-    if (rq->route == ROUTE_OUTPUT) {
+    if (name == ROUTE_OUTPUT) {
         struct http_answer a = http_answer_new(200);
         a.content_type = "image/png";
         (void)snprintf(a.filename, sizeof a.filename, "a \"b\" \xc3\xa9.png");
-        seen.refused += !http_stream_begin(
-            server, x, &a, rq->number == 0 ? -1 : (int64_t)rq->number, &stream_ops, NULL);
-    } else if (rq->route == ROUTE_DELETE) {
+        seen.refused += !http_stream_begin(server, x, &a, number == 0 ? -1 : (int64_t)number,
+                                           &stream_ops, NULL);
+    } else if (name == ROUTE_DELETE) {
         http_problem_retry(server, x, ERR_JOB_ACTIVE, "it runs", 7);
     } else if (!seen.late) {
-        answer_text(x, rq->route == ROUTE_SUBMIT ? 202 : 200, "{\"ok\":true}");
+        answer_text(x, name == ROUTE_SUBMIT ? 202 : 200, "{\"ok\":true}");
     }
+}
+
+/* Our API, whose handlers are all on_serve. */
+static const struct http_family *const *families_served_here(void)
+{
+    static struct http_route rows[ROUTE_NAME_COUNT];
+    static struct http_table table = {rows, 0};
+    static const struct http_table *const tables[] = {&table, NULL};
+    static struct http_family family;
+    static const struct http_family *families[2];
+    table.len = 0;
+    struct http_rows at = {0};
+    for (const struct http_route *r = http_next_route(family_of_tests(), &at); r != NULL;
+         r = http_next_route(family_of_tests(), &at)) {
+        rows[table.len] = *r;
+        rows[table.len++].serve = on_serve;
+    }
+    family = *family_of_tests();
+    family.admit = NULL;
+    family.files = NULL;
+    family.tables = tables;
+    families[0] = &family;
+    return families;
 }
 
 static void make_server(const struct http_options *o)
@@ -1336,7 +1378,8 @@ static void make_server(const struct http_options *o)
     options.max_waits = MAX_WAITS;
     options.max_streams = MAX_STREAMS;
     options.max_connections = o->max_connections == 0 ? 100 : o->max_connections;
-    server = http_server_new(&loop, &options, on_serve, NULL);
+    options.families = families_served_here();
+    server = http_server_new(&loop, &options);
 }
 
 static void listen_here(void)

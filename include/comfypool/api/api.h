@@ -24,10 +24,8 @@ struct api *api_new(uv_loop_t *loop, struct pool *pool, struct store *store,
                     const struct api_options *options);
 /* Where answers go; before the first request. NULL: nobody is answered any more. */
 void api_set_server(struct api *a, struct http_server *server);
-/* An http_serve_fn. */
-void api_serve(void *api, struct http_request *rq, struct http_ref x);
-/* Where files of bodies go; for http_options.files. Their ctx is the api. */
-extern const struct http_file_ops api_file_ops;
+/* Its routes; it lives as long as the api. */
+const struct http_family *api_family(const struct api *a);
 /* Ends all event streams; their clients come back. */
 void api_end_streams(struct api *a);
 /* Frees everything (handles when the loop has run their close callbacks). After the server was

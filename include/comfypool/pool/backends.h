@@ -48,6 +48,9 @@ struct backend_view {
     int64_t busy_us;        /* time with a prompt in flight */
 };
 
+/* The rule for the URL of a backend; false with a message for people. */
+bool pool_url_check(const char *url, char *why, size_t why_size);
+
 size_t pool_backends(const struct pool *p);
 void pool_view_backend(const struct pool *p, size_t i, struct backend_view *ret);
 /* False: none has this name. */

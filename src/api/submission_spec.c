@@ -4,13 +4,14 @@
  * overrides of a batch. Whatever follows from the text alone is checked here; which backends and
  * jobs there are is not known. Pure.
  */
-#include "internal.h"
+#include "submission.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "comfypool/base/time_text.h"
 #include "comfypool/core/batch.h"
+#include "comfypool/base/text.h"
 
 enum { MAX_CLIENT = 100 };
 

@@ -4,7 +4,7 @@
  * body as it was sent; nothing is accepted half. Texts (workflow, metadata, extra data) are kept
  * verbatim. Pure. Cost: a few passes over the body.
  */
-#include "internal.h"
+#include "submission.h"
 
 #include "comfypool/base/time_text.h"
 

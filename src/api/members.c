@@ -3,9 +3,12 @@
  * is wrong is named by its pointer. Also the readers that several tables share. Pure.
  * Cost: O(length) and a short search of the table for each member.
  */
-#include "internal.h"
+#include "members.h"
 
 #include "comfypool/base/near.h"
+#include "comfypool/base/sniff.h"
+#include "comfypool/base/text.h"
+#include "comfypool/core/workflow.h"
 
 enum { MIN_PRIORITY = -1000, MAX_PRIORITY = 1000 };
 

@@ -2,7 +2,7 @@
  * Bodies that are no JSON: what they are, and what to send instead. People send the name of a file,
  * an image with a workflow in it, what an editor saved as UTF-16. Pure.
  */
-#include "internal.h"
+#include "comfypool/base/sniff.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Small text work of http/: percent escapes, lists in headers, words without case. Pure. */
-#include "internal.h"
+#include "comfypool/base/text.h"
 
 #include <string.h>
 #include <strings.h>
@@ -129,7 +129,7 @@ bool text_is_name(struct str s)
             return false;
         }
     }
-    return s.n < HTTP_NAME_SIZE;
+    return s.n <= TEXT_NAME_MOST;
 }
 
 bool text_is_plain(struct str s)

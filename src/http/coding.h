@@ -1,0 +1,21 @@
+/* Bodies that come compressed. */
+#ifndef COMFYPOOL_SRC_HTTP_CODING_H
+#define COMFYPOOL_SRC_HTTP_CODING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/err.h"
+
+struct exchange;
+
+/* Whether the body can be read as it is coded; else it sets x->problem. */
+bool coding_check(struct exchange *x) MUST_CHECK;
+/* Bytes of a body with x->gunzip. False: the connection must be suspended until exchange_resume.
+   May set x->problem. */
+bool coding_feed(struct exchange *x, const char *bytes, size_t n);
+/* Everything has come; may set x->problem. */
+void coding_end(struct exchange *x);
+void coding_free(struct exchange *x);
+
+#endif

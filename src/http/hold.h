@@ -1,0 +1,11 @@
+/* Requests that are held until something happens, or their wait is over. */
+#ifndef COMFYPOOL_SRC_HTTP_HOLD_H
+#define COMFYPOOL_SRC_HTTP_HOLD_H
+
+struct exchange;
+
+void hold_end(struct exchange *x);
+void watch_begin(struct exchange *x);
+void watch_end(struct exchange *x);
+
+#endif
