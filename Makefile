@@ -71,7 +71,7 @@ goldens: packages-test ## make tests/traces/formats again from what the code giv
 	@$(MAKE) -s --no-print-directory $(BUILD)/asan/unit
 	@scripts/goldens $(BUILD)/asan
 
-lint: packages-lint ## format, clang-tidy, include directions, openapi and config against the code
+lint: packages-lint ## format, clang-tidy, include directions, openapi, config and pages against the code, links
 	@scripts/lint
 	@scripts/contract $(BUILD)/release lint
 
@@ -79,7 +79,7 @@ contract: packages-test ## a client generated from api/openapi.yaml, compiled an
 	@$(MAKE) --no-print-directory release
 	@scripts/contract $(BUILD)/release
 
-tour: packages-test ## every command of README.md, run and compared with what is printed there (Node.js 20.19)
+tour: packages-test ## every command that the pages show, run and compared with what they print (Node.js 20.19)
 	@$(MAKE) --no-print-directory release
 	@scripts/tour $(BUILD)/release
 
@@ -100,13 +100,14 @@ bench: all ## the daemon beside the direct reference
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/comfypoold $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/comfypoold
 	install -m 755 $(BUILD)/release/comfypoold $(DESTDIR)$(PREFIX)/bin/comfypoold
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/doc/comfypoold/,config docs/decisions examples)
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/comfypoold/
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/doc/comfypoold/,api config docs/decisions examples)
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/comfypoold/
 	install -m 644 config/comfypoold.yaml $(DESTDIR)$(PREFIX)/share/doc/comfypoold/config/
-	install -m 644 docs/ARCHITECTURE.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/
 	install -m 644 docs/decisions/*.md $(DESTDIR)$(PREFIX)/share/doc/comfypoold/docs/decisions/
 	install -m 644 examples/* $(DESTDIR)$(PREFIX)/share/doc/comfypoold/examples/
 	install -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/comfypoold/openapi.yaml
+	ln -sf ../../../comfypoold/openapi.yaml $(DESTDIR)$(PREFIX)/share/doc/comfypoold/api/openapi.yaml
 	for unit in comfypoold.service comfypoold.socket; do \
 	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 

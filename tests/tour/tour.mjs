@@ -1,20 +1,21 @@
 /*
- * Runs the commands that a Markdown file shows, in their order in one shell, and compares the shape
- * of what they print with what stands below them. node tour.mjs BUILD [FILE] from the project's
- * root; scripts/tour says what it is for.
+ * Runs the commands that Markdown files show, those of one file in their order in one shell, and
+ * compares the shape of what they print with what stands below them. node tour.mjs BUILD [FILE...]
+ * from the project's root; scripts/tour says what it is for.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { readCommands } from './blocks.mjs';
 import { Session } from './session.mjs';
 import { compareOutput } from './shape.mjs';
 import { testComparison } from './shape_test.mjs';
 
-const [build, file = 'README.md'] = process.argv.slice(2);
+const [build, ...named] = process.argv.slice(2);
+const PAGES = ['README.md', 'docs/tutorial.md', 'docs/operations.md', 'CONTRIBUTING.md'];
 const LIMIT_MS = 120_000; /* of one command */
-/* Ports that the file names; each becomes one that is free here, and is shown as itself. */
+/* Ports that a file names; each becomes one that is free here, and is shown as itself. */
 const PORTS = [8188, 8288, 8189, 8090];
 const DAEMON = 8189; /* where it listens when nothing says otherwise */
 
@@ -36,6 +37,7 @@ function environment(scratch, port) {
         }
     }
     env.COMFYPOOLD_LISTEN = `127.0.0.1:${port}`;
+    env.PATH = resolve(build) + delimiter + env.PATH; /* as if it were installed */
     return env;
 }
 
@@ -85,6 +87,32 @@ async function testItself(session) {
     return null;
 }
 
+/* Types what a file shows, in a shell and with ports of its own. say: (name, problem or null). */
+async function runFile(file, say) {
+    const commands = readCommands(readFileSync(file, 'utf8'));
+    if (commands.length === 0) {
+        say(file, 'it shows no command');
+        return;
+    }
+    const ports = await freePorts(PORTS.length);
+    const scratch = mkdtempSync(join(tmpdir(), 'comfypoold-tour.'));
+    const session = new Session(process.cwd(), environment(scratch, ports[PORTS.indexOf(DAEMON)]));
+    const end = () => {
+        session.close();
+        rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+    };
+    const stop = () => { end(); process.exit(130); };
+    process.on('SIGINT', stop).on('SIGTERM', stop);
+    const typed = text => rewrite(text, PORTS, ports).replaceAll('build/release', build);
+    const shown = text => rewrite(text, ports, PORTS);
+    for (const one of commands) {
+        say(`${file}:${one.line}: ${one.command.slice(0, 100)}`,
+            await check(session, one, file, typed, shown));
+    }
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    end();
+}
+
 async function main() {
     let passed = 0;
     let failed = 0;
@@ -96,23 +124,9 @@ async function main() {
     const trial = new Session(process.cwd(), process.env);
     say('this script itself', await testItself(trial));
     trial.close();
-    const ports = await freePorts(PORTS.length);
-    const scratch = mkdtempSync(join(tmpdir(), 'comfypoold-tour.'));
-    const session = new Session(process.cwd(), environment(scratch, ports[PORTS.indexOf(DAEMON)]));
-    const end = () => {
-        session.close();
-        rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
-    };
-    for (const signal of ['SIGINT', 'SIGTERM']) {
-        process.on(signal, () => { end(); process.exit(130); });
+    for (const file of named.length > 0 ? named : PAGES) {
+        await runFile(file, say);
     }
-    const typed = text => rewrite(text, PORTS, ports).replaceAll('build/release', build);
-    const shown = text => rewrite(text, ports, PORTS);
-    for (const one of readCommands(readFileSync(file, 'utf8'))) {
-        say(`${file}:${one.line}: ${one.command.slice(0, 100)}`,
-            await check(session, one, file, typed, shown));
-    }
-    end();
     console.log(`${passed} checks passed, ${failed} failed`);
     process.exit(failed === 0 ? 0 : 1);
 }
