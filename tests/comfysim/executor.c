@@ -834,7 +834,7 @@ static void start_job(struct executor *x)
     TEXT_LIT(&x->data, "{");
     add_prompt_id(x, &x->data);
     send_message(x, "execution_start", (int64_t)job->start_ms, false);
-    if (job->graph->deadly || x->fault == FAULT_DEAD_WORKER) {
+    if (x->fault == FAULT_DEAD_WORKER) {
         x->phase = PHASE_DEAD;
         return;
     }

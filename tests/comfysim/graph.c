@@ -739,7 +739,6 @@ struct graph *graph_read(const json_t *prompt, const json_t *targets, const stru
     }
     for (int i = 0; i < graph->n_nodes; i++) {
         struct node *node = graph->nodes[i];
-        graph->deadly = graph->deadly || !node->inputs;
         make_key(node, 0);
     }
     return graph;

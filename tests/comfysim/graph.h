@@ -112,7 +112,6 @@ struct graph {
     int n_outputs;
     const char *tag; /* first _tag, borrowed */
     bool measured;   /* a node has a `usage` */
-    bool deadly;     /* a node without "inputs" that validation did not meet */
     struct arena_chunk *chunk;
 };
 

@@ -3,8 +3,8 @@
  * profiled or not, since a Job tells them too. Pure: `now` is an argument.
  *
  * The server stamps its start and end in whole milliseconds of its own clock; what we see is when
- * the frame arrived, which may be late (a garbage collection, a stalled reader beside us). What
- * carries a stamp to our clock is judged for each attempt by core/server_clock.h.
+ * the frame arrived, which may be late (the server was busy). What carries a stamp to our clock is
+ * judged for each attempt by core/server_clock.h.
  */
 #ifndef COMFYPOOL_CORE_TIMELINE_H
 #define COMFYPOOL_CORE_TIMELINE_H

@@ -75,10 +75,9 @@ struct workflow_problem {
 /*
  * Reads a workflow from JSON text that js_check has passed. Returns false with the problem set
  * (its pointer is then the caller's to buf_done) when it has no nodes, a node is no object, has no
- * `inputs` object (an unconnected node without one kills a real server's worker), or a class_type
- * that is no string. Links to missing nodes and cycles are the backend's to judge.
- * Owner of *ret: the caller, by workflow_free. Independent of `text` after the call.
- * Cost: O(length + nodes log nodes).
+ * `inputs` object (the API format asks for one), or a class_type that is no string. Links to
+ * missing nodes and cycles are the backend's to judge. Owner of *ret: the caller, by workflow_free.
+ * Independent of `text` after the call. Cost: O(length + nodes log nodes).
  */
 bool workflow_parse(struct str text, struct workflow **ret,
                     struct workflow_problem *problem) MUST_CHECK;
