@@ -578,18 +578,28 @@ static struct pool *make_pool(struct daemon *d)
                 .local = c->sampling_local,
                 .nvml = c->sampling_nvml,
             },
-        .webhook_urls = (const char *const *)c->webhooks_urls.items,
-        .webhook_urls_len = c->webhooks_urls.len,
-        .webhook_secret = d->receivers.secret,
-        .webhook_rules = d->receivers.rules,
-        .webhook_concurrency = (unsigned)c->webhooks_max_concurrent,
-        .hook_exec = c->hooks_exec,
-        .hook_events = c->hooks_events,
-        .hook_timeout = dur_ms(c->hooks_timeout_ms),
-        .hook_concurrency = (unsigned)c->hooks_max_concurrent,
-        .otlp_url = d->receivers.otlp_url,
-        .otlp_headers = (const char *const *)d->receivers.otlp_headers,
-        .version = VERSION,
+        .webhooks =
+            {
+                .urls = (const char *const *)c->webhooks_urls.items,
+                .urls_len = c->webhooks_urls.len,
+                .secret = d->receivers.secret,
+                .rules = d->receivers.rules,
+                .concurrency = (unsigned)c->webhooks_max_concurrent,
+                .version = VERSION,
+            },
+        .hooks =
+            {
+                .exec = c->hooks_exec,
+                .events = c->hooks_events,
+                .timeout = dur_ms(c->hooks_timeout_ms),
+                .concurrency = (unsigned)c->hooks_max_concurrent,
+            },
+        .otlp =
+            {
+                .url = d->receivers.otlp_url,
+                .headers = (const char *const *)d->receivers.otlp_headers,
+                .version = VERSION,
+            },
     };
     return pool_new(&d->loop, d->store, d->http_client, d->ws_client, &o);
 }

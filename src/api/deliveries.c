@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "comfypool/base/json_write.h"
-#include "comfypool/pool/deliveries.h"
+#include "comfypool/notify/webhooks.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
@@ -85,7 +85,8 @@ static void listed(void *ctx, enum err e, const struct delivery_record *list, si
         js_key(&o, "deliveries");
         js_open(&o, '[');
         for (size_t i = 0; i < n; i++) {
-            if (!pool_has_delivered(a->pool, list[i].id)) { /* its row goes in a moment */
+            if (!webhooks_has_taken(pool_webhooks(a->pool),
+                                    list[i].id)) { /* its row goes in a moment */
                 render_delivery(&o, &list[i]);
             }
         }
@@ -122,13 +123,13 @@ static void redeliver(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
     struct delivery_record r;
-    const enum err e = pool_renew_delivery(a->pool, args_of(rq)->delivery, &r);
+    const enum err e = webhooks_renew(pool_webhooks(a->pool), args_of(rq)->delivery, &r);
     if (e == ERR_NONE) {
         struct http_answer answer = http_answer_new(202);
         struct js_out o = js_out_to(&answer.body);
         render_delivery(&o, &r);
         http_answer(a->http, x, &answer);
-        pool_redeliver(a->pool, &r);
+        webhooks_redeliver(pool_webhooks(a->pool), &r);
     } else {
         api_refuse(a, x, e);
     }

@@ -10,7 +10,7 @@
 #include "sampling.h"
 #include "state.h"
 #include "trust.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 static const char *quarantine_reason(const struct backend *b)
 {
@@ -91,31 +91,12 @@ bool pool_is_stopping(const struct pool *p)
     return p->stopping;
 }
 
-/* Who is told: event streams, receivers, the local program, a tracing endpoint. */
-static void count_telling(struct pool *p, struct pool_stats *ret)
+static void count_events(const struct events *e, struct pool_stats *ret)
 {
-    const struct events *e = &p->events;
-    const struct webhooks *w = &p->webhooks;
-    const struct hooks *h = &p->hooks;
     ret->events.streams = e->listeners;
     ret->events.kept = e->len;
     ret->events.bytes = e->bytes;
     ret->events.slow_readers = e->slow_readers;
-    ret->webhooks.waiting = webhooks_waiting(p);
-    ret->webhooks.in_flight = w->in_flight;
-    ret->webhooks.delivered = w->delivered;
-    ret->webhooks.failed = w->failed;
-    ret->webhooks.dead = w->dead;
-    ret->webhooks.forbidden = w->forbidden;
-    ret->hooks.running = h->running_len;
-    ret->hooks.waiting = h->waiting_len;
-    ret->hooks.completed = h->completed;
-    ret->hooks.failed = h->failed;
-    ret->hooks.timed_out = h->timed_out;
-    ret->hooks.dropped = h->dropped;
-    ret->otlp.waiting = p->otlp.len;
-    ret->otlp.sent = p->otlp.sent;
-    ret->otlp.dropped = p->otlp.dropped;
 }
 
 void pool_get_stats(struct pool *p, struct pool_stats *ret)
@@ -134,5 +115,8 @@ void pool_get_stats(struct pool *p, struct pool_stats *ret)
     };
     memcpy(ret->ends, p->ends, sizeof ret->ends);
     uploads_count(p->uploads, &ret->uploads.files, &ret->uploads.bytes);
-    count_telling(p, ret);
+    count_events(&p->events, ret);
+    webhooks_count(p->webhooks, &ret->webhooks);
+    hooks_count(p->hooks, &ret->hooks);
+    otlp_count(p->otlp, &ret->otlp);
 }

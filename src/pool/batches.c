@@ -16,13 +16,13 @@
 #include "eligible.h"
 #include "eta.h"
 #include "comfypool/notify/events.h"
-#include "hooks.h"
+#include "comfypool/notify/hooks.h"
 #include "inputs.h"
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
 #include "tell.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
@@ -152,8 +152,8 @@ static void end_stored(void *ctx, enum err e)
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
     render_end(b, &data);
-    webhooks_take(p, &b->outbox);
-    hooks_tell(p, EVENT_BATCH, buf_str(&data));
+    webhooks_take(p->webhooks, &b->outbox);
+    hooks_tell(p->hooks, EVENT_BATCH, buf_str(&data));
     events_add(&p->events, EVENT_BATCH, (struct event_subject){"", b->r.client}, &data, 0, 0);
     b->r.told = true;
     b->ending = false;
@@ -173,7 +173,7 @@ static void batch_end(struct batch *b)
     AUTO_BUF struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
     render_end(b, &data);
-    webhooks_of_batch(p, &b->r, buf_str(&data), &b->outbox);
+    webhooks_of_batch(p->webhooks, &b->r, buf_str(&data), &b->outbox);
     const struct store_beside beside = outbox_beside(&b->outbox);
     b->ending = true;
     p->writes++;
@@ -318,7 +318,7 @@ static void batch_inserted(void *ctx, enum err e)
         b->stored = true;
         for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
             j->stored = true;
-            webhooks_take(p, &j->outbox);
+            webhooks_take(p->webhooks, &j->outbox);
         }
         b->next = b->jobs;
         admit_some(b);
@@ -337,7 +337,7 @@ static void insert(struct batch *b)
     size_t n = 0;
     struct outbox outbox = {.list = NULL};
     for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
-        webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+        webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->outbox);
         outbox_join(&outbox, &j->outbox);
         records[n++] = &j->r;
     }

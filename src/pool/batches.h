@@ -9,7 +9,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/store.h"
 
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 struct buf;
 struct intake;

@@ -20,7 +20,7 @@
 #include "state.h"
 #include "tell.h"
 #include "comfypool/pool/walls.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 void intake_init(struct intake *in)
 {
@@ -179,7 +179,7 @@ static bool check_after(struct pool *p, struct intake *in)
 static bool check_webhook(struct pool *p, struct intake *in)
 {
     const char *url = in->submission.webhook.url;
-    return url == NULL || webhooks_may_call(p, url) ||
+    return url == NULL || webhooks_may_call(p->webhooks, url) ||
            refusal_point(&in->refusal, ERR_FORBIDDEN,
                          "the webhook's address is not public; webhooks.allow of the configuration "
                          "can permit it",
@@ -217,7 +217,7 @@ static void inserted(void *ctx, enum err e)
             j->key = NULL;
         }
         j->stored = true;
-        webhooks_take(p, &j->outbox);
+        webhooks_take(p->webhooks, &j->outbox);
         tell_queued(j);
         job_admit(j);
         if (in != NULL) {
@@ -242,7 +242,7 @@ static void insert_job(struct pool *p, struct intake *in)
         memcpy(k.digest, in->digest, sizeof k.digest);
         memcpy(k.job_id, j->r.id, sizeof k.job_id);
     }
-    webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+    webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->outbox);
     struct store_beside beside = outbox_beside(&j->outbox);
     beside.credentials = str_of(j->credentials);
     p->writes++;

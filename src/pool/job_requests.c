@@ -16,7 +16,7 @@
 #include "jobs.h"
 #include "state.h"
 #include "tell.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 static struct job *find(struct pool *p, const char *id)
 {
@@ -139,7 +139,7 @@ static void revived(void *ctx, enum err e)
         e = ERR_JOB_NOT_FOUND;
     } else if (j != NULL && p->callers.wake != NULL) {
         j->stored = true;
-        webhooks_take(p, &j->outbox);
+        webhooks_take(p->webhooks, &j->outbox);
         tell_queued(j);
         job_wait_first(j);
     }
@@ -227,7 +227,7 @@ static void revive(struct pool *p, struct store_active *take, char **extra_data,
 {
     struct job *j = job_revive(p, take);
     take_keys(j, extra_data);
-    webhooks_of_job(p, &j->r, EVENT_QUEUED, NULL, &j->outbox);
+    webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->outbox);
     struct store_beside beside = outbox_beside(&j->outbox);
     beside.credentials = str_of(j->credentials);
     store_update_job(p->store, &j->r, &beside, revived, c);

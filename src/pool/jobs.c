@@ -21,7 +21,7 @@
 #include "inputs.h"
 #include "job_texts.h"
 #include "jobs.h"
-#include "otlp.h"
+#include "comfypool/notify/otlp.h"
 #include "review.h"
 #include "shun.h"
 #include "stamps.h"
@@ -30,7 +30,7 @@
 #include "strays.h"
 #include "streamed.h"
 #include "tell.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 #include "sources.h"
 #include "backends.h"
 
@@ -483,7 +483,7 @@ static void concluded(void *ctx, enum err e)
     j->r = j->next;
     j->next = (struct job_record){0};
     j->ending = false;
-    webhooks_take(p, &j->outbox);
+    webhooks_take(p->webhooks, &j->outbox);
     if (!job_state_is_terminal(j->r.state)) {
         job_has_changed(j);
         tell_retrying(j);
@@ -497,7 +497,7 @@ static void concluded(void *ctx, enum err e)
     streamed_done(&j->streamed);
     stamps_begin(p, &j->r);
     if (j->r.profiled) {
-        otlp_add(p, j->r.id);
+        otlp_add(p->otlp, j->r.id);
     }
     after_ended(j);
     job_forget(j);
@@ -623,7 +623,8 @@ static struct store_beside prepare_beside(struct job *j, struct str measurement)
 {
     const enum event_type type =
         job_state_is_terminal(j->next.state) ? event_of_end(j->next.state) : EVENT_RETRYING;
-    webhooks_of_job(j->pool, &j->next, type, type == EVENT_RETRYING ? j->retry : NULL, &j->outbox);
+    webhooks_of_job(j->pool->webhooks, &j->next, type, type == EVENT_RETRYING ? j->retry : NULL,
+                    &j->outbox);
     struct store_beside beside = outbox_beside(&j->outbox);
     beside.measurement = measurement;
     return beside;

@@ -16,7 +16,7 @@
 #include "comfypool/core/spec.h"
 
 #include "streamed.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 struct attempt;
 struct batch;

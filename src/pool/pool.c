@@ -17,17 +17,17 @@
 #include "copies.h"
 #include "eligible.h"
 #include "comfypool/notify/events.h"
-#include "hooks.h"
+#include "comfypool/notify/hooks.h"
 #include "job_texts.h"
 #include "jobs.h"
 #include "learn.h"
-#include "otlp.h"
+#include "comfypool/notify/otlp.h"
 #include "stamps.h"
 #include "state.h"
 #include "strays.h"
 #include "trust.h"
 #include "comfypool/files/uploads.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 #include "sources.h"
 
 enum {
@@ -168,7 +168,6 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     map_init(&p->clients);
     map_init(&p->batches);
     events_init(&p->events);
-    webhooks_init(p);
     queue_init(&p->queue);
     eligible_init(p);
     scheduler_init(&p->scheduler);
@@ -181,6 +180,9 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     deadlines_init(&p->deadlines, loop);
     p->pending = (struct pending){.over = work_is_over, .ctx = p};
     p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
+    p->webhooks = webhooks_new(loop, store, &p->deadlines, &p->pending, &options->webhooks);
+    p->hooks = hooks_new(loop, &options->hooks);
+    p->otlp = otlp_new(store, http, &p->deadlines, &options->otlp);
     return p;
 }
 
@@ -206,6 +208,11 @@ struct uploads *pool_uploads(struct pool *p)
     return p->uploads;
 }
 
+struct webhooks *pool_webhooks(struct pool *p)
+{
+    return p->webhooks;
+}
+
 struct events *pool_events(struct pool *p)
 {
     return &p->events;
@@ -224,7 +231,7 @@ bool pool_start(struct pool *p)
 {
     if (!uploads_start(p->uploads) || !backends_load(p) || !copies_start(p) || !load_paused(p) ||
         !batches_load(p) || store_load_active(p->store, load_job, p) != ERR_NONE ||
-        store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p)) {
+        store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p->webhooks)) {
         return false;
     }
     if (p->jobs.len > 0) {
@@ -286,9 +293,9 @@ void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
 {
     p->stopping = true;
     uploads_stop(p->uploads);
-    webhooks_stop(p);
-    hooks_stop(p);
-    otlp_stop(p);
+    webhooks_stop(p->webhooks);
+    hooks_stop(p->hooks);
+    otlp_stop(p->otlp);
     p->stopped = done;
     p->stopped_ctx = ctx;
     deadline_set(&p->deadlines, &p->stop_late,
@@ -319,8 +326,9 @@ bool pool_close(struct pool *p)
     copies_done(p);
     stamps_done(p);
     events_done(&p->events);
-    webhooks_done(p);
-    otlp_done(p);
+    webhooks_free(p->webhooks);
+    hooks_free(p->hooks);
+    otlp_free(p->otlp);
     measures_free(p->measures);
     ability_done(&p->ability);
     map_done(&p->keys);

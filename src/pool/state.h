@@ -22,12 +22,9 @@
 #include "copies.h"
 #include "eligible.h"
 #include "comfypool/notify/events.h"
-#include "hooks.h"
-#include "otlp.h"
 #include "review.h"
 #include "stamps.h"
 #include "streamed.h"
-#include "webhooks.h"
 
 struct backend;
 struct host_gpus;
@@ -62,9 +59,9 @@ struct pool {
     struct stamps stamps;
     struct streamed_writes streamed_writes;
     struct source *sources; /* outputs on their way to jobs */
-    struct webhooks webhooks;
-    struct hooks hooks;
-    struct otlp otlp;
+    struct webhooks *webhooks;
+    struct hooks *hooks;
+    struct otlp *otlp;
     uint64_t previews;      /* so far */
     struct host_gpus *gpus; /* NULL: not needed yet */
     struct measures *measures;

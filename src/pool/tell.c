@@ -10,17 +10,16 @@
 #include "backends.h"
 #include "clock.h"
 #include "comfypool/notify/events.h"
-#include "hooks.h"
+#include "comfypool/notify/hooks.h"
 #include "jobs.h"
 #include "state.h"
 #include "tell.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 enum {
     PROGRESS_PAUSE_MS = 100,
-    /* The data of an event, and a webhook's body: Standard Webhooks advises against more. */
-    MAX_DATA = 19 << 10,
-    /* Of the failed attempt's message: in a brief Job, escaped, it must fit into MAX_DATA. */
+    /* Of the failed attempt's message: in a brief Job, escaped, it must fit into the data of an
+       event. */
     RETRY_MESSAGE = 1000,
     /* A preview image that is kept although nobody listens. */
     PREVIEW_MOST = 8 << 20,
@@ -28,30 +27,6 @@ enum {
 
 /* ---- the Job ----------------------------------------------------------------------------------
  */
-
-static void add_retry(const char *retry, struct buf *job)
-{
-    if (retry != NULL) {
-        job->len--; /* the brace */
-        buf_add_char(job, ',');
-        buf_add_text(job, retry);
-        buf_add_char(job, '}');
-    }
-}
-
-void tell_render_job(const struct job_record *r, const char *retry, struct buf *out)
-{
-    static const struct render_job_more whole = {.event = EVENT_JOB_WHOLE};
-    static const struct render_job_more brief = {.event = EVENT_JOB_BRIEF};
-    const size_t start = out->len;
-    render_job_json(r, &whole, out);
-    add_retry(retry, out);
-    if (out->len - start > MAX_DATA) { /* errors of nodes may be of any size */
-        out->len = start;
-        render_job_json(r, &brief, out);
-        add_retry(retry, out);
-    }
-}
 
 static struct event_subject subject_of(const struct job *j)
 {
@@ -62,8 +37,8 @@ static void tell_job(struct job *j, enum event_type type, int64_t seq)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(&j->r, NULL, &data);
-    hooks_tell(j->pool, type, buf_str(&data));
+    event_render_job(&j->r, NULL, &data);
+    hooks_tell(j->pool->hooks, type, buf_str(&data));
     events_add(&j->pool->events, type, subject_of(j), &data, seq,
                seq == 0 ? 0 : job_told_attempt(&j->r));
 }
@@ -109,10 +84,10 @@ void tell_retrying(struct job *j)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(&j->r, j->retry, &data);
+    event_render_job(&j->r, j->retry, &data);
     free(j->retry);
     j->retry = NULL;
-    hooks_tell(j->pool, EVENT_RETRYING, buf_str(&data));
+    hooks_tell(j->pool->hooks, EVENT_RETRYING, buf_str(&data));
     events_add(&j->pool->events, EVENT_RETRYING, subject_of(j), &data, 0, 0);
 }
 
@@ -136,14 +111,14 @@ static void add_backend(struct js_out *o, const struct attempt *a)
 
 static void tell_hooks(struct attempt *a, enum event_type type, struct str data)
 {
-    hooks_tell(a->job->pool, type, data);
-    webhooks_of_attempt(a, type, data);
+    hooks_tell(a->job->pool->hooks, type, data);
+    webhooks_send(a->job->pool->webhooks, &a->job->r, type, data);
 }
 
 static void end_data(struct js_out *o, struct buf *b, enum event_type type, struct attempt *a)
 {
     js_close(o, '}');
-    if (b->len <= MAX_DATA) {
+    if (b->len <= EVENT_DATA_MOST) {
         tell_hooks(a, type, buf_str(b));
     }
     events_add(&a->job->pool->events, type, subject_of(a->job), b, 0, 0);
@@ -199,7 +174,7 @@ size_t tell_output(struct attempt *a, struct str node_id, struct str ui)
     js_member_str(&o, "nodeId", node_id);
     const size_t without_files = b.len;
     const size_t outputs = render_output_files(ui, &o);
-    if (b.len + 1 > MAX_DATA) { /* with its brace */
+    if (b.len + 1 > EVENT_DATA_MOST) { /* with its brace */
         tell_long_output(a, (struct str){b.data, without_files});
     }
     end_data(&o, &b, EVENT_OUTPUT, a);

@@ -17,8 +17,6 @@ struct progress_change;
 
 /* What job:retrying says of the attempt that ended, for a rendered Job. */
 char *tell_render_retry(const struct job *j, const struct attempt *a);
-/* A Job as events and webhooks tell it, with that (NULL: none); it is bounded. Appends. */
-void tell_render_job(const struct job_record *r, const char *retry, struct buf *out);
 void tell_queued(struct job *j);
 void tell_retrying(struct job *j);
 void tell_end(struct job *j);

@@ -20,6 +20,9 @@
 
 enum { EVENTS_KEPT_S = 600, EVENTS_KEPT = 10000, EVENTS_KEPT_BYTES = 64 << 20 };
 
+/* The data of an event, and a webhook's body: Standard Webhooks advises against more. */
+enum { EVENT_DATA_MOST = 19 << 10 };
+
 struct event {
     uint64_t n; /* from 1; 0: it is not durable */
     enum event_type type;

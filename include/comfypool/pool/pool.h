@@ -15,6 +15,9 @@
 #include "comfypool/base/time.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/files/uploads.h"
+#include "comfypool/notify/hooks.h"
+#include "comfypool/notify/otlp.h"
+#include "comfypool/notify/webhooks.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"
 #include "comfypool/store/blobs.h"
@@ -96,19 +99,9 @@ struct pool_options {
     struct dur_us keep_for; /* retention by age; 0: for ever */
     int64_t keep_count;     /* retention by count; 0: all */
     struct pool_sampling sampling;
-    /* Webhooks of the configuration, and the rules for all of them. */
-    const char *const *webhook_urls;
-    size_t webhook_urls_len;
-    const char *webhook_secret;            /* "whsec_...", of these; NULL: not signed */
-    const struct net_rules *webhook_rules; /* NULL: public addresses alone */
-    unsigned webhook_concurrency;
-    const char *hook_exec; /* a program; NULL: none */
-    unsigned hook_events;  /* 1u << event_type each */
-    struct dur_us hook_timeout;
-    unsigned hook_concurrency;
-    const char *otlp_url;            /* where traces go, with its path; NULL: nowhere */
-    const char *const *otlp_headers; /* "Name: value", NULL at the end; or NULL */
-    const char *version;             /* of the daemon */
+    struct webhooks_options webhooks;
+    struct hooks_options hooks;
+    struct otlp_options otlp;
 };
 
 /*
@@ -129,6 +122,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
 void pool_set_callers(struct pool *p, const struct pool_callers *callers);
 
 struct uploads *pool_uploads(struct pool *p);
+struct webhooks *pool_webhooks(struct pool *p);
 /* What happens to jobs and backends; see notify/events.h. */
 struct events *pool_events(struct pool *p);
 

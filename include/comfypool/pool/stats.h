@@ -8,6 +8,9 @@
 #include <stdint.h>
 
 #include "comfypool/core/job.h"
+#include "comfypool/notify/hooks.h"
+#include "comfypool/notify/otlp.h"
+#include "comfypool/notify/webhooks.h"
 
 struct pool;
 
@@ -32,19 +35,9 @@ struct pool_stats {
         size_t streams, kept, bytes;
         uint64_t slow_readers; /* since the start */
     } events;
-    struct {
-        uint64_t waiting;
-        unsigned in_flight;
-        uint64_t delivered, failed, dead, forbidden; /* since the start */
-    } webhooks;
-    struct {
-        size_t running, waiting;
-        uint64_t completed, failed, timed_out, dropped; /* since the start */
-    } hooks;
-    struct {
-        size_t waiting;
-        uint64_t sent, dropped; /* since the start */
-    } otlp;
+    struct webhooks_stats webhooks;
+    struct hooks_stats hooks;
+    struct otlp_stats otlp;
 };
 
 /* Some backend takes jobs: it is up, and neither drained nor quarantined. */

@@ -3,13 +3,19 @@
  * second after the first job came or as soon as it is full. An endpoint that is down is asked
  * again, later and later; meanwhile the oldest jobs make room for new ones.
  */
-#include "otlp.h"
+#include "comfypool/notify/otlp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comfypool/base/log.h"
-#include "state.h"
+#include "comfypool/base/json_write.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/loop/http_client.h"
+#include "comfypool/render/render.h"
+#include "comfypool/store/store.h"
 
 enum {
     /* A batch is rendered in one turn of the loop. */
@@ -22,13 +28,30 @@ enum {
     LAST_PAUSE_MS = 60000,
 };
 
+enum { OTLP_MOST = 1000 };
+
+struct otlp {
+    struct store *store;
+    struct http_client *http;
+    struct deadlines *deadlines;
+    struct otlp_options options;
+    bool stopping;
+    char (*ids)[UUID_SIZE]; /* of jobs to be told, a ring of OTLP_MOST; NULL: none yet */
+    size_t first, len;
+    size_t sending;    /* the first ones, in the request under way... */
+    size_t unreadable; /* ...though so many of them are not in it */
+    struct http_call *call;
+    struct deadline next;
+    int64_t pause_ms;       /* after failures */
+    uint64_t sent, dropped; /* jobs, since the start */
+};
+
 static void send_batch(void *ctx);
 
-static void plan(struct pool *p, int64_t ms)
+static void plan(struct otlp *t, int64_t ms)
 {
-    struct otlp *t = &p->otlp;
-    if (t->call == NULL && t->len > 0 && !p->stopping) {
-        deadline_set(&p->deadlines, &t->next, mono_add(time_mono(), dur_ms(ms)), send_batch, p);
+    if (t->call == NULL && t->len > 0 && !t->stopping) {
+        deadline_set(t->deadlines, &t->next, mono_add(time_mono(), dur_ms(ms)), send_batch, t);
     }
 }
 
@@ -42,10 +65,10 @@ static void drop_first(struct otlp *t, size_t n)
  */
 
 /* Its attempts' profiles, in order. False: it cannot be read, or was deleted meanwhile. */
-static bool add_job(struct pool *p, const char *id, struct js_out *o)
+static bool add_job(struct otlp *t, const char *id, struct js_out *o)
 {
     struct job_record r = {.seq = 0};
-    if (store_get_job(p->store, (struct str){id, UUID_TEXT}, &r) != ERR_NONE) {
+    if (store_get_job(t->store, (struct str){id, UUID_TEXT}, &r) != ERR_NONE) {
         job_record_done(&r);
         return false;
     }
@@ -55,16 +78,16 @@ static bool add_job(struct pool *p, const char *id, struct js_out *o)
     size_t len = 0;
     for (unsigned n = first; n <= r.attempts; n++) {
         buf_init(&texts[len], BUF_NO_LIMIT);
-        if (store_get_profile(p->store, r.seq, n, &texts[len]) == ERR_NONE) {
+        if (store_get_profile(t->store, r.seq, n, &texts[len]) == ERR_NONE) {
             profiles[len] = buf_str(&texts[len]);
             len++;
         } else {
             buf_done(&texts[len]);
         }
     }
-    struct render_trace t;
-    render_trace_of(&r, p->options.version, profiles, len, &t);
-    render_otlp_spans(o, &t);
+    struct render_trace trace;
+    render_trace_of(&r, t->options.version, profiles, len, &trace);
+    render_otlp_spans(o, &trace);
     for (size_t i = 0; i < len; i++) {
         buf_done(&texts[i]);
     }
@@ -74,14 +97,13 @@ static bool add_job(struct pool *p, const char *id, struct js_out *o)
     return true;
 }
 
-static void render_batch(struct pool *p, struct buf *out)
+static void render_batch(struct otlp *t, struct buf *out)
 {
-    struct otlp *t = &p->otlp;
     struct js_out o = js_out_to(out);
-    render_otlp_begin(&o, p->options.version);
+    render_otlp_begin(&o, t->options.version);
     t->sending = t->unreadable = 0;
     while (t->sending < t->len && t->sending < BATCH && out->len < BATCH_BYTES) {
-        t->unreadable += !add_job(p, t->ids[(t->first + t->sending) % OTLP_MOST], &o);
+        t->unreadable += !add_job(t, t->ids[(t->first + t->sending) % OTLP_MOST], &o);
         t->sending++;
     }
     render_otlp_end(&o);
@@ -97,65 +119,63 @@ static bool is_for_later(const struct http_result *r)
            r->status == 503 || r->status == 504;
 }
 
-static void log_failure(const struct pool *p, const struct http_result *r, const char *then)
+static void log_failure(const struct otlp *t, const struct http_result *r, const char *then)
 {
     char status[32];
     (void)snprintf(status, sizeof status, "HTTP %u", r->status);
-    LOG(LOG_WARN, "traces were not taken", LOG_S("to", p->options.otlp_url), LOG_S("then", then),
+    LOG(LOG_WARN, "traces were not taken", LOG_S("to", t->options.url), LOG_S("then", then),
         LOG_S("why", r->outcome == HTTP_ANSWERED ? status : r->error));
 }
 
 static void answered(void *ctx, const struct http_result *r)
 {
-    struct pool *p = ctx;
-    struct otlp *t = &p->otlp;
+    struct otlp *t = ctx;
     t->call = NULL;
     if (is_for_later(r)) {
         if (t->pause_ms == 0) { /* said once */
-            log_failure(p, r, "they are kept and tried again");
+            log_failure(t, r, "they are kept and tried again");
         }
         t->pause_ms = t->pause_ms == 0 ? FIRST_PAUSE_MS : t->pause_ms * 2;
         t->pause_ms = t->pause_ms > LAST_PAUSE_MS ? LAST_PAUSE_MS : t->pause_ms;
         t->sending = 0;
         const int64_t asked = r->retry_after.us / 1000;
-        plan(p, asked > t->pause_ms && asked < LAST_PAUSE_MS * 10 ? asked : t->pause_ms);
+        plan(t, asked > t->pause_ms && asked < LAST_PAUSE_MS * 10 ? asked : t->pause_ms);
         return;
     }
     const bool good = r->status >= 200 && r->status < 300;
     if (!good) {
-        log_failure(p, r, "they are dropped");
+        log_failure(t, r, "they are dropped");
     }
     t->sent += good ? t->sending - t->unreadable : 0;
     t->dropped += good ? t->unreadable : t->sending;
     drop_first(t, t->sending);
     t->sending = 0;
     t->pause_ms = 0;
-    plan(p, t->len >= BATCH ? 0 : BATCH_MS);
+    plan(t, t->len >= BATCH ? 0 : BATCH_MS);
 }
 
 static void send_batch(void *ctx)
 {
-    struct pool *p = ctx;
+    struct otlp *t = ctx;
     AUTO_BUF struct buf body;
     buf_init(&body, BUF_NO_LIMIT);
-    render_batch(p, &body);
-    p->otlp.call = http_call_start(p->http,
-                                   &(struct http_request_spec){
-                                       .method = "POST",
-                                       .url = p->options.otlp_url,
-                                       .headers = p->options.otlp_headers,
-                                       .body = buf_str(&body),
-                                       .connect_timeout = dur_ms(CONNECT_MS),
-                                       .timeout = dur_ms(REQUEST_MS),
-                                       .sink = &http_sink_none,
-                                   },
-                                   answered, p);
+    render_batch(t, &body);
+    t->call = http_call_start(t->http,
+                              &(struct http_request_spec){
+                                  .method = "POST",
+                                  .url = t->options.url,
+                                  .headers = t->options.headers,
+                                  .body = buf_str(&body),
+                                  .connect_timeout = dur_ms(CONNECT_MS),
+                                  .timeout = dur_ms(REQUEST_MS),
+                                  .sink = &http_sink_none,
+                              },
+                              answered, t);
 }
 
-void otlp_add(struct pool *p, const char *job_id)
+void otlp_add(struct otlp *t, const char *job_id)
 {
-    struct otlp *t = &p->otlp;
-    if (p->options.otlp_url == NULL || p->stopping) {
+    if (t->options.url == NULL || t->stopping) {
         return;
     }
     if (t->ids == NULL) {
@@ -172,23 +192,40 @@ void otlp_add(struct pool *p, const char *job_id)
     memcpy(t->ids[(t->first + t->len) % OTLP_MOST], job_id, UUID_SIZE);
     t->len++;
     if (t->pause_ms == 0 && t->len >= BATCH) {
-        plan(p, 0);
+        plan(t, 0);
     } else if (!heap_holds(&t->next.node)) {
-        plan(p, t->pause_ms > 0 ? t->pause_ms : BATCH_MS);
+        plan(t, t->pause_ms > 0 ? t->pause_ms : BATCH_MS);
     }
 }
 
-void otlp_stop(struct pool *p)
+void otlp_stop(struct otlp *t)
 {
-    struct otlp *t = &p->otlp;
-    deadline_clear(&p->deadlines, &t->next);
+    t->stopping = true;
+    deadline_clear(t->deadlines, &t->next);
     if (t->call != NULL) {
         http_call_cancel(t->call);
         t->call = NULL;
     }
 }
 
-void otlp_done(struct pool *p)
+struct otlp *otlp_new(struct store *store, struct http_client *http, struct deadlines *deadlines,
+                      const struct otlp_options *options)
 {
-    free(p->otlp.ids);
+    struct otlp *t = mem_zero(1, sizeof *t);
+    t->store = store;
+    t->http = http;
+    t->deadlines = deadlines;
+    t->options = *options;
+    return t;
+}
+
+void otlp_count(const struct otlp *t, struct otlp_stats *ret)
+{
+    *ret = (struct otlp_stats){.waiting = t->len, .sent = t->sent, .dropped = t->dropped};
+}
+
+void otlp_free(struct otlp *t)
+{
+    free(t->ids);
+    free(t);
 }

@@ -8,11 +8,9 @@
 #include "comfypool/base/net_rules.h"
 #include "comfypool/base/time_text.h"
 #include "comfypool/loop/url.h"
-#include "attempt.h"
-#include "state.h"
-#include "tell.h"
-#include "webhooks.h"
-#include "jobs.h"
+#include "comfypool/notify/webhooks.h"
+#include "comfypool/render/render.h"
+#include "webhook_hosts.h"
 
 void outbox_done(struct outbox *o)
 {
@@ -61,12 +59,12 @@ struct str webhook_host_name(const char *host)
     return (struct str){host, colon == NULL ? strlen(host) : (size_t)(colon - host)};
 }
 
-bool webhooks_may_call(const struct pool *p, const char *url)
+bool webhooks_may_call(const struct webhooks *w, const char *url)
 {
     AUTO_FREE char *host = host_of(url);
     struct sockaddr_storage a;
     return host != NULL && (!net_literal(webhook_host_name(host), &a) ||
-                            net_rules_allow(p->options.webhook_rules, webhook_host_name(host),
+                            net_rules_allow(webhooks_options_of(w)->rules, webhook_host_name(host),
                                             (struct sockaddr *)&a));
 }
 
@@ -102,9 +100,9 @@ static bool wants(const struct webhook *hook, enum event_type type)
     return hook->url != NULL && (hook->events >> type & 1u) != 0;
 }
 
-static size_t configured_for(const struct pool *p, enum event_type type)
+static size_t configured_for(const struct webhooks *w, enum event_type type)
 {
-    return (EVENTS_OF_ENDS >> type & 1u) != 0 ? p->options.webhook_urls_len : 0;
+    return (EVENTS_OF_ENDS >> type & 1u) != 0 ? webhooks_options_of(w)->urls_len : 0;
 }
 
 static void add_delivery(struct outbox *o, struct subject of, enum event_type type, const char *url,
@@ -133,7 +131,7 @@ static void add_delivery(struct outbox *o, struct subject of, enum event_type ty
     memcpy(d->job_id, of.id, sizeof d->job_id);
 }
 
-static void add_all(struct pool *p, struct subject of, enum event_type type, struct str data,
+static void add_all(struct webhooks *w, struct subject of, enum event_type type, struct str data,
                     struct outbox *o)
 {
     AUTO_BUF struct buf body;
@@ -142,57 +140,53 @@ static void add_all(struct pool *p, struct subject of, enum event_type type, str
     if (wants(of.hook, type)) {
         add_delivery(o, of, type, of.hook->url, buf_text(&body), false);
     }
-    for (size_t i = 0; i < configured_for(p, type); i++) {
-        add_delivery(o, of, type, p->options.webhook_urls[i], buf_text(&body), true);
+    for (size_t i = 0; i < configured_for(w, type); i++) {
+        add_delivery(o, of, type, webhooks_options_of(w)->urls[i], buf_text(&body), true);
     }
 }
 
-void webhooks_of_job(struct pool *p, const struct job_record *r, enum event_type type,
+void webhooks_of_job(struct webhooks *w, const struct job_record *r, enum event_type type,
                      const char *retry, struct outbox *o)
 {
-    if (!wants(&r->hook, type) && configured_for(p, type) == 0) {
+    if (!wants(&r->hook, type) && configured_for(w, type) == 0) {
         return;
     }
     AUTO_BUF struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    tell_render_job(r, retry, &data);
-    add_all(p, of_job(r), type, buf_str(&data), o);
+    event_render_job(r, retry, &data);
+    add_all(w, of_job(r), type, buf_str(&data), o);
 }
 
-void webhooks_of_batch(struct pool *p, const struct batch_record *r, struct str data,
+void webhooks_of_batch(struct webhooks *w, const struct batch_record *r, struct str data,
                        struct outbox *o)
 {
-    if (wants(&r->hook, EVENT_BATCH) || configured_for(p, EVENT_BATCH) > 0) {
-        add_all(p, (struct subject){r->id, &r->hook, r->client}, EVENT_BATCH, data, o);
+    if (wants(&r->hook, EVENT_BATCH) || configured_for(w, EVENT_BATCH) > 0) {
+        add_all(w, (struct subject){r->id, &r->hook, r->client}, EVENT_BATCH, data, o);
     }
 }
 
 /* Deliveries that a write of their own carries. */
 struct sending {
-    struct pool *pool;
+    struct webhooks *webhooks;
     struct outbox outbox;
 };
 
 static void sent(void *ctx, enum err e)
 {
     struct sending *s = ctx;
-    struct pool *p = s->pool;
     (void)e; /* such a write is kept until it succeeds */
-    webhooks_take(p, &s->outbox);
+    webhooks_written(s->webhooks, &s->outbox);
     free(s);
-    pool_one_less(p, &p->writes);
 }
 
-void webhooks_of_attempt(struct attempt *a, enum event_type type, struct str data)
+void webhooks_send(struct webhooks *w, const struct job_record *r, enum event_type type,
+                   struct str data)
 {
-    struct pool *p = a->job->pool;
-    if (!wants(&a->job->r.hook, type)) {
+    if (!wants(&r->hook, type)) {
         return;
     }
     struct sending *s = mem_zero(1, sizeof *s);
-    s->pool = p;
-    add_all(p, of_job(&a->job->r), type, data, &s->outbox);
-    p->writes++;
-    const struct store_beside beside = outbox_beside(&s->outbox);
-    store_add_deliveries(p->store, &beside, sent, s);
+    s->webhooks = w;
+    add_all(w, of_job(r), type, data, &s->outbox);
+    webhooks_write(w, &s->outbox, sent, s);
 }

@@ -2,27 +2,37 @@
  * Runs of hooks.exec: at most a configured number at once, MOST_WAITING behind them in order. Each
  * has its own process group, which is ended when its time is over; see loop/process.h.
  */
-#include "hooks.h"
+#include "comfypool/notify/hooks.h"
 
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
 #include "comfypool/loop/process.h"
-#include "state.h"
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 enum { MOST_WAITING = 1000 };
 
 struct hook_run {
-    struct pool *pool;
+    struct hooks *hooks;
     struct hook_run *next, **link; /* link: of a running one */
     struct process *process;
     struct buf body;
 };
 
-bool hooks_want(const struct pool *p, enum event_type type)
+struct hooks {
+    uv_loop_t *loop;
+    struct hooks_options options;
+    bool stopping;
+    struct hook_run *first, *last; /* waiting */
+    struct hook_run *running;
+    size_t waiting_len;
+    size_t running_len;
+    uint64_t completed, failed, timed_out, dropped; /* since the start */
+};
+
+bool hooks_want(const struct hooks *h, enum event_type type)
 {
-    return p->options.hook_exec != NULL && (p->options.hook_events >> type & 1u) != 0;
+    return h->options.exec != NULL && (h->options.events >> type & 1u) != 0;
 }
 
 static void run_free(struct hook_run *r)
@@ -31,7 +41,7 @@ static void run_free(struct hook_run *r)
     free(r);
 }
 
-static void start_next(struct pool *p);
+static void start_next(struct hooks *h);
 
 static void count(struct hooks *h, const struct process_end *e)
 {
@@ -43,11 +53,10 @@ static void count(struct hooks *h, const struct process_end *e)
 static void ended(void *ctx, const struct process_end *e)
 {
     struct hook_run *r = ctx;
-    struct pool *p = r->pool;
-    struct hooks *h = &p->hooks;
+    struct hooks *h = r->hooks;
     count(h, e);
     if (e->why[0] != '\0') {
-        LOG(LOG_WARN, "the hook program failed", LOG_S("program", p->options.hook_exec),
+        LOG(LOG_WARN, "the hook program failed", LOG_S("program", h->options.exec),
             LOG_S("why", e->why));
     }
     *r->link = r->next;
@@ -56,13 +65,12 @@ static void ended(void *ctx, const struct process_end *e)
     }
     h->running_len--;
     run_free(r);
-    start_next(p);
+    start_next(h);
 }
 
-static void start_next(struct pool *p)
+static void start_next(struct hooks *h)
 {
-    struct hooks *h = &p->hooks;
-    while (h->first != NULL && h->running_len < p->options.hook_concurrency && !p->stopping) {
+    while (h->first != NULL && h->running_len < h->options.concurrency && !h->stopping) {
         struct hook_run *r = h->first;
         h->first = r->next;
         h->last = h->first == NULL ? NULL : h->last;
@@ -74,40 +82,39 @@ static void start_next(struct pool *p)
         }
         h->running = r;
         h->running_len++;
-        r->process = process_start(p->loop,
-                                   &(struct process_spec){.path = p->options.hook_exec,
+        r->process = process_start(h->loop,
+                                   &(struct process_spec){.path = h->options.exec,
                                                           .input = buf_str(&r->body),
-                                                          .timeout = p->options.hook_timeout},
+                                                          .timeout = h->options.timeout},
                                    ended, r);
     }
 }
 
-void hooks_tell(struct pool *p, enum event_type type, struct str data)
+void hooks_tell(struct hooks *h, enum event_type type, struct str data)
 {
-    struct hooks *h = &p->hooks;
-    if (!hooks_want(p, type) || p->stopping) {
+    if (!hooks_want(h, type) || h->stopping) {
         return;
     }
     if (h->waiting_len >= MOST_WAITING) {
         if (h->dropped++ == 0) {
             LOG(LOG_WARN, "the hook program is too slow: events are dropped (GET /stats counts)",
-                LOG_S("program", p->options.hook_exec));
+                LOG_S("program", h->options.exec));
         }
         return;
     }
     struct hook_run *r = mem_zero(1, sizeof *r);
-    r->pool = p;
+    r->hooks = h;
     buf_init(&r->body, BUF_NO_LIMIT);
     webhook_render_body(type, data, &r->body);
     *(h->last == NULL ? &h->first : &h->last->next) = r;
     h->last = r;
     h->waiting_len++;
-    start_next(p);
+    start_next(h);
 }
 
-void hooks_stop(struct pool *p)
+void hooks_stop(struct hooks *h)
 {
-    struct hooks *h = &p->hooks;
+    h->stopping = true;
     while (h->running != NULL) {
         struct hook_run *r = h->running;
         h->running = r->next;
@@ -121,4 +128,29 @@ void hooks_stop(struct pool *p)
     }
     h->last = NULL;
     h->running_len = h->waiting_len = 0;
+}
+
+struct hooks *hooks_new(uv_loop_t *loop, const struct hooks_options *options)
+{
+    struct hooks *h = mem_zero(1, sizeof *h);
+    h->loop = loop;
+    h->options = *options;
+    return h;
+}
+
+void hooks_count(const struct hooks *h, struct hooks_stats *ret)
+{
+    *ret = (struct hooks_stats){
+        .running = h->running_len,
+        .waiting = h->waiting_len,
+        .completed = h->completed,
+        .failed = h->failed,
+        .timed_out = h->timed_out,
+        .dropped = h->dropped,
+    };
+}
+
+void hooks_free(struct hooks *h)
+{
+    free(h);
 }

@@ -7,16 +7,18 @@
  * A delivery stays here until its end is durable: what is read again from the store meanwhile is
  * known by its id.
  */
-#include "webhooks.h"
+#include "comfypool/notify/webhooks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "comfypool/pool/deliveries.h"
+#include "comfypool/base/map.h"
 #include "comfypool/base/net_rules.h"
-#include "state.h"
+#include "comfypool/loop/deadlines.h"
+#include "comfypool/loop/http_client.h"
+#include "webhook_hosts.h"
 
 enum {
     HOST_MOST = 1000,
@@ -40,7 +42,7 @@ enum {
 enum stage { STAGE_PLANNED, STAGE_DUE, STAGE_FLYING, STAGE_TAKEN, STAGE_ENDING };
 
 struct delivery {
-    struct pool *pool;
+    struct webhooks *all;
     struct delivery_record r; /* body NULL: it is in the store only */
     struct hook_target *target;
     enum stage stage;
@@ -72,6 +74,26 @@ struct hook_host {
     struct hook_host *next_ready;
     bool is_ready;
     bool parked; /* the store has more of it */
+};
+
+struct webhooks {
+    struct store *store;
+    struct deadlines *deadlines;
+    struct pending *pending;
+    struct webhooks_options options;
+    bool stopping;
+    struct http_client *http; /* its own: no connection of it leads to a backend */
+    struct map hosts;         /* by "host:port" */
+    struct map targets;       /* by URL */
+    struct map by_id;         /* deliveries in memory */
+    struct hook_host *ready_first, *ready_last; /* hosts with a place and something that is due */
+    unsigned in_flight;
+    size_t bodies;          /* bytes of those that are kept until their first try */
+    struct delivery *taken; /* their rows go soon, together */
+    unsigned taken_len;
+    struct deadline flush;
+    struct deadline refill;
+    uint64_t delivered, failed, dead, forbidden; /* since the start */
 };
 
 /* ---- what is in memory -------------------------------------------------------------------------
@@ -122,13 +144,13 @@ static void target_let_go(struct webhooks *w, struct hook_target *t)
     }
 }
 
-static void plan_refill(struct pool *p);
-static void pump(struct pool *p);
+static void plan_refill(struct webhooks *w);
+static void pump(struct webhooks *w);
 
 static void drop_body(struct delivery *d)
 {
     if (d->r.body != NULL) {
-        d->pool->webhooks.bodies -= strlen(d->r.body);
+        d->all->bodies -= strlen(d->r.body);
         free(d->r.body);
         d->r.body = NULL;
     }
@@ -137,7 +159,7 @@ static void drop_body(struct delivery *d)
 /* Its first try is soon: what was written a moment ago need not be read again. */
 static void keep_body(struct delivery *d, char *take)
 {
-    struct webhooks *w = &d->pool->webhooks;
+    struct webhooks *w = d->all;
     const size_t n = take == NULL ? 0 : strlen(take);
     if (take != NULL && w->bodies + n <= BODIES_MOST) {
         w->bodies += n;
@@ -149,17 +171,16 @@ static void keep_body(struct delivery *d, char *take)
 
 static void forget(struct delivery *d)
 {
-    struct pool *p = d->pool;
-    struct webhooks *w = &p->webhooks;
+    struct webhooks *w = d->all;
     struct hook_target *t = d->target;
     drop_body(d);
-    deadline_clear(&p->deadlines, &d->due);
+    deadline_clear(w->deadlines, &d->due);
     (void)map_remove(&w->by_id, str_of(d->r.id));
     delivery_record_done(&d->r);
     free(d);
     t->host->len--;
     if (t->host->parked && t->host->len < HOST_MOST / 2) {
-        plan_refill(p);
+        plan_refill(w);
     }
     t->len--;
     target_let_go(w, t);
@@ -221,28 +242,28 @@ static void is_due(void *ctx)
     d->next = NULL;
     *(t->last == NULL ? &t->first : &t->last->next) = d;
     t->last = d;
-    target_is_ready(&d->pool->webhooks, t);
-    pump(d->pool);
+    target_is_ready(d->all, t);
+    pump(d->all);
 }
 
 static void plan(struct delivery *d)
 {
-    struct pool *p = d->pool;
+    struct webhooks *w = d->all;
     const struct time_anchor now = time_anchor_now();
     d->stage = STAGE_PLANNED;
     if (d->r.next_at.us <= now.wall.us) {
         is_due(d);
     } else {
-        deadline_set(&p->deadlines, &d->due, anchor_mono(&now, d->r.next_at), is_due, d);
+        deadline_set(w->deadlines, &d->due, anchor_mono(&now, d->r.next_at), is_due, d);
     }
 }
 
 /* record is taken. */
-static void add(struct pool *p, struct delivery_record *take)
+static void add(struct webhooks *w, struct delivery_record *take)
 {
     struct delivery *d = mem_zero(1, sizeof *d);
-    d->pool = p;
-    d->target = target_of(&p->webhooks, take);
+    d->all = w;
+    d->target = target_of(w, take);
     d->r = *take;
     *take = (struct delivery_record){.n = 0};
     char *body = d->r.body;
@@ -250,21 +271,20 @@ static void add(struct pool *p, struct delivery_record *take)
     keep_body(d, body);
     d->target->len++;
     d->target->host->len++;
-    (void)map_put(&p->webhooks.by_id, str_of(d->r.id), d);
+    (void)map_put(&w->by_id, str_of(d->r.id), d);
     plan(d);
 }
 
-void webhooks_take(struct pool *p, struct outbox *o)
+void webhooks_take(struct webhooks *w, struct outbox *o)
 {
-    struct webhooks *w = &p->webhooks;
-    for (size_t i = 0; i < o->len && !p->stopping; i++) {
+    for (size_t i = 0; i < o->len && !w->stopping; i++) {
         struct hook_host *h = host_named(w, o->list[i].host);
         const bool known = map_get(&w->by_id, str_of(o->list[i].id)) != NULL; /* a refill's */
         if (h->len >= HOST_MOST || w->by_id.len >= ALL_MOST) {
             h->parked = true;
-            plan_refill(p);
+            plan_refill(w);
         } else if (!known) {
-            add(p, &o->list[i]);
+            add(w, &o->list[i]);
         }
     }
     outbox_done(o);
@@ -274,7 +294,7 @@ void webhooks_take(struct pool *p, struct outbox *o)
  */
 
 struct refilling {
-    struct pool *pool;
+    struct webhooks *all;
     struct hook_host *host;
     unsigned found;
 };
@@ -282,20 +302,20 @@ struct refilling {
 static void due_found(void *ctx, struct delivery_record *d)
 {
     struct refilling *f = ctx;
-    struct webhooks *w = &f->pool->webhooks;
+    struct webhooks *w = f->all;
     f->found++;
     if (map_get(&w->by_id, str_of(d->id)) == NULL && f->host->len < HOST_MOST) {
-        add(f->pool, d);
+        add(f->all, d);
     }
 }
 
-static bool refill_host(struct pool *p, struct hook_host *h)
+static bool refill_host(struct webhooks *w, struct hook_host *h)
 {
-    struct refilling f = {p, h, 0};
+    struct refilling f = {w, h, 0};
     const struct wall_us until = {time_wall().us + (int64_t)SOON_MS * 1000};
     bool later = false;
     h->targets++; /* what the reading starts may end at once: the host stays */
-    const enum err e = store_load_due(p->store, h->name, until, HOST_MOST, due_found, &f, &later);
+    const enum err e = store_load_due(w->store, h->name, until, HOST_MOST, due_found, &f, &later);
     h->targets--;
     h->parked = e != ERR_NONE || f.found >= HOST_MOST || later;
     return e == ERR_NONE;
@@ -303,8 +323,7 @@ static bool refill_host(struct pool *p, struct hook_host *h)
 
 static void refill(void *ctx)
 {
-    struct pool *p = ctx;
-    struct webhooks *w = &p->webhooks;
+    struct webhooks *w = ctx;
     struct hook_host **parked = mem_alloc((w->hosts.len + 1) * sizeof(struct hook_host *));
     size_t n = 0;
     size_t at = 0;
@@ -316,23 +335,21 @@ static void refill(void *ctx)
     bool more = false;
     for (size_t i = 0; i < n; i++) {
         if (parked[i]->len < HOST_MOST / 2 && w->by_id.len < ALL_MOST) {
-            (void)refill_host(p, parked[i]);
+            (void)refill_host(w, parked[i]);
         }
         more = more || parked[i]->parked;
         host_let_go(w, parked[i]);
     }
     free(parked);
     if (more) {
-        plan_refill(p);
+        plan_refill(w);
     }
 }
 
-static void plan_refill(struct pool *p)
+static void plan_refill(struct webhooks *w)
 {
-    struct webhooks *w = &p->webhooks;
-    if (!p->stopping && !heap_holds(&w->refill.node)) {
-        deadline_set(&p->deadlines, &w->refill, mono_add(time_mono(), dur_ms(REFILL_MS)), refill,
-                     p);
+    if (!w->stopping && !heap_holds(&w->refill.node)) {
+        deadline_set(w->deadlines, &w->refill, mono_add(time_mono(), dur_ms(REFILL_MS)), refill, w);
     }
 }
 
@@ -347,29 +364,28 @@ static void host_found(void *ctx, const char *host)
 static void written(void *ctx, enum err e)
 {
     struct delivery *d = ctx;
-    struct pool *p = d->pool;
+    struct webhooks *w = d->all;
     (void)e;                        /* such a write is kept until it succeeds */
-    if (d->again && !p->stopping) { /* somebody wants it once more; its row is as it was */
+    if (d->again && !w->stopping) { /* somebody wants it once more; its row is as it was */
         d->again = false;
         plan(d);
     } else {
         forget(d);
-        pump(p);
+        pump(w);
     }
-    pool_one_less(p, &p->writes);
+    pending_remove(w->pending);
 }
 
 static void flush_taken(void *ctx)
 {
-    struct pool *p = ctx;
-    struct webhooks *w = &p->webhooks;
+    struct webhooks *w = ctx;
     struct delivery *next = NULL;
-    deadline_clear(&p->deadlines, &w->flush);
+    deadline_clear(w->deadlines, &w->flush);
     for (struct delivery *d = w->taken; d != NULL; d = next) {
         next = d->next;
         d->stage = STAGE_ENDING;
-        p->writes++;
-        store_delete_delivery(p->store, d->r.id, written, d);
+        pending_add(w->pending);
+        store_delete_delivery(w->store, d->r.id, written, d);
     }
     w->taken = NULL;
     w->taken_len = 0;
@@ -378,17 +394,16 @@ static void flush_taken(void *ctx)
 /* Its row goes with those of others: a transaction for each would cost more than the job. */
 static void end_taken(struct delivery *d)
 {
-    struct pool *p = d->pool;
-    struct webhooks *w = &p->webhooks;
+    struct webhooks *w = d->all;
     d->stage = STAGE_TAKEN;
     d->taken = true;
     d->next = w->taken;
     w->taken = d;
     if (++w->taken_len >= FLUSH_MOST) {
-        flush_taken(p);
+        flush_taken(w);
     } else if (!heap_holds(&w->flush.node)) {
-        deadline_set(&p->deadlines, &w->flush, mono_add(time_mono(), dur_ms(FLUSH_MS)), flush_taken,
-                     p);
+        deadline_set(w->deadlines, &w->flush, mono_add(time_mono(), dur_ms(FLUSH_MS)), flush_taken,
+                     w);
     }
 }
 
@@ -396,8 +411,8 @@ static void end_taken(struct delivery *d)
 static void end_here(struct delivery *d)
 {
     d->stage = STAGE_ENDING;
-    d->pool->writes++;
-    store_update_delivery(d->pool->store, &d->r, written, d);
+    pending_add(d->all->pending);
+    store_update_delivery(d->all->store, &d->r, written, d);
 }
 
 static void set_error(struct delivery *d, const struct http_result *r)
@@ -419,7 +434,7 @@ static void set_error(struct delivery *d, const struct http_result *r)
 
 static void give_up(struct delivery *d, enum delivery_state state)
 {
-    struct webhooks *w = &d->pool->webhooks;
+    struct webhooks *w = d->all;
     *(state == DELIVERY_DEAD ? &w->dead : &w->forbidden) += 1;
     LOG(LOG_WARN, "a webhook delivery is given up", LOG_S("delivery", d->r.id),
         LOG_S("job", d->r.job_id), LOG_S("to", d->target->host->name), LOG_I("tries", d->r.tries),
@@ -433,7 +448,7 @@ static void give_up(struct delivery *d, enum delivery_state state)
 static void park(struct delivery *d)
 {
     d->target->host->parked = true;
-    plan_refill(d->pool);
+    plan_refill(d->all);
     end_here(d);
 }
 
@@ -446,7 +461,7 @@ static struct dur_us longer(struct dur_us pause, struct dur_us asked)
 
 static void try_again_later(struct delivery *d, struct dur_us asked)
 {
-    struct pool *p = d->pool;
+    struct webhooks *w = d->all;
     const struct wall_us now = time_wall();
     const uint32_t random = (uint32_t)(map_hash(str_of(d->r.id)) >> (d->r.tries % 16));
     struct dur_us pause;
@@ -460,7 +475,7 @@ static void try_again_later(struct delivery *d, struct dur_us asked)
     if (pause.us > (int64_t)SOON_MS * 1000 && d->target->host->len > HOST_MOST / 4) {
         park(d);
     } else {
-        store_update_delivery(p->store, &d->r, NULL, NULL);
+        store_update_delivery(w->store, &d->r, NULL, NULL);
         plan(d);
     }
 }
@@ -470,11 +485,11 @@ static bool judge(struct delivery *d, const struct http_result *r)
 {
     const bool answered = r->outcome == HTTP_ANSWERED;
     if (answered && r->status >= 200 && r->status < 300) {
-        d->pool->webhooks.delivered++;
+        d->all->delivered++;
         end_taken(d);
         return true;
     }
-    d->pool->webhooks.failed++;
+    d->all->failed++;
     d->r.tries++;
     set_error(d, r);
     if (r->forbidden) {
@@ -490,8 +505,7 @@ static bool judge(struct delivery *d, const struct http_result *r)
 static void tried(void *ctx, const struct http_result *r)
 {
     struct delivery *d = ctx;
-    struct pool *p = d->pool;
-    struct webhooks *w = &p->webhooks;
+    struct webhooks *w = d->all;
     struct hook_target *t = d->target;
     d->call = NULL;
     w->in_flight--;
@@ -502,19 +516,18 @@ static void tried(void *ctx, const struct http_result *r)
     t->len--;
     target_is_ready(w, t);
     target_let_go(w, t);
-    pump(p);
+    pump(w);
 }
 
 static bool may_connect(void *ctx, const struct sockaddr *a)
 {
     const struct delivery *d = ctx;
-    return net_rules_allow(d->pool->options.webhook_rules, webhook_host_name(d->target->host->name),
-                           a);
+    return net_rules_allow(d->all->options.rules, webhook_host_name(d->target->host->name), a);
 }
 
 static void post(struct delivery *d, const char *secret, struct str body)
 {
-    struct pool *p = d->pool;
+    struct webhooks *w = d->all;
     const int64_t now = time_wall().us / 1000000;
     AUTO_BUF struct buf signature;
     buf_init(&signature, BUF_NO_LIMIT);
@@ -527,10 +540,10 @@ static void post(struct delivery *d, const char *secret, struct str body)
     char agent[96];
     (void)snprintf(id, sizeof id, "webhook-id: %s", d->r.id);
     (void)snprintf(timestamp, sizeof timestamp, "webhook-timestamp: %" PRId64, now);
-    (void)snprintf(agent, sizeof agent, "User-Agent: comfypoold/%s", p->options.version);
+    (void)snprintf(agent, sizeof agent, "User-Agent: comfypoold/%s", w->options.version);
     const char *const headers[] = {id, timestamp, agent,
                                    secret == NULL ? NULL : buf_text(&signature), NULL};
-    d->call = http_call_start(p->webhooks.http,
+    d->call = http_call_start(w->http,
                               &(struct http_request_spec){
                                   .method = "POST",
                                   .url = d->r.url,
@@ -546,24 +559,24 @@ static void post(struct delivery *d, const char *secret, struct str body)
 
 static void fly(struct delivery *d, const struct delivery_record *whole)
 {
-    struct pool *p = d->pool;
+    struct webhooks *w = d->all;
     d->stage = STAGE_FLYING;
-    p->webhooks.in_flight++;
+    w->in_flight++;
     d->target->in_flight++;
     d->target->host->in_flight++;
-    post(d, whole->configured ? p->options.webhook_secret : whole->secret, str_of(whole->body));
+    post(d, whole->configured ? w->options.secret : whole->secret, str_of(whole->body));
 }
 
 static void start(struct delivery *d)
 {
-    struct pool *p = d->pool;
+    struct webhooks *w = d->all;
     if (d->r.body != NULL) {
         fly(d, &d->r);
         drop_body(d);
         return;
     }
     struct delivery_record whole;
-    const enum err e = store_get_delivery(p->store, d->r.id, &whole);
+    const enum err e = store_get_delivery(w->store, d->r.id, &whole);
     if (e == ERR_NONE) {
         fly(d, &whole);
     } else if (e == ERR_DELIVERY_NOT_FOUND) { /* somebody deleted it */
@@ -575,11 +588,9 @@ static void start(struct delivery *d)
     delivery_record_done(&whole);
 }
 
-static void pump(struct pool *p)
+static void pump(struct webhooks *w)
 {
-    struct webhooks *w = &p->webhooks;
-    while (w->ready_first != NULL && w->in_flight < p->options.webhook_concurrency &&
-           !p->stopping) {
+    while (w->ready_first != NULL && w->in_flight < w->options.concurrency && !w->stopping) {
         struct delivery *d = take_turn(w);
         struct hook_target *t = d->target;
         t->len++; /* the delivery may go, but not its URL */
@@ -593,25 +604,24 @@ static void pump(struct pool *p)
 /* ---- once more --------------------------------------------------------------------------------
  */
 
-void webhook_begin_anew(struct delivery_record *r)
+static void begin_anew(struct delivery_record *r)
 {
     r->state = DELIVERY_PENDING;
     r->tries = 0;
     r->made_at = r->next_at = time_wall();
 }
 
-void webhooks_redeliver(struct pool *p, struct delivery_record *take)
+void webhooks_redeliver(struct webhooks *w, struct delivery_record *take)
 {
-    struct webhooks *w = &p->webhooks;
     struct delivery *d = map_get(&w->by_id, str_of(take->id));
     if (d == NULL) {
-        add(p, take);
+        add(w, take);
     } else if (d->stage == STAGE_PLANNED) {
-        webhook_begin_anew(&d->r);
-        deadline_clear(&p->deadlines, &d->due);
+        begin_anew(&d->r);
+        deadline_clear(w->deadlines, &d->due);
         plan(d);
     } else {
-        webhook_begin_anew(&d->r); /* due or on its way; or its end is being written */
+        begin_anew(&d->r); /* due or on its way; or its end is being written */
         d->again = d->stage == STAGE_ENDING;
     }
 }
@@ -622,67 +632,92 @@ bool webhooks_has_taken(const struct webhooks *w, const char *id)
     return d != NULL && d->taken;
 }
 
-size_t webhooks_waiting(struct pool *p)
+static size_t count_waiting(const struct webhooks *w)
 {
-    const struct webhooks *w = &p->webhooks;
     const int64_t busy = w->in_flight + w->taken_len;
     int64_t stored = 0;
-    const bool known = store_count_waiting(p->store, &stored) == ERR_NONE && stored > busy;
+    const bool known = store_count_waiting(w->store, &stored) == ERR_NONE && stored > busy;
     return known ? (size_t)(stored - busy) : 0;
 }
 
-bool pool_has_delivered(const struct pool *p, const char *id)
+void webhooks_count(struct webhooks *w, struct webhooks_stats *ret)
 {
-    return webhooks_has_taken(&p->webhooks, id);
+    *ret = (struct webhooks_stats){
+        .waiting = count_waiting(w),
+        .in_flight = w->in_flight,
+        .delivered = w->delivered,
+        .failed = w->failed,
+        .dead = w->dead,
+        .forbidden = w->forbidden,
+    };
 }
 
-enum err pool_renew_delivery(struct pool *p, const char *id, struct delivery_record *ret)
+const struct webhooks_options *webhooks_options_of(const struct webhooks *w)
 {
-    enum err e = store_get_delivery(p->store, id, ret);
-    if (e == ERR_NONE && webhooks_has_taken(&p->webhooks, id)) {
+    return &w->options;
+}
+
+void webhooks_write(struct webhooks *w, const struct outbox *o, store_done_fn done, void *ctx)
+{
+    const struct store_beside beside = outbox_beside(o);
+    pending_add(w->pending);
+    store_add_deliveries(w->store, &beside, done, ctx);
+}
+
+void webhooks_written(struct webhooks *w, struct outbox *o)
+{
+    webhooks_take(w, o);
+    pending_remove(w->pending);
+}
+
+enum err webhooks_renew(struct webhooks *w, const char *id, struct delivery_record *ret)
+{
+    enum err e = store_get_delivery(w->store, id, ret);
+    if (e == ERR_NONE && webhooks_has_taken(w, id)) {
         e = ERR_DELIVERY_NOT_FOUND;
     }
-    if (e == ERR_NONE && !store_is_writable(p->store)) {
+    if (e == ERR_NONE && !store_is_writable(w->store)) {
         e = ERR_STORE_UNAVAILABLE;
     }
     if (e == ERR_NONE) {
-        webhook_begin_anew(ret);
-        store_update_delivery(p->store, ret, NULL, NULL);
+        begin_anew(ret);
+        store_update_delivery(w->store, ret, NULL, NULL);
     }
     return e;
-}
-
-void pool_redeliver(struct pool *p, struct delivery_record *take)
-{
-    webhooks_redeliver(p, take);
 }
 
 /* ---- life --------------------------------------------------------------------------------------
  */
 
-void webhooks_init(struct pool *p)
+struct webhooks *webhooks_new(uv_loop_t *loop, struct store *store, struct deadlines *deadlines,
+                              struct pending *pending, const struct webhooks_options *options)
 {
-    struct webhooks *w = &p->webhooks;
-    w->http = http_client_new(p->loop);
+    struct webhooks *w = mem_zero(1, sizeof *w);
+    w->store = store;
+    w->deadlines = deadlines;
+    w->pending = pending;
+    w->options = *options;
+    w->http = http_client_new(loop);
     map_init(&w->hosts);
     map_init(&w->targets);
     map_init(&w->by_id);
+    return w;
 }
 
-bool webhooks_start(struct pool *p)
+bool webhooks_start(struct webhooks *w)
 {
-    if (store_load_due_hosts(p->store, host_found, &p->webhooks) != ERR_NONE) {
+    if (store_load_due_hosts(w->store, host_found, w) != ERR_NONE) {
         return false;
     }
-    refill(p);
+    refill(w);
     return true;
 }
 
-void webhooks_stop(struct pool *p)
+void webhooks_stop(struct webhooks *w)
 {
-    struct webhooks *w = &p->webhooks;
-    deadline_clear(&p->deadlines, &w->refill);
-    flush_taken(p);
+    w->stopping = true;
+    deadline_clear(w->deadlines, &w->refill);
+    flush_taken(w);
     size_t at = 0;
     for (struct delivery *d = map_next(&w->by_id, &at); d != NULL; d = map_next(&w->by_id, &at)) {
         if (d->call != NULL) {
@@ -692,12 +727,11 @@ void webhooks_stop(struct pool *p)
     }
 }
 
-void webhooks_done(struct pool *p)
+void webhooks_free(struct webhooks *w)
 {
-    struct webhooks *w = &p->webhooks;
     size_t at = 0;
     for (struct delivery *d = map_next(&w->by_id, &at); d != NULL; d = map_next(&w->by_id, &at)) {
-        deadline_clear(&p->deadlines, &d->due);
+        deadline_clear(w->deadlines, &d->due);
         delivery_record_done(&d->r);
         free(d);
     }
@@ -716,4 +750,5 @@ void webhooks_done(struct pool *p)
     }
     map_done(&w->hosts);
     http_client_close(w->http);
+    free(w);
 }
