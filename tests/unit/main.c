@@ -14,6 +14,7 @@ static const struct named_suite suites[] = {
     {"blobs", blobs_suite},
     {"multipart", multipart_suite},
     {"job model", job_model_suite},
+    {"attempt model", attempt_model_suite},
     {"workflow", workflow_suite},
     {"clock", clock_suite},
     {"late", late_suite},

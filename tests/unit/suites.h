@@ -15,6 +15,7 @@ Suite *blobs_suite(void);
 Suite *multipart_suite(void);
 Suite *queue_suite(void);
 Suite *job_model_suite(void);
+Suite *attempt_model_suite(void);
 Suite *workflow_suite(void);
 Suite *clock_suite(void);
 Suite *late_suite(void);
