@@ -135,8 +135,7 @@ bool attempt_apply(struct attempt_state *s, enum attempt_event e)
     return true;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static bool is_fault(const struct attempt_ending *e)
 {

@@ -9,18 +9,17 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
 #include "attempt.h"
+#include "attempt_frame.h"
 #include "backends.h"
-#include "clock.h"
 #include "copies.h"
 #include "dispatch.h"
 #include "eligible.h"
-#include "inputs.h"
+#include "input_sending.h"
 #include "learn.h"
 #include "reconcile.h"
 #include "review.h"
 #include "sampling.h"
 #include "state.h"
-#include "stop.h"
 #include "strays.h"
 #include "streamed.h"
 #include "tell.h"
@@ -29,8 +28,6 @@
 
 enum {
     IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */
-    /* The server broadcasts a status when a prompt is put, before it answers the POST. */
-    STATUS_DUE_MS = 3000,
 };
 
 /* ---- whether it gets jobs ---------------------------------------------------------------------
@@ -45,7 +42,7 @@ void backend_settle(struct backend *b)
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
-    tell_backend(b);
+    tell_backend(b, backend_state_name(b));
     if (takes) {
         pool_dispatch(p);
     }
@@ -65,71 +62,6 @@ const char *backend_state_name(const struct backend *b)
     return links[link == COMFY_UP && !b->up ? COMFY_CONNECTING : link];
 }
 
-/* ---- its link ----------------------------------------------------------------------------------
- */
-
-/* Down for so long that nothing is waited for there. */
-static void is_gone(void *ctx)
-{
-    backend_maybe_reap(ctx);
-}
-
-static void plan_gone(struct backend *b)
-{
-    struct pool *p = b->pool;
-    if (!heap_holds(&b->gone.node) && !p->stopping) {
-        deadline_set(&p->deadlines, &b->gone,
-                     mono_add(b->down_since, dur_ms(p->options.backend_lost.us / 1000 + 1)),
-                     is_gone, b);
-    }
-}
-
-/* ---- deaf sockets ------------------------------------------------------------------------------
- */
-
-void backend_renew(struct backend *b, struct mono_us now)
-{
-    b->up = false;
-    b->down_since = now;
-    plan_gone(b);
-    deadline_clear(&b->pool->deadlines, &b->deaf_check);
-    backend_settle(b);
-    comfy_renew(b->comfy);
-}
-
-void backend_is_deaf(struct backend *b, struct mono_us now)
-{
-    LOG(LOG_WARN, "the socket of a backend is deaf: connecting anew", LOG_S("backend", b->name));
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->posted) {
-            attempt_distrust(a, mono_min(now, a->last_sign), "socket_silent");
-            a->planned = true; /* nobody knows any more */
-            attempt_ask_in(a, 1000);
-        }
-    }
-    comfy_unpin(b->comfy); /* the server may never speak to this id again */
-    backend_renew(b, now);
-}
-
-static void status_overdue(void *ctx)
-{
-    struct backend *b = ctx;
-    if (b->up && mono_before(b->last_status, b->deaf_since)) {
-        backend_is_deaf(b, time_mono());
-    }
-}
-
-void backend_expect_status(struct backend *b, struct mono_us posted_at)
-{
-    const bool still_due =
-        heap_holds(&b->deaf_check.node) && mono_before(b->last_status, b->deaf_since);
-    if (b->up && !still_due && mono_before(b->last_status, posted_at)) {
-        b->deaf_since = posted_at;
-        deadline_set(&b->pool->deadlines, &b->deaf_check,
-                     mono_add(time_mono(), dur_ms(STATUS_DUE_MS)), status_overdue, b);
-    }
-}
-
 /* ---- a port that refuses -----------------------------------------------------------------------
  */
 
@@ -137,8 +69,8 @@ void backend_expect_status(struct backend *b, struct mono_us posted_at)
 static void refused_long(void *ctx)
 {
     struct backend *b = ctx;
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->posted) {
+    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+        if (attempt_is_posted(&a->state)) {
             attempt_ask_in(a, 0);
         }
     }
@@ -163,12 +95,6 @@ static void port_listens(struct backend *b)
     deadline_clear(&b->pool->deadlines, &b->refused_long);
 }
 
-bool backend_is_gone(const struct backend *b, struct mono_us now)
-{
-    return b->refused_lost.us > 0 && b->refuses_since.us != 0 &&
-           mono_diff(now, b->refuses_since).us >= b->refused_lost.us;
-}
-
 /* ---- what backends say ------------------------------------------------------------------------
  */
 
@@ -176,7 +102,7 @@ static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
 {
     struct attempt *a = b->attempts;
     while (a != NULL && !str_is(prompt_id, a->r.prompt_id)) {
-        a = a->next;
+        a = a->backend_next;
     }
     return a;
 }
@@ -184,9 +110,11 @@ static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
 /* A new connection under the client id of a prompt is told that one of its nodes has begun. */
 static void node_runs(struct backend *b)
 {
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
         const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
-        a->planned = a->planned || (ours && a->timeline.started.set);
+        if (ours && attempt_is_started(&a->state)) {
+            attempt_worker_seen(a);
+        }
     }
 }
 
@@ -195,12 +123,11 @@ static void node_runs(struct backend *b)
    Cost: O(attempts there). */
 static void sign_came(struct backend *b, struct mono_us now, struct str prompt_id, bool proves_node)
 {
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
+    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
         const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
         const bool told = prompt_id.p == NULL || str_is(prompt_id, a->r.prompt_id);
-        if (ours && told && a->timeline.started.set) {
-            a->last_sign = now;
-            a->planned = a->planned || proves_node;
+        if (ours && told && attempt_is_started(&a->state)) {
+            attempt_sign(a, now, proves_node);
         }
     }
 }
@@ -267,9 +194,8 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
         unnamed_came(b, now, f);
     } else {
         struct attempt *a = find_attempt(b, f->prompt_id);
-        if (a != NULL && a->posted) {
-            clock_frame(a, e);
-            attempt_frame(a, now, f);
+        if (a != NULL && attempt_is_posted(&a->state)) {
+            attempt_frame(a, e);
         } else if (b->strays != NULL) {
             strays_frame(b, f->prompt_id, f->type);
         } else if (f->type == FRAME_START) {
@@ -294,8 +220,8 @@ static void went_up(struct backend *b)
     ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
     struct attempt *next = NULL;
     for (struct attempt *a = b->attempts; a != NULL; a = next) {
-        next = a->next;
-        if (a->posted && a->submit == NULL) {
+        next = a->backend_next;
+        if (attempt_is_posted(&a->state) && a->post.call == NULL) {
             attempt_ask_in(a, 0);
             (void)attempt_stop_again(a);
         }
@@ -318,7 +244,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
     if (lost) {
         b->trust.link_lost = true;
         b->down_since = now;
-        plan_gone(b);
+        backend_plan_gone(b);
         learn_lost(b);
         sampling_down(b);
         eligible_down(b);
@@ -327,11 +253,12 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
     backend_settle(b);
     struct attempt *next = NULL;
     for (struct attempt *a = b->attempts; a != NULL; a = next) {
-        next = a->next;
-        if (a->posted && lost) {
+        next = a->backend_next;
+        const bool posted = attempt_is_posted(&a->state);
+        if (posted && lost) {
             attempt_distrust(a, now, "socket_lost");
         }
-        if (a->posted) {
+        if (posted) {
             attempt_ask_in(a, lost ? 0 : 1000);
             (void)attempt_stop_again(a);
         }
@@ -353,8 +280,8 @@ static void stats_came(struct backend *b, struct mono_us now, const struct stats
 static struct attempt *streaming_attempt(struct backend *b, const struct frame_preview *f)
 {
     struct attempt *a = b->attempts;
-    while (a != NULL && !(a->timeline.started.set && streamed_is_output(a, f))) {
-        a = a->next;
+    while (a != NULL && !(attempt_is_started(&a->state) && streamed_is_output(a, f))) {
+        a = a->backend_next;
     }
     return a;
 }
@@ -367,7 +294,8 @@ static struct attempt *attempt_of_preview(struct backend *b, const struct frame_
         return find_attempt(b, f->prompt_id);
     }
     struct attempt *a = b->attempts;
-    return a != NULL && a->next == NULL && a->timeline.started.set && b->queue_remaining <= 1
+    return a != NULL && a->backend_next == NULL && attempt_is_started(&a->state) &&
+                   b->queue_remaining <= 1
                ? a
                : streaming_attempt(b, f);
 }
@@ -376,7 +304,7 @@ static void preview_came(struct backend *b, struct mono_us now, const struct fra
 {
     sign_came(b, now, f->prompt_id, true);
     struct attempt *a = attempt_of_preview(b, f);
-    if (a != NULL && !a->ended) {
+    if (a != NULL && !attempt_is_over(&a->state)) {
         tell_preview(a, f);
         if (streamed_is_output(a, f)) {
             streamed_add(a, f);
@@ -458,13 +386,7 @@ void backend_apply_own(struct backend *b)
     names_read(&b->label_names, str_of(b->labels));
     eligible_changed(b->pool);
     b->admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
-    backend_set_places(b);
-}
-
-void backend_set_places(struct backend *b)
-{
-    b->slot.max_in_flight = trust_places(b, b->places);
-    scheduler_set_up(&b->pool->scheduler, &b->slot, b->slot.up);
+    trust_set_places(b);
 }
 
 static void name_backend(struct backend *b)
@@ -531,7 +453,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
     comfy_want_previews(b->comfy, true); /* GET /jobs/<id>/preview */
     b->down_since = time_mono();
-    plan_gone(b);
+    backend_plan_gone(b);
     return b;
 }
 

@@ -17,7 +17,7 @@
 
 #include "copies.h"
 #include "eligible.h"
-#include "inputs.h"
+#include "input_sending.h"
 #include "sampling.h"
 #include "trust.h"
 #include "unlisted.h"
@@ -112,14 +112,10 @@ const struct pool_backend_options *backend_configured(const struct pool *p, cons
 void backend_settle(struct backend *b);
 /* down, connecting, up, draining or quarantined. */
 const char *backend_state_name(const struct backend *b);
+/* It is down: when that has lasted too long nothing is waited for there. */
+void backend_plan_gone(struct backend *b);
 /* A fresh connection; under the same client id while a prompt is in flight. */
 void backend_renew(struct backend *b, struct mono_us now);
-/* Its socket says nothing: replaced by a fresh connection with a fresh client id. */
-void backend_is_deaf(struct backend *b, struct mono_us now);
-/* A POST of ours was answered: a status frame must come. */
-void backend_expect_status(struct backend *b, struct mono_us posted_at);
-/* As many places as people want and trust allows. */
-void backend_set_places(struct backend *b);
 /* Its port has refused everything for so long that its process is gone. */
 bool backend_is_gone(const struct backend *b, struct mono_us now);
 /* Removed as soon as nothing of ours is there any more. */

@@ -243,6 +243,7 @@ static void making_free(struct batch *b)
     if (m->intake != NULL) {
         m->intake->batch = NULL;
     }
+    b->skeleton = NULL;
     override_check_end(&m->check);
     buf_done(&m->skeleton);
     size_t at = 0;
@@ -393,15 +394,6 @@ static void key_anew(struct job *j, struct making *m, struct str one)
     memcpy(j->r.cost_key, h->cost_key, sizeof j->r.cost_key);
 }
 
-bool batch_skeleton_of(const struct job *j, struct buf *out)
-{
-    const struct making *m = j->batch == NULL ? NULL : j->batch->making;
-    if (m != NULL) {
-        override_apply(buf_str(&m->skeleton), str_of(j->r.overrides), out);
-    }
-    return m != NULL;
-}
-
 /* The submission goes back to its intake, as it came. */
 static void give_back(struct batch *b)
 {
@@ -501,6 +493,7 @@ void batch_begin(struct pool *p, struct intake *in)
     struct batch *b = batch_new(p, &record);
     struct making *m = mem_zero(1, sizeof *m);
     b->making = m;
+    b->skeleton = &m->skeleton;
     in->batch = b;
     m->intake = in;
     m->trace = mem_strdup(in->trace);

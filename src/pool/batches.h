@@ -31,9 +31,10 @@ struct batch {
     bool stored;
     bool ending; /* its end is being stored */
     bool cancelling;
-    struct making *making; /* its jobs are not all there, or not stored yet */
-    struct job *next;      /* the first that is still to be queued, or cancelled */
-    struct deadline work;  /* some of them at a time */
+    struct making *making;      /* its jobs are not all there, or not stored yet */
+    const struct buf *skeleton; /* ... and meanwhile: what its hashes depend on; or NULL */
+    struct job *next;           /* the first that is still to be queued, or cancelled */
+    struct deadline work;       /* some of them at a time */
     struct outbox outbox;
 };
 
@@ -51,9 +52,6 @@ void batches_settle(struct pool *p);
 void batch_join(struct job *j, struct batch *b);
 /* The same for a job from the store, whose batch may have ended, or be in memory. */
 void batch_join_again(struct job *j);
-/* While the jobs of its batch are made: what its classes and models depend on, in place of its
-   workflow. Appends; false: it is no such job. */
-bool batch_skeleton_of(const struct job *j, struct buf *out);
 /* Its last job's leaving ends the batch. */
 void batch_leave(struct job *j);
 void batches_done(struct pool *p);

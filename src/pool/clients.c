@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 
-#include "attempt.h"
 #include "clients.h"
 #include "jobs.h"
 #include "state.h"
@@ -64,20 +63,16 @@ void client_leave(struct job *j)
     }
 }
 
-void client_runs(struct attempt *a)
+void client_runs(struct job *j)
 {
-    a->runs = true;
-    a->job->client->running++;
-    hold(a->job->pool, a->job->client);
+    j->client->running++;
+    hold(j->pool, j->client);
 }
 
-void client_rests(struct attempt *a)
+void client_rests(struct job *j)
 {
-    if (a->runs) {
-        a->runs = false;
-        a->job->client->running--;
-        hold(a->job->pool, a->job->client);
-    }
+    j->client->running--;
+    hold(j->pool, j->client);
 }
 
 bool client_has_room(struct pool *p, const char *name, size_t more)

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct attempt;
 struct job;
 struct pool;
 
@@ -21,9 +20,9 @@ struct client {
 /* The job is one of its client's from now on, until client_leave. */
 void client_join(struct job *j);
 void client_leave(struct job *j);
-/* An attempt of the client's runs, or not any more. */
-void client_runs(struct attempt *a);
-void client_rests(struct attempt *a);
+/* An attempt of the job runs, or not any more. */
+void client_runs(struct job *j);
+void client_rests(struct job *j);
 /* True when it may have `more` jobs beside those that it has. */
 bool client_has_room(struct pool *p, const char *name, size_t more);
 void clients_done(struct pool *p);

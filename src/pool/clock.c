@@ -15,7 +15,7 @@
 
 struct clock_reading clock_read(const struct attempt *a)
 {
-    return a->clock_judged ? a->timeline.clock
+    return a->clock.judged ? a->timeline.clock
                            : server_clock_judge(&a->backend->clock, &a->timeline);
 }
 
@@ -29,11 +29,11 @@ struct timeline clock_timeline(const struct attempt *a)
 /* When more is known it is judged anew, but not by what it taught itself. */
 void clock_settle(struct attempt *a)
 {
-    if (!a->clock_judged) {
-        a->before = a->backend->clock;
-        a->clock_judged = true;
+    if (!a->clock.judged) {
+        a->clock.before = a->backend->clock;
+        a->clock.judged = true;
     }
-    a->timeline.clock = server_clock_judge(&a->before, &a->timeline);
+    a->timeline.clock = server_clock_judge(&a->clock.before, &a->timeline);
     server_clock_learn(&a->backend->clock, &a->timeline);
 }
 
@@ -65,21 +65,24 @@ bool clock_history(struct attempt *a, const struct history_answer *h)
 {
     if (h->found && tells_creation(a->backend)) {
         /* What we sent is the client's word. */
-        a->timeline.created_ms = h->created_ms != a->sent_created_ms ? h->created_ms : 0;
+        a->timeline.created_ms = h->created_ms != a->post.created_ms ? h->created_ms : 0;
         a->backend->tells_no_creation = h->created_ms == 0;
     }
     return h->found;
 }
 
-/* ---- frames -----------------------------------------------------------------------------------
- */
+void clock_undone(struct attempt *a)
+{
+    a->clock.judged = false;
+}
+
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* Its first frame is no execution_start, though the socket was trusted: that one was lost. What
    /history has of it is asked for at the end. */
 static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_type first)
 {
     a->timeline.unseen = now;
-    a->missed = true;
     if (first == FRAME_CACHED) {
         return; /* nothing else lies between the two */
     }
@@ -97,36 +100,42 @@ static bool plan_was_missed(const struct attempt *a, const struct frame *f)
     const bool of_node =
         f->type == FRAME_EXECUTED || (f->type == FRAME_EXECUTING && f->node.p != NULL);
     return of_node && a->profiler != NULL && a->timeline.started.set && !a->timeline.planned.set &&
-           !a->missed;
+           !a->watch.missed;
 }
 
-void clock_frame(struct attempt *a, const struct comfy_event *e)
+/* It lay unread while we were busy. */
+static void note_late(struct profiler *p, const struct comfy_event *e)
+{
+    profiler_late(p, e->waited_since, e->now, "daemon_busy");
+    if (e->came_at.us != 0) {
+        profiler_punctual(p, e->came_at);
+    }
+}
+
+bool clock_frame(struct attempt *a, const struct comfy_event *e)
 {
     const struct frame *f = e->frame;
     struct timeline *t = &a->timeline;
-    if (a->ended) {
-        return;
-    }
     const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
     timeline_heard(t, e->now, a->progress.running_len > 0 || a->progress.missed);
     if (f->type == FRAME_EXECUTING && f->node.p != NULL) {
         timeline_node_began(t);
     }
+    const bool starts_unseen =
+        f->type != FRAME_START && !t->started.set && !a->watch.missed && frame_proves_start(f);
+    const bool lacks_plan = !starts_unseen && plan_was_missed(a, f);
     if (f->type == FRAME_START) {
         t->unseen = (struct mono_us){0};
-    } else if (!t->started.set && !a->missed && frame_proves_start(f)) {
+    } else if (starts_unseen) {
         start_was_missed(a, now, f->type);
-    } else if (plan_was_missed(a, f)) {
+    } else if (lacks_plan) {
         t->unplanned = now;
-        a->missed = true;
     }
     if (f->type == FRAME_CACHED) {
         timeline_planned(t, now, f->stamp_ms, false);
     }
     if (e->waited_since.us != 0 && a->profiler != NULL) {
-        profiler_late(a->profiler, e->waited_since, e->now, "daemon_busy");
-        if (e->came_at.us != 0) {
-            profiler_punctual(a->profiler, e->came_at);
-        }
+        note_late(a->profiler, e);
     }
+    return starts_unseen || lacks_plan;
 }

@@ -8,6 +8,7 @@
 
 #include "comfypool/base/log.h"
 #include "attempt.h"
+#include "attempt_begin.h"
 #include "backends.h"
 #include "dispatch.h"
 #include "eligible.h"
@@ -82,7 +83,7 @@ static bool runs_there(struct str hash, const struct backend *b)
 {
     const struct attempt *a = b->attempts;
     while (a != NULL && !str_eq(job_hash(a->job), hash)) {
-        a = a->next;
+        a = a->backend_next;
     }
     return a != NULL;
 }
@@ -379,19 +380,4 @@ const char *dispatch_waiting_reason(struct job *j)
         return "paused";
     }
     return j->client->held ? "client_limit" : reason_among(j);
-}
-
-static void breaker_closes(void *ctx)
-{
-    struct pool *p = ctx;
-    dispatch_plan_breaker(p);
-    pool_dispatch(p);
-}
-
-void dispatch_plan_breaker(struct pool *p)
-{
-    struct mono_us at;
-    if (ability_next_close(&p->ability, time_mono(), &at)) {
-        deadline_set(&p->deadlines, &p->breaker, at, breaker_closes, p);
-    }
 }

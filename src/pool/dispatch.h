@@ -40,7 +40,5 @@ bool dispatch_is_able(struct job *j, const struct backend *but);
 bool dispatch_is_supported(struct job *j, struct buf *ret_why);
 /* Why a queued job waits, for the API; NULL: it is simply not its turn. Static. */
 const char *dispatch_waiting_reason(struct job *j);
-/* The next breaker that closes again wakes the queue. */
-void dispatch_plan_breaker(struct pool *p);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "comfypool/base/near.h"
 #include "comfypool/core/graph_check.h"
+#include "comfypool/core/submission.h"
 #include "backends.h"
 #include "dry_run.h"
 #include "state.h"

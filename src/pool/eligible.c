@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
+#include "comfypool/core/batch.h"
 #include "attempt.h"
 #include "backends.h"
 #include "batches.h"
@@ -18,7 +19,6 @@
 #include "job_texts.h"
 #include "jobs.h"
 #include "refusals.h"
-#include "review.h"
 #include "rules.h"
 #include "state.h"
 #include "unlisted.h"
@@ -273,11 +273,22 @@ static const struct names *outputs_of(const struct spec *s)
     return s == NULL ? NULL : &s->include_outputs;
 }
 
+/* While the jobs of its batch are made: what its classes and models depend on, in place of its
+   workflow. Appends; false: it is no such job. */
+static bool skeleton_of(const struct job *j, struct buf *out)
+{
+    const struct buf *skeleton = j->batch == NULL ? NULL : j->batch->skeleton;
+    if (skeleton != NULL) {
+        override_apply(buf_str(skeleton), str_of(j->r.overrides), out);
+    }
+    return skeleton != NULL;
+}
+
 /* The job's own place counts for each of its variants. */
 static struct str job_text(void *ctx, struct buf *room)
 {
     struct job *j = ctx;
-    if (j->workflow == NULL && batch_skeleton_of(j, room)) {
+    if (j->workflow == NULL && skeleton_of(j, room)) {
         return buf_str(room);
     }
     return job_need_texts(j) ? (struct str){j->workflow, j->workflow_len} : (struct str){NULL, 0};
@@ -662,10 +673,21 @@ static struct str submission_text(void *ctx, struct buf *room)
     return (struct str){s->workflow, s->workflow_len};
 }
 
+/* The largest file of a submission, in bytes. */
+static uint64_t largest_input(struct pool *p, const struct submission *s)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < s->attachments_len; i++) {
+        const struct upload *u = uploads_find(p->uploads, s->attachments[i].sha256);
+        most = u != NULL && u->size > most ? u->size : most;
+    }
+    return most;
+}
+
 static void look_begin(struct look *l, struct pool *p, struct submission *s)
 {
     *l = (struct look){.p = p,
-                       .traits = {s->metadata, &s->spec, inputs_largest_of(p, s)},
+                       .traits = {s->metadata, &s->spec, largest_input(p, s)},
                        .len = variants_of(&s->spec)};
     l->wishes = mem_zero(l->len, sizeof *l->wishes);
     for (size_t i = 0; i < l->len; i++) {
@@ -977,7 +999,7 @@ uint64_t eligible_input_max(const struct backend *b, struct str class_type, cons
 void eligible_changed(struct pool *p)
 {
     p->eligibility.generation++;
-    review_begin(p);
+    p->ops->review_jobs(p);
 }
 
 bool eligible_is_reading(const struct backend *b)
@@ -990,8 +1012,10 @@ static void read_is_over(struct backend *b)
     struct knowledge *k = &b->knows;
     if (k->classes == NULL && k->replacements == NULL && k->features == NULL) {
         deadline_clear(&b->pool->deadlines, &k->patience);
-        backend_settle(b);
-        review_refused(b->pool); /* it may have been the last hope of some */
+        b->pool->ops->settle_backend(b);
+        if (b->pool->ability.by_hash.len > 0) { /* it may have been the last hope of some */
+            b->pool->ops->review_jobs(b->pool);
+        }
     }
 }
 
@@ -1046,7 +1070,9 @@ static void features_came(void *ctx, struct str body)
 
 static void patience_is_over(void *ctx)
 {
-    backend_settle(ctx); /* it gets jobs while it is still being read, or before it is */
+    struct backend *b = ctx;
+    b->pool->ops->settle_backend(
+        b); /* it gets jobs while it is still being read, or before it is */
 }
 
 static void be_patient(struct backend *b, int64_t ms)

@@ -42,7 +42,7 @@ static int by_turn(const void *x, const void *y)
     if (a->timeline.started.set != b->timeline.started.set) {
         return a->timeline.started.set ? -1 : 1;
     }
-    return a->posted_at.us < b->posted_at.us ? -1 : a->posted_at.us > b->posted_at.us;
+    return a->post.at.us < b->post.at.us ? -1 : a->post.at.us > b->post.at.us;
 }
 
 static void play_attempt(struct attempt *a, struct backend *b, struct mono_us now)
@@ -66,7 +66,7 @@ static void play_backend(struct backend *b, struct mono_us now)
     b->eta_free_at = now;
     struct attempt **list = mem_alloc((b->slot.in_flight + 1) * sizeof(struct attempt *));
     size_t n = 0;
-    for (struct attempt *a = b->attempts; a != NULL && n < b->slot.in_flight; a = a->next) {
+    for (struct attempt *a = b->attempts; a != NULL && n < b->slot.in_flight; a = a->backend_next) {
         list[n++] = a;
     }
     qsort(list, n, sizeof(struct attempt *), by_turn);

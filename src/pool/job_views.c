@@ -140,7 +140,7 @@ bool pool_next_preview(struct pool *p, const char *wall, const char *id, uint64_
 {
     const struct attempt *best = NULL;
     for (size_t i = 0; i < p->backends_len; i++) {
-        for (const struct attempt *a = p->backends[i]->attempts; a != NULL; a = a->next) {
+        for (const struct attempt *a = p->backends[i]->attempts; a != NULL; a = a->backend_next) {
             if (a->preview.n > seen && wall_lets(wall, a->job->r.client) &&
                 (best == NULL || a->preview.n < best->preview.n) &&
                 (id[0] == '\0' || strcmp(id, a->job->r.id) == 0)) {

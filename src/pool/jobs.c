@@ -26,7 +26,6 @@
 #include "shun.h"
 #include "stamps.h"
 #include "state.h"
-#include "stop.h"
 #include "strays.h"
 #include "streamed.h"
 #include "tell.h"
@@ -38,22 +37,6 @@
 enum { PREFER_MS = 30000 };
 /* Until a workflow that could not be read is asked for again. */
 enum { STORE_PAUSE_MS = 1000 };
-
-bool job_apply(struct job *j, enum job_event e)
-{
-    if (job_transition(j->r.state, e, &j->r.state)) {
-        return true;
-    }
-    j->pool->bad_transitions++;
-    LOG(LOG_ERROR, "a transition that is not in the table (a bug)", LOG_S("job", j->r.id),
-        LOG_S("state", job_state_name(j->r.state)), LOG_S("event", job_event_name(e)));
-    return false;
-}
-
-struct job *job_find(struct pool *p, struct str id)
-{
-    return map_get(&p->jobs, id);
-}
 
 static void job_register(struct job *j)
 {
@@ -296,18 +279,13 @@ static void queue_time_is_over(void *ctx)
     job_end_queued(ctx, ERR_QUEUE_TIMEOUT, "it waited in the queue longer than queueTimeoutMs");
 }
 
-bool job_waits(const struct job *j)
-{
-    return !j->ending && (heap_holds(&j->entry.node) || heap_holds(&j->delay.node) || j->blocked);
-}
-
 static void job_time_is_over(void *ctx)
 {
     struct job *j = ctx;
     j->timed_out = true; /* seen by whoever is storing something of it now */
     if (job_waits(j)) {
         job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
-    } else if (j->attempt != NULL && !j->attempt->ended) {
+    } else if (j->attempt != NULL && !attempt_is_over(&j->attempt->state)) {
         attempt_stop(j->attempt, STOP_TIMEOUT, ERR_JOB_TIMEOUT);
     }
 }
@@ -333,7 +311,6 @@ void job_enqueue(struct job *j)
 {
     AUTO_BUF struct buf lane;
     buf_init(&lane, 4096);
-    j->phase = JOB_PHASE_NONE;
     job_spare_texts(j);
     dispatch_lane_key(j, &lane);
     queue_push(&j->pool->queue, &j->entry, buf_str(&lane), str_of(j->client->name), j->r.priority,
@@ -463,15 +440,6 @@ void job_wait_again(struct job *j)
     }
 }
 
-void job_stop_waiting(struct job *j)
-{
-    struct deadlines *d = &j->pool->deadlines;
-    queue_remove(&j->pool->queue, &j->entry);
-    deadline_clear(d, &j->delay);
-    deadline_clear(d, &j->settles);
-    deadline_clear(d, &j->queue_timer);
-}
-
 /* The store has it: a terminal job leaves memory and its waiters are told; others wait again. */
 static void concluded(void *ctx, enum err e)
 {
@@ -564,23 +532,24 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     j->next.waiting_since = j->anchor.wall;
     j->next.started_at = j->next.completed_at = (struct wall_us){0};
     job_error_done(&j->next.error);
-    const bool at_once =
-        a->cut_off || a->free || a->spared || a->found_again || a->outcome == ATTEMPT_REJECTED;
-    if (a->outcome == ATTEMPT_REJECTED && a->error.code != ERR_BACKEND_REFUSED) {
+    const enum err code = a->end.error.code;
+    const bool at_once = attempt_verdict_is_at_once(a->state.verdict);
+    const bool spared = a->state.verdict == VERDICT_SPARED;
+    if (a->end.outcome == ATTEMPT_REJECTED && code != ERR_BACKEND_REFUSED) {
         job_error_done(&j->refusal);
-        job_error_copy(&j->refusal, &a->error);
+        job_error_copy(&j->refusal, &a->end.error);
     }
-    if (!at_once || a->spared) { /* else what it failed on before still counts */
+    if (!at_once || spared) { /* else what it failed on before still counts */
         free(j->failed_on);
         j->failed_on = a->backend == NULL ? NULL : mem_strdup(a->backend->name);
         j->elsewhere = true;
-        j->never_back = a->spared || a->error.code == ERR_SERVER_FAULT;
-        j->wants_memory = a->error.code == ERR_OUT_OF_MEMORY;
+        j->never_back = spared || code == ERR_SERVER_FAULT;
+        j->wants_memory = code == ERR_OUT_OF_MEMORY;
         j->vram = j->wants_memory && a->backend != NULL ? a->backend->vram : 0;
     }
-    j->spared = j->spared || a->spared;
-    const bool refused = a->error.code == ERR_BACKEND_REFUSED;
-    if (a->backend != NULL && (a->spared || (refused && a->backend->trust.refuses))) {
+    j->spared = j->spared || spared;
+    const bool refused = code == ERR_BACKEND_REFUSED;
+    if (a->backend != NULL && (spared || (refused && a->backend->trust.refuses))) {
         shun_begin(j, a->backend);
     }
     const unsigned failures = j->r.attempts - j->r.free_attempts + j->r.faults;
@@ -592,15 +561,14 @@ static void prepare_requeue(struct job *j, struct attempt *a)
 }
 
 /* What the job's end says of the attempt's. */
-static void set_error(struct job *j, enum job_event e, struct attempt *a)
+static void set_error(struct job *j, enum job_event e, const struct attempt *a)
 {
     const bool asked_for = e == JOB_EVENT_CANCEL && j->r.cancel_requested;
     job_error_done(&j->next.error);
-    if (a->job_error.code != ERR_NONE) {
-        j->next.error = a->job_error;
-        a->job_error = (struct job_error){0};
+    if (a->end.job_error.code != ERR_NONE) {
+        job_error_copy(&j->next.error, &a->end.job_error);
     } else if (e != JOB_EVENT_COMPLETE && !asked_for) {
-        job_error_copy(&j->next.error, &a->error);
+        job_error_copy(&j->next.error, &a->end.error);
     }
 }
 
@@ -633,40 +601,40 @@ static struct store_beside prepare_beside(struct job *j, struct str measurement)
 /* What is known of the attempt in the end. One that was given up keeps its outcome. */
 static void note_outcome(struct attempt *a)
 {
-    if (a->found_again) {
-        a->r.late = a->outcome == ATTEMPT_LOST        ? ATTEMPT_OPEN /* nobody knows */
-                    : a->outcome == ATTEMPT_TIMED_OUT ? ATTEMPT_CANCELLED
-                                                      : a->outcome;
+    const enum attempt_outcome outcome = a->end.outcome;
+    if (a->state.origin == ORIGIN_FOUND) {
+        a->r.late = outcome == ATTEMPT_LOST        ? ATTEMPT_OPEN /* nobody knows */
+                    : outcome == ATTEMPT_TIMED_OUT ? ATTEMPT_CANCELLED
+                                                   : outcome;
         return;
     }
-    job_error_copy(&a->r.error, &a->error);
-    a->r.outcome = a->outcome;
+    job_error_copy(&a->r.error, &a->end.error);
+    a->r.outcome = outcome;
 }
 
 /* It was one, and is surely nowhere any more. */
 static void forget_stray(const struct attempt *a)
 {
-    if (a->found_again && a->r.late == ATTEMPT_OPEN) {
+    if (a->state.origin == ORIGIN_FOUND && a->r.late == ATTEMPT_OPEN) {
         struct stray_record r = stray_record_of(a);
         store_end_stray(a->job->pool->store, &r, ATTEMPT_OPEN);
         stray_record_done(&r);
     }
 }
 
-struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
-                           struct str profile, struct str measurement)
+bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                  struct str profile, struct str measurement)
 {
     struct pool *p = j->pool;
     prepare_next(j, e);
     free(j->next.outputs);
     j->next.outputs = take_outputs;
-    j->next.executed = a->executed;
+    j->next.executed = a->end.executed;
     set_error(j, e, a);
-    if (a->node_errors != NULL) {
+    if (a->post.node_errors != NULL) {
         free(j->next.node_errors);
-        j->next.node_errors = a->node_errors;
+        j->next.node_errors = mem_strdup(a->post.node_errors);
         j->next.partial = true;
-        a->node_errors = NULL;
     }
     j->next.result_of = a->r.number < j->r.attempts ? a->r.number : 0;
     note_times(a, &j->next);
@@ -677,30 +645,34 @@ struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, c
         j->retry = tell_render_retry(j, a);
     }
     struct store_beside beside = prepare_beside(j, measurement);
-    j->next.outputs_truncated = a->outputs_truncated;
+    j->next.outputs_truncated = a->outputs.truncated;
     struct kept_record kept = copies_row(p, &j->next, &a->streamed);
     beside.kept = &kept;
     if (kept.files != NULL) {
         free(j->kept_files);
         j->kept_files = mem_strdup(kept.files);
-        j->streamed = a->streamed; /* they stay until the row is there */
-        streamed_init(&a->streamed, p);
+        streamed_move(p, &j->streamed, &a->streamed); /* they stay until the row is there */
     }
     beside.withdraw = j->withdraw;
     j->withdraw = 0;
     p->writes++;
     struct stray *left = NULL;
-    if (a->gone || a->outcome == ATTEMPT_COMPLETED) {
+    if (attempt_is_nowhere(&a->state) || a->end.outcome == ATTEMPT_COMPLETED) {
         store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
         forget_stray(a);
     } else {
         struct stray_record stray = stray_record_of(a);
         store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
-        left = stray_begin(a->backend, &stray, a->known,
+        left = stray_begin(a->backend, &stray, a->state.evidence,
                            job_state_is_terminal(j->next.state) ? NULL : j);
     }
     kept_record_done(&kept);
-    return left;
+    if (left == NULL || e != JOB_EVENT_REQUEUE) {
+        return false;
+    }
+    attempt_give_up(a); /* its prompt may be found again while the job waits */
+    stray_keep(left, a);
+    return true;
 }
 
 /* The profile of a job that has no attempt: everything is pending. */

@@ -91,10 +91,9 @@ struct job {
     struct mono_us submitted; /* r.budget_since */
     char *workflow; /* NULL while it waits and too much text is in memory: see job_texts.c */
     size_t workflow_len;
-    char *extra_data;  /* without account keys; or NULL */
-    char *credentials; /* they, where they are its own and not its batch's; or NULL */
-    char *key;         /* its Idempotency-Key, while the insert is under way; or NULL */
-    enum job_phase phase;
+    char *extra_data;          /* without account keys; or NULL */
+    char *credentials;         /* they, where they are its own and not its batch's; or NULL */
+    char *key;                 /* its Idempotency-Key, while the insert is under way; or NULL */
     struct attempt *attempt;   /* or NULL */
     struct stray *strays;      /* attempts before it that may still be somewhere */
     unsigned withdraw;         /* an attempt that was never POSTed; its row goes with the next write
@@ -155,12 +154,12 @@ void job_wait_for_store(struct job *j);
 /* Sets the timers of a job that is queued or running, from its record. */
 void job_set_timers(struct job *j);
 /*
- * The job's attempt is over: stores what the job becomes. What the attempt holds (errors, its
- * node_errors) and outputs (may be NULL) are taken. profile and measurement (see learn_end) may be
- * empty. Returns the stray that its prompt is now, or NULL.
+ * The job's attempt is over: stores what the job becomes. outputs are taken, and may be NULL;
+ * profile and measurement (see learn_end) may be empty. True: the attempt is given up and kept by
+ * the stray that its prompt is now, since the job waits for a retry.
  */
-struct stray *job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
-                           struct str profile, struct str measurement);
+bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                  struct str profile, struct str measurement);
 /* It is not queued, nor about to be: somebody has it. */
 void job_stop_waiting(struct job *j);
 /* Ends a queued job without another attempt. code ERR_NONE: it is cancelled; else it fails. */

@@ -37,10 +37,10 @@ enum {
 static bool has_foreign(const struct backend *b)
 {
     int64_t own = b->settling;
-    for (const struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        own += a->posted ? 1 : 0;
+    for (const struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+        own += attempt_is_posted(&a->state) ? 1 : 0;
     }
-    for (const struct stray *s = b->strays; s != NULL; s = s->next) {
+    for (const struct stray *s = b->strays; s != NULL; s = s->stray_next) {
         own++;
     }
     return b->queue_remaining > own;
@@ -65,7 +65,7 @@ void learn_lost(struct backend *b)
 void learn_start(struct attempt *a)
 {
     struct backend *b = a->backend;
-    a->cold = b->foreign || strcmp(b->warm_hash, a->job->r.workflow_hash) != 0;
+    a->runs_cold = b->foreign || strcmp(b->warm_hash, a->job->r.workflow_hash) != 0;
     memcpy(b->warm_hash, a->job->r.workflow_hash, sizeof b->warm_hash);
     const struct need *need = eligible_need(a->job, a->job->variant);
     (void)snprintf(b->warm_models, sizeof b->warm_models, "%s", need == NULL ? "" : need->models);
@@ -170,8 +170,8 @@ void learn_end(struct attempt *a, enum job_state state, const struct profile *pr
     struct measurement m = {
         .at = anchor_wall(&a->timeline.anchor, at.ended),
         .state = state,
-        .cold = a->cold,
-        .executed = a->executed > 0,
+        .cold = a->runs_cold,
+        .executed = a->end.executed > 0,
         .execution_us = told ? took.us : -1,
         .nodes = a->workflow->len,
         .nodes_cached = profile == NULL ? progress_cached(&a->progress) : profile->cached,

@@ -6,15 +6,16 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "comfypool/core/retry.h"
 #include "comfypool/loop/loop.h"
 #include "comfypool/loop/apart.h"
 #include "comfypool/core/measures.h"
 #include "attempt.h"
+#include "attempt_begin.h"
 #include "backends.h"
 #include "batches.h"
 #include "clients.h"
 #include "copies.h"
+#include "dispatch.h"
 #include "eligible.h"
 #include "comfypool/notify/events.h"
 #include "comfypool/notify/hooks.h"
@@ -22,6 +23,7 @@
 #include "jobs.h"
 #include "learn.h"
 #include "comfypool/notify/otlp.h"
+#include "review.h"
 #include "stamps.h"
 #include "state.h"
 #include "strays.h"
@@ -80,25 +82,6 @@ static struct backend *find_backend(struct pool *p, const char *name, const char
     return b;
 }
 
-/* Its backend is no longer in the configuration: nobody can be asked. */
-static void orphaned(struct job *j, struct attempt_record *r)
-{
-    LOG(LOG_WARN,
-        "the backend of a running job is not configured any more: the job is queued again",
-        LOG_S("job", j->r.id), LOG_S("backend", r->backend));
-    struct attempt a = {.job = j, .r = *r, .outcome = ATTEMPT_LOST, .gone = true, .executed = -1};
-    timeline_init(&a.timeline, j->anchor, j->queued);
-    timeline_end(&a.timeline, time_mono(), 0);
-    a.error = attempt_error(ERR_LOST, "the backend is not configured any more");
-    const bool again = retry_wanted(&j->r, ATTEMPT_LOST, ERR_LOST);
-    const enum job_event e = j->r.cancel_requested ? JOB_EVENT_CANCEL
-                             : again               ? JOB_EVENT_REQUEUE
-                                                   : JOB_EVENT_FAIL;
-    (void)job_conclude(j, e, &a, NULL, STR(""), STR(""));
-    job_error_done(&a.error);
-    *r = a.r;
-}
-
 static void load_job(void *ctx, struct store_active *found)
 {
     struct pool *p = ctx;
@@ -127,7 +110,7 @@ static void load_job(void *ctx, struct store_active *found)
                             : NULL;
     job_set_timers(j);
     if (b == NULL || !job_need_texts(j) || !attempt_adopt(j, b, &found->attempt)) {
-        orphaned(j, &found->attempt);
+        attempt_orphaned(j, &found->attempt);
     }
 }
 
@@ -142,18 +125,32 @@ static void load_stray(void *ctx, struct stray_record *found)
         return;
     }
     const bool holds = found->holds_slot;
-    (void)stray_begin(b, found, holds, NULL);
+    (void)stray_begin(b, found, holds ? EVIDENCE_HAD : EVIDENCE_DOUBTFUL, NULL);
     if (holds) {
         backend_quarantine(b, QUARANTINE_HELD, "a prompt was told to stop and goes on");
     }
 }
 
 static void work_is_over(void *pool);
+static const struct pool_ops ops = {
+    .give_jobs = pool_dispatch,
+    .review_jobs = review_begin,
+    .settle_backend = backend_settle,
+    .reap_backend = backend_maybe_reap,
+    .is_able = dispatch_is_able,
+    .conclude_job = job_conclude,
+    .requeue_job = job_wait_again,
+    .end_job = job_end_queued,
+    .time_job = job_set_timers,
+    .show_job = job_has_changed,
+    .wrote_images = attempt_images_written,
+};
 
 struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *http,
                       struct ws_client *ws, const struct pool_options *options)
 {
     struct pool *p = mem_zero(1, sizeof *p);
+    p->ops = &ops;
     p->loop = loop;
     p->store = store;
     p->http = http;
@@ -255,38 +252,9 @@ void pool_reload(struct pool *p)
 
 /* ---- stop ------------------------------------------------------------------------------------ */
 
-static void stop_is_complete(void *ctx)
-{
-    struct pool *p = ctx;
-    void (*stopped)(void *) = p->stopped;
-    p->stopped = NULL;
-    deadline_clear(&p->deadlines, &p->stop_late);
-    if (stopped != NULL) {
-        stopped(p->stopped_ctx);
-    }
-}
-
-static bool is_idle(const struct pool *p)
-{
-    return p->writes == 0 && p->submits == 0 && p->pending.n == 0;
-}
-
-static void look_for_end(struct pool *p)
-{
-    if (p->stopped != NULL && is_idle(p)) {
-        deadline_set(&p->deadlines, &p->stop_late, time_mono(), stop_is_complete, p);
-    }
-}
-
-void pool_one_less(struct pool *p, unsigned *counter)
-{
-    (*counter)--;
-    look_for_end(p);
-}
-
 static void work_is_over(void *ctx)
 {
-    look_for_end(ctx);
+    pool_look_for_end(ctx);
 }
 
 void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
@@ -298,9 +266,7 @@ void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
     otlp_stop(p->otlp);
     p->stopped = done;
     p->stopped_ctx = ctx;
-    deadline_set(&p->deadlines, &p->stop_late,
-                 mono_add(time_mono(), dur_ms(is_idle(p) ? 0 : STOP_PATIENCE_MS)), stop_is_complete,
-                 p);
+    pool_await_stop(p, dur_ms(STOP_PATIENCE_MS));
 }
 
 static void pool_freed(uv_handle_t *timer)

@@ -205,8 +205,9 @@ static void add_extra_data(const struct job *j, struct buf *out)
     credentials_join(str_of(j->extra_data), str_of(keys), out);
 }
 
-void prompt_render(struct attempt *a, struct buf *body)
+int64_t prompt_render(struct attempt *a, struct buf *body)
 {
+    int64_t created_ms = 0;
     const struct job *j = a->job;
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
@@ -229,7 +230,8 @@ void prompt_render(struct attempt *a, struct buf *body)
     add_extra_data(j, &extra);
     if (extra.len > 0) {
         js_member_raw(&o, "extra_data", buf_str(&extra));
-        a->sent_created_ms = created_in(buf_str(&extra));
+        created_ms = created_in(buf_str(&extra));
     }
     js_close(&o, '}');
+    return created_ms;
 }

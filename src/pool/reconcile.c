@@ -5,18 +5,16 @@
  * the server tells falls and no end of ours explains it. Trust comes back with the first frame of
  * the prompt.
  */
+#include "reconcile.h"
+
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
 #include "attempt.h"
 #include "backends.h"
-#include "clock.h"
-#include "reconcile.h"
-#include "state.h"
-#include "stop.h"
-#include "tell.h"
-#include "trust.h"
 #include "jobs.h"
+#include "state.h"
+#include "tell.h"
 
 enum {
     FIRST_POLL_MS = 1000,
@@ -24,6 +22,8 @@ enum {
     AGAIN_MS = 1000,
     PROBE_MS = 1000,
     DOUBT_MS = 150,
+    /* The server broadcasts a status when a prompt is put, before it answers the POST. */
+    STATUS_DUE_MS = 3000,
 };
 
 static void ask(void *ctx);
@@ -36,17 +36,37 @@ static struct dur_us dur_min(struct dur_us a, struct dur_us b)
 void attempt_ask_in(struct attempt *a, int64_t ms)
 {
     const struct mono_us at = mono_add(time_mono(), dur_ms(ms));
-    if (a->ended || (heap_holds(&a->poll.node) && mono_before(a->poll.at, at))) {
+    const struct deadline *poll = &a->watch.poll;
+    if (attempt_is_over(&a->state) || (heap_holds(&poll->node) && mono_before(poll->at, at))) {
         return;
     }
-    deadline_set(&a->backend->pool->deadlines, &a->poll, at, ask, a);
+    deadline_set(&a->backend->pool->deadlines, &a->watch.poll, at, ask, a);
+}
+
+void attempt_watch_begin(struct attempt *a)
+{
+    a->watch.trusted = true;
+    a->watch.last_sign = time_mono();
+}
+
+void attempt_watch_again(struct attempt *a)
+{
+    struct attempt_watch *w = &a->watch;
+    w->absent = 0;
+    w->unreachable_since = (struct mono_us){0};
+    w->worker = w->worker == WORKER_PROBED ? WORKER_UNSEEN : w->worker;
+}
+
+void attempt_missed(struct attempt *a)
+{
+    a->watch.missed = true;
 }
 
 void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason)
 {
-    a->trusted = false;
-    a->poll_ms = FIRST_POLL_MS;
-    a->missed = a->missed || reason != NULL;
+    a->watch.trusted = false;
+    a->watch.poll_ms = FIRST_POLL_MS;
+    a->watch.missed = a->watch.missed || reason != NULL;
     if (reason != NULL) {
         progress_gap(&a->progress);
     }
@@ -55,52 +75,75 @@ void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason)
     }
 }
 
-void attempt_heard(struct attempt *a, struct mono_us now)
+/* The backend has it: told once. */
+static void is_there(struct attempt *a)
 {
-    a->last_sign = now;
-    a->known = true;
-    a->absent = 0;
-    a->unreachable = false;
-    a->trusted = true;
-    if (a->missed && a->profiler != NULL) {
+    if (a->state.evidence != EVIDENCE_HAD) {
+        attempt_happens(a, ATTEMPT_EVENT_SEE);
+    }
+    a->watch.absent = 0;
+}
+
+void attempt_heard(struct attempt *a, struct mono_us now, bool proves_worker)
+{
+    struct attempt_watch *w = &a->watch;
+    is_there(a);
+    w->last_sign = now;
+    w->unreachable_since = (struct mono_us){0};
+    w->trusted = true;
+    w->worker = proves_worker ? WORKER_SEEN : w->worker;
+    if (w->missed && a->profiler != NULL) {
         profiler_gap_end(a->profiler, now); /* does nothing when it has ended */
     }
+}
+
+void attempt_worker_seen(struct attempt *a)
+{
+    a->watch.worker = WORKER_SEEN;
+}
+
+void attempt_sign(struct attempt *a, struct mono_us now, bool proves_worker)
+{
+    a->watch.last_sign = now;
+    a->watch.worker = proves_worker ? WORKER_SEEN : a->watch.worker;
 }
 
 int64_t attempt_quiet_ms(const struct attempt *a)
 {
     const struct pool_options *o = &a->backend->pool->options;
-    const bool may_be_dead = a->timeline.started.set && !a->planned;
+    const bool may_be_dead = attempt_is_started(&a->state) && a->watch.worker != WORKER_SEEN;
     return (may_be_dead ? dur_min(o->quiet_poll, o->dead_worker) : o->quiet_poll).us / 1000;
 }
 
 /* It waits in the server's queue, or did: what runs cannot be deleted. */
 static bool is_doubted(const struct attempt *a)
 {
-    return a->doubted && !a->timeline.started.set;
+    return a->watch.doubted && a->state.phase == PHASE_POSTED;
 }
 
 static void plan_next(struct attempt *a)
 {
-    if (a->trusted) {
-        attempt_ask_in(a, is_doubted(a) ? a->doubt_ms : attempt_quiet_ms(a));
+    struct attempt_watch *w = &a->watch;
+    if (w->trusted) {
+        attempt_ask_in(a, is_doubted(a) ? w->doubt_ms : attempt_quiet_ms(a));
         return;
     }
-    attempt_ask_in(a, a->poll_ms);
-    a->poll_ms = a->poll_ms * 2 > LAST_POLL_MS ? LAST_POLL_MS : a->poll_ms * 2;
+    attempt_ask_in(a, w->poll_ms);
+    w->poll_ms = w->poll_ms * 2 > LAST_POLL_MS ? LAST_POLL_MS : w->poll_ms * 2;
 }
 
 /* Not at once: behind a prompt that ended ours begins in some milliseconds. Less and less often:
    what falls may be somebody else's queue, and each answer has the whole of it. */
 static void doubt(struct attempt *a)
 {
-    if (a->doubted || !a->posted || !a->known || a->timeline.started.set || a->ended) {
+    struct attempt_watch *w = &a->watch;
+    if (w->doubted || a->state.phase != PHASE_POSTED || a->state.evidence != EVIDENCE_HAD) {
         return;
     }
-    const int64_t ms = a->doubt_ms == 0 ? DOUBT_MS : a->doubt_ms * 2;
-    a->doubted = true;
-    a->doubt_ms = ms > LAST_POLL_MS ? LAST_POLL_MS : ms;
-    attempt_ask_in(a, a->doubt_ms);
+    const int64_t ms = w->doubt_ms == 0 ? DOUBT_MS : w->doubt_ms * 2;
+    w->doubted = true;
+    w->doubt_ms = ms > LAST_POLL_MS ? LAST_POLL_MS : ms;
+    attempt_ask_in(a, w->doubt_ms);
 }
 
 void reconcile_status(struct backend *b, int64_t remaining)
@@ -111,64 +154,51 @@ void reconcile_status(struct backend *b, int64_t remaining)
     }
     const int64_t ours = fell < b->leaving ? fell : b->leaving;
     b->leaving -= ours;
-    for (struct attempt *a = b->attempts; a != NULL && fell > ours; a = a->next) {
+    for (struct attempt *a = b->attempts; a != NULL && fell > ours; a = a->backend_next) {
         doubt(a);
     }
 }
 
-/* ---- what the answer means --------------------------------------------------------------------
- */
-
-void attempt_apply_history(struct attempt *a, struct mono_us now, const struct history_answer *h)
+void reconcile_deaf(struct backend *b, struct mono_us now)
 {
-    a->from_history = true;
-    (void)clock_history(a, h);
-    struct str *done = mem_alloc((h->outputs_len + 1) * sizeof *done);
-    for (size_t i = 0; i < h->outputs_len; i++) {
-        attempt_add_output(a, h->outputs[i].node_id, h->outputs[i].ui);
-        done[i] = h->outputs[i].node_id;
-    }
-    profiler_history(a->profiler, &a->timeline, now, h->messages, h->messages_len, done,
-                     h->outputs_len);
-    for (size_t i = 0; i < h->messages_len; i++) {
-        if (h->messages[i].type == FRAME_CACHED) {
-            progress_feed(&a->progress, &h->messages[i], NULL, NULL);
+    LOG(LOG_WARN, "the socket of a backend is deaf: connecting anew", LOG_S("backend", b->name));
+    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+        if (attempt_is_posted(&a->state)) {
+            attempt_distrust(a, mono_min(now, a->watch.last_sign), "socket_silent");
+            attempt_worker_seen(a); /* nobody knows any more */
+            attempt_ask_in(a, 1000);
         }
     }
-    free(done);
+    comfy_unpin(b->comfy); /* the server may never speak to this id again */
+    backend_renew(b, now);
 }
 
-/* The end as history tells it. */
-static void end_by_history(struct attempt *a, struct mono_us now, const struct history_answer *h)
+static void status_overdue(void *ctx)
 {
-    a->gone = true;
-    for (size_t i = 0; i < h->messages_len; i++) {
-        if (frame_is_terminal(&h->messages[i])) {
-            attempt_end_by_message(a, now, &h->messages[i]);
-            return;
-        }
-    }
-    if (h->success) {
-        attempt_end(a, now, 0, ATTEMPT_COMPLETED, NULL);
-    } else {
-        struct job_error e = attempt_error(ERR_BACKEND_ERROR, "the backend's history says error");
-        attempt_end(a, now, 0, ATTEMPT_FAILED, &e);
+    struct backend *b = ctx;
+    if (b->up && mono_before(b->last_status, b->deaf_since)) {
+        reconcile_deaf(b, time_mono());
     }
 }
 
-void attempt_found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
+void reconcile_expect_status(struct backend *b, struct mono_us posted_at)
 {
-    a->known = true;
-    attempt_started(a, now, 0);
-    attempt_apply_history(a, now, h);
-    end_by_history(a, now, h);
+    const bool still_due =
+        heap_holds(&b->deaf_check.node) && mono_before(b->last_status, b->deaf_since);
+    if (b->up && !still_due && mono_before(b->last_status, posted_at)) {
+        b->deaf_since = posted_at;
+        deadline_set(&b->pool->deadlines, &b->deaf_check,
+                     mono_add(time_mono(), dur_ms(STATUS_DUE_MS)), status_overdue, b);
+    }
 }
+
+/* ---- what the answer means ------------------------------------------------------------------- */
 
 /* In history: it ended while nobody listened, or the socket is deaf. */
 static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
-    if (a->trusted) { /* it gets no job until it has a fresh connection */
-        backend_is_deaf(a->backend, now);
+    if (a->watch.trusted) { /* it gets no job until it has a fresh connection */
+        reconcile_deaf(a->backend, now);
     }
     attempt_found_ended(a, now, h);
 }
@@ -182,25 +212,28 @@ static void end_lost(struct attempt *a, struct mono_us now, const char *message)
 /* Nobody listened there since the POST: the server that may have had it is gone. */
 static bool has_restarted(const struct attempt *a)
 {
-    return mono_before(a->posted_at, a->backend->refused_at);
+    return mono_before(a->post.at, a->backend->refused_at);
 }
 
 /* In neither, though the backend had it. */
 static void found_vanished(struct attempt *a, struct mono_us now)
 {
-    if (has_restarted(a)) {
-        a->gone = true;
-        a->left_dead = a->job->phase == JOB_PHASE_STARTED; /* the server that had it died */
-        end_lost(a, now, "the backend restarted and does not know the prompt any more");
-    } else if (a->absent < 2) {
+    if (!has_restarted(a) && a->watch.absent < 2) {
         attempt_ask_in(a, AGAIN_MS);
-    } else if (a->trusted) {
+        return;
+    }
+    attempt_happens(a, ATTEMPT_EVENT_VANISH);
+    if (has_restarted(a)) { /* if it was running, the server that had it died */
+        const enum attempt_remains left =
+            attempt_is_started(&a->state) ? REMAINS_DEAD : REMAINS_NOTHING;
+        struct job_error e =
+            attempt_error(ERR_LOST, "the backend restarted and does not know the prompt any more");
+        attempt_end_leaving(a, now, ATTEMPT_LOST, left, &e);
+    } else if (a->watch.trusted) {
         struct job_error e =
             attempt_error(ERR_INTERRUPTED, "somebody else deleted it from the backend's queue");
-        a->gone = true;
         attempt_end(a, now, 0, ATTEMPT_CANCELLED, &e);
     } else {
-        a->gone = true;
         end_lost(a, now, "the prompt is in neither the backend's queue nor its history");
     }
 }
@@ -209,7 +242,7 @@ static void found_vanished(struct attempt *a, struct mono_us now)
 static bool may_settle(struct attempt *a, struct mono_us now)
 {
     const struct pool_options *o = &a->backend->pool->options;
-    const int64_t left_us = o->submit_settle.us - mono_diff(now, a->posted_at).us;
+    const int64_t left_us = o->submit_settle.us - mono_diff(now, a->post.at).us;
     if (left_us > 0) {
         attempt_ask_in(a, left_us / 1000 < AGAIN_MS ? left_us / 1000 + 1 : AGAIN_MS);
     }
@@ -220,7 +253,7 @@ static bool may_settle(struct attempt *a, struct mono_us now)
    gateway's page a sign of just that. */
 static bool lost_its_link(const struct attempt *a)
 {
-    return has_restarted(a) || mono_before(a->posted_at, a->backend->down_since);
+    return has_restarted(a) || mono_before(a->post.at, a->backend->down_since);
 }
 
 /* In neither, and nobody ever saw it there. */
@@ -229,12 +262,16 @@ static void found_never(struct attempt *a, struct mono_us now)
     if (!has_restarted(a) && may_settle(a, now)) {
         return;
     }
-    a->gone = has_restarted(a);
-    if (a->stop != STOP_NONE) {
+    const unsigned status = a->post.status;
+    const bool refused = a->stop.why == STOP_NONE && a->post.page && !lost_its_link(a);
+    if (has_restarted(a)) {
+        attempt_happens(a, ATTEMPT_EVENT_DENY);
+    }
+    if (a->stop.why != STOP_NONE) {
         attempt_end_stopped(a, now, 0);
-    } else if (a->submit_page && !lost_its_link(a)) {
-        attempt_refused(a, a->submit_status, true, 0);
-    } else if (a->submit_status >= 500 || a->submit_status == 408 || a->submit_status == 429) {
+    } else if (refused) {
+        attempt_refused(a, status, true, 0);
+    } else if (status >= 500 || status == 408 || status == 429) {
         struct job_error e =
             attempt_error(ERR_BACKEND_ERROR, "the backend answered POST /prompt with an error and "
                                              "does not have the prompt");
@@ -247,11 +284,12 @@ static void found_never(struct attempt *a, struct mono_us now)
 /* In neither queue nor history. */
 static void found_absent(struct attempt *a, struct mono_us now)
 {
-    a->absent++;
-    if (a->stop != STOP_NONE && a->cancel_sent && a->known) {
-        a->gone = true;
+    a->watch.absent++;
+    const bool was_there = attempt_was_there(&a->state);
+    if (a->stop.why != STOP_NONE && a->stop.sent && was_there) {
+        attempt_happens(a, ATTEMPT_EVENT_VANISH);
         attempt_end_stopped(a, now, 0);
-    } else if (a->known) {
+    } else if (was_there) {
         found_vanished(a, now);
     } else {
         found_never(a, now);
@@ -262,8 +300,8 @@ static void found_absent(struct attempt *a, struct mono_us now)
    proves nothing: a node may run for hours, whoever waits behind it. */
 static bool worker_is_dead(const struct attempt *a, struct mono_us now)
 {
-    const int64_t silent_us = mono_diff(now, a->last_sign).us;
-    return a->trusted && a->timeline.started.set && !a->planned &&
+    const int64_t silent_us = mono_diff(now, a->watch.last_sign).us;
+    return a->watch.trusted && attempt_is_started(&a->state) && a->watch.worker != WORKER_SEEN &&
            silent_us >= a->backend->pool->options.dead_worker.us;
 }
 
@@ -275,16 +313,17 @@ static bool worker_is_dead(const struct attempt *a, struct mono_us now)
 static bool worker_proves_dead(struct attempt *a, struct mono_us now)
 {
     struct backend *b = a->backend;
+    struct attempt_watch *w = &a->watch;
     const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
-    const int64_t silent_us = mono_diff(now, mono_max(a->last_sign, b->up_since)).us;
-    if (a->trusted || a->planned || !b->up || !ours) {
+    const int64_t silent_us = mono_diff(now, mono_max(w->last_sign, b->up_since)).us;
+    if (w->trusted || w->worker == WORKER_SEEN || !b->up || !ours) {
         return false;
     }
-    if (a->probed) {
+    if (w->worker == WORKER_PROBED) {
         return silent_us >= (int64_t)PROBE_MS * 1000;
     }
     if (silent_us >= b->pool->options.dead_worker.us) {
-        a->probed = true;
+        w->worker = WORKER_PROBED;
         backend_renew(b, now);
     }
     return false;
@@ -294,44 +333,34 @@ static void found_dead(struct attempt *a, struct mono_us now)
 {
     LOG(LOG_WARN, "the worker of a backend is dead: it runs a prompt and says nothing",
         LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
-    a->holds_slot = true;
-    a->left_dead = true;
     backend_quarantine(a->backend, QUARANTINE_HELD,
                        "its worker is dead: it runs a prompt and says nothing; restart it");
-    end_lost(a, now, "the backend's worker died while it ran the prompt");
+    struct job_error e =
+        attempt_error(ERR_LOST, "the backend's worker died while it ran the prompt");
+    attempt_end_leaving(a, now, ATTEMPT_LOST, REMAINS_HUNG, &e);
 }
 
 /* In its queue. */
 static void found_there(struct attempt *a, struct mono_us now,
                         const struct comfy_locate_answer *answer)
 {
-    a->known = true;
-    a->absent = 0;
+    is_there(a);
     tell_accepted(a);
-    if (answer->place == COMFY_RUNNING && !a->trusted) {
+    if (answer->place == COMFY_RUNNING && !a->watch.trusted) {
         attempt_started(a, now, 0);
     }
     if (answer->place == COMFY_RUNNING && (worker_is_dead(a, now) || worker_proves_dead(a, now))) {
         found_dead(a, now);
         return;
     }
-    if (answer->place == COMFY_PENDING && a->backend->trust.quarantine == QUARANTINE_HELD) {
-        attempt_start_is_late(a, false); /* what it stands behind does not end */
-    } else if (a->start_late && answer->place == COMFY_PENDING) {
-        attempt_start_is_late(a, answer->others.running > 0);
-    }
-    a->start_late = false;
-    if (a->stop == STOP_CANCEL || a->stop_durable) {
-        comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
-        a->cancel_sent = true;
-    }
+    attempt_stop_found(a, answer->place == COMFY_PENDING, answer->others.running > 0);
     plan_next(a);
 }
 
 /* Somebody answered its POST, with an error or a page. */
 static bool was_answered(const struct attempt *a)
 {
-    return !a->known && a->submit_status != 0 && !lost_its_link(a);
+    return !attempt_was_there(&a->state) && a->post.status != 0 && !lost_its_link(a);
 }
 
 /* Nobody could say whether it is there. What a gateway answered in the server's place, the POST and
@@ -341,7 +370,7 @@ static void end_untold(struct attempt *a, struct mono_us now, const char *messag
 {
     if (!was_answered(a)) {
         end_lost(a, now, message);
-    } else if (a->stop != STOP_NONE) {
+    } else if (a->stop.why != STOP_NONE) {
         attempt_end_stopped(a, now, 0);
     } else {
         attempt_refused_perhaps(a);
@@ -351,11 +380,10 @@ static void end_untold(struct attempt *a, struct mono_us now, const char *messag
 /* Nobody could tell for link.backendLostMs. */
 static bool untold_for_long(struct attempt *a, struct mono_us now)
 {
-    if (!a->unreachable) {
-        a->unreachable = true;
-        a->unreachable_since = now;
+    if (a->watch.unreachable_since.us == 0) {
+        a->watch.unreachable_since = now;
     }
-    const int64_t for_us = mono_diff(now, a->unreachable_since).us;
+    const int64_t for_us = mono_diff(now, a->watch.unreachable_since).us;
     return for_us >= a->backend->pool->options.backend_lost.us;
 }
 
@@ -363,7 +391,7 @@ static void found_unreachable(struct attempt *a, struct mono_us now,
                               const struct comfy_locate_answer *answer)
 {
     const bool for_long = untold_for_long(a, now);
-    if (a->stop == STOP_CANCEL && !attempt_stop_again(a)) {
+    if (a->stop.why == STOP_CANCEL && !attempt_stop_again(a)) {
         return;
     }
     if (answer->refused && backend_is_gone(a->backend, now)) {
@@ -384,7 +412,7 @@ static void found_unreachable(struct attempt *a, struct mono_us now,
 static void found_unreadable(struct attempt *a, struct mono_us now)
 {
     if (untold_for_long(a, now)) {
-        a->gone = true;
+        attempt_happens(a, ATTEMPT_EVENT_VANISH);
         end_lost(a, now, "the backend has the prompt no more, and its history cannot be read");
     } else {
         plan_next(a);
@@ -399,12 +427,12 @@ static void found_unreadable(struct attempt *a, struct mono_us now)
 static void found_untold(struct attempt *a, struct mono_us now,
                          const struct comfy_locate_answer *answer)
 {
-    const bool lives = a->backend->up && a->known && !has_restarted(a);
-    if (!a->untold) {
+    const bool lives = a->backend->up && attempt_was_there(&a->state) && !has_restarted(a);
+    if (!a->watch.untold) {
         LOG(LOG_WARN, "a question is not answered by a ComfyUI: a gateway stands before it",
             LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));
     }
-    a->untold = true;
+    a->watch.untold = true;
     if (was_answered(a)) {
         if (!may_settle(a, now)) {
             end_untold(a, now, "");
@@ -415,8 +443,8 @@ static void found_untold(struct attempt *a, struct mono_us now,
         found_dead(a, now);
     } else if (answer->not_queued) {
         found_unreadable(a, now);
-    } else if (a->stop != STOP_CANCEL || attempt_stop_again(a)) {
-        a->unreachable = false;
+    } else if (a->stop.why != STOP_CANCEL || attempt_stop_again(a)) {
+        a->watch.unreachable_since = (struct mono_us){0};
         plan_next(a);
     }
 }
@@ -425,7 +453,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
 {
     struct attempt *a = ctx;
     const struct mono_us now = time_mono();
-    a->locate = NULL;
+    a->watch.locate = NULL;
     if (answer->place == COMFY_UNREACHABLE) {
         found_unreachable(a, now, answer);
         return;
@@ -434,7 +462,8 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         found_untold(a, now, answer);
         return;
     }
-    a->unreachable = a->untold = false;
+    a->watch.unreachable_since = (struct mono_us){0};
+    a->watch.untold = false;
     if (answer->place == COMFY_ABSENT) {
         found_absent(a, now);
         return;
@@ -449,18 +478,19 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
 static void ask(void *ctx)
 {
     struct attempt *a = ctx;
-    if (a->locate != NULL || a->submit != NULL) {
+    struct attempt_watch *w = &a->watch;
+    if (w->locate != NULL || a->post.call != NULL) {
         plan_next(a); /* one question at a time */
         return;
     }
     const struct mono_us now = time_mono();
     const int64_t quiet_us = attempt_quiet_ms(a) * 1000;
-    const int64_t silent_us = mono_diff(now, a->last_sign).us;
-    if (a->trusted && silent_us < quiet_us && a->stop == STOP_NONE && a->absent == 0 &&
-        !a->start_late && !is_doubted(a)) {
+    const int64_t silent_us = mono_diff(now, w->last_sign).us;
+    if (w->trusted && silent_us < quiet_us && a->stop.why == STOP_NONE && w->absent == 0 &&
+        !a->timers.start_late && !is_doubted(a)) {
         attempt_ask_in(a, (quiet_us - silent_us) / 1000 + 1);
         return;
     }
-    a->doubted = false; /* what comes after this question doubts anew */
-    a->locate = comfy_locate(a->backend->comfy, a->r.prompt_id, answered, a);
+    w->doubted = false; /* what comes after this question doubts anew */
+    w->locate = comfy_locate(a->backend->comfy, a->r.prompt_id, answered, a);
 }

@@ -80,13 +80,6 @@ void review_begin(struct pool *p)
     }
 }
 
-void review_refused(struct pool *p)
-{
-    if (p->ability.by_hash.len > 0) {
-        review_begin(p);
-    }
-}
-
 void review_leave(struct job *j)
 {
     if (j->reviewed_as != 0) {

@@ -21,8 +21,6 @@ struct review {
 /* Every job that waits is looked at anew, soon: it fails when no backend can run it any more, else
    it goes to the lane that is right now. */
 void review_begin(struct pool *p);
-/* The same, if any workflow was refused anywhere. */
-void review_refused(struct pool *p);
 /* The job is to be freed. */
 void review_leave(struct job *j);
 

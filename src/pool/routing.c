@@ -89,7 +89,7 @@ static int64_t remaining_us(const struct attempt *a, const struct backend *b, st
     if (!measures_times(b->pool->measures, str_of(a->job->r.cost_key), str_of(b->name), &t)) {
         return elapsed + 100000;
     }
-    const int64_t left = (a->cold ? t.cold.us : t.warm.us) - elapsed;
+    const int64_t left = (a->runs_cold ? t.cold.us : t.warm.us) - elapsed;
     return left > elapsed / OVERRUN_SHARE ? left : elapsed / OVERRUN_SHARE;
 }
 
@@ -108,7 +108,7 @@ static void take_seats(struct play *y)
         s->models = b->foreign ? NULL : b->warm_models;
         s->hash = b->foreign ? NULL : b->warm_hash;
         for (const struct attempt *a = p->options.learned ? b->attempts : NULL; a != NULL;
-             a = a->next) {
+             a = a->backend_next) {
             s->at = mono_add(s->at, (struct dur_us){remaining_us(a, b, y->now)});
         }
     }

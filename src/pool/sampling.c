@@ -74,8 +74,8 @@ static void add(struct backend *b, enum sample_source source, const struct sampl
     s->interval = mono_diff(v->at, last->at);
     s->source = source;
     *last = *v;
-    for (struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->sampled.samples != NULL && !a->ended) {
+    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+        if (a->sampled.samples != NULL && !attempt_is_over(&a->state)) {
             samples_add(a->sampled.samples, source, v);
         }
     }
@@ -185,8 +185,8 @@ static bool read_usage(struct backend *b)
 
 static bool runs_profiled(const struct backend *b)
 {
-    for (const struct attempt *a = b->attempts; a != NULL; a = a->next) {
-        if (a->sampled.samples != NULL && !a->ended) {
+    for (const struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+        if (a->sampled.samples != NULL && !attempt_is_over(&a->state)) {
             return true;
         }
     }
@@ -308,7 +308,7 @@ void sampling_begin(struct attempt *a)
     struct pool *p = b->pool;
     struct sampling *s = &b->sampling;
     const struct pool_sampling *o = &p->options.sampling;
-    if (a->profiler == NULL || a->sampled.samples != NULL || a->ended) {
+    if (a->profiler == NULL || a->sampled.samples != NULL || attempt_is_over(&a->state)) {
         return;
     }
     a->sampled.samples = samples_new(s->last);

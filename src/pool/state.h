@@ -14,6 +14,7 @@
 #include "comfypool/base/pending.h"
 #include "comfypool/base/time.h"
 #include "comfypool/core/ability.h"
+#include "comfypool/core/job.h"
 #include "comfypool/core/queue.h"
 #include "comfypool/core/scheduler.h"
 #include "comfypool/loop/deadlines.h"
@@ -26,6 +27,7 @@
 #include "stamps.h"
 #include "streamed.h"
 
+struct attempt;
 struct backend;
 struct host_gpus;
 struct http_client;
@@ -36,7 +38,27 @@ struct store;
 struct uploads;
 struct ws_client;
 
+/*
+ * The calls that go up. Files call down those that they know; a file that must tell one of those
+ * that know it (an attempt its job, trust the dispatch) does it by this table. pool.c fills it.
+ */
+struct pool_ops {
+    void (*give_jobs)(struct pool *p);                         /* pool_dispatch */
+    void (*review_jobs)(struct pool *p);                       /* review_begin */
+    void (*settle_backend)(struct backend *b);                 /* backend_settle */
+    void (*reap_backend)(struct backend *b);                   /* backend_maybe_reap */
+    bool (*is_able)(struct job *j, const struct backend *but); /* dispatch_is_able */
+    bool (*conclude_job)(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
+                         struct str profile, struct str measurement);   /* job_conclude */
+    void (*requeue_job)(struct job *j);                                 /* job_wait_again */
+    void (*end_job)(struct job *j, enum err code, const char *message); /* job_end_queued */
+    void (*time_job)(struct job *j);                                    /* job_set_timers */
+    void (*show_job)(struct job *j);                                    /* job_has_changed */
+    void (*wrote_images)(struct attempt *a);                            /* attempt_images_written */
+};
+
 struct pool {
+    const struct pool_ops *ops;
     uv_loop_t *loop;
     struct store *store;
     struct http_client *http;
@@ -105,6 +127,10 @@ struct pool {
 
 /* A store operation or a submit has ended: perhaps the stop is complete. */
 void pool_one_less(struct pool *p, unsigned *counter);
+/* The same, of what p->pending counts. */
+void pool_look_for_end(struct pool *p);
+/* The stop is complete when nothing is under way, or after so long. */
+void pool_await_stop(struct pool *p, struct dur_us most);
 
 /* Wakes whoever waits under this ticket, if anybody is woken at all. */
 void pool_wake(struct pool *p, uint64_t ticket);

@@ -14,9 +14,7 @@
 #include "comfypool/core/retry.h"
 #include "attempt.h"
 #include "backends.h"
-#include "dispatch.h"
 #include "jobs.h"
-#include "reconcile.h"
 #include "state.h"
 #include "strays.h"
 #include "trust.h"
@@ -41,24 +39,24 @@ static void ask(void *ctx);
 static void ask_in(struct stray *s, int64_t ms)
 {
     const struct mono_us at = mono_add(time_mono(), dur_ms(ms));
-    if (!heap_holds(&s->poll.node) || mono_before(at, s->poll.at)) {
-        deadline_set(&s->backend->pool->deadlines, &s->poll, at, ask, s);
+    if (!heap_holds(&s->search.poll.node) || mono_before(at, s->search.poll.at)) {
+        deadline_set(&s->backend->pool->deadlines, &s->search.poll, at, ask, s);
     }
 }
 
 static void plan(struct stray *s)
 {
-    s->poll_ms = s->poll_ms * 2 > LAST_MS ? LAST_MS : s->poll_ms * 2;
-    ask_in(s, s->poll_ms);
+    s->search.poll_ms = s->search.poll_ms * 2 > LAST_MS ? LAST_MS : s->search.poll_ms * 2;
+    ask_in(s, s->search.poll_ms);
 }
 
 /* Its job goes on without it, or is over. */
 static void leave_job(struct stray *s)
 {
     if (s->job != NULL) {
-        *s->job_link = s->next_of_job;
-        if (s->next_of_job != NULL) {
-            s->next_of_job->job_link = s->job_link;
+        *s->job_link = s->job_next;
+        if (s->job_next != NULL) {
+            s->job_next->job_link = s->job_link;
         }
         s->job = NULL;
     }
@@ -66,16 +64,16 @@ static void leave_job(struct stray *s)
         attempt_free(s->kept);
         s->kept = NULL;
     }
-    s->in_doubt = false;
+    s->search.in_doubt = false;
 }
 
 static void join_job(struct stray *s, struct job *j)
 {
     s->job = j;
-    s->next_of_job = j->strays;
+    s->job_next = j->strays;
     s->job_link = &j->strays;
-    if (s->next_of_job != NULL) {
-        s->next_of_job->job_link = &s->next_of_job;
+    if (s->job_next != NULL) {
+        s->job_next->job_link = &s->job_next;
     }
     j->strays = s;
 }
@@ -83,14 +81,14 @@ static void join_job(struct stray *s, struct job *j)
 static void stray_free(struct stray *s)
 {
     struct backend *b = s->backend;
-    *s->link = s->next;
-    if (s->next != NULL) {
-        s->next->link = s->link;
+    *s->stray_link = s->stray_next;
+    if (s->stray_next != NULL) {
+        s->stray_next->stray_link = s->stray_link;
     }
-    if (s->locate != NULL) {
-        comfy_locate_cancel(s->locate);
+    if (s->search.locate != NULL) {
+        comfy_locate_cancel(s->search.locate);
     }
-    deadline_clear(&b->pool->deadlines, &s->poll);
+    deadline_clear(&b->pool->deadlines, &s->search.poll);
     leave_job(s);
     stray_record_done(&s->r);
     free(s);
@@ -103,7 +101,7 @@ static void give_slot_back(struct stray *s)
     s->r.holds_slot = false;
     scheduler_release(&b->pool->scheduler, &b->slot);
     bool held = false;
-    for (const struct stray *o = b->strays; o != NULL; o = o->next) {
+    for (const struct stray *o = b->strays; o != NULL; o = o->stray_next) {
         held = held || o->r.holds_slot;
     }
     if (!held && b->trust.quarantine == QUARANTINE_HELD) {
@@ -126,8 +124,8 @@ static void stray_over(struct stray *s, enum attempt_outcome late)
         give_slot_back(s);
     }
     stray_free(s);
-    backend_maybe_reap(b);
-    pool_dispatch(b->pool);
+    b->pool->ops->reap_backend(b);
+    b->pool->ops->give_jobs(b->pool);
 }
 
 /* How history says that it ended. */
@@ -141,8 +139,7 @@ static enum attempt_outcome late_outcome(const struct history_answer *h)
     return h->success ? ATTEMPT_COMPLETED : ATTEMPT_FAILED;
 }
 
-/* ---- its job -----------------------------------------------------------------------------------
- */
+/* ---- its job --------------------------------------------------------------------------------- */
 
 /* Whether its job waits for a retry that was not POSTed yet. */
 enum waiting {
@@ -166,7 +163,9 @@ static enum waiting job_waits_for_it(const struct stray *s)
     }
     const struct attempt *retry = j->attempt;
     if (retry != NULL) {
-        return retry->posted ? NEVER : retry->ended ? NOT_NOW : WAITS;
+        return attempt_is_posted(&retry->state) ? NEVER
+               : attempt_is_over(&retry->state) ? NOT_NOW
+                                                : WAITS;
     }
     return job_waits(j) ? WAITS : NOT_NOW;
 }
@@ -203,7 +202,7 @@ static void note_death(struct stray *s)
     count_death(j, 1);
     if (j->r.left_dead > RETRY_MAX_LEFT_DEAD && !j->ending && j->attempt == NULL && job_waits(j)) {
         ability_poisoned(&j->pool->ability, job_hash(j));
-        job_end_queued(j, ERR_BACKEND_ERROR, poison_message);
+        j->pool->ops->end_job(j, ERR_BACKEND_ERROR, poison_message);
     }
 }
 
@@ -229,30 +228,30 @@ static struct attempt *take_up(struct stray *s, bool goes_on)
     return a;
 }
 
-/* ---- what its server says ----------------------------------------------------------------------
- */
+/* ---- what its server says -------------------------------------------------------------------- */
 
 /* Nobody listened there since its POST, if that is known: the server that had it is gone. */
 static bool has_restarted(const struct stray *s)
 {
-    const struct mono_us since = s->kept != NULL ? s->kept->posted_at : s->since;
+    const struct mono_us since = s->kept != NULL ? s->kept->post.at : s->since;
     return mono_before(since, s->backend->refused_at);
 }
 
 static void found_absent(struct stray *s, struct mono_us now)
 {
-    s->absent++;
-    if (s->r.holds_slot && !s->seen) { /* it may turn up, but it holds nothing now */
+    s->search.absent++;
+    const bool was_there = s->evidence == EVIDENCE_HAD;
+    if (s->r.holds_slot && !was_there) { /* it may turn up, but it holds nothing now */
         give_slot_back(s);
     }
     const bool restarted = has_restarted(s);
-    if (restarted || (s->seen && s->absent > 1) ||
-        (!s->seen && mono_diff(now, s->since).us > (int64_t)TURN_UP_MS * 1000)) {
+    if (restarted || (was_there && s->search.absent > 1) ||
+        (!was_there && mono_diff(now, s->since).us > (int64_t)TURN_UP_MS * 1000)) {
         if (restarted) {
             note_death(s);
         }
         stray_over(s, ATTEMPT_OPEN);
-    } else if (s->seen) {
+    } else if (was_there) {
         ask_in(s, FIRST_MS);
     } else {
         plan(s);
@@ -262,7 +261,7 @@ static void found_absent(struct stray *s, struct mono_us now)
 /* Its job waits for the answer, when it waits. */
 static void ask_again_first(struct stray *s)
 {
-    s->in_doubt = s->job != NULL;
+    s->search.in_doubt = s->job != NULL;
     ask_in(s, FIRST_MS);
 }
 
@@ -274,7 +273,7 @@ static void found_ended(struct stray *s, const struct history_answer *h)
     struct attempt *a = w == WAITS ? take_up(s, false) : NULL;
     if (a != NULL) {
         attempt_found_ended(a, time_mono(), h);
-        pool_dispatch(p);
+        p->ops->give_jobs(p);
     } else if (w == NEVER) {
         stray_over(s, late_outcome(h));
     } else {
@@ -286,8 +285,8 @@ static void found_ended(struct stray *s, const struct history_answer *h)
    taken up when it gives a sign of life. */
 static void found_there(struct stray *s, enum comfy_place place)
 {
-    s->seen = true;
-    s->absent = 0;
+    s->evidence = EVIDENCE_HAD;
+    s->search.absent = 0;
     const enum waiting w = job_waits_for_it(s);
     const bool follow = w == WAITS && !s->r.stopped && (!s->r.silent || place == COMFY_PENDING);
     struct attempt *a = follow ? take_up(s, true) : NULL;
@@ -309,9 +308,9 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
 {
     struct stray *s = ctx;
     struct pool *p = s->backend->pool;
-    s->locate = NULL;
-    const bool doubt = s->in_doubt;
-    s->in_doubt = false;
+    s->search.locate = NULL;
+    const bool doubt = s->search.in_doubt;
+    s->search.in_doubt = false;
     switch (answer->place) {
     case COMFY_UNREACHABLE:
         plan(s);
@@ -336,7 +335,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         break;
     }
     if (doubt) {
-        pool_dispatch(p);
+        p->ops->give_jobs(p);
     }
 }
 
@@ -352,17 +351,17 @@ static bool may_come_up(const struct backend *b)
 static void ask(void *ctx)
 {
     struct stray *s = ctx;
-    if (!s->backend->up && s->in_doubt && may_come_up(s->backend)) {
+    if (!s->backend->up && s->search.in_doubt && may_come_up(s->backend)) {
         ask_in(s, FIRST_MS);
     } else if (!s->backend->up) {
-        const bool doubt = s->in_doubt;
-        s->in_doubt = false; /* it left again */
+        const bool doubt = s->search.in_doubt;
+        s->search.in_doubt = false; /* it left again */
         if (doubt) {
-            pool_dispatch(s->backend->pool);
+            s->backend->pool->ops->give_jobs(s->backend->pool);
         }
-    } else if (s->locate == NULL) {
-        s->asked = time_mono();
-        s->locate = comfy_locate(s->backend->comfy, s->r.prompt_id, answered, s);
+    } else if (s->search.locate == NULL) {
+        s->search.asked = time_mono();
+        s->search.locate = comfy_locate(s->backend->comfy, s->r.prompt_id, answered, s);
     }
 }
 
@@ -374,9 +373,9 @@ struct stray_record stray_record_of(const struct attempt *a)
         .seq = a->job->r.seq,
         .number = a->r.number,
         .since = time_wall(),
-        .holds_slot = a->holds_slot,
-        .stopped = a->stop != STOP_NONE,
-        .silent = a->left_dead,
+        .holds_slot = attempt_holds_slot(a->end.remains),
+        .stopped = a->stop.why != STOP_NONE,
+        .silent = attempt_left_dead(a->end.remains),
         .started = a->timeline.started.set,
     };
     memcpy(r.prompt_id, a->r.prompt_id, sizeof r.prompt_id);
@@ -390,27 +389,28 @@ static void bound_unseen(struct backend *b)
     unsigned unseen = 0;
     struct stray *next = NULL;
     for (struct stray *s = b->strays; s != NULL; s = next) {
-        next = s->next;
-        if (!s->seen && ++unseen > MAX_UNSEEN) {
+        next = s->stray_next;
+        if (s->evidence != EVIDENCE_HAD && ++unseen > MAX_UNSEEN) {
             stray_over(s, ATTEMPT_OPEN);
         }
     }
 }
 
-struct stray *stray_begin(struct backend *b, struct stray_record *take, bool seen, struct job *j)
+struct stray *stray_begin(struct backend *b, struct stray_record *take,
+                          enum attempt_evidence evidence, struct job *j)
 {
     struct stray *s = mem_zero(1, sizeof *s);
     s->r = *take;
     *take = (struct stray_record){0};
     s->backend = b;
-    s->seen = seen;
+    s->evidence = evidence;
     const struct time_anchor now = time_anchor_now();
     s->since = mono_min(now.mono, anchor_mono(&now, s->r.since));
-    s->poll_ms = FIRST_MS / 2;
-    s->next = b->strays;
-    s->link = &b->strays;
-    if (s->next != NULL) {
-        s->next->link = &s->next;
+    s->search.poll_ms = FIRST_MS / 2;
+    s->stray_next = b->strays;
+    s->stray_link = &b->strays;
+    if (s->stray_next != NULL) {
+        s->stray_next->stray_link = &s->stray_next;
     }
     b->strays = s;
     if (j != NULL) {
@@ -440,7 +440,7 @@ void strays_leave(struct job *j)
 
 void strays_hurry(struct job *j)
 {
-    for (struct stray *s = j->strays; s != NULL; s = s->next_of_job) {
+    for (struct stray *s = j->strays; s != NULL; s = s->job_next) {
         ask_in(s, SOON_MS);
     }
 }
@@ -448,8 +448,8 @@ void strays_hurry(struct job *j)
 bool strays_doubt(const struct job *j)
 {
     const struct stray *s = j->strays;
-    while (s != NULL && !s->in_doubt) {
-        s = s->next_of_job;
+    while (s != NULL && !s->search.in_doubt) {
+        s = s->job_next;
     }
     return s != NULL;
 }
@@ -464,7 +464,7 @@ void strays_rejoin(struct job *j)
 {
     const struct pool *p = j->pool;
     for (size_t i = 0; i < p->backends_len; i++) {
-        for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->next) {
+        for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->stray_next) {
             if (s->r.seq == j->r.seq && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
             }
@@ -482,12 +482,12 @@ void strays_join(struct pool *p)
         (void)map_put(&by_seq, (struct str){(const char *)&j->r.seq, sizeof j->r.seq}, j);
     }
     for (size_t i = 0; i < p->backends_len; i++) {
-        for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->next) {
+        for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->stray_next) {
             struct job *j =
                 map_get(&by_seq, (struct str){(const char *)&s->r.seq, sizeof s->r.seq});
             if (j != NULL && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
-                s->in_doubt = true; /* it may go on there: that is asked first */
+                s->search.in_doubt = true; /* it may go on there: that is asked first */
             }
         }
     }
@@ -496,9 +496,9 @@ void strays_join(struct pool *p)
 
 void strays_up(struct backend *b)
 {
-    for (struct stray *s = b->strays; s != NULL; s = s->next) {
-        s->poll_ms = FIRST_MS / 2;
-        s->in_doubt = s->job != NULL;
+    for (struct stray *s = b->strays; s != NULL; s = s->stray_next) {
+        s->search.poll_ms = FIRST_MS / 2;
+        s->search.in_doubt = s->job != NULL;
         ask_in(s, AT_ONCE_MS);
     }
 }
@@ -506,17 +506,17 @@ void strays_up(struct backend *b)
 void strays_status(struct backend *b)
 {
     const struct mono_us now = time_mono();
-    for (struct stray *s = b->strays; s != NULL; s = s->next) {
-        const bool rested = mono_diff(now, s->asked).us > (int64_t)FIRST_MS * 1000;
+    for (struct stray *s = b->strays; s != NULL; s = s->stray_next) {
+        const bool rested = mono_diff(now, s->search.asked).us > (int64_t)FIRST_MS * 1000;
         ask_in(s, rested ? SOON_MS : FIRST_MS);
     }
 }
 
 void strays_frame(struct backend *b, struct str prompt_id, enum frame_type type)
 {
-    for (struct stray *s = b->strays; s != NULL; s = s->next) {
+    for (struct stray *s = b->strays; s != NULL; s = s->stray_next) {
         if (str_is(prompt_id, s->r.prompt_id)) {
-            s->seen = true;
+            s->evidence = EVIDENCE_HAD;
             show_life(s);
             if (type == FRAME_START && job_waits_for_it(s) == NEVER) {
                 comfy_cancel_prompt(b->comfy, s->r.prompt_id);
@@ -531,7 +531,7 @@ void strays_free(struct backend *b)
 {
     struct stray *next = NULL;
     for (struct stray *s = b->strays; s != NULL; s = next) {
-        next = s->next;
+        next = s->stray_next;
         stray_free(s);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
+#include "comfypool/core/attempt.h"
 #include "comfypool/core/frame.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/store.h"
@@ -17,29 +18,33 @@ struct comfy_locate;
 struct job;
 struct pool;
 
-/* See store.h: a prompt that may be on a backend though nobody waits for it. */
+/* See store.h: a prompt that may be on a backend though nobody waits for it. strays.c alone changes
+   it. */
 struct stray {
     struct stray_record r;
     struct backend *backend;
-    struct stray *next, **link; /* in backend->strays */
-    struct job *job;            /* that waits, or goes on without it; NULL: it ended */
-    struct stray *next_of_job, **job_link;
+    struct stray *stray_next, **stray_link; /* of backend->strays */
+    struct job *job;                        /* that waits, or goes on without it; NULL: it ended */
+    struct stray *job_next, **job_link;
     struct attempt *kept; /* the attempt as it was given up; NULL: from before a restart */
-    struct comfy_locate *locate;
-    struct deadline poll;
-    int64_t poll_ms;
-    bool seen;     /* the backend surely had it */
-    bool alive;    /* it gave a sign of life since it was given up */
-    bool in_doubt; /* its backend came back and was not asked yet: the job waits for the answer */
-    unsigned absent;
-    struct mono_us since;
-    struct mono_us asked;
+    enum attempt_evidence evidence; /* EVIDENCE_HAD: the backend surely had it */
+    bool alive;                     /* it gave a sign of life since it was given up */
+    struct mono_us since;           /* it was given up */
+    struct stray_search {
+        struct comfy_locate *locate; /* the question under way, or NULL */
+        struct deadline poll;
+        int64_t poll_ms;
+        unsigned absent; /* answers in a row that found it nowhere */
+        bool in_doubt;   /* its backend came back and was not asked yet: the job waits for it */
+        struct mono_us asked;
+    } search;
 };
 
 /* The prompt of an attempt that is over for us and perhaps not for its backend. */
 struct stray_record stray_record_of(const struct attempt *a);
-/* j: whose attempt it was; NULL: it is over, or the job is. */
-struct stray *stray_begin(struct backend *b, struct stray_record *take, bool seen, struct job *j);
+/* j: whose attempt it was; NULL: it is over, or the job is. NULL: there are too many there. */
+struct stray *stray_begin(struct backend *b, struct stray_record *take,
+                          enum attempt_evidence evidence, struct job *j);
 /* The attempt as it was given up, for the case that it is found again; taken. */
 void stray_keep(struct stray *s, struct attempt *take);
 /* Those of a job that leaves memory, or was cancelled, are told to stop soon; so are those of one

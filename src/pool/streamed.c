@@ -34,8 +34,7 @@ struct streamed_image {
     struct streamed_image *before, *behind;
 };
 
-/* ---- which -------------------------------------------------------------------------------------
- */
+/* ---- which ----------------------------------------------------------------------------------- */
 
 static const char own_class[] = "SaveImageWebsocket"; /* ComfyUI's */
 
@@ -64,8 +63,7 @@ bool streamed_is_output(const struct attempt *a, const struct frame_preview *f)
     return node != NULL && is_stream_class(a->backend->pool, node->class_type);
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void begin_writes(struct pool *p);
 
@@ -84,12 +82,12 @@ static void written(void *ctx, enum err e, const char *why, const char *sha256, 
         i->content = copies_hold(p, sha256, size);
         (void)map_put(&a->streamed.by_hash, str_of(copies_hash(i->content)), i);
     } else {
-        a->outputs_truncated = true;
+        (void)attempt_leaves_out(a);
         LOG(LOG_ERROR, "an image that came over the WebSocket could not be kept",
             LOG_S("job", a->job->r.id), LOG_S("node", i->node_id), LOG_S("why", why));
     }
-    if (a->ended && a->streamed.pending == 0) {
-        attempt_images_written(a);
+    if (attempt_is_over(&a->state) && a->streamed.pending == 0) {
+        p->ops->wrote_images(a);
     }
     begin_writes(p);
 }
@@ -153,11 +151,10 @@ void streamed_add(struct attempt *a, const struct frame_preview *f)
     struct streamed *s = &a->streamed;
     struct pool *p = a->backend->pool;
     if (p->copies.blobs == NULL || !has_room(a, f->image.n)) {
-        if (!a->outputs_truncated) {
+        if (attempt_leaves_out(a)) {
             LOG(LOG_WARN, "images that came over the WebSocket are left out: there is no room",
                 LOG_S("job", a->job->r.id));
         }
-        a->outputs_truncated = true;
         return;
     }
     struct streamed_image *i = mem_zero(1, sizeof *i);
@@ -178,8 +175,7 @@ void streamed_add(struct attempt *a, const struct frame_preview *f)
     wait_for_turn(p, i);
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static const char *ending_of(const char *media_type)
 {
@@ -242,7 +238,7 @@ static void say_what_was_missed(struct attempt *a)
         const struct workflow_node *n = &a->workflow->nodes[i];
         if (is_stream_class(a->backend->pool, n->class_type) && has_run(a, i) &&
             map_get(&have, n->id) == NULL) {
-            a->outputs_truncated = true;
+            (void)attempt_leaves_out(a);
             LOG(LOG_WARN, "images that passed by over the WebSocket were missed: nobody listened",
                 LOG_S("job", a->job->r.id));
             break;
@@ -269,20 +265,21 @@ void streamed_end(struct attempt *a)
         js_close(&o, ']');
         attempt_add_streamed(a, str_of(s->list[i]->node_id), buf_str(&b));
     }
-    if (a->missed && a->outcome == ATTEMPT_COMPLETED && a->node_errors == NULL) {
+    if (a->watch.missed && a->end.outcome == ATTEMPT_COMPLETED && a->post.node_errors == NULL) {
         say_what_was_missed(a);
     }
-}
-
-bool streamed_have(const struct streamed *s, const char *sha256)
-{
-    return map_get(&s->by_hash, str_of(sha256)) != NULL;
 }
 
 void streamed_init(struct streamed *s, struct pool *p)
 {
     *s = (struct streamed){.pool = p};
     map_init(&s->by_hash);
+}
+
+void streamed_move(struct pool *p, struct streamed *to, struct streamed *from)
+{
+    *to = *from;
+    streamed_init(from, p);
 }
 
 void streamed_done(struct streamed *s)

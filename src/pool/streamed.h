@@ -44,7 +44,13 @@ void streamed_add(struct attempt *a, const struct frame_preview *f);
 /* The attempt is about to be concluded: they become outputs of their nodes. */
 void streamed_end(struct attempt *a);
 /* Whether a file of that hash is one of them. */
-bool streamed_have(const struct streamed *s, const char *sha256);
+static inline bool streamed_have(const struct streamed *s, const char *sha256)
+{
+    return map_get(&s->by_hash, str_of(sha256)) != NULL;
+}
+
+/* What one of them has is the other's from now on, which has nothing. */
+void streamed_move(struct pool *p, struct streamed *to, struct streamed *from);
 /* They are let go: files that no row of copies names go too. */
 void streamed_done(struct streamed *s);
 

@@ -25,8 +25,7 @@ enum {
     PREVIEW_MOST = 8 << 20,
 };
 
-/* ---- the Job ----------------------------------------------------------------------------------
- */
+/* ---- the Job --------------------------------------------------------------------------------- */
 
 static struct event_subject subject_of(const struct job *j)
 {
@@ -64,15 +63,15 @@ char *tell_render_retry(const struct job *j, const struct attempt *a)
     js_open(&o, '{');
     js_member_int(&o, "attempt", a->r.number);
     js_member_string(&o, "backend", a->r.backend == NULL ? "" : a->r.backend);
-    js_member_string(&o, "outcome", attempt_outcome_name(a->outcome));
-    if (a->error.code != ERR_NONE) {
+    js_member_string(&o, "outcome", attempt_outcome_name(a->end.outcome));
+    if (a->end.error.code != ERR_NONE) {
         js_key(&o, "error");
         js_open(&o, '{');
-        js_member_string(&o, "code", err_code(a->error.code));
-        const char *message = a->error.message;
-        js_member_str(
-            &o, "message",
-            str_clip(str_of(message == NULL ? err_title(a->error.code) : message), RETRY_MESSAGE));
+        js_member_string(&o, "code", err_code(a->end.error.code));
+        const char *message = a->end.error.message;
+        js_member_str(&o, "message",
+                      str_clip(str_of(message == NULL ? err_title(a->end.error.code) : message),
+                               RETRY_MESSAGE));
         js_close(&o, '}');
     }
     js_close(&o, '}');
@@ -91,8 +90,7 @@ void tell_retrying(struct job *j)
     events_add(&j->pool->events, EVENT_RETRYING, subject_of(j), &data, 0, 0);
 }
 
-/* ---- attempts ---------------------------------------------------------------------------------
- */
+/* ---- attempts -------------------------------------------------------------------------------- */
 
 static void begin_data(struct js_out *o, struct buf *b, const struct attempt *a)
 {
@@ -126,26 +124,26 @@ static void end_data(struct js_out *o, struct buf *b, enum event_type type, stru
 
 void tell_accepted(struct attempt *a)
 {
-    if (a->told_accepted) {
+    if (a->told.of >= TOLD_ACCEPTED) {
         return;
     }
-    a->told_accepted = true;
+    a->told.of = TOLD_ACCEPTED;
     struct buf b;
     struct js_out o;
     begin_data(&o, &b, a);
     add_backend(&o, a);
     js_member_ms(&o, "acceptedAt", anchor_wall(&a->timeline.anchor, time_mono()).us);
     end_data(&o, &b, EVENT_ACCEPTED, a);
-    job_has_changed(a->job);
+    a->job->pool->ops->show_job(a->job);
 }
 
 void tell_started(struct attempt *a)
 {
     tell_accepted(a); /* its answer may still be on the way */
-    if (a->told_started) {
+    if (a->told.of == TOLD_STARTED) {
         return;
     }
-    a->told_started = true;
+    a->told.of = TOLD_STARTED;
     const struct timeline t = clock_timeline(a);
     struct buf b;
     struct js_out o;
@@ -153,7 +151,7 @@ void tell_started(struct attempt *a)
     add_backend(&o, a);
     js_member_ms(&o, "startedAt", anchor_wall(&t.anchor, timeline_point(&t, &t.started)).us);
     end_data(&o, &b, EVENT_STARTED, a);
-    job_has_changed(a->job);
+    a->job->pool->ops->show_job(a->job);
 }
 
 /* Hooks and webhooks are told of it, but not of its files: there are too many. */
@@ -181,8 +179,7 @@ size_t tell_output(struct attempt *a, struct str node_id, struct str ui)
     return outputs;
 }
 
-/* ---- what nobody keeps -------------------------------------------------------------------------
- */
+/* ---- what nobody keeps ----------------------------------------------------------------------- */
 
 static void add_done(struct js_out *o, const struct attempt *a)
 {
@@ -200,10 +197,10 @@ static void tell_and_drop(struct js_out *o, struct buf *b, enum event_type type,
 
 static void send_progress(struct attempt *a, struct mono_us now)
 {
-    struct told_progress *t = &a->told_progress;
+    struct told_progress *t = &a->told.progress;
     t->owed = false;
-    t->at[t->next] = now;
-    t->next = (t->next + 1) % PROGRESS_A_SECOND;
+    t->at[t->oldest] = now;
+    t->oldest = (t->oldest + 1) % PROGRESS_A_SECOND;
     struct buf b;
     struct js_out o;
     begin_data(&o, &b, a);
@@ -219,20 +216,21 @@ static void send_progress(struct attempt *a, struct mono_us now)
 /* When there were less than `most` in the second before. */
 static struct mono_us second_is_over(const struct told_progress *t, unsigned most)
 {
-    return mono_add(t->at[(t->next + PROGRESS_A_SECOND - most) % PROGRESS_A_SECOND], dur_ms(1000));
+    return mono_add(t->at[(t->oldest + PROGRESS_A_SECOND - most) % PROGRESS_A_SECOND],
+                    dur_ms(1000));
 }
 
 static void progress_is_due(void *ctx)
 {
     struct attempt *a = ctx;
-    if (a->told_progress.owed) {
+    if (a->told.progress.owed) {
         send_progress(a, time_mono());
     }
 }
 
 void tell_progress(struct attempt *a, struct mono_us now)
 {
-    struct told_progress *t = &a->told_progress;
+    struct told_progress *t = &a->told.progress;
     if (!events_wanted(&a->job->pool->events) || a->progress.node_id == NULL) {
         return;
     }
@@ -243,7 +241,7 @@ void tell_progress(struct attempt *a, struct mono_us now)
     t->value = a->progress.value;
     t->max = a->progress.max;
     t->owed = true;
-    const struct mono_us last = t->at[(t->next + PROGRESS_A_SECOND - 1) % PROGRESS_A_SECOND];
+    const struct mono_us last = t->at[(t->oldest + PROGRESS_A_SECOND - 1) % PROGRESS_A_SECOND];
     const struct mono_us due = mono_max(second_is_over(t, PROGRESS_A_SECOND - PROGRESS_AT_ENDS),
                                         mono_add(last, dur_ms(PROGRESS_PAUSE_MS)));
     if (!mono_before(now, due)) {
@@ -255,14 +253,14 @@ void tell_progress(struct attempt *a, struct mono_us now)
 
 void tell_last_progress(struct attempt *a)
 {
-    deadline_clear(&a->job->pool->deadlines, &a->told_progress.timer);
+    deadline_clear(&a->job->pool->deadlines, &a->told.progress.timer);
     progress_is_due(a);
 }
 
 void tell_node(void *attempt, const struct progress_change *c)
 {
     struct attempt *a = attempt;
-    struct told_progress *t = &a->told_progress;
+    struct told_progress *t = &a->told.progress;
     const struct workflow_node *n = c->expanded ? NULL : workflow_find(a->workflow, c->node_id);
     /* Its last value goes before its end, or, when that were too many, not at all. */
     if (t->owed && c->status != PROFILE_EXECUTING && str_is(c->node_id, t->node_id)) {
@@ -301,12 +299,10 @@ void tell_preview(struct attempt *a, const struct frame_preview *f)
     events_preview(&a->job->pool->events);
 }
 
-/* ---- backends ----------------------------------------------------------------------------------
- */
+/* ---- backends -------------------------------------------------------------------------------- */
 
-void tell_backend(struct backend *b)
+void tell_backend(struct backend *b, const char *state)
 {
-    const char *state = backend_state_name(b);
     /* Its tries to connect are nobody's news. */
     if (b->told_state == state || (strcmp(state, "connecting") == 0 && b->told_state == NULL)) {
         return;

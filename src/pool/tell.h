@@ -2,18 +2,47 @@
 #ifndef COMFYPOOL_SRC_POOL_TELL_H
 #define COMFYPOOL_SRC_POOL_TELL_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
+#include "comfypool/loop/deadlines.h"
 
 struct attempt;
 struct backend;
-struct buf;
 struct frame_preview;
 struct job;
 struct job_record;
 struct progress_change;
+
+enum {
+    PROGRESS_A_SECOND = 9, /* with the one at the end of the job: 10 at most */
+    PROGRESS_AT_ENDS = 4,  /* of these only for the last values of nodes */
+};
+
+/* Of an attempt: what was told of it, and what is to be told. */
+struct told {
+    enum { TOLD_NOTHING, TOLD_ACCEPTED, TOLD_STARTED } of;
+    struct told_progress {
+        bool owed;
+        char *node_id;
+        double value, max;
+        struct mono_us at[PROGRESS_A_SECOND]; /* the last ones; oldest is the oldest */
+        unsigned oldest;
+        struct deadline timer;
+    } progress;
+};
+
+/* The newest preview image of an attempt, kept while somebody listens for them. */
+struct preview {
+    uint64_t n; /* counts up over all attempts; 0: there is none */
+    char *node_id;
+    const char *media_type;
+    struct buf image;
+};
 
 /* What job:retrying says of the attempt that ended, for a rendered Job. */
 char *tell_render_retry(const struct job *j, const struct attempt *a);
@@ -31,7 +60,7 @@ void tell_progress(struct attempt *a, struct mono_us now);
 /* The attempt is over: what is owed goes first. */
 void tell_last_progress(struct attempt *a);
 void tell_preview(struct attempt *a, const struct frame_preview *f);
-/* If its state is another one than was told. */
-void tell_backend(struct backend *b);
+/* If its state is another one than was told. state: static. */
+void tell_backend(struct backend *b, const char *state);
 
 #endif

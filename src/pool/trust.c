@@ -13,7 +13,6 @@
 #include "comfypool/core/retry.h"
 #include "attempt.h"
 #include "backends.h"
-#include "dispatch.h"
 #include "jobs.h"
 #include "refusals.h"
 #include "state.h"
@@ -97,7 +96,7 @@ static void doubts_are_old(void *ctx)
 {
     struct backend *b = ctx;
     set_doubts(b, 0);
-    pool_dispatch(b->pool);
+    b->pool->ops->give_jobs(b->pool);
 }
 
 static void set_doubts(struct backend *b, uint64_t client)
@@ -146,16 +145,18 @@ bool trust_allows(const struct backend *b)
     return b->trust.quarantine == QUARANTINE_NONE && !b->trust.refuses;
 }
 
-unsigned trust_places(const struct backend *b, unsigned configured)
+void trust_set_places(struct backend *b)
 {
-    return b->trust.probation == PROBATION_NONE || configured < 1 ? configured : 1;
+    const unsigned most = b->places;
+    b->slot.max_in_flight = b->trust.probation == PROBATION_NONE || most < 1 ? most : 1;
+    scheduler_set_up(&b->pool->scheduler, &b->slot, b->slot.up);
 }
 
 static void set_probation(struct backend *b, enum probation to)
 {
     if (b->trust.probation != to) {
         b->trust.probation = to;
-        backend_set_places(b);
+        trust_set_places(b);
     }
 }
 
@@ -170,8 +171,7 @@ const char *trust_trouble(const struct backend *b)
     return b->trust.refusal != NULL ? b->trust.refusal : b->trust.fault;
 }
 
-/* ---- quarantine -------------------------------------------------------------------------------
- */
+/* ---- quarantine ------------------------------------------------------------------------------ */
 
 static void probe_due(void *ctx)
 {
@@ -198,10 +198,10 @@ void backend_quarantine(struct backend *b, enum quarantine why, const char *reas
     } else {
         deadline_clear(&b->pool->deadlines, &t->probe);
     }
-    backend_settle(b);
+    b->pool->ops->settle_backend(b);
 }
 
-/* The run is not forgotten: one more failure puts it back, a success ends it. */
+/* One more failure puts it back into quarantine; a success ends the streak. */
 void backend_lift_quarantine(struct backend *b, bool by_hand)
 {
     struct trust *t = &b->trust;
@@ -223,7 +223,7 @@ void backend_lift_quarantine(struct backend *b, bool by_hand)
         set_probation(b, failed ? PROBATION_QUARANTINE : t->probation);
     }
     count_suspect(b);
-    backend_settle(b);
+    b->pool->ops->settle_backend(b);
 }
 
 static void judge(struct backend *b)
@@ -270,14 +270,19 @@ void trust_up(struct backend *b)
     }
 }
 
-/* ---- whose fault it was ------------------------------------------------------------------------
- */
+/* ---- whose fault it was ---------------------------------------------------------------------- */
 
-void trust_judge_fault(struct attempt *a)
+void trust_try(struct attempt *a)
+{
+    const bool tries = a->backend->trust.probation == PROBATION_QUARANTINE;
+    a->trial.probe = tries ? PROBE_TRIES : PROBE_NONE;
+}
+
+void trust_judge_fault(struct attempt *a, struct job_error *ret)
 {
     struct job_record *r = &a->job->r;
     struct trust *t = &a->backend->trust;
-    if (a->error.code != ERR_SERVER_FAULT) {
+    if (a->end.error.code != ERR_SERVER_FAULT) {
         return;
     }
     const bool was_well = t->well;
@@ -288,15 +293,15 @@ void trust_judge_fault(struct attempt *a)
     if (r->faulted_on == NULL) {
         r->faulted_on = mem_strdup(a->backend->name);
     } else if (strcmp(r->faulted_on, a->backend->name) != 0) {
-        a->own_fault = true;
+        a->trial.own_fault = true;
         AUTO_BUF struct buf text;
         buf_init(&text, 1 << 20);
         buf_printf(&text, "%s (on two backends that had been well: %s and %s)",
-                   a->error.message == NULL ? "" : a->error.message, r->faulted_on,
+                   a->end.error.message == NULL ? "" : a->end.error.message, r->faulted_on,
                    a->backend->name);
-        job_error_copy(&a->job_error, &a->error);
-        free(a->job_error.message);
-        a->job_error.message = buf_take(&text);
+        job_error_copy(ret, &a->end.error);
+        free(ret->message);
+        ret->message = buf_take(&text);
         struct backend *first = map_get(&a->backend->pool->backends_by_name, str_of(r->faulted_on));
         if (first != NULL) {
             ability_forgive(&a->backend->pool->ability, job_hash(a->job), first->id);
@@ -310,12 +315,13 @@ void trust_judge_fault(struct attempt *a)
 /* Type and first line; 0: there was none. */
 static uint64_t exception_of(const struct attempt *a)
 {
-    const bool node = a->error.code == ERR_NODE_FAILED || a->error.code == ERR_SERVER_FAULT ||
-                      a->error.code == ERR_OUT_OF_MEMORY;
-    if (!node || a->exception == NULL) {
+    const bool node = a->end.error.code == ERR_NODE_FAILED ||
+                      a->end.error.code == ERR_SERVER_FAULT ||
+                      a->end.error.code == ERR_OUT_OF_MEMORY;
+    if (!node || a->end.exception == NULL) {
         return 0;
     }
-    const uint64_t hash = map_hash(str_of(a->exception));
+    const uint64_t hash = map_hash(str_of(a->end.exception));
     return hash == 0 ? 1 : hash;
 }
 
@@ -326,34 +332,56 @@ void trust_judge_probe(struct attempt *a)
     struct job *j = a->job;
     struct backend *b = a->backend;
     const struct streak *s = &b->trust.streak;
-    if (!a->probes || a->free || a->stop == STOP_CANCEL) {
+    if (a->trial.probe != PROBE_TRIES || a->end.excuse == EXCUSE_OURS ||
+        a->stop.why == STOP_CANCEL) {
         return;
     }
-    const enum retry_blame blame = retry_blame_of(a->outcome, a->error.code);
-    const bool node = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_NODE_FAILED;
+    const enum retry_blame blame = retry_blame_of(a->end.outcome, a->end.error.code);
+    const bool node = a->end.outcome == ATTEMPT_FAILED && a->end.error.code == ERR_NODE_FAILED;
     const bool same = node && s->len > 0 && exception_of(a) != 0 &&
                       s->list[s->len - 1].exception == exception_of(a);
-    a->proves_sick = same || blame == RETRY_BLAMES_BACKEND;
-    a->spared = a->proves_sick ||
-                ((node || blame != RETRY_BLAMES_NOBODY) && !j->doubted && dispatch_is_able(j, b));
-    j->doubted = j->doubted || (a->spared && !a->proves_sick);
+    if (same || blame == RETRY_BLAMES_BACKEND) {
+        a->trial.probe = PROBE_SICK;
+    } else if ((node || blame != RETRY_BLAMES_NOBODY) && !j->doubted &&
+               b->pool->ops->is_able(j, b)) {
+        a->trial.probe = PROBE_SPARED;
+        j->doubted = true;
+    }
 }
 
 bool trust_fault_counts(const struct attempt *a)
 {
     const struct trust *t = &a->backend->trust;
-    return !a->spared || (a->job->spared && t->fault_life != t->life);
+    const bool is_probe = a->trial.probe == PROBE_SPARED || a->trial.probe == PROBE_SICK;
+    return !is_probe || (a->job->spared && t->fault_life != t->life);
 }
 
-/* ---- ends --------------------------------------------------------------------------------------
- */
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+static void plan_breaker(struct pool *p);
+
+/* The next breaker that closes again wakes the queue. */
+static void breaker_closes(void *ctx)
+{
+    struct pool *p = ctx;
+    plan_breaker(p);
+    p->ops->give_jobs(p);
+}
+
+static void plan_breaker(struct pool *p)
+{
+    struct mono_us at;
+    if (ability_next_close(&p->ability, time_mono(), &at)) {
+        deadline_set(&p->deadlines, &p->breaker, at, breaker_closes, p);
+    }
+}
 
 static bool runs_elsewhere(const struct backend *b, struct str workflow)
 {
     const struct pool *p = b->pool;
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->attempts;
-        for (; a != NULL; a = a->next) {
+        for (; a != NULL; a = a->backend_next) {
             if (str_eq(workflow, job_hash(a->job))) {
                 return true;
             }
@@ -390,14 +418,15 @@ static void went_well(struct attempt *a)
 
 static bool kind_of(const struct attempt *a, enum streak_kind *ret)
 {
-    const enum retry_blame blame = retry_blame_of(a->outcome, a->error.code);
-    const bool node = a->outcome == ATTEMPT_FAILED && a->error.code == ERR_NODE_FAILED;
-    const bool answer = a->error.code == ERR_BACKEND_ERROR || a->error.code == ERR_UPLOAD_FAILED;
-    *ret = a->error.code == ERR_SERVER_FAULT ? STREAK_FAULT
-           : answer                          ? STREAK_ANSWER
-           : blame == RETRY_BLAMES_BACKEND   ? STREAK_BACKEND
-           : blame == RETRY_BLAMES_EITHER    ? STREAK_EITHER
-                                             : STREAK_NODE;
+    const enum retry_blame blame = retry_blame_of(a->end.outcome, a->end.error.code);
+    const bool node = a->end.outcome == ATTEMPT_FAILED && a->end.error.code == ERR_NODE_FAILED;
+    const bool answer =
+        a->end.error.code == ERR_BACKEND_ERROR || a->end.error.code == ERR_UPLOAD_FAILED;
+    *ret = a->end.error.code == ERR_SERVER_FAULT ? STREAK_FAULT
+           : answer                              ? STREAK_ANSWER
+           : blame == RETRY_BLAMES_BACKEND       ? STREAK_BACKEND
+           : blame == RETRY_BLAMES_EITHER        ? STREAK_EITHER
+                                                 : STREAK_NODE;
     return blame != RETRY_BLAMES_NOBODY || node;
 }
 
@@ -407,7 +436,7 @@ static bool client_runs_elsewhere(const struct backend *b, uint64_t client)
     const struct pool *p = b->pool;
     for (size_t i = 0; i < p->backends_len; i++) {
         const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->attempts;
-        for (; a != NULL; a = a->next) {
+        for (; a != NULL; a = a->backend_next) {
             if (client_of(a->job) == client) {
                 return true;
             }
@@ -424,7 +453,7 @@ static void hold_if_open(struct backend *b, struct str workflow)
     if (b->trust.quarantine == QUARANTINE_NONE &&
         streak_is_open_question(&b->trust.streak, workflow) && runs_elsewhere(b, workflow)) {
         ability_hold(&p->ability, workflow, b->id, mono_add(time_mono(), p->options.breaker_open));
-        dispatch_plan_breaker(p);
+        plan_breaker(p);
     }
 }
 
@@ -434,12 +463,12 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
     struct pool *p = b->pool;
     const struct str workflow = job_hash(a->job);
     struct mono_us until;
-    if (retry_blame_of(a->outcome, a->error.code) == RETRY_BLAMES_BACKEND && !a->own_fault &&
-        ability_failed(&p->ability, workflow, b->id, time_mono(), &until)) {
+    if (retry_blame_of(a->end.outcome, a->end.error.code) == RETRY_BLAMES_BACKEND &&
+        !a->trial.own_fault && ability_failed(&p->ability, workflow, b->id, time_mono(), &until)) {
         LOG(LOG_WARN, "the breaker of a workflow on a backend is open", LOG_S("backend", b->name),
             LOG_S("workflow", a->job->r.workflow_hash),
-            LOG_S("why", a->error.message == NULL ? "" : a->error.message));
-        dispatch_plan_breaker(p);
+            LOG_S("why", a->end.error.message == NULL ? "" : a->end.error.message));
+        plan_breaker(p);
     }
     if (forgiven) {
         return;
@@ -451,7 +480,8 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
         .exception = exception_of(a),
     };
     memcpy(f.workflow, a->job->r.workflow_hash, sizeof f.workflow);
-    const struct str text = str_of(a->exception != NULL ? a->exception : a->error.message);
+    const struct str text =
+        str_of(a->end.exception != NULL ? a->end.exception : a->end.error.message);
     streak_add(&b->trust.streak, &f, str_clip(text, MAX_CAUSE));
     judge(b);
     hold_if_open(b, workflow);
@@ -481,10 +511,10 @@ static bool tell_suspects(struct attempt *a, enum streak_kind kind)
             continue;
         }
         const bool open = streak_is_open_question(s, workflow);
-        if (a->outcome == ATTEMPT_COMPLETED) {
+        if (a->end.outcome == ATTEMPT_COMPLETED) {
             streak_completed_elsewhere(s, a->job->r.seq, workflow, client_of(a->job));
             answer_doubts(b, workflow);
-        } else if (a->own_fault) {
+        } else if (a->trial.own_fault) {
             streak_forgive_job(s, a->job->r.seq);
         } else if (kind == STREAK_NODE && exception_of(a) != 0) {
             there_too = streak_forgive_exception(s, workflow, exception_of(a)) || there_too;
@@ -504,10 +534,10 @@ static void note_fault(struct attempt *a)
     struct backend *b = a->backend;
     AUTO_BUF struct buf text;
     buf_init(&text, 4096);
-    b->trust.remedy = a->remedy;
-    const struct str cause = str_clip(str_of(a->exception), MAX_CAUSE);
+    b->trust.remedy = a->end.remedy;
+    const struct str cause = str_clip(str_of(a->end.exception), MAX_CAUSE);
     buf_printf(&text, "a fault of this server: %.*s; %s", (int)cause.n,
-               cause.p == NULL ? "" : cause.p, a->remedy == NULL ? look_at_it : a->remedy);
+               cause.p == NULL ? "" : cause.p, a->end.remedy == NULL ? look_at_it : a->end.remedy);
     set_text(&b->trust.fault, buf_text(&text));
     b->trust.fault_job = a->job->r.seq;
     b->trust.fault_life = b->trust.life;
@@ -520,7 +550,7 @@ static void note_fault(struct attempt *a)
 static void judge_probe(const struct attempt *a)
 {
     struct backend *b = a->backend;
-    if (!a->proves_sick) {
+    if (a->trial.probe != PROBE_SICK) {
         return;
     }
     b->trust.failed_probes++;
@@ -529,10 +559,11 @@ static void judge_probe(const struct attempt *a)
     }
     AUTO_BUF struct buf why;
     buf_init(&why, 4096);
-    const struct str text = str_of(a->exception != NULL ? a->exception : a->error.message);
+    const struct str text =
+        str_of(a->end.exception != NULL ? a->end.exception : a->end.error.message);
     const struct str cause = str_clip(text, MAX_CAUSE);
     buf_printf(&why, "the prompt that tried it failed, too, with: %.*s; %s", (int)cause.n,
-               cause.p == NULL ? "" : cause.p, a->remedy != NULL ? a->remedy : look_at_it);
+               cause.p == NULL ? "" : cause.p, a->end.remedy != NULL ? a->end.remedy : look_at_it);
     backend_quarantine(b, QUARANTINE_FAILURES, buf_text(&why));
 }
 
@@ -540,23 +571,23 @@ void trust_note_end(struct attempt *a)
 {
     struct backend *b = a->backend;
     enum streak_kind kind;
-    const bool told = a->found_again && a->outcome == ATTEMPT_LOST; /* when it was given up */
-    const bool failed = kind_of(a, &kind) && !a->cut_off && !a->free && !told;
-    b->ends[a->outcome] += told ? 0 : 1;
-    if (a->error.code == ERR_SERVER_FAULT && !a->own_fault) {
+    /* When it was given up. */
+    const bool told = a->state.origin == ORIGIN_FOUND && a->end.outcome == ATTEMPT_LOST;
+    const bool failed = kind_of(a, &kind) && attempt_verdict_tells(a->state.verdict) && !told;
+    b->ends[a->end.outcome] += told ? 0 : 1;
+    if (a->end.error.code == ERR_SERVER_FAULT && !a->trial.own_fault) {
         note_fault(a);
     }
     const bool there_too = tell_suspects(a, failed ? kind : STREAK_BACKEND);
-    if (a->outcome == ATTEMPT_COMPLETED) {
+    if (a->end.outcome == ATTEMPT_COMPLETED) {
         went_well(a);
     } else if (failed) {
-        went_wrong(a, kind, there_too || a->own_fault);
+        went_wrong(a, kind, there_too || a->trial.own_fault);
         judge_probe(a);
     }
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static const struct {
     unsigned status;
@@ -593,8 +624,8 @@ static void try_again(void *ctx)
         set_probation(b, t->probation == PROBATION_NONE ? PROBATION_REFUSAL : t->probation);
     }
     t->tries_a_file = t->refuses_files;
-    backend_settle(b);
-    pool_dispatch(b->pool);
+    b->pool->ops->settle_backend(b);
+    b->pool->ops->give_jobs(b->pool);
 }
 
 void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
@@ -622,7 +653,7 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
                      mono_add(time_mono(), b->pool->options.breaker_open), try_again, b);
     }
     list_limited(b);
-    backend_settle(b);
+    b->pool->ops->settle_backend(b);
 }
 
 /* Nothing is refused any more. */
@@ -666,7 +697,7 @@ void trust_forget_refusals(struct backend *b)
     forget_limits(b);
     set_text(&t->refusal, NULL);
     set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);
-    backend_settle(b);
+    b->pool->ops->settle_backend(b);
 }
 
 /* Somebody tries already. */
@@ -674,7 +705,7 @@ static bool sends_files(const struct backend *b)
 {
     const struct attempt *a = b->attempts;
     while (a != NULL && a->job->inputs_len == 0) {
-        a = a->next;
+        a = a->backend_next;
     }
     return a != NULL;
 }

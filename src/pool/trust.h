@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/core/attempt.h"
+#include "comfypool/core/job.h"
 #include "comfypool/core/streak.h"
 #include "comfypool/loop/deadlines.h"
 
@@ -18,6 +20,12 @@ struct attempt;
 struct backend;
 struct job;
 struct pool;
+
+/* Of an attempt: what it says of its backend. */
+struct attempt_trial {
+    enum attempt_probe probe;
+    bool own_fault; /* the fault of its server is the job's own */
+};
 
 /* Why the daemon itself gives a backend no job. */
 enum quarantine {
@@ -69,8 +77,8 @@ void trust_done(struct backend *b);
 
 /* Nothing of this keeps jobs from it. */
 bool trust_allows(const struct backend *b);
-/* How many prompts it may have at once, of so many that were configured. */
-unsigned trust_places(const struct backend *b, unsigned configured);
+/* As many prompts at once as people want and trust allows. */
+void trust_set_places(struct backend *b);
 
 void backend_quarantine(struct backend *b, enum quarantine why, const char *reason);
 /* It may be tried: on probation, unless people said so (by_hand), or nothing had failed. */
@@ -78,11 +86,13 @@ void backend_lift_quarantine(struct backend *b, bool by_hand);
 /* A new connection: what a restart mends is over. */
 void trust_up(struct backend *b);
 
+/* The attempt begins: whether it tries a backend that is on probation. */
+void trust_try(struct attempt *a);
 /*
  * An attempt failed by a fault of its server: whether it is the job's own by now. Two servers that
- * were well had it with that job: then a->own_fault, and nobody else is blamed.
+ * were well had it with that job: then nobody else is blamed, and ret gets the job's error.
  */
-void trust_judge_fault(struct attempt *a);
+void trust_judge_fault(struct attempt *a, struct job_error *ret);
 /*
  * Whether that fault counts for its job, which fails with the fifth. That of a probe does not, as a
  * rule: the server was sick before. But when its process is a new one, and such a probe of the job
@@ -91,7 +101,7 @@ void trust_judge_fault(struct attempt *a);
 bool trust_fault_counts(const struct attempt *a);
 /* What is wrong with it, for people; NULL: nothing. */
 const char *trust_trouble(const struct backend *b);
-/* An attempt on probation failed: whether that costs its job nothing but time (a->spared). */
+/* An attempt on probation failed: whether that costs its job nothing but time. */
 void trust_judge_probe(struct attempt *a);
 /* An attempt ended here: what that means for the backend, and for others. */
 void trust_note_end(struct attempt *a);

@@ -55,14 +55,6 @@ enum job_event {
         JOB_EVENT_COUNT
 };
 
-/* Inside running. */
-enum job_phase {
-    JOB_PHASE_NONE,
-    JOB_PHASE_ASSIGNED,  /* the intent is being stored, or the POST is on its way */
-    JOB_PHASE_SUBMITTED, /* the backend accepted the prompt */
-    JOB_PHASE_STARTED,   /* execution_start was seen */
-};
-
 /* How an attempt ended; the profile of an attempt has the same outcome. */
 #define ATTEMPT_OUTCOME_TABLE(X)                                                                   \
     X(ATTEMPT_OPEN, "")                                                                            \

@@ -1,0 +1,11 @@
+/* What the frames of an attempt's prompt mean. */
+#ifndef COMFYPOOL_SRC_POOL_ATTEMPT_FRAME_H
+#define COMFYPOOL_SRC_POOL_ATTEMPT_FRAME_H
+
+struct attempt;
+struct comfy_event;
+
+/* A frame of its prompt. Cost: its changed part. */
+void attempt_frame(struct attempt *a, const struct comfy_event *e);
+
+#endif

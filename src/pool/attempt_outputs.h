@@ -1,0 +1,36 @@
+/* The outputs of an attempt, as its backend says them. */
+#ifndef COMFYPOOL_SRC_POOL_ATTEMPT_OUTPUTS_H
+#define COMFYPOOL_SRC_POOL_ATTEMPT_OUTPUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/map.h"
+#include "comfypool/base/str.h"
+
+struct attempt;
+struct output;
+
+/* Of an attempt. */
+struct attempt_outputs {
+    struct output **list; /* as they came */
+    size_t len, cap;
+    struct map by_id;
+    size_t bytes;
+    size_t files;
+    bool truncated; /* some are left out */
+};
+
+/* Whether the outputs of this node are wanted. */
+bool attempt_includes(const struct attempt *a, struct str node_id);
+/* ui: valid JSON. */
+void attempt_add_output(struct attempt *a, struct str node_id, struct str ui);
+/* ... and a list "streamed" to it, in place of one that is there. */
+void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list);
+/* Some are left out. True: it is the first time. */
+bool attempt_leaves_out(struct attempt *a);
+/* {nodeId: ui}; NULL: none. Owner: the caller. */
+char *attempt_render_outputs(const struct attempt *a);
+void attempt_outputs_done(struct attempt_outputs *o);
+
+#endif

@@ -1,0 +1,177 @@
+/*
+ * An attempt that was given up while its prompt may go on: a stray (strays.c) keeps it. When it is
+ * found while its job waits for the retry it is the job's attempt again, in place of a retry that
+ * was not POSTed yet. Who calls: strays.c, and jobs.c to give one up.
+ */
+#include "attempt_return.h"
+
+#include <stdlib.h>
+
+#include "comfypool/base/log.h"
+#include "attempt.h"
+#include "backends.h"
+#include "job_texts.h"
+#include "jobs.h"
+#include "state.h"
+
+void attempt_give_up(struct attempt *a)
+{
+    attempt_happens(a, ATTEMPT_EVENT_GIVE_UP);
+    a->texts.auto_seeds = mem_strdup(a->job->r.auto_seeds);
+    a->texts.placement = mem_strdup(a->job->r.placement);
+    attempt_leave(a);
+}
+
+static bool is_readable(const struct job *j)
+{
+    struct workflow *w = workflow_reparse((struct str){j->workflow, j->workflow_len});
+    workflow_free(w);
+    return w != NULL;
+}
+
+static void retry_withdrawn(void *ctx, enum err e)
+{
+    struct pool *p = ctx;
+    (void)e; /* such a write is kept until it succeeds */
+    pool_one_less(p, &p->writes);
+}
+
+/* Its retry was not POSTed: it never was. Where the earlier one goes on its row goes now, so that a
+   restart finds a job that waits; else with the end of the job. */
+static void take_back_retry(struct job *j, bool goes_on)
+{
+    struct attempt *retry = j->attempt;
+    struct pool *p = j->pool;
+    if (retry == NULL) {
+        return;
+    }
+    const unsigned number = retry->r.number;
+    j->r.attempts--;
+    attempt_free(retry);
+    (void)job_apply(j, JOB_EVENT_REQUEUE);
+    if (goes_on) {
+        p->writes++;
+        store_withdraw_attempt(p->store, &j->r, number, retry_withdrawn, p);
+    } else {
+        j->withdraw = number;
+    }
+}
+
+static void restore_texts(struct attempt *a, bool kept)
+{
+    struct job *j = a->job;
+    if (!kept && a->r.number == j->r.attempts) {
+        return;
+    }
+    free(j->r.auto_seeds);
+    free(j->r.placement);
+    j->r.auto_seeds = a->texts.auto_seeds;
+    j->r.placement = a->texts.placement;
+    a->texts = (struct attempt_texts){NULL, NULL};
+    job_become_variant(j);
+}
+
+/* As the store has it; since: when it began to wait. False: it has it not yet, or not any more. */
+static bool find_record(struct job *j, unsigned number, struct attempt_record *ret,
+                        struct wall_us *ret_since)
+{
+    struct attempt_record *list = NULL;
+    size_t len = 0;
+    bool found = false;
+    const bool read = store_get_attempts(j->pool->store, j->r.seq, &list, &len) == ERR_NONE;
+    for (size_t i = 0; i < len; i++) {
+        if (read && list[i].number == number && list[i].outcome != ATTEMPT_OPEN) {
+            found = true;
+            *ret_since = i == 0 ? j->r.queued_at : list[i - 1].completed_at;
+            *ret = list[i];
+            list[i] = (struct attempt_record){0};
+        }
+        attempt_record_done(&list[i]);
+    }
+    free(list);
+    return found;
+}
+
+/* One from before a restart of the daemon. */
+static struct attempt *attempt_from_record(struct job *j, struct backend *b,
+                                           struct attempt_record *take, struct wall_us since)
+{
+    const struct time_anchor now = time_anchor_now();
+    const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->intent_at));
+    struct attempt *a = attempt_new(j, b, attempt_state_given_up());
+    if (a == NULL) {
+        abort(); /* who asks has read its workflow */
+    }
+    timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, since)));
+    a->timeline.intent = (struct time_mark){.set = true, .received = intent};
+    attempt_watch_begin(a);
+    attempt_was_posted(a, intent);
+    a->r = *take;
+    *take = (struct attempt_record){0};
+    return a;
+}
+
+/* As it was when it was given up, but that it goes on. */
+static void attempt_return(struct attempt *a, struct job *j)
+{
+    const enum attempt_phase reached = a->end.reached;
+    attempt_join(a, j);
+    attempt_happens(a, ATTEMPT_EVENT_FIND);
+    if (a->timeline.started.set) {
+        attempt_happens(a, ATTEMPT_EVENT_START);
+    }
+    if (reached == PHASE_RUNNING) {
+        attempt_happens(a, ATTEMPT_EVENT_NODE);
+    }
+    attempt_end_undone(a);
+    attempt_stop_undone(a);
+    attempt_watch_again(a);
+    clock_undone(a);
+    a->timeline.ended = (struct time_mark){0};
+}
+
+/* What the job tells of its attempt, its texts included. Of one from before a restart they are only
+   known when none came after it. */
+static void tell_job(struct attempt *a, bool kept)
+{
+    struct job *j = a->job;
+    restore_texts(a, kept);
+    free(j->r.backend);
+    j->r.backend = mem_strdup(a->r.backend);
+    memcpy(j->r.prompt_id, a->r.prompt_id, sizeof j->r.prompt_id);
+}
+
+struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned number,
+                                struct attempt *kept, bool goes_on)
+{
+    struct attempt_record r = {0};
+    struct wall_us since_wall = {0};
+    if (!job_need_texts(j) || (kept == NULL && !is_readable(j)) ||
+        (kept == NULL && !find_record(j, number, &r, &since_wall))) {
+        return NULL;
+    }
+    take_back_retry(j, goes_on);
+    job_stop_waiting(j);
+    struct attempt *a = kept != NULL ? kept : attempt_from_record(j, b, &r, since_wall);
+    if (!job_apply(j, JOB_EVENT_ASSIGN)) {
+        abort(); /* who asks has seen that it waits */
+    }
+    const struct mono_us since = kept != NULL ? a->end.at : a->timeline.intent.received;
+    attempt_return(a, j);
+    tell_job(a, kept != NULL);
+    attempt_distrust(a, since, "given_up");
+    j->pool->ops->show_job(j);
+    return a;
+}
+
+void attempt_follow(struct attempt *a)
+{
+    const struct mono_us now = time_mono();
+    attempt_link(a);
+    attempt_watch_start(a, now);
+    if (a->state.phase == PHASE_RUNNING) {
+        attempt_watch_nodes(a, now);
+    }
+    a->job->pool->ops->time_job(a->job);
+    attempt_ask_in(a, 1000);
+}

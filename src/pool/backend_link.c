@@ -1,0 +1,39 @@
+/*
+ * How long the link of a backend has been down, or its port refuses, and what follows: a fresh
+ * connection, and when nothing is waited for there any more.
+ */
+#include "backends.h"
+#include "state.h"
+
+/* Down for so long that nothing is waited for there. */
+static void is_gone(void *ctx)
+{
+    struct backend *b = ctx;
+    b->pool->ops->reap_backend(b);
+}
+
+void backend_plan_gone(struct backend *b)
+{
+    struct pool *p = b->pool;
+    if (!heap_holds(&b->gone.node) && !p->stopping) {
+        deadline_set(&p->deadlines, &b->gone,
+                     mono_add(b->down_since, dur_ms(p->options.backend_lost.us / 1000 + 1)),
+                     is_gone, b);
+    }
+}
+
+void backend_renew(struct backend *b, struct mono_us now)
+{
+    b->up = false;
+    b->down_since = now;
+    backend_plan_gone(b);
+    deadline_clear(&b->pool->deadlines, &b->deaf_check);
+    b->pool->ops->settle_backend(b);
+    comfy_renew(b->comfy);
+}
+
+bool backend_is_gone(const struct backend *b, struct mono_us now)
+{
+    return b->refused_lost.us > 0 && b->refuses_since.us != 0 &&
+           mono_diff(now, b->refuses_since).us >= b->refused_lost.us;
+}

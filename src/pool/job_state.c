@@ -1,0 +1,34 @@
+/* The state of a job: its one setter, and whether it waits. */
+#include "comfypool/base/log.h"
+#include "jobs.h"
+#include "state.h"
+
+bool job_apply(struct job *j, enum job_event e)
+{
+    if (job_transition(j->r.state, e, &j->r.state)) {
+        return true;
+    }
+    j->pool->bad_transitions++;
+    LOG(LOG_ERROR, "a transition that is not in the table (a bug)", LOG_S("job", j->r.id),
+        LOG_S("state", job_state_name(j->r.state)), LOG_S("event", job_event_name(e)));
+    return false;
+}
+
+struct job *job_find(struct pool *p, struct str id)
+{
+    return map_get(&p->jobs, id);
+}
+
+bool job_waits(const struct job *j)
+{
+    return !j->ending && (heap_holds(&j->entry.node) || heap_holds(&j->delay.node) || j->blocked);
+}
+
+void job_stop_waiting(struct job *j)
+{
+    struct deadlines *d = &j->pool->deadlines;
+    queue_remove(&j->pool->queue, &j->entry);
+    deadline_clear(d, &j->delay);
+    deadline_clear(d, &j->settles);
+    deadline_clear(d, &j->queue_timer);
+}
