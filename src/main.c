@@ -548,10 +548,13 @@ static struct pool *make_pool(struct daemon *d)
                 .hides_names = !c->auth_shared && d->tokens.len > 0,
             },
         .upload_subfolder = c->uploads_subfolder,
-        .copies = d->copies,
+        .copies =
+            {
+                .blobs = d->copies,
+                .bytes = (uint64_t)c->outputs_max_bytes,
+                .age = dur_ms(c->outputs_max_age_days * 24 * 3600 * 1000),
+            },
         .keep_outputs = c->outputs_keep == CONFIG_KEEP_COPY,
-        .copies_bytes = (uint64_t)c->outputs_max_bytes,
-        .copies_age = dur_ms(c->outputs_max_age_days * 24 * 3600 * 1000),
         .check_modified = c->outputs_check_modified,
         .stream_classes = (const char *const *)c->outputs_stream_classes.items,
         .stream_classes_len = c->outputs_stream_classes.len,

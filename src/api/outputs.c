@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 #include "comfypool/pool/jobs.h"
-#include "comfypool/pool/outputs.h"
+#include "comfypool/files/output_copies.h"
+#include "comfypool/files/output_fetch.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
@@ -188,6 +189,7 @@ static bool start_relay(struct api *a, const struct http_request *rq, struct htt
                         const struct job_record *job, const struct render_output *o)
 {
     enum { LINE = HTTP_PASSED_SIZE + 24 };
+    struct file_server *from = file_server_find(pool_file_servers(a->pool), job->backend);
     char lines[3][LINE];
     const char *headers[4] = {NULL};
     size_t n = 0;
@@ -203,19 +205,16 @@ static bool start_relay(struct api *a, const struct http_request *rq, struct htt
             n++;
         }
     }
+    if (from == NULL) {
+        return false;
+    }
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = a->http;
     r->x = x;
-    r->stamp = pool_output_stamp(a->pool, job->seq, job->completed_at, args_of(rq)->number);
+    r->stamp = stamps_find(pool_stamps(a->pool), job->seq, job->completed_at, args_of(rq)->number);
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
-    r->call = job->backend == NULL
-                  ? NULL
-                  : pool_view_output(a->pool, job->backend, o, headers, &sink, view_ended, r);
-    if (r->call == NULL) {
-        free(r);
-        return false;
-    }
+    r->call = output_view(from, o, headers, &sink, view_ended, r);
     http_call_own(r->call, r);
     return true;
 }
@@ -233,10 +232,11 @@ static void answer_text(struct api *a, struct http_ref x, const struct render_ou
 static bool answer_copy(struct api *a, const struct http_request *rq, struct http_ref x,
                         const struct render_output *o, size_t len)
 {
-    char sha256[DIGEST_HEX_SIZE];
+    struct copies *copies = pool_copies(a->pool);
+    const struct api_args *g = args_of(rq);
+    const char *sha256 = copies_find(copies, g->job_id, g->number, len);
     uint64_t size = 0;
-    const int fd =
-        pool_open_copy(a->pool, args_of(rq)->job_id, args_of(rq)->number, len, sha256, &size);
+    const int fd = sha256 == NULL ? -1 : copies_open(copies, sha256, &size);
     if (fd >= 0) {
         struct http_answer answer = answer_for(o->filename, 200);
         api_answer_file(a, rq, x, fd, size, sha256, &answer);
@@ -299,7 +299,7 @@ static void list_outputs(void *ctx, struct http_request *rq, struct http_ref x)
     struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
     struct http_answer answer = http_answer_new(200);
     answer.etag = true;
-    pool_mark_copies(a->pool, args_of(rq)->job_id, list, len);
+    copies_mark(pool_copies(a->pool), args_of(rq)->job_id, list, len);
     render_outputs_json(args_of(rq)->job_id, list, len, &answer.body);
     render_outputs_free(list, len);
     job_record_done(&r);

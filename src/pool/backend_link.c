@@ -25,6 +25,7 @@ void backend_plan_gone(struct backend *b)
 void backend_renew(struct backend *b, struct mono_us now)
 {
     b->up = false;
+    file_server_set_up(b->files, false);
     b->down_since = now;
     backend_plan_gone(b);
     deadline_clear(&b->pool->deadlines, &b->deaf_check);

@@ -108,12 +108,9 @@ void pool_get_stats(struct pool *p, struct pool_stats *ret)
         .paused = p->paused,
         .ended_last_minute = pool_ended_last_minute(p),
         .bad_transitions = p->bad_transitions,
-        .copies = {.files = p->copies.by_sha.len,
-                   .bytes = p->copies.bytes,
-                   .jobs = p->copies.jobs.len,
-                   .pending = p->copies.pending},
     };
     memcpy(ret->ends, p->ends, sizeof ret->ends);
+    copies_count(p->copies, &ret->copies);
     uploads_count(p->uploads, &ret->uploads.files, &ret->uploads.bytes);
     count_events(&p->events, ret);
     webhooks_count(p->webhooks, &ret->webhooks);

@@ -11,7 +11,7 @@
 #include "attempt.h"
 #include "attempt_frame.h"
 #include "backends.h"
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 #include "dispatch.h"
 #include "eligible.h"
 #include "input_sending.h"
@@ -214,6 +214,7 @@ static void went_up(struct backend *b)
     b->last_error = NULL;
     b->tells_no_creation = false; /* it may be another version now */
     b->up = true;
+    file_server_set_up(b->files, true);
     b->up_since = b->last_status = time_mono();
     b->leaving = 0;
     deadline_clear(&p->deadlines, &b->gone);
@@ -229,7 +230,7 @@ static void went_up(struct backend *b)
     strays_up(b);
     sampling_up(b);
     inputs_forget(b);
-    copies_up(b);
+    copies_up(b->files);
     eligible_read(b);
     trust_up(b); /* behind the strays: it may give jobs away */
     backend_settle(b);
@@ -241,6 +242,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
     b->last_error = mem_strdup(why);
     const bool lost = b->up;
     b->up = false;
+    file_server_set_up(b->files, false);
     if (lost) {
         b->trust.link_lost = true;
         b->down_since = now;
@@ -451,6 +453,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
+    b->files = file_server_add(p->file_servers, b->name, b->comfy);
     comfy_want_previews(b->comfy, true); /* GET /jobs/<id>/preview */
     b->down_since = time_mono();
     backend_plan_gone(b);
@@ -461,7 +464,8 @@ void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
     inputs_done(b);
-    copies_leave(b);
+    copies_leave(b->files);
+    file_server_remove(b->files);
     knowledge_done(b);
     unlisted_done(b);
     names_done(&b->label_names);
@@ -491,7 +495,7 @@ static bool is_free_of_us(const struct backend *b)
 {
     const int64_t down_us = b->up ? 0 : mono_diff(time_mono(), b->down_since).us;
     const bool lost = !b->up && down_us >= b->pool->options.backend_lost.us;
-    const bool nothing = b->strays == NULL && b->copying.first == NULL;
+    const bool nothing = b->strays == NULL && !copies_wait_for(b->files);
     return b->refs == 0 && (nothing || lost);
 }
 

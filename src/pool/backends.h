@@ -15,7 +15,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/store.h"
 
-#include "copies.h"
+#include "comfypool/files/file_servers.h"
 #include "eligible.h"
 #include "input_sending.h"
 #include "sampling.h"
@@ -53,8 +53,8 @@ struct backend {
     struct knowledge knows;
     struct unlisted unlisted;
     struct sent sent;
-    struct copying copying;
-    char *last_error; /* or NULL */
+    struct file_server *files; /* it holds outputs of jobs */
+    char *last_error;          /* or NULL */
     /* The link. */
     bool up;                   /* the socket is open and was not found to be deaf */
     struct mono_us refused_at; /* its port refused a connection then: whatever was there before is

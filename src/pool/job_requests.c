@@ -9,7 +9,7 @@
 #include "comfypool/core/credentials.h"
 #include "comfypool/pool/jobs.h"
 #include "changes.h"
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 #include "inputs.h"
 #include "intake.h"
 #include "job_texts.h"
@@ -89,7 +89,7 @@ bool pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ct
     struct job_record r = {0};
     const enum err e = store_get_job(p->store, (struct str){id, UUID_TEXT}, &r);
     if (e == ERR_NONE) {
-        copies_forget(p, id);
+        copies_forget(p->copies, id);
         store_delete(p->store, r.seq, change_stored, change_new(p, id, done, ctx));
     }
     job_record_done(&r);

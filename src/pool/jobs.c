@@ -15,7 +15,7 @@
 #include "batches.h"
 #include "clients.h"
 #include "clock.h"
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 #include "dispatch.h"
 #include "eligible.h"
 #include "inputs.h"
@@ -24,7 +24,7 @@
 #include "comfypool/notify/otlp.h"
 #include "review.h"
 #include "shun.h"
-#include "stamps.h"
+#include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "strays.h"
 #include "streamed.h"
@@ -461,9 +461,9 @@ static void concluded(void *ctx, enum err e)
     }
     count_end(p, j->r.state);
     tell_end(j);
-    copies_begin(p, &j->r, j->kept_files);
+    copies_begin(p->copies, &j->r, j->kept_files);
     streamed_done(&j->streamed);
-    stamps_begin(p, &j->r);
+    stamps_begin(p->stamps, &j->r);
     if (j->r.profiled) {
         otlp_add(p->otlp, j->r.id);
     }
@@ -646,7 +646,8 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     }
     struct store_beside beside = prepare_beside(j, measurement);
     j->next.outputs_truncated = a->outputs.truncated;
-    struct kept_record kept = copies_row(p, &j->next, &a->streamed);
+    struct kept_record kept =
+        copies_row(p->copies, &j->next, a->streamed.len > 0, streamed_has, &a->streamed);
     beside.kept = &kept;
     if (kept.files != NULL) {
         free(j->kept_files);
@@ -761,7 +762,7 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     r->faulted_on = NULL;
     r->executed = -1;
     r->cancel_requested = r->partial = r->outputs_truncated = false;
-    copies_forget(p, r->id);
+    copies_forget(p->copies, r->id);
     job_error_done(&r->error);
     free(r->outputs);
     free(r->node_errors);

@@ -14,7 +14,7 @@
 #include "backends.h"
 #include "batches.h"
 #include "clients.h"
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 #include "dispatch.h"
 #include "eligible.h"
 #include "comfypool/notify/events.h"
@@ -24,7 +24,7 @@
 #include "learn.h"
 #include "comfypool/notify/otlp.h"
 #include "review.h"
-#include "stamps.h"
+#include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "strays.h"
 #include "trust.h"
@@ -49,7 +49,7 @@ static void pruned(void *ctx, unsigned deleted, bool more)
     struct pool *p = ctx;
     if (deleted > 0) {
         LOG(LOG_INFO, "old jobs deleted", LOG_I("jobs", deleted));
-        copies_of_deleted(p);
+        copies_of_deleted(p->copies);
     }
     const int64_t ms = more ? 100 : PRUNE_EVERY_MS;
     if (!p->stopping) {
@@ -177,6 +177,9 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     deadlines_init(&p->deadlines, loop);
     p->pending = (struct pending){.over = work_is_over, .ctx = p};
     p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
+    p->file_servers = file_servers_new();
+    p->stamps = stamps_new(store, p->file_servers, options->check_modified);
+    p->copies = copies_new(store, &p->deadlines, p->file_servers, p->stamps, &options->copies);
     p->webhooks = webhooks_new(loop, store, &p->deadlines, &p->pending, &options->webhooks);
     p->hooks = hooks_new(loop, &options->hooks);
     p->otlp = otlp_new(store, http, &p->deadlines, &options->otlp);
@@ -198,6 +201,21 @@ void pool_wake(struct pool *p, uint64_t ticket)
 bool pool_is_waiting(const struct pool *p, uint64_t ticket)
 {
     return p->callers.waits != NULL && p->callers.waits(p->callers.ctx, ticket);
+}
+
+struct copies *pool_copies(struct pool *p)
+{
+    return p->copies;
+}
+
+struct stamps *pool_stamps(struct pool *p)
+{
+    return p->stamps;
+}
+
+struct file_servers *pool_file_servers(struct pool *p)
+{
+    return p->file_servers;
 }
 
 struct uploads *pool_uploads(struct pool *p)
@@ -226,8 +244,9 @@ static bool load_paused(struct pool *p)
 
 bool pool_start(struct pool *p)
 {
-    if (!uploads_start(p->uploads) || !backends_load(p) || !copies_start(p) || !load_paused(p) ||
-        !batches_load(p) || store_load_active(p->store, load_job, p) != ERR_NONE ||
+    if (!uploads_start(p->uploads) || !backends_load(p) || !copies_start(p->copies) ||
+        !load_paused(p) || !batches_load(p) ||
+        store_load_active(p->store, load_job, p) != ERR_NONE ||
         store_load_strays(p->store, load_stray, p) != ERR_NONE || !webhooks_start(p->webhooks)) {
         return false;
     }
@@ -257,10 +276,17 @@ static void work_is_over(void *ctx)
     pool_look_for_end(ctx);
 }
 
+static void stop_files(struct pool *p)
+{
+    uploads_stop(p->uploads);
+    copies_stop(p->copies);
+    stamps_stop(p->stamps);
+}
+
 void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
 {
     p->stopping = true;
-    uploads_stop(p->uploads);
+    stop_files(p);
     webhooks_stop(p->webhooks);
     hooks_stop(p->hooks);
     otlp_stop(p->otlp);
@@ -277,7 +303,7 @@ static void pool_freed(uv_handle_t *timer)
 bool pool_close(struct pool *p)
 {
     p->stopping = true;
-    uploads_stop(p->uploads);
+    stop_files(p);
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; at = 0, j = map_next(&p->jobs, &at)) {
         job_free(j);
@@ -289,8 +315,9 @@ bool pool_close(struct pool *p)
     eligible_done(p);
     uploads_free(p->uploads);
     sources_done(p);
-    copies_done(p);
-    stamps_done(p);
+    copies_free(p->copies);
+    stamps_free(p->stamps);
+    file_servers_free(p->file_servers);
     events_done(&p->events);
     webhooks_free(p->webhooks);
     hooks_free(p->hooks);

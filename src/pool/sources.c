@@ -6,12 +6,12 @@
 
 #include "comfypool/base/log.h"
 #include "backends.h"
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 #include "dispatch.h"
-#include "fetch.h"
+#include "comfypool/files/output_fetch.h"
 #include "inputs.h"
 #include "jobs.h"
-#include "stamps.h"
+#include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "comfypool/files/uploads.h"
 
@@ -215,8 +215,8 @@ static bool share_copy(struct source *s, size_t outputs_len)
 {
     struct pool *p = s->pool;
     uint64_t size = 0;
-    const char *sha256 = copies_find(p, s->job_id, (size_t)s->n, outputs_len);
-    if (sha256 == NULL || !blob_share(p->copies.blobs, uploads_blobs(p->uploads), sha256)) {
+    const char *sha256 = copies_find(p->copies, s->job_id, (size_t)s->n, outputs_len);
+    if (sha256 == NULL || !blob_share(copies_blobs(p->copies), uploads_blobs(p->uploads), sha256)) {
         return false;
     }
     const int fd = uploads_open(p->uploads, sha256, &size);
@@ -254,8 +254,9 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
     } else if (!b->up) {
         try_again(s, "its backend is not up");
     } else {
-        const struct output_stamp stamp = stamps_find(p, r->seq, r->completed_at, (size_t)s->n);
-        s->fetch = fetch_begin(b, &stamp, o, uploads_blobs(p->uploads),
+        const struct output_stamp stamp =
+            stamps_find(p->stamps, r->seq, r->completed_at, (size_t)s->n);
+        s->fetch = fetch_begin(b->files, &stamp, o, uploads_blobs(p->uploads),
                                p->options.uploads.file_bytes, fetched, s);
     }
 }

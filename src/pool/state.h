@@ -20,20 +20,21 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/pool/pool.h"
 
-#include "copies.h"
 #include "eligible.h"
 #include "comfypool/notify/events.h"
 #include "review.h"
-#include "stamps.h"
 #include "streamed.h"
 
 struct attempt;
 struct backend;
+struct copies;
+struct file_servers;
 struct host_gpus;
 struct http_client;
 struct job;
 struct measures;
 struct source;
+struct stamps;
 struct store;
 struct uploads;
 struct ws_client;
@@ -77,8 +78,9 @@ struct pool {
     size_t text_bytes;  /* of the jobs' texts in memory */
     struct events events;
     struct uploads *uploads;
-    struct copies copies;
-    struct stamps stamps;
+    struct file_servers *file_servers;
+    struct stamps *stamps;
+    struct copies *copies;
     struct streamed_writes streamed_writes;
     struct source *sources; /* outputs on their way to jobs */
     struct webhooks *webhooks;

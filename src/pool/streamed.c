@@ -8,7 +8,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
 #include "attempt.h"
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 #include "state.h"
 #include "backends.h"
 #include "jobs.h"
@@ -79,7 +79,7 @@ static void written(void *ctx, enum err e, const char *why, const char *sha256, 
     a->streamed.unwritten -= i->size;
     p->streamed_writes.open--;
     if (e == ERR_NONE) {
-        i->content = copies_hold(p, sha256, size);
+        i->content = copies_hold(p->copies, sha256, size);
         (void)map_put(&a->streamed.by_hash, str_of(copies_hash(i->content)), i);
     } else {
         (void)attempt_leaves_out(a);
@@ -124,7 +124,7 @@ static void begin_writes(struct pool *p)
         struct streamed_image *i = w->first;
         unlink_waiting(w, i);
         w->open++;
-        i->writer = blob_begin(p->copies.blobs, &ops, i);
+        i->writer = blob_begin(copies_blobs(p->copies), &ops, i);
         write_on(i);
     }
 }
@@ -142,7 +142,7 @@ static void wait_for_turn(struct pool *p, struct streamed_image *i)
 static bool has_room(const struct attempt *a, size_t n)
 {
     const struct streamed *s = &a->streamed;
-    return s->len < MAX_IMAGES && s->bytes + n <= a->backend->pool->options.copies_bytes &&
+    return s->len < MAX_IMAGES && s->bytes + n <= copies_most(a->backend->pool->copies) &&
            s->unwritten + n <= MAX_UNWRITTEN;
 }
 
@@ -150,7 +150,7 @@ void streamed_add(struct attempt *a, const struct frame_preview *f)
 {
     struct streamed *s = &a->streamed;
     struct pool *p = a->backend->pool;
-    if (p->copies.blobs == NULL || !has_room(a, f->image.n)) {
+    if (copies_blobs(p->copies) == NULL || !has_room(a, f->image.n)) {
         if (attempt_leaves_out(a)) {
             LOG(LOG_WARN, "images that came over the WebSocket are left out: there is no room",
                 LOG_S("job", a->job->r.id));
@@ -295,7 +295,7 @@ void streamed_done(struct streamed *s)
         }
         buf_done(&i->image);
         if (i->content != NULL) {
-            copies_release(s->pool, i->content);
+            copies_release(s->pool->copies, i->content);
         }
         free(i->node_id);
         free(i);

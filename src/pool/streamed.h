@@ -44,8 +44,9 @@ void streamed_add(struct attempt *a, const struct frame_preview *f);
 /* The attempt is about to be concluded: they become outputs of their nodes. */
 void streamed_end(struct attempt *a);
 /* Whether a file of that hash is one of them. */
-static inline bool streamed_have(const struct streamed *s, const char *sha256)
+static inline bool streamed_has(const void *streamed, const char *sha256)
 {
+    const struct streamed *s = streamed;
     return map_get(&s->by_hash, str_of(sha256)) != NULL;
 }
 

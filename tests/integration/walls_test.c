@@ -138,7 +138,9 @@ static size_t all_routes_len;
 
 static void find_routes(void)
 {
-    const struct yaml_tree *root = yaml_tree_load("api/openapi.yaml"); /* its texts are kept */
+    static struct yaml_tree *root; /* the routes' paths are in it */
+    yaml_tree_free(root);
+    root = yaml_tree_load("api/openapi.yaml");
     CHECK(root != NULL);
     const struct yaml_tree *paths = yaml_get(root, "paths");
     all_routes_len = 0;

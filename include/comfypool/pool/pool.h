@@ -14,6 +14,7 @@
 #include "comfypool/base/net_rules.h"
 #include "comfypool/base/time.h"
 #include "comfypool/comfy/backend.h"
+#include "comfypool/files/output_copies.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/notify/hooks.h"
 #include "comfypool/notify/otlp.h"
@@ -24,7 +25,9 @@
 #include "comfypool/store/store.h"
 
 struct events;
+struct file_servers;
 struct pool;
+struct stamps;
 
 /* Something that was asked for is durable (ERR_NONE), or cannot be done. */
 typedef void (*pool_done_fn)(void *ctx, enum err e);
@@ -81,11 +84,9 @@ struct pool_options {
     size_t rules_len;
     struct uploads_options uploads;
     const char *upload_subfolder; /* at backends */
-    struct blobs *copies;         /* of outputs; NULL: none are made */
+    struct copies_options copies; /* of outputs */
     bool keep_outputs;            /* of jobs that do not say */
-    uint64_t copies_bytes;        /* of all */
-    struct dur_us copies_age;     /* since the job's end */
-    bool check_modified;          /* of files: whether they are still the job's; see stamps.h */
+    bool check_modified; /* of files: whether they are still the job's; see files/output_stamps.h */
     const char *const *stream_classes; /* of nodes beside SaveImageWebsocket; see streamed.h */
     size_t stream_classes_len;
     const char *const *trusted_inputs; /* "Class.input" or "Class.*": any value is taken */
@@ -121,7 +122,11 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
 /* Whom to wake (copied); NULL: nobody any more. */
 void pool_set_callers(struct pool *p, const struct pool_callers *callers);
 
+/* The files of the pool. */
 struct uploads *pool_uploads(struct pool *p);
+struct copies *pool_copies(struct pool *p);
+struct stamps *pool_stamps(struct pool *p);
+struct file_servers *pool_file_servers(struct pool *p);
 struct webhooks *pool_webhooks(struct pool *p);
 /* What happens to jobs and backends; see notify/events.h. */
 struct events *pool_events(struct pool *p);

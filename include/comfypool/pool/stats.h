@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "comfypool/core/job.h"
+#include "comfypool/files/output_copies.h"
 #include "comfypool/notify/hooks.h"
 #include "comfypool/notify/otlp.h"
 #include "comfypool/notify/webhooks.h"
@@ -26,11 +27,7 @@ struct pool_stats {
         size_t files;
         uint64_t bytes;
     } uploads;
-    struct {
-        size_t files;
-        uint64_t bytes;
-        size_t jobs, pending;
-    } copies;
+    struct copies_stats copies;
     struct {
         size_t streams, kept, bytes;
         uint64_t slow_readers; /* since the start */

@@ -2,19 +2,20 @@
  * Copies of outputs; see the header. A file is durable before the row that names it; a row that
  * says "pending" is durable with the job's end. At a start, files that no row names go.
  */
-#include "copies.h"
+#include "comfypool/files/output_copies.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "comfypool/base/json_read.h"
+#include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
-#include "backends.h"
-#include "fetch.h"
-#include "stamps.h"
-#include "state.h"
-#include "streamed.h"
+#include "comfypool/base/map.h"
+#include "comfypool/files/output_fetch.h"
+#include "comfypool/loop/deadlines.h"
+#include "server.h"
 
 enum {
     EXPIRE_EVERY_MS = 60000,
@@ -43,6 +44,23 @@ static const char *const state_names[] = {
 #undef X
 };
 
+struct copies {
+    struct store *store;
+    struct deadlines *deadlines;
+    struct file_servers *servers;
+    struct stamps *stamps;
+    struct copies_options options;
+    bool stopping;
+    struct map by_sha; /* struct content */
+    struct map jobs;   /* struct kept_job, by job id */
+    struct kept_job *oldest, *newest;
+    struct kept_job *leaving; /* forgotten; their files go some a turn */
+    struct deadline leave;
+    uint64_t bytes;
+    size_t pending; /* jobs of which some are still to be fetched */
+    struct deadline expire;
+};
+
 /* A file, whichever jobs have it. */
 struct content {
     char sha256[DIGEST_HEX_SIZE];
@@ -56,14 +74,14 @@ struct copy {
 };
 
 struct kept_job {
-    struct pool *pool;
+    struct copies *all;
     int64_t seq;
     char id[UUID_SIZE];
     struct wall_us ended_at;
     struct copy *copies; /* by n */
     size_t len;
     struct kept_job *older, *newer;
-    struct backend *backend; /* in its list; NULL: nothing is to be fetched */
+    struct file_server *server; /* in its list; NULL: nothing is to be fetched */
     struct kept_job *before, *behind;
     unsigned tries;                /* in vain, of the file that comes next */
     size_t next;                   /* none before it is pending */
@@ -79,31 +97,31 @@ enum { ROWS_A_JOB = 32 };
 /* ---- contents ----------------------------------------------------------------------------------
  */
 
-static struct content *content_use(struct pool *p, const char *sha256, uint64_t size)
+static struct content *content_use(struct copies *all, const char *sha256, uint64_t size)
 {
-    struct content *c = map_get(&p->copies.by_sha, str_of(sha256));
+    struct content *c = map_get(&all->by_sha, str_of(sha256));
     if (c == NULL) {
         c = mem_zero(1, sizeof *c);
         memcpy(c->sha256, sha256, sizeof c->sha256);
         c->size = size;
-        p->copies.bytes += size;
-        (void)map_put(&p->copies.by_sha, str_of(c->sha256), c);
+        all->bytes += size;
+        (void)map_put(&all->by_sha, str_of(c->sha256), c);
     }
     c->refs++;
     return c;
 }
 
 /* stays: the file does, because the daemon stops. */
-static void content_leave(struct pool *p, struct content *c, bool stays)
+static void content_leave(struct copies *all, struct content *c, bool stays)
 {
     if (--c->refs > 0) {
         return;
     }
     if (!stays) {
-        blob_remove(p->copies.blobs, c->sha256);
+        blob_remove(all->options.blobs, c->sha256);
     }
-    p->copies.bytes -= c->size;
-    (void)map_remove(&p->copies.by_sha, str_of(c->sha256));
+    all->bytes -= c->size;
+    (void)map_remove(&all->by_sha, str_of(c->sha256));
     free(c);
 }
 
@@ -135,7 +153,7 @@ static void write_row(const struct kept_job *k)
     struct kept_record r = {.seq = k->seq, .ended_at = k->ended_at};
     memcpy(r.job_id, k->id, sizeof r.job_id);
     r.files = buf_take(&files);
-    store_put_kept(k->pool->store, &r);
+    store_put_kept(k->all->store, &r);
     kept_record_done(&r);
 }
 
@@ -148,7 +166,7 @@ static enum copy_state state_of(struct str name)
     return s == COPY_STATE_COUNT ? COPY_FAILED : s;
 }
 
-static struct copy read_file(struct pool *p, struct js_reader *r)
+static struct copy read_file(struct copies *all, struct js_reader *r)
 {
     struct copy c = {.state = COPY_NONE};
     char sha256[DIGEST_HEX_SIZE] = "";
@@ -163,16 +181,16 @@ static struct copy read_file(struct pool *p, struct js_reader *r)
             (void)js_int(v, &size);
         }
     }
-    const struct content *known = map_get(&p->copies.by_sha, str_of(sha256));
+    const struct content *known = map_get(&all->by_sha, str_of(sha256));
     if (c.state == COPY_KEPT && known != NULL && (int64_t)known->size == size) {
-        c.content = content_use(p, sha256, known->size);
+        c.content = content_use(all, sha256, known->size);
     } else if (c.state == COPY_KEPT) {
         uint64_t there = 0;
-        const int fd = blob_open(p->copies.blobs, sha256, &there);
+        const int fd = blob_open(all->options.blobs, sha256, &there);
         if (fd < 0 || (int64_t)there != size) { /* somebody was in the directory */
             c.state = COPY_FAILED;
         } else {
-            c.content = content_use(p, sha256, there);
+            c.content = content_use(all, sha256, there);
         }
         if (fd >= 0) {
             (void)close(fd);
@@ -191,18 +209,18 @@ static void read_files(struct kept_job *k, struct str files)
             const size_t cap = k->len == 0 ? 1 : k->len * 2;
             k->copies = mem_grow(k->copies, cap * sizeof *k->copies);
         }
-        k->copies[k->len++] = read_file(k->pool, &r);
+        k->copies[k->len++] = read_file(k->all, &r);
     }
 }
 
-struct content *copies_hold(struct pool *p, const char *sha256, uint64_t size)
+struct content *copies_hold(struct copies *all, const char *sha256, uint64_t size)
 {
-    return content_use(p, sha256, size);
+    return content_use(all, sha256, size);
 }
 
-void copies_release(struct pool *p, struct content *c)
+void copies_release(struct copies *all, struct content *c)
 {
-    content_leave(p, c, p->stopping);
+    content_leave(all, c, all->stopping);
 }
 
 const char *copies_hash(const struct content *c)
@@ -213,24 +231,23 @@ const char *copies_hash(const struct content *c)
 /* What is there of an output, or is to be, when its job ends. A server may write what it likes into
    its ui output: only what was streamed to us counts as such. */
 static struct copy first_state(const struct job_record *ended, const struct render_output *o,
-                               struct pool *p, const struct streamed *streamed)
+                               struct copies *all, copies_have_fn have, const void *ctx)
 {
-    const bool ours =
-        o->sha256 != NULL && strcmp(o->type, "streamed") == 0 && streamed_have(streamed, o->sha256);
+    const bool ours = o->sha256 != NULL && strcmp(o->type, "streamed") == 0 && have(ctx, o->sha256);
     if (ours) {
-        return (struct copy){COPY_KEPT, map_get(&p->copies.by_sha, str_of(o->sha256))};
+        return (struct copy){COPY_KEPT, map_get(&all->by_sha, str_of(o->sha256))};
     }
     const bool wanted =
         ended->keep && ended->state == JOB_COMPLETED && render_output_is_at_server(o);
     return (struct copy){wanted ? COPY_PENDING : COPY_NONE, NULL};
 }
 
-struct kept_record copies_row(struct pool *p, const struct job_record *ended,
-                              const struct streamed *streamed)
+struct kept_record copies_row(struct copies *all, const struct job_record *ended, bool have_any,
+                              copies_have_fn have, const void *ctx)
 {
     struct kept_record row = {.seq = ended->seq, .ended_at = ended->completed_at};
     const bool wanted = ended->keep && ended->state == JOB_COMPLETED;
-    if (!job_state_is_terminal(ended->state) || (!wanted && streamed->len == 0)) {
+    if (!job_state_is_terminal(ended->state) || (!wanted && !have_any)) {
         return row;
     }
     AUTO_BUF struct buf files;
@@ -240,7 +257,7 @@ struct kept_record copies_row(struct pool *p, const struct job_record *ended,
     struct render_output *list = render_outputs_read(str_of(ended->outputs), &len);
     struct copy *copies = mem_zero(len + 1, sizeof *copies);
     for (size_t i = 0; i < len; i++) {
-        copies[i] = first_state(ended, &list[i], p, streamed);
+        copies[i] = first_state(ended, &list[i], all, have, ctx);
         any = any || copies[i].state != COPY_NONE;
     }
     write_files(copies, len, &files);
@@ -254,23 +271,24 @@ struct kept_record copies_row(struct pool *p, const struct job_record *ended,
 /* ---- the lists of backends ---------------------------------------------------------------------
  */
 
-static void queue_last(struct kept_job *k, struct backend *b)
+static void queue_last(struct kept_job *k, struct file_server *s)
 {
-    struct copying *w = &b->copying;
-    k->backend = b;
+    struct copying *w = &s->copying;
+    k->server = s;
     k->behind = NULL;
     k->before = w->last;
     *(w->last == NULL ? &w->first : &w->last->behind) = k;
     w->last = k;
-    b->pool->copies.pending++;
+    w->copies = k->all;
+    w->copies->pending++;
 }
 
 static void unqueue(struct kept_job *k)
 {
-    if (k->backend == NULL) {
+    if (k->server == NULL) {
         return;
     }
-    struct copying *w = &k->backend->copying;
+    struct copying *w = &k->server->copying;
     if (w->first == k && w->fetch != NULL) {
         fetch_cancel(w->fetch);
         w->fetch = NULL;
@@ -281,8 +299,8 @@ static void unqueue(struct kept_job *k)
     *(k->before == NULL ? &w->first : &k->before->behind) = k->behind;
     *(k->behind == NULL ? &w->last : &k->behind->before) = k->before;
     k->before = k->behind = NULL;
-    k->backend = NULL;
-    k->pool->copies.pending--;
+    k->server = NULL;
+    k->all->pending--;
 }
 
 static size_t next_pending(struct kept_job *k)
@@ -308,43 +326,42 @@ static void fail_rest(struct kept_job *k, const char *why)
 /* ---- jobs with copies --------------------------------------------------------------------------
  */
 
-static struct kept_job *add_job(struct pool *p, int64_t seq, const char *id,
+static struct kept_job *add_job(struct copies *all, int64_t seq, const char *id,
                                 struct wall_us ended_at, struct str files)
 {
-    struct copies *s = &p->copies;
     struct kept_job *k = mem_zero(1, sizeof *k);
-    k->pool = p;
+    k->all = all;
     k->seq = seq;
     memcpy(k->id, id, sizeof k->id);
     k->ended_at = ended_at;
     read_files(k, files);
-    struct kept_job *older = s->newest; /* nearly always the place */
+    struct kept_job *older = all->newest; /* nearly always the place */
     while (older != NULL && older->ended_at.us > ended_at.us) {
         older = older->older;
     }
     k->older = older;
-    k->newer = older == NULL ? s->oldest : older->newer;
-    *(k->older == NULL ? &s->oldest : &k->older->newer) = k;
-    *(k->newer == NULL ? &s->newest : &k->newer->older) = k;
-    (void)map_put(&s->jobs, (struct str){k->id, UUID_TEXT}, k);
+    k->newer = older == NULL ? all->oldest : older->newer;
+    *(k->older == NULL ? &all->oldest : &k->older->newer) = k;
+    *(k->newer == NULL ? &all->newest : &k->newer->older) = k;
+    (void)map_put(&all->jobs, (struct str){k->id, UUID_TEXT}, k);
     return k;
 }
 
-static void make_room(struct pool *p);
+static void make_room(struct copies *all);
 
 /* The files of forgotten jobs go, `most` of them. stays: see content_leave. */
-static void leave_some(struct pool *p, size_t most, bool stays)
+static void leave_some(struct copies *all, size_t most, bool stays)
 {
-    while (p->copies.leaving != NULL && most > 0) {
-        struct kept_job *k = p->copies.leaving;
+    while (all->leaving != NULL && most > 0) {
+        struct kept_job *k = all->leaving;
         for (; k->len > 0 && most > 0; most--) {
             struct content *c = k->copies[--k->len].content;
             if (c != NULL) {
-                content_leave(p, c, stays);
+                content_leave(all, c, stays);
             }
         }
         if (k->len == 0) {
-            p->copies.leaving = k->older;
+            all->leaving = k->older;
             free(k->copies);
             free(k);
         }
@@ -353,70 +370,68 @@ static void leave_some(struct pool *p, size_t most, bool stays)
 
 static void leave_on(void *ctx)
 {
-    struct pool *p = ctx;
-    leave_some(p, LEAVE_A_TURN, false);
-    if (p->copies.leaving != NULL) {
-        deadline_set(&p->deadlines, &p->copies.leave, time_mono(), leave_on, p);
+    struct copies *all = ctx;
+    leave_some(all, LEAVE_A_TURN, false);
+    if (all->leaving != NULL) {
+        deadline_set(all->deadlines, &all->leave, time_mono(), leave_on, all);
     } else {
-        make_room(p);
+        make_room(all);
     }
 }
 
 static void forget_job(struct kept_job *k)
 {
-    struct pool *p = k->pool;
-    struct copies *s = &p->copies;
+    struct copies *all = k->all;
     unqueue(k);
-    *(k->older == NULL ? &s->oldest : &k->older->newer) = k->newer;
-    *(k->newer == NULL ? &s->newest : &k->newer->older) = k->older;
-    (void)map_remove(&s->jobs, (struct str){k->id, UUID_TEXT});
-    k->older = s->leaving;
-    s->leaving = k;
+    *(k->older == NULL ? &all->oldest : &k->older->newer) = k->newer;
+    *(k->newer == NULL ? &all->newest : &k->newer->older) = k->older;
+    (void)map_remove(&all->jobs, (struct str){k->id, UUID_TEXT});
+    k->older = all->leaving;
+    all->leaving = k;
 }
 
 /* The row goes first: a file without one is removed at the next start. */
 static void drop_job(struct kept_job *k)
 {
-    struct backend *b = k->backend;
-    struct pool *p = k->pool;
-    store_delete_kept(p->store, k->seq);
+    struct file_server *s = k->server;
+    struct copies *all = k->all;
+    store_delete_kept(all->store, k->seq);
     forget_job(k);
-    if (!heap_holds(&p->copies.leave.node)) {
-        leave_some(p, LEAVE_A_TURN, false);
+    if (!heap_holds(&all->leave.node)) {
+        leave_some(all, LEAVE_A_TURN, false);
     }
-    if (p->copies.leaving != NULL) {
-        deadline_set(&p->deadlines, &p->copies.leave, time_mono(), leave_on, p);
+    if (all->leaving != NULL) {
+        deadline_set(all->deadlines, &all->leave, time_mono(), leave_on, all);
     }
-    if (b != NULL) {
-        copies_up(b);
+    if (s != NULL) {
+        copies_up(s);
     }
 }
 
-static struct kept_job *find(struct pool *p, const char *job_id)
+static struct kept_job *find(struct copies *all, const char *job_id)
 {
-    return map_get(&p->copies.jobs, (struct str){job_id, UUID_TEXT});
+    return map_get(&all->jobs, (struct str){job_id, UUID_TEXT});
 }
 
-static void make_room(struct pool *p)
+static void make_room(struct copies *all)
 {
-    while (p->copies.bytes > p->options.copies_bytes && p->copies.oldest != NULL &&
-           p->copies.leaving == NULL) {
+    while (all->bytes > all->options.bytes && all->oldest != NULL && all->leaving == NULL) {
         LOG(LOG_INFO, "copies of a job's outputs make room for newer ones",
-            LOG_S("job", p->copies.oldest->id));
-        drop_job(p->copies.oldest);
+            LOG_S("job", all->oldest->id));
+        drop_job(all->oldest);
     }
 }
 
 static void expire(void *ctx)
 {
-    struct pool *p = ctx;
-    const int64_t before = time_wall().us - p->options.copies_age.us;
-    while (p->copies.oldest != NULL && p->copies.oldest->ended_at.us <= before) {
-        drop_job(p->copies.oldest);
+    struct copies *all = ctx;
+    const int64_t before = time_wall().us - all->options.age.us;
+    while (all->oldest != NULL && all->oldest->ended_at.us <= before) {
+        drop_job(all->oldest);
     }
-    if (!p->stopping) {
-        deadline_set(&p->deadlines, &p->copies.expire,
-                     mono_add(time_mono(), dur_ms(EXPIRE_EVERY_MS)), expire, p);
+    if (!all->stopping) {
+        deadline_set(all->deadlines, &all->expire, mono_add(time_mono(), dur_ms(EXPIRE_EVERY_MS)),
+                     expire, all);
     }
 }
 
@@ -428,53 +443,53 @@ static void again(void *ctx)
     copies_up(ctx);
 }
 
-static void wait_after(struct backend *b, unsigned tries)
+static void wait_after(struct file_server *s, unsigned tries)
 {
-    deadline_set(&b->pool->deadlines, &b->copying.again,
-                 mono_add(time_mono(), dur_ms((int64_t)PAUSE_MS << tries)), again, b);
+    deadline_set(s->copying.copies->deadlines, &s->copying.again,
+                 mono_add(time_mono(), dur_ms((int64_t)PAUSE_MS << tries)), again, s);
 }
 
 /* The first job's file is here, or cannot be had, or not now. */
 static void fetched(void *ctx, enum fetch_end end, const char *why, const char *sha256,
                     uint64_t size)
 {
-    struct backend *b = ctx;
-    struct kept_job *k = b->copying.first;
-    struct pool *p = b->pool;
-    b->copying.fetch = NULL;
+    struct file_server *s = ctx;
+    struct kept_job *k = s->copying.first;
+    struct copies *all = s->copying.copies;
+    s->copying.fetch = NULL;
     struct copy *c = &k->copies[next_pending(k)];
     if (end == FETCH_TROUBLE && ++k->tries < TRIES) {
         const unsigned tries = k->tries;
         unqueue(k); /* others first */
-        queue_last(k, b);
-        wait_after(b, tries - 1);
+        queue_last(k, s);
+        wait_after(s, tries - 1);
         return;
     }
     k->tries = 0;
     if (end == FETCH_DONE) {
         c->state = COPY_KEPT;
-        c->content = content_use(p, sha256, size);
+        c->content = content_use(all, sha256, size);
     } else {
         c->state = COPY_FAILED;
-        LOG(LOG_WARN, "an output cannot be copied", LOG_S("job", k->id), LOG_S("backend", b->name),
+        LOG(LOG_WARN, "an output cannot be copied", LOG_S("job", k->id), LOG_S("backend", s->name),
             LOG_S("why", why));
     }
-    const bool all = next_pending(k) == k->len;
-    if (++k->unwritten > k->len / ROWS_A_JOB || all) {
+    const bool is_last = next_pending(k) == k->len;
+    if (++k->unwritten > k->len / ROWS_A_JOB || is_last) {
         k->unwritten = 0;
         write_row(k);
     }
-    if (all) {
+    if (is_last) {
         unqueue(k);
     }
-    make_room(p);
-    copies_up(b);
+    make_room(all);
+    copies_up(s);
 }
 
 static bool read_outputs(struct kept_job *k)
 {
     struct job_record r = {0};
-    if (store_get_job(k->pool->store, (struct str){k->id, UUID_TEXT}, &r) != ERR_NONE) {
+    if (store_get_job(k->all->store, (struct str){k->id, UUID_TEXT}, &r) != ERR_NONE) {
         return false;
     }
     k->outputs = render_outputs_read(str_of(r.outputs), &k->outputs_len);
@@ -482,37 +497,39 @@ static bool read_outputs(struct kept_job *k)
     return true;
 }
 
-static bool start_fetch(struct backend *b, struct kept_job *k)
+static bool start_fetch(struct file_server *s, struct kept_job *k)
 {
-    struct pool *p = b->pool;
+    struct copies *all = s->copying.copies;
     const size_t n = next_pending(k);
     if (k->outputs == NULL && !read_outputs(k)) {
         return false;
     }
     const bool good = n < k->outputs_len && k->outputs_len == k->len;
     if (good) {
-        const struct output_stamp stamp = stamps_find(p, k->seq, k->ended_at, n);
-        b->copying.fetch = fetch_begin(b, &stamp, &k->outputs[n], p->copies.blobs,
-                                       p->options.copies_bytes, fetched, b);
+        const struct output_stamp stamp = stamps_find(all->stamps, k->seq, k->ended_at, n);
+        s->copying.fetch = fetch_begin(s, &stamp, &k->outputs[n], all->options.blobs,
+                                       all->options.bytes, fetched, s);
     }
     return good;
 }
 
-void copies_up(struct backend *b)
+void copies_up(struct file_server *s)
 {
-    struct copying *w = &b->copying;
-    while (b->up && !b->pool->stopping && w->fetch == NULL && w->first != NULL &&
-           !heap_holds(&w->again.node) && !start_fetch(b, w->first)) {
+    struct copying *w = &s->copying;
+    while (s->up && w->first != NULL && !w->copies->stopping && w->fetch == NULL &&
+           !heap_holds(&w->again.node) && !start_fetch(s, w->first)) {
         fail_rest(w->first, "its job, or the output, is gone");
     }
 }
 
-void copies_leave(struct backend *b)
+void copies_leave(struct file_server *s)
 {
-    struct copying *w = &b->copying;
-    deadline_clear(&b->pool->deadlines, &w->again);
+    struct copying *w = &s->copying;
+    if (w->copies != NULL) {
+        deadline_clear(w->copies->deadlines, &w->again);
+    }
     while (w->first != NULL) {
-        if (b->pool->stopping) {
+        if (w->copies->stopping) {
             unqueue(w->first);
         } else {
             fail_rest(w->first, "its backend was removed");
@@ -523,44 +540,43 @@ void copies_leave(struct backend *b)
 /* Its backend is asked, as soon as it can be. */
 static void queue_at(struct kept_job *k, const char *backend)
 {
-    struct backend *b =
-        backend == NULL ? NULL : map_get(&k->pool->backends_by_name, str_of(backend));
-    if (b == NULL) {
+    struct file_server *s = file_server_find(k->all->servers, backend);
+    if (s == NULL) {
         fail_rest(k, "its backend is not configured any more");
         return;
     }
-    queue_last(k, b);
-    copies_up(b);
+    queue_last(k, s);
+    copies_up(s);
 }
 
-void copies_begin(struct pool *p, const struct job_record *ended, const char *files)
+void copies_begin(struct copies *all, const struct job_record *ended, const char *files)
 {
-    if (files == NULL || p->copies.blobs == NULL) {
+    if (files == NULL || all->options.blobs == NULL) {
         return;
     }
-    struct kept_job *k = add_job(p, ended->seq, ended->id, ended->completed_at, str_of(files));
+    struct kept_job *k = add_job(all, ended->seq, ended->id, ended->completed_at, str_of(files));
     if (next_pending(k) < k->len) {
         queue_at(k, ended->backend);
     }
-    make_room(p);
+    make_room(all);
 }
 
-void copies_forget(struct pool *p, const char *job_id)
+void copies_forget(struct copies *all, const char *job_id)
 {
-    struct kept_job *k = find(p, job_id);
+    struct kept_job *k = find(all, job_id);
     if (k != NULL) {
         drop_job(k);
     }
 }
 
 /* Retention takes the oldest first. */
-void copies_of_deleted(struct pool *p)
+void copies_of_deleted(struct copies *all)
 {
     struct job_record r = {0};
-    while (p->copies.oldest != NULL &&
-           store_get_job(p->store, (struct str){p->copies.oldest->id, UUID_TEXT}, &r) ==
+    while (all->oldest != NULL &&
+           store_get_job(all->store, (struct str){all->oldest->id, UUID_TEXT}, &r) ==
                ERR_JOB_NOT_FOUND) {
-        drop_job(p->copies.oldest);
+        drop_job(all->oldest);
     }
     job_record_done(&r);
 }
@@ -570,11 +586,11 @@ void copies_of_deleted(struct pool *p)
 
 static void found_row(void *ctx, const struct kept_record *row)
 {
-    struct pool *p = ctx;
+    struct copies *all = ctx;
     struct job_record r = {0};
-    struct kept_job *k = add_job(p, row->seq, row->job_id, row->ended_at, str_of(row->files));
+    struct kept_job *k = add_job(all, row->seq, row->job_id, row->ended_at, str_of(row->files));
     if (next_pending(k) < k->len &&
-        store_get_job(p->store, (struct str){k->id, UUID_TEXT}, &r) == ERR_NONE) {
+        store_get_job(all->store, (struct str){k->id, UUID_TEXT}, &r) == ERR_NONE) {
         queue_at(k, r.backend);
     }
     job_record_done(&r);
@@ -582,54 +598,73 @@ static void found_row(void *ctx, const struct kept_record *row)
 
 static void found_file(void *ctx, const char *sha256, uint64_t size)
 {
-    struct pool *p = ctx;
+    struct copies *all = ctx;
     (void)size;
-    if (map_get(&p->copies.by_sha, str_of(sha256)) == NULL) {
-        blob_remove(p->copies.blobs, sha256);
+    if (map_get(&all->by_sha, str_of(sha256)) == NULL) {
+        blob_remove(all->options.blobs, sha256);
     }
 }
 
-bool copies_start(struct pool *p)
+bool copies_start(struct copies *all)
 {
-    p->copies.blobs = p->options.copies;
-    map_init(&p->copies.by_sha);
-    map_init(&p->copies.jobs);
-    if (p->copies.blobs == NULL) {
+    if (all->options.blobs == NULL) {
         return true;
     }
-    if (store_load_kept(p->store, found_row, p) != ERR_NONE) {
+    if (store_load_kept(all->store, found_row, all) != ERR_NONE) {
         return false;
     }
-    blobs_each(p->copies.blobs, found_file, p);
-    make_room(p);
-    expire(p);
+    blobs_each(all->options.blobs, found_file, all);
+    make_room(all);
+    expire(all);
     return true;
 }
 
-void copies_done(struct pool *p)
+struct copies *copies_new(struct store *store, struct deadlines *deadlines,
+                          struct file_servers *servers, struct stamps *stamps,
+                          const struct copies_options *options)
 {
-    while (p->copies.oldest != NULL) {
-        forget_job(p->copies.oldest);
+    struct copies *all = mem_zero(1, sizeof *all);
+    all->store = store;
+    all->deadlines = deadlines;
+    all->servers = servers;
+    all->stamps = stamps;
+    all->options = *options;
+    map_init(&all->by_sha);
+    map_init(&all->jobs);
+    return all;
+}
+
+void copies_stop(struct copies *all)
+{
+    all->stopping = true;
+}
+
+void copies_free(struct copies *all)
+{
+    while (all->oldest != NULL) {
+        forget_job(all->oldest);
     }
-    deadline_clear(&p->deadlines, &p->copies.leave);
-    leave_some(p, SIZE_MAX, true);
-    map_done(&p->copies.by_sha);
-    map_done(&p->copies.jobs);
+    deadline_clear(all->deadlines, &all->leave);
+    deadline_clear(all->deadlines, &all->expire);
+    leave_some(all, SIZE_MAX, true);
+    map_done(&all->by_sha);
+    map_done(&all->jobs);
+    free(all);
 }
 
 /* ---- who asks ----------------------------------------------------------------------------------
  */
 
 /* NULL also when its row numbers other outputs: an older daemon saw fewer in the same JSON. */
-static const struct kept_job *find_numbered(struct pool *p, const char *job_id, size_t len)
+static const struct kept_job *find_numbered(struct copies *all, const char *job_id, size_t len)
 {
-    const struct kept_job *k = find(p, job_id);
+    const struct kept_job *k = find(all, job_id);
     return k == NULL || k->len != len ? NULL : k;
 }
 
-void copies_mark(struct pool *p, const char *job_id, struct render_output *list, size_t len)
+void copies_mark(struct copies *all, const char *job_id, struct render_output *list, size_t len)
 {
-    const struct kept_job *k = find_numbered(p, job_id, len);
+    const struct kept_job *k = find_numbered(all, job_id, len);
     for (size_t i = 0; i < len; i++) {
         const struct copy *c = k == NULL ? NULL : &k->copies[i];
         if (c != NULL && list[i].text == NULL) {
@@ -639,9 +674,39 @@ void copies_mark(struct pool *p, const char *job_id, struct render_output *list,
     }
 }
 
-const char *copies_find(struct pool *p, const char *job_id, size_t n, size_t len)
+const char *copies_find(struct copies *all, const char *job_id, size_t n, size_t len)
 {
-    const struct kept_job *k = find_numbered(p, job_id, len);
+    const struct kept_job *k = find_numbered(all, job_id, len);
     return k == NULL || n >= k->len || k->copies[n].content == NULL ? NULL
                                                                     : k->copies[n].content->sha256;
+}
+
+int copies_open(const struct copies *all, const char *sha256, uint64_t *ret_size)
+{
+    return blob_open(all->options.blobs, sha256, ret_size);
+}
+
+struct blobs *copies_blobs(const struct copies *all)
+{
+    return all->options.blobs;
+}
+
+uint64_t copies_most(const struct copies *all)
+{
+    return all->options.bytes;
+}
+
+bool copies_wait_for(const struct file_server *s)
+{
+    return s->copying.first != NULL;
+}
+
+void copies_count(const struct copies *all, struct copies_stats *ret)
+{
+    *ret = (struct copies_stats){
+        .files = all->by_sha.len,
+        .bytes = all->bytes,
+        .jobs = all->jobs.len,
+        .pending = all->pending,
+    };
 }

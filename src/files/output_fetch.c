@@ -1,11 +1,10 @@
 /* An output on its way to us; see the header. The bytes go to disk as fast as it takes them. */
-#include "comfypool/comfy/backend.h"
-#include "fetch.h"
+#include "comfypool/files/output_fetch.h"
 
 #include <stdlib.h>
 
-#include "backends.h"
-#include "stamps.h"
+#include "comfypool/comfy/backend.h"
+#include "server.h"
 
 const char fetch_is_another[] = "the backend has another file of this name by now: its size, ETag "
                                 "or time is not that of the job's";
@@ -110,14 +109,21 @@ static void ended(void *ctx, const struct http_result *r)
     }
 }
 
-struct fetch *fetch_begin(struct backend *b, const struct output_stamp *stamp,
+struct fetch *fetch_begin(struct file_server *from, const struct output_stamp *stamp,
                           const struct render_output *o, struct blobs *to, uint64_t most,
                           fetch_done_fn done, void *ctx)
 {
     struct fetch *f = mem_alloc(sizeof *f);
     *f = (struct fetch){.to = to, .most = most, .done = done, .ctx = ctx};
     f->stamp = *stamp;
-    f->call = comfy_view(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type), NULL,
-                         &sink, ended, f);
+    f->call = output_view(from, o, NULL, &sink, ended, f);
     return f;
+}
+
+struct http_call *output_view(struct file_server *from, const struct render_output *o,
+                              const char *const *headers, const struct http_sink *view,
+                              http_done_fn done, void *ctx)
+{
+    return comfy_view(from->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
+                      headers, view, done, ctx);
 }

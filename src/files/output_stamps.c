@@ -1,14 +1,17 @@
 /* What files of ended jobs were; see the header. */
-#include "stamps.h"
+#include "comfypool/files/output_stamps.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
-#include "backends.h"
-#include "state.h"
+#include "comfypool/comfy/backend.h"
+#include "comfypool/render/render.h"
+#include "comfypool/store/store.h"
+#include "server.h"
 
 enum {
     AT_A_TIME = 4,
@@ -16,9 +19,20 @@ enum {
     MAX_FILES = 1000,   /* of a job; the first ones */
 };
 
+struct stamps {
+    struct store *store;
+    struct file_servers *servers;
+    bool is_on;
+    bool stopping;
+    struct stamping *first, *last; /* jobs of which files are still to be asked for */
+    size_t waiting;
+    struct stamp_look *looks; /* under way */
+    unsigned open;
+};
+
 /* A job whose files are asked for. */
 struct stamping {
-    struct pool *pool;
+    struct stamps *all;
     struct stamping *next;
     struct kept_record row; /* files: NULL until all are known */
     char *backend;
@@ -136,14 +150,14 @@ static struct output_stamp read_stamp(struct js_reader *r, struct buf *scratch)
     return s;
 }
 
-struct output_stamp stamps_find(struct pool *p, int64_t seq, struct wall_us ended_at, size_t n)
+struct output_stamp stamps_find(const struct stamps *all, int64_t seq, struct wall_us ended_at,
+                                size_t n)
 {
     AUTO_BUF struct buf files;
     AUTO_BUF struct buf scratch;
     buf_init(&files, BUF_NO_LIMIT);
     buf_init(&scratch, BUF_NO_LIMIT);
-    if (!p->options.check_modified ||
-        store_get_stamps(p->store, seq, ended_at, &files) != ERR_NONE) {
+    if (!all->is_on || store_get_stamps(all->store, seq, ended_at, &files) != ERR_NONE) {
         return not_known;
     }
     struct js_reader reader;
@@ -187,7 +201,7 @@ static void finish(struct stamping *s)
         buf_init(&files, BUF_NO_LIMIT);
         write_files(s->stamps, s->most, &files);
         s->row.files = buf_take(&files);
-        store_put_stamps(s->pool->store, &s->row);
+        store_put_stamps(s->all->store, &s->row);
     }
     stamping_free(s);
 }
@@ -199,17 +213,17 @@ static void look_free(struct stamp_look *l)
         l->next->link = l->link;
     }
     l->of->open--;
-    l->of->pool->stamps.open--;
+    l->of->all->open--;
     free(l);
 }
 
-static void ask_more(struct pool *p);
+static void ask_more(struct stamps *all);
 
 static void looked(void *ctx, const struct http_result *result)
 {
     struct stamp_look *l = ctx;
     struct stamping *s = l->of;
-    struct pool *p = s->pool;
+    struct stamps *all = s->all;
     if (result->outcome == HTTP_ANSWERED && result->status == 200) {
         const int64_t length = number_of(http_call_header(l->call, "Content-Length"));
         s->stamps[l->n] = read_headers(l->call, 200, length);
@@ -219,12 +233,12 @@ static void looked(void *ctx, const struct http_result *result)
     if (s->open == 0 && !s->queued) {
         finish(s);
     }
-    ask_more(p);
+    ask_more(all);
 }
 
-static void ask(struct stamping *s, struct backend *b, size_t n)
+static void ask(struct stamping *s, struct file_server *from, size_t n)
 {
-    struct stamps *all = &s->pool->stamps;
+    struct stamps *all = s->all;
     const struct render_output *o = &s->list[n];
     struct stamp_look *l = mem_zero(1, sizeof *l);
     l->of = s;
@@ -237,45 +251,45 @@ static void ask(struct stamping *s, struct backend *b, size_t n)
     all->looks = l;
     all->open++;
     s->open++;
-    l->call = comfy_view_head(b->comfy, str_of(o->filename), str_of(o->subfolder), str_of(o->type),
-                              looked, l);
+    l->call = comfy_view_head(from->comfy, str_of(o->filename), str_of(o->subfolder),
+                              str_of(o->type), looked, l);
 }
 
 /* The first job's next file, or the first job is through. */
-static void ask_next(struct pool *p)
+static void ask_next(struct stamps *all)
 {
-    struct stamping *s = p->stamps.first;
-    struct backend *b = map_get(&p->backends_by_name, str_of(s->backend));
+    struct stamping *s = all->first;
+    struct file_server *from = file_server_find(all->servers, s->backend);
     while (s->asked < s->most && !render_output_is_at_server(&s->list[s->asked])) {
         s->asked++;
     }
-    if (s->asked < s->most && !s->away && b != NULL && b->up) {
-        ask(s, b, s->asked++);
+    if (s->asked < s->most && !s->away && from != NULL && from->up) {
+        ask(s, from, s->asked++);
         return;
     }
-    p->stamps.first = s->next;
+    all->first = s->next;
     s->queued = false;
-    p->stamps.waiting--;
+    all->waiting--;
     if (s->open == 0) {
         finish(s);
     }
 }
 
-static void ask_more(struct pool *p)
+static void ask_more(struct stamps *all)
 {
-    while (!p->stopping && p->stamps.open < AT_A_TIME && p->stamps.first != NULL) {
-        ask_next(p);
+    while (!all->stopping && all->open < AT_A_TIME && all->first != NULL) {
+        ask_next(all);
     }
 }
 
-void stamps_begin(struct pool *p, const struct job_record *ended)
+void stamps_begin(struct stamps *all, const struct job_record *ended)
 {
-    if (!p->options.check_modified || ended->outputs == NULL || ended->backend == NULL ||
-        p->stamps.waiting >= MAX_WAITING) {
+    if (!all->is_on || ended->outputs == NULL || ended->backend == NULL ||
+        all->waiting >= MAX_WAITING) {
         return;
     }
     struct stamping *s = mem_zero(1, sizeof *s);
-    s->pool = p;
+    s->all = all;
     s->list = render_outputs_read(str_of(ended->outputs), &s->len);
     s->most = s->len < MAX_FILES ? s->len : MAX_FILES;
     s->stamps = mem_alloc((s->most + 1) * sizeof *s->stamps);
@@ -286,16 +300,29 @@ void stamps_begin(struct pool *p, const struct job_record *ended)
     s->row.ended_at = ended->completed_at;
     memcpy(s->row.job_id, ended->id, sizeof s->row.job_id);
     s->backend = mem_strdup(ended->backend);
-    *(p->stamps.first == NULL ? &p->stamps.first : &p->stamps.last->next) = s;
-    p->stamps.last = s;
+    *(all->first == NULL ? &all->first : &all->last->next) = s;
+    all->last = s;
     s->queued = true;
-    p->stamps.waiting++;
-    ask_more(p);
+    all->waiting++;
+    ask_more(all);
 }
 
-void stamps_done(struct pool *p)
+struct stamps *stamps_new(struct store *store, struct file_servers *servers, bool is_on)
 {
-    struct stamps *all = &p->stamps;
+    struct stamps *all = mem_zero(1, sizeof *all);
+    all->store = store;
+    all->servers = servers;
+    all->is_on = is_on;
+    return all;
+}
+
+void stamps_stop(struct stamps *all)
+{
+    all->stopping = true;
+}
+
+void stamps_free(struct stamps *all)
+{
     for (struct stamp_look *l = all->looks, *next = NULL; l != NULL; l = next) {
         struct stamping *s = l->of;
         next = l->next;
@@ -310,4 +337,5 @@ void stamps_done(struct pool *p)
         all->first = s->next;
         stamping_free(s);
     }
+    free(all);
 }

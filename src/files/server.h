@@ -1,0 +1,27 @@
+/* A server that holds files, as the files of this room see it. */
+#ifndef COMFYPOOL_SRC_FILES_SERVER_H
+#define COMFYPOOL_SRC_FILES_SERVER_H
+
+#include <stdbool.h>
+
+#include "comfypool/files/file_servers.h"
+#include "comfypool/loop/deadlines.h"
+
+struct copies;
+struct fetch;
+struct kept_job;
+
+struct file_server {
+    struct file_servers *all;
+    const char *name;
+    struct comfy_backend *comfy;
+    bool up;
+    struct copying { /* of output_copies.c: what is still to be fetched */
+        struct copies *copies;
+        struct kept_job *first, *last; /* in the order in which the jobs ended */
+        struct fetch *fetch;           /* of a file of the first */
+        struct deadline again;
+    } copying;
+};
+
+#endif
