@@ -156,82 +156,93 @@ static bool begin_part(struct multipart *m, struct str headers)
     return fail(m, "a part has no Content-Disposition");
 }
 
-/* One step; *ret_more: another one may be done with what is held. False: it is wrong. */
-static bool step(struct multipart *m, bool *ret_more)
+/* Each step takes what it can of what is held; *ret_more: there may be more to take at once. False:
+   the body is refused. */
+typedef bool (*step_fn)(struct multipart *m, bool *ret_more);
+
+/* Up to the next boundary: bytes of a part, or what stands before the first one. */
+static bool step_data(struct multipart *m, bool *ret_more)
 {
-    const size_t at = m->state == STATE_BOUNDARY ? 0 : find_mark(m);
-    *ret_more = true;
-    switch (m->state) {
-    case STATE_PREAMBLE:
-    case STATE_DATA: {
-        const bool found = at < m->held.len;
-        const size_t keep = m->mark.len - 1;
-        const size_t n = found ? at : m->held.len > keep ? m->held.len - keep : 0;
-        if (m->state == STATE_DATA && n > 0) {
-            m->ops.data(m->ctx, m->held.data, n);
-        }
-        if (found && m->state == STATE_DATA) {
-            m->ops.end(m->ctx);
-        }
-        drop(m, n + (found ? m->mark.len : 0));
-        m->state = found ? STATE_BOUNDARY : m->state;
-        *ret_more = found;
+    const size_t at = find_mark(m);
+    const bool found = at < m->held.len;
+    const size_t keep = m->mark.len - 1;
+    const size_t n = found ? at : m->held.len > keep ? m->held.len - keep : 0;
+    if (m->state == STATE_DATA && n > 0) {
+        m->ops.data(m->ctx, m->held.data, n);
+    }
+    if (found && m->state == STATE_DATA) {
+        m->ops.end(m->ctx);
+    }
+    drop(m, n + (found ? m->mark.len : 0));
+    m->state = found ? STATE_BOUNDARY : m->state;
+    *ret_more = found;
+    return true;
+}
+
+static bool step_boundary(struct multipart *m, bool *ret_more)
+{
+    *ret_more = m->held.len >= 2;
+    if (m->held.len < 2) {
         return true;
     }
-    case STATE_BOUNDARY:
-        if (m->held.len < 2) {
-            *ret_more = false;
-            return true;
-        }
-        if (memcmp(m->held.data, "--", 2) == 0) {
-            m->state = STATE_EPILOGUE;
-        } else if (memcmp(m->held.data, "\r\n", 2) == 0) {
-            m->state = STATE_HEADERS;
-        } else {
-            return fail(m, "a boundary is followed by neither a line's end nor two hyphens");
-        }
-        drop(m, m->state == STATE_HEADERS ? 0 : 2); /* that line's end may end the headers */
-        return true;
-    case STATE_HEADERS: {
-        const char *end =
-            m->held.len == 0 ? NULL : memmem(m->held.data, m->held.len, "\r\n\r\n", 4);
-        if (end == NULL) {
-            *ret_more = false;
-            return m->held.len <= HEADERS_MOST || fail(m, "the headers of a part are too long");
-        }
-        const size_t n = (size_t)(end - m->held.data);
-        if (!begin_part(m, (struct str){m->held.data, n})) {
-            return false;
-        }
-        drop(m, n + 2);
-        m->state = STATE_EMPTY_LINE;
-        return true;
+    if (memcmp(m->held.data, "--", 2) == 0) {
+        m->state = STATE_EPILOGUE;
+    } else if (memcmp(m->held.data, "\r\n", 2) == 0) {
+        m->state = STATE_HEADERS;
+    } else {
+        return fail(m, "a boundary is followed by neither a line's end nor two hyphens");
     }
-    case STATE_EMPTY_LINE: {
-        const size_t n = m->held.len < m->mark.len ? m->held.len : m->mark.len;
-        const bool is_mark = memcmp(m->held.data, m->mark.data, n) == 0;
-        if (is_mark && n < m->mark.len) {
-            *ret_more = false;
-            return true;
-        }
+    drop(m, m->state == STATE_HEADERS ? 0 : 2); /* that line's end may end the headers */
+    return true;
+}
+
+static bool step_headers(struct multipart *m, bool *ret_more)
+{
+    const char *end = m->held.len == 0 ? NULL : memmem(m->held.data, m->held.len, "\r\n\r\n", 4);
+    *ret_more = end != NULL;
+    if (end == NULL) {
+        return m->held.len <= HEADERS_MOST || fail(m, "the headers of a part are too long");
+    }
+    const size_t n = (size_t)(end - m->held.data);
+    if (!begin_part(m, (struct str){m->held.data, n})) {
+        return false;
+    }
+    drop(m, n + 2);
+    m->state = STATE_EMPTY_LINE;
+    return true;
+}
+
+static bool step_empty_line(struct multipart *m, bool *ret_more)
+{
+    const size_t n = m->held.len < m->mark.len ? m->held.len : m->mark.len;
+    const bool is_mark = memcmp(m->held.data, m->mark.data, n) == 0;
+    *ret_more = !is_mark || n == m->mark.len;
+    if (*ret_more) {
         drop(m, is_mark ? 0 : 2);
         m->state = STATE_DATA;
-        return true;
     }
-    case STATE_EPILOGUE:
-        buf_clear(&m->held);
-        *ret_more = false;
-        return true;
-    }
-    return false;
+    return true;
 }
+
+static bool step_epilogue(struct multipart *m, bool *ret_more)
+{
+    buf_clear(&m->held);
+    *ret_more = false;
+    return true;
+}
+
+static const step_fn steps[] = {
+    [STATE_PREAMBLE] = step_data,         [STATE_DATA] = step_data,
+    [STATE_BOUNDARY] = step_boundary,     [STATE_HEADERS] = step_headers,
+    [STATE_EMPTY_LINE] = step_empty_line, [STATE_EPILOGUE] = step_epilogue,
+};
 
 bool multipart_feed(struct multipart *m, const char *bytes, size_t n, const char **ret_why)
 {
     bool more = true;
     buf_add(&m->held, bytes, n);
     while (more) {
-        if (!step(m, &more)) {
+        if (!steps[m->state](m, &more)) {
             *ret_why = m->why;
             return false;
         }

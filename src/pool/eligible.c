@@ -11,10 +11,10 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/batch.h"
+#include "comfypool/render/graph_problems.h"
 #include "attempt.h"
 #include "backends.h"
 #include "batches.h"
-#include "dry_run.h"
 #include "inputs.h"
 #include "job_texts.h"
 #include "jobs.h"
@@ -877,6 +877,24 @@ static void say_why_not(const struct look *l, const char *pointer, struct refusa
     (void)refusal_point(ret, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }
 
+static bool may_be_good(const void *ctx, struct str class_type, struct str input)
+{
+    return unlisted_may_be_good(ctx, class_type, input);
+}
+
+/* null: its classes are not known. */
+static void add_problems(const struct backend *b, const struct submission *s,
+                         const struct workflow *w, const bool *wanted, struct js_out *o)
+{
+    const struct render_graph g = {s, w, wanted, &b->knows.catalog, may_be_good, b};
+    js_key(o, "problems");
+    if (b->knows.known) {
+        render_graph_problems(&g, o);
+    } else {
+        js_null(o);
+    }
+}
+
 static void try_dry(const struct look *l, const struct submission *s, struct mono_us since,
                     struct buf *out)
 {
@@ -903,7 +921,7 @@ static void try_dry(const struct look *l, const struct submission *s, struct mon
             list_missing(l->p, &l->wishes[0], &l->traits, b, &o);
         }
         js_close(&o, ']');
-        dry_run_problems(b, s, w, l->wishes[0].need->wanted, &o);
+        add_problems(b, s, w, l->wishes[0].need->wanted, &o);
         js_close(&o, '}');
     }
     js_close(&o, ']');

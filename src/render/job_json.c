@@ -82,38 +82,56 @@ static void render_links(struct js_out *o, const char *id)
     js_close(o, '}');
 }
 
+/* What was asked for, and when what became of it. */
+static void render_course(struct js_out *o, const struct job_record *r)
+{
+    js_member_string(o, "id", r->id);
+    js_member_string(o, "state", job_state_name(r->state));
+    js_member_int(o, "priority", r->priority);
+    js_member_ms(o, "queuedAt", r->queued_at.us);
+    if (r->started_at.us != 0) {
+        js_member_ms(o, "startedAt", r->started_at.us);
+    }
+    if (r->completed_at.us != 0) {
+        js_member_ms(o, "completedAt", r->completed_at.us);
+    }
+    member_optional(o, "backend", r->backend);
+    member_optional(o, "promptId", r->prompt_id[0] == '\0' ? NULL : r->prompt_id);
+    js_member_int(o, "attempts", r->attempts);
+    js_member_int(o, "maxAttempts", r->policy.max_attempts);
+    js_member_string(o, "workflowHash", r->workflow_hash);
+    member_optional(o, "client", r->client);
+    member_optional(o, "batchId", r->batch_id[0] == '\0' ? NULL : r->batch_id);
+    if (r->not_before.us != 0) {
+        js_member_ms(o, "notBefore", r->not_before.us);
+    }
+    member_json(o, "autoSeeds", r->auto_seeds);
+}
+
+/* What only GET /jobs/<id> and lists tell. */
+static void render_details(struct js_out *o, const struct job_record *r)
+{
+    member_json(o, "after", r->after);
+    member_json(o, "placement", r->placement);
+    member_json(o, "outputs", r->outputs);
+    if (r->outputs_truncated) {
+        js_member_bool(o, "outputsTruncated", true);
+    }
+}
+
 void render_job_json(const struct job_record *r, const struct render_job_more *more,
                      struct buf *out)
 {
     static const struct render_job_more nothing;
     const struct render_job_more *m = more == NULL ? &nothing : more;
+    const bool brief = m->event == EVENT_JOB_BRIEF;
     struct js_out o = js_out_to(out);
     js_open(&o, '{');
     if (m->event != EVENT_NONE) {
         js_member_string(&o, "jobId", r->id);
     }
-    js_member_string(&o, "id", r->id);
-    js_member_string(&o, "state", job_state_name(r->state));
-    js_member_int(&o, "priority", r->priority);
-    js_member_ms(&o, "queuedAt", r->queued_at.us);
-    if (r->started_at.us != 0) {
-        js_member_ms(&o, "startedAt", r->started_at.us);
-    }
-    if (r->completed_at.us != 0) {
-        js_member_ms(&o, "completedAt", r->completed_at.us);
-    }
-    member_optional(&o, "backend", r->backend);
-    member_optional(&o, "promptId", r->prompt_id[0] == '\0' ? NULL : r->prompt_id);
-    js_member_int(&o, "attempts", r->attempts);
-    js_member_int(&o, "maxAttempts", r->policy.max_attempts);
-    js_member_string(&o, "workflowHash", r->workflow_hash);
-    member_optional(&o, "client", r->client);
-    member_optional(&o, "batchId", r->batch_id[0] == '\0' ? NULL : r->batch_id);
-    if (r->not_before.us != 0) {
-        js_member_ms(&o, "notBefore", r->not_before.us);
-    }
-    member_json(&o, "autoSeeds", r->auto_seeds);
-    if (m->event != EVENT_JOB_BRIEF) {
+    render_course(&o, r);
+    if (!brief) {
         js_member_raw(&o, "metadata", r->metadata == NULL ? STR("{}") : str_of(r->metadata));
     }
     if (r->cancel_requested && !job_state_is_terminal(r->state)) {
@@ -126,17 +144,10 @@ void render_job_json(const struct job_record *r, const struct render_job_more *m
     if (r->partial) {
         js_member_bool(&o, "partial", true);
     }
-    if (m->event != EVENT_JOB_BRIEF) {
-        member_json(&o, "nodeErrors", r->node_errors);
-    }
+    member_json(&o, "nodeErrors", brief ? NULL : r->node_errors);
     render_error(&o, &r->error, m);
     if (m->event == EVENT_NONE) {
-        member_json(&o, "after", r->after);
-        member_json(&o, "placement", r->placement);
-        member_json(&o, "outputs", r->outputs);
-        if (r->outputs_truncated) {
-            js_member_bool(&o, "outputsTruncated", true);
-        }
+        render_details(&o, r);
     }
     if (m->profile.n > 0) {
         js_member_raw(&o, "profileStats", m->profile);

@@ -1,20 +1,18 @@
-/* What a backend would refuse in a submitted graph, for GET ?dryRun=1: core/graph_check.h as JSON.
+/* What a backend would refuse in a submitted graph: core/graph_check.h as JSON, in words for
+ * people.
  */
+#include "comfypool/render/graph_problems.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/near.h"
 #include "comfypool/core/graph_check.h"
-#include "comfypool/core/submission.h"
-#include "backends.h"
-#include "dry_run.h"
-#include "state.h"
-#include "unlisted.h"
 
 enum { MAX_PROBLEMS = 50 };
 
 struct telling {
-    const struct backend *b;
+    const struct render_graph *g;
     const struct submission *s;
     struct js_out *o;
 };
@@ -139,7 +137,8 @@ static void say(const struct graph_problem *p, struct buf *to)
 /* A list that does not count, as for who could run it. */
 static bool may_be_good(const struct telling *t, const struct graph_problem *p)
 {
-    return t->s->spec.skip_eligibility || unlisted_may_be_good(t->b, p->node->class_type, p->input);
+    return t->s->spec.skip_eligibility ||
+           t->g->may_be_good(t->g->ctx, p->node->class_type, p->input);
 }
 
 static void write_problem(struct js_out *o, const struct workflow_node *node, struct str input,
@@ -180,7 +179,7 @@ static void tell_attachments(const struct telling *t, const struct workflow *w)
         const struct str input = str_of(a->input);
         const struct workflow_node *n = workflow_find(w, str_of(a->node_id));
         const struct catalog_class *c =
-            n == NULL ? NULL : catalog_find(&t->b->knows.catalog, n->class_type);
+            n == NULL ? NULL : catalog_find(t->g->classes, n->class_type);
         if (c == NULL || c->is_custom || catalog_unfolds(c) || catalog_input(c, input) != NULL) {
             continue;
         }
@@ -198,25 +197,19 @@ static void tell_attachments(const struct telling *t, const struct workflow *w)
     }
 }
 
-void dry_run_problems(const struct backend *b, const struct submission *s, const struct workflow *w,
-                      const bool *wanted, struct js_out *o)
+void render_graph_problems(const struct render_graph *g, struct js_out *o)
 {
-    js_key(o, "problems");
-    if (!b->knows.known) {
-        js_null(o);
-        return;
-    }
     js_open(o, '[');
     const struct graph_asked asked = {
-        .w = w,
-        .text = {s->workflow, s->workflow_len},
-        .classes = &b->knows.catalog,
-        .wanted = wanted,
-        .chooses_seeds = !s->spec.keep_seeds,
+        .w = g->workflow,
+        .text = {g->submission->workflow, g->submission->workflow_len},
+        .classes = g->classes,
+        .wanted = g->wanted,
+        .chooses_seeds = !g->submission->spec.keep_seeds,
         .most = MAX_PROBLEMS,
     };
-    struct telling t = {b, s, o};
+    struct telling t = {g, g->submission, o};
     graph_check(&asked, tell, &t);
-    tell_attachments(&t, w);
+    tell_attachments(&t, g->workflow);
     js_close(o, ']');
 }
