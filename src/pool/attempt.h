@@ -66,7 +66,7 @@ struct attempt {
    logged and counted, and changes nothing. */
 void attempt_happens(struct attempt *a, enum attempt_event e);
 
-/* One without a job, as given up; NULL: the job's workflow cannot be read. */
+/* Makes one that is not the job's yet, in this state. NULL: the job's workflow cannot be read. */
 struct attempt *attempt_new(struct job *j, struct backend *b, struct attempt_state state);
 /* It is the job's attempt, and runs for its client. */
 void attempt_join(struct attempt *a, struct job *j);
