@@ -187,12 +187,12 @@ static void one_less(struct job *j)
     if (j->deps == NULL) {
         j->blocked = false;
         j->was_blocked = true;
-        job_admit(j);
+        j->pool->ops->admit_job(j);
     }
     p->writes++;
     store_update_job(p->store, &j->r, NULL, written, p);
     if (j->deps == NULL) {
-        pool_dispatch(p);
+        p->ops->give_jobs(p);
     }
 }
 
@@ -211,6 +211,6 @@ void after_ended(struct job *j)
             continue;
         }
         AUTO_FREE char *why = why_failed(str_of(j->r.id), what_became(j->r.state));
-        job_end_queued_soon(waits, ERR_DEPENDENCY_FAILED, why);
+        waits->pool->ops->end_job_soon(waits, ERR_DEPENDENCY_FAILED, why);
     }
 }

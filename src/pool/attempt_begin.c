@@ -57,7 +57,7 @@ static void accepted(struct attempt *a)
     trust_accepted(a->backend);
     a->timeline.accepted = (struct time_mark){.set = true, .received = now};
     if (a->post.node_errors == NULL) {
-        unlisted_learn(a);
+        unlisted_learn(a->backend, eligible_need_of_attempt(a));
     }
     if (attempt_is_over(&a->state)) {
         attempt_conclude(a);

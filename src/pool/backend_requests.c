@@ -16,6 +16,7 @@
 #include "state.h"
 #include "trust.h"
 #include "unlisted.h"
+#include "knowledge.h"
 
 /* A name is a backend's own, or its URL. */
 enum { NAME_MOST = 100 };
@@ -106,8 +107,8 @@ bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret)
     struct backend *b = find(p, name, ret);
     if (b != NULL) {
         ability_forget_refusals(&p->ability, b->id); /* somebody put there what it lacked */
-        eligible_changed(p);
-        eligible_read(b);
+        knowledge_changed(p);
+        knowledge_read(b);
         backend_settle(b);
     }
     return b != NULL;

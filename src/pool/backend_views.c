@@ -10,6 +10,7 @@
 #include "sampling.h"
 #include "state.h"
 #include "trust.h"
+#include "knowledge.h"
 #include "comfypool/notify/webhooks.h"
 
 static const char *quarantine_reason(const struct backend *b)
@@ -39,7 +40,7 @@ static void view(const struct backend *b, struct backend_view *ret)
         .queue = b->up ? b->queue_remaining : -1,
         .version = b->version[0] == '\0' ? NULL : b->version,
         .classes = b->knows.known ? (int64_t)b->knows.catalog.classes.len : -1,
-        .is_reading = eligible_is_reading(b),
+        .is_reading = knowledge_is_reading(b),
         .devices = b->devices,
         .last_error = b->last_error != NULL ? b->last_error
                       : why != NULL         ? why

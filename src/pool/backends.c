@@ -25,6 +25,7 @@
 #include "tell.h"
 #include "trust.h"
 #include "unlisted.h"
+#include "knowledge.h"
 
 enum {
     IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */
@@ -36,15 +37,15 @@ enum {
 void backend_settle(struct backend *b)
 {
     struct pool *p = b->pool;
-    eligible_settle(b);
+    knowledge_settle(b);
     const bool takes = b->up && b->admin == ADMIN_NONE && trust_allows(b) && !b->removing &&
-                       !eligible_is_reading(b);
+                       !knowledge_is_reading(b);
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
     tell_backend(b, backend_state_name(b));
     if (takes) {
-        pool_dispatch(p);
+        p->ops->give_jobs(p);
     }
 }
 
@@ -231,7 +232,7 @@ static void went_up(struct backend *b)
     sampling_up(b);
     inputs_forget(b);
     copies_up(b->files);
-    eligible_read(b);
+    knowledge_read(b);
     trust_up(b); /* behind the strays: it may give jobs away */
     backend_settle(b);
 }
@@ -249,7 +250,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
         backend_plan_gone(b);
         learn_lost(b);
         sampling_down(b);
-        eligible_down(b);
+        knowledge_down(b);
     }
     deadline_clear(&b->pool->deadlines, &b->deaf_check);
     backend_settle(b);
@@ -386,7 +387,7 @@ void backend_apply_own(struct backend *b)
     b->labels = own && o->labels != NULL ? mem_strdup(o->labels) : labels_json(c);
     names_done(&b->label_names);
     names_read(&b->label_names, str_of(b->labels));
-    eligible_changed(b->pool);
+    knowledge_changed(b->pool);
     b->admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
     trust_set_places(b);
 }

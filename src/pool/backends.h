@@ -21,6 +21,7 @@
 #include "sampling.h"
 #include "trust.h"
 #include "unlisted.h"
+#include "knowledge.h"
 
 struct attempt;
 struct comfy_backend;

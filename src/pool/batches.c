@@ -22,6 +22,7 @@
 #include "jobs.h"
 #include "state.h"
 #include "tell.h"
+#include "submission_check.h"
 #include "comfypool/notify/webhooks.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */

@@ -20,6 +20,7 @@
 #include "state.h"
 #include "trust.h"
 #include "clients.h"
+#include "submission_check.h"
 
 /* What speaks against a backend for a job. */
 enum {
@@ -279,7 +280,7 @@ void pool_dispatch(struct pool *p)
             break;
         }
         if (!job_need_texts(r.job)) {
-            job_wait_for_store(r.job);
+            p->ops->defer_job(r.job);
         } else if (is_too_large(&r)) {
             dispatch_passed(p, r.job->body_bytes);
             job_spare_texts(r.job);

@@ -19,6 +19,7 @@
 #include "jobs.h"
 #include "state.h"
 #include "tell.h"
+#include "submission_check.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/notify/webhooks.h"
 

@@ -331,7 +331,7 @@ static void its_time_has_come(void *ctx)
 {
     struct job *j = ctx;
     begin_to_wait(j);
-    pool_dispatch(j->pool);
+    j->pool->ops->give_jobs(j->pool);
 }
 
 void job_admit(struct job *j)
@@ -377,7 +377,8 @@ bool job_may_wait(struct job *j)
 
 static void settles_for_less(void *ctx)
 {
-    pool_dispatch(((struct job *)ctx)->pool);
+    struct pool *p = ((struct job *)ctx)->pool;
+    p->ops->give_jobs(p);
 }
 
 /* It waits for a backend that is better than the one that it failed on, but not for ever: that one
@@ -404,7 +405,7 @@ static void delay_is_over(void *ctx)
     struct job *j = ctx;
     prefer_for_a_while(j);
     job_enqueue(j);
-    pool_dispatch(j->pool);
+    j->pool->ops->give_jobs(j->pool);
 }
 
 /* ---- the end of an attempt, and of a job ------------------------------------------------------
@@ -427,13 +428,13 @@ void job_wait_again(struct job *j)
 {
     struct pool *p = j->pool;
     if (!job_may_wait(j)) {
-        review_begin(p); /* others may stand where it stood */
+        p->ops->review_jobs(p); /* others may stand where it stood */
         return;
     }
     if (!mono_before(time_mono(), j->delay.at)) {
         prefer_for_a_while(j);
         job_enqueue(j);
-        pool_dispatch(p);
+        p->ops->give_jobs(p);
     } else {
         deadline_set(&p->deadlines, &j->delay, j->delay.at, delay_is_over, j);
         job_set_timers(j);
@@ -476,7 +477,7 @@ void job_wait_first(struct job *j)
 {
     if (job_may_wait(j)) {
         job_admit(j);
-        pool_dispatch(j->pool);
+        j->pool->ops->give_jobs(j->pool);
     }
 }
 

@@ -31,6 +31,7 @@
 #include "comfypool/files/uploads.h"
 #include "comfypool/notify/webhooks.h"
 #include "sources.h"
+#include "submission_check.h"
 
 enum {
     PRUNE_EVERY_MS = 60000,
@@ -141,6 +142,10 @@ static const struct pool_ops ops = {
     .conclude_job = job_conclude,
     .requeue_job = job_wait_again,
     .end_job = job_end_queued,
+    .admit_job = job_admit,
+    .end_job_soon = job_end_queued_soon,
+    .defer_job = job_wait_for_store,
+    .may_wait = job_may_wait,
     .time_job = job_set_timers,
     .show_job = job_has_changed,
     .wrote_images = attempt_images_written,
@@ -184,23 +189,6 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     p->hooks = hooks_new(loop, &options->hooks);
     p->otlp = otlp_new(store, http, &p->deadlines, &options->otlp);
     return p;
-}
-
-void pool_set_callers(struct pool *p, const struct pool_callers *callers)
-{
-    p->callers = callers == NULL ? (struct pool_callers){.wake = NULL} : *callers;
-}
-
-void pool_wake(struct pool *p, uint64_t ticket)
-{
-    if (p->callers.wake != NULL) {
-        p->callers.wake(p->callers.ctx, ticket);
-    }
-}
-
-bool pool_is_waiting(const struct pool *p, uint64_t ticket)
-{
-    return p->callers.waits != NULL && p->callers.waits(p->callers.ctx, ticket);
 }
 
 struct copies *pool_copies(struct pool *p)
@@ -312,6 +300,7 @@ bool pool_close(struct pool *p)
         backend_free(p->backends[i]);
     }
     free(p->review.list);
+    submission_checks_done(p);
     eligible_done(p);
     uploads_free(p->uploads);
     sources_done(p);

@@ -14,6 +14,7 @@
 #include "jobs.h"
 #include "prompt.h"
 #include "batches.h"
+#include "knowledge.h"
 
 /* JavaScript and jq can read them back. */
 #define SEED_MOST ((UINT64_C(1) << 53) - 1)
@@ -37,7 +38,7 @@ static uint64_t most_of(const struct attempt *a, size_t first)
     uint64_t most = SEED_MOST;
     for (size_t i = first; i < w->seeds_len && w->seeds[i].node == node; i++) {
         const uint64_t its =
-            eligible_input_max(a->backend, w->nodes[node].class_type, w->seeds[i].input);
+            knowledge_input_max(a->backend, w->nodes[node].class_type, w->seeds[i].input);
         most = its < most ? its : most;
     }
     return most;

@@ -34,7 +34,7 @@ static void look_at(struct job *j)
     if (!job_waits(j)) {
         return; /* meanwhile somebody has it */
     }
-    if (dispatch_is_known(j) && !job_may_wait(j)) {
+    if (dispatch_is_known(j) && !j->pool->ops->may_wait(j)) {
         return;
     }
     if (j->entry.flow != NULL) {
@@ -69,7 +69,7 @@ static void turn(void *ctx)
     if (r->list != NULL || r->wanted) {
         deadline_set(&p->deadlines, &r->turn, time_mono(), turn, p);
     }
-    pool_dispatch(p);
+    p->ops->give_jobs(p);
 }
 
 void review_begin(struct pool *p)

@@ -121,7 +121,7 @@ static void go_on(struct job *j)
     store_update_job(p->store, &j->r, NULL, written, p);
     j->blocked = false;
     j->was_blocked = true;
-    job_admit(j);
+    j->pool->ops->admit_job(j);
 }
 
 static void fail(struct source *s, const char *why)
@@ -133,7 +133,7 @@ static void fail(struct source *s, const char *why)
     while (s->inputs != NULL) {
         struct job *j = s->inputs->job;
         sources_leave(j);
-        job_end_queued_soon(j, ERR_OUTPUT_UNAVAILABLE, buf_text(&b));
+        j->pool->ops->end_job_soon(j, ERR_OUTPUT_UNAVAILABLE, buf_text(&b));
     }
     source_free(s);
 }
@@ -160,7 +160,7 @@ static void settle(struct source *s, const char *sha256, uint64_t size)
         }
     }
     source_free(s);
-    pool_dispatch(p);
+    p->ops->give_jobs(p);
 }
 
 /* ---- bringing it -------------------------------------------------------------------------------

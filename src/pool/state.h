@@ -53,9 +53,14 @@ struct pool_ops {
                          struct str profile, struct str measurement);   /* job_conclude */
     void (*requeue_job)(struct job *j);                                 /* job_wait_again */
     void (*end_job)(struct job *j, enum err code, const char *message); /* job_end_queued */
-    void (*time_job)(struct job *j);                                    /* job_set_timers */
-    void (*show_job)(struct job *j);                                    /* job_has_changed */
-    void (*wrote_images)(struct attempt *a);                            /* attempt_images_written */
+    void (*admit_job)(struct job *j);                                   /* job_admit */
+    void (*end_job_soon)(struct job *j, enum err code,
+                         const char *message); /* job_end_queued_soon */
+    void (*defer_job)(struct job *j);          /* job_wait_for_store */
+    bool (*may_wait)(struct job *j);           /* job_may_wait */
+    void (*time_job)(struct job *j);           /* job_set_timers */
+    void (*show_job)(struct job *j);           /* job_has_changed */
+    void (*wrote_images)(struct attempt *a);   /* attempt_images_written */
 };
 
 struct pool {

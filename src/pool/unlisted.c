@@ -10,6 +10,7 @@
 #include "backends.h"
 #include "eligible.h"
 #include "state.h"
+#include "knowledge.h"
 
 /* Of a backend; more are not remembered, nor longer ones: all are written whenever one is learnt.
  */
@@ -217,18 +218,17 @@ static void learn_one(void *ctx, const struct workflow_node *node, const struct 
         LOG_S("backend", l->b->name), LOG_S("class", class_type), LOG_S("input", input));
 }
 
-void unlisted_learn(const struct attempt *a)
+void unlisted_learn(struct backend *b, const struct need *n)
 {
-    struct backend *b = a->backend;
-    const struct need *n = eligible_need_of_attempt(a);
     if (n == NULL || !b->knows.known) {
         return;
     }
     struct learning l = {.b = b};
-    eligible_find_lacks(n, b, learn_one, &l);
+    const struct need_catalog has = knowledge_of(b);
+    need_find_lacks(n, &has, learn_one, &l);
     if (l.any) {
         save(b);
-        eligible_learnt(b);
+        knowledge_learnt(b);
     }
 }
 

@@ -15,7 +15,7 @@
 
 struct pool;
 struct backend;
-struct attempt;
+struct need;
 
 /* Of one backend. */
 struct unlisted {
@@ -28,7 +28,7 @@ void unlisted_done(struct backend *b);
 /* Whether a value outside the list of this input may be good there. */
 bool unlisted_may_be_good(const struct backend *b, struct str class_type, struct str input);
 /* The backend took the whole prompt. */
-void unlisted_learn(const struct attempt *a);
+void unlisted_learn(struct backend *b, const struct need *n);
 /* Its classes were read anew. */
 void unlisted_review(struct backend *b);
 /* The backend is removed: another one may get its name. */
