@@ -12,9 +12,9 @@
 #include "jobs.h"
 #include "state.h"
 #include "comfypool/pool/walls.h"
+#include "job_texts.h"
 
-/* ---- edges --------------------------------------------------------------------------------------
- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 static void edge_new(struct job *waits, struct job *for_job)
 {
@@ -22,10 +22,10 @@ static void edge_new(struct job *waits, struct job *for_job)
     *e = (struct edge){
         .waits = waits,
         .for_job = for_job,
-        .next_dep = waits->deps,
-        .dep_link = &waits->deps,
-        .next_dependent = for_job->dependents,
-        .dependent_link = &for_job->dependents,
+        .next_dep = waits->chain.deps,
+        .dep_link = &waits->chain.deps,
+        .next_dependent = for_job->chain.dependents,
+        .dependent_link = &for_job->chain.dependents,
     };
     if (e->next_dep != NULL) {
         e->next_dep->dep_link = &e->next_dep;
@@ -33,8 +33,8 @@ static void edge_new(struct job *waits, struct job *for_job)
     if (e->next_dependent != NULL) {
         e->next_dependent->dependent_link = &e->next_dependent;
     }
-    waits->deps = e;
-    for_job->dependents = e;
+    waits->chain.deps = e;
+    for_job->chain.dependents = e;
 }
 
 static void edge_free(struct edge *e)
@@ -53,18 +53,17 @@ static void edge_free(struct edge *e)
 void after_untie(struct job *j)
 {
     struct edge *next = NULL;
-    for (struct edge *e = j->deps; e != NULL; e = next) {
+    for (struct edge *e = j->chain.deps; e != NULL; e = next) {
         next = e->next_dep;
         edge_free(e);
     }
-    for (struct edge *e = j->dependents; e != NULL; e = next) {
+    for (struct edge *e = j->chain.dependents; e != NULL; e = next) {
         next = e->next_dependent;
         edge_free(e);
     }
 }
 
-/* ---- what a job waits for ----------------------------------------------------------------------
- */
+/* ---- what a job waits for -------------------------------------------------------------------- */
 
 /* The state of a job that may have ended; JOB_STATE_COUNT: there is none that is seen there. */
 static enum err state_of(struct pool *p, const char *wall, struct str id, enum job_state *ret)
@@ -99,7 +98,7 @@ enum err after_check(struct pool *p, const char *wall, const char *after, struct
         enum job_state state = JOB_QUEUED;
         *ret_id = id;
         const struct job *j = job_find(p, id);
-        const enum err e = j != NULL && j->stored && wall_lets(wall, j->r.client)
+        const enum err e = j != NULL && j->insert.stored && wall_lets(wall, j->r.client)
                                ? ERR_NONE
                                : state_of(p, wall, id, &state);
         if (e != ERR_NONE) {
@@ -140,12 +139,12 @@ static void write_rest(struct job *j)
     buf_init(&b, BUF_NO_LIMIT);
     struct js_out o = js_out_to(&b);
     js_open(&o, '[');
-    for (const struct edge *e = j->deps; e != NULL; e = e->next_dep) {
+    for (const struct edge *e = j->chain.deps; e != NULL; e = e->next_dep) {
         js_string(&o, e->for_job->r.id);
     }
     js_close(&o, ']');
     free(j->r.after);
-    j->r.after = j->deps == NULL ? NULL : buf_take(&b);
+    j->r.after = j->chain.deps == NULL ? NULL : buf_take(&b);
 }
 
 bool after_tie(struct job *j, char **ret_why)
@@ -166,11 +165,10 @@ bool after_tie(struct job *j, char **ret_why)
     if (*ret_why == NULL) {
         write_rest(j);
     }
-    return *ret_why == NULL && j->deps != NULL;
+    return *ret_why == NULL && j->chain.deps != NULL;
 }
 
-/* ---- the end of what is waited for -------------------------------------------------------------
- */
+/* ---- the end of what is waited for ----------------------------------------------------------- */
 
 /* Written before it may run; such a write is kept until it succeeds. */
 static void written(void *ctx, enum err e)
@@ -180,18 +178,29 @@ static void written(void *ctx, enum err e)
     pool_one_less(p, &p->writes);
 }
 
+void after_block(struct job *j)
+{
+    j->chain.blocked = true;
+    job_spare_texts(j);
+}
+
+void after_unblock(struct job *j)
+{
+    j->chain.blocked = false;
+    j->chain.was_blocked = true;
+    j->pool->ops->admit_job(j);
+}
+
 static void one_less(struct job *j)
 {
     struct pool *p = j->pool;
     write_rest(j);
-    if (j->deps == NULL) {
-        j->blocked = false;
-        j->was_blocked = true;
-        j->pool->ops->admit_job(j);
+    if (j->chain.deps == NULL) {
+        after_unblock(j);
     }
     p->writes++;
     store_update_job(p->store, &j->r, NULL, written, p);
-    if (j->deps == NULL) {
+    if (j->chain.deps == NULL) {
         p->ops->give_jobs(p);
     }
 }
@@ -199,11 +208,11 @@ static void one_less(struct job *j)
 void after_ended(struct job *j)
 {
     struct edge *next = NULL;
-    for (struct edge *e = j->dependents; e != NULL; e = next) {
+    for (struct edge *e = j->chain.dependents; e != NULL; e = next) {
         struct job *waits = e->waits;
         next = e->next_dependent;
         edge_free(e);
-        if (waits->ending || !waits->stored || waits->doom_code != ERR_NONE) {
+        if (waits->end.ending || !waits->insert.stored || waits->doom.code != ERR_NONE) {
             continue; /* cancelled; or its insert is under way, and asks again then; or it fails */
         }
         if (accepts(waits, j->r.state)) {

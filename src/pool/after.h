@@ -14,8 +14,8 @@ struct str;
 /* A job that waits for another one's end; in a list of each. */
 struct edge {
     struct job *waits, *for_job;
-    struct edge *next_dep, **dep_link;             /* of waits->deps */
-    struct edge *next_dependent, **dependent_link; /* of for_job->dependents */
+    struct edge *next_dep, **dep_link;             /* of waits->chain.deps */
+    struct edge *next_dependent, **dependent_link; /* of for_job->chain.dependents */
 };
 
 /* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h); else the
@@ -26,6 +26,9 @@ enum err after_check(struct pool *p, const char *wall, const char *after, struct
 /* Ties the job to those that it still waits for. False: it waits for nobody, and *ret_why tells of
    one that did not complete; NULL: all did. Owner of the text: the caller. */
 bool after_tie(struct job *j, char **ret_why);
+/* It waits for others from now on; or not any more, and is admitted. */
+void after_block(struct job *j);
+void after_unblock(struct job *j);
 /* The job has ended: those that wait for it go on, or fail. */
 void after_ended(struct job *j);
 /* It leaves memory: nobody waits for it, and it for nobody. */

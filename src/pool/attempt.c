@@ -18,7 +18,7 @@
 /* It was checked at its submission; NULL: on disk it was damaged since. */
 static struct workflow *read_workflow(const struct job *j)
 {
-    struct workflow *w = workflow_reparse((struct str){j->workflow, j->workflow_len});
+    struct workflow *w = workflow_reparse((struct str){j->texts.workflow, j->texts.workflow_len});
     if (w == NULL) {
         LOG(LOG_ERROR, "the stored workflow of a job is damaged", LOG_S("job", j->r.id));
     }
@@ -39,7 +39,7 @@ struct attempt *attempt_new(struct job *j, struct backend *b, struct attempt_sta
     if (j->r.profiled) {
         a->profiler = profiler_new(a->workflow, j->pool->options.max_progress_events);
     }
-    timeline_init(&a->timeline, j->anchor, j->queued);
+    timeline_init(&a->timeline, j->times.anchor, j->times.queued);
     buf_init(&a->preview.image, BUF_NO_LIMIT);
     streamed_init(&a->streamed, j->pool);
     return a;
@@ -51,26 +51,26 @@ void attempt_join(struct attempt *a, struct job *j)
     j->attempt = a;
     j->pool->attempts++;
     client_runs(j);
-    a->backend->refs++;
-    deadline_clear(&j->pool->deadlines, &j->queue_timer);
+    a->backend->load.refs++;
+    deadline_clear(&j->pool->deadlines, &j->timers.queue);
 }
 
 void attempt_link(struct attempt *a)
 {
     struct backend *b = a->backend;
-    a->backend_next = b->attempts;
-    a->backend_link = &b->attempts;
+    a->backend_next = b->load.attempts;
+    a->backend_link = &b->load.attempts;
     if (a->backend_next != NULL) {
         a->backend_next->backend_link = &a->backend_next;
     }
-    if (b->attempts == NULL) {
-        b->busy_since = time_mono();
+    if (b->load.attempts == NULL) {
+        b->load.busy_since = time_mono();
     }
     /* A new one is POSTed with the connection's own id. */
-    if (b->attempts == NULL || a->state.origin == ORIGIN_BEGUN) {
+    if (b->load.attempts == NULL || a->state.origin == ORIGIN_BEGUN) {
         comfy_pin(b->comfy, a->r.client_id);
     }
-    b->attempts = a;
+    b->load.attempts = a;
     if (a->profiler != NULL) {
         loop_beat_begin();
     }
@@ -91,13 +91,13 @@ void attempt_unlink(struct attempt *a)
     if (a->profiler != NULL) {
         loop_beat_end();
     }
-    b->settling += attempt_is_posted(&a->state) ? 1 : 0;
-    if (b->attempts == NULL) {
-        b->busy_us += mono_diff(time_mono(), b->busy_since).us;
+    b->load.settling += attempt_is_posted(&a->state) ? 1 : 0;
+    if (b->load.attempts == NULL) {
+        b->load.busy_us += mono_diff(time_mono(), b->load.busy_since).us;
         comfy_unpin(b->comfy);
     }
     scheduler_release(&b->pool->scheduler, &b->slot);
-    if (b->attempts == NULL && b->knows.due) {
+    if (b->load.attempts == NULL && b->knows.due) {
         b->pool->ops->settle_backend(b);
     }
 }
@@ -146,7 +146,7 @@ void attempt_leave(struct attempt *a)
     a->job->attempt = NULL;
     a->job = NULL;
     p->attempts--;
-    b->refs--;
+    b->load.refs--;
     p->ops->reap_backend(b);
 }
 

@@ -109,7 +109,7 @@ static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
 static void post(struct attempt *a)
 {
     const struct pool *p = a->job->pool;
-    if (a->stop.why != STOP_NONE || p->stopping || !a->backend->up) {
+    if (a->stop.why != STOP_NONE || p->stopping || !a->backend->conn.up) {
         attempt_withdraw(a);
         return;
     }
@@ -129,7 +129,7 @@ static void intent_stored(void *ctx, enum err e)
         return;
     }
     a->timeline.intent = (struct time_mark){.set = true, .received = time_mono()};
-    if (j->inputs_len > 0 && a->stop.why == STOP_NONE && !p->stopping && a->backend->up) {
+    if (j->files.len > 0 && a->stop.why == STOP_NONE && !p->stopping && a->backend->conn.up) {
         inputs_send(a, post);
     } else {
         post(a);
@@ -146,7 +146,7 @@ static void make_record(struct attempt *a)
         .number = ++j->r.attempts,
         .backend = mem_strdup(b->name),
         .backend_url = mem_strdup(b->url),
-        .intent_at = anchor_wall(&j->anchor, time_mono()),
+        .intent_at = anchor_wall(&j->times.anchor, time_mono()),
     };
     uuid_v4(a->r.prompt_id);
     memcpy(a->r.client_id, comfy_client_id(b->comfy), UUID_SIZE);
@@ -187,7 +187,8 @@ bool attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
     *take = (struct attempt_record){0};
     free(a->r.backend); /* it may have another name by now */
     a->r.backend = mem_strdup(b->name);
-    const struct mono_us intent = mono_min(j->anchor.mono, anchor_mono(&j->anchor, a->r.intent_at));
+    const struct mono_us intent =
+        mono_min(j->times.anchor.mono, anchor_mono(&j->times.anchor, a->r.intent_at));
     a->timeline.intent = (struct time_mark){.set = true, .received = intent};
     attempt_was_posted(a, intent);
     tell_job(a);

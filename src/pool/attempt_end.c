@@ -116,7 +116,7 @@ static enum job_event event_of(const struct attempt *a)
 {
     const struct attempt_ending ending = ending_of(a);
     const struct attempt_job_facts facts = {
-        .time_is_over = a->stop.code == ERR_JOB_TIMEOUT || a->job->timed_out,
+        .time_is_over = a->stop.code == ERR_JOB_TIMEOUT || a->job->end.timed_out,
         .own_error = a->end.job_error.code != ERR_NONE,
     };
     return attempt_decide(&a->state, &ending, &a->job->r, facts);
@@ -223,7 +223,7 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     } else if (answer->place == COMFY_ENDED) {
         apply_history(a, time_mono(), &answer->history);
         conclude_now(a);
-    } else if (a->end.history_tries >= HISTORY_TRIES || a->job->timed_out ||
+    } else if (a->end.history_tries >= HISTORY_TRIES || a->job->end.timed_out ||
                a->job->r.cancel_requested ||
                mono_diff(time_mono(), a->end.at).us > (int64_t)HISTORY_MOST_MS * 1000) {
         LOG(LOG_WARN, "a job ended and its history cannot be had: outputs may be missing",
@@ -298,7 +298,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     struct attempt_end *e = &a->end;
     e->reached = a->state.phase;
     attempt_happens(a, ATTEMPT_EVENT_END);
-    e->at = a->backend->ended_at = time_mono();
+    e->at = a->backend->load.ended_at = time_mono();
     e->outcome = outcome;
     if (take_error != NULL) {
         e->error = *take_error;
@@ -377,7 +377,7 @@ void attempt_end_stopped(struct attempt *a, struct mono_us now, int64_t stamp_ms
 static bool is_hit_by_us(const struct attempt *a, struct mono_us now)
 {
     const struct backend *b = a->backend;
-    return interrupts_are_global(b->version) &&
+    return interrupts_are_global(b->said.version) &&
            interrupts_reach(comfy_interrupts(b->comfy), a->r.prompt_id,
                             a->timeline.started.received, now);
 }
@@ -489,7 +489,7 @@ void attempt_orphaned(struct job *j, struct attempt_record *r)
         "the backend of a running job is not configured any more: the job is queued again",
         LOG_S("job", j->r.id), LOG_S("backend", r->backend));
     struct attempt a = {.job = j, .r = *r, .state = attempt_state_orphaned()};
-    timeline_init(&a.timeline, j->anchor, j->queued);
+    timeline_init(&a.timeline, j->times.anchor, j->times.queued);
     timeline_end(&a.timeline, time_mono(), 0);
     a.end = (struct attempt_end){
         .outcome = ATTEMPT_LOST,

@@ -57,7 +57,7 @@ void attempt_frame(struct attempt *a, const struct comfy_event *e)
         attempt_add_output(a, f->node, f->output);
     }
     if (frame_is_terminal(f)) {
-        a->backend->leaving++;
+        a->backend->load.leaving++;
         attempt_end_by_message(a, now, f);
     }
 }

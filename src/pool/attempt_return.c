@@ -24,7 +24,7 @@ void attempt_give_up(struct attempt *a)
 
 static bool is_readable(const struct job *j)
 {
-    struct workflow *w = workflow_reparse((struct str){j->workflow, j->workflow_len});
+    struct workflow *w = workflow_reparse((struct str){j->texts.workflow, j->texts.workflow_len});
     workflow_free(w);
     return w != NULL;
 }
@@ -53,7 +53,7 @@ static void take_back_retry(struct job *j, bool goes_on)
         p->writes++;
         store_withdraw_attempt(p->store, &j->r, number, retry_withdrawn, p);
     } else {
-        j->withdraw = number;
+        j->end.withdraw = number;
     }
 }
 

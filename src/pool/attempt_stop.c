@@ -111,7 +111,8 @@ static bool stop_now(struct attempt *a)
 {
     struct pool *p = a->backend->pool;
     /* Nobody waits for a cancelled one: it is cleaned up when the backend is back. */
-    const bool unreachable = !a->backend->up && comfy_link_state(a->backend->comfy) != COMFY_UP;
+    const bool unreachable =
+        !a->backend->conn.up && comfy_link_state(a->backend->comfy) != COMFY_UP;
     const bool asked = a->state.origin == ORIGIN_BEGUN || a->watch.unreachable_since.us != 0;
     if (unreachable && a->stop.why == STOP_CANCEL && asked) {
         attempt_end_stopped(a, time_mono(), 0);

@@ -21,13 +21,12 @@
 /* A name is a backend's own, or its URL. */
 enum { NAME_MOST = 100 };
 
-/* ---- what was said of it -----------------------------------------------------------------------
- */
+/* ---- what was said of it --------------------------------------------------------------------- */
 
 static struct backend *find(struct pool *p, const char *name, struct refusal *ret)
 {
     struct backend *b = map_get(&p->backends_by_name, str_of(name));
-    if (b == NULL || b->removing) {
+    if (b == NULL || b->terms.removing) {
         (void)refusal_set(ret, ERR_BACKEND_NOT_FOUND);
         return NULL;
     }
@@ -43,11 +42,11 @@ static struct backend *find_to_change(struct pool *p, const char *name, struct r
 /* The row of what people said of it, made when nothing was said yet. */
 static struct backend_record *own_of(struct backend *b)
 {
-    if (b->own.name == NULL) {
-        b->own =
+    if (b->terms.own.name == NULL) {
+        b->terms.own =
             (struct backend_record){.name = mem_strdup(b->name), .weight = -1, .max_in_flight = -1};
     }
-    return &b->own;
+    return &b->terms.own;
 }
 
 static void take_change(struct backend_record *own, struct backend_change *take)
@@ -66,7 +65,7 @@ static void apply_and_store(struct backend *b, pool_done_fn done, void *ctx)
     struct pool *p = b->pool;
     backend_apply_own(b);
     backend_settle(b);
-    store_put_backend(p->store, &b->own, change_stored, change_new(p, "", done, ctx));
+    store_put_backend(p->store, &b->terms.own, change_stored, change_new(p, "", done, ctx));
 }
 
 bool pool_change_backend(struct pool *p, const char *name, struct backend_change *take,
@@ -114,8 +113,7 @@ bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret)
     return b != NULL;
 }
 
-/* ---- more and fewer of them --------------------------------------------------------------------
- */
+/* ---- more and fewer of them ------------------------------------------------------------------ */
 
 /* "host:port" when no name was given; the change's name is then set. */
 static void name_change(struct backend_change *c)
@@ -134,17 +132,18 @@ static void name_change(struct backend_change *c)
 static bool add_again(struct backend *b, struct backend_change *take, pool_done_fn done, void *ctx,
                       struct refusal *ret)
 {
-    if (!b->removing || !backend_has_url(b, take->url)) {
+    if (!b->terms.removing || !backend_has_url(b, take->url)) {
         return refusal_point(
             ret, ERR_BACKEND_EXISTS,
-            b->removing ? "one of this name, with another URL, goes when its prompts have ended"
-                        : "PATCH /backends/<name> changes it; DELETE removes it",
+            b->terms.removing
+                ? "one of this name, with another URL, goes when its prompts have ended"
+                : "PATCH /backends/<name> changes it; DELETE removes it",
             "/name");
     }
-    deadline_clear(&b->pool->deadlines, &b->reap);
-    b->removing = false;
+    deadline_clear(&b->pool->deadlines, &b->terms.reap);
+    b->terms.removing = false;
     own_of(b)->removed = false;
-    take_change(&b->own, take);
+    take_change(&b->terms.own, take);
     apply_and_store(b, done, ctx);
     return true;
 }
@@ -170,8 +169,8 @@ static bool refuse_twin(const struct backend *b, struct refusal *ret)
 {
     char why[NAME_MOST + 160];
     (void)snprintf(why, sizeof why, "this is the server of the backend \"%s\"%s", b->name,
-                   b->removing ? ", which goes when its prompts have ended"
-                               : "; PATCH /backends/<name> changes it; DELETE removes it");
+                   b->terms.removing ? ", which goes when its prompts have ended"
+                                     : "; PATCH /backends/<name> changes it; DELETE removes it");
     return refusal_point(ret, ERR_BACKEND_EXISTS, why, "/url");
 }
 
@@ -227,17 +226,16 @@ bool pool_remove_backend(struct pool *p, const char *name, pool_done_fn done, vo
     if (b == NULL) {
         return false;
     }
-    b->removing = true;
+    b->terms.removing = true;
     unlisted_forget(b);
     backend_settle(b);
     own_of(b)->removed = true; /* the row of an added one goes when it goes */
-    store_put_backend(p->store, &b->own, change_stored, change_new(p, "", done, ctx));
+    store_put_backend(p->store, &b->terms.own, change_stored, change_new(p, "", done, ctx));
     backend_maybe_reap(b);
     return true;
 }
 
-/* ---- the queue ---------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 bool pool_pause(struct pool *p, bool paused, pool_done_fn done, void *ctx, struct refusal *ret)
 {

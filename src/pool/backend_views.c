@@ -15,14 +15,16 @@
 
 static const char *quarantine_reason(const struct backend *b)
 {
-    return b->trust.reason != NULL         ? b->trust.reason
-           : b->admin == ADMIN_QUARANTINED ? "somebody quarantined it; POST /backends/<name>/resume"
-                                           : NULL;
+    return b->trust.reason != NULL ? b->trust.reason
+           : b->terms.admin == ADMIN_QUARANTINED
+               ? "somebody quarantined it; POST /backends/<name>/resume"
+               : NULL;
 }
 
 static int64_t busy_us(const struct backend *b)
 {
-    return b->busy_us + (b->attempts == NULL ? 0 : mono_diff(time_mono(), b->busy_since).us);
+    return b->load.busy_us +
+           (b->load.attempts == NULL ? 0 : mono_diff(time_mono(), b->load.busy_since).us);
 }
 
 static void view(const struct backend *b, struct backend_view *ret)
@@ -34,18 +36,18 @@ static void view(const struct backend *b, struct backend_view *ret)
         .state = backend_state_name(b),
         .quarantine_reason = why,
         .in_flight = b->slot.in_flight,
-        .max_in_flight = b->places,
+        .max_in_flight = b->terms.places,
         .weight = b->slot.weight,
-        .labels = b->labels,
-        .queue = b->up ? b->queue_remaining : -1,
-        .version = b->version[0] == '\0' ? NULL : b->version,
+        .labels = b->terms.labels,
+        .queue = b->conn.up ? b->said.queue : -1,
+        .version = b->said.version[0] == '\0' ? NULL : b->said.version,
         .classes = b->knows.known ? (int64_t)b->knows.catalog.classes.len : -1,
         .is_reading = knowledge_is_reading(b),
-        .devices = b->devices,
-        .last_error = b->last_error != NULL ? b->last_error
-                      : why != NULL         ? why
-                                            : trust_trouble(b),
-        .ends = b->ends,
+        .devices = b->said.devices,
+        .last_error = b->said.last_error != NULL ? b->said.last_error
+                      : why != NULL              ? why
+                                                 : trust_trouble(b),
+        .ends = b->load.ends,
         .busy_us = busy_us(b),
     };
     sampling_view(b, &ret->sampling);
@@ -75,8 +77,7 @@ const char *pool_next_poison(const struct pool *p, const void **at)
     return ability_next_poison(&p->ability, at);
 }
 
-/* ---- counters ----------------------------------------------------------------------------------
- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 bool pool_has_able_backend(const struct pool *p)
 {

@@ -31,15 +31,14 @@ enum {
     IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */
 };
 
-/* ---- whether it gets jobs ---------------------------------------------------------------------
- */
+/* ---- whether it gets jobs -------------------------------------------------------------------- */
 
 void backend_settle(struct backend *b)
 {
     struct pool *p = b->pool;
     knowledge_settle(b);
-    const bool takes = b->up && b->admin == ADMIN_NONE && trust_allows(b) && !b->removing &&
-                       !knowledge_is_reading(b);
+    const bool takes = b->conn.up && b->terms.admin == ADMIN_NONE && trust_allows(b) &&
+                       !b->terms.removing && !knowledge_is_reading(b);
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
@@ -53,24 +52,23 @@ const char *backend_state_name(const struct backend *b)
 {
     static const char *const links[] = {
         [COMFY_DOWN] = "down", [COMFY_CONNECTING] = "connecting", [COMFY_UP] = "up"};
-    if (b->removing || b->admin == ADMIN_DRAINED) {
+    if (b->terms.removing || b->terms.admin == ADMIN_DRAINED) {
         return "draining";
     }
-    if (b->admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE) {
+    if (b->terms.admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE) {
         return "quarantined";
     }
     const enum comfy_link link = comfy_link_state(b->comfy);
-    return links[link == COMFY_UP && !b->up ? COMFY_CONNECTING : link];
+    return links[link == COMFY_UP && !b->conn.up ? COMFY_CONNECTING : link];
 }
 
-/* ---- a port that refuses -----------------------------------------------------------------------
- */
+/* ---- a port that refuses --------------------------------------------------------------------- */
 
 /* All that was there is asked for once more: who is refused then knows it. */
 static void refused_long(void *ctx)
 {
     struct backend *b = ctx;
-    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         if (attempt_is_posted(&a->state)) {
             attempt_ask_in(a, 0);
         }
@@ -79,29 +77,28 @@ static void refused_long(void *ctx)
 
 static void port_refuses(struct backend *b, struct mono_us now)
 {
-    if (b->refused_lost.us == 0) {
+    if (b->conn.refused_lost.us == 0) {
         return; /* a tunnel: that says nothing of the server behind it */
     }
-    b->refused_at = now;
-    if (b->refuses_since.us == 0) {
-        b->refuses_since = now;
-        deadline_set(&b->pool->deadlines, &b->refused_long, mono_add(now, b->refused_lost),
-                     refused_long, b);
+    b->conn.refused_at = now;
+    if (b->conn.refuses_since.us == 0) {
+        b->conn.refuses_since = now;
+        deadline_set(&b->pool->deadlines, &b->conn.refused_long,
+                     mono_add(now, b->conn.refused_lost), refused_long, b);
     }
 }
 
 static void port_listens(struct backend *b)
 {
-    b->refuses_since = (struct mono_us){0};
-    deadline_clear(&b->pool->deadlines, &b->refused_long);
+    b->conn.refuses_since = (struct mono_us){0};
+    deadline_clear(&b->pool->deadlines, &b->conn.refused_long);
 }
 
-/* ---- what backends say ------------------------------------------------------------------------
- */
+/* ---- what backends say ----------------------------------------------------------------------- */
 
 static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
 {
-    struct attempt *a = b->attempts;
+    struct attempt *a = b->load.attempts;
     while (a != NULL && !str_is(prompt_id, a->r.prompt_id)) {
         a = a->backend_next;
     }
@@ -111,7 +108,7 @@ static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
 /* A new connection under the client id of a prompt is told that one of its nodes has begun. */
 static void node_runs(struct backend *b)
 {
-    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
         if (ours && attempt_is_started(&a->state)) {
             attempt_worker_seen(a);
@@ -124,7 +121,7 @@ static void node_runs(struct backend *b)
    Cost: O(attempts there). */
 static void sign_came(struct backend *b, struct mono_us now, struct str prompt_id, bool proves_node)
 {
-    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
         const bool told = prompt_id.p == NULL || str_is(prompt_id, a->r.prompt_id);
         if (ours && told && attempt_is_started(&a->state)) {
@@ -135,9 +132,9 @@ static void sign_came(struct backend *b, struct mono_us now, struct str prompt_i
 
 static bool is_bystander(const struct backend *b, uint64_t type)
 {
-    const unsigned n = b->bystanders_len < BYSTANDERS ? b->bystanders_len : BYSTANDERS;
+    const unsigned n = b->conn.bystanders_len < BYSTANDERS ? b->conn.bystanders_len : BYSTANDERS;
     unsigned i = 0;
-    while (i < n && b->bystanders[i] != type) {
+    while (i < n && b->conn.bystanders[i] != type) {
         i++;
     }
     return i < n;
@@ -146,8 +143,8 @@ static bool is_bystander(const struct backend *b, uint64_t type)
 /* Nothing runs there, nor did lately: what comes now is sent whether something does or not. */
 static bool is_idle(const struct backend *b, struct mono_us now)
 {
-    return b->attempts == NULL && b->queue_remaining == 0 &&
-           mono_diff(now, b->ended_at).us > IDLE_MS * INT64_C(1000);
+    return b->load.attempts == NULL && b->said.queue == 0 &&
+           mono_diff(now, b->load.ended_at).us > IDLE_MS * INT64_C(1000);
 }
 
 /* A type that is no server's: of a node, mostly. But extensions send to everybody, too: those that
@@ -161,7 +158,7 @@ static void own_type_came(struct backend *b, struct mono_us now, const struct fr
     } else if (is_bystander(b, type)) {
         return;
     } else if (is_idle(b, now)) {
-        b->bystanders[b->bystanders_len++ % BYSTANDERS] = type;
+        b->conn.bystanders[b->conn.bystanders_len++ % BYSTANDERS] = type;
     } else {
         sign_came(b, now, f->prompt_id, false);
     }
@@ -187,8 +184,8 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
         sampling_frame(b, now, f);
     } else if (f->type == FRAME_STATUS) {
         reconcile_status(b, f->queue_remaining);
-        b->queue_remaining = f->queue_remaining;
-        b->last_status = now;
+        b->said.queue = f->queue_remaining;
+        b->conn.last_status = now;
         learn_status(b);
         strays_status(b);
     } else if (f->type == FRAME_SIGN || f->prompt_id.p == NULL) {
@@ -203,7 +200,7 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
             learn_foreign(b);
         }
         if (f->type == FRAME_EXECUTING && f->node.p == NULL) {
-            b->leaving = 0; /* said behind the status without it */
+            b->load.leaving = 0; /* said behind the status without it */
         }
     }
 }
@@ -211,17 +208,17 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
 static void went_up(struct backend *b)
 {
     struct pool *p = b->pool;
-    free(b->last_error);
-    b->last_error = NULL;
-    b->tells_no_creation = false; /* it may be another version now */
-    b->up = true;
-    file_server_set_up(b->files, true);
-    b->up_since = b->last_status = time_mono();
-    b->leaving = 0;
-    deadline_clear(&p->deadlines, &b->gone);
+    free(b->said.last_error);
+    b->said.last_error = NULL;
+    b->said.no_creation = false; /* it may be another version now */
+    b->conn.up = true;
+    file_server_set_up(b->file_server, true);
+    b->conn.up_since = b->conn.last_status = time_mono();
+    b->load.leaving = 0;
+    deadline_clear(&p->deadlines, &b->conn.gone);
     ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
     struct attempt *next = NULL;
-    for (struct attempt *a = b->attempts; a != NULL; a = next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = next) {
         next = a->backend_next;
         if (attempt_is_posted(&a->state) && a->post.call == NULL) {
             attempt_ask_in(a, 0);
@@ -231,7 +228,7 @@ static void went_up(struct backend *b)
     strays_up(b);
     sampling_up(b);
     inputs_forget(b);
-    copies_up(b->files);
+    copies_up(b->file_server);
     knowledge_read(b);
     trust_up(b); /* behind the strays: it may give jobs away */
     backend_settle(b);
@@ -239,23 +236,23 @@ static void went_up(struct backend *b)
 
 static void went_down(struct backend *b, struct mono_us now, const char *why)
 {
-    free(b->last_error);
-    b->last_error = mem_strdup(why);
-    const bool lost = b->up;
-    b->up = false;
-    file_server_set_up(b->files, false);
+    free(b->said.last_error);
+    b->said.last_error = mem_strdup(why);
+    const bool lost = b->conn.up;
+    b->conn.up = false;
+    file_server_set_up(b->file_server, false);
     if (lost) {
         b->trust.link_lost = true;
-        b->down_since = now;
+        b->conn.down_since = now;
         backend_plan_gone(b);
         learn_lost(b);
         sampling_down(b);
         knowledge_down(b);
     }
-    deadline_clear(&b->pool->deadlines, &b->deaf_check);
+    deadline_clear(&b->pool->deadlines, &b->conn.deaf_check);
     backend_settle(b);
     struct attempt *next = NULL;
-    for (struct attempt *a = b->attempts; a != NULL; a = next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = next) {
         next = a->backend_next;
         const bool posted = attempt_is_posted(&a->state);
         if (posted && lost) {
@@ -272,17 +269,17 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
 static void stats_came(struct backend *b, struct mono_us now, const struct stats_answer *s)
 {
     sampling_stats(b, now, s);
-    free(b->version);
-    free(b->devices);
-    b->version = mem_copy(buf_str(&s->version));
-    b->devices = mem_copy(buf_str(&s->devices));
-    b->vram = s->vram;
+    free(b->said.version);
+    free(b->said.devices);
+    b->said.version = mem_copy(buf_str(&s->version));
+    b->said.devices = mem_copy(buf_str(&s->devices));
+    b->said.vram = s->vram;
 }
 
 /* The attempt of which a node runs whose images are outputs: a server runs one prompt at a time. */
 static struct attempt *streaming_attempt(struct backend *b, const struct frame_preview *f)
 {
-    struct attempt *a = b->attempts;
+    struct attempt *a = b->load.attempts;
     while (a != NULL && !(attempt_is_started(&a->state) && streamed_is_output(a, f))) {
         a = a->backend_next;
     }
@@ -296,9 +293,9 @@ static struct attempt *attempt_of_preview(struct backend *b, const struct frame_
     if (f->prompt_id.p != NULL) {
         return find_attempt(b, f->prompt_id);
     }
-    struct attempt *a = b->attempts;
+    struct attempt *a = b->load.attempts;
     return a != NULL && a->backend_next == NULL && attempt_is_started(&a->state) &&
-                   b->queue_remaining <= 1
+                   b->said.queue <= 1
                ? a
                : streaming_attempt(b, f);
 }
@@ -346,13 +343,13 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
     }
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* The URL with credentials; the one that people gave counts. */
 static const char *url_of(const struct backend *b)
 {
-    return b->own.url != NULL || b->configured == NULL ? b->own.url : b->configured->url;
+    return b->terms.own.url != NULL || b->terms.configured == NULL ? b->terms.own.url
+                                                                   : b->terms.configured->url;
 }
 
 /* Owner: the caller. */
@@ -376,19 +373,19 @@ bool backend_has_url(const struct backend *b, const char *url)
 
 void backend_apply_own(struct backend *b)
 {
-    const struct pool_backend_options *c = b->configured;
-    const struct backend_record *o = &b->own;
+    const struct pool_backend_options *c = b->terms.configured;
+    const struct backend_record *o = &b->terms.own;
     const bool own = o->name != NULL;
     b->slot.weight = own && o->weight >= 0 ? (double)o->weight : c != NULL ? c->weight : 1.0;
-    b->places = own && o->max_in_flight >= 0 ? (unsigned)o->max_in_flight
-                : c != NULL                  ? c->max_in_flight
-                                             : 1;
-    free(b->labels);
-    b->labels = own && o->labels != NULL ? mem_strdup(o->labels) : labels_json(c);
-    names_done(&b->label_names);
-    names_read(&b->label_names, str_of(b->labels));
+    b->terms.places = own && o->max_in_flight >= 0 ? (unsigned)o->max_in_flight
+                      : c != NULL                  ? c->max_in_flight
+                                                   : 1;
+    free(b->terms.labels);
+    b->terms.labels = own && o->labels != NULL ? mem_strdup(o->labels) : labels_json(c);
+    names_done(&b->terms.label_names);
+    names_read(&b->terms.label_names, str_of(b->terms.labels));
     knowledge_changed(b->pool);
-    b->admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
+    b->terms.admin = own ? (enum backend_admin)o->admin : ADMIN_NONE;
     trust_set_places(b);
 }
 
@@ -400,15 +397,16 @@ static void name_backend(struct backend *b)
     buf_init(&name, 65536);
     comfy_url_clean(url_of(b), &url, &name);
     b->url = buf_take(&url);
-    const char *given = b->configured == NULL ? NULL : b->configured->name;
-    given = b->own.name != NULL ? b->own.name : given;
+    const char *given = b->terms.configured == NULL ? NULL : b->terms.configured->name;
+    given = b->terms.own.name != NULL ? b->terms.own.name : given;
     b->name = given != NULL ? mem_strdup(given) : buf_take(&name);
 }
 
 /* They are for the server of the configuration, not for one that people gave its name. */
 static const char *const *headers_of(const struct backend *b)
 {
-    return b->configured == NULL || b->own.url != NULL ? NULL : b->configured->headers;
+    return b->terms.configured == NULL || b->terms.own.url != NULL ? NULL
+                                                                   : b->terms.configured->headers;
 }
 
 void backend_take_headers(struct backend *b)
@@ -422,21 +420,21 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     struct backend *b = mem_zero(1, sizeof *b);
     b->pool = p;
     b->id = ++p->last_backend_id;
-    b->queue_remaining = -1;
+    b->said.queue = -1;
     sampling_init(b);
     catalog_init(&b->knows.catalog);
-    map_init(&b->sent.names);
-    b->configured = configured;
+    map_init(&b->given.names);
+    b->terms.configured = configured;
     if (take_own != NULL) {
-        b->own = *take_own;
+        b->terms.own = *take_own;
         *take_own = (struct backend_record){0};
-        b->removing = b->own.removed; /* what still runs there is seen to its end */
+        b->terms.removing = b->terms.own.removed; /* what still runs there is seen to its end */
     }
-    b->version = mem_strdup("");
-    b->devices = mem_strdup("[]");
-    b->refused_lost = configured != NULL && configured->refused_lost.us >= 0
-                          ? configured->refused_lost
-                          : p->options.refused_lost;
+    b->said.version = mem_strdup("");
+    b->said.devices = mem_strdup("[]");
+    b->conn.refused_lost = configured != NULL && configured->refused_lost.us >= 0
+                               ? configured->refused_lost
+                               : p->options.refused_lost;
     trust_init(b);
     name_backend(b);
     unlisted_init(b);
@@ -454,9 +452,9 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
-    b->files = file_server_add(p->file_servers, b->name, b->comfy);
+    b->file_server = file_server_add(p->file_servers, b->name, b->comfy);
     comfy_want_previews(b->comfy, true); /* GET /jobs/<id>/preview */
-    b->down_since = time_mono();
+    b->conn.down_since = time_mono();
     backend_plan_gone(b);
     return b;
 }
@@ -465,28 +463,28 @@ void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
     inputs_done(b);
-    copies_leave(b->files);
-    file_server_remove(b->files);
+    copies_leave(b->file_server);
+    file_server_remove(b->file_server);
     knowledge_done(b);
     unlisted_done(b);
-    names_done(&b->label_names);
+    names_done(&b->terms.label_names);
     comfy_close(b->comfy);
     strays_free(b);
     sampling_done(b);
     scheduler_set_up(&p->scheduler, &b->slot, false);
-    deadline_clear(&p->deadlines, &b->gone);
-    deadline_clear(&p->deadlines, &b->deaf_check);
-    deadline_clear(&p->deadlines, &b->reap);
-    deadline_clear(&p->deadlines, &b->refused_long);
+    deadline_clear(&p->deadlines, &b->conn.gone);
+    deadline_clear(&p->deadlines, &b->conn.deaf_check);
+    deadline_clear(&p->deadlines, &b->terms.reap);
+    deadline_clear(&p->deadlines, &b->conn.refused_long);
     trust_done(b);
     (void)map_remove(&p->backends_by_name, str_of(b->name));
-    backend_record_done(&b->own);
+    backend_record_done(&b->terms.own);
     free(b->name);
     free(b->url);
-    free(b->version);
-    free(b->devices);
-    free(b->labels);
-    free(b->last_error);
+    free(b->said.version);
+    free(b->said.devices);
+    free(b->terms.labels);
+    free(b->said.last_error);
     free(b);
 }
 
@@ -494,17 +492,17 @@ void backend_free(struct backend *b)
    waited for: its strays are forgotten with it. */
 static bool is_free_of_us(const struct backend *b)
 {
-    const int64_t down_us = b->up ? 0 : mono_diff(time_mono(), b->down_since).us;
-    const bool lost = !b->up && down_us >= b->pool->options.backend_lost.us;
-    const bool nothing = b->strays == NULL && !copies_wait_for(b->files);
-    return b->refs == 0 && (nothing || lost);
+    const int64_t down_us = b->conn.up ? 0 : mono_diff(time_mono(), b->conn.down_since).us;
+    const bool lost = !b->conn.up && down_us >= b->pool->options.backend_lost.us;
+    const bool nothing = b->strays == NULL && !copies_wait_for(b->file_server);
+    return b->load.refs == 0 && (nothing || lost);
 }
 
 static void reap(void *ctx)
 {
     struct backend *b = ctx;
     struct pool *p = b->pool;
-    if (!b->removing || !is_free_of_us(b)) {
+    if (!b->terms.removing || !is_free_of_us(b)) {
         return; /* somebody wants it back, or something came back */
     }
     size_t i = 0;
@@ -525,13 +523,12 @@ static void reap(void *ctx)
 
 void backend_maybe_reap(struct backend *b)
 {
-    if (b->removing && !b->pool->stopping && is_free_of_us(b)) {
-        deadline_set(&b->pool->deadlines, &b->reap, time_mono(), reap, b);
+    if (b->terms.removing && !b->pool->stopping && is_free_of_us(b)) {
+        deadline_set(&b->pool->deadlines, &b->terms.reap, time_mono(), reap, b);
     }
 }
 
-/* ---- the start: what is configured, and over it what people changed ---------------------------
- */
+/* ---- the start: what is configured, and over it what people changed -------------------------- */
 
 struct changes {
     struct backend_record *list;
@@ -584,7 +581,8 @@ static void warn_of_twin(const struct backend *b)
 {
     for (size_t i = 0; i < b->pool->backends_len; i++) {
         const struct backend *other = b->pool->backends[i];
-        if (other != b && !other->removing && !b->removing && strcmp(other->url, b->url) == 0) {
+        if (other != b && !other->terms.removing && !b->terms.removing &&
+            strcmp(other->url, b->url) == 0) {
             LOG(LOG_WARN,
                 "a server is there under two names and is given twice what it takes; "
                 "DELETE /backends/<name> removes the added one",

@@ -34,6 +34,75 @@ enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
 
 enum { BYSTANDERS = 16 };
 
+/* The parts of a backend, each written by the file that it names. */
+
+/* backends.c: what it says of itself. */
+struct backend_said {
+    bool no_creation; /* its history has no create_time */
+    char *version;    /* "" until known */
+    char *devices;    /* JSON array */
+    int64_t vram;     /* bytes of its devices together; 0: unknown */
+    int64_t queue;    /* as its last status said; -1: unknown */
+    char *last_error; /* or NULL */
+};
+
+/* backend_link.c: the link, and whether anything is there. */
+struct backend_conn {
+    bool up;                   /* the socket is open and was not found to be deaf */
+    struct mono_us up_since;   /* while up */
+    struct mono_us down_since; /* while not up */
+    struct deadline gone;      /* down for too long: it is no place for a job any more */
+    struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
+                                  gone; 0: never */
+    struct mono_us
+        refuses_since;          /* ... and all since then; 0: somebody took one, or nobody knows */
+    struct dur_us refused_lost; /* so long, and it counts as gone; 0: never */
+    struct deadline refused_long;
+    struct mono_us last_status;
+    struct deadline deaf_check;      /* a POST was answered: its `status` must have come by then */
+    struct mono_us deaf_since;       /* ... since here */
+    uint64_t bystanders[BYSTANDERS]; /* the last types of messages, as hashes, that came while
+                                        nothing ran: they tell nothing of what runs */
+    unsigned bystanders_len;
+};
+
+/* attempt.c: what of ours is there. */
+struct backend_load {
+    struct attempt *attempts; /* in flight */
+    unsigned refs;            /* attempts that still need it: ended ones too */
+    unsigned settling;        /* attempts that ended since its last status */
+    int64_t leaving;          /* prompts of ours that ended and that it may still count */
+    int64_t busy_us;          /* time with a prompt in flight */
+    struct mono_us busy_since;
+    struct mono_us ended_at; /* an attempt there did last */
+    uint64_t ends[ATTEMPT_OUTCOME_COUNT];
+};
+
+/* learn.c: what is in its memory. */
+struct backend_warm {
+    char hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
+    char models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
+    bool foreign;                 /* a prompt of somebody else's came meanwhile */
+};
+
+/* backends.c: what people want of it. */
+struct backend_terms {
+    const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
+    struct backend_record own; /* as the store has it; name NULL: nothing was changed */
+    enum backend_admin admin;
+    bool removing; /* goes as soon as nothing of ours is there */
+    struct deadline reap;
+    unsigned places;          /* prompts at once */
+    char *labels;             /* JSON array */
+    struct names label_names; /* the same */
+};
+
+/* eta.c */
+struct backend_eta {
+    struct heap_node node;
+    struct mono_us free_at;
+};
+
 struct backend {
     struct slot slot;
     struct pool *pool;
@@ -41,61 +110,21 @@ struct backend {
     char *name;
     char *url; /* without credentials */
     struct comfy_backend *comfy;
-    struct attempt *attempts;  /* in flight */
-    unsigned refs;             /* attempts that still need it: ended ones too */
-    struct stray *strays;      /* prompts that nobody waits for */
+    const char *told_state; /* by backend:state; NULL: nothing yet. Static */
+    struct stray *strays;   /* prompts that nobody waits for */
+    struct backend_said said;
+    struct backend_conn conn;
+    struct backend_load load;
+    struct backend_warm warm;
+    struct backend_terms terms;
+    struct backend_eta eta;
     struct server_clock clock; /* over all connections */
-    bool tells_no_creation;    /* its history has no create_time */
-    char *version;             /* "" until known */
-    char *devices;             /* JSON array */
-    int64_t vram;              /* bytes of its devices together; 0: unknown */
-    char *labels;              /* JSON array */
-    struct names label_names;  /* the same */
     struct knowledge knows;
     struct unlisted unlisted;
-    struct sent sent;
-    struct file_server *files; /* it holds outputs of jobs */
-    char *last_error;          /* or NULL */
-    /* The link. */
-    bool up;                   /* the socket is open and was not found to be deaf */
-    struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
-                                  gone; 0: never */
-    struct mono_us
-        refuses_since;          /* ... and all since then; 0: somebody took one, or nobody knows */
-    struct dur_us refused_lost; /* so long, and it counts as gone; 0: never */
-    struct deadline refused_long;
-    struct mono_us ended_at;         /* an attempt there did last */
-    uint64_t bystanders[BYSTANDERS]; /* the last types of messages, as hashes, that came while
-                                        nothing ran: they tell nothing of what runs */
-    unsigned bystanders_len;
-    struct mono_us up_since;   /* while up */
-    struct mono_us down_since; /* while not up */
-    struct deadline gone;      /* down for too long: it is no place for a job any more */
-    struct mono_us last_status;
-    struct deadline deaf_check; /* a POST was answered: its `status` must have come by then */
-    struct mono_us deaf_since;  /* ... since here */
-    int64_t queue_remaining;    /* as its last status said; -1: unknown */
-    int64_t leaving;            /* prompts of ours that ended and that it may still count */
-    /* What is in its memory; see learn.c. */
-    char warm_hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
-    char warm_models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
-    bool foreign;                      /* a prompt of somebody else's came meanwhile */
-    unsigned settling;                 /* attempts that ended since its last status */
+    struct sent given;
+    struct file_server *file_server; /* it holds outputs of jobs */
     struct sampling sampling;
-    struct heap_node eta_node; /* see eta.c */
-    struct mono_us eta_free_at;
-    const char *told_state; /* by backend:state; NULL: nothing yet. Static */
-    /* What people changed. */
-    const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
-    struct backend_record own; /* as the store has it; name NULL: nothing was changed */
-    enum backend_admin admin;
-    bool removing; /* goes as soon as nothing of ours is there */
-    struct deadline reap;
     struct trust trust;
-    unsigned places; /* prompts at once, as people want it */
-    uint64_t ends[ATTEMPT_OUTCOME_COUNT];
-    int64_t busy_us; /* time with a prompt in flight */
-    struct mono_us busy_since;
 };
 
 /* Makes a backend and connects it. configured and own (taken) as in struct backend; one of them may

@@ -44,8 +44,7 @@ struct making {
     char digest[DIGEST_HEX_SIZE];
 };
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static struct batch *batch_new(struct pool *p, const struct batch_record *r)
 {
@@ -120,8 +119,7 @@ void batch_join_again(struct job *j)
     }
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void render_counts(struct js_out *o, const int64_t counts[JOB_STATE_COUNT])
 {
@@ -227,8 +225,7 @@ void batches_settle(struct pool *p)
     free(list);
 }
 
-/* ---- POST /batches -----------------------------------------------------------------------------
- */
+/* ---- POST /batches --------------------------------------------------------------------------- */
 
 /* What some of the overrides make of the workflow's hashes. */
 struct hashed {
@@ -319,8 +316,8 @@ static void batch_inserted(void *ctx, enum err e)
         tell_intake(p, in, e);
         b->stored = true;
         for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
-            j->stored = true;
-            webhooks_take(p->webhooks, &j->outbox);
+            j->insert.stored = true;
+            webhooks_take(p->webhooks, &j->end.outbox);
         }
         b->next = b->jobs;
         admit_some(b);
@@ -339,8 +336,8 @@ static void insert(struct batch *b)
     size_t n = 0;
     struct outbox outbox = {.list = NULL};
     for (struct job *j = b->jobs; j != NULL; j = j->batch_next) {
-        webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->outbox);
-        outbox_join(&outbox, &j->outbox);
+        webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->end.outbox);
+        outbox_join(&outbox, &j->end.outbox);
         records[n++] = &j->r;
     }
     struct key_record k = {.key = m->key, .status = 202, .at = b->r.made_at};
@@ -539,8 +536,7 @@ enum err batch_total(struct pool *p, const char *id, int64_t *ret)
     return e;
 }
 
-/* ---- cancel ------------------------------------------------------------------------------------
- */
+/* ---- cancel ---------------------------------------------------------------------------------- */
 
 static void cancel_marked(void *ctx, enum err e)
 {
@@ -556,7 +552,7 @@ static void cancel_one(struct job *j)
         return;
     }
     job_cancel(j);
-    if (j->attempt != NULL && !j->ending) {
+    if (j->attempt != NULL && !j->end.ending) {
         p->writes++;
         store_mark_cancel(p->store, &j->r, cancel_marked, p);
     }
@@ -589,8 +585,7 @@ void batch_cancel(struct batch *b)
     }
 }
 
-/* ---- for others --------------------------------------------------------------------------------
- */
+/* ---- for others ------------------------------------------------------------------------------ */
 
 void pool_cancel_batch(struct pool *p, const char *id)
 {

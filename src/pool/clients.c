@@ -20,11 +20,11 @@ void client_join(struct job *j)
         (void)map_put(&p->clients, str_of(c->name), c);
     }
     c->active++;
-    j->client = c;
-    j->client_next = c->jobs;
-    j->client_link = &c->jobs;
+    j->of_client.client = c;
+    j->of_client.next = c->jobs;
+    j->of_client.link = &c->jobs;
     if (c->jobs != NULL) {
-        c->jobs->client_link = &j->client_next;
+        c->jobs->of_client.link = &j->of_client.next;
     }
     c->jobs = j;
 }
@@ -48,14 +48,14 @@ static void client_free(struct pool *p, struct client *c)
 
 void client_leave(struct job *j)
 {
-    struct client *c = j->client;
+    struct client *c = j->of_client.client;
     if (c == NULL) {
         return;
     }
-    j->client = NULL;
-    *j->client_link = j->client_next;
-    if (j->client_next != NULL) {
-        j->client_next->client_link = j->client_link;
+    j->of_client.client = NULL;
+    *j->of_client.link = j->of_client.next;
+    if (j->of_client.next != NULL) {
+        j->of_client.next->of_client.link = j->of_client.link;
     }
     c->active--;
     if (c->active == 0) {
@@ -65,14 +65,14 @@ void client_leave(struct job *j)
 
 void client_runs(struct job *j)
 {
-    j->client->running++;
-    hold(j->pool, j->client);
+    j->of_client.client->running++;
+    hold(j->pool, j->of_client.client);
 }
 
 void client_rests(struct job *j)
 {
-    j->client->running--;
-    hold(j->pool, j->client);
+    j->of_client.client->running--;
+    hold(j->pool, j->of_client.client);
 }
 
 bool client_has_room(struct pool *p, const char *name, size_t more)

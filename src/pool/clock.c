@@ -43,7 +43,7 @@ static bool tells_creation(const struct backend *b)
 {
     static const unsigned first[3] = {0, 3, 69};
     unsigned v[3] = {0};
-    if (b->tells_no_creation || sscanf(b->version, "%u.%u.%u", &v[0], &v[1], &v[2]) < 2) {
+    if (b->said.no_creation || sscanf(b->said.version, "%u.%u.%u", &v[0], &v[1], &v[2]) < 2) {
         return false;
     }
     for (int i = 0; i < 3; i++) {
@@ -66,7 +66,7 @@ bool clock_history(struct attempt *a, const struct history_answer *h)
     if (h->found && tells_creation(a->backend)) {
         /* What we sent is the client's word. */
         a->timeline.created_ms = h->created_ms != a->post.created_ms ? h->created_ms : 0;
-        a->backend->tells_no_creation = h->created_ms == 0;
+        a->backend->said.no_creation = h->created_ms == 0;
     }
     return h->found;
 }

@@ -64,7 +64,8 @@ bool dispatch_is_known(const struct job *j)
 /* By what happened to it, or to its workflow. */
 static bool has_history(const struct job *j)
 {
-    return j->elsewhere || j->wants_memory || j->shuns != 0 || dispatch_is_known(j);
+    return j->past.elsewhere || j->past.wants_memory || j->shun.backend != 0 ||
+           dispatch_is_known(j);
 }
 
 static bool is_restricted(struct job *j)
@@ -82,7 +83,7 @@ static struct str hash_on(struct job *j, const struct backend *b)
 /* A breaker that closes again lets one through, until one has completed. */
 static bool runs_there(struct str hash, const struct backend *b)
 {
-    const struct attempt *a = b->attempts;
+    const struct attempt *a = b->load.attempts;
     while (a != NULL && !str_eq(job_hash(a->job), hash)) {
         a = a->backend_next;
     }
@@ -108,15 +109,15 @@ static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
     static const unsigned refusals[] = {
         [REFUSAL_NONE] = 0, [REFUSAL_OLD] = BAR_REFUSED_OLD, [REFUSAL_HERE] = BAR_REFUSED};
     found |= refusals[refusal_of(j, hash, b, now, NULL)];
-    const bool patient = mono_before(now, j->prefers_until); /* for a better one */
-    if (!patient && !j->never_back && !is_last_attempt(j)) {
+    const bool patient = mono_before(now, j->past.prefers_until); /* for a better one */
+    if (!patient && !j->past.never_back && !is_last_attempt(j)) {
         return found;
     }
-    if (j->elsewhere && j->failed_on != NULL && strcmp(j->failed_on, b->name) == 0) {
+    if (j->past.elsewhere && j->past.failed_on != NULL && strcmp(j->past.failed_on, b->name) == 0) {
         found |= BAR_FAILED_HERE;
     }
-    if (patient && j->wants_memory && b->vram <= j->vram) {
-        found |= b->vram < j->vram ? BAR_SMALLER : BAR_SMALL;
+    if (patient && j->past.wants_memory && b->said.vram <= j->past.vram) {
+        found |= b->said.vram < j->past.vram ? BAR_SMALLER : BAR_SMALL;
     }
     return found;
 }
@@ -162,8 +163,7 @@ bool dispatch_level(struct job *j, unsigned *ret)
     return false;
 }
 
-/* ---- lanes -------------------------------------------------------------------------------------
- */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
 void dispatch_lane_key(struct job *j, struct buf *ret)
 {
@@ -181,9 +181,10 @@ void dispatch_lane_key(struct job *j, struct buf *ret)
     trust_add_lane(j, ret);
     if (has_history(j)) {
         buf_printf(ret, "/%s/%s/%lld/%d/%u", j->r.workflow_hash,
-                   j->elsewhere && j->failed_on != NULL ? j->failed_on : "",
-                   j->wants_memory ? (long long)j->vram : -1LL,
-                   j->elsewhere && (j->never_back || is_last_attempt(j)), (unsigned)j->shuns);
+                   j->past.elsewhere && j->past.failed_on != NULL ? j->past.failed_on : "",
+                   j->past.wants_memory ? (long long)j->past.vram : -1LL,
+                   j->past.elsewhere && (j->past.never_back || is_last_attempt(j)),
+                   (unsigned)j->shun.backend);
         refusals_add_lane(j, ret);
     }
 }
@@ -197,13 +198,12 @@ bool dispatch_change_lane(struct job *j)
         return false;
     }
     queue_remove(&j->pool->queue, &j->entry);
-    queue_push(&j->pool->queue, &j->entry, buf_str(&key), str_of(j->client->name), j->r.priority,
-               j->r.seq);
+    queue_push(&j->pool->queue, &j->entry, buf_str(&key), str_of(j->of_client.client->name),
+               j->r.priority, j->r.seq);
     return true;
 }
 
-/* ---- giving away -------------------------------------------------------------------------------
- */
+/* ---- giving away ----------------------------------------------------------------------------- */
 
 /* Why it runs where it runs, as GET /jobs/<id> tells it. */
 static char *render_placement(const struct route *r)
@@ -219,7 +219,7 @@ static char *render_placement(const struct route *r)
         js_member_bool(&o, "warm", r->warm);
     }
     if (job_has_variants(r->job)) {
-        js_member_int(&o, "variant", (int64_t)r->job->variant);
+        js_member_int(&o, "variant", (int64_t)r->job->route.variant);
     }
     js_close(&o, '}');
     return buf_take(&b);
@@ -229,7 +229,7 @@ static void give(struct route *r)
 {
     struct job *j = r->job;
     queue_take(&j->pool->queue, &j->entry);
-    j->held_until = (struct mono_us){0};
+    j->route.held_until = (struct mono_us){0};
     free(j->r.placement);
     j->r.placement = render_placement(r);
     job_become_variant(j);
@@ -282,7 +282,7 @@ void pool_dispatch(struct pool *p)
         if (!job_need_texts(r.job)) {
             p->ops->defer_job(r.job);
         } else if (is_too_large(&r)) {
-            dispatch_passed(p, r.job->body_bytes);
+            dispatch_passed(p, r.job->texts.body_bytes);
             job_spare_texts(r.job);
         } else {
             give(&r);
@@ -291,8 +291,7 @@ void pool_dispatch(struct pool *p)
     p->dispatching = false;
 }
 
-/* ---- telling -----------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 bool dispatch_is_supported(struct job *j, struct buf *ret_why)
 {
@@ -307,7 +306,7 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
         const unsigned found = bars(j, b, now);
         const bool here = (found & BAR_REFUSED) != 0;
         const bool unable = (found & BAR_UNABLE) != 0;
-        if (!(b->up && here) && !b->removing && eligible_may_be(j, b)) {
+        if (!(b->conn.up && here) && !b->terms.removing && eligible_may_be(j, b)) {
             return true;
         }
         refused = refused || here;
@@ -343,7 +342,7 @@ static const char *reason_among(struct job *j)
             unable = unable || b->slot.up;
             continue;
         }
-        away = away || (!b->up && !b->removing && (found & BAR_REFUSED) == 0);
+        away = away || (!b->conn.up && !b->terms.removing && (found & BAR_REFUSED) == 0);
         if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER | BAR_SIZE | BAR_SHUNNED)) == 0) {
             return NULL; /* it is busy */
         }
@@ -351,11 +350,11 @@ static const char *reason_among(struct job *j)
         const bool shunned = (found & BAR_SHUNNED) != 0;
         const bool for_refusal = shunned && b->trust.probation == PROBATION_REFUSAL;
         refuses =
-            refuses || for_refusal || (b->up && (b->trust.refuses || (found & BAR_SIZE) != 0));
-        drained = drained || (b->up && (b->removing || b->admin == ADMIN_DRAINED));
+            refuses || for_refusal || (b->conn.up && (b->trust.refuses || (found & BAR_SIZE) != 0));
+        drained = drained || (b->conn.up && (b->terms.removing || b->terms.admin == ADMIN_DRAINED));
         held = held || (shunned && !for_refusal);
-        held = held ||
-               (b->up && (b->admin == ADMIN_QUARANTINED || b->trust.quarantine != QUARANTINE_NONE));
+        held = held || (b->conn.up && (b->terms.admin == ADMIN_QUARANTINED ||
+                                       b->trust.quarantine != QUARANTINE_NONE));
     }
     return breaker   ? "breaker_open"
            : refuses ? "backend_refused"
@@ -371,14 +370,14 @@ const char *dispatch_waiting_reason(struct job *j)
     if (j->r.state != JOB_QUEUED) {
         return NULL;
     }
-    if (j->blocked) {
+    if (j->chain.blocked) {
         return "dependency";
     }
-    if (heap_holds(&j->delay.node)) {
+    if (heap_holds(&j->timers.delay.node)) {
         return j->r.attempts == 0 && j->r.not_before.us != 0 ? "not_before" : "retry_delay";
     }
     if (j->pool->paused) {
         return "paused";
     }
-    return j->client->held ? "client_limit" : reason_among(j);
+    return j->of_client.client->held ? "client_limit" : reason_among(j);
 }

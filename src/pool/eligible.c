@@ -28,19 +28,18 @@ bool wish_is_met(struct need *n, const struct wish_traits *t, const struct backe
            need_is_met(n, &has);
 }
 
-/* ---- wishes -------------------------------------------------------------------------------------
- */
+/* ---- wishes ---------------------------------------------------------------------------------- */
 
 static bool takes_files(const struct backend *b, const struct wish_traits *t)
 {
-    return b->sent.most == 0 || t->largest <= b->sent.most;
+    return b->given.most == 0 || t->largest <= b->given.most;
 }
 
 bool wish_is_able(struct pool *p, const struct wish *w, const struct wish_traits *t,
                   const struct backend *b)
 {
-    return !b->removing && takes_files(b, t) &&
-           (w->where == NULL || spec_where_allows(w->where, b->name, &b->label_names)) &&
+    return !b->terms.removing && takes_files(b, t) &&
+           (w->where == NULL || spec_where_allows(w->where, b->name, &b->terms.label_names)) &&
            rules_allow(p, w->hash, t->metadata, t->spec, b->name) &&
            (w->need == NULL || wish_is_met(w->need, t, b));
 }
@@ -70,10 +69,11 @@ static bool skeleton_of(const struct job *j, struct buf *out)
 static struct str job_text(void *ctx, struct buf *room)
 {
     struct job *j = ctx;
-    if (j->workflow == NULL && skeleton_of(j, room)) {
+    if (j->texts.workflow == NULL && skeleton_of(j, room)) {
         return buf_str(room);
     }
-    return job_need_texts(j) ? (struct str){j->workflow, j->workflow_len} : (struct str){NULL, 0};
+    return job_need_texts(j) ? (struct str){j->texts.workflow, j->texts.workflow_len}
+                             : (struct str){NULL, 0};
 }
 
 struct str wish_variant_text(void *ctx, struct buf *room)
@@ -87,11 +87,11 @@ void job_make_wishes(struct job *j)
 {
     struct pool *p = j->pool;
     const size_t n = wish_count(j->spec);
-    if (j->wishes == NULL) {
-        j->wishes = mem_zero(n, sizeof *j->wishes);
+    if (j->able.wishes == NULL) {
+        j->able.wishes = mem_zero(n, sizeof *j->able.wishes);
     }
     for (size_t i = 0; i < n; i++) {
-        struct wish *w = &j->wishes[i];
+        struct wish *w = &j->able.wishes[i];
         const bool several = job_has_variants(j);
         struct spec_variant *v = several ? &j->spec->variants[i] : NULL;
         w->hash = several ? v->hash : j->r.workflow_hash;
@@ -107,15 +107,15 @@ void job_make_wishes(struct job *j)
 
 struct wish_traits job_traits(const struct job *j)
 {
-    return (struct wish_traits){j->r.metadata, j->spec, j->largest_input};
+    return (struct wish_traits){j->r.metadata, j->spec, j->files.largest};
 }
 
 static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
 {
     const struct wish_traits t = job_traits(j);
     const bool several = job_has_variants(j);
-    return wish_is_able(j->pool, &j->wishes[variant], &t, b) &&
-           (!several || spec_where_allows(&j->spec->where, b->name, &b->label_names));
+    return wish_is_able(j->pool, &j->able.wishes[variant], &t, b) &&
+           (!several || spec_where_allows(&j->spec->where, b->name, &b->terms.label_names));
 }
 
 /* It said no to that variant since the job was submitted. */
@@ -127,7 +127,7 @@ static bool was_refused(const struct job *j, size_t variant, const struct backen
 
 int eligible_variant(struct job *j, const struct backend *b)
 {
-    if (j->wishes == NULL || j->wishes[0].need == NULL) {
+    if (j->able.wishes == NULL || j->able.wishes[0].need == NULL) {
         job_make_wishes(j);
     }
     const size_t n = wish_count(j->spec);
@@ -147,41 +147,41 @@ int eligible_variant(struct job *j, const struct backend *b)
 bool eligible_is_restricted(struct job *j)
 {
     struct pool *p = j->pool;
-    if (j->able_generation != p->eligibility.generation) {
-        j->able_generation = p->eligibility.generation;
-        j->restricted = job_has_variants(j);
-        for (size_t i = 0; i < p->backends_len && !j->restricted; i++) {
-            j->restricted =
+    if (j->able.generation != p->eligibility.generation) {
+        j->able.generation = p->eligibility.generation;
+        j->able.restricted = job_has_variants(j);
+        for (size_t i = 0; i < p->backends_len && !j->able.restricted; i++) {
+            j->able.restricted =
                 eligible_variant(j, p->backends[i]) < 0 || eligible_is_preferred(j, p->backends[i]);
         }
     }
-    return j->restricted;
+    return j->able.restricted;
 }
 
 struct need *eligible_need(struct job *j, size_t variant)
 {
-    if (j->wishes == NULL || j->wishes[variant].need == NULL) {
+    if (j->able.wishes == NULL || j->able.wishes[variant].need == NULL) {
         job_make_wishes(j);
     }
-    return j->wishes[variant].need;
+    return j->able.wishes[variant].need;
 }
 
 struct need *eligible_need_of_attempt(const struct attempt *a)
 {
     struct job *j = a->job;
-    return eligible_need(j, job_has_variants(j) ? j->variant : 0);
+    return eligible_need(j, job_has_variants(j) ? j->route.variant : 0);
 }
 
 void eligible_leave(struct job *j)
 {
-    const size_t n = j->wishes == NULL ? 0 : wish_count(j->spec);
+    const size_t n = j->able.wishes == NULL ? 0 : wish_count(j->spec);
     for (size_t i = 0; i < n; i++) {
-        if (j->wishes[i].need != NULL) {
-            need_release(&j->pool->eligibility.needs, j->wishes[i].need);
+        if (j->able.wishes[i].need != NULL) {
+            need_release(&j->pool->eligibility.needs, j->able.wishes[i].need);
         }
     }
-    free(j->wishes);
-    j->wishes = NULL;
+    free(j->able.wishes);
+    j->able.wishes = NULL;
 }
 
 bool eligible_is_preferred(const struct job *j, const struct backend *b)
@@ -190,8 +190,7 @@ bool eligible_is_preferred(const struct job *j, const struct backend *b)
            rules_prefer(j->pool, j->r.workflow_hash, j->r.metadata, j->spec, b->name);
 }
 
-/* ---- telling ------------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 /* Many nodes lack the same: it is said once. */
 struct listing {
@@ -242,7 +241,7 @@ static void list_where(struct js_out *o, const struct spec_where *w, const struc
         js_string(o, "the job's backends leave it out");
     }
     for (size_t i = 0; i < w->labels.len; i++) {
-        if (!label_is_met(str_of(w->labels.list[i]), &b->label_names)) {
+        if (!label_is_met(str_of(w->labels.list[i]), &b->terms.label_names)) {
             AUTO_BUF struct buf text;
             buf_init(&text, BUF_NO_LIMIT);
             buf_printf(&text, "label %s", w->labels.list[i]);
@@ -254,7 +253,7 @@ static void list_where(struct js_out *o, const struct spec_where *w, const struc
 void wish_list_missing(struct pool *p, const struct wish *w, const struct wish_traits *t,
                        const struct backend *b, struct js_out *o)
 {
-    if (b->removing) {
+    if (b->terms.removing) {
         js_string(o, "it is being removed");
     }
     if (!takes_files(b, t)) {
@@ -307,14 +306,13 @@ void wish_why_not(struct pool *p, const struct wish *w, const struct wish_traits
 void eligible_why(struct job *j, const struct backend *b, struct buf *out)
 {
     const struct wish_traits t = job_traits(j);
-    if (j->wishes == NULL) {
+    if (j->able.wishes == NULL) {
         job_make_wishes(j);
     }
-    wish_why_not(j->pool, &j->wishes[0], &t, b, out);
+    wish_why_not(j->pool, &j->able.wishes[0], &t, b, out);
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void eligible_init(struct pool *p)
 {

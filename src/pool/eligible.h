@@ -46,8 +46,7 @@ struct wish_traits {
     uint64_t largest; /* of its files, in bytes */
 };
 
-/* ---- wishes ------------------------------------------------------------------------------------
- */
+/* ---- wishes ---------------------------------------------------------------------------------- */
 
 /* How many workflows would do (1 unless there are variants), and which outputs are wanted. */
 size_t wish_count(const struct spec *s);
@@ -63,12 +62,11 @@ void wish_list_missing(struct pool *p, const struct wish *w, const struct wish_t
                        const struct backend *b, struct js_out *o);
 void wish_why_not(struct pool *p, const struct wish *w, const struct wish_traits *t,
                   const struct backend *b, struct buf *out);
-/* j->wishes are there. */
+/* j->able.wishes are there. */
 void job_make_wishes(struct job *j);
 struct wish_traits job_traits(const struct job *j);
 
-/* ---- jobs --------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 void eligible_init(struct pool *p);
 /* After the jobs and backends are gone. */

@@ -20,19 +20,18 @@ enum { FRESH_MS = 1000, ETA_MOST = 20000 };
 
 static bool is_free_first(const struct heap_node *a, const struct heap_node *b)
 {
-    return mono_before(heap_item(a, const struct backend, eta_node)->eta_free_at,
-                       heap_item(b, const struct backend, eta_node)->eta_free_at);
+    return mono_before(heap_item(a, const struct backend, eta.node)->eta.free_at,
+                       heap_item(b, const struct backend, eta.node)->eta.free_at);
 }
 
 static void set_eta(struct job *j, struct mono_us starts, struct mono_us completes)
 {
-    j->eta_known = true;
-    j->eta_starts = starts;
-    j->eta_completes = completes;
+    j->forecast.known = true;
+    j->forecast.starts = starts;
+    j->forecast.completes = completes;
 }
 
-/* ---- what is on a backend already --------------------------------------------------------------
- */
+/* ---- what is on a backend already ------------------------------------------------------------ */
 
 /* The one that runs first, then in the order of their POSTs. */
 static int by_turn(const void *x, const void *y)
@@ -51,22 +50,23 @@ static void play_attempt(struct attempt *a, struct backend *b, struct mono_us no
     if (!learn_expect(a->job, b, &expected)) {
         return;
     }
-    struct mono_us starts = b->eta_free_at;
+    struct mono_us starts = b->eta.free_at;
     if (a->timeline.started.set) {
         const struct timeline t = clock_timeline(a);
         starts = timeline_point(&t, &t.started);
     }
     const struct mono_us completes = mono_max(now, mono_add(starts, expected));
     set_eta(a->job, starts, completes);
-    b->eta_free_at = mono_max(b->eta_free_at, completes);
+    b->eta.free_at = mono_max(b->eta.free_at, completes);
 }
 
 static void play_backend(struct backend *b, struct mono_us now)
 {
-    b->eta_free_at = now;
+    b->eta.free_at = now;
     struct attempt **list = mem_alloc((b->slot.in_flight + 1) * sizeof(struct attempt *));
     size_t n = 0;
-    for (struct attempt *a = b->attempts; a != NULL && n < b->slot.in_flight; a = a->backend_next) {
+    for (struct attempt *a = b->load.attempts; a != NULL && n < b->slot.in_flight;
+         a = a->backend_next) {
         list[n++] = a;
     }
     qsort(list, n, sizeof(struct attempt *), by_turn);
@@ -76,8 +76,7 @@ static void play_backend(struct backend *b, struct mono_us now)
     free(list);
 }
 
-/* ---- the queue ---------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 static int by_order(const void *x, const void *y)
 {
@@ -96,9 +95,9 @@ static struct job **waiting_jobs(struct pool *p, size_t *ret_len)
     size_t n = 0;
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
-        j->eta_known = false;
-        j->eta_asked = p->eta_at;
-        if (heap_holds(&j->entry.node) || heap_holds(&j->delay.node)) {
+        j->forecast.known = false;
+        j->forecast.asked = p->eta_at;
+        if (heap_holds(&j->entry.node) || heap_holds(&j->timers.delay.node)) {
             list[n++] = j;
         }
     }
@@ -114,10 +113,11 @@ static void play_job(struct job *j, struct backend *b)
     if (!learn_expect(j, b, &expected)) {
         return;
     }
-    const bool delayed = heap_holds(&j->delay.node);
-    const struct mono_us starts = delayed ? mono_max(b->eta_free_at, j->delay.at) : b->eta_free_at;
+    const bool delayed = heap_holds(&j->timers.delay.node);
+    const struct mono_us starts =
+        delayed ? mono_max(b->eta.free_at, j->timers.delay.at) : b->eta.free_at;
     set_eta(j, starts, mono_add(starts, expected));
-    b->eta_free_at = j->eta_completes;
+    b->eta.free_at = j->forecast.completes;
 }
 
 /* When no backend takes jobs nobody knows anything. */
@@ -136,14 +136,14 @@ static void play(struct pool *p, struct mono_us now)
     for (size_t i = 0; i < p->backends_len; i++) {
         struct backend *b = p->backends[i];
         play_backend(b, now);
-        b->eta_node = (struct heap_node){0};
+        b->eta.node = (struct heap_node){0};
         if (takes_jobs(b)) {
-            heap_push(&backends, &b->eta_node);
+            heap_push(&backends, &b->eta.node);
         }
     }
     for (size_t i = 0; i < len && heap_top(&backends) != NULL; i++) {
         struct heap_node *first = heap_top(&backends);
-        play_job(list[i], heap_item(first, struct backend, eta_node));
+        play_job(list[i], heap_item(first, struct backend, eta.node));
         heap_update(&backends, first);
     }
     heap_done(&backends);
@@ -157,12 +157,12 @@ static void play_late(struct job *j, struct mono_us now)
     struct backend *best = NULL;
     for (size_t i = 0; i < p->backends_len; i++) {
         struct backend *b = p->backends[i];
-        b->eta_free_at = mono_max(now, b->eta_free_at);
-        if (takes_jobs(b) && (best == NULL || mono_before(b->eta_free_at, best->eta_free_at))) {
+        b->eta.free_at = mono_max(now, b->eta.free_at);
+        if (takes_jobs(b) && (best == NULL || mono_before(b->eta.free_at, best->eta.free_at))) {
             best = b;
         }
     }
-    j->eta_asked = p->eta_at;
+    j->forecast.asked = p->eta_at;
     if (best != NULL) {
         play_job(j, best);
     }
@@ -175,7 +175,7 @@ static void refresh(struct job *j, struct mono_us now)
     if (p->eta_at.us == 0 || mono_diff(now, p->eta_at).us >= FRESH_MS * 1000) {
         p->eta_at = now;
         play(p, now);
-    } else if (j->eta_asked.us != p->eta_at.us) {
+    } else if (j->forecast.asked.us != p->eta_at.us) {
         play_late(j, now);
     }
 }
@@ -184,11 +184,11 @@ bool eta_of(struct job *j, struct wall_us *ret_starts, struct wall_us *ret_compl
 {
     const struct mono_us now = time_mono();
     refresh(j, now);
-    if (j->eta_known) {
-        *ret_starts = anchor_wall(&j->anchor, j->eta_starts);
-        *ret_completes = anchor_wall(&j->anchor, mono_max(now, j->eta_completes));
+    if (j->forecast.known) {
+        *ret_starts = anchor_wall(&j->times.anchor, j->forecast.starts);
+        *ret_completes = anchor_wall(&j->times.anchor, mono_max(now, j->forecast.completes));
     }
-    return j->eta_known;
+    return j->forecast.known;
 }
 
 bool eta_of_all(struct job *jobs, struct wall_us *ret)
@@ -198,8 +198,8 @@ bool eta_of_all(struct job *jobs, struct wall_us *ret)
     bool known = jobs != NULL;
     for (struct job *j = jobs; known && j != NULL; j = j->batch_next) {
         refresh(j, now.mono);
-        known = j->eta_known;
-        last = mono_max(last, j->eta_completes);
+        known = j->forecast.known;
+        last = mono_max(last, j->forecast.completes);
     }
     *ret = anchor_wall(&now, last);
     return known;

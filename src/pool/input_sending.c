@@ -47,7 +47,7 @@ static char *key_of(const struct input *in)
 
 static struct transfer *find_transfer(const struct backend *b, const char *key)
 {
-    struct transfer *t = b->sent.transfers;
+    struct transfer *t = b->given.transfers;
     while (t != NULL && strcmp(t->key, key) != 0) {
         t = t->next;
     }
@@ -90,26 +90,26 @@ static void remember(struct sent *s, const char *key, const char *name)
 
 void inputs_forget(struct backend *b)
 {
-    while (b->sent.oldest != NULL) {
-        forget_oldest(&b->sent);
+    while (b->given.oldest != NULL) {
+        forget_oldest(&b->given);
     }
 }
 
 void inputs_done(struct backend *b)
 {
-    for (struct transfer *t = b->sent.transfers, *next = NULL; t != NULL; t = next) {
+    for (struct transfer *t = b->given.transfers, *next = NULL; t != NULL; t = next) {
         next = t->next;
         http_call_cancel(t->call);
         transfer_free(t);
     }
     inputs_forget(b);
-    map_done(&b->sent.names);
+    map_done(&b->given.names);
 }
 
 static bool needs(const struct attempt *a, const char *key)
 {
-    for (size_t i = 0; i < a->job->inputs_len; i++) {
-        AUTO_FREE char *mine = key_of(&a->job->inputs[i]);
+    for (size_t i = 0; i < a->job->files.len; i++) {
+        AUTO_FREE char *mine = key_of(&a->job->files.inputs[i]);
         if (strcmp(mine, key) == 0) {
             return true;
         }
@@ -138,7 +138,7 @@ static void fail(struct attempt *a, const struct mishap *m)
 
 static struct attempt *first_that_waits(const struct backend *b)
 {
-    struct attempt *a = b->attempts;
+    struct attempt *a = b->load.attempts;
     while (a != NULL && !(a->sending.waits && a->state.phase == PHASE_SENDING)) {
         a = a->backend_next;
     }
@@ -152,7 +152,7 @@ static void send_files(struct attempt *a, bool begins);
 static void transfer_ends(struct backend *b, const char *key, const struct mishap *m)
 {
     struct attempt *a = NULL;
-    for (a = b->attempts; a != NULL; a = a->backend_next) {
+    for (a = b->load.attempts; a != NULL; a = a->backend_next) {
         a->sending.waits = a->state.phase == PHASE_SENDING && needs(a, key);
     }
     while ((a = first_that_waits(b)) != NULL) {
@@ -173,7 +173,7 @@ static void transferred(void *ctx, const char *name, unsigned status, bool is_pa
     const struct mishap m = {why, status, is_page, t->size};
     transfer_free(t);
     if (name != NULL) {
-        remember(&b->sent, key, name);
+        remember(&b->given, key, name);
         trust_file_accepted(b);
     } else {
         LOG(LOG_WARN, "an input cannot be sent to a backend", LOG_S("backend", b->name),
@@ -197,12 +197,12 @@ static bool start_transfer(struct backend *b, const struct input *in, const char
     t->backend = b;
     t->key = mem_strdup(key);
     t->size = size > 0 ? size : 1;
-    t->next = b->sent.transfers;
-    t->link = &b->sent.transfers;
+    t->next = b->given.transfers;
+    t->link = &b->given.transfers;
     if (t->next != NULL) {
         t->next->link = &t->next;
     }
-    b->sent.transfers = t;
+    b->given.transfers = t;
     t->call = comfy_upload(b->comfy, buf_text(&path), key, b->pool->options.upload_subfolder,
                            transferred, t);
     return true;
@@ -214,7 +214,7 @@ static void put_in(struct attempt *a, const struct input *in, const char *name)
     buf_init(&value, BUF_NO_LIMIT);
     struct js_out o = js_out_to(&value);
     js_string(&o, name);
-    const struct str text = {a->job->workflow, a->job->workflow_len};
+    const struct str text = {a->job->texts.workflow, a->job->texts.workflow_len};
     (void)!splices_set_input(&a->splices, a->workflow, text, str_of(in->node_id), str_of(in->name),
                              buf_str(&value));
 }
@@ -224,10 +224,10 @@ static void send_files(struct attempt *a, bool begins)
 {
     struct backend *b = a->backend;
     bool all = true;
-    for (size_t i = 0; i < a->job->inputs_len; i++) {
-        const struct input *in = &a->job->inputs[i];
+    for (size_t i = 0; i < a->job->files.len; i++) {
+        const struct input *in = &a->job->files.inputs[i];
         AUTO_FREE char *key = key_of(in);
-        const struct sent_file *f = map_get(&b->sent.names, str_of(key));
+        const struct sent_file *f = map_get(&b->given.names, str_of(key));
         if (f != NULL) {
             a->sending.reuses = a->sending.reuses || begins;
             put_in(a, in, f->name);
@@ -254,8 +254,8 @@ void inputs_send(struct attempt *a, void (*ready)(struct attempt *a))
 
 static bool is_given_file(const struct job *j, struct str node_id)
 {
-    for (size_t i = 0; i < j->inputs_len; i++) {
-        if (str_is(node_id, j->inputs[i].node_id)) {
+    for (size_t i = 0; i < j->files.len; i++) {
+        if (str_is(node_id, j->files.inputs[i].node_id)) {
             return true;
         }
     }
@@ -268,10 +268,10 @@ bool inputs_are_lost(struct attempt *a, const struct verdict_error *errors, size
     for (size_t i = 0; i < len && !refused; i++) {
         refused = is_given_file(a->job, errors[i].node_id);
     }
-    if (!refused || !a->sending.reuses || a->job->sent_anew) {
+    if (!refused || !a->sending.reuses || a->job->files.sent_anew) {
         return false;
     }
-    a->job->sent_anew = true;
+    a->job->files.sent_anew = true;
     inputs_forget(a->backend);
     return true;
 }

@@ -12,8 +12,7 @@
 #include "state.h"
 #include "sources.h"
 
-/* ---- submissions -------------------------------------------------------------------------------
- */
+/* ---- submissions ----------------------------------------------------------------------------- */
 
 /* Files of one submission that are being written. */
 struct keeping {
@@ -167,16 +166,15 @@ char *inputs_write_again(const struct job *j)
     buf_init(&b, BUF_NO_LIMIT);
     struct js_out o = js_out_to(&b);
     js_open(&o, '[');
-    for (size_t i = 0; i < j->inputs_len; i++) {
-        const struct input *in = &j->inputs[i];
+    for (size_t i = 0; i < j->files.len; i++) {
+        const struct input *in = &j->files.inputs[i];
         write_one(&o, in->node_id, in->name, in->sha256, in->extension, in->job_id, in->output);
     }
     js_close(&o, ']');
     return buf_take(&b);
 }
 
-/* ---- jobs --------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static void read_member(struct js_token key, struct js_token value, struct input *in)
 {
@@ -203,7 +201,7 @@ void inputs_hold(struct input *in, struct upload *u)
     struct job *j = in->job;
     memcpy(in->sha256, u->sha256, sizeof in->sha256);
     uploads_hold(j->pool->uploads, u, j->r.client);
-    j->largest_input = u->size > j->largest_input ? u->size : j->largest_input;
+    j->files.largest = u->size > j->files.largest ? u->size : j->files.largest;
 }
 
 static void begin_row(struct js_reader *r, const char *attachments)
@@ -258,23 +256,23 @@ void inputs_join(struct job *j)
         } else if (in.job_id[0] != '\0') {
             in.sha256[0] = '\0'; /* it can be had again */
         }
-        j->inputs = mem_grow(j->inputs, (j->inputs_len + 1) * sizeof *j->inputs);
-        j->inputs[j->inputs_len++] = in;
+        j->files.inputs = mem_grow(j->files.inputs, (j->files.len + 1) * sizeof *j->files.inputs);
+        j->files.inputs[j->files.len++] = in;
     }
 }
 
 void inputs_leave(struct job *j)
 {
     sources_leave(j);
-    for (size_t i = 0; i < j->inputs_len; i++) {
-        struct input *in = &j->inputs[i];
+    for (size_t i = 0; i < j->files.len; i++) {
+        struct input *in = &j->files.inputs[i];
         struct upload *u = uploads_find(j->pool->uploads, in->sha256);
         if (u != NULL) {
             uploads_release(j->pool->uploads, u, j->r.client);
         }
         input_done(in);
     }
-    free(j->inputs);
-    j->inputs = NULL;
-    j->inputs_len = 0;
+    free(j->files.inputs);
+    j->files.inputs = NULL;
+    j->files.len = 0;
 }

@@ -32,7 +32,7 @@ void intake_init(struct intake *in)
 void intake_done(struct intake *in)
 {
     if (in->job != NULL) {
-        in->job->intake = NULL;
+        in->job->insert.intake = NULL;
     }
     if (in->batch != NULL) {
         batch_loses_intake(in->batch);
@@ -42,8 +42,7 @@ void intake_done(struct intake *in)
     buf_done(&in->dry);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 unsigned pool_ended_last_minute(const struct pool *p)
 {
@@ -83,8 +82,7 @@ bool intake_client_has_room(struct pool *p, const char *client, size_t more, str
                         drain_seconds(p));
 }
 
-/* ---- Idempotency-Key ---------------------------------------------------------------------------
- */
+/* ---- Idempotency-Key ------------------------------------------------------------------------- */
 
 /* An earlier submission had the key: what it was answered. */
 static enum intake_step replay(struct pool *p, struct intake *in, const struct key_record *k)
@@ -134,8 +132,7 @@ static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret
     return decided;
 }
 
-/* ---- what is asked for -------------------------------------------------------------------------
- */
+/* ---- what is asked for ----------------------------------------------------------------------- */
 
 /* Whose the job is: its caller's, or of whom the body names. */
 static bool settle_client(struct intake *in)
@@ -187,14 +184,13 @@ static bool check_webhook(struct pool *p, struct intake *in)
                          "/webhook/url");
 }
 
-/* ---- the insert --------------------------------------------------------------------------------
- */
+/* ---- the insert ------------------------------------------------------------------------------ */
 
 static void inserted(void *ctx, enum err e)
 {
     struct job *j = ctx;
     struct pool *p = j->pool;
-    struct intake *in = j->intake;
+    struct intake *in = j->insert.intake;
     const uint64_t ticket = in == NULL ? 0 : in->ticket;
     if (p->callers.wake == NULL) { /* the daemon stops; the next one finds what was stored */
         pool_one_less(p, &p->writes);
@@ -202,7 +198,7 @@ static void inserted(void *ctx, enum err e)
     }
     if (in != NULL) {
         in->job = NULL;
-        j->intake = NULL;
+        j->insert.intake = NULL;
     }
     if (e != ERR_NONE) {
         job_forget(j);
@@ -212,13 +208,13 @@ static void inserted(void *ctx, enum err e)
             pool_wake(p, ticket);
         }
     } else {
-        if (j->key != NULL) {
-            (void)map_remove(&p->keys, str_of(j->key));
-            free(j->key);
-            j->key = NULL;
+        if (j->insert.key != NULL) {
+            (void)map_remove(&p->keys, str_of(j->insert.key));
+            free(j->insert.key);
+            j->insert.key = NULL;
         }
-        j->stored = true;
-        webhooks_take(p->webhooks, &j->outbox);
+        j->insert.stored = true;
+        webhooks_take(p->webhooks, &j->end.outbox);
         tell_queued(j);
         job_admit(j);
         if (in != NULL) {
@@ -233,26 +229,25 @@ static void insert_job(struct pool *p, struct intake *in)
 {
     struct job *j = job_new(p, &in->submission, in->trace);
     memcpy(in->subject, j->r.id, sizeof in->subject);
-    j->intake = in;
+    j->insert.intake = in;
     in->job = j;
     struct key_record k = {.status = 202, .at = j->r.queued_at};
     if (in->key[0] != '\0') {
-        j->key = mem_strdup(in->key);
-        (void)map_put(&p->keys, str_of(j->key), j);
-        k.key = j->key;
+        j->insert.key = mem_strdup(in->key);
+        (void)map_put(&p->keys, str_of(j->insert.key), j);
+        k.key = j->insert.key;
         memcpy(k.digest, in->digest, sizeof k.digest);
         memcpy(k.job_id, j->r.id, sizeof k.job_id);
     }
-    webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->outbox);
-    struct store_beside beside = outbox_beside(&j->outbox);
-    beside.credentials = str_of(j->credentials);
+    webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->end.outbox);
+    struct store_beside beside = outbox_beside(&j->end.outbox);
+    beside.credentials = str_of(j->texts.credentials);
     p->writes++;
-    store_insert(p->store, &j->r, (struct str){j->workflow, j->workflow_len}, str_of(j->extra_data),
-                 k.key == NULL ? NULL : &k, &beside, inserted, j);
+    store_insert(p->store, &j->r, (struct str){j->texts.workflow, j->texts.workflow_len},
+                 str_of(j->texts.extra_data), k.key == NULL ? NULL : &k, &beside, inserted, j);
 }
 
-/* ---- the steps ---------------------------------------------------------------------------------
- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 /* INTAKE_STORED here means that nothing speaks against it: it may be stored. */
 static enum intake_step check(struct pool *p, struct intake *in)

@@ -23,8 +23,7 @@ static struct job *find(struct pool *p, const char *id)
     return job_find(p, (struct str){id, UUID_TEXT});
 }
 
-/* ---- cancel ------------------------------------------------------------------------------------
- */
+/* ---- cancel ---------------------------------------------------------------------------------- */
 
 /* Who waits for the mark of a running job's cancel to be durable. */
 struct marking {
@@ -40,7 +39,7 @@ static void marked(void *ctx, enum err e)
     (void)e; /* such a write is kept until it succeeds */
     struct job *j = find(p, m->job_id);
     if (j != NULL) {
-        j->cancel_durable = true;
+        j->end.cancel_durable = true;
     }
     pool_wake(p, m->ticket);
     free(m);
@@ -65,19 +64,18 @@ bool pool_cancel_job(struct pool *p, const char *id, uint64_t ticket)
     if (j == NULL || !store_is_writable(p->store)) { /* nobody knows when it will be durable */
         return false;
     }
-    if (j->ending || j->r.state == JOB_QUEUED) { /* its end is being stored */
+    if (j->end.ending || j->r.state == JOB_QUEUED) { /* its end is being stored */
         job_add_waiter(j, ticket);
         return true;
     }
-    if (!j->cancel_durable) {
+    if (!j->end.cancel_durable) {
         mark_cancel(j, ticket);
         return true;
     }
     return false;
 }
 
-/* ---- delete ------------------------------------------------------------------------------------
- */
+/* ---- delete ---------------------------------------------------------------------------------- */
 
 bool pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ctx,
                      struct refusal *ret)
@@ -96,8 +94,7 @@ bool pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ct
     return e == ERR_NONE || refusal_set(ret, e);
 }
 
-/* ---- priority ----------------------------------------------------------------------------------
- */
+/* ---- priority -------------------------------------------------------------------------------- */
 
 bool pool_change_priority(struct pool *p, const char *id, int priority, pool_done_fn done,
                           void *ctx, struct refusal *ret)
@@ -125,8 +122,7 @@ bool pool_change_priority(struct pool *p, const char *id, int priority, pool_don
     return true;
 }
 
-/* ---- retry -------------------------------------------------------------------------------------
- */
+/* ---- retry ----------------------------------------------------------------------------------- */
 
 /* Its row may be gone by now (DELETE, retention): then it never was. */
 static void revived(void *ctx, enum err e)
@@ -138,8 +134,8 @@ static void revived(void *ctx, enum err e)
         job_forget(j);
         e = ERR_JOB_NOT_FOUND;
     } else if (j != NULL && p->callers.wake != NULL) {
-        j->stored = true;
-        webhooks_take(p->webhooks, &j->outbox);
+        j->insert.stored = true;
+        webhooks_take(p->webhooks, &j->end.outbox);
         tell_queued(j);
         job_wait_first(j);
     }
@@ -211,25 +207,13 @@ static bool may_be_retried(struct pool *p, const struct job_record *r, const cha
     return intake_client_has_room(p, r->client, 1, ret);
 }
 
-/* The account keys that are given are its own from now on. */
-static void take_keys(struct job *j, char **extra_data)
-{
-    char *keys = NULL;
-    const unsigned given = job_cut_credentials(extra_data, &keys);
-    if (given != 0) {
-        free(j->credentials);
-        j->credentials = keys;
-    }
-    j->r.credentials = given;
-}
-
 static void revive(struct pool *p, struct store_active *take, char **extra_data, struct change *c)
 {
     struct job *j = job_revive(p, take);
-    take_keys(j, extra_data);
-    webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->outbox);
-    struct store_beside beside = outbox_beside(&j->outbox);
-    beside.credentials = str_of(j->credentials);
+    job_take_credentials(j, extra_data);
+    webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->end.outbox);
+    struct store_beside beside = outbox_beside(&j->end.outbox);
+    beside.credentials = str_of(j->texts.credentials);
     store_update_job(p->store, &j->r, &beside, revived, c);
 }
 

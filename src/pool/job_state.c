@@ -21,14 +21,15 @@ struct job *job_find(struct pool *p, struct str id)
 
 bool job_waits(const struct job *j)
 {
-    return !j->ending && (heap_holds(&j->entry.node) || heap_holds(&j->delay.node) || j->blocked);
+    return !j->end.ending &&
+           (heap_holds(&j->entry.node) || heap_holds(&j->timers.delay.node) || j->chain.blocked);
 }
 
 void job_stop_waiting(struct job *j)
 {
     struct deadlines *d = &j->pool->deadlines;
     queue_remove(&j->pool->queue, &j->entry);
-    deadline_clear(d, &j->delay);
-    deadline_clear(d, &j->settles);
-    deadline_clear(d, &j->queue_timer);
+    deadline_clear(d, &j->timers.delay);
+    deadline_clear(d, &j->past.settles);
+    deadline_clear(d, &j->timers.queue);
 }

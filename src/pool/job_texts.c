@@ -8,6 +8,8 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
+#include "comfypool/core/submission.h"
+#include "comfypool/store/store.h"
 #include "batches.h"
 #include "job_texts.h"
 #include "jobs.h"
@@ -17,9 +19,10 @@ enum { QUEUED_TEXT_BYTES = 64 << 20 };
 
 static size_t text_size(const struct job *j)
 {
-    return j->workflow == NULL
+    return j->texts.workflow == NULL
                ? 0
-               : j->workflow_len + (j->extra_data == NULL ? 0 : strlen(j->extra_data));
+               : j->texts.workflow_len +
+                     (j->texts.extra_data == NULL ? 0 : strlen(j->texts.extra_data));
 }
 
 unsigned job_cut_credentials(char **extra_data, char **ret_keys)
@@ -42,33 +45,62 @@ void job_count_texts(struct job *j)
 {
     const size_t size = text_size(j);
     j->pool->text_bytes += size;
-    j->body_bytes = size > 0 ? size : j->body_bytes;
+    j->texts.body_bytes = size > 0 ? size : j->texts.body_bytes;
 }
 
 void job_drop_texts(struct job *j)
 {
     j->pool->text_bytes -= text_size(j);
-    free(j->workflow);
-    free(j->extra_data);
-    j->workflow = j->extra_data = NULL;
-    j->workflow_len = 0;
+    free(j->texts.workflow);
+    free(j->texts.extra_data);
+    j->texts.workflow = j->texts.extra_data = NULL;
+    j->texts.workflow_len = 0;
     if (j->batch == NULL) { /* else its texts are made of the batch's, and these are not there */
-        free(j->credentials);
-        j->credentials = NULL;
+        free(j->texts.credentials);
+        j->texts.credentials = NULL;
     }
+}
+
+void job_take_credentials(struct job *j, char **extra_data)
+{
+    char *keys = NULL;
+    const unsigned given = job_cut_credentials(extra_data, &keys);
+    if (given != 0) {
+        free(j->texts.credentials);
+        j->texts.credentials = keys;
+    }
+    j->r.credentials = given;
+}
+
+void job_take_texts(struct job *j, struct submission *take)
+{
+    j->texts.workflow = take->workflow;
+    j->texts.workflow_len = take->workflow_len;
+    j->texts.extra_data = take->extra_data;
+    take->workflow = take->extra_data = NULL;
+    job_take_credentials(j, &j->texts.extra_data);
+}
+
+void job_take_stored_texts(struct job *j, struct store_active *take)
+{
+    j->texts.workflow = take->workflow;
+    j->texts.workflow_len = take->workflow_len;
+    j->texts.extra_data = take->extra_data;
+    j->texts.credentials = take->credentials;
+    take->workflow = take->extra_data = take->credentials = NULL;
 }
 
 void job_become_variant(struct job *j)
 {
-    const struct spec_variant *v = spec_chosen(j->spec, j->r.placement, &j->variant);
-    if (v == NULL || j->workflow == NULL) {
+    const struct spec_variant *v = spec_chosen(j->spec, j->r.placement, &j->route.variant);
+    if (v == NULL || j->texts.workflow == NULL) {
         return;
     }
     j->pool->text_bytes += v->workflow_len;
-    j->pool->text_bytes -= j->workflow_len;
-    free(j->workflow);
-    j->workflow = mem_copy((struct str){v->workflow, v->workflow_len});
-    j->workflow_len = v->workflow_len;
+    j->pool->text_bytes -= j->texts.workflow_len;
+    free(j->texts.workflow);
+    j->texts.workflow = mem_copy((struct str){v->workflow, v->workflow_len});
+    j->texts.workflow_len = v->workflow_len;
     j->r.nodes_total = (unsigned)v->nodes_total;
     memcpy(j->r.workflow_hash, v->hash, sizeof j->r.workflow_hash);
     memcpy(j->r.cost_key, v->cost_key, sizeof j->r.cost_key);
@@ -88,9 +120,9 @@ static void make_of_batch(struct job *j)
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
     override_apply((struct str){b->workflow, b->workflow_len}, str_of(j->r.overrides), &text);
-    j->workflow_len = text.len;
-    j->workflow = buf_take(&text);
-    j->extra_data = mem_strdup(b->extra_data);
+    j->texts.workflow_len = text.len;
+    j->texts.workflow = buf_take(&text);
+    j->texts.extra_data = mem_strdup(b->extra_data);
 }
 
 static enum err load(struct job *j)
@@ -98,23 +130,20 @@ static enum err load(struct job *j)
     struct store_active found = {.has_attempt = false};
     enum err e = store_load_job(j->pool->store, (struct str){j->r.id, UUID_TEXT}, &found);
     job_record_done(&found.job);
-    j->workflow = found.workflow;
-    j->workflow_len = found.workflow_len;
-    j->extra_data = found.extra_data;
-    j->credentials = found.credentials;
+    job_take_stored_texts(j, &found);
     return e;
 }
 
 bool job_need_texts(struct job *j)
 {
-    if (j->workflow != NULL) {
+    if (j->texts.workflow != NULL) {
         return true;
     }
     if (j->batch != NULL) {
         make_of_batch(j);
     } else {
         const enum err e = load(j);
-        if (e != ERR_NONE || j->workflow == NULL) {
+        if (e != ERR_NONE || j->texts.workflow == NULL) {
             LOG(LOG_ERROR, "the workflow of a job cannot be read", LOG_S("job", j->r.id),
                 LOG_S("why", err_code(e)));
             return false;

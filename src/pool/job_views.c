@@ -49,9 +49,9 @@ bool pool_view_job(struct pool *p, const char *id, struct job_view *ret)
     *ret = (struct job_view){
         .record = j->r,
         .more = {.waiting_reason = dispatch_waiting_reason(j)},
-        .changed_at = j->changed_at,
-        .is_ending = j->ending && j->attempt == NULL,
-        .has_open_attempt = j->attempt != NULL || j->ending,
+        .changed_at = j->times.changed_at,
+        .is_ending = j->end.ending && j->attempt == NULL,
+        .has_open_attempt = j->attempt != NULL || j->end.ending,
     };
     if (j->attempt != NULL) {
         view_attempt(j->attempt, ret);
@@ -83,10 +83,10 @@ enum err pool_workflow_of(struct pool *p, const char *id, struct buf *out)
     if (j == NULL) {
         return ERR_JOB_NOT_FOUND;
     }
-    if (j->workflow == NULL) {
+    if (j->texts.workflow == NULL) {
         return store_get_workflow(p->store, j->r.seq, out);
     }
-    buf_add(out, j->workflow, j->workflow_len);
+    buf_add(out, j->texts.workflow, j->texts.workflow_len);
     return ERR_NONE;
 }
 
@@ -108,8 +108,7 @@ void pool_refresh_attempts(struct pool *p, const char *id, struct attempt_record
     }
 }
 
-/* ---- previews ----------------------------------------------------------------------------------
- */
+/* ---- previews -------------------------------------------------------------------------------- */
 
 static void view_preview(const struct attempt *a, struct preview_view *ret)
 {
@@ -140,7 +139,8 @@ bool pool_next_preview(struct pool *p, const char *wall, const char *id, uint64_
 {
     const struct attempt *best = NULL;
     for (size_t i = 0; i < p->backends_len; i++) {
-        for (const struct attempt *a = p->backends[i]->attempts; a != NULL; a = a->backend_next) {
+        for (const struct attempt *a = p->backends[i]->load.attempts; a != NULL;
+             a = a->backend_next) {
             if (a->preview.n > seen && wall_lets(wall, a->job->r.client) &&
                 (best == NULL || a->preview.n < best->preview.n) &&
                 (id[0] == '\0' || strcmp(id, a->job->r.id) == 0)) {
@@ -154,8 +154,7 @@ bool pool_next_preview(struct pool *p, const char *wall, const char *id, uint64_
     return best != NULL;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static int by_seq(const void *x, const void *y)
 {
@@ -171,10 +170,10 @@ static size_t list_active(struct pool *p, const struct client *c, struct job **l
     size_t at = 0;
     struct job *j = c != NULL ? c->jobs : map_next(&p->jobs, &at);
     while (j != NULL) {
-        if (j->stored) {
+        if (j->insert.stored) {
             list[n++] = j;
         }
-        j = c != NULL ? j->client_next : map_next(&p->jobs, &at);
+        j = c != NULL ? j->of_client.next : map_next(&p->jobs, &at);
     }
     return n;
 }
@@ -194,8 +193,7 @@ size_t pool_list_active(struct pool *p, const char *wall, char (**ret)[UUID_SIZE
     return n;
 }
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 void pool_wait_for_end(struct pool *p, const char *id, uint64_t ticket)
 {

@@ -68,14 +68,10 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
-    j->position = -1;
+    j->forecast.position = -1;
     j->r = take->job;
     take->job = (struct job_record){0};
-    j->workflow = take->workflow;
-    j->workflow_len = take->workflow_len;
-    j->extra_data = take->extra_data;
-    j->credentials = take->credentials;
-    take->workflow = take->extra_data = take->credentials = NULL;
+    job_take_stored_texts(j, take);
     j->spec = j->r.spec == NULL ? NULL : spec_read(str_of(j->r.spec));
     if (j->r.batch_id[0] != '\0') {
         batch_join_again(j);
@@ -85,21 +81,40 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
     return j;
 }
 
+struct job *job_resumed(struct pool *p, struct store_active *take)
+{
+    struct job *j = job_loaded(p, take);
+    /* The monotonic clock may be another one than when it was queued: carry by the wall. Not later
+       than now: the wall clock may have been set back meanwhile. */
+    const struct time_anchor now = time_anchor_now();
+    j->times.anchor = now;
+    j->times.queued = mono_min(now.mono, anchor_mono(&now, j->r.waiting_since));
+    j->times.submitted = mono_min(now.mono, anchor_mono(&now, j->r.budget_since));
+    j->times.changed_at = now.mono;
+    j->end.cancel_durable = j->r.cancel_requested;
+    j->insert.stored = true;
+    if (j->r.state == JOB_QUEUED && j->r.attempts > 0) {
+        j->past.elsewhere = j->r.backend != NULL;
+        j->past.failed_on = mem_strdup(j->r.backend);
+    }
+    return j;
+}
+
 /* The job that a submission describes, without its texts. */
 static struct job *describe(struct pool *p, const struct submission *from, const char *trace)
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
-    j->position = -1;
-    j->anchor = time_anchor_now();
-    j->queued = j->submitted = j->changed_at = j->anchor.mono;
+    j->forecast.position = -1;
+    j->times.anchor = time_anchor_now();
+    j->times.queued = j->times.submitted = j->times.changed_at = j->times.anchor.mono;
     j->r = (struct job_record){
         .seq = store_next_seq(p->store),
         .state = JOB_QUEUED,
         .priority = from->priority,
-        .queued_at = j->anchor.wall,
-        .waiting_since = j->anchor.wall,
-        .budget_since = j->anchor.wall,
+        .queued_at = j->times.anchor.wall,
+        .waiting_since = j->times.anchor.wall,
+        .budget_since = j->times.anchor.wall,
         .policy = merge_policy(&p->options.policy, &from->policy),
         .nodes_total = (unsigned)from->nodes_total,
         .profiled = from->profile == UNSET ? p->options.profiling : from->profile == ON,
@@ -115,7 +130,7 @@ static struct job *describe(struct pool *p, const struct submission *from, const
                  .events = from->webhook.events,
                  .secret = mem_strdup(from->webhook.secret)},
     };
-    uuid_v7(j->anchor.wall, j->r.id);
+    uuid_v7(j->times.anchor.wall, j->r.id);
     memcpy(j->r.workflow_hash, from->hash, sizeof j->r.workflow_hash);
     memcpy(j->r.cost_key, from->cost_key, sizeof j->r.cost_key);
     if (!spec_is_empty(&from->spec)) {
@@ -131,11 +146,7 @@ static struct job *describe(struct pool *p, const struct submission *from, const
 struct job *job_new(struct pool *p, struct submission *take, const char *trace)
 {
     struct job *j = describe(p, take, trace);
-    j->workflow = take->workflow;
-    j->workflow_len = take->workflow_len;
-    j->extra_data = take->extra_data;
-    take->workflow = take->extra_data = NULL;
-    j->r.credentials = job_cut_credentials(&j->extra_data, &j->credentials);
+    job_take_texts(j, take);
     settle_in(j);
     return j;
 }
@@ -160,20 +171,20 @@ void job_free(struct job *j)
     }
     queue_remove(&p->queue, &j->entry);
     review_leave(j);
-    deadline_clear(&p->deadlines, &j->delay);
-    deadline_clear(&p->deadlines, &j->doom);
-    free(j->doom_why);
-    deadline_clear(&p->deadlines, &j->settles);
+    deadline_clear(&p->deadlines, &j->timers.delay);
+    deadline_clear(&p->deadlines, &j->doom.due);
+    free(j->doom.why);
+    deadline_clear(&p->deadlines, &j->past.settles);
     shun_leave(j);
-    deadline_clear(&p->deadlines, &j->queue_timer);
-    deadline_clear(&p->deadlines, &j->job_timer);
-    deadline_clear(&p->deadlines, &j->wake);
-    if (j->intake != NULL) {
-        j->intake->job = NULL;
+    deadline_clear(&p->deadlines, &j->timers.queue);
+    deadline_clear(&p->deadlines, &j->timers.job);
+    deadline_clear(&p->deadlines, &j->waits.wake);
+    if (j->insert.intake != NULL) {
+        j->insert.intake->job = NULL;
     }
-    if (j->key != NULL) {
-        (void)map_remove(&p->keys, str_of(j->key));
-        free(j->key);
+    if (j->insert.key != NULL) {
+        (void)map_remove(&p->keys, str_of(j->insert.key));
+        free(j->insert.key);
     }
     if (j->attempt != NULL) {
         attempt_free(j->attempt);
@@ -185,18 +196,18 @@ void job_free(struct job *j)
     batch_leave(j);
     client_leave(j);
     spec_free(j->spec);
-    streamed_done(&j->streamed);
-    free(j->kept_files);
+    streamed_done(&j->end.streamed);
+    free(j->end.kept_files);
     job_record_done(&j->r);
-    job_record_done(&j->next);
-    job_error_done(&j->refusal);
-    outbox_done(&j->outbox);
+    job_record_done(&j->end.next);
+    job_error_done(&j->past.refusal);
+    outbox_done(&j->end.outbox);
     job_drop_texts(j);
-    free(j->credentials);
-    free(j->waiters.list);
-    free(j->watchers.list);
-    free(j->retry);
-    free(j->failed_on);
+    free(j->texts.credentials);
+    free(j->waits.for_end.list);
+    free(j->waits.for_change.list);
+    free(j->end.retry);
+    free(j->past.failed_on);
     free(j);
 }
 
@@ -214,9 +225,9 @@ static void wake(struct pool *p, struct waiters *w)
 void job_forget(struct job *j)
 {
     struct pool *p = j->pool;
-    struct waiters waiters = j->waiters;
-    struct waiters watchers = j->watchers;
-    j->waiters = j->watchers = (struct waiters){.list = NULL};
+    struct waiters waiters = j->waits.for_end;
+    struct waiters watchers = j->waits.for_change;
+    j->waits.for_end = j->waits.for_change = (struct waiters){.list = NULL};
     job_free(j);
     wake(p, &waiters);
     wake(p, &watchers);
@@ -248,31 +259,30 @@ static void add_waiter(struct pool *p, struct waiters *w, uint64_t ticket)
 
 void job_add_waiter(struct job *j, uint64_t ticket)
 {
-    add_waiter(j->pool, &j->waiters, ticket);
+    add_waiter(j->pool, &j->waits.for_end, ticket);
 }
 
 void job_add_watcher(struct job *j, uint64_t ticket)
 {
-    add_waiter(j->pool, &j->watchers, ticket);
+    add_waiter(j->pool, &j->waits.for_change, ticket);
 }
 
 /* In a turn of its own: many things change together. */
 static void wake_watchers(void *ctx)
 {
     struct job *j = ctx;
-    wake(j->pool, &j->watchers);
+    wake(j->pool, &j->waits.for_change);
 }
 
 void job_has_changed(struct job *j)
 {
-    j->changed_at = time_mono();
-    if (j->watchers.len > 0) {
-        deadline_set(&j->pool->deadlines, &j->wake, j->changed_at, wake_watchers, j);
+    j->times.changed_at = time_mono();
+    if (j->waits.for_change.len > 0) {
+        deadline_set(&j->pool->deadlines, &j->waits.wake, j->times.changed_at, wake_watchers, j);
     }
 }
 
-/* ---- timers ----------------------------------------------------------------------------------
- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 static void queue_time_is_over(void *ctx)
 {
@@ -282,7 +292,7 @@ static void queue_time_is_over(void *ctx)
 static void job_time_is_over(void *ctx)
 {
     struct job *j = ctx;
-    j->timed_out = true; /* seen by whoever is storing something of it now */
+    j->end.timed_out = true; /* seen by whoever is storing something of it now */
     if (job_waits(j)) {
         job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
     } else if (j->attempt != NULL && !attempt_is_over(&j->attempt->state)) {
@@ -294,18 +304,19 @@ void job_set_timers(struct job *j)
 {
     struct deadlines *d = &j->pool->deadlines;
     const struct job_policy *policy = &j->r.policy;
-    if (policy->job_timeout_ms > 0 && !j->timed_out) {
-        deadline_set(d, &j->job_timer, mono_add(j->submitted, dur_ms(policy->job_timeout_ms)),
-                     job_time_is_over, j);
+    if (policy->job_timeout_ms > 0 && !j->end.timed_out) {
+        deadline_set(d, &j->timers.job,
+                     mono_add(j->times.submitted, dur_ms(policy->job_timeout_ms)), job_time_is_over,
+                     j);
     }
     if (policy->queue_timeout_ms > 0 && j->r.state == JOB_QUEUED) {
-        deadline_set(d, &j->queue_timer, mono_add(j->queued, dur_ms(policy->queue_timeout_ms)),
+        deadline_set(d, &j->timers.queue,
+                     mono_add(j->times.queued, dur_ms(policy->queue_timeout_ms)),
                      queue_time_is_over, j);
     }
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 void job_enqueue(struct job *j)
 {
@@ -313,17 +324,17 @@ void job_enqueue(struct job *j)
     buf_init(&lane, 4096);
     job_spare_texts(j);
     dispatch_lane_key(j, &lane);
-    queue_push(&j->pool->queue, &j->entry, buf_str(&lane), str_of(j->client->name), j->r.priority,
-               j->r.seq);
+    queue_push(&j->pool->queue, &j->entry, buf_str(&lane), str_of(j->of_client.client->name),
+               j->r.priority, j->r.seq);
     job_set_timers(j);
 }
 
 /* From now on its time counts. */
 static void begin_to_wait(struct job *j)
 {
-    j->anchor = time_anchor_now();
-    j->queued = j->submitted = j->anchor.mono;
-    j->r.waiting_since = j->r.budget_since = j->anchor.wall;
+    j->times.anchor = time_anchor_now();
+    j->times.queued = j->times.submitted = j->times.anchor.mono;
+    j->r.waiting_since = j->r.budget_since = j->times.anchor.wall;
     job_enqueue(j);
 }
 
@@ -340,18 +351,16 @@ void job_admit(struct job *j)
     AUTO_FREE char *why = NULL;
     const struct time_anchor now = time_anchor_now();
     if (j->r.after != NULL && after_tie(j, &why)) {
-        j->blocked = true;
-        job_spare_texts(j);
+        after_block(j);
     } else if (why != NULL) {
         job_end_queued(j, ERR_DEPENDENCY_FAILED, why);
     } else if (sources_wait(j)) {
-        j->blocked = true;
-        job_spare_texts(j);
+        after_block(j);
     } else if (j->r.not_before.us > now.wall.us) {
         job_spare_texts(j);
-        deadline_set(&p->deadlines, &j->delay, anchor_mono(&now, j->r.not_before),
+        deadline_set(&p->deadlines, &j->timers.delay, anchor_mono(&now, j->r.not_before),
                      its_time_has_come, j);
-    } else if (j->r.not_before.us > j->r.waiting_since.us || j->was_blocked) {
+    } else if (j->r.not_before.us > j->r.waiting_since.us || j->chain.was_blocked) {
         begin_to_wait(j);
     } else {
         job_enqueue(j);
@@ -365,7 +374,7 @@ bool job_may_wait(struct job *j)
     buf_add_text(&why, "no backend can run this workflow");
     if (j->r.cancel_requested) { /* while the store wrote */
         job_end_queued(j, ERR_NONE, NULL);
-    } else if (j->timed_out) {
+    } else if (j->end.timed_out) {
         job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
     } else if (!dispatch_is_supported(j, &why)) {
         job_end_queued(j, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&why));
@@ -385,9 +394,10 @@ static void settles_for_less(void *ctx)
    may be busy for hours. */
 static void prefer_for_a_while(struct job *j)
 {
-    if (j->elsewhere || j->wants_memory) {
-        j->prefers_until = mono_add(time_mono(), dur_ms(PREFER_MS));
-        deadline_set(&j->pool->deadlines, &j->settles, j->prefers_until, settles_for_less, j);
+    if (j->past.elsewhere || j->past.wants_memory) {
+        j->past.prefers_until = mono_add(time_mono(), dur_ms(PREFER_MS));
+        deadline_set(&j->pool->deadlines, &j->past.settles, j->past.prefers_until, settles_for_less,
+                     j);
     }
 }
 
@@ -396,8 +406,8 @@ static void delay_is_over(void *ctx);
 void job_wait_for_store(struct job *j)
 {
     queue_remove(&j->pool->queue, &j->entry);
-    deadline_set(&j->pool->deadlines, &j->delay, mono_add(time_mono(), dur_ms(STORE_PAUSE_MS)),
-                 delay_is_over, j);
+    deadline_set(&j->pool->deadlines, &j->timers.delay,
+                 mono_add(time_mono(), dur_ms(STORE_PAUSE_MS)), delay_is_over, j);
 }
 
 static void delay_is_over(void *ctx)
@@ -408,8 +418,7 @@ static void delay_is_over(void *ctx)
     j->pool->ops->give_jobs(j->pool);
 }
 
-/* ---- the end of an attempt, and of a job ------------------------------------------------------
- */
+/* ---- the end of an attempt, and of a job ----------------------------------------------------- */
 
 static void count_end(struct pool *p, enum job_state state)
 {
@@ -431,12 +440,12 @@ void job_wait_again(struct job *j)
         p->ops->review_jobs(p); /* others may stand where it stood */
         return;
     }
-    if (!mono_before(time_mono(), j->delay.at)) {
+    if (!mono_before(time_mono(), j->timers.delay.at)) {
         prefer_for_a_while(j);
         job_enqueue(j);
         p->ops->give_jobs(p);
     } else {
-        deadline_set(&p->deadlines, &j->delay, j->delay.at, delay_is_over, j);
+        deadline_set(&p->deadlines, &j->timers.delay, j->timers.delay.at, delay_is_over, j);
         job_set_timers(j);
     }
 }
@@ -447,12 +456,12 @@ static void concluded(void *ctx, enum err e)
     struct job *j = ctx;
     struct pool *p = j->pool;
     (void)e; /* such a write is kept until it succeeds */
-    j->next.cancel_requested = j->r.cancel_requested;
+    j->end.next.cancel_requested = j->r.cancel_requested;
     job_record_done(&j->r);
-    j->r = j->next;
-    j->next = (struct job_record){0};
-    j->ending = false;
-    webhooks_take(p->webhooks, &j->outbox);
+    j->r = j->end.next;
+    j->end.next = (struct job_record){0};
+    j->end.ending = false;
+    webhooks_take(p->webhooks, &j->end.outbox);
     if (!job_state_is_terminal(j->r.state)) {
         job_has_changed(j);
         tell_retrying(j);
@@ -462,8 +471,8 @@ static void concluded(void *ctx, enum err e)
     }
     count_end(p, j->r.state);
     tell_end(j);
-    copies_begin(p->copies, &j->r, j->kept_files);
-    streamed_done(&j->streamed);
+    copies_begin(p->copies, &j->r, j->end.kept_files);
+    streamed_done(&j->end.streamed);
     stamps_begin(p->stamps, &j->r);
     if (j->r.profiled) {
         otlp_add(p->otlp, j->r.id);
@@ -528,27 +537,27 @@ static void note_times(struct attempt *a, struct job_record *next)
 /* Queued again: the next attempt's profile counts from here. */
 static void prepare_requeue(struct job *j, struct attempt *a)
 {
-    j->anchor = time_anchor_now();
-    j->queued = j->anchor.mono;
-    j->next.waiting_since = j->anchor.wall;
-    j->next.started_at = j->next.completed_at = (struct wall_us){0};
-    job_error_done(&j->next.error);
+    j->times.anchor = time_anchor_now();
+    j->times.queued = j->times.anchor.mono;
+    j->end.next.waiting_since = j->times.anchor.wall;
+    j->end.next.started_at = j->end.next.completed_at = (struct wall_us){0};
+    job_error_done(&j->end.next.error);
     const enum err code = a->end.error.code;
     const bool at_once = attempt_verdict_is_at_once(a->state.verdict);
     const bool spared = a->state.verdict == VERDICT_SPARED;
     if (a->end.outcome == ATTEMPT_REJECTED && code != ERR_BACKEND_REFUSED) {
-        job_error_done(&j->refusal);
-        job_error_copy(&j->refusal, &a->end.error);
+        job_error_done(&j->past.refusal);
+        job_error_copy(&j->past.refusal, &a->end.error);
     }
     if (!at_once || spared) { /* else what it failed on before still counts */
-        free(j->failed_on);
-        j->failed_on = a->backend == NULL ? NULL : mem_strdup(a->backend->name);
-        j->elsewhere = true;
-        j->never_back = spared || code == ERR_SERVER_FAULT;
-        j->wants_memory = code == ERR_OUT_OF_MEMORY;
-        j->vram = j->wants_memory && a->backend != NULL ? a->backend->vram : 0;
+        free(j->past.failed_on);
+        j->past.failed_on = a->backend == NULL ? NULL : mem_strdup(a->backend->name);
+        j->past.elsewhere = true;
+        j->past.never_back = spared || code == ERR_SERVER_FAULT;
+        j->past.wants_memory = code == ERR_OUT_OF_MEMORY;
+        j->past.vram = j->past.wants_memory && a->backend != NULL ? a->backend->said.vram : 0;
     }
-    j->spared = j->spared || spared;
+    j->past.spared = j->past.spared || spared;
     const bool refused = code == ERR_BACKEND_REFUSED;
     if (a->backend != NULL && (spared || (refused && a->backend->trust.refuses))) {
         shun_begin(j, a->backend);
@@ -556,34 +565,35 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     const unsigned failures = j->r.attempts - j->r.free_attempts + j->r.faults;
     const uint32_t random = (uint32_t)map_hash((struct str){j->r.prompt_id, UUID_TEXT});
     const struct dur_us first = dur_ms(j->r.policy.retry_delay_ms);
-    j->prefers_until = (struct mono_us){INT64_MAX};
-    j->delay.at =
-        at_once ? j->anchor.mono : mono_add(j->anchor.mono, retry_delay(first, failures, random));
+    j->past.prefers_until = (struct mono_us){INT64_MAX};
+    j->timers.delay.at = at_once
+                             ? j->times.anchor.mono
+                             : mono_add(j->times.anchor.mono, retry_delay(first, failures, random));
 }
 
 /* What the job's end says of the attempt's. */
 static void set_error(struct job *j, enum job_event e, const struct attempt *a)
 {
     const bool asked_for = e == JOB_EVENT_CANCEL && j->r.cancel_requested;
-    job_error_done(&j->next.error);
+    job_error_done(&j->end.next.error);
     if (a->end.job_error.code != ERR_NONE) {
-        job_error_copy(&j->next.error, &a->end.job_error);
+        job_error_copy(&j->end.next.error, &a->end.job_error);
     } else if (e != JOB_EVENT_COMPLETE && !asked_for) {
-        job_error_copy(&j->next.error, &a->end.error);
+        job_error_copy(&j->end.next.error, &a->end.error);
     }
 }
 
-/* j->next becomes what event e makes of the job. */
+/* j->end.next becomes what event e makes of the job. */
 static void prepare_next(struct job *j, enum job_event e)
 {
-    j->next = copy_record(&j->r);
-    j->ending = true;
-    if (!job_transition(j->r.state, e, &j->next.state)) {
+    j->end.next = copy_record(&j->r);
+    j->end.ending = true;
+    if (!job_transition(j->r.state, e, &j->end.next.state)) {
         (void)job_apply(j, e); /* logs and counts it */
-        j->next.state = JOB_FAILED;
+        j->end.next.state = JOB_FAILED;
     }
-    if (j->next.credentials != 0 && job_state_is_terminal(j->next.state)) {
-        j->next.credentials |= CREDENTIALS_GONE; /* the store removes them with this */
+    if (j->end.next.credentials != 0 && job_state_is_terminal(j->end.next.state)) {
+        j->end.next.credentials |= CREDENTIALS_GONE; /* the store removes them with this */
     }
 }
 
@@ -591,10 +601,10 @@ static void prepare_next(struct job *j, enum job_event e)
 static struct store_beside prepare_beside(struct job *j, struct str measurement)
 {
     const enum event_type type =
-        job_state_is_terminal(j->next.state) ? event_of_end(j->next.state) : EVENT_RETRYING;
-    webhooks_of_job(j->pool->webhooks, &j->next, type, type == EVENT_RETRYING ? j->retry : NULL,
-                    &j->outbox);
-    struct store_beside beside = outbox_beside(&j->outbox);
+        job_state_is_terminal(j->end.next.state) ? event_of_end(j->end.next.state) : EVENT_RETRYING;
+    webhooks_of_job(j->pool->webhooks, &j->end.next, type,
+                    type == EVENT_RETRYING ? j->end.retry : NULL, &j->end.outbox);
+    struct store_beside beside = outbox_beside(&j->end.outbox);
     beside.measurement = measurement;
     return beside;
 }
@@ -628,45 +638,45 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
 {
     struct pool *p = j->pool;
     prepare_next(j, e);
-    free(j->next.outputs);
-    j->next.outputs = take_outputs;
-    j->next.executed = a->end.executed;
+    free(j->end.next.outputs);
+    j->end.next.outputs = take_outputs;
+    j->end.next.executed = a->end.executed;
     set_error(j, e, a);
     if (a->post.node_errors != NULL) {
-        free(j->next.node_errors);
-        j->next.node_errors = mem_strdup(a->post.node_errors);
-        j->next.partial = true;
+        free(j->end.next.node_errors);
+        j->end.next.node_errors = mem_strdup(a->post.node_errors);
+        j->end.next.partial = true;
     }
-    j->next.result_of = a->r.number < j->r.attempts ? a->r.number : 0;
-    note_times(a, &j->next);
+    j->end.next.result_of = a->r.number < j->r.attempts ? a->r.number : 0;
+    note_times(a, &j->end.next);
     note_outcome(a);
     if (e == JOB_EVENT_REQUEUE) {
         prepare_requeue(j, a);
-        free(j->retry);
-        j->retry = tell_render_retry(j, a);
+        free(j->end.retry);
+        j->end.retry = tell_render_retry(j, a);
     }
     struct store_beside beside = prepare_beside(j, measurement);
-    j->next.outputs_truncated = a->outputs.truncated;
+    j->end.next.outputs_truncated = a->outputs.truncated;
     struct kept_record kept =
-        copies_row(p->copies, &j->next, a->streamed.len > 0, streamed_has, &a->streamed);
+        copies_row(p->copies, &j->end.next, a->streamed.len > 0, streamed_has, &a->streamed);
     beside.kept = &kept;
     if (kept.files != NULL) {
-        free(j->kept_files);
-        j->kept_files = mem_strdup(kept.files);
-        streamed_move(p, &j->streamed, &a->streamed); /* they stay until the row is there */
+        free(j->end.kept_files);
+        j->end.kept_files = mem_strdup(kept.files);
+        streamed_move(p, &j->end.streamed, &a->streamed); /* they stay until the row is there */
     }
-    beside.withdraw = j->withdraw;
-    j->withdraw = 0;
+    beside.withdraw = j->end.withdraw;
+    j->end.withdraw = 0;
     p->writes++;
     struct stray *left = NULL;
     if (attempt_is_nowhere(&a->state) || a->end.outcome == ATTEMPT_COMPLETED) {
-        store_end_attempt(p->store, &j->next, &a->r, profile, NULL, &beside, concluded, j);
+        store_end_attempt(p->store, &j->end.next, &a->r, profile, NULL, &beside, concluded, j);
         forget_stray(a);
     } else {
         struct stray_record stray = stray_record_of(a);
-        store_end_attempt(p->store, &j->next, &a->r, profile, &stray, &beside, concluded, j);
+        store_end_attempt(p->store, &j->end.next, &a->r, profile, &stray, &beside, concluded, j);
         left = stray_begin(a->backend, &stray, a->state.evidence,
-                           job_state_is_terminal(j->next.state) ? NULL : j);
+                           job_state_is_terminal(j->end.next.state) ? NULL : j);
     }
     kept_record_done(&kept);
     if (left == NULL || e != JOB_EVENT_REQUEUE) {
@@ -681,13 +691,14 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
 static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, struct buf *out)
 {
     struct workflow *w =
-        job_need_texts(j) ? workflow_reparse((struct str){j->workflow, j->workflow_len}) : NULL;
+        job_need_texts(j) ? workflow_reparse((struct str){j->texts.workflow, j->texts.workflow_len})
+                          : NULL;
     if (w == NULL) {
         return;
     }
     struct profiler *profiler = profiler_new(w, 0);
     struct timeline t;
-    timeline_init(&t, j->anchor, j->queued);
+    timeline_init(&t, j->times.anchor, j->times.queued);
     timeline_end(&t, time_mono(), 0);
     struct profile profile;
     profiler_finish(profiler, &t, outcome, &profile);
@@ -703,58 +714,58 @@ void job_end_queued(struct job *j, enum err code, const char *message)
 {
     struct pool *p = j->pool;
     const bool cancelled = code == ERR_NONE;
-    j->blocked = false;
+    j->chain.blocked = false;
     sources_leave(j);
     queue_remove(&p->queue, &j->entry);
-    deadline_clear(&p->deadlines, &j->delay);
-    deadline_clear(&p->deadlines, &j->doom);
-    deadline_clear(&p->deadlines, &j->queue_timer);
-    deadline_clear(&p->deadlines, &j->job_timer);
+    deadline_clear(&p->deadlines, &j->timers.delay);
+    deadline_clear(&p->deadlines, &j->doom.due);
+    deadline_clear(&p->deadlines, &j->timers.queue);
+    deadline_clear(&p->deadlines, &j->timers.job);
     AUTO_BUF struct buf profile;
     buf_init(&profile, BUF_NO_LIMIT);
     if (j->r.profiled && j->r.attempts == 0) {
         render_waiting_profile(j, cancelled ? ATTEMPT_CANCELLED : ATTEMPT_TIMED_OUT, &profile);
     }
     prepare_next(j, cancelled ? JOB_EVENT_CANCEL : JOB_EVENT_FAIL);
-    job_error_done(&j->next.error);
+    job_error_done(&j->end.next.error);
     if (code == ERR_WORKFLOW_NOT_SUPPORTED) { /* where, as the last one said */
-        job_error_copy(&j->next.error, &j->refusal);
+        job_error_copy(&j->end.next.error, &j->past.refusal);
     }
     if (!cancelled) {
-        free(j->next.error.message);
-        j->next.error.code = code;
-        j->next.error.message = mem_strdup(message);
+        free(j->end.next.error.message);
+        j->end.next.error.code = code;
+        j->end.next.error.message = mem_strdup(message);
     }
-    j->next.completed_at = anchor_wall(&j->anchor, time_mono());
+    j->end.next.completed_at = anchor_wall(&j->times.anchor, time_mono());
     const struct store_beside beside = prepare_beside(j, STR(""));
     p->writes++;
-    store_end_attempt(p->store, &j->next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
+    store_end_attempt(p->store, &j->end.next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
 }
 
 static void doom_has_come(void *ctx)
 {
     struct job *j = ctx;
-    job_end_queued(j, j->doom_code, j->doom_why);
+    job_end_queued(j, j->doom.code, j->doom.why);
 }
 
 void job_end_queued_soon(struct job *j, enum err code, const char *message)
 {
-    if (j->doom_code != ERR_NONE) {
+    if (j->doom.code != ERR_NONE) {
         return;
     }
-    j->doom_code = code;
-    j->doom_why = mem_strdup(message);
-    deadline_set(&j->pool->deadlines, &j->doom, time_mono(), doom_has_come, j);
+    j->doom.code = code;
+    j->doom.why = mem_strdup(message);
+    deadline_set(&j->pool->deadlines, &j->doom.due, time_mono(), doom_has_come, j);
 }
 
 struct job *job_revive(struct pool *p, struct store_active *take)
 {
     struct job *j = job_loaded(p, take);
-    j->anchor = time_anchor_now();
-    j->queued = j->submitted = j->changed_at = j->anchor.mono;
+    j->times.anchor = time_anchor_now();
+    j->times.queued = j->times.submitted = j->times.changed_at = j->times.anchor.mono;
     (void)job_apply(j, JOB_EVENT_RETRY);
     struct job_record *r = &j->r;
-    r->waiting_since = r->budget_since = j->anchor.wall;
+    r->waiting_since = r->budget_since = j->times.anchor.wall;
     strays_rejoin(j);
     r->started_at = r->completed_at = (struct wall_us){0};
     r->free_attempts = r->attempts;
@@ -801,13 +812,12 @@ void job_live_profile(struct job *j, struct buf *out)
     }
 }
 
-/* ---- cancel ------------------------------------------------------------------------------------
- */
+/* ---- cancel ---------------------------------------------------------------------------------- */
 
 void job_cancel(struct job *j)
 {
     j->r.cancel_requested = true;
-    if (j->ending) {
+    if (j->end.ending) {
         return; /* seen when the end of its attempt is durable */
     }
     if (job_waits(j)) {

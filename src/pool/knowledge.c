@@ -32,8 +32,7 @@ struct need_catalog knowledge_of(const struct backend *b)
                                  .ctx = b};
 }
 
-/* ---- changes -----------------------------------------------------------------------------------
- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 void knowledge_changed(struct pool *p)
 {
@@ -54,8 +53,7 @@ void knowledge_has_changed(struct backend *b)
     knowledge_learnt(b);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 bool knowledge_is_reading(const struct backend *b)
 {
@@ -116,8 +114,8 @@ static void features_came(void *ctx, struct str body)
         }
     }
     const uint64_t size = most > 0 ? (uint64_t)most : 0;
-    if (size != b->sent.most) {
-        b->sent.most = size;
+    if (size != b->given.most) {
+        b->given.most = size;
         knowledge_changed(b->pool);
     }
     read_is_over(b);
@@ -139,7 +137,8 @@ static void be_patient(struct backend *b, int64_t ms)
 void knowledge_settle(struct backend *b)
 {
     struct knowledge *k = &b->knows;
-    if (!k->due || !b->up || b->attempts != NULL || k->classes != NULL || k->replacements != NULL) {
+    if (!k->due || !b->conn.up || b->load.attempts != NULL || k->classes != NULL ||
+        k->replacements != NULL) {
         return;
     }
     k->due = false;
@@ -155,7 +154,7 @@ void knowledge_read(struct backend *b)
     knowledge_settle(b);
     /* While a prompt runs nothing is read. Where several run at a time there is always one, unless
        no other begins for a while. */
-    if (b->knows.due && b->up && b->slot.max_in_flight > 1) {
+    if (b->knows.due && b->conn.up && b->slot.max_in_flight > 1) {
         be_patient(b, IDLE_PATIENCE_MS);
     }
 }

@@ -29,51 +29,49 @@ enum {
     REMEMBERED_DAYS = 30,
 };
 
-/* ---- cold and warm -----------------------------------------------------------------------------
- */
+/* ---- cold and warm --------------------------------------------------------------------------- */
 
 /* Its queue has more than what is ours. A prompt that ended may be counted by the server for a
    moment longer than by us: until its next status. */
 static bool has_foreign(const struct backend *b)
 {
-    int64_t own = b->settling;
-    for (const struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    int64_t own = b->load.settling;
+    for (const struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         own += attempt_is_posted(&a->state) ? 1 : 0;
     }
     for (const struct stray *s = b->strays; s != NULL; s = s->stray_next) {
         own++;
     }
-    return b->queue_remaining > own;
+    return b->said.queue > own;
 }
 
 void learn_status(struct backend *b)
 {
-    b->foreign = b->foreign || has_foreign(b);
-    b->settling = 0;
+    b->warm.foreign = b->warm.foreign || has_foreign(b);
+    b->load.settling = 0;
 }
 
 void learn_foreign(struct backend *b)
 {
-    b->foreign = true;
+    b->warm.foreign = true;
 }
 
 void learn_lost(struct backend *b)
 {
-    b->warm_hash[0] = '\0';
+    b->warm.hash[0] = '\0';
 }
 
 void learn_start(struct attempt *a)
 {
     struct backend *b = a->backend;
-    a->runs_cold = b->foreign || strcmp(b->warm_hash, a->job->r.workflow_hash) != 0;
-    memcpy(b->warm_hash, a->job->r.workflow_hash, sizeof b->warm_hash);
-    const struct need *need = eligible_need(a->job, a->job->variant);
-    (void)snprintf(b->warm_models, sizeof b->warm_models, "%s", need == NULL ? "" : need->models);
-    b->foreign = has_foreign(b); /* it may come behind this one */
+    a->runs_cold = b->warm.foreign || strcmp(b->warm.hash, a->job->r.workflow_hash) != 0;
+    memcpy(b->warm.hash, a->job->r.workflow_hash, sizeof b->warm.hash);
+    const struct need *need = eligible_need(a->job, a->job->route.variant);
+    (void)snprintf(b->warm.models, sizeof b->warm.models, "%s", need == NULL ? "" : need->models);
+    b->warm.foreign = has_foreign(b); /* it may come behind this one */
 }
 
-/* ---- folding -----------------------------------------------------------------------------------
- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 static void fold_now(void *ctx);
 
@@ -111,8 +109,7 @@ static void plan_fold(struct pool *p)
     }
 }
 
-/* ---- the end of a job --------------------------------------------------------------------------
- */
+/* ---- the end of a job ------------------------------------------------------------------------ */
 
 /* A slice that nothing but the attempt's end ended says how long the attempt was. */
 static bool run_of(const struct profile_node *n, struct node_run *ret)
@@ -142,10 +139,10 @@ void learn_key(struct job *j)
 {
     struct workflow *w = NULL;
     struct workflow_problem problem;
-    if (j->r.cost_key[0] != '\0' || j->workflow == NULL) {
+    if (j->r.cost_key[0] != '\0' || j->texts.workflow == NULL) {
         return;
     }
-    if (workflow_parse((struct str){j->workflow, j->workflow_len}, &w, &problem)) {
+    if (workflow_parse((struct str){j->texts.workflow, j->texts.workflow_len}, &w, &problem)) {
         memcpy(j->r.cost_key, w->cost_key, sizeof j->r.cost_key);
         workflow_free(w);
     } else {
@@ -202,8 +199,7 @@ bool learn_expect(const struct job *j, const struct backend *b, struct dur_us *r
     return measures_expect(j->pool->measures, cost_of(j), str_of(b->name), ret);
 }
 
-/* ---- the start ---------------------------------------------------------------------------------
- */
+/* ---- the start ------------------------------------------------------------------------------- */
 
 static void remember(struct pool *p, const struct summary_row *row)
 {

@@ -86,23 +86,13 @@ static struct backend *find_backend(struct pool *p, const char *name, const char
 static void load_job(void *ctx, struct store_active *found)
 {
     struct pool *p = ctx;
-    struct job *j = job_loaded(p, found);
+    struct job *j = job_resumed(p, found);
     learn_key(j);
-    /* The monotonic clock may be another one than when it was queued: carry by the wall. */
-    j->anchor = time_anchor_now();
-    /* Not later than now: the wall clock may have been set back meanwhile. */
-    j->queued = mono_min(j->anchor.mono, anchor_mono(&j->anchor, j->r.waiting_since));
-    j->submitted = mono_min(j->anchor.mono, anchor_mono(&j->anchor, j->r.budget_since));
-    j->cancel_durable = j->r.cancel_requested;
-    j->stored = true;
-    j->changed_at = j->anchor.mono;
     if (j->r.state == JOB_QUEUED && j->r.attempts == 0) {
         job_wait_first(j);
         return;
     }
     if (j->r.state == JOB_QUEUED) {
-        j->elsewhere = j->r.backend != NULL;
-        j->failed_on = mem_strdup(j->r.backend);
         job_wait_again(j);
         return;
     }

@@ -44,8 +44,8 @@ static int by_delay(const void *x, const void *y)
 {
     const struct job *a = *(struct job *const *)x;
     const struct job *b = *(struct job *const *)y;
-    if (a->delay.at.us != b->delay.at.us) {
-        return a->delay.at.us < b->delay.at.us ? -1 : 1;
+    if (a->timers.delay.at.us != b->timers.delay.at.us) {
+        return a->timers.delay.at.us < b->timers.delay.at.us ? -1 : 1;
     }
     return a->r.seq < b->r.seq ? -1 : 1;
 }
@@ -69,12 +69,12 @@ static void count(struct pool *p)
     size_t delayed_len = 0;
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
-        j->position = -1;
+        j->forecast.position = -1;
         if (j->entry.flow != NULL) {
             struct place *to = &queued[queued_len++];
             to->job = j;
             to->turn = queue_turn_of(&j->entry, &to->rank);
-        } else if (heap_holds(&j->delay.node)) {
+        } else if (heap_holds(&j->timers.delay.node)) {
             delayed[delayed_len++] = j;
         }
     }
@@ -83,10 +83,10 @@ static void count(struct pool *p)
         qsort(queued, queued_len, sizeof *queued, by_rank);
         qsort(delayed, delayed_len, sizeof(struct job *), by_delay);
         for (size_t i = 0; i < queued_len; i++) {
-            queued[i].job->position = (int64_t)i;
+            queued[i].job->forecast.position = (int64_t)i;
         }
         for (size_t i = 0; i < delayed_len; i++) {
-            delayed[i]->position = (int64_t)(queued_len + i);
+            delayed[i]->forecast.position = (int64_t)(queued_len + i);
         }
     }
     free(queued);
@@ -107,9 +107,9 @@ static void refresh(struct pool *p)
 
 int64_t position_of(struct job *j)
 {
-    if (j->entry.flow == NULL && !heap_holds(&j->delay.node)) {
+    if (j->entry.flow == NULL && !heap_holds(&j->timers.delay.node)) {
         return -1;
     }
     refresh(j->pool);
-    return j->position;
+    return j->forecast.position;
 }

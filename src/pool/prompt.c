@@ -48,7 +48,7 @@ static void choose_seeds(struct attempt *a)
 {
     struct job *j = a->job;
     const struct workflow *w = a->workflow;
-    const struct str text = {j->workflow, j->workflow_len};
+    const struct str text = {j->texts.workflow, j->texts.workflow_len};
     AUTO_BUF struct buf chosen;
     buf_init(&chosen, BUF_NO_LIMIT);
     struct js_out o = js_out_to(&chosen);
@@ -75,7 +75,7 @@ static void choose_seeds(struct attempt *a)
 static void spell_as_listed(struct attempt *a, const struct workflow_value *list, size_t len)
 {
     const struct workflow *w = a->workflow;
-    const struct str text = {a->job->workflow, a->job->workflow_len};
+    const struct str text = {a->job->texts.workflow, a->job->texts.workflow_len};
     for (size_t i = 0; i < len; i++) {
         const struct workflow_value *v = &list[i];
         const struct workflow_node *node = &w->nodes[v->node];
@@ -103,8 +103,7 @@ void prompt_prepare(struct attempt *a)
     }
 }
 
-/* ---- only some outputs -------------------------------------------------------------------------
- */
+/* ---- only some outputs ----------------------------------------------------------------------- */
 
 static const struct names *wanted_outputs(const struct job *j)
 {
@@ -115,7 +114,7 @@ static const struct names *wanted_outputs(const struct job *j)
 static bool takes_targets(const struct backend *b)
 {
     static const unsigned long since[] = {0, 3, 48};
-    const char *p = b->version == NULL ? "" : b->version;
+    const char *p = b->said.version == NULL ? "" : b->said.version;
     for (size_t i = 0; i < sizeof since / sizeof *since; i++) {
         char *end = NULL;
         const unsigned long n = strtoul(p, &end, 10);
@@ -200,10 +199,10 @@ static int64_t created_in(struct str extra_data)
 /* As the client gave it, verbatim, its account keys in their places. */
 static void add_extra_data(const struct job *j, struct buf *out)
 {
-    const char *keys = j->credentials != NULL ? j->credentials
-                       : j->batch != NULL     ? j->batch->credentials
-                                              : NULL;
-    credentials_join(str_of(j->extra_data), str_of(keys), out);
+    const char *keys = j->texts.credentials != NULL ? j->texts.credentials
+                       : j->batch != NULL           ? j->batch->credentials
+                                                    : NULL;
+    credentials_join(str_of(j->texts.extra_data), str_of(keys), out);
 }
 
 int64_t prompt_render(struct attempt *a, struct buf *body)
@@ -212,7 +211,7 @@ int64_t prompt_render(struct attempt *a, struct buf *body)
     const struct job *j = a->job;
     AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
-    splices_apply(&a->splices, (struct str){j->workflow, j->workflow_len}, &text);
+    splices_apply(&a->splices, (struct str){j->texts.workflow, j->texts.workflow_len}, &text);
     const struct names *outputs = wanted_outputs(j);
     const bool targets = outputs != NULL && takes_targets(a->backend);
     if (outputs != NULL && !targets) {

@@ -148,13 +148,13 @@ static void doubt(struct attempt *a)
 
 void reconcile_status(struct backend *b, int64_t remaining)
 {
-    const int64_t fell = b->queue_remaining - remaining;
+    const int64_t fell = b->said.queue - remaining;
     if (fell <= 0 || remaining < 0) {
         return;
     }
-    const int64_t ours = fell < b->leaving ? fell : b->leaving;
-    b->leaving -= ours;
-    for (struct attempt *a = b->attempts; a != NULL && fell > ours; a = a->backend_next) {
+    const int64_t ours = fell < b->load.leaving ? fell : b->load.leaving;
+    b->load.leaving -= ours;
+    for (struct attempt *a = b->load.attempts; a != NULL && fell > ours; a = a->backend_next) {
         doubt(a);
     }
 }
@@ -162,7 +162,7 @@ void reconcile_status(struct backend *b, int64_t remaining)
 void reconcile_deaf(struct backend *b, struct mono_us now)
 {
     LOG(LOG_WARN, "the socket of a backend is deaf: connecting anew", LOG_S("backend", b->name));
-    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         if (attempt_is_posted(&a->state)) {
             attempt_distrust(a, mono_min(now, a->watch.last_sign), "socket_silent");
             attempt_worker_seen(a); /* nobody knows any more */
@@ -176,18 +176,18 @@ void reconcile_deaf(struct backend *b, struct mono_us now)
 static void status_overdue(void *ctx)
 {
     struct backend *b = ctx;
-    if (b->up && mono_before(b->last_status, b->deaf_since)) {
+    if (b->conn.up && mono_before(b->conn.last_status, b->conn.deaf_since)) {
         reconcile_deaf(b, time_mono());
     }
 }
 
 void reconcile_expect_status(struct backend *b, struct mono_us posted_at)
 {
-    const bool still_due =
-        heap_holds(&b->deaf_check.node) && mono_before(b->last_status, b->deaf_since);
-    if (b->up && !still_due && mono_before(b->last_status, posted_at)) {
-        b->deaf_since = posted_at;
-        deadline_set(&b->pool->deadlines, &b->deaf_check,
+    const bool still_due = heap_holds(&b->conn.deaf_check.node) &&
+                           mono_before(b->conn.last_status, b->conn.deaf_since);
+    if (b->conn.up && !still_due && mono_before(b->conn.last_status, posted_at)) {
+        b->conn.deaf_since = posted_at;
+        deadline_set(&b->pool->deadlines, &b->conn.deaf_check,
                      mono_add(time_mono(), dur_ms(STATUS_DUE_MS)), status_overdue, b);
     }
 }
@@ -212,7 +212,7 @@ static void end_lost(struct attempt *a, struct mono_us now, const char *message)
 /* Nobody listened there since the POST: the server that may have had it is gone. */
 static bool has_restarted(const struct attempt *a)
 {
-    return mono_before(a->post.at, a->backend->refused_at);
+    return mono_before(a->post.at, a->backend->conn.refused_at);
 }
 
 /* In neither, though the backend had it. */
@@ -253,7 +253,7 @@ static bool may_settle(struct attempt *a, struct mono_us now)
    gateway's page a sign of just that. */
 static bool lost_its_link(const struct attempt *a)
 {
-    return has_restarted(a) || mono_before(a->post.at, a->backend->down_since);
+    return has_restarted(a) || mono_before(a->post.at, a->backend->conn.down_since);
 }
 
 /* In neither, and nobody ever saw it there. */
@@ -315,8 +315,8 @@ static bool worker_proves_dead(struct attempt *a, struct mono_us now)
     struct backend *b = a->backend;
     struct attempt_watch *w = &a->watch;
     const bool ours = strcmp(comfy_client_id(b->comfy), a->r.client_id) == 0;
-    const int64_t silent_us = mono_diff(now, mono_max(w->last_sign, b->up_since)).us;
-    if (w->trusted || w->worker == WORKER_SEEN || !b->up || !ours) {
+    const int64_t silent_us = mono_diff(now, mono_max(w->last_sign, b->conn.up_since)).us;
+    if (w->trusted || w->worker == WORKER_SEEN || !b->conn.up || !ours) {
         return false;
     }
     if (w->worker == WORKER_PROBED) {
@@ -427,7 +427,7 @@ static void found_unreadable(struct attempt *a, struct mono_us now)
 static void found_untold(struct attempt *a, struct mono_us now,
                          const struct comfy_locate_answer *answer)
 {
-    const bool lives = a->backend->up && attempt_was_there(&a->state) && !has_restarted(a);
+    const bool lives = a->backend->conn.up && attempt_was_there(&a->state) && !has_restarted(a);
     if (!a->watch.untold) {
         LOG(LOG_WARN, "a question is not answered by a ComfyUI: a gateway stands before it",
             LOG_S("job", a->job->r.id), LOG_S("backend", a->backend->name));

@@ -48,7 +48,7 @@ void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason)
 void attempt_missed(struct attempt *a);
 /* Asks in `ms` milliseconds, unless an earlier question is planned. */
 void attempt_ask_in(struct attempt *a, int64_t ms);
-/* A status came, which tells that many prompts; b->queue_remaining is as of the one before. Asks
+/* A status came, which tells that many prompts; b->said.queue is as of the one before. Asks
    for those of ours that wait there when somebody else's doing may have taken one. */
 void reconcile_status(struct backend *b, int64_t remaining);
 /* The socket of a backend says nothing: its prompts are asked for, and it gets a fresh connection

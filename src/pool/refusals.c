@@ -26,8 +26,8 @@ static void digest(const struct job *j, uint64_t ret[LIKENESSES])
     AUTO_BUF struct buf files;
     buf_init(&inputs, BUF_NO_LIMIT);
     buf_init(&files, BUF_NO_LIMIT);
-    for (size_t i = 0; i < j->inputs_len; i++) {
-        const struct input *in = &j->inputs[i];
+    for (size_t i = 0; i < j->files.len; i++) {
+        const struct input *in = &j->files.inputs[i];
         buf_printf(&inputs, "%s\n%s\n", in->node_id, in->name);
         const bool is_output = in->job_id[0] != '\0'; /* its hash is known later */
         buf_printf(&files, "%s %lld\n", is_output ? in->job_id : in->sha256,
@@ -41,7 +41,7 @@ static struct str make_key(const struct job *j, struct str hash, enum likeness l
                            char (*ret)[KEY_SIZE])
 {
     uint64_t of[LIKENESSES];
-    if (j->inputs_len == 0) {
+    if (j->files.len == 0) {
         return hash;
     }
     digest(j, of);
@@ -57,7 +57,7 @@ static struct str make_key(const struct job *j, struct str hash, enum likeness l
 /* Without files all likenesses are one. */
 static int likenesses(const struct job *j)
 {
-    return j->inputs_len == 0 ? 1 : LIKENESSES;
+    return j->files.len == 0 ? 1 : LIKENESSES;
 }
 
 void refusals_add(struct attempt *a, struct mono_us now, const char *why)
@@ -76,7 +76,7 @@ void refusals_over(struct attempt *a)
     const struct job *j = a->job;
     struct ability *known = &a->backend->pool->ability;
     char key[KEY_SIZE];
-    for (int like = 0; j->inputs_len > 0 && like < LIKENESSES; like++) {
+    for (int like = 0; j->files.len > 0 && like < LIKENESSES; like++) {
         ability_worked(known, make_key(j, job_hash(j), (enum likeness)like, &key), a->backend->id);
     }
 }
@@ -96,7 +96,7 @@ enum refused refusal_of(const struct job *j, struct str hash, const struct backe
             *ret_why = v.reason;
         }
         const bool exact = like == likenesses(j) - 1;
-        return exact && !mono_before(v.refused_at, j->submitted) ? REFUSAL_HERE : REFUSAL_OLD;
+        return exact && !mono_before(v.refused_at, j->times.submitted) ? REFUSAL_HERE : REFUSAL_OLD;
     }
     return REFUSAL_NONE;
 }
@@ -106,14 +106,14 @@ bool refusals_know(const struct job *j, struct str hash)
     const struct ability *known = &j->pool->ability;
     char key[KEY_SIZE];
     return ability_knows(known, hash) ||
-           (known->by_hash.len > 0 && j->inputs_len > 0 &&
+           (known->by_hash.len > 0 && j->files.len > 0 &&
             ability_knows(known, make_key(j, hash, SAME_INPUTS, &key)));
 }
 
 void refusals_add_lane(const struct job *j, struct buf *ret)
 {
     char key[KEY_SIZE];
-    if (j->inputs_len == 0) {
+    if (j->files.len == 0) {
         return;
     }
     const struct str exact = make_key(j, job_hash(j), SAME_FILES, &key);

@@ -77,8 +77,7 @@ struct play {
     struct mono_us look_at; /* somebody is held: looked at anew then; 0: nobody is */
 };
 
-/* ---- seats --------------------------------------------------------------------------------------
- */
+/* ---- seats ----------------------------------------------------------------------------------- */
 
 static int64_t remaining_us(const struct attempt *a, const struct backend *b, struct mono_us now)
 {
@@ -105,9 +104,9 @@ static void take_seats(struct play *y)
         struct seat *s = &y->seats[y->len++];
         *s = (struct seat){.b = b, .free = heap_holds(&b->slot.node), .at = y->now};
         y->free += s->free ? 1 : 0;
-        s->models = b->foreign ? NULL : b->warm_models;
-        s->hash = b->foreign ? NULL : b->warm_hash;
-        for (const struct attempt *a = p->options.learned ? b->attempts : NULL; a != NULL;
+        s->models = b->warm.foreign ? NULL : b->warm.models;
+        s->hash = b->warm.foreign ? NULL : b->warm.hash;
+        for (const struct attempt *a = p->options.learned ? b->load.attempts : NULL; a != NULL;
              a = a->backend_next) {
             s->at = mono_add(s->at, (struct dur_us){remaining_us(a, b, y->now)});
         }
@@ -120,8 +119,7 @@ static bool is_warm(const struct seat *s, const struct kind *k)
            (s->models != NULL && k->models[0] != '\0' && strcmp(s->models, k->models) == 0);
 }
 
-/* ---- what a run takes --------------------------------------------------------------------------
- */
+/* ---- what a run takes ------------------------------------------------------------------------ */
 
 /* By the classes of its nodes, where each was measured there. */
 static bool by_classes(struct pool *p, const struct need *n, const struct backend *b, int64_t *ret)
@@ -192,8 +190,7 @@ static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
     return k;
 }
 
-/* ---- choosing ----------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 /* One backend for one job. */
 struct option {
@@ -269,14 +266,14 @@ static bool is_held(struct play *y, struct job *j, const struct choice *c)
     if (!best->kind->any || best->seat->free || gain <= 0 || wait > gain) {
         return false;
     }
-    if (j->held_until.us == 0) {
-        j->held_until = mono_add(y->now, (struct dur_us){gain});
+    if (j->route.held_until.us == 0) {
+        j->route.held_until = mono_add(y->now, (struct dur_us){gain});
     }
-    if (!mono_before(y->now, j->held_until)) {
+    if (!mono_before(y->now, j->route.held_until)) {
         return false;
     }
     const struct mono_us soon = mono_add(y->now, dur_ms(HELD_LEAST_MS));
-    const struct mono_us at = mono_max(soon, mono_min(j->held_until, best->seat->at));
+    const struct mono_us at = mono_max(soon, mono_min(j->route.held_until, best->seat->at));
     if (y->look_at.us == 0 || mono_before(at, y->look_at)) {
         y->look_at = at;
     }
@@ -292,16 +289,15 @@ static void play_on(const struct option *o)
 
 static const char *reason_of(const struct job *j, const struct choice *c, const struct option *o)
 {
-    return c->able == 1            ? "only_able"
-           : o->preferred          ? "preferred"
-           : !o->kind->any         ? "least_loaded"
-           : o->warm               ? "models_loaded"
-           : j->held_until.us != 0 ? "waited_long_enough"
-                                   : "finishes_first";
+    return c->able == 1                  ? "only_able"
+           : o->preferred                ? "preferred"
+           : !o->kind->any               ? "least_loaded"
+           : o->warm                     ? "models_loaded"
+           : j->route.held_until.us != 0 ? "waited_long_enough"
+                                         : "finishes_first";
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------
- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 /* A lane as it is walked. */
 struct lane_walk {
@@ -357,7 +353,7 @@ static bool settle_on(struct play *y, struct job *j, size_t lane, const struct c
                           .reason = reason_of(first, c, o),
                           .expected_us = o->kind->any ? o->takes : -1,
                           .warm = o->warm};
-    first->variant = (size_t)o->variant;
+    first->route.variant = (size_t)o->variant;
     return true;
 }
 
@@ -374,10 +370,10 @@ static bool lets_others_pass(const struct play *y, struct job *j, const struct o
     if (y->reserve.job != NULL) {
         return true; /* it is not its turn yet */
     }
-    if (j->held_until.us == 0) {
-        j->held_until = mono_add(y->now, (struct dur_us){t->cold - t->warm});
+    if (j->route.held_until.us == 0) {
+        j->route.held_until = mono_add(y->now, (struct dur_us){t->cold - t->warm});
     }
-    return mono_before(y->now, j->held_until);
+    return mono_before(y->now, j->route.held_until);
 }
 
 /* True when it is settled; else the job was played, or nobody can run it now. */
@@ -459,7 +455,7 @@ static bool take_reluctant(struct play *y, struct route *ret)
         j = s->free ? shun_first(s->b) : NULL;
         if (j != NULL) {
             const int variant = eligible_is_restricted(j) ? eligible_variant(j, s->b) : 0;
-            j->variant = (size_t)variant;
+            j->route.variant = (size_t)variant;
             *ret = (struct route){
                 .job = j, .backend = s->b, .reason = "nobody_else", .expected_us = -1};
         }

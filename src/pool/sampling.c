@@ -21,12 +21,11 @@
 
 enum { CRYSTOOLS_SILENT_MS = 2000 };
 
-/* ---- which GPU ---------------------------------------------------------------------------------
- */
+/* ---- which GPU ------------------------------------------------------------------------------- */
 
 static const char *configured_gpu(const struct backend *b)
 {
-    return b->configured == NULL ? NULL : b->configured->gpu;
+    return b->terms.configured == NULL ? NULL : b->terms.configured->gpu;
 }
 
 /* The index that the configuration names; -1: none, or a UUID. */
@@ -54,8 +53,7 @@ static int64_t own_gpu(struct backend *b, size_t n)
     return s->index;
 }
 
-/* ---- samples -----------------------------------------------------------------------------------
- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 static bool is_empty(const struct sample *v)
 {
@@ -74,7 +72,7 @@ static void add(struct backend *b, enum sample_source source, const struct sampl
     s->interval = mono_diff(v->at, last->at);
     s->source = source;
     *last = *v;
-    for (struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         if (a->sampled.samples != NULL && !attempt_is_over(&a->state)) {
             samples_add(a->sampled.samples, source, v);
         }
@@ -129,8 +127,7 @@ void sampling_stats(struct backend *b, struct mono_us now, const struct stats_an
     add(b, SAMPLE_SYSTEM_STATS, &v);
 }
 
-/* ---- on this host ------------------------------------------------------------------------------
- */
+/* ---- on this host ---------------------------------------------------------------------------- */
 
 static bool wants_process(const struct pool *p)
 {
@@ -185,7 +182,7 @@ static bool read_usage(struct backend *b)
 
 static bool runs_profiled(const struct backend *b)
 {
-    for (const struct attempt *a = b->attempts; a != NULL; a = a->backend_next) {
+    for (const struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         if (a->sampled.samples != NULL && !attempt_is_over(&a->state)) {
             return true;
         }
@@ -269,8 +266,7 @@ static bool ask_gpus(struct pool *p)
     return host_gpus_is_reading(p->gpus) || host_gpus_ask(p->gpus, gpus_came, p);
 }
 
-/* ---- while something runs ----------------------------------------------------------------------
- */
+/* ---- while something runs -------------------------------------------------------------------- */
 
 static bool crystools_speaks(const struct backend *b, struct mono_us now)
 {
@@ -282,7 +278,7 @@ static void ask(struct backend *b, struct mono_us now)
 {
     const struct pool_sampling *o = &b->pool->options.sampling;
     b->sampling.asked = now;
-    if (o->system_stats && b->up && !crystools_speaks(b, now)) {
+    if (o->system_stats && b->conn.up && !crystools_speaks(b, now)) {
         comfy_ask_stats(b->comfy);
     }
     if (b->sampling.is_here && !ask_gpus(b->pool)) {
@@ -323,8 +319,7 @@ void sampling_begin(struct attempt *a)
     deadline_set(&p->deadlines, &s->tick, mono_max(now, due), tick, b);
 }
 
-/* ---- the account -------------------------------------------------------------------------------
- */
+/* ---- the account ----------------------------------------------------------------------------- */
 
 /* Another backend here uses the same interfaces: nobody can tell whose bytes they were. */
 static bool shares_network(const struct backend *b)
@@ -376,8 +371,7 @@ void sampling_end(struct attempt *a)
     a->sampled.samples = NULL;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void sampling_init(struct backend *b)
 {
@@ -405,8 +399,7 @@ void sampling_done(struct backend *b)
     }
 }
 
-/* ---- what is told of it ------------------------------------------------------------------------
- */
+/* ---- what is told of it ---------------------------------------------------------------------- */
 
 static void add_problem(struct sampling_view *v, bool is_one, const char *problem)
 {

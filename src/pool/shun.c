@@ -17,44 +17,44 @@ void shun_begin(struct job *j, const struct backend *b)
 {
     struct pool *p = j->pool;
     shun_leave(j);
-    j->shuns = b->id;
-    j->shuns_epoch = b->trust.epoch;
-    j->shun_link = p->shunners_end;
+    j->shun.backend = b->id;
+    j->shun.epoch = b->trust.epoch;
+    j->shun.link = p->shunners_end;
     *p->shunners_end = j;
-    p->shunners_end = &j->shun_next;
+    p->shunners_end = &j->shun.next;
 }
 
 void shun_leave(struct job *j)
 {
-    if (j->shuns == 0) {
+    if (j->shun.backend == 0) {
         return;
     }
-    *j->shun_link = j->shun_next;
-    if (j->shun_next != NULL) {
-        j->shun_next->shun_link = j->shun_link;
+    *j->shun.link = j->shun.next;
+    if (j->shun.next != NULL) {
+        j->shun.next->shun.link = j->shun.link;
     } else {
-        j->pool->shunners_end = j->shun_link;
+        j->pool->shunners_end = j->shun.link;
     }
-    j->shun_next = NULL;
-    j->shuns = 0;
+    j->shun.next = NULL;
+    j->shun.backend = 0;
 }
 
 bool shun_bars(const struct job *j, const struct backend *b)
 {
-    return j->shuns == b->id && j->shuns_epoch == b->trust.epoch;
+    return j->shun.backend == b->id && j->shun.epoch == b->trust.epoch;
 }
 
 static bool may_go(struct job *j, const struct backend *b)
 {
-    return shun_bars(j, b) && j->entry.flow != NULL && !j->client->held && !strays_doubt(j) &&
-           dispatch_allows_reluctant(j, b) && !dispatch_is_able(j, b);
+    return shun_bars(j, b) && j->entry.flow != NULL && !j->of_client.client->held &&
+           !strays_doubt(j) && dispatch_allows_reluctant(j, b) && !dispatch_is_able(j, b);
 }
 
 struct job *shun_first(const struct backend *b)
 {
     struct job *j = b->pool->shunners;
     while (j != NULL && !may_go(j, b)) {
-        j = j->shun_next;
+        j = j->shun.next;
     }
     return j;
 }

@@ -14,6 +14,7 @@
 #include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "comfypool/files/uploads.h"
+#include "after.h"
 
 enum {
     TRIES = 11,      /* two minutes in all */
@@ -34,8 +35,7 @@ struct source {
     struct input *inputs; /* who waits for it */
 };
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void input_join(struct input *in, struct source *s)
 {
@@ -80,8 +80,8 @@ static void input_leave(struct input *in)
 
 void sources_leave(struct job *j)
 {
-    for (size_t i = 0; i < j->inputs_len; i++) {
-        input_leave(&j->inputs[i]);
+    for (size_t i = 0; i < j->files.len; i++) {
+        input_leave(&j->files.inputs[i]);
     }
 }
 
@@ -96,14 +96,13 @@ void sources_done(struct pool *p)
 static bool has_all(const struct job *j)
 {
     size_t i = 0;
-    while (i < j->inputs_len && j->inputs[i].sha256[0] != '\0') {
+    while (i < j->files.len && j->files.inputs[i].sha256[0] != '\0') {
         i++;
     }
-    return i == j->inputs_len;
+    return i == j->files.len;
 }
 
-/* ---- the end of the wait -----------------------------------------------------------------------
- */
+/* ---- the end of the wait --------------------------------------------------------------------- */
 
 static void written(void *ctx, enum err e)
 {
@@ -119,9 +118,7 @@ static void go_on(struct job *j)
     j->r.attachments = inputs_write_again(j);
     p->writes++;
     store_update_job(p->store, &j->r, NULL, written, p);
-    j->blocked = false;
-    j->was_blocked = true;
-    j->pool->ops->admit_job(j);
+    after_unblock(j);
 }
 
 static void fail(struct source *s, const char *why)
@@ -163,8 +160,7 @@ static void settle(struct source *s, const char *sha256, uint64_t size)
     p->ops->give_jobs(p);
 }
 
-/* ---- bringing it -------------------------------------------------------------------------------
- */
+/* ---- bringing it ----------------------------------------------------------------------------- */
 
 static void start(void *ctx);
 
@@ -251,12 +247,12 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
         r->backend == NULL ? NULL : map_get(&p->backends_by_name, str_of(r->backend));
     if (b == NULL) {
         fail(s, "its backend is not configured any more");
-    } else if (!b->up) {
+    } else if (!b->conn.up) {
         try_again(s, "its backend is not up");
     } else {
         const struct output_stamp stamp =
             stamps_find(p->stamps, r->seq, r->completed_at, (size_t)s->n);
-        s->fetch = fetch_begin(b->files, &stamp, o, uploads_blobs(p->uploads),
+        s->fetch = fetch_begin(b->file_server, &stamp, o, uploads_blobs(p->uploads),
                                p->options.uploads.file_bytes, fetched, s);
     }
 }
@@ -281,8 +277,7 @@ static void start(void *ctx)
     job_record_done(&r);
 }
 
-/* ---- who asks ----------------------------------------------------------------------------------
- */
+/* ---- who asks -------------------------------------------------------------------------------- */
 
 static struct source *find(struct pool *p, const char *job_id, int64_t n)
 {
@@ -311,8 +306,8 @@ static struct source *source_new(struct pool *p, const char *job_id, int64_t n)
 
 bool sources_wait(struct job *j)
 {
-    for (size_t i = 0; i < j->inputs_len; i++) {
-        struct input *in = &j->inputs[i];
+    for (size_t i = 0; i < j->files.len; i++) {
+        struct input *in = &j->files.inputs[i];
         if (in->sha256[0] == '\0') {
             struct source *s = find(j->pool, in->job_id, in->output);
             input_join(in, s != NULL ? s : source_new(j->pool, in->job_id, in->output));

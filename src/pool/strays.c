@@ -154,11 +154,11 @@ static enum waiting job_waits_for_it(const struct stray *s)
     if (s->backend->pool->stopping) {
         return NOT_NOW;
     }
-    if (j == NULL || j->timed_out || j->r.cancel_requested ||
-        (j->ending && job_state_is_terminal(j->next.state))) {
+    if (j == NULL || j->end.timed_out || j->r.cancel_requested ||
+        (j->end.ending && job_state_is_terminal(j->end.next.state))) {
         return NEVER;
     }
-    if (j->ending) {
+    if (j->end.ending) {
         return NOT_NOW;
     }
     const struct attempt *retry = j->attempt;
@@ -177,8 +177,8 @@ static void count_death(struct job *j, int by)
         return;
     }
     j->r.left_dead = (unsigned)((int)j->r.left_dead + by);
-    if (j->ending) {
-        j->next.left_dead = j->r.left_dead;
+    if (j->end.ending) {
+        j->end.next.left_dead = j->r.left_dead;
     }
 }
 
@@ -200,7 +200,8 @@ static void note_death(struct stray *s)
         return;
     }
     count_death(j, 1);
-    if (j->r.left_dead > RETRY_MAX_LEFT_DEAD && !j->ending && j->attempt == NULL && job_waits(j)) {
+    if (j->r.left_dead > RETRY_MAX_LEFT_DEAD && !j->end.ending && j->attempt == NULL &&
+        job_waits(j)) {
         ability_poisoned(&j->pool->ability, job_hash(j));
         j->pool->ops->end_job(j, ERR_BACKEND_ERROR, poison_message);
     }
@@ -234,7 +235,7 @@ static struct attempt *take_up(struct stray *s, bool goes_on)
 static bool has_restarted(const struct stray *s)
 {
     const struct mono_us since = s->kept != NULL ? s->kept->post.at : s->since;
-    return mono_before(since, s->backend->refused_at);
+    return mono_before(since, s->backend->conn.refused_at);
 }
 
 static void found_absent(struct stray *s, struct mono_us now)
@@ -344,16 +345,16 @@ static bool may_come_up(const struct backend *b)
 {
     const struct mono_us began = b->pool->began;
     return mono_diff(time_mono(), began).us < START_MS * INT64_C(1000) &&
-           mono_before(b->refused_at, began);
+           mono_before(b->conn.refused_at, began);
 }
 
 /* Only a backend that is up can answer; strays_up asks when it is. */
 static void ask(void *ctx)
 {
     struct stray *s = ctx;
-    if (!s->backend->up && s->search.in_doubt && may_come_up(s->backend)) {
+    if (!s->backend->conn.up && s->search.in_doubt && may_come_up(s->backend)) {
         ask_in(s, FIRST_MS);
-    } else if (!s->backend->up) {
+    } else if (!s->backend->conn.up) {
         const bool doubt = s->search.in_doubt;
         s->search.in_doubt = false; /* it left again */
         if (doubt) {

@@ -185,8 +185,10 @@ static void look_begin(struct look *l, struct pool *p, struct submission *s)
 static struct look look_at_job(struct job *j)
 {
     job_make_wishes(j);
-    return (struct look){
-        .p = j->pool, .traits = job_traits(j), .wishes = j->wishes, .len = wish_count(j->spec)};
+    return (struct look){.p = j->pool,
+                         .traits = job_traits(j),
+                         .wishes = j->able.wishes,
+                         .len = wish_count(j->spec)};
 }
 
 static void look_end(struct look *l)
@@ -204,16 +206,18 @@ static bool is_meant(const struct look *l, size_t i, const struct backend *b)
     struct wish bare = *w;
     bare.need = NULL;
     struct wish_traits traits = l->traits;
-    traits.largest = b->up ? traits.largest : 0; /* how large a file it takes it says anew, too */
+    traits.largest =
+        b->conn.up ? traits.largest : 0; /* how large a file it takes it says anew, too */
     return wish_is_able(l->p, &bare, &traits, b) &&
            (l->traits.spec == NULL ||
-            spec_where_allows(&l->traits.spec->where, b->name, &b->label_names));
+            spec_where_allows(&l->traits.spec->where, b->name, &b->terms.label_names));
 }
 
 /* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
 static bool has_word(const struct backend *b, struct mono_us since)
 {
-    return b->up && b->knows.known && !mono_before(b->knows.told, mono_max(b->up_since, since));
+    return b->conn.up && b->knows.known &&
+           !mono_before(b->knows.told, mono_max(b->conn.up_since, since));
 }
 
 bool eligible_may_be(struct job *j, const struct backend *b)
@@ -236,7 +240,7 @@ static enum chance chance_on(const struct look *l, const struct backend *b, stru
     for (size_t i = 0; i < l->len; i++) {
         if (is_meant(l, i, b)) {
             meant = true;
-            if (b->up && wish_is_met(l->wishes[i].need, &l->traits, b)) {
+            if (b->conn.up && wish_is_met(l->wishes[i].need, &l->traits, b)) {
                 return CHANCE_YES;
             }
         }
@@ -305,7 +309,7 @@ static bool ask_again(const struct look *l, uint64_t ticket)
     for (size_t i = 0; i < p->backends_len; i++) {
         struct backend *b = p->backends[i];
         struct asking a = {r, b, 0};
-        for (size_t k = 0; k < l->len && b->up && b->knows.known; k++) {
+        for (size_t k = 0; k < l->len && b->conn.up && b->knows.known; k++) {
             if (is_meant(l, k, b)) {
                 const struct need_catalog has = knowledge_of(b);
                 need_find_lacks(l->wishes[k].need, &has, ask_lack, &a);

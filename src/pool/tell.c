@@ -75,7 +75,7 @@ char *tell_render_retry(const struct job *j, const struct attempt *a)
         js_close(&o, '}');
     }
     js_close(&o, '}');
-    js_member_ms(&o, "retryAt", anchor_wall(&j->anchor, j->delay.at).us);
+    js_member_ms(&o, "retryAt", anchor_wall(&j->times.anchor, j->timers.delay.at).us);
     return buf_take(&b);
 }
 
@@ -83,9 +83,9 @@ void tell_retrying(struct job *j)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
-    event_render_job(&j->r, j->retry, &data);
-    free(j->retry);
-    j->retry = NULL;
+    event_render_job(&j->r, j->end.retry, &data);
+    free(j->end.retry);
+    j->end.retry = NULL;
     hooks_tell(j->pool->hooks, EVENT_RETRYING, buf_str(&data));
     events_add(&j->pool->events, EVENT_RETRYING, subject_of(j), &data, 0, 0);
 }

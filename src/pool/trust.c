@@ -147,7 +147,7 @@ bool trust_allows(const struct backend *b)
 
 void trust_set_places(struct backend *b)
 {
-    const unsigned most = b->places;
+    const unsigned most = b->terms.places;
     b->slot.max_in_flight = b->trust.probation == PROBATION_NONE || most < 1 ? most : 1;
     scheduler_set_up(&b->pool->scheduler, &b->slot, b->slot.up);
 }
@@ -342,10 +342,10 @@ void trust_judge_probe(struct attempt *a)
                       s->list[s->len - 1].exception == exception_of(a);
     if (same || blame == RETRY_BLAMES_BACKEND) {
         a->trial.probe = PROBE_SICK;
-    } else if ((node || blame != RETRY_BLAMES_NOBODY) && !j->doubted &&
+    } else if ((node || blame != RETRY_BLAMES_NOBODY) && !j->past.doubted &&
                b->pool->ops->is_able(j, b)) {
         a->trial.probe = PROBE_SPARED;
-        j->doubted = true;
+        j->past.doubted = true;
     }
 }
 
@@ -353,7 +353,7 @@ bool trust_fault_counts(const struct attempt *a)
 {
     const struct trust *t = &a->backend->trust;
     const bool is_probe = a->trial.probe == PROBE_SPARED || a->trial.probe == PROBE_SICK;
-    return !is_probe || (a->job->spared && t->fault_life != t->life);
+    return !is_probe || (a->job->past.spared && t->fault_life != t->life);
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
@@ -380,7 +380,7 @@ static bool runs_elsewhere(const struct backend *b, struct str workflow)
 {
     const struct pool *p = b->pool;
     for (size_t i = 0; i < p->backends_len; i++) {
-        const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->attempts;
+        const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->load.attempts;
         for (; a != NULL; a = a->backend_next) {
             if (str_eq(workflow, job_hash(a->job))) {
                 return true;
@@ -435,7 +435,7 @@ static bool client_runs_elsewhere(const struct backend *b, uint64_t client)
 {
     const struct pool *p = b->pool;
     for (size_t i = 0; i < p->backends_len; i++) {
-        const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->attempts;
+        const struct attempt *a = p->backends[i] == b ? NULL : p->backends[i]->load.attempts;
         for (; a != NULL; a = a->backend_next) {
             if (client_of(a->job) == client) {
                 return true;
@@ -574,7 +574,7 @@ void trust_note_end(struct attempt *a)
     /* When it was given up. */
     const bool told = a->state.origin == ORIGIN_FOUND && a->end.outcome == ATTEMPT_LOST;
     const bool failed = kind_of(a, &kind) && attempt_verdict_tells(a->state.verdict) && !told;
-    b->ends[a->end.outcome] += told ? 0 : 1;
+    b->load.ends[a->end.outcome] += told ? 0 : 1;
     if (a->end.error.code == ERR_SERVER_FAULT && !a->trial.own_fault) {
         note_fault(a);
     }
@@ -642,7 +642,7 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
     if (status == 413 && file > 0) {
         t->file_limit = t->file_limit == 0 || file < t->file_limit ? file : t->file_limit;
     } else if (status == 413) {
-        const size_t body = a->job->body_bytes;
+        const size_t body = a->job->texts.body_bytes;
         t->body_limit = t->body_limit == 0 || body < t->body_limit ? body : t->body_limit;
     } else {
         t->refuses_files = t->refuses_files || file > 0;
@@ -703,8 +703,8 @@ void trust_forget_refusals(struct backend *b)
 /* Somebody tries already. */
 static bool sends_files(const struct backend *b)
 {
-    const struct attempt *a = b->attempts;
-    while (a != NULL && a->job->inputs_len == 0) {
+    const struct attempt *a = b->load.attempts;
+    while (a != NULL && a->job->files.len == 0) {
         a = a->backend_next;
     }
     return a != NULL;
@@ -713,15 +713,15 @@ static bool sends_files(const struct backend *b)
 bool trust_bars(const struct backend *b, const struct job *j)
 {
     const struct trust *t = &b->trust;
-    if (t->body_limit > 0 && j->body_bytes >= t->body_limit) {
+    if (t->body_limit > 0 && j->texts.body_bytes >= t->body_limit) {
         return true;
     }
     if (t->doubts != 0 && client_of(j) == t->doubts && client_runs_elsewhere(b, t->doubts)) {
         return true;
     }
-    if (j->inputs_len == 0 || (t->file_limit == 0 && !t->refuses_files)) {
+    if (j->files.len == 0 || (t->file_limit == 0 && !t->refuses_files)) {
         return false;
     }
-    return (t->file_limit > 0 && j->largest_input >= t->file_limit) ||
+    return (t->file_limit > 0 && j->files.largest >= t->file_limit) ||
            (t->refuses_files && (!t->tries_a_file || sends_files(b)));
 }

@@ -40,8 +40,7 @@ static void make_key(struct str class_type, struct str input, struct buf *key)
     buf_add_str(key, input);
 }
 
-/* ---- the configuration ------------------------------------------------------------------------
- */
+/* ---- the configuration ----------------------------------------------------------------------- */
 
 /* "CLASS.INPUT" or "CLASS.*"; a class may have dots in its name. */
 static bool names_input(const char *entry, struct str class_type, struct str input)
@@ -75,8 +74,7 @@ bool unlisted_may_be_good(const struct backend *b, struct str class_type, struct
     return map_get(&b->unlisted.by_input, buf_str(&key)) != NULL;
 }
 
-/* ---- on disk ----------------------------------------------------------------------------------
- */
+/* ---- on disk --------------------------------------------------------------------------------- */
 
 static void setting_name(const struct backend *b, struct buf *name)
 {
@@ -195,8 +193,7 @@ void unlisted_forget(struct backend *b)
     }
 }
 
-/* ---- learning ---------------------------------------------------------------------------------
- */
+/* ---- learning -------------------------------------------------------------------------------- */
 
 struct learning {
     struct backend *b;
