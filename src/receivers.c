@@ -18,8 +18,7 @@ static bool complain(struct buf *errors, const char *key, const char *what, cons
     return false;
 }
 
-/* ---- the secret --------------------------------------------------------------------------------
- */
+/* ---- the secret ------------------------------------------------------------------------------ */
 
 static bool read_secret(const char *path, char **ret, struct buf *errors)
 {
@@ -46,8 +45,7 @@ static bool read_secret(const char *path, char **ret, struct buf *errors)
     return true;
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static bool may_call(const struct net_rules *rules, const char *url)
 {
@@ -73,8 +71,7 @@ static bool check_urls(const struct config *c, const struct net_rules *rules, st
     return good;
 }
 
-/* ---- the program -------------------------------------------------------------------------------
- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static bool check_program(const char *path, struct buf *errors)
 {
@@ -92,8 +89,7 @@ static bool check_program(const char *path, struct buf *errors)
     return S_ISREG(st.st_mode) || complain(errors, "hooks.exec", path, "this is no program");
 }
 
-/* ---- traces ------------------------------------------------------------------------------------
- */
+/* ---- traces ---------------------------------------------------------------------------------- */
 
 /* The base URL and the path that OTLP/HTTP says. Owner: the caller; NULL: none. */
 static char *traces_url(const char *endpoint)

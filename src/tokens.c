@@ -26,8 +26,7 @@ void tokens_done(struct tokens *t)
     *t = (struct tokens){0};
 }
 
-/* ---- a line ------------------------------------------------------------------------------------
- */
+/* ---- a line ---------------------------------------------------------------------------------- */
 
 static bool read_role(struct str text, enum role *ret)
 {
@@ -110,8 +109,7 @@ static const char *read_line(struct str line, struct token *ret)
     return NULL;
 }
 
-/* ---- the file ----------------------------------------------------------------------------------
- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 struct seen {
     struct map names;
@@ -225,8 +223,7 @@ bool tokens_find(const char *configured, struct buf *ret_path)
     return access(buf_text(ret_path), F_OK) == 0;
 }
 
-/* ---- a new one ---------------------------------------------------------------------------------
- */
+/* ---- a new one ------------------------------------------------------------------------------- */
 
 /* base64url without padding; 33 bytes need none. */
 static void random_token(char ret[TOKEN_CHARS + 1])

@@ -10,8 +10,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* ---- one ---------------------------------------------------------------------------------------
- */
+/* ---- one ------------------------------------------------------------------------------------- */
 
 static void member_or_null(struct js_out *o, const char *name, const char *text)
 {
@@ -123,8 +122,7 @@ static void get_backend(void *ctx, struct http_request *rq, struct http_ref x)
     answer_backend(a, x, args_of(rq)->backend, &answer);
 }
 
-/* ---- all ---------------------------------------------------------------------------------------
- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 /* Workflows that left two backends dead. */
 static void render_poison(struct js_out *o, const struct pool *p)
@@ -159,8 +157,7 @@ static void list_backends(void *ctx, struct http_request *rq, struct http_ref x)
     http_answer(a->http, x, &answer);
 }
 
-/* ---- changes -----------------------------------------------------------------------------------
- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 static void changed(void *ctx, enum err e)
 {
@@ -253,8 +250,7 @@ static void refresh_backend(void *ctx, struct http_request *rq, struct http_ref 
     answer_backend(a, x, args_of(rq)->backend, &answer);
 }
 
-/* ---- the queue ---------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 static void queue_changed(void *ctx, enum err e)
 {

@@ -17,8 +17,7 @@
 
 enum { MAX_LABELS = 64, MAX_LABEL = 100, MAX_WEIGHT = 1000, MAX_IN_FLIGHT = 100 };
 
-/* ---- members of a backend ----------------------------------------------------------------------
- */
+/* ---- members of a backend -------------------------------------------------------------------- */
 
 static bool read_url(const struct member *m, struct value *v, void *ret)
 {
@@ -72,8 +71,7 @@ static const struct member backend_members[] = {
 
 enum { BACKEND_MEMBERS = sizeof backend_members / sizeof *backend_members };
 
-/* ---- the readers -------------------------------------------------------------------------------
- */
+/* ---- the readers ----------------------------------------------------------------------------- */
 
 static bool miss(const char *name, struct problem *p)
 {

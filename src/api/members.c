@@ -14,8 +14,7 @@ enum { MIN_PRIORITY = -1000, MAX_PRIORITY = 1000 };
 
 const char member_priority_shape[] = "a whole number from -1000 to 1000";
 
-/* ---- problems ----------------------------------------------------------------------------------
- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 void members_point_at(struct problem *p, struct str name)
 {
@@ -116,8 +115,7 @@ static bool refuse_value(const struct member *m, struct js_token key, const stru
     return problem_set(p, ERR_MEMBER_INVALID, "%s must be %s", m->name, m->shape);
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------
- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 size_t members_find(const struct member *table, size_t len, struct js_token key)
 {
@@ -175,8 +173,7 @@ bool members_read(struct str body, const struct member *table, size_t len, void 
     return true;
 }
 
-/* ---- readers -----------------------------------------------------------------------------------
- */
+/* ---- readers --------------------------------------------------------------------------------- */
 
 bool member_int(const struct member *m, struct value *v, void *ret)
 {

@@ -31,8 +31,7 @@ void api_args_done(void *args)
     backend_change_done(&g->backend_change);
 }
 
-/* ---- queries -----------------------------------------------------------------------------------
- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 static bool read_limit(struct str value, void *args)
 {
@@ -241,8 +240,7 @@ const struct http_param param_delivery_state = {
 const struct http_param param_dry_run = {"dryRun", read_dry_run, "0 or 1", false};
 const struct http_param param_batch = {"batch", read_batch, "the id of a batch", false};
 
-/* ---- paths -------------------------------------------------------------------------------------
- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 static bool read_id(struct str value, void *args)
 {

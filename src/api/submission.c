@@ -17,8 +17,7 @@
 
 enum { MAX_METADATA = 16384, MAX_SECRET = 1000 };
 
-/* ---- the webhook --------------------------------------------------------------------------------
- */
+/* ---- the webhook ----------------------------------------------------------------------------- */
 
 static bool read_hook_url(const struct member *m, struct value *v, void *ret)
 {
@@ -105,8 +104,7 @@ static bool read_webhook(struct value *v, void *ret, struct problem *p)
     return check_hook_url(w->url, p);
 }
 
-/* ---- the members beside the graph --------------------------------------------------------------
- */
+/* ---- the members beside the graph ------------------------------------------------------------ */
 
 static bool read_profile(const struct member *m, struct value *v, void *ret)
 {
@@ -238,8 +236,7 @@ bool submission_parse_retry(struct str body, struct submission *ret, struct prob
            is_short(ret->extra_data, p);
 }
 
-/* ---- the forms ---------------------------------------------------------------------------------
- */
+/* ---- the forms ------------------------------------------------------------------------------- */
 
 enum form { FORM_WORKFLOW, FORM_PROMPT, FORM_BARE };
 
@@ -379,8 +376,7 @@ static bool read_first_variant(struct submission *ret, struct problem *p)
     return true;
 }
 
-/* ---- what is none of them ----------------------------------------------------------------------
- */
+/* ---- what is none of them -------------------------------------------------------------------- */
 
 static bool has_member(struct str value, const char *name)
 {

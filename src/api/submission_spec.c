@@ -15,8 +15,7 @@
 
 enum { MAX_CLIENT = 100 };
 
-/* ---- lists of names ----------------------------------------------------------------------------
- */
+/* ---- lists of names -------------------------------------------------------------------------- */
 
 struct name_list {
     struct names *names;
@@ -130,8 +129,7 @@ bool submission_include_known(const struct workflow *w, const struct spec *s, st
     return true;
 }
 
-/* ---- outputs -----------------------------------------------------------------------------------
- */
+/* ---- outputs --------------------------------------------------------------------------------- */
 
 static bool read_keep(const struct member *m, struct value *v, void *ret)
 {
@@ -152,8 +150,7 @@ bool submission_outputs(struct value *v, void *ret, struct problem *p)
     return members_read(v->text, table, sizeof table / sizeof *table, ret, &seen, p);
 }
 
-/* ---- seeds, clients, time ----------------------------------------------------------------------
- */
+/* ---- seeds, clients, time -------------------------------------------------------------------- */
 
 bool submission_auto_seed(const struct member *m, struct value *v, void *ret)
 {
@@ -199,8 +196,7 @@ bool submission_on_failure(const struct member *m, struct value *v, void *ret)
     return v->token.kind == JS_STRING && (run || js_is(v->token, "fail"));
 }
 
-/* ---- after -------------------------------------------------------------------------------------
- */
+/* ---- after ----------------------------------------------------------------------------------- */
 
 static bool add_id(void *ctx, struct str text)
 {
@@ -221,8 +217,7 @@ bool submission_after(const struct member *m, struct value *v, void *ret)
     return good;
 }
 
-/* ---- variants ----------------------------------------------------------------------------------
- */
+/* ---- variants -------------------------------------------------------------------------------- */
 
 static bool read_variant_workflow(struct value *v, void *ret, struct problem *p)
 {
@@ -299,8 +294,7 @@ bool submission_variants(struct value *v, void *ret, struct problem *p)
            problem_set(p, ERR_MEMBER_INVALID, "there must be one variant at least");
 }
 
-/* ---- the overrides of a batch ------------------------------------------------------------------
- */
+/* ---- the overrides of a batch ---------------------------------------------------------------- */
 
 bool submission_overrides(struct str value, const struct workflow *w, struct submission *ret,
                           struct problem *p)

@@ -11,8 +11,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* ---- files of bodies ---------------------------------------------------------------------------
- */
+/* ---- files of bodies ------------------------------------------------------------------------- */
 
 /* A file of a request that is being kept. */
 struct incoming {
@@ -105,8 +104,7 @@ static void files_refused(void *ctx, const struct http_request *rq, struct http_
 const struct http_file_ops api_file_ops = {file_is_there, file_begin, file_write,
                                            file_end,      file_abort, files_refused};
 
-/* ---- kept ones ---------------------------------------------------------------------------------
- */
+/* ---- kept ones ------------------------------------------------------------------------------- */
 
 /* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
 static void put_upload(void *ctx, struct http_request *rq, struct http_ref x)

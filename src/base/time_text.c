@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Takes exactly n digits; false when there are fewer. */
 static bool take_digits(struct str *s, size_t n, int *ret)
@@ -140,8 +139,7 @@ bool time_read(struct str text, struct wall_us *ret)
     return read_epoch_ms(text, ret) || read_rfc3339(text, ret);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 void time_write(struct wall_us t, char ret[TIME_TEXT_SIZE])
 {

@@ -337,8 +337,7 @@ enum queue_place queue_answer_find(struct str text, struct str prompt_id,
     return running ? QUEUE_RUNNING : pending ? QUEUE_PENDING : QUEUE_ABSENT;
 }
 
-/* ---- GET /history/{id} ------------------------------------------------------------------------
- */
+/* ---- GET /history/{id} ----------------------------------------------------------------------- */
 
 enum { MAX_MESSAGES = 1000 };
 
@@ -558,8 +557,7 @@ void history_answer_done(struct history_answer *h)
     *h = (struct history_answer){0};
 }
 
-/* ---- GET /system_stats, cancel ----------------------------------------------------------------
- */
+/* ---- GET /system_stats, cancel --------------------------------------------------------------- */
 
 /* One device whose brace was read. *vram grows by what it has. */
 static bool read_device(struct js_reader *r, struct stats_device *d, int64_t *vram)

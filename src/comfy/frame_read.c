@@ -221,8 +221,7 @@ static void read_stamp(struct js_token v, struct frame *f)
     f->stamp_ms = stamp > 0 && stamp < 1e15 ? (int64_t)stamp : 0;
 }
 
-/* ---- crystools.monitor ------------------------------------------------------------------------
- */
+/* ---- crystools.monitor ----------------------------------------------------------------------- */
 
 enum { MAX_GPUS = 64 };
 

@@ -123,8 +123,7 @@ struct http_call *comfy_submit(struct comfy_backend *b, struct str body, comfy_s
     return call;
 }
 
-/* ---- /queue, then /history/{id} ---------------------------------------------------------------
- */
+/* ---- /queue, then /history/{id} -------------------------------------------------------------- */
 
 struct comfy_locate {
     struct comfy_backend *backend;
@@ -393,8 +392,7 @@ void comfy_end_requests(struct comfy_backend *b)
     }
 }
 
-/* ---- POST /upload/image ------------------------------------------------------------------------
- */
+/* ---- POST /upload/image ---------------------------------------------------------------------- */
 
 struct upload {
     comfy_upload_fn done;

@@ -146,8 +146,7 @@ bool override_is_structural(struct override_check *c, struct str one, struct buf
     return structural;
 }
 
-/* ---- what the hashes depend on -----------------------------------------------------------------
- */
+/* ---- what the hashes depend on --------------------------------------------------------------- */
 
 /* The inputs, whose brace was read. */
 static void reduce_inputs(struct js_reader *r, struct js_out *o, struct buf *scratch)

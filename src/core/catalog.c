@@ -7,8 +7,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/json_read.h"
 
-/* ---- classes ------------------------------------------------------------------------------------
- */
+/* ---- classes --------------------------------------------------------------------------------- */
 
 static void input_free(struct catalog_input *in)
 {
@@ -108,8 +107,7 @@ bool catalog_unfolds(const struct catalog_class *c)
     return i < c->inputs_len;
 }
 
-/* ---- types of links -----------------------------------------------------------------------------
- */
+/* ---- types of links -------------------------------------------------------------------------- */
 
 /* The next of "A, B", without blanks; *at goes behind it. */
 static struct str next_type(const char **at)
@@ -188,8 +186,7 @@ static void read_outputs(struct str text, struct catalog_class *c)
     }
 }
 
-/* ---- reading an input ---------------------------------------------------------------------------
- */
+/* ---- reading an input ------------------------------------------------------------------------ */
 
 static void add_value(struct catalog_input *in, struct str text)
 {
@@ -453,8 +450,7 @@ void catalog_draft_done(struct catalog_draft *d)
     *d = (struct catalog_draft){.len = 0};
 }
 
-/* ---- sharing ------------------------------------------------------------------------------------
- */
+/* ---- sharing --------------------------------------------------------------------------------- */
 
 void catalog_pool_init(struct catalog_pool *p)
 {
@@ -489,8 +485,7 @@ static struct catalog_class *share(struct catalog_pool *p, struct catalog_class 
     return c;
 }
 
-/* ---- one server ---------------------------------------------------------------------------------
- */
+/* ---- one server ------------------------------------------------------------------------------ */
 
 void catalog_init(struct catalog *c)
 {

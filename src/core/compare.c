@@ -9,8 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- numbers -----------------------------------------------------------------------------------
- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 struct numbers {
     double *v;
@@ -70,8 +69,7 @@ static struct dur_us whole(double us)
     return (struct dur_us){llround(us)};
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------------
- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 const char *compare_verdict_name(enum compare_verdict v)
 {
@@ -97,8 +95,7 @@ enum compare_verdict compare_judge(struct dur_us base, struct dur_us target, str
     return delta > 0 ? COMPARE_SLOWER : COMPARE_FASTER;
 }
 
-/* ---- what is collected -------------------------------------------------------------------------
- */
+/* ---- what is collected ----------------------------------------------------------------------- */
 
 struct collected {
     struct numbers executed; /* durations */
@@ -249,8 +246,7 @@ void comparison_add(struct comparison *c, const struct compare_run *base)
     c->runs++;
 }
 
-/* ---- what comes of it --------------------------------------------------------------------------
- */
+/* ---- what comes of it ------------------------------------------------------------------------ */
 
 static struct compare_side side_of_base(struct collected *n)
 {

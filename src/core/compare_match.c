@@ -11,8 +11,7 @@
 
 #include "comfypool/base/buf.h"
 
-/* ---- signatures and depths ---------------------------------------------------------------------
- */
+/* ---- signatures and depths ------------------------------------------------------------------- */
 
 static struct placed_node *find_node(const struct placed_run *r, struct str id)
 {
@@ -81,8 +80,7 @@ static void sign_nodes(struct placed_run *r)
     }
 }
 
-/* ---- places ------------------------------------------------------------------------------------
- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static int by_size(size_t a, size_t b)
 {
@@ -143,8 +141,7 @@ void placed_run_done(struct placed_run *r)
     free(r->nodes);
 }
 
-/* ---- the steps ---------------------------------------------------------------------------------
- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 /* One step looks at them: what is left, in order of a key, then of place. */
 struct candidate {

@@ -26,8 +26,7 @@ static void tell(struct check *c, struct graph_problem p)
     }
 }
 
-/* ---- links --------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 /* The input that is looked at. */
 struct place {
@@ -122,8 +121,7 @@ static void tell_cycle(void *ctx, uint32_t node, uint32_t to)
     tell(c, (struct graph_problem){.fault = GRAPH_CYCLE, .node = &nodes[node], .from = &nodes[to]});
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void check_number(struct check *c, const struct place *at, struct js_token v)
 {
@@ -202,8 +200,7 @@ static void check_value(struct check *c, const struct place *at, struct js_token
     }
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* Costs what the class has only where something is missing, which is told: few times. */
 static void check_missing(struct check *c, const struct workflow_node *n,

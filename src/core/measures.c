@@ -67,8 +67,7 @@ void measures_free(struct measures *m)
     free(m);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* Nearest first; what comes behind LEVELS is asked for by name. */
 enum level {
@@ -127,8 +126,7 @@ static struct entry *touch_or_make(struct measures *m, struct str key)
     return e;
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void add(struct recent *r, int64_t us)
 {

@@ -132,8 +132,7 @@ struct need *need_join(struct needs *all, const char *hash, const struct names *
     return n;
 }
 
-/* ---- what is lacking --------------------------------------------------------------------------
- */
+/* ---- what is lacking ------------------------------------------------------------------------- */
 
 /* Marks what outputs hang on: only that is validated by a server. */
 static void mark_needed(const struct need *n, const struct catalog *c, bool *needed)

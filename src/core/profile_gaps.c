@@ -35,8 +35,7 @@ static void add(struct gathering *g, struct mono_us from, struct mono_us to, con
     g->list[g->len++] = (struct profile_gap){mono_min(from, to), to, reason, kind};
 }
 
-/* ---- when frames were read --------------------------------------------------------------------
- */
+/* ---- when frames were read ------------------------------------------------------------------- */
 
 static int by_time(const void *x, const void *y)
 {
@@ -137,8 +136,7 @@ static struct mono_us end_of_burst(const struct gathering *g, const struct profi
     return to;
 }
 
-/* ---- what the marks show ----------------------------------------------------------------------
- */
+/* ---- what the marks show --------------------------------------------------------------------- */
 
 static void show_late(struct gathering *g, const struct time_mark *m)
 {
@@ -287,8 +285,7 @@ static void show_end(struct gathering *g)
     }
 }
 
-/* ---- putting them together --------------------------------------------------------------------
- */
+/* ---- putting them together ------------------------------------------------------------------- */
 
 static int by_from(const void *x, const void *y)
 {

@@ -50,8 +50,7 @@ static void add_place(struct progress_places *l, size_t place)
     l->list[l->len++] = (uint32_t)place;
 }
 
-/* ---- what runs --------------------------------------------------------------------------------
- */
+/* ---- what runs ------------------------------------------------------------------------------- */
 
 static uint32_t *place_of(struct progress *p, const struct progress_ref *r)
 {
@@ -222,8 +221,7 @@ static unsigned char next_state(const struct progress *p, unsigned char state,
                            ENDED);
 }
 
-/* ---- copies of displayed nodes ----------------------------------------------------------------
- */
+/* ---- copies of displayed nodes --------------------------------------------------------------- */
 
 static bool is_running(const struct progress *p, struct str id)
 {
@@ -484,8 +482,7 @@ static struct progress_node *innermost_running(struct progress *p, struct str ab
     return found;
 }
 
-/* ---- moves ------------------------------------------------------------------------------------
- */
+/* ---- moves ----------------------------------------------------------------------------------- */
 
 static void move(const struct telling *t, struct str id, enum profile_status to)
 {
@@ -684,8 +681,7 @@ size_t progress_cached(const struct progress *p)
     return n;
 }
 
-/* ---- the account of a job that is not profiled ------------------------------------------------
- */
+/* ---- the account of a job that is not profiled ----------------------------------------------- */
 
 void progress_mark(const struct progress *p, struct profile *profile)
 {

@@ -45,8 +45,7 @@ struct queue_client {
     struct queue_client *next, *previous; /* while idle */
 };
 
-/* ---- order -------------------------------------------------------------------------------------
- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 static bool entry_before(const struct heap_node *a, const struct heap_node *b)
 {
@@ -80,8 +79,7 @@ static bool flow_before(const struct heap_node *a, const struct heap_node *b)
     return queue_rank_before(&x, &y);
 }
 
-/* ---- lanes -------------------------------------------------------------------------------------
- */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
 static struct queue_lane *lane_new(struct queue *q, struct str key)
 {
@@ -120,8 +118,7 @@ static void flow_free(struct queue_flow *f)
     free(f);
 }
 
-/* ---- clients and turns -------------------------------------------------------------------------
- */
+/* ---- clients and turns ----------------------------------------------------------------------- */
 
 static uint64_t *round_of(struct queue *q, int priority)
 {
@@ -217,8 +214,7 @@ static struct queue_turn *turn_of(struct queue *q, struct queue_client *c, int p
     return t;
 }
 
-/* ---- flows -------------------------------------------------------------------------------------
- */
+/* ---- flows ----------------------------------------------------------------------------------- */
 
 static struct queue_flow *flow_of(struct queue_lane *lane, struct queue_turn *t)
 {
@@ -243,8 +239,7 @@ static struct queue_flow *flow_of(struct queue_lane *lane, struct queue_turn *t)
     return f;
 }
 
-/* ---- the queue ---------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 void queue_init(struct queue *q)
 {
@@ -372,8 +367,7 @@ size_t queue_length(const struct queue *q)
     return q->len;
 }
 
-/* ---- looking ahead ------------------------------------------------------------------------------
- */
+/* ---- looking ahead --------------------------------------------------------------------------- */
 
 static const struct queue_flow *next_flow(struct queue_walk *w)
 {

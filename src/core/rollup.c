@@ -10,8 +10,7 @@
 enum { MEASUREMENT_VERSION = 2, ROLLUP_VERSION = 1 };
 enum { COLD = 1, EXECUTED = 2 };
 
-/* ---- measurements ------------------------------------------------------------------------------
- */
+/* ---- measurements ---------------------------------------------------------------------------- */
 
 void measurement_write(const struct measurement *m, struct buf *out)
 {
@@ -156,8 +155,7 @@ bool measurement_observe(struct str bytes, observation_fn each, void *ctx)
     return good;
 }
 
-/* ---- roll-ups ----------------------------------------------------------------------------------
- */
+/* ---- roll-ups -------------------------------------------------------------------------------- */
 
 void rollup_done(struct rollup *r)
 {

@@ -86,8 +86,7 @@ void samples_add(struct samples *s, enum sample_source source, const struct samp
     to->list[to->len++] = *sample;
 }
 
-/* ---- what lies in a stretch of time -----------------------------------------------------------
- */
+/* ---- what lies in a stretch of time ---------------------------------------------------------- */
 
 /* The first sample at or after t. */
 static size_t first_from(const struct series *s, struct mono_us t)
@@ -192,8 +191,7 @@ static void account_node(const struct series *s, enum sample_source source, stru
     }
 }
 
-/* ---- the whole attempt ------------------------------------------------------------------------
- */
+/* ---- the whole attempt ----------------------------------------------------------------------- */
 
 /* Evenly thinned, the last one always among them. */
 static void keep_shown(struct samples *s, const struct sample *list, size_t len)

@@ -39,8 +39,7 @@ enum {
     UNBOUNDED = 8,
 };
 
-/* ---- what was learned -------------------------------------------------------------------------
- */
+/* ---- what was learned ------------------------------------------------------------------------ */
 
 static int by_value(const void *x, const void *y)
 {
@@ -78,8 +77,7 @@ static bool carried(const struct server_clock *c, struct mono_us now, int64_t *r
     return any;
 }
 
-/* ---- what an attempt says ---------------------------------------------------------------------
- */
+/* ---- what an attempt says -------------------------------------------------------------------- */
 
 static int64_t lag_of(const struct time_mark *m)
 {
@@ -505,8 +503,7 @@ struct clock_reading server_clock_judge(const struct server_clock *c, const stru
     return j.out;
 }
 
-/* ---- learning ---------------------------------------------------------------------------------
- */
+/* ---- learning -------------------------------------------------------------------------------- */
 
 /* Its POST bounds its start. */
 static bool began_at_once(const struct timeline *t)

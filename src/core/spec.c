@@ -46,8 +46,7 @@ bool spec_is_empty(const struct spec *s)
            s->include_outputs.len == 0 && where_is_empty(&s->where) && s->variants_len == 0;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_names(struct js_out *o, const char *name, const struct names *n, bool always)
 {
@@ -108,8 +107,7 @@ void spec_write(const struct spec *s, struct buf *out)
     js_close(&o, '}');
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void read_where(struct js_token key, struct str value, struct spec_where *w)
 {

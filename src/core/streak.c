@@ -90,8 +90,7 @@ void streak_forgive_job(struct streak *s, int64_t job)
     }
 }
 
-/* ---- the rules ---------------------------------------------------------------------------------
- */
+/* ---- the rules ------------------------------------------------------------------------------- */
 
 /* Of the last n: all are of a kind. */
 static bool all_faults(const struct streak_failure *f, size_t n)

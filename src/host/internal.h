@@ -6,8 +6,7 @@
 #include "comfypool/base/time.h"
 #include "comfypool/host/host.h"
 
-/* ---- texts of /proc (proc_text.c, pure): false on anything that is not understood -------------
- */
+/* ---- texts of /proc (proc_text.c, pure): false on anything that is not understood ------------ */
 
 struct proc_socket {
     unsigned port; /* the local one */
@@ -34,8 +33,7 @@ bool proc_parse_net_dev(struct str text, int64_t *ret_received, int64_t *ret_sen
 /* "net:[4026531833]", "socket:[123]": the number. */
 bool proc_parse_link(struct str text, const char *kind, uint64_t *ret_inode);
 
-/* ---- /proc itself (proc.c): `root` is "/proc", or a test's tree -------------------------------
- */
+/* ---- /proc itself (proc.c): `root` is "/proc", or a test's tree ------------------------------ */
 
 /* Blocks for milliseconds: not on the loop. False: `why` says it. */
 bool proc_find_listener(const char *root, int port, struct host_process *ret, char *why,
@@ -48,8 +46,7 @@ struct host_search *search_start(uv_loop_t *loop, const char *root, int port, ho
 /* Whether the kernel takes an address as ours: what serves where netlink is forbidden. */
 bool here_by_bind(const struct sockaddr *a, socklen_t n);
 
-/* ---- NVML (nvml.c): all of it may hang ---------------------------------------------------------
- */
+/* ---- NVML (nvml.c): all of it may hang ------------------------------------------------------- */
 
 struct nvml;
 

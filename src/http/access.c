@@ -16,8 +16,7 @@
 #include "comfypool/base/text.h"
 #include "comfypool/http/problem.h"
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static void from_v6(const struct in6_addr *a, struct net_address *ret)
 {
@@ -73,8 +72,7 @@ static bool read_literal(struct str host, struct net_address *ret)
     return true;
 }
 
-/* ---- Host --------------------------------------------------------------------------------------
- */
+/* ---- Host ------------------------------------------------------------------------------------ */
 
 static bool is_host_character(char c, bool literal)
 {
@@ -164,8 +162,7 @@ bool access_check_host(const struct visitor *v, const char *const *allowed, stru
            check_one_host(v, headers_first(v->headers, HEADER_HOST), allowed, p);
 }
 
-/* ---- Origin ------------------------------------------------------------------------------------
- */
+/* ---- Origin ---------------------------------------------------------------------------------- */
 
 static bool is_own(struct str origin, struct str host)
 {
@@ -201,8 +198,7 @@ bool access_check_origin(const struct visitor *v, const char *const *allowed, st
     return true;
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* The token of "Bearer TOKEN"; n == 0 when there is none. */
 static struct str presented_token(const struct headers *h)

@@ -16,8 +16,7 @@
 #include "comfypool/http/http.h"
 #include "comfypool/http/problem.h"
 
-/* ---- problems ----------------------------------------------------------------------------------
- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 void problem_init(struct problem *p)
 {
@@ -61,8 +60,7 @@ static const char *write_problem(const struct exchange *x, const struct problem 
     return x->family->write(&r, out);
 }
 
-/* ---- headers -----------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 static void header(struct MHD_Response *r, const char *name, const char *value)
 {
@@ -197,8 +195,7 @@ static struct MHD_Response *make_response(struct buf *body)
     return MHD_create_response_from_buffer(n, buf_take(body), MHD_RESPMEM_MUST_FREE);
 }
 
-/* ---- sending -----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 enum { PREFLIGHT_MAX_AGE_S = 600 };
 

@@ -41,8 +41,7 @@ enum { READ_APART = 128 * 1024 };
 /* All bodies that are being collected may have this many times the cap of one. */
 enum { BODIES_AT_ONCE = 8 };
 
-/* ---- slots -------------------------------------------------------------------------------------
- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
 static void grow_slots(struct http_server *s)
 {
@@ -94,8 +93,7 @@ bool http_is_open(struct http_server *s, struct http_ref x)
     return exchange_find(s, x) != NULL;
 }
 
-/* ---- suspending --------------------------------------------------------------------------------
- */
+/* ---- suspending ------------------------------------------------------------------------------ */
 
 void exchange_suspend(struct exchange *x)
 {
@@ -156,8 +154,7 @@ void exchange_abandon(struct exchange *x)
     exchange_resume(x);
 }
 
-/* ---- serving -----------------------------------------------------------------------------------
- */
+/* ---- serving --------------------------------------------------------------------------------- */
 
 static void serve(struct exchange *x)
 {
@@ -191,8 +188,7 @@ void http_again(struct http_server *s, struct http_ref ref)
     }
 }
 
-/* ---- the headers -------------------------------------------------------------------------------
- */
+/* ---- the headers ----------------------------------------------------------------------------- */
 
 static enum MHD_Result on_header(void *ctx, enum MHD_ValueKind kind, const char *key,
                                  size_t key_size, const char *value, size_t value_size)
@@ -384,8 +380,7 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
     return MHD_YES;
 }
 
-/* ---- the body ----------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 static void drop_body(struct exchange *x)
 {
@@ -525,8 +520,7 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, co
     return MHD_YES;
 }
 
-/* ---- beginning and end -------------------------------------------------------------------------
- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *connection)
 {

@@ -100,8 +100,7 @@ static bool open_file(struct exchange *x, uint64_t length)
     return e == ERR_NONE;
 }
 
-/* ---- parts -------------------------------------------------------------------------------------
- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 static bool has_part(const struct http_request *rq, struct str name)
 {
@@ -253,8 +252,7 @@ static void part_ends(void *ctx)
 
 static const struct multipart_ops part_ops = {part_begins, part_data, part_ends};
 
-/* ---- the body ----------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 bool file_body_begin(struct exchange *x)
 {
@@ -348,8 +346,7 @@ void file_body_free(struct exchange *x)
     free(x->rq.files);
 }
 
-/* ---- the other side ----------------------------------------------------------------------------
- */
+/* ---- the other side -------------------------------------------------------------------------- */
 
 void http_file_resume(struct http_server *s, struct http_ref ref)
 {

@@ -88,8 +88,7 @@ static bool each_element(const struct headers *h, enum header which,
     return true;
 }
 
-/* ---- framing -----------------------------------------------------------------------------------
- */
+/* ---- framing --------------------------------------------------------------------------------- */
 
 /* libmicrohttpd 0.9.75 passes all of these on to its handler. */
 bool headers_check_framing(const struct headers *h, bool http_1_1, struct problem *p)
@@ -188,8 +187,7 @@ bool headers_check_body_type(const struct headers *h, struct problem *p)
     return problem_set(p, ERR_MEDIA_TYPE_UNSUPPORTED, "the body must be application/json");
 }
 
-/* ---- Prefer ------------------------------------------------------------------------------------
- */
+/* ---- Prefer ---------------------------------------------------------------------------------- */
 
 struct prefer {
     bool found;
@@ -221,8 +219,7 @@ bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds)
     return f.found;
 }
 
-/* ---- Accept ------------------------------------------------------------------------------------
- */
+/* ---- Accept ---------------------------------------------------------------------------------- */
 
 /* How much a type is wanted: by the most specific range that names it. */
 struct wanted {
@@ -346,8 +343,7 @@ bool headers_choose_format(const struct headers *h, unsigned formats, enum forma
     return best > 0 || refuse_formats(formats, p);
 }
 
-/* ---- Last-Event-ID, traceparent ----------------------------------------------------------------
- */
+/* ---- Last-Event-ID, traceparent -------------------------------------------------------------- */
 
 bool headers_last_event_id(const struct headers *h, char ret[HTTP_EVENT_ID_SIZE])
 {
@@ -392,8 +388,7 @@ void headers_trace(const struct headers *h, char ret[JOB_TRACE_SIZE])
     ret[JOB_TRACE_SIZE - 1] = '\0';
 }
 
-/* ---- If-None-Match -----------------------------------------------------------------------------
- */
+/* ---- If-None-Match --------------------------------------------------------------------------- */
 
 struct etag_search {
     struct str etag;
@@ -417,8 +412,7 @@ bool headers_match_etag(const struct headers *h, struct str etag)
     return s.found;
 }
 
-/* ---- Idempotency-Key ---------------------------------------------------------------------------
- */
+/* ---- Idempotency-Key ------------------------------------------------------------------------- */
 
 /* The content of a quoted string, its escapes undone; another text as it is. False: broken. */
 static bool unquote(struct str s, struct buf *out)

@@ -20,8 +20,7 @@ struct watch {
     struct exchange *x; /* NULL once it is not watched any more */
 };
 
-/* ---- hang-ups ----------------------------------------------------------------------------------
- */
+/* ---- hang-ups -------------------------------------------------------------------------------- */
 
 static void on_watch_closed(uv_handle_t *handle)
 {
@@ -84,8 +83,7 @@ void watch_begin(struct exchange *x)
     (void)uv_poll_start(&w->poll, UV_DISCONNECT, on_disconnect);
 }
 
-/* ---- deadlines ---------------------------------------------------------------------------------
- */
+/* ---- deadlines ------------------------------------------------------------------------------- */
 
 void hold_end(struct exchange *x)
 {

@@ -22,8 +22,7 @@ enum { SOCKET_MODE = 0660 };
 
 static const char unix_prefix[] = "unix:";
 
-/* ---- TCP ---------------------------------------------------------------------------------------
- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 /* "127.0.0.1:8189", "[::1]:8189", ":8189" (every address). */
 static bool split_address(const char *address, char host[256], char port[16])
@@ -102,8 +101,7 @@ static int open_tcp(const char *address, char *why, size_t why_size)
     return fd;
 }
 
-/* ---- unix sockets ------------------------------------------------------------------------------
- */
+/* ---- unix sockets ---------------------------------------------------------------------------- */
 
 static bool complain(char *why, size_t why_size, const char *path, const char *text)
 {
@@ -178,8 +176,7 @@ static bool open_unix(struct listener *l, const char *path, char *why, size_t wh
     return false;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 bool listen_open(struct listener *l, const char *address, char *why, size_t why_size)
 {

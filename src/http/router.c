@@ -23,8 +23,7 @@ struct path {
     struct segment segments[MAX_SEGMENTS];
 };
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 const struct http_route *http_next_route(const struct http_family *f, struct http_rows *at)
 {
@@ -36,8 +35,7 @@ const struct http_route *http_next_route(const struct http_family *f, struct htt
     return t == NULL ? NULL : &t->routes[at->row++];
 }
 
-/* ---- paths -------------------------------------------------------------------------------------
- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 static void read_segment(struct str raw, struct segment *ret)
 {
@@ -159,8 +157,7 @@ static bool path_fits(const char *template, const struct path *path)
     return i == path->len;
 }
 
-/* ---- parameters --------------------------------------------------------------------------------
- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 /* Which segment of a path its parameter is. */
 static size_t place_of(const struct http_segment *s)
@@ -188,8 +185,7 @@ static bool read_parameters(const struct path *path, struct match *ret, struct p
     return true;
 }
 
-/* ---- routes ------------------------------------------------------------------------------------
- */
+/* ---- routes ---------------------------------------------------------------------------------- */
 
 static void allow(struct match *m, const char *method)
 {

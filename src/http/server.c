@@ -29,8 +29,7 @@ enum {
     CHECKED_FOR_MS = 5, /* in one turn of the loop: what is cut then costs as much again */
 };
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct http_server *http_server_new(uv_loop_t *loop, const struct http_options *options)
 {
@@ -101,8 +100,7 @@ void http_server_stats(const struct http_server *s, struct http_stats *ret)
     *ret = s->stats;
 }
 
-/* ---- libmicrohttpd -----------------------------------------------------------------------------
- */
+/* ---- libmicrohttpd --------------------------------------------------------------------------- */
 
 static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode what)
@@ -199,8 +197,7 @@ bool http_server_listen_fd(struct http_server *s, int fd, char *ret_url, size_t 
     return begin(l, ret_url, url_size, why, why_size);
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void stop_listening(struct listener *l)
 {

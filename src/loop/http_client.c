@@ -56,8 +56,7 @@ struct watch {
 
 static void reap(struct http_client *c);
 
-/* ---- answers that nobody reads -----------------------------------------------------------------
- */
+/* ---- answers that nobody reads --------------------------------------------------------------- */
 
 static bool none_begins(void *ctx, unsigned status, const char *content_type, int64_t length)
 {

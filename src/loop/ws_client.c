@@ -388,8 +388,7 @@ static int append_headers(struct ws_conn *c, void *in, size_t len)
     return 0;
 }
 
-/* ---- libwebsockets' callback ------------------------------------------------------------------
- */
+/* ---- libwebsockets' callback ----------------------------------------------------------------- */
 
 static const char *remedy_of(int untrusted)
 {

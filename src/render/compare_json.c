@@ -34,8 +34,7 @@ static void member_text(struct js_out *o, const char *name, struct str s)
     }
 }
 
-/* ---- what is compared --------------------------------------------------------------------------
- */
+/* ---- what is compared ------------------------------------------------------------------------ */
 
 static void render_run(struct js_out *o, const char *name, const struct compared_run *r)
 {
@@ -61,8 +60,7 @@ static void render_baseline(struct js_out *o, const struct compared *c)
     js_close(o, '}');
 }
 
-/* ---- numbers -----------------------------------------------------------------------------------
- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static void render_side(struct js_out *o, const char *name, const struct compare_side *s)
 {

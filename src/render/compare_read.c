@@ -14,8 +14,7 @@
 
 enum { MAX_DEPTH = 64 };
 
-/* ---- members by tables -------------------------------------------------------------------------
- */
+/* ---- members by tables ----------------------------------------------------------------------- */
 
 enum kind {
     TEXT,    /* struct str */
@@ -99,8 +98,7 @@ static const struct member profile_members[] = {
     {.name = NULL},
 };
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     struct js_reader js;
@@ -215,8 +213,7 @@ static bool read_members(struct reading *r, const struct member *members, void *
     return t.kind == JS_OBJECT_END;
 }
 
-/* ---- the run -----------------------------------------------------------------------------------
- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 /* They lie in order of the nodes. */
 static void link_dependencies(struct compared_run *run)

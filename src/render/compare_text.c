@@ -16,8 +16,7 @@
 /* VERDICT: "executing" is the longest that is said there. */
 enum { LEAST_TEXT = 12, VERDICT = 9 };
 
-/* ---- head -------------------------------------------------------------------------------------
- */
+/* ---- head ------------------------------------------------------------------------------------ */
 
 static void add_time(struct buf *out, struct wall_us t)
 {
@@ -74,8 +73,7 @@ static void add_baseline(struct buf *out, const struct compared *c)
     }
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static void add_side(struct buf *out, const struct compare_side *s)
 {
@@ -156,8 +154,7 @@ static void add_counts(struct buf *out, const struct comparison_result *r)
                counts[COMPARE_NO_VERDICT], r->added_len, r->removed_len);
 }
 
-/* ---- the nodes --------------------------------------------------------------------------------
- */
+/* ---- the nodes ------------------------------------------------------------------------------- */
 
 struct columns {
     size_t id;

@@ -93,8 +93,7 @@ const char *output_kind(const char *filename)
     return i < KINDS ? kinds[i].kind : "file";
 }
 
-/* ---- where it is -------------------------------------------------------------------------------
- */
+/* ---- where it is ----------------------------------------------------------------------------- */
 
 static bool is_separator(char c)
 {
@@ -182,8 +181,7 @@ void output_place(char **filename, char **subfolder, char **type)
     *subfolder = folder;
 }
 
-/* ---- strings -----------------------------------------------------------------------------------
- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 bool output_is_named(const char *s, bool of_text)
 {

@@ -70,8 +70,7 @@ static void add(struct reading *in, struct render_output *take)
     in->list[in->len++] = *take;
 }
 
-/* ---- a node's files ----------------------------------------------------------------------------
- */
+/* ---- a node's files -------------------------------------------------------------------------- */
 
 /* Whether the node has it already. Looked for among a few of the same name: a node that says
    thousands of one name in as many folders says them once each. */

@@ -39,8 +39,7 @@ static void begin_node_event(struct js_out *o, const char *kind, const struct st
     begin_event(o, kind, buf_str(&label), "node", thread);
 }
 
-/* ---- names of the process and its threads ----------------------------------------------------
- */
+/* ---- names of the process and its threads ---------------------------------------------------- */
 
 static void add_meta(struct js_out *o, const char *what, size_t thread, const char *name)
 {
@@ -80,8 +79,7 @@ static void add_process(struct js_out *o, const struct stored_profile *p)
     add_meta(o, "process_name", 0, buf_text(&name));
 }
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* Leaves args open. */
 static void add_node_args(struct js_out *o, const struct stored_node *n)
@@ -175,8 +173,7 @@ static void add_gaps(struct js_out *o, const struct stored_profile *p, size_t th
     }
 }
 
-/* ---- counters ---------------------------------------------------------------------------------
- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *key;
@@ -221,8 +218,7 @@ static void add_counters(struct js_out *o, const struct stored_profile *p)
     }
 }
 
-/* ---- the file ---------------------------------------------------------------------------------
- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static void add_other_data(struct js_out *o, const struct stored_profile *p)
 {

@@ -59,8 +59,7 @@ static void render_progress(struct js_out *o, const struct profile *p, const str
     }
 }
 
-/* ---- steps and resources ----------------------------------------------------------------------
- */
+/* ---- steps and resources --------------------------------------------------------------------- */
 
 /* What is not known is null. */
 static void member_known(struct js_out *o, const char *name, bool known, double value)
@@ -182,8 +181,7 @@ static void render_job_resources(struct js_out *o, const struct profile *p)
     js_close(o, '}');
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void render_times(struct js_out *o, const struct profile *p, const struct profile_node *n)
 {
@@ -308,8 +306,7 @@ static void render_summary(struct js_out *o, const struct profile *p)
     js_close(o, '}');
 }
 
-/* ---- where the time went ----------------------------------------------------------------------
- */
+/* ---- where the time went --------------------------------------------------------------------- */
 
 static void member_node(struct js_out *o, const char *name, const struct profile *p, size_t index)
 {

@@ -26,8 +26,7 @@ struct tracing {
     struct span_id root;
 };
 
-/* ---- attributes -------------------------------------------------------------------------------
- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static void begin_attribute(struct js_out *o, const char *key, const char *type)
 {
@@ -79,8 +78,7 @@ static void add_real(struct js_out *o, const char *key, const json_t *number)
     }
 }
 
-/* ---- spans ------------------------------------------------------------------------------------
- */
+/* ---- spans ----------------------------------------------------------------------------------- */
 
 static void member_id(struct js_out *o, const char *name, struct span_id id)
 {
@@ -133,8 +131,7 @@ static void end_span(const struct tracing *t, bool failed, struct str message)
     js_close(t->o, '}');
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* One that runs has a span until the account was made. */
 static bool has_span(const struct stored_node *n)
@@ -187,8 +184,7 @@ static void add_node(const struct tracing *t, const struct stored_profile *p,
     end_span(t, failed, error);
 }
 
-/* ---- attempts ---------------------------------------------------------------------------------
- */
+/* ---- attempts -------------------------------------------------------------------------------- */
 
 static bool is_failure(struct str outcome)
 {
@@ -244,8 +240,7 @@ static void add_attempt(const struct tracing *t, const struct stored_profile *p,
     }
 }
 
-/* ---- the job ----------------------------------------------------------------------------------
- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 static bool is_hex(const char *s, size_t n)
 {

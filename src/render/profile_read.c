@@ -12,8 +12,7 @@
 #include "comfypool/base/map.h"
 #include "glyphs.h"
 
-/* ---- members of a JSON object ----------------------------------------------------------------
- */
+/* ---- members of a JSON object ---------------------------------------------------------------- */
 
 struct str text_of(const json_t *o, const char *key)
 {
@@ -81,8 +80,7 @@ void add_number(struct buf *out, double value)
     buf_add_text(out, text);
 }
 
-/* ---- times ------------------------------------------------------------------------------------
- */
+/* ---- times ----------------------------------------------------------------------------------- */
 
 static struct dur_us later(struct dur_us a, struct dur_us b)
 {
@@ -133,8 +131,7 @@ static void read_end(struct stored_profile *p)
     }
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void read_node(const struct stored_profile *p, const json_t *o, struct stored_node *ret)
 {
@@ -199,8 +196,7 @@ static void read_nodes(struct stored_profile *p, const json_t *nodes)
     }
 }
 
-/* ---- parents ----------------------------------------------------------------------------------
- */
+/* ---- parents --------------------------------------------------------------------------------- */
 
 /* Every node is walked over once: each walk goes up until it meets what was walked before. */
 static void cut_circles(struct stored_profile *p)
@@ -270,8 +266,7 @@ void profile_read_done(struct stored_profile *p)
     *p = (struct stored_profile){0};
 }
 
-/* ---- phases -----------------------------------------------------------------------------------
- */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 /* The stretch of a phase behind `from`, as long as it says, not beyond `end`. */
 static struct stored_phase phase_after(const json_t *phases, const char *key, const char *name,
@@ -308,8 +303,7 @@ size_t stored_phases(const struct stored_profile *p, struct stored_phase ret[STO
     return len;
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 enum { LABEL_MAX = 100 };
 

@@ -17,8 +17,7 @@
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 
-/* ---- members of a JSON object ----------------------------------------------------------------
- */
+/* ---- members of a JSON object ---------------------------------------------------------------- */
 
 /* p == NULL: absent, or no string. May hold NUL. Lives as long as the object. */
 struct str text_of(const json_t *o, const char *key);
@@ -39,8 +38,7 @@ void js_member_of(struct js_out *o, const char *name, const json_t *from);
 /* A number with as few digits as give it back. */
 void add_number(struct buf *out, double value);
 
-/* ---- the profile ------------------------------------------------------------------------------
- */
+/* ---- the profile ----------------------------------------------------------------------------- */
 
 struct stored_slice {
     struct dur_us from;
@@ -110,8 +108,7 @@ enum { STORED_PHASES_MAX = 6 };
 /* In order of time; the queue is always there, others when they took any. Returns how many. */
 size_t stored_phases(const struct stored_profile *p, struct stored_phase ret[STORED_PHASES_MAX]);
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* What people call a node: its title, else its type, else "node", with the id behind it: "Load
    Checkpoint [4]". On one line, cut when it is long, and its first character is no blank. */

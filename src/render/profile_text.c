@@ -16,8 +16,7 @@ enum {
     MAX_ERROR = 90,
 };
 
-/* ---- cells ------------------------------------------------------------------------------------
- */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 static size_t column_width(const json_t *nodes, const char *key, size_t least)
 {
@@ -38,8 +37,7 @@ static void add_ms(struct buf *out, const json_t *o, const char *key)
     }
 }
 
-/* ---- head -------------------------------------------------------------------------------------
- */
+/* ---- head ------------------------------------------------------------------------------------ */
 
 static bool has_begun(const struct stored_profile *p)
 {
@@ -93,8 +91,7 @@ static void add_head(struct buf *out, const struct stored_profile *p)
     add_phases(out, json_object_get(p->json, "phases"));
 }
 
-/* ---- resources --------------------------------------------------------------------------------
- */
+/* ---- resources ------------------------------------------------------------------------------- */
 
 enum gauge_unit { PERCENT, BYTES, CHANGE, DEGREES };
 
@@ -176,8 +173,7 @@ static void add_resources(struct buf *out, const json_t *r)
     buf_add_char(out, '\n');
 }
 
-/* ---- where the time went ----------------------------------------------------------------------
- */
+/* ---- where the time went --------------------------------------------------------------------- */
 
 /* The nodes of a path, the middle of a long one left out. */
 static void add_path(struct buf *out, const json_t *nodes)
@@ -314,8 +310,7 @@ static void add_subgraphs(struct buf *out, const json_t *list)
     buf_add_text(out, json_array_size(list) > 0 ? "\n" : "");
 }
 
-/* ---- summary, slowest nodes, progress --------------------------------------------------------
- */
+/* ---- summary, slowest nodes, progress -------------------------------------------------------- */
 
 static void add_summary(struct buf *out, const json_t *s)
 {
@@ -391,8 +386,7 @@ static void add_progress(struct buf *out, const struct stored_profile *p)
     buf_add_text(out, any ? "\n" : "");
 }
 
-/* ---- the nodes --------------------------------------------------------------------------------
- */
+/* ---- the nodes ------------------------------------------------------------------------------- */
 
 struct columns {
     int order;

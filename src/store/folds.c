@@ -49,8 +49,7 @@ static int64_t most_keys(int kind)
     return kind >= GROUP_OF_CLIENT ? MOST_OF_CLIENTS : kind == GROUP_RUN ? MOST_RUNS : MOST_KEYS;
 }
 
-/* ---- one roll-up --------------------------------------------------------------------------------
- */
+/* ---- one roll-up ----------------------------------------------------------------------------- */
 
 struct place {
     int kind;
@@ -102,8 +101,7 @@ static enum write_result merge_into(struct write_session *w, const struct place 
     return r;
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* Keys from `from` to before `to`: one key, or all nodes of a workflow. */
 struct key_range {
@@ -319,8 +317,7 @@ static enum write_result settle_key(struct write_session *w, int kind, struct st
     return r == WRITE_GOOD ? put_key(w, kind, *key, at) : r;
 }
 
-/* ---- folding ------------------------------------------------------------------------------------
- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 /* What some measurements together say of one key in one hour. */
 struct pile {
@@ -434,8 +431,7 @@ enum write_result apply_fold(struct write_session *w, struct op *op)
     return r;
 }
 
-/* ---- age ---------------------------------------------------------------------------------------
- */
+/* ---- age ------------------------------------------------------------------------------------- */
 
 struct old_hour {
     struct place at;

@@ -83,8 +83,7 @@ void off_read_start(struct store *s, struct off_read *r)
     start_waiting(s);
 }
 
-/* ---- closing -----------------------------------------------------------------------------------
- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void finish_running(struct reader *reader)
 {

@@ -13,8 +13,7 @@
 
 enum { PRUNE_STEP = 200 };
 
-/* ---- statements --------------------------------------------------------------------------------
- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 /* Those that do not follow from the column tables. */
 static const char *const fixed_sql[Q_WRITE_COUNT] = {
@@ -225,8 +224,7 @@ void write_session_close(struct write_session *w)
     *w = (struct write_session){0};
 }
 
-/* ---- doing ops ---------------------------------------------------------------------------------
- */
+/* ---- doing ops ------------------------------------------------------------------------------- */
 
 /* Faults of the disk and its surroundings; everything else that can fail here is a bug of ours. */
 static enum write_result result_of(int rc)
@@ -705,8 +703,7 @@ static enum write_result apply_prune(struct write_session *w, struct op *op)
     return r;
 }
 
-/* ---- what is written beside -------------------------------------------------------------------
- */
+/* ---- what is written beside ------------------------------------------------------------------ */
 
 static enum write_result put_beside(struct write_session *w, const struct op *op)
 {

@@ -325,8 +325,7 @@ static struct result run_direct(const struct program *sims, char *const *graphs,
     return r;
 }
 
-/* ---- through the daemon -----------------------------------------------------------------------
- */
+/* ---- through the daemon ---------------------------------------------------------------------- */
 
 /* POSTs all jobs over `clients` connections; path "/jobs?wait=60" waits for each one's end. */
 static double post_all(const struct program *daemon, char *const *graphs, int jobs, int clients,

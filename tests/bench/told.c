@@ -23,8 +23,7 @@ static void die(const char *what)
     _exit(1);
 }
 
-/* ---- a receiver of webhooks --------------------------------------------------------------------
- */
+/* ---- a receiver of webhooks ------------------------------------------------------------------ */
 
 /* Answers each whole request that has come. */
 static void take_requests(struct conn *c)
@@ -101,8 +100,7 @@ pid_t receiver_start(int *ret_port)
     return pid;
 }
 
-/* ---- a reader of events ------------------------------------------------------------------------
- */
+/* ---- a reader of events ---------------------------------------------------------------------- */
 
 pid_t reader_start(int daemon_port)
 {

@@ -56,8 +56,7 @@ void watched_free(struct watched *w)
     free(w);
 }
 
-/* ---- what was said -----------------------------------------------------------------------------
- */
+/* ---- what was said --------------------------------------------------------------------------- */
 
 static struct heard *heard_of(struct watched *w, struct str id)
 {
@@ -129,8 +128,7 @@ void watched_history(struct watched *w, struct mono_us now, const struct frame *
     profiler_history(w->profiler, &w->timeline, now, messages, len, done, done_len);
 }
 
-/* ---- what must hold ----------------------------------------------------------------------------
- */
+/* ---- what must hold -------------------------------------------------------------------------- */
 
 static bool ordered(struct mono_us a, struct mono_us b)
 {

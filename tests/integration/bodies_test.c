@@ -16,8 +16,7 @@
 
 #define HELLO "hello, file"
 
-/* ---- forms -------------------------------------------------------------------------------------
- */
+/* ---- forms ----------------------------------------------------------------------------------- */
 
 /* A part of a form with boundary x. filename: NULL, or as it is written. */
 static char *part(const char *name, const char *filename, const char *bytes)
@@ -219,8 +218,7 @@ START_TEST(test_job_parts_at_once)
 }
 END_TEST
 
-/* ---- gzip --------------------------------------------------------------------------------------
- */
+/* ---- gzip ------------------------------------------------------------------------------------ */
 
 struct bytes {
     char *data;

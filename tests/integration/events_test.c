@@ -80,8 +80,7 @@ static const struct told *last_of(const struct sse *s)
     return &s->list[s->len - 1];
 }
 
-/* ---- one job -----------------------------------------------------------------------------------
- */
+/* ---- one job --------------------------------------------------------------------------------- */
 
 static void check_nodes(const struct sse *s)
 {
@@ -260,8 +259,7 @@ START_TEST(test_node_states)
 }
 END_TEST
 
-/* ---- the other ends ----------------------------------------------------------------------------
- */
+/* ---- the other ends -------------------------------------------------------------------------- */
 
 START_TEST(test_cancelled)
 {
@@ -334,8 +332,7 @@ START_TEST(test_queued_again)
 }
 END_TEST
 
-/* ---- all jobs ----------------------------------------------------------------------------------
- */
+/* ---- all jobs -------------------------------------------------------------------------------- */
 
 static bool is_backend_state(const struct told *t, const char *name, const char *state)
 {
@@ -422,8 +419,7 @@ START_TEST(test_line_breaks)
 }
 END_TEST
 
-/* ---- coming back -------------------------------------------------------------------------------
- */
+/* ---- coming back ----------------------------------------------------------------------------- */
 
 static const struct told *durable_at(const struct sse *s, size_t n)
 {
@@ -594,8 +590,7 @@ START_TEST(test_reset)
 }
 END_TEST
 
-/* ---- previews and progress ---------------------------------------------------------------------
- */
+/* ---- previews and progress ------------------------------------------------------------------- */
 
 START_TEST(test_previews)
 {
@@ -701,8 +696,7 @@ START_TEST(test_progress_order)
 }
 END_TEST
 
-/* ---- readers and the daemon --------------------------------------------------------------------
- */
+/* ---- readers and the daemon ------------------------------------------------------------------ */
 
 START_TEST(test_headers)
 {

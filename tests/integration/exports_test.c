@@ -37,8 +37,7 @@ static int count_of(const char *s, const char *what)
     return n;
 }
 
-/* ---- formats of one profile --------------------------------------------------------------------
- */
+/* ---- formats of one profile ------------------------------------------------------------------ */
 
 static const struct format {
     const char *name, *media_type, *holds;
@@ -178,8 +177,7 @@ START_TEST(test_tools)
 }
 END_TEST
 
-/* ---- many profiles -----------------------------------------------------------------------------
- */
+/* ---- many profiles --------------------------------------------------------------------------- */
 
 /* The body without the framing of chunks; NULL: it was cut. */
 static char *whole_body(const struct answer *a)
@@ -344,8 +342,7 @@ START_TEST(test_export_refusals)
 }
 END_TEST
 
-/* ---- clients that take their time, stores that break -------------------------------------------
- */
+/* ---- clients that take their time, stores that break ----------------------------------------- */
 
 enum { WIDE = 90, WIDTH = 100000 };
 
@@ -437,8 +434,7 @@ START_TEST(test_broken_store)
 }
 END_TEST
 
-/* ---- traces ------------------------------------------------------------------------------------
- */
+/* ---- traces ---------------------------------------------------------------------------------- */
 
 static char *submit_traced(struct daemon *d, const char *header)
 {

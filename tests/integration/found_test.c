@@ -46,8 +46,7 @@ static bool ended_as(json_t *j, const char *state, const char *code)
     return strcmp(str_at(j, "state"), state) == 0 && strcmp(str_at(j, "error.code"), code) == 0;
 }
 
-/* ---- silence -----------------------------------------------------------------------------------
- */
+/* ---- silence --------------------------------------------------------------------------------- */
 
 /* A node says nothing for longer than any limit, and somebody else's prompt waits behind it. */
 START_TEST(test_silence_is_not_death)
@@ -179,8 +178,7 @@ START_TEST(test_an_end_that_cannot_be_read)
 }
 END_TEST
 
-/* ---- given up, and found again -----------------------------------------------------------------
- */
+/* ---- given up, and found again --------------------------------------------------------------- */
 
 /* One node that cannot be interrupted, then an output. */
 static char *stubborn_body(int ms, const char *more)
@@ -377,8 +375,7 @@ START_TEST(test_found_while_the_disk_is_full)
 }
 END_TEST
 
-/* ---- gone --------------------------------------------------------------------------------------
- */
+/* ---- gone ------------------------------------------------------------------------------------ */
 
 /* A port that refuses is a process that is gone; one that is said to be behind a tunnel is not. */
 START_TEST(test_a_port_that_refuses)

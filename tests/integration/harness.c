@@ -70,8 +70,7 @@ static json_t *keep_json(json_t *j)
     return j;
 }
 
-/* ---- time, text, files -------------------------------------------------------------------------
- */
+/* ---- time, text, files ----------------------------------------------------------------------- */
 
 double now_s(void)
 {
@@ -169,8 +168,7 @@ json_t *json_of(const char *text)
     return keep_json(json_loads(text, JSON_ALLOW_NUL, NULL));
 }
 
-/* ---- failures ----------------------------------------------------------------------------------
- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static void print_end(const char *what, const char *path, size_t most)
 {
@@ -227,8 +225,7 @@ static bool has_report(const char *path)
     return found;
 }
 
-/* ---- children ----------------------------------------------------------------------------------
- */
+/* ---- children -------------------------------------------------------------------------------- */
 
 /* passed: a descriptor that becomes 3; 0: none. */
 static void child_setup(const char *out, const char *err, pid_t parent, int passed)
@@ -440,8 +437,7 @@ int daemon_wait(struct daemon *d)
     return WEXITSTATUS(d->status);
 }
 
-/* ---- life of a test ----------------------------------------------------------------------------
- */
+/* ---- life of a test -------------------------------------------------------------------------- */
 
 void harness_begin(void)
 {
@@ -542,8 +538,7 @@ Suite *harness_suite(const char *name, int timeout, const struct named_test *tes
     return s;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 struct collected {
     char *data;
@@ -793,8 +788,7 @@ void await_backends_up(struct daemon *d, int n)
     CHECK(up >= n, "%d of %d backends are up", up, n);
 }
 
-/* ---- simulators --------------------------------------------------------------------------------
- */
+/* ---- simulators ------------------------------------------------------------------------------ */
 
 long sim_post(struct sim *s, const char *path, const char *body)
 {
@@ -868,8 +862,7 @@ json_t *truth_of(struct sim *s, const char *prompt_id)
     return found;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 json_t *at(json_t *o, const char *path)
 {
@@ -917,8 +910,7 @@ json_t *node_of(json_t *profile, const char *id)
     check_failed(__FILE__, __LINE__, "the profile has the node", "%s", id);
 }
 
-/* ---- the identities of a profile ---------------------------------------------------------------
- */
+/* ---- the identities of a profile ------------------------------------------------------------- */
 
 /* Numbers have three decimals: sums of a few of them are off by some thousandths. */
 static const double ROUNDING = 0.0051;
@@ -1137,8 +1129,7 @@ void check_profile(json_t *p)
     }
 }
 
-/* ---- raw sockets -------------------------------------------------------------------------------
- */
+/* ---- raw sockets ----------------------------------------------------------------------------- */
 
 int raw_open(int port)
 {
@@ -1228,8 +1219,7 @@ struct answer *raw_answer(int fd)
     return a;
 }
 
-/* ---- workflows ---------------------------------------------------------------------------------
- */
+/* ---- workflows ------------------------------------------------------------------------------- */
 
 char *sleeper(const char *tag, int ms)
 {

@@ -19,8 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- checks -----------------------------------------------------------------------------------
- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 /* A failure prints the condition, the message, the last exchange and the ends of the logs. */
 #define CHECK(...)                                                                                 \
@@ -59,8 +58,7 @@ enum { PATIENCE_S = 30 };
 double now_s(void); /* monotonic, seconds */
 void pause_a_moment(void);
 
-/* ---- life of a test ----------------------------------------------------------------------------
- */
+/* ---- life of a test -------------------------------------------------------------------------- */
 
 void harness_begin(void);
 void harness_end(void);
@@ -86,8 +84,7 @@ char *read_file(const char *path);
 /* Text as JSON, until the end of the test; NULL: it is none. */
 json_t *json_of(const char *text);
 
-/* ---- children ----------------------------------------------------------------------------------
- */
+/* ---- children -------------------------------------------------------------------------------- */
 
 struct sim {
     pid_t pid;
@@ -162,8 +159,7 @@ void await_ready(struct daemon *d);
 /* Waits until so many are up and get jobs. */
 void await_backends_up(struct daemon *d, int n);
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 struct answer {
     long status;
@@ -198,8 +194,7 @@ json_t *cancel(struct daemon *d, const char *id);
 /* The node that runs is `node`. */
 bool is_at_node(struct daemon *d, const char *id, const char *node);
 
-/* ---- JSON: "a.b.0.c" ---------------------------------------------------------------------------
- */
+/* ---- JSON: "a.b.0.c" ------------------------------------------------------------------------- */
 
 json_t *at(json_t *o, const char *path);
 const char *str_at(json_t *o, const char *path); /* "" */
@@ -210,8 +205,7 @@ bool is_true(json_t *o, const char *path);
 json_t *node_of(json_t *profile, const char *id);
 void check_profile(json_t *profile);
 
-/* ---- sockets that the test holds in its hand ---------------------------------------------------
- */
+/* ---- sockets that the test holds in its hand ------------------------------------------------- */
 
 int raw_open(int port);
 void raw_send(int fd, const char *bytes, size_t n);
@@ -220,8 +214,7 @@ int raw_request(struct daemon *d, const char *method, const char *path, const ch
 /* The answer of a raw request; the socket is closed. NULL when the connection ended without one. */
 struct answer *raw_answer(int fd);
 
-/* ---- workflows ---------------------------------------------------------------------------------
- */
+/* ---- workflows ------------------------------------------------------------------------------- */
 
 /* Two nodes: "1" T_Sleep of `ms` (noticing an interrupt at once), "2" an output of no length. */
 char *sleeper(const char *tag, int ms);

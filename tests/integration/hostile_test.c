@@ -21,8 +21,7 @@
 
 #include "suites.h"
 
-/* ---- descriptors -------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 enum { CROWD = 60, ROOM = 20 };
 
@@ -65,8 +64,7 @@ START_TEST(test_too_few_descriptors)
 }
 END_TEST
 
-/* ---- the service manager's watchdog ------------------------------------------------------------
- */
+/* ---- the service manager's watchdog ---------------------------------------------------------- */
 
 static int bind_notify(const char *path)
 {
@@ -119,8 +117,7 @@ START_TEST(test_watchdog)
 }
 END_TEST
 
-/* ---- a server that talks -----------------------------------------------------------------------
- */
+/* ---- a server that talks --------------------------------------------------------------------- */
 
 enum { FRAMES = 300 };
 
@@ -205,8 +202,7 @@ START_TEST(test_frames_behind_the_upgrade)
 }
 END_TEST
 
-/* ---- a large batch -----------------------------------------------------------------------------
- */
+/* ---- a large batch --------------------------------------------------------------------------- */
 
 enum { OVERRIDES = 300, PROMPT = 3000000, MODELS = 3, SLOW_MS = 500 };
 
@@ -292,8 +288,7 @@ START_TEST(test_many_structures)
 }
 END_TEST
 
-/* ---- many that end at once ----------------------------------------------------------------------
- */
+/* ---- many that end at once ------------------------------------------------------------------- */
 
 enum { MANY_NODES = 6000, MANY_JOBS = 100 };
 
@@ -363,8 +358,7 @@ START_TEST(test_many_wait_for_one_that_fails)
 }
 END_TEST
 
-/* ---- tokens that are taken back ----------------------------------------------------------------
- */
+/* ---- tokens that are taken back -------------------------------------------------------------- */
 
 enum { TOKENS = 12000, READERS = 800 };
 

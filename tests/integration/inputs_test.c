@@ -470,8 +470,7 @@ START_TEST(test_sent_for_several)
 }
 END_TEST
 
-/* ---- outputs of other jobs ---------------------------------------------------------------------
- */
+/* ---- outputs of other jobs ------------------------------------------------------------------- */
 
 static char *chained(int n, const char *job, int output, const char *more)
 {

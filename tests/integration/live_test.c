@@ -49,8 +49,7 @@ static char *three(const char *tag, int ms, const char *more)
              tag, ms, more);
 }
 
-/* ---- what it shows -----------------------------------------------------------------------------
- */
+/* ---- what it shows --------------------------------------------------------------------------- */
 
 static void check_queued(struct daemon *d, const char *id)
 {
@@ -115,8 +114,7 @@ START_TEST(test_nowhere)
 }
 END_TEST
 
-/* ---- its ETag and waiting ----------------------------------------------------------------------
- */
+/* ---- its ETag and waiting -------------------------------------------------------------------- */
 
 /* Samples come in meanwhile; they are nothing that happened. */
 START_TEST(test_nothing_happens)
@@ -255,8 +253,7 @@ START_TEST(test_stop_while_waiting)
 }
 END_TEST
 
-/* ---- other formats -----------------------------------------------------------------------------
- */
+/* ---- other formats --------------------------------------------------------------------------- */
 
 START_TEST(test_formats)
 {

@@ -56,8 +56,7 @@ static void only(struct daemon *d, const char *backend, const char *other)
     expect(post(d, text("/backends/%s/drain", other), ""), 200, NULL);
 }
 
-/* ---- one run beside another --------------------------------------------------------------------
- */
+/* ---- one run beside another ------------------------------------------------------------------ */
 
 static json_t *compare(struct daemon *d, const char *base, const char *target)
 {
@@ -155,8 +154,7 @@ START_TEST(test_renamed)
 }
 END_TEST
 
-/* ---- the baseline ------------------------------------------------------------------------------
- */
+/* ---- the baseline ---------------------------------------------------------------------------- */
 
 static void check_baseline(struct daemon *d, const char *target, const char *more,
                            const char *baseline, const char *const *ids, size_t n)
@@ -286,8 +284,7 @@ START_TEST(test_compare_refusals)
 }
 END_TEST
 
-/* ---- roll-ups ----------------------------------------------------------------------------------
- */
+/* ---- roll-ups -------------------------------------------------------------------------------- */
 
 static json_t *summary(struct daemon *d, const char *query)
 {
@@ -518,8 +515,7 @@ START_TEST(test_unprofiled_summary)
 }
 END_TEST
 
-/* ---- estimates ---------------------------------------------------------------------------------
- */
+/* ---- estimates ------------------------------------------------------------------------------- */
 
 START_TEST(test_no_eta)
 {
@@ -625,8 +621,7 @@ START_TEST(test_eta_after_a_kill)
 }
 END_TEST
 
-/* ---- the analysis in a profile -----------------------------------------------------------------
- */
+/* ---- the analysis in a profile --------------------------------------------------------------- */
 
 START_TEST(test_analysis)
 {

@@ -9,8 +9,7 @@
 
 #include "suites.h"
 
-/* ---- deleted by somebody else -----------------------------------------------------------------
- */
+/* ---- deleted by somebody else ---------------------------------------------------------------- */
 
 /* How often the server was asked so. */
 static int asked(struct sim *s, const char *what)
@@ -117,8 +116,7 @@ START_TEST(test_behind_many_others)
 }
 END_TEST
 
-/* ---- what is ours to end ----------------------------------------------------------------------
- */
+/* ---- what is ours to end --------------------------------------------------------------------- */
 
 /* 0.3.45: /interrupt stops whatever runs. */
 static const char *const versions[] = {"0.3.45", "0.3", "0.28"};

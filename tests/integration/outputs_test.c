@@ -153,8 +153,7 @@ START_TEST(test_stop_in_mid_stream)
 }
 END_TEST
 
-/* ---- copies ------------------------------------------------------------------------------------
- */
+/* ---- copies ---------------------------------------------------------------------------------- */
 
 static const char *kept(struct daemon *d, const char *id, int n)
 {

@@ -220,8 +220,7 @@ START_TEST(test_client_limits)
 }
 END_TEST
 
-/* ---- seeds and outputs -------------------------------------------------------------------------
- */
+/* ---- seeds and outputs ----------------------------------------------------------------------- */
 
 static json_t *posted(struct sim *s)
 {
@@ -298,8 +297,7 @@ START_TEST(test_included_outputs_of_old)
 }
 END_TEST
 
-/* ---- batches -----------------------------------------------------------------------------------
- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static double count(struct daemon *d, const char *batch, const char *state)
 {

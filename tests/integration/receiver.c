@@ -33,8 +33,7 @@ struct receiver_orders {
 static struct receiver all[MOST_RECEIVERS];
 static size_t all_len;
 
-/* ---- its process -------------------------------------------------------------------------------
- */
+/* ---- its process ----------------------------------------------------------------------------- */
 
 struct connection {
     int fd; /* -1: none */
@@ -205,8 +204,7 @@ static _Noreturn void serve(int listener, const char *log, struct receiver_order
     _exit(0);
 }
 
-/* ---- the test's side ---------------------------------------------------------------------------
- */
+/* ---- the test's side ------------------------------------------------------------------------- */
 
 static void begin(struct receiver *r)
 {

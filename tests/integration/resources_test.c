@@ -71,8 +71,7 @@ static void await_frames(struct sim *s, int n)
     AWAIT(sim_says(s, "monitors") >= before + n);
 }
 
-/* ---- monitor frames ----------------------------------------------------------------------------
- */
+/* ---- monitor frames -------------------------------------------------------------------------- */
 
 START_TEST(test_crystools)
 {
@@ -145,8 +144,7 @@ START_TEST(test_node_without_a_sample)
 }
 END_TEST
 
-/* ---- whose GPU ---------------------------------------------------------------------------------
- */
+/* ---- whose GPU ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -188,8 +186,7 @@ START_TEST(test_mapping)
 }
 END_TEST
 
-/* ---- GET /system_stats -------------------------------------------------------------------------
- */
+/* ---- GET /system_stats ----------------------------------------------------------------------- */
 
 static double stats_asked(struct sim *s)
 {
@@ -304,8 +301,7 @@ START_TEST(test_not_profiled)
 }
 END_TEST
 
-/* ---- on this host ------------------------------------------------------------------------------
- */
+/* ---- on this host ---------------------------------------------------------------------------- */
 
 #define LOCAL "crystools: false, systemStats: false, systemStatsIntervalMs: 50, local: true"
 
@@ -381,8 +377,7 @@ START_TEST(test_process_restarts)
 }
 END_TEST
 
-/* ---- NVML --------------------------------------------------------------------------------------
- */
+/* ---- NVML ------------------------------------------------------------------------------------ */
 
 #define TWO_GPUS                                                                                   \
     "count=2\ngpu0.uuid=GPU-aaaa\ngpu0.utilization=11\ngpu0.temperature=31\n"                      \

@@ -33,8 +33,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct check *c, const ch
     return false;
 }
 
-/* ---- keywords ----------------------------------------------------------------------------------
- */
+/* ---- keywords -------------------------------------------------------------------------------- */
 
 static bool fits_type(const char *type, const json_t *v)
 {
@@ -284,8 +283,7 @@ static bool check_value(struct check *c, const struct yaml_tree *schema, const j
     return !json_is_object(v) || check_members(c, s, v);
 }
 
-/* ---- answers -----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* Segment by segment; {name} is any one. A query is not looked at. */
 static bool path_fits(const char *template, const char *path)

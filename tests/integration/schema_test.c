@@ -76,8 +76,7 @@ START_TEST(every_example_fits_its_schema)
 }
 END_TEST
 
-/* ---- the validator itself ----------------------------------------------------------------------
- */
+/* ---- the validator itself -------------------------------------------------------------------- */
 
 static const struct {
     const char *method;

@@ -42,8 +42,7 @@ static char *other_body(int n, const char *tag, int ms, const char *more)
     return text("{\"workflow\":%s%s}%s}", graph, node, more);
 }
 
-/* ---- faults of a server ------------------------------------------------------------------------
- */
+/* ---- faults of a server ---------------------------------------------------------------------- */
 
 static const struct {
     const char *type, *message;
@@ -277,8 +276,7 @@ START_TEST(test_five_faults_are_enough)
 }
 END_TEST
 
-/* ---- errors of no list -------------------------------------------------------------------------
- */
+/* ---- errors of no list ----------------------------------------------------------------------- */
 
 /* It fails whatever it is given, and the other one does not. */
 START_TEST(test_it_fails_everything)

@@ -11,8 +11,7 @@
 
 static struct sse *readers;
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void append(char **to, size_t *len, const char *bytes, size_t n)
 {
@@ -66,8 +65,7 @@ static bool read_chunk(struct sse *s)
     return n > 0;
 }
 
-/* ---- events ------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static bool is_told_once(const char *type)
 {
@@ -184,8 +182,7 @@ static void read_some(struct sse *s, int ms)
     }
 }
 
-/* ---- the reader --------------------------------------------------------------------------------
- */
+/* ---- the reader ------------------------------------------------------------------------------ */
 
 static struct sse *open_path(struct daemon *d, const char *token, const char *last_id,
                              const char *path)

@@ -121,8 +121,7 @@ static void make_world(const char *auth)
         text("%s", str_at(seen(d, "boss", "/webhooks/deliveries")->json, "deliveries.0.id"));
 }
 
-/* ---- every route that names something ----------------------------------------------------------
- */
+/* ---- every route that names something -------------------------------------------------------- */
 
 struct route {
     const char *method;
@@ -233,8 +232,7 @@ START_TEST(test_another_is_never_was)
 }
 END_TEST
 
-/* ---- roles -------------------------------------------------------------------------------------
- */
+/* ---- roles ----------------------------------------------------------------------------------- */
 
 START_TEST(test_roles)
 {
@@ -276,8 +274,7 @@ START_TEST(test_shared)
 }
 END_TEST
 
-/* ---- lists, sums and comparisons ---------------------------------------------------------------
- */
+/* ---- lists, sums and comparisons ------------------------------------------------------------- */
 
 /* None of alice's is named. */
 static void names_none(const struct answer *a)
@@ -366,8 +363,7 @@ START_TEST(test_comparisons)
 }
 END_TEST
 
-/* ---- streams -----------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static bool tells_of(const struct sse *s, const char *id)
 {
@@ -408,8 +404,7 @@ START_TEST(test_streams)
 }
 END_TEST
 
-/* ---- tokens that are taken back ----------------------------------------------------------------
- */
+/* ---- tokens that are taken back -------------------------------------------------------------- */
 
 /* A request of alice's job that waits. */
 static int waits_by(struct daemon *d, const char *who, const char *id)
@@ -526,8 +521,7 @@ START_TEST(test_token_taken_back_behind_a_submission)
 }
 END_TEST
 
-/* ---- bodies ------------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 static char *loading(const char *more)
 {
@@ -594,8 +588,7 @@ START_TEST(test_a_smaller_role)
 }
 END_TEST
 
-/* ---- uploads -----------------------------------------------------------------------------------
- */
+/* ---- uploads --------------------------------------------------------------------------------- */
 
 /* PUT with Expect: 100-continue. 100: the bytes are asked for. */
 static long put_status(struct daemon *d, const char *who, const char *hash, size_t length)

@@ -45,8 +45,7 @@ static char *hooked(const char *tag, const struct receiver *r, const char *more)
     return sleep_body(tag, 1, text(",'webhook':{'url':'%s/hook'%s}", r->url, more));
 }
 
-/* ---- what came ---------------------------------------------------------------------------------
- */
+/* ---- what came ------------------------------------------------------------------------------- */
 
 static const char *header(json_t *request, const char *name)
 {
@@ -136,8 +135,7 @@ static void check_delivery(json_t *request)
     CHECK(at(b, "data.profileStats") == NULL && at(b, "data.outputs") == NULL);
 }
 
-/* ---- what is still to come ---------------------------------------------------------------------
- */
+/* ---- what is still to come ------------------------------------------------------------------- */
 
 static json_t *list(struct daemon *d, const char *query)
 {
@@ -169,8 +167,7 @@ static double counted(struct daemon *d, const char *name)
     return num_at(get(d, "/stats")->json, text("webhooks.%s", name));
 }
 
-/* ---- what comes --------------------------------------------------------------------------------
- */
+/* ---- what comes ------------------------------------------------------------------------------ */
 
 START_TEST(test_delivered)
 {
@@ -324,8 +321,7 @@ START_TEST(test_large_retrying)
 }
 END_TEST
 
-/* ---- tries -------------------------------------------------------------------------------------
- */
+/* ---- tries ----------------------------------------------------------------------------------- */
 
 START_TEST(test_tried_again)
 {
@@ -462,8 +458,7 @@ START_TEST(test_redirect)
 }
 END_TEST
 
-/* ---- receivers that do not answer --------------------------------------------------------------
- */
+/* ---- receivers that do not answer ------------------------------------------------------------ */
 
 START_TEST(test_never_answers)
 {
@@ -587,8 +582,7 @@ START_TEST(test_over_restarts)
 }
 END_TEST
 
-/* ---- the list ----------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 START_TEST(test_pages)
 {
@@ -629,8 +623,7 @@ START_TEST(test_pages)
 }
 END_TEST
 
-/* ---- whom it may be sent to --------------------------------------------------------------------
- */
+/* ---- whom it may be sent to ------------------------------------------------------------------ */
 
 static const char *const closed[] = {
     "http://127.0.0.1:1/",
@@ -796,8 +789,7 @@ START_TEST(test_half_forbidden)
 }
 END_TEST
 
-/* ---- what is refused ---------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 static const struct {
     const char *webhook; /* quotes as in q() */

@@ -14,8 +14,7 @@
 
 enum { MARGIN_MS = 1000, UNHEARD_MS = 6000, MAX_DOWNS = 4000, MOST_EVIDENCE = 12 };
 
-/* ---- ledgers -----------------------------------------------------------------------------------
- */
+/* ---- ledgers --------------------------------------------------------------------------------- */
 
 enum event { POSTED, ACCEPTED, STARTED, SUCCESS, ERROR, INTERRUPTED, DELETED, CRASHED, EVENTS };
 static const char *const event_names[EVENTS] = {"posted", "accepted",    "started", "success",
@@ -122,8 +121,7 @@ static void books_close(struct books *b)
     json_decref(b->truth);
 }
 
-/* ---- one job -----------------------------------------------------------------------------------
- */
+/* ---- one job --------------------------------------------------------------------------------- */
 
 /* A job with all that is known of it. */
 struct subject {
@@ -502,8 +500,7 @@ static void check_stats(struct storm *s, const json_t *states)
     json_decref(o);
 }
 
-/* ---- all ---------------------------------------------------------------------------------------
- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static void print_counts(const char *what, const json_t *counts)
 {
@@ -629,8 +626,7 @@ void print_table(struct storm *s)
     check_memory(s);
 }
 
-/* ---- the wait before it ------------------------------------------------------------------------
- */
+/* ---- the wait before it ---------------------------------------------------------------------- */
 
 static size_t not_ended(struct storm *s)
 {

@@ -18,8 +18,7 @@ bool is_terminal(const char *state)
            strcmp(state, "cancelled") == 0;
 }
 
-/* ---- what to submit ----------------------------------------------------------------------------
- */
+/* ---- what to submit -------------------------------------------------------------------------- */
 
 /* A first node; the second one is an output. %s is the tag, %d a time. */
 static const struct {
@@ -157,8 +156,7 @@ static struct tjob *new_job(struct storm *s, struct dice *d, unsigned client, un
     return j;
 }
 
-/* ---- what was said ---------------------------------------------------------------------------
- */
+/* ---- what was said --------------------------------------------------------------------------- */
 
 static struct tjob *find_job(struct storm *s, const char *tag)
 {
@@ -224,8 +222,7 @@ void note_told(struct storm *s, const json_t *job)
     }
 }
 
-/* ---- a client ----------------------------------------------------------------------------------
- */
+/* ---- a client -------------------------------------------------------------------------------- */
 
 static void note_answer(struct storm *s, struct tjob *j, const struct reply *r, double asked)
 {
@@ -374,8 +371,7 @@ void *client_run(void *arg)
     return NULL;
 }
 
-/* ---- the watcher -------------------------------------------------------------------------------
- */
+/* ---- the watcher ----------------------------------------------------------------------------- */
 
 /* One page of the list; false at the end of it. cursor is replaced. */
 static bool read_page(struct storm *s, char *cursor, size_t size)

@@ -18,8 +18,7 @@
 
 enum { RUDE = 2, DRAIN_S = 120, MOST_SHOWN = 40 };
 
-/* ---- time, chance, violations ------------------------------------------------------------------
- */
+/* ---- time, chance, violations ---------------------------------------------------------------- */
 
 static double clock_s(clockid_t id)
 {
@@ -98,8 +97,7 @@ _Noreturn void die(const char *format, ...)
     exit(1);
 }
 
-/* ---- the phases --------------------------------------------------------------------------------
- */
+/* ---- the phases ------------------------------------------------------------------------------ */
 
 static void run(struct worker *w, struct storm *s, unsigned number, void *(*body)(void *))
 {

@@ -17,8 +17,7 @@
 
 enum { CONNECTIONS = 8, REQUEST = 65536, PATIENCE_MS = 200 };
 
-/* ---- the receiver ------------------------------------------------------------------------------
- */
+/* ---- the receiver ---------------------------------------------------------------------------- */
 
 struct connection {
     int fd;
@@ -142,8 +141,7 @@ void *receiver_run(void *worker)
     return NULL;
 }
 
-/* ---- deliveries at the end ---------------------------------------------------------------------
- */
+/* ---- deliveries at the end ------------------------------------------------------------------- */
 
 /* How many are left; each is asked for again. */
 static size_t redeliver_all(struct storm *s)
@@ -180,8 +178,7 @@ void await_deliveries(struct storm *s, double seconds)
     }
 }
 
-/* ---- the reader --------------------------------------------------------------------------------
- */
+/* ---- the reader ------------------------------------------------------------------------------ */
 
 struct reading {
     struct storm *storm;

@@ -141,8 +141,7 @@ bool send_all(int fd, const char *bytes, size_t n);
 int open_stream(struct storm *s, const char *path, const char *headers);
 const char *text_at(const json_t *o, const char *member); /* "" */
 
-/* ---- clients.c, told.c, trouble.c --------------------------------------------------------------
- */
+/* ---- clients.c, told.c, trouble.c ------------------------------------------------------------ */
 
 struct worker {
     struct storm *storm;

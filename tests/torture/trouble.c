@@ -111,8 +111,7 @@ void *breaker_run(void *arg)
     return NULL;
 }
 
-/* ---- the operator ------------------------------------------------------------------------------
- */
+/* ---- the operator ---------------------------------------------------------------------------- */
 
 static const struct {
     const char *path, *back;

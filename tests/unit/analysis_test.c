@@ -289,8 +289,7 @@ START_TEST(an_open_account_has_no_ends)
 }
 END_TEST
 
-/* ---- copies of displayed nodes ----------------------------------------------------------------
- */
+/* ---- copies of displayed nodes --------------------------------------------------------------- */
 
 /* What runs: "ID" or "ID<PARENT=DISPLAY", from and to; nodes a to d of the workflow depend on each
    other in this order. Each ends before what follows it begins, unless it contains it. */
@@ -375,8 +374,7 @@ START_TEST(copies_count_once)
 }
 END_TEST
 
-/* ---- what is to come ---------------------------------------------------------------------------
- */
+/* ---- what is to come ------------------------------------------------------------------------- */
 
 /* A loader and what follows it, at 50: what is known. */
 static const struct {

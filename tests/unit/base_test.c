@@ -301,8 +301,7 @@ START_TEST(times_are_written)
 }
 END_TEST
 
-/* ---- gzip --------------------------------------------------------------------------------------
- */
+/* ---- gzip ------------------------------------------------------------------------------------ */
 
 /* Appends text as a member. */
 static void add_member(const char *text, size_t n, struct buf *out)

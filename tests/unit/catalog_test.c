@@ -153,8 +153,7 @@ START_TEST(equal_classes_are_kept_once)
 }
 END_TEST
 
-/* ---- what a server would refuse in a graph -----------------------------------------------------
- */
+/* ---- what a server would refuse in a graph --------------------------------------------------- */
 
 static const char graph_classes[] =
     "{\"Load\":{\"input\":{\"required\":{\"n\":[\"INT\",{\"min\":1,\"max\":10}],\"f\":[\"FLOAT\","

@@ -161,8 +161,7 @@ START_TEST(progress_state_is_read_from_what_changed)
 }
 END_TEST
 
-/* ---- WebSocket framing -------------------------------------------------------------------------
- */
+/* ---- WebSocket framing ----------------------------------------------------------------------- */
 
 struct heard {
     struct buf log;
@@ -278,8 +277,7 @@ START_TEST(what_we_send_is_masked)
 }
 END_TEST
 
-/* ---- HTTP answers ------------------------------------------------------------------------------
- */
+/* ---- HTTP answers ---------------------------------------------------------------------------- */
 
 START_TEST(a_400_is_read_whole)
 {
@@ -462,8 +460,7 @@ START_TEST(a_history_without_end_is_not_followed)
 }
 END_TEST
 
-/* ---- monitor frames and previews ----------------------------------------------------------------
- */
+/* ---- monitor frames and previews ------------------------------------------------------------- */
 
 /* "RAM; UTILIZATION TEMPERATURE VRAM" of each GPU; ? is unknown. */
 static const struct {
@@ -634,8 +631,7 @@ START_TEST(stats_tell_version_and_devices)
 }
 END_TEST
 
-/* ---- URLs --------------------------------------------------------------------------------------
- */
+/* ---- URLs ------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *url;
@@ -673,8 +669,7 @@ START_TEST(urls_are_checked_and_cleaned)
 }
 END_TEST
 
-/* ---- our own interrupts ------------------------------------------------------------------------
- */
+/* ---- our own interrupts ---------------------------------------------------------------------- */
 
 enum step { SENT, ANSWERED, CUT_OFF, HIT };
 

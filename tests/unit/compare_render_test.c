@@ -15,8 +15,7 @@
 #include "suites.h"
 #include "told_runs.h"
 
-/* ---- profiles ----------------------------------------------------------------------------------
- */
+/* ---- profiles -------------------------------------------------------------------------------- */
 
 enum { ENDED = 1795378937 }; /* when the job of number 0 did, each of a higher number before it */
 
@@ -357,8 +356,7 @@ START_TEST(what_is_told)
 }
 END_TEST
 
-/* ---- resources ---------------------------------------------------------------------------------
- */
+/* ---- resources ------------------------------------------------------------------------------- */
 
 #define RESOURCES(gpu, vram, ram)                                                                  \
     "{\"source\":\"nvml\",\"sampleCount\":3,\"gpuUtilization\":{\"avg\":" gpu                      \
@@ -493,8 +491,7 @@ START_TEST(executions_that_were_not_told_are_no_measure)
 }
 END_TEST
 
-/* ---- what is no profile ------------------------------------------------------------------------
- */
+/* ---- what is no profile ---------------------------------------------------------------------- */
 
 #define GOOD STR_INIT("{\"jobId\":\"j\",\"nodes\":[]}")
 #define BAD STR_INIT("{\"nodes\":{}}")
@@ -565,8 +562,7 @@ START_TEST(odd_members_are_absent_ones)
 }
 END_TEST
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 #define WIDE "\xe7\x8c\xab" /* two columns in a terminal */
 #define LONG "0123456789abcdefghijklmnopqrstuvwxyz0123456789"
@@ -686,8 +682,7 @@ START_TEST(names_break_nothing)
 }
 END_TEST
 
-/* ---- rules -------------------------------------------------------------------------------------
- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -872,8 +867,7 @@ START_TEST(recorded_runs_keep_the_rules)
 }
 END_TEST
 
-/* ---- random ------------------------------------------------------------------------------------
- */
+/* ---- random ---------------------------------------------------------------------------------- */
 
 static void random_profile(struct buf *out)
 {
@@ -936,8 +930,7 @@ START_TEST(broken_bytes_break_nothing)
 }
 END_TEST
 
-/* ---- many --------------------------------------------------------------------------------------
- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 enum shape { SHAPE_SAME, SHAPE_TWINS, SHAPE_CHAIN, SHAPE_CIRCLE, SHAPE_CHILDREN, SHAPES };
 

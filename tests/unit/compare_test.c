@@ -10,8 +10,7 @@
 #include "suites.h"
 #include "told_runs.h"
 
-/* ---- which node is which -----------------------------------------------------------------------
- */
+/* ---- which node is which --------------------------------------------------------------------- */
 
 static const struct match_row {
     const char *name;
@@ -153,8 +152,7 @@ START_TEST(nodes_are_matched_in_many_runs)
 }
 END_TEST
 
-/* ---- verdicts ----------------------------------------------------------------------------------
- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static const struct verdict_row {
     const char *name;
@@ -200,8 +198,7 @@ START_TEST(verdicts_have_edges)
 }
 END_TEST
 
-/* ---- times -------------------------------------------------------------------------------------
- */
+/* ---- times ----------------------------------------------------------------------------------- */
 
 static const struct times_row {
     const char *name;
@@ -393,8 +390,7 @@ START_TEST(resources_are_compared)
 }
 END_TEST
 
-/* ---- random ------------------------------------------------------------------------------------
- */
+/* ---- random ---------------------------------------------------------------------------------- */
 
 /* Of a baseline: each node of the target is in one list, and added only when no run has it. */
 START_TEST(random_baselines_keep_the_rules)

@@ -18,8 +18,7 @@
 #include "comfypool/core/webhook.h"
 #include "suites.h"
 
-/* ---- the job table ----------------------------------------------------------------------------
- */
+/* ---- the job table --------------------------------------------------------------------------- */
 
 static const struct {
     enum job_state from;
@@ -71,8 +70,7 @@ START_TEST(names_come_back)
 }
 END_TEST
 
-/* ---- what is remembered of pairs --------------------------------------------------------------
- */
+/* ---- what is remembered of pairs ------------------------------------------------------------- */
 
 static const struct ability_limits limits = {
     .failures = 3, .open = {60000000}, .remembered = {600000000}};
@@ -193,8 +191,7 @@ START_TEST(the_oldest_workflows_are_forgotten)
 }
 END_TEST
 
-/* ---- verdicts ---------------------------------------------------------------------------------
- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static const char chain_text[] =
     "{\"1\":{\"class_type\":\"Loader\",\"inputs\":{\"ckpt\":\"x\"}},"
@@ -345,8 +342,7 @@ START_TEST(verdicts_are_told_apart)
 }
 END_TEST
 
-/* ---- the scheduler -----------------------------------------------------------------------------
- */
+/* ---- the scheduler --------------------------------------------------------------------------- */
 
 START_TEST(least_loaded_by_weight_comes_first)
 {
@@ -408,8 +404,7 @@ START_TEST(equals_take_turns)
 }
 END_TEST
 
-/* ---- retries -----------------------------------------------------------------------------------
- */
+/* ---- retries --------------------------------------------------------------------------------- */
 
 enum {
     DEFAULT_ON = 1 << RETRY_TRANSIENT | 1 << RETRY_LOST | 1 << RETRY_OUT_OF_MEMORY |
@@ -496,8 +491,7 @@ START_TEST(delays_double_within_bounds)
 }
 END_TEST
 
-/* ---- the timeline -------------------------------------------------------------------------------
- */
+/* ---- the timeline ---------------------------------------------------------------------------- */
 
 /* The server's clock is 5 s behind ours; times in ms since the anchor. */
 enum { BEHIND_MS = 5000 };
@@ -580,8 +574,7 @@ START_TEST(never_started_has_only_a_queue)
 }
 END_TEST
 
-/* ---- progress ----------------------------------------------------------------------------------
- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 /* A run in a few words: "c1" is cached by the list, "e1" executing, "r1" running, "f1" finished,
    "x1" executed, "p1" progress, "!1" an error, "G" a gap, "S" success; and what is told of it. */
@@ -693,8 +686,7 @@ START_TEST(progress_has_the_last_value)
 }
 END_TEST
 
-/* ---- events, webhooks --------------------------------------------------------------------------
- */
+/* ---- events, webhooks ------------------------------------------------------------------------ */
 
 START_TEST(events_have_names)
 {
@@ -804,8 +796,7 @@ START_TEST(secrets_are_base64)
 }
 END_TEST
 
-/* ---- account keys ------------------------------------------------------------------------------
- */
+/* ---- account keys ---------------------------------------------------------------------------- */
 
 /* Quotes are ' here. keys, rest: what is cut; n == 0: the text is as it was. */
 static const struct {

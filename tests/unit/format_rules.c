@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- the profile ------------------------------------------------------------------------------
- */
+/* ---- the profile ----------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -71,8 +70,7 @@ static json_t *parse(const char *what, struct str text)
     return o;
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 void check_text(const json_t *profile, struct str text)
 {
@@ -96,8 +94,7 @@ void check_text(const json_t *profile, struct str text)
     ck_assert(strncmp(copy, "Job       ", 10) == 0);
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------
- */
+/* ---- CSV ------------------------------------------------------------------------------------- */
 
 /* One record: cells, each terminated, in `cells`; returns where the next begins. */
 static const char *read_record(const char *p, const char *end, struct buf *cells, size_t *ret_cells)
@@ -183,8 +180,7 @@ void check_csv(const json_t *profile, bool exported, struct str text)
     ck_assert_msg(p == end, "more rows than nodes: %s", p);
 }
 
-/* ---- Trace Event Format -----------------------------------------------------------------------
- */
+/* ---- Trace Event Format ---------------------------------------------------------------------- */
 
 enum { MAX_OPEN = 4096, MAX_LANES = 100000 };
 
@@ -322,8 +318,7 @@ void check_chrome(const json_t *profile, struct str text)
     }
 }
 
-/* ---- speedscope -------------------------------------------------------------------------------
- */
+/* ---- speedscope ------------------------------------------------------------------------------ */
 
 /* Balanced, in order, closes before opens at one instant; adds up what each frame took. */
 static void check_evented(const json_t *p, size_t frames, int64_t *took)
@@ -409,8 +404,7 @@ void check_speedscope(const json_t *profile, struct str text)
     free(took);
 }
 
-/* ---- folded -----------------------------------------------------------------------------------
- */
+/* ---- folded ---------------------------------------------------------------------------------- */
 
 static void check_stack(char *line)
 {
@@ -452,8 +446,7 @@ void check_folded(const json_t *profile, struct str text)
     ck_assert_int_eq(sum, want);
 }
 
-/* ---- OTLP -------------------------------------------------------------------------------------
- */
+/* ---- OTLP ------------------------------------------------------------------------------------ */
 
 static const json_t *attribute(const json_t *o, const char *key)
 {
@@ -602,8 +595,7 @@ void check_otlp(const struct render_trace *job, const json_t *profiles, struct s
     free(sorted);
 }
 
-/* ---- all --------------------------------------------------------------------------------------
- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static void check_trace(struct str profile_json, const json_t *profile)
 {

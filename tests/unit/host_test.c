@@ -385,8 +385,7 @@ START_TEST(cut_texts_are_no_danger)
 }
 END_TEST
 
-/* ---- a tree instead of /proc ------------------------------------------------------------------
- */
+/* ---- a tree instead of /proc ----------------------------------------------------------------- */
 
 static char root[256];
 static uv_loop_t loop;

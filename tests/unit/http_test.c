@@ -38,8 +38,7 @@ Suite *http_suite(void);
 #define ID "0190a3c4-0000-7000-8000-000000000001"
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* ---- router ------------------------------------------------------------------------------------
- */
+/* ---- router ---------------------------------------------------------------------------------- */
 
 static const struct route_row {
     const char *method;
@@ -200,8 +199,7 @@ START_TEST(a_long_segment_is_no_job)
 }
 END_TEST
 
-/* ---- query -------------------------------------------------------------------------------------
- */
+/* ---- query ----------------------------------------------------------------------------------- */
 
 static const struct query_row {
     enum route_name route;
@@ -459,8 +457,7 @@ START_TEST(details)
 }
 END_TEST
 
-/* ---- headers -----------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 static const struct framing_row {
     const char *lines[3];
@@ -581,8 +578,7 @@ START_TEST(body_codings)
 }
 END_TEST
 
-/* ---- submission --------------------------------------------------------------------------------
- */
+/* ---- submission ------------------------------------------------------------------------------ */
 
 #define NODE "{\"class_type\":\"A\",\"inputs\":{}}"
 #define GRAPH "{\"3\":" NODE "}"
@@ -753,8 +749,7 @@ START_TEST(a_policy_is_kept)
 }
 END_TEST
 
-/* ---- other bodies ------------------------------------------------------------------------------
- */
+/* ---- other bodies ---------------------------------------------------------------------------- */
 
 static const struct body_row {
     const char *name;
@@ -957,8 +952,7 @@ START_TEST(what_a_body_says_is_kept)
 }
 END_TEST
 
-/* ---- who may come in ---------------------------------------------------------------------------
- */
+/* ---- who may come in ------------------------------------------------------------------------- */
 
 static const char *const allowed_hosts[] = {"pool.example", "[2001:db8::1]", NULL};
 static const char *const allowed_origins[] = {"https://ui.example", NULL};
@@ -1268,8 +1262,7 @@ START_TEST(depth_and_size)
 }
 END_TEST
 
-/* ---- live: a server that does what a test tells it ---------------------------------------------
- */
+/* ---- live: a server that does what a test tells it ------------------------------------------- */
 
 enum { BODY_CAP = 100000, MAX_WAITS = 3, MAX_STREAMS = 2 };
 
@@ -1408,8 +1401,7 @@ static void stop_server(void)
     ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
-/* ---- live: a client ----------------------------------------------------------------------------
- */
+/* ---- live: a client -------------------------------------------------------------------------- */
 
 struct client {
     int fd;
@@ -1583,8 +1575,7 @@ static void wait_until_empty(void)
     ck_assert_uint_eq(stats.waits, 0);
 }
 
-/* ---- live: plain requests ----------------------------------------------------------------------
- */
+/* ---- live: plain requests -------------------------------------------------------------------- */
 
 static const struct live_row {
     const char *name;
@@ -1815,8 +1806,7 @@ START_TEST(pipelined_requests)
 }
 END_TEST
 
-/* ---- live: answers that come later, and holds --------------------------------------------------
- */
+/* ---- live: answers that come later, and holds ------------------------------------------------ */
 
 START_TEST(an_answer_that_comes_later)
 {
@@ -2026,8 +2016,7 @@ START_TEST(close_leaves_nothing)
 }
 END_TEST
 
-/* ---- live: streams -----------------------------------------------------------------------------
- */
+/* ---- live: streams --------------------------------------------------------------------------- */
 
 START_TEST(a_stream_with_a_slow_reader)
 {
@@ -2165,8 +2154,7 @@ START_TEST(head_of_a_stream)
 }
 END_TEST
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static const struct address_row {
     const char *address;
@@ -2218,8 +2206,7 @@ START_TEST(an_address_in_use_says_so)
 }
 END_TEST
 
-/* ---- live: who may come in ---------------------------------------------------------------------
- */
+/* ---- live: who may come in ------------------------------------------------------------------- */
 
 static const struct cors_row {
     const char *name;
@@ -2294,8 +2281,7 @@ START_TEST(tokens_change_while_it_runs)
 }
 END_TEST
 
-/* ---- live: limits ------------------------------------------------------------------------------
- */
+/* ---- live: limits ---------------------------------------------------------------------------- */
 
 /* What two looks see one after the other, and what comes of it. */
 static const struct {
@@ -2550,8 +2536,7 @@ START_TEST(too_many_streams)
 }
 END_TEST
 
-/* ---- live: unix sockets and those of others ----------------------------------------------------
- */
+/* ---- live: unix sockets and those of others -------------------------------------------------- */
 
 static char socket_path[64];
 

@@ -392,8 +392,7 @@ START_TEST(late)
 }
 END_TEST
 
-/* ---- what nobody saw ---------------------------------------------------------------------------
- */
+/* ---- what nobody saw ------------------------------------------------------------------------- */
 
 /* As JSON and as text. */
 static void render_both(struct profile *profile, struct buf *out)
@@ -469,8 +468,7 @@ START_TEST(what_is_not_watched_is_not_complete)
 }
 END_TEST
 
-/* ---- what is held back ------------------------------------------------------------------------
- */
+/* ---- what is held back ----------------------------------------------------------------------- */
 
 static const struct held_row {
     const char *name;

@@ -39,8 +39,7 @@ static double cpu_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------
- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
 static void parse(struct input *in)
 {
@@ -226,8 +225,7 @@ static void members(struct input *in)
     outputs(in);
 }
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* Ids live until the next call. */
 static struct str id_of(char text[32], const char *prefix, size_t i)
@@ -369,8 +367,7 @@ static void stored_profile(struct input *in)
     profiler_free(p);
 }
 
-/* ---- what is measured --------------------------------------------------------------------------
- */
+/* ---- what is measured ------------------------------------------------------------------------ */
 
 #define PLAYED(with, play)                                                                         \
     static void with##_##play(struct input *in)                                                    \

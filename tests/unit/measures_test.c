@@ -10,8 +10,7 @@
 #include "comfypool/core/rollup.h"
 #include "suites.h"
 
-/* ---- packed numbers -----------------------------------------------------------------------------
- */
+/* ---- packed numbers -------------------------------------------------------------------------- */
 
 START_TEST(what_is_packed_comes_back)
 {
@@ -43,8 +42,7 @@ START_TEST(what_is_packed_comes_back)
 }
 END_TEST
 
-/* ---- sketches -----------------------------------------------------------------------------------
- */
+/* ---- sketches -------------------------------------------------------------------------------- */
 
 static int by_value(const void *x, const void *y)
 {
@@ -118,8 +116,7 @@ START_TEST(broken_sketches_are_refused)
 }
 END_TEST
 
-/* ---- measurements -------------------------------------------------------------------------------
- */
+/* ---- measurements ---------------------------------------------------------------------------- */
 
 static void note(void *ctx, struct wall_us at, const struct observation *o)
 {
@@ -201,8 +198,7 @@ START_TEST(a_measurement_says_something_of_each_key)
 }
 END_TEST
 
-/* ---- roll-ups ----------------------------------------------------------------------------------
- */
+/* ---- roll-ups -------------------------------------------------------------------------------- */
 
 static void add_value(struct rollup *r, double us, bool cold)
 {
@@ -248,8 +244,7 @@ START_TEST(parts_merge_into_the_whole)
 }
 END_TEST
 
-/* ---- estimates ---------------------------------------------------------------------------------
- */
+/* ---- estimates ------------------------------------------------------------------------------- */
 
 #define KEY_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1111111111111111"
 #define KEY_B "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-2222222222222222"

@@ -146,8 +146,7 @@ START_TEST(boundaries_are_checked)
 }
 END_TEST
 
-/* ---- parts of files ----------------------------------------------------------------------------
- */
+/* ---- parts of files -------------------------------------------------------------------------- */
 
 static const struct {
     const char *range;

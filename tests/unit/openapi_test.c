@@ -79,8 +79,7 @@ START_TEST(every_operation_is_a_route)
 }
 END_TEST
 
-/* ---- enums -------------------------------------------------------------------------------------
- */
+/* ---- enums ----------------------------------------------------------------------------------- */
 
 static const char *const problem_codes[] = {
 #define X(symbol, code, http, retry, title) (http) != 0 ? (code) : NULL,
@@ -144,8 +143,7 @@ START_TEST(an_enum_is_the_table)
 }
 END_TEST
 
-/* ---- the file against itself -------------------------------------------------------------------
- */
+/* ---- the file against itself ----------------------------------------------------------------- */
 
 static void check_refs(const struct yaml_tree *t)
 {

@@ -284,8 +284,7 @@ static void check_identities(const struct profile *p)
     }
 }
 
-/* ---- what is compared -------------------------------------------------------------------------
- */
+/* ---- what is compared ------------------------------------------------------------------------ */
 
 static double ms(int64_t us)
 {
@@ -342,8 +341,7 @@ static void write_profile(const struct profile *p, struct buf *out)
     }
 }
 
-/* ---- formats ----------------------------------------------------------------------------------
- */
+/* ---- formats --------------------------------------------------------------------------------- */
 
 static const struct golden {
     const char *trace;  /* begins so, behind the version */

@@ -14,8 +14,7 @@
 #include "comfypool/core/frame.h"
 #include "comfypool/core/verdict.h"
 
-/* ---- POST /prompt: 200 and 400 ----------------------------------------------------------------
- */
+/* ---- POST /prompt: 200 and 400 --------------------------------------------------------------- */
 
 struct prompt_answer {
     struct str prompt_id;   /* p == NULL: none was said */
@@ -55,8 +54,7 @@ struct queue_others {
 enum queue_place queue_answer_find(struct str text, struct str prompt_id,
                                    struct queue_others *ret_others);
 
-/* ---- GET /history/{id} ------------------------------------------------------------------------
- */
+/* ---- GET /history/{id} ----------------------------------------------------------------------- */
 
 struct history_output {
     struct str node_id;
@@ -80,8 +78,7 @@ struct history_answer {
 bool history_answer_read(struct str text, struct str prompt_id, struct history_answer *ret);
 void history_answer_done(struct history_answer *h);
 
-/* ---- GET /system_stats ------------------------------------------------------------------------
- */
+/* ---- GET /system_stats ----------------------------------------------------------------------- */
 
 struct stats_device {
     bool is_cpu;

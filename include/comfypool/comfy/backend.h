@@ -100,8 +100,7 @@ void comfy_set_headers(struct comfy_backend *b, const char *const *headers);
    socket that proved deaf. No event tells it; COMFY_EVENT_UP follows. */
 void comfy_renew(struct comfy_backend *b);
 
-/* ---- requests. Each callback comes once, never from inside the call, unless it is cancelled. ---
- */
+/* ---- requests. Each callback comes once, never from inside the call, unless it is cancelled. - */
 
 enum comfy_submit_result {
     COMFY_ACCEPTED,

@@ -66,8 +66,7 @@ const struct catalog_input *catalog_input(const struct catalog_class *c, struct 
 /* It has inputs that unfold into others, which nobody lists. */
 bool catalog_unfolds(const struct catalog_class *c);
 
-/* ---- drafts: what one answer said ---------------------------------------------------------------
- */
+/* ---- drafts: what one answer said ------------------------------------------------------------ */
 
 struct catalog_draft {
     struct catalog_class **classes; /* owned */
@@ -77,8 +76,7 @@ struct catalog_draft {
 bool catalog_draft_read(struct str body, struct catalog_draft *ret) MUST_CHECK;
 void catalog_draft_done(struct catalog_draft *d);
 
-/* ---- what all servers share, and what one knows -------------------------------------------------
- */
+/* ---- what all servers share, and what one knows ---------------------------------------------- */
 
 struct catalog_pool {
     struct map classes; /* by digest */

@@ -21,8 +21,7 @@
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
 
-/* ---- what is compared --------------------------------------------------------------------------
- */
+/* ---- what is compared ------------------------------------------------------------------------ */
 
 /* NAN: not known. Numbers of different sources are not compared: they mean different things. */
 struct compare_resources {
@@ -55,8 +54,7 @@ struct compare_run {
     struct compare_resources resources;
 };
 
-/* ---- what comes of it --------------------------------------------------------------------------
- */
+/* ---- what comes of it ------------------------------------------------------------------------ */
 
 enum compare_verdict { COMPARE_NO_VERDICT, COMPARE_SAME, COMPARE_SLOWER, COMPARE_FASTER };
 

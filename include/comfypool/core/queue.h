@@ -74,8 +74,7 @@ size_t queue_length(const struct queue *q);
    Returns what stands for both: equal for entries whose turns follow each other. */
 const void *queue_turn_of(const struct queue_entry *e, struct queue_rank *ret);
 
-/* ---- looking ahead ----------------------------------------------------------------------------
- */
+/* ---- looking ahead --------------------------------------------------------------------------- */
 
 /* At most so many of a lane are looked at. */
 enum { QUEUE_LOOK = HEAP_WALK_MOST };

@@ -17,8 +17,7 @@
 #include "comfypool/core/job.h"
 #include "comfypool/core/sketch.h"
 
-/* ---- measurements ------------------------------------------------------------------------------
- */
+/* ---- measurements ---------------------------------------------------------------------------- */
 
 enum run_status { RUN_EXECUTED, RUN_CACHED, RUN_FAILED };
 
@@ -69,8 +68,7 @@ typedef void (*observation_fn)(void *ctx, struct wall_us at, const struct observ
 /* Calls `each` for everything that a written measurement says. False: the bytes are broken. */
 bool measurement_observe(struct str bytes, observation_fn each, void *ctx);
 
-/* ---- roll-ups ----------------------------------------------------------------------------------
- */
+/* ---- roll-ups -------------------------------------------------------------------------------- */
 
 struct rollup {
     uint64_t count; /* executed runs, or completed jobs */

@@ -17,8 +17,7 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/render/render.h"
 
-/* ---- what it is --------------------------------------------------------------------------------
- */
+/* ---- what it is ------------------------------------------------------------------------------ */
 
 /* An active job as it is now. What it points to is the job's: it lives until the pool is called
    again, or the loop turns. */
@@ -69,16 +68,14 @@ bool pool_next_preview(struct pool *p, const char *wall, const char *id, uint64_
    Owner of the list: the caller. */
 size_t pool_list_active(struct pool *p, const char *wall, char (**ret)[UUID_SIZE]);
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 /* The ticket is woken when the job has ended; or at the next change of its live profile. The job
    must be active. */
 void pool_wait_for_end(struct pool *p, const char *id, uint64_t ticket);
 void pool_wait_for_change(struct pool *p, const char *id, uint64_t ticket);
 
-/* ---- what people want of it --------------------------------------------------------------------
- */
+/* ---- what people want of it ------------------------------------------------------------------ */
 
 /* Cancels it, unless it has ended. True: the ticket is woken when that is durable; then it is asked
    for again. */
@@ -95,8 +92,7 @@ bool pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ct
 bool pool_retry_job(struct pool *p, const char *id, const char *wall, char **extra_data,
                     pool_done_fn done, void *ctx, struct refusal *ret);
 
-/* ---- batches -----------------------------------------------------------------------------------
- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 /* Ends all of its jobs, some a turn. */
 void pool_cancel_batch(struct pool *p, const char *id);

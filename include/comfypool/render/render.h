@@ -21,8 +21,7 @@ void render_profile_json(const struct profile *p, struct buf *out);
 /* The same profile without progressEvents, for events. Appends. */
 void render_profile_brief(struct str profile_json, struct buf *out);
 
-/* ---- a stored profile in other formats --------------------------------------------------------
- */
+/* ---- a stored profile in other formats ------------------------------------------------------- */
 
 /*
  * The JSON that render_profile_json made (or the store kept, or of an attempt that still runs) in
@@ -69,8 +68,7 @@ void render_otlp_begin(struct js_out *o, const char *version);
 void render_otlp_spans(struct js_out *o, const struct render_trace *t);
 void render_otlp_end(struct js_out *o);
 
-/* ---- profiles beside each other ---------------------------------------------------------------
- */
+/* ---- profiles beside each other -------------------------------------------------------------- */
 
 /* What is compared (core/compare.h says how). All of it is borrowed. */
 struct render_comparison {
@@ -91,8 +89,7 @@ struct render_comparison {
  */
 bool render_comparison(enum format f, const struct render_comparison *c, struct buf *out);
 
-/* ---- jobs -------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 /* A Job in an event or a webhook: with jobId first, without outputs; BRIEF: also without metadata
    and the errors of single nodes, which may be of any size. */
