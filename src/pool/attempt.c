@@ -108,7 +108,9 @@ void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
         learn_start(a);
     }
     (void)timeline_start(&a->timeline, now, stamp_ms);
-    sampling_begin(a);
+    if (a->profiler != NULL && a->sampled == NULL && !attempt_is_over(&a->state)) {
+        a->sampled = sampled_run_begin(a->backend->sampler);
+    }
     attempt_happens(a, ATTEMPT_EVENT_START);
     deadline_clear(&a->backend->pool->deadlines, &a->timers.start);
     tell_started(a);
@@ -142,7 +144,8 @@ void attempt_leave(struct attempt *a)
     if (!attempt_is_over(&a->state)) {
         client_rests(a->job);
     }
-    sampling_end(a);
+    sampled_run_free(a->sampled);
+    a->sampled = NULL;
     a->job->attempt = NULL;
     a->job = NULL;
     p->attempts--;

@@ -24,7 +24,7 @@
 #include "clock.h"
 #include "input_sending.h"
 #include "reconcile.h"
-#include "sampling.h"
+#include "comfypool/sampling/sampler.h"
 #include "streamed.h"
 #include "tell.h"
 #include "trust.h"
@@ -54,7 +54,7 @@ struct attempt {
     struct attempt_clock clock;
     struct attempt_trial trial;
     struct attempt_outputs outputs;
-    struct attempt_samples sampled;
+    struct sampled_run *sampled; /* NULL: it is not profiled, or did not begin */
     struct streamed streamed;
     struct told told;
     struct preview preview;

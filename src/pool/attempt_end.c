@@ -147,7 +147,9 @@ static bool must_wait(struct attempt *a)
 static void finish_profile(struct attempt *a, struct profile *ret)
 {
     profiler_finish(a->profiler, &a->timeline, a->end.outcome, ret);
-    sampling_account(a, ret);
+    if (a->sampled != NULL) {
+        sampled_run_account(a->sampled, ret);
+    }
     ret->job_id = a->job->r.id;
     ret->prompt_id = a->r.prompt_id;
     ret->backend = a->r.backend;

@@ -8,6 +8,9 @@
 void attempt_happens(struct attempt *a, enum attempt_event e)
 {
     if (attempt_apply(&a->state, e)) {
+        if (attempt_is_over(&a->state) && a->sampled != NULL) {
+            sampled_run_stop(a->sampled);
+        }
         return;
     }
     a->backend->pool->bad_transitions++;

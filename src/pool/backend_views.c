@@ -7,7 +7,7 @@
 #include "backends.h"
 #include "eligible.h"
 #include "intake.h"
-#include "sampling.h"
+#include "comfypool/sampling/sampler.h"
 #include "state.h"
 #include "trust.h"
 #include "knowledge.h"
@@ -50,7 +50,7 @@ static void view(const struct backend *b, struct backend_view *ret)
         .ends = b->load.ends,
         .busy_us = busy_us(b),
     };
-    sampling_view(b, &ret->sampling);
+    sampler_view(b->sampler, &ret->sampling);
 }
 
 size_t pool_backends(const struct pool *p)

@@ -18,7 +18,7 @@
 #include "learn.h"
 #include "reconcile.h"
 #include "review.h"
-#include "sampling.h"
+#include "comfypool/sampling/sampler.h"
 #include "state.h"
 #include "strays.h"
 #include "streamed.h"
@@ -181,7 +181,7 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
     const struct mono_us now = e->came_at.us != 0 ? e->came_at : e->now;
     const struct frame *f = e->frame;
     if (f->type == FRAME_MONITOR) {
-        sampling_frame(b, now, f);
+        sampler_frame(b->sampler, now, f);
     } else if (f->type == FRAME_STATUS) {
         reconcile_status(b, f->queue_remaining);
         b->said.queue = f->queue_remaining;
@@ -226,7 +226,7 @@ static void went_up(struct backend *b)
         }
     }
     strays_up(b);
-    sampling_up(b);
+    sampler_up(b->sampler);
     inputs_forget(b);
     copies_up(b->file_server);
     knowledge_read(b);
@@ -246,7 +246,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
         b->conn.down_since = now;
         backend_plan_gone(b);
         learn_lost(b);
-        sampling_down(b);
+        sampler_down(b->sampler);
         knowledge_down(b);
     }
     deadline_clear(&b->pool->deadlines, &b->conn.deaf_check);
@@ -268,7 +268,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
 
 static void stats_came(struct backend *b, struct mono_us now, const struct stats_answer *s)
 {
-    sampling_stats(b, now, s);
+    sampler_stats(b->sampler, now, s);
     free(b->said.version);
     free(b->said.devices);
     b->said.version = mem_copy(buf_str(&s->version));
@@ -421,7 +421,6 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->pool = p;
     b->id = ++p->last_backend_id;
     b->said.queue = -1;
-    sampling_init(b);
     catalog_init(&b->knows.catalog);
     map_init(&b->given.names);
     b->terms.configured = configured;
@@ -452,6 +451,8 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         .timeouts = p->options.timeouts,
     };
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
+    b->sampler =
+        sampler_new(p->samplers, b->url, b->comfy, configured == NULL ? NULL : configured->gpu);
     b->file_server = file_server_add(p->file_servers, b->name, b->comfy);
     comfy_want_previews(b->comfy, true); /* GET /jobs/<id>/preview */
     b->conn.down_since = time_mono();
@@ -470,7 +471,7 @@ void backend_free(struct backend *b)
     names_done(&b->terms.label_names);
     comfy_close(b->comfy);
     strays_free(b);
-    sampling_done(b);
+    sampler_free(b->sampler);
     scheduler_set_up(&p->scheduler, &b->slot, false);
     deadline_clear(&p->deadlines, &b->conn.gone);
     deadline_clear(&p->deadlines, &b->conn.deaf_check);

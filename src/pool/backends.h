@@ -18,7 +18,7 @@
 #include "comfypool/files/file_servers.h"
 #include "eligible.h"
 #include "input_sending.h"
-#include "sampling.h"
+#include "comfypool/sampling/sampler.h"
 #include "trust.h"
 #include "unlisted.h"
 #include "knowledge.h"
@@ -123,7 +123,7 @@ struct backend {
     struct unlisted unlisted;
     struct sent given;
     struct file_server *file_server; /* it holds outputs of jobs */
-    struct sampling sampling;
+    struct sampler *sampler;
     struct trust trust;
 };
 

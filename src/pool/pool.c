@@ -174,6 +174,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
     p->file_servers = file_servers_new();
     p->stamps = stamps_new(store, p->file_servers, options->check_modified);
+    p->samplers = samplers_new(loop, &p->deadlines, &options->sampling);
     p->copies = copies_new(store, &p->deadlines, p->file_servers, p->stamps, &options->copies);
     p->webhooks = webhooks_new(loop, store, &p->deadlines, &p->pending, &options->webhooks);
     p->hooks = hooks_new(loop, &options->hooks);
@@ -264,6 +265,7 @@ static void stop_files(struct pool *p)
 void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
 {
     p->stopping = true;
+    samplers_stop(p->samplers);
     stop_files(p);
     webhooks_stop(p->webhooks);
     hooks_stop(p->hooks);
@@ -281,6 +283,7 @@ static void pool_freed(uv_handle_t *timer)
 bool pool_close(struct pool *p)
 {
     p->stopping = true;
+    samplers_stop(p->samplers);
     stop_files(p);
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; at = 0, j = map_next(&p->jobs, &at)) {
@@ -312,7 +315,7 @@ bool pool_close(struct pool *p)
     scheduler_done(&p->scheduler);
     free(p->backends);
     free(p->limited);
-    const bool well = host_gpus_close(p->gpus);
+    const bool well = samplers_close(p->samplers);
     deadlines_close(&p->deadlines, pool_freed);
     return well;
 }

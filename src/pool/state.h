@@ -29,7 +29,7 @@ struct attempt;
 struct backend;
 struct copies;
 struct file_servers;
-struct host_gpus;
+struct samplers;
 struct http_client;
 struct job;
 struct measures;
@@ -91,8 +91,8 @@ struct pool {
     struct webhooks *webhooks;
     struct hooks *hooks;
     struct otlp *otlp;
-    uint64_t previews;      /* so far */
-    struct host_gpus *gpus; /* NULL: not needed yet */
+    uint64_t previews; /* so far */
+    struct samplers *samplers;
     struct measures *measures;
     struct deadline fold;
     bool folding;

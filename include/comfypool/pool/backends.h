@@ -14,18 +14,7 @@
 #include "comfypool/core/backend_change.h"
 #include "comfypool/core/job.h"
 #include "comfypool/pool/pool.h"
-
-/* Which samples of its resources there are. */
-struct sampling_view {
-    const char *source; /* of the last sample; NULL: there is none */
-    bool has_interval;
-    struct dur_us interval;  /* between the last two */
-    int64_t gpu;             /* its index; -1: not known */
-    const char *gpu_wanted;  /* as configured, where it could not be found; or NULL */
-    bool gpu_unmapped;       /* there are several, and nobody knows which */
-    const char *problems[3]; /* for people */
-    size_t problems_len;
-};
+#include "comfypool/sampling/sampler.h"
 
 /* A backend as it is now. What it points to lives until the loop turns. */
 struct backend_view {

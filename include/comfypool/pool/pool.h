@@ -19,6 +19,7 @@
 #include "comfypool/notify/hooks.h"
 #include "comfypool/notify/otlp.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/sampling/sampler.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"
 #include "comfypool/store/blobs.h"
@@ -57,14 +58,6 @@ struct pool_rule {
 };
 
 /* Which sources of samples are used. */
-struct pool_sampling {
-    bool crystools;
-    bool system_stats;
-    struct dur_us interval; /* of those that are asked */
-    bool local;             /* /proc, of backends on this host */
-    bool nvml;              /* the GPUs of this host */
-};
-
 struct pool_options {
     const struct pool_backend_options *backends;
     size_t backends_len;
@@ -99,7 +92,7 @@ struct pool_options {
     unsigned max_progress_events;
     struct dur_us keep_for; /* retention by age; 0: for ever */
     int64_t keep_count;     /* retention by count; 0: all */
-    struct pool_sampling sampling;
+    struct sampling_options sampling;
     struct webhooks_options webhooks;
     struct hooks_options hooks;
     struct otlp_options otlp;
