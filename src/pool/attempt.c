@@ -41,7 +41,8 @@ struct attempt *attempt_new(struct job *j, struct backend *b, struct attempt_sta
     }
     timeline_init(&a->timeline, j->times.anchor, j->times.queued);
     buf_init(&a->preview.image, BUF_NO_LIMIT);
-    streamed_init(&a->streamed, j->pool);
+    a->pool = j->pool;
+    attempt_init_streamed(a);
     return a;
 }
 
@@ -159,7 +160,7 @@ void attempt_free(struct attempt *a)
         attempt_leave(a);
     }
     free(a->told.progress.node_id);
-    a->streamed.pool->writes -= a->end.awaits_images ? 1 : 0; /* its backend may be gone */
+    a->pool->writes -= a->end.awaits_images ? 1 : 0; /* its backend may be gone */
     streamed_done(&a->streamed);
     free(a->preview.node_id);
     buf_done(&a->preview.image);

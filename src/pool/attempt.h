@@ -35,6 +35,7 @@ struct profiler;
 struct workflow;
 
 struct attempt {
+    struct pool *pool;
     struct job *job; /* NULL: it goes on without it, or is being freed */
     struct backend *backend;
     struct attempt *backend_next, **backend_link; /* of backend->attempts; NULL: not in it */

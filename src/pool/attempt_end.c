@@ -174,7 +174,7 @@ static void conclude_now(struct attempt *a)
     }
     a->end.executed = (int)(profiled ? profile.executed : a->progress.executed);
     const enum job_event e = event_of(a);
-    streamed_end(a);
+    attempt_end_streamed(a);
     enum job_state state = j->r.state;
     if (job_transition(j->r.state, e, &state) && job_state_is_terminal(state)) {
         learn_end(a, state, profiled ? &profile : NULL, &measurement);
@@ -334,10 +334,8 @@ void attempt_end_rejected(struct attempt *a, struct mono_us now, bool elsewhere,
 
 static void end_refused(struct attempt *a, unsigned status, bool page, uint64_t file)
 {
-    AUTO_BUF struct buf why;
-    buf_init(&why, 4096);
-    trust_refused(a, status, page, file, &why);
-    struct job_error e = attempt_error(ERR_BACKEND_REFUSED, buf_text(&why));
+    trust_refused(a, &(struct barred_request){status, page, a->job->texts.body_bytes, file});
+    struct job_error e = attempt_error(ERR_BACKEND_REFUSED, a->backend->trust.barred.why);
     attempt_end_rejected(a, time_mono(), true, &e);
 }
 

@@ -14,6 +14,7 @@
 #include "comfypool/files/output_copies.h"
 #include "dispatch.h"
 #include "eligible.h"
+#include "comfypool/files/input_transfers.h"
 #include "input_sending.h"
 #include "learn.h"
 #include "reconcile.h"
@@ -227,7 +228,7 @@ static void went_up(struct backend *b)
     }
     strays_up(b);
     sampler_up(b->sampler);
-    inputs_forget(b);
+    input_server_forget(b->input_server);
     copies_up(b->file_server);
     knowledge_read(b);
     trust_up(b); /* behind the strays: it may give jobs away */
@@ -280,7 +281,7 @@ static void stats_came(struct backend *b, struct mono_us now, const struct stats
 static struct attempt *streaming_attempt(struct backend *b, const struct frame_preview *f)
 {
     struct attempt *a = b->load.attempts;
-    while (a != NULL && !(attempt_is_started(&a->state) && streamed_is_output(a, f))) {
+    while (a != NULL && !(attempt_is_started(&a->state) && attempt_streams(a, f))) {
         a = a->backend_next;
     }
     return a;
@@ -306,8 +307,8 @@ static void preview_came(struct backend *b, struct mono_us now, const struct fra
     struct attempt *a = attempt_of_preview(b, f);
     if (a != NULL && !attempt_is_over(&a->state)) {
         tell_preview(a, f);
-        if (streamed_is_output(a, f)) {
-            streamed_add(a, f);
+        if (attempt_streams(a, f)) {
+            attempt_take_streamed(a, f);
         }
     }
 }
@@ -422,7 +423,6 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->id = ++p->last_backend_id;
     b->said.queue = -1;
     catalog_init(&b->knows.catalog);
-    map_init(&b->given.names);
     b->terms.configured = configured;
     if (take_own != NULL) {
         b->terms.own = *take_own;
@@ -453,6 +453,8 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     b->comfy = comfy_new(p->loop, p->http, p->ws, &spec, on_backend_event, b);
     b->sampler =
         sampler_new(p->samplers, b->url, b->comfy, configured == NULL ? NULL : configured->gpu);
+    b->input_server =
+        input_server_new(p->uploads, b->comfy, p->options.upload_subfolder, inputs_sent, b);
     b->file_server = file_server_add(p->file_servers, b->name, b->comfy);
     comfy_want_previews(b->comfy, true); /* GET /jobs/<id>/preview */
     b->conn.down_since = time_mono();
@@ -463,11 +465,11 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
 void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
-    inputs_done(b);
+    input_server_free(b->input_server);
     copies_leave(b->file_server);
     file_server_remove(b->file_server);
     knowledge_done(b);
-    unlisted_done(b);
+    accepted_clear(&b->accepted);
     names_done(&b->terms.label_names);
     comfy_close(b->comfy);
     strays_free(b);

@@ -17,10 +17,9 @@
 
 #include "comfypool/files/file_servers.h"
 #include "eligible.h"
-#include "input_sending.h"
 #include "comfypool/sampling/sampler.h"
 #include "trust.h"
-#include "unlisted.h"
+#include "comfypool/core/accepted.h"
 #include "knowledge.h"
 
 struct attempt;
@@ -120,9 +119,9 @@ struct backend {
     struct backend_eta eta;
     struct server_clock clock; /* over all connections */
     struct knowledge knows;
-    struct unlisted unlisted;
-    struct sent given;
-    struct file_server *file_server; /* it holds outputs of jobs */
+    struct accepted accepted;          /* values that no list of its has */
+    struct input_server *input_server; /* what it has been sent */
+    struct file_server *file_server;   /* it holds outputs of jobs */
     struct sampler *sampler;
     struct trust trust;
 };

@@ -349,8 +349,8 @@ static const char *reason_among(struct job *j)
         breaker = breaker || (b->slot.up && (found & BAR_BREAKER) != 0);
         const bool shunned = (found & BAR_SHUNNED) != 0;
         const bool for_refusal = shunned && b->trust.probation == PROBATION_REFUSAL;
-        refuses =
-            refuses || for_refusal || (b->conn.up && (b->trust.refuses || (found & BAR_SIZE) != 0));
+        refuses = refuses || for_refusal ||
+                  (b->conn.up && (b->trust.barred.all || (found & BAR_SIZE) != 0));
         drained = drained || (b->conn.up && (b->terms.removing || b->terms.admin == ADMIN_DRAINED));
         held = held || (shunned && !for_refusal);
         held = held || (b->conn.up && (b->terms.admin == ADMIN_QUARANTINED ||

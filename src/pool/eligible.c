@@ -32,7 +32,7 @@ bool wish_is_met(struct need *n, const struct wish_traits *t, const struct backe
 
 static bool takes_files(const struct backend *b, const struct wish_traits *t)
 {
-    return b->given.most == 0 || t->largest <= b->given.most;
+    return b->knows.upload_most == 0 || t->largest <= b->knows.upload_most;
 }
 
 bool wish_is_able(struct pool *p, const struct wish *w, const struct wish_traits *t,

@@ -1,109 +1,20 @@
-/*
- * Files on their way to backends; see the header. One goes once to a backend, however many attempts
- * wait for it.
- */
+/* The files of jobs on their way to backends; see the header. */
 #include "input_sending.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/files/input_transfers.h"
 #include "attempt.h"
 #include "backends.h"
 #include "inputs.h"
 #include "jobs.h"
 #include "state.h"
 #include "trust.h"
-#include "comfypool/files/uploads.h"
 
-/* So many are remembered a backend: what is forgotten is sent once more. */
-enum { SENT_MOST = 4096 };
-
-struct sent_file {
-    char *key;
-    char *name; /* as the server named it, with its folder */
-    struct sent_file *newer;
-};
-
-/* One file on its way to one backend; attempts that need it wait for it. */
-struct transfer {
-    struct backend *backend;
-    struct transfer *next, **link;
-    struct http_call *call;
-    char *key;
-    uint64_t size;
-};
-
-/* The file's name at the server: its content, and what servers look at. */
 static char *key_of(const struct input *in)
 {
-    AUTO_BUF struct buf b;
-    char name[33];
-    buf_init(&b, 256);
-    uploads_server_name(in->job->pool->uploads, in->sha256, name);
-    buf_printf(&b, "%s%s", name, in->extension);
-    return buf_take(&b);
-}
-
-static struct transfer *find_transfer(const struct backend *b, const char *key)
-{
-    struct transfer *t = b->given.transfers;
-    while (t != NULL && strcmp(t->key, key) != 0) {
-        t = t->next;
-    }
-    return t;
-}
-
-static void transfer_free(struct transfer *t)
-{
-    *t->link = t->next;
-    if (t->next != NULL) {
-        t->next->link = t->link;
-    }
-    free(t->key);
-    free(t);
-}
-
-static void forget_oldest(struct sent *s)
-{
-    struct sent_file *f = s->oldest;
-    s->oldest = f->newer;
-    s->newest = s->oldest == NULL ? NULL : s->newest;
-    (void)map_remove(&s->names, str_of(f->key));
-    free(f->key);
-    free(f->name);
-    free(f);
-}
-
-/* Nobody sends what is remembered: the key is new. */
-static void remember(struct sent *s, const char *key, const char *name)
-{
-    struct sent_file *f = mem_alloc(sizeof *f);
-    *f = (struct sent_file){mem_strdup(key), mem_strdup(name), NULL};
-    *(s->oldest == NULL ? &s->oldest : &s->newest->newer) = f;
-    s->newest = f;
-    (void)map_put(&s->names, str_of(f->key), f);
-    if (s->names.len > SENT_MOST) {
-        forget_oldest(s);
-    }
-}
-
-void inputs_forget(struct backend *b)
-{
-    while (b->given.oldest != NULL) {
-        forget_oldest(&b->given);
-    }
-}
-
-void inputs_done(struct backend *b)
-{
-    for (struct transfer *t = b->given.transfers, *next = NULL; t != NULL; t = next) {
-        next = t->next;
-        http_call_cancel(t->call);
-        transfer_free(t);
-    }
-    inputs_forget(b);
-    map_done(&b->given.names);
+    return input_key(in->job->pool->uploads, in->sha256, in->extension);
 }
 
 static bool needs(const struct attempt *a, const char *key)
@@ -117,22 +28,13 @@ static bool needs(const struct attempt *a, const char *key)
     return false;
 }
 
-/* Why a file could not be sent. */
-struct mishap {
-    const char *why;
-    unsigned status; /* of the answer; 0: there was none */
-    bool page;       /* it was a gateway's */
-    uint64_t size;   /* of the file */
-};
-
-static void fail(struct attempt *a, const struct mishap *m)
+static void fail(struct attempt *a, const struct input_mishap *m)
 {
     if (m->page || comfy_is_refusal(m->status)) {
         attempt_refused(a, m->status, m->page && !comfy_is_refusal(m->status), m->size);
         return;
     }
-    const char *why = m->why;
-    struct job_error e = attempt_error(ERR_UPLOAD_FAILED, why);
+    struct job_error e = attempt_error(ERR_UPLOAD_FAILED, m->why);
     attempt_end(a, time_mono(), 0, ATTEMPT_FAILED, &e);
 }
 
@@ -149,7 +51,7 @@ static void send_files(struct attempt *a, bool begins);
 
 /* Those that wait for this file fail, or go on when they have all of theirs. Each may end others
    meanwhile: they are marked first, and looked for anew. */
-static void transfer_ends(struct backend *b, const char *key, const struct mishap *m)
+static void transfer_ends(struct backend *b, const char *key, const struct input_mishap *m)
 {
     struct attempt *a = NULL;
     for (a = b->load.attempts; a != NULL; a = a->backend_next) {
@@ -165,47 +67,16 @@ static void transfer_ends(struct backend *b, const char *key, const struct misha
     }
 }
 
-static void transferred(void *ctx, const char *name, unsigned status, bool is_page, const char *why)
+void inputs_sent(void *ctx, const char *key, const struct input_mishap *failed)
 {
-    struct transfer *t = ctx;
-    struct backend *b = t->backend;
-    AUTO_FREE char *key = mem_strdup(t->key);
-    const struct mishap m = {why, status, is_page, t->size};
-    transfer_free(t);
-    if (name != NULL) {
-        remember(&b->given, key, name);
+    struct backend *b = ctx;
+    if (failed == NULL) {
         trust_file_accepted(b);
     } else {
         LOG(LOG_WARN, "an input cannot be sent to a backend", LOG_S("backend", b->name),
-            LOG_S("why", why));
+            LOG_S("why", failed->why));
     }
-    transfer_ends(b, key, name == NULL ? &m : NULL);
-}
-
-static bool start_transfer(struct backend *b, const struct input *in, const char *key)
-{
-    AUTO_BUF struct buf path;
-    buf_init(&path, BUF_NO_LIMIT);
-    uint64_t size = 0;
-    const int fd = uploads_open(b->pool->uploads, in->sha256, &size);
-    if (fd < 0) {
-        return false;
-    }
-    (void)close(fd);
-    blob_path(uploads_blobs(b->pool->uploads), in->sha256, &path);
-    struct transfer *t = mem_zero(1, sizeof *t);
-    t->backend = b;
-    t->key = mem_strdup(key);
-    t->size = size > 0 ? size : 1;
-    t->next = b->given.transfers;
-    t->link = &b->given.transfers;
-    if (t->next != NULL) {
-        t->next->link = &t->next;
-    }
-    b->given.transfers = t;
-    t->call = comfy_upload(b->comfy, buf_text(&path), key, b->pool->options.upload_subfolder,
-                           transferred, t);
-    return true;
+    transfer_ends(b, key, failed);
 }
 
 static void put_in(struct attempt *a, const struct input *in, const char *name)
@@ -222,21 +93,21 @@ static void put_in(struct attempt *a, const struct input *in, const char *name)
 /* begins: what it finds was sent for others. */
 static void send_files(struct attempt *a, bool begins)
 {
-    struct backend *b = a->backend;
+    struct input_server *to = a->backend->input_server;
     bool all = true;
     for (size_t i = 0; i < a->job->files.len; i++) {
         const struct input *in = &a->job->files.inputs[i];
         AUTO_FREE char *key = key_of(in);
-        const struct sent_file *f = map_get(&b->given.names, str_of(key));
-        if (f != NULL) {
+        const char *name = input_name(to, key);
+        if (name != NULL) {
             a->sending.reuses = a->sending.reuses || begins;
-            put_in(a, in, f->name);
+            put_in(a, in, name);
             continue;
         }
         all = false;
-        if (find_transfer(b, key) == NULL && !start_transfer(b, in, key)) {
-            fail(a,
-                 &(struct mishap){.why = "the file of an input is gone from the state directory"});
+        if (!input_send(to, in->sha256, key)) {
+            fail(a, &(struct input_mishap){
+                        .why = "the file of an input is gone from the state directory"});
             return;
         }
     }
@@ -272,6 +143,6 @@ bool inputs_are_lost(struct attempt *a, const struct verdict_error *errors, size
         return false;
     }
     a->job->files.sent_anew = true;
-    inputs_forget(a->backend);
+    input_server_forget(a->backend->input_server);
     return true;
 }

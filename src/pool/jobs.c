@@ -27,7 +27,6 @@
 #include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "strays.h"
-#include "streamed.h"
 #include "tell.h"
 #include "comfypool/notify/webhooks.h"
 #include "sources.h"
@@ -559,7 +558,7 @@ static void prepare_requeue(struct job *j, struct attempt *a)
     }
     j->past.spared = j->past.spared || spared;
     const bool refused = code == ERR_BACKEND_REFUSED;
-    if (a->backend != NULL && (spared || (refused && a->backend->trust.refuses))) {
+    if (a->backend != NULL && (spared || (refused && a->backend->trust.barred.all))) {
         shun_begin(j, a->backend);
     }
     const unsigned failures = j->r.attempts - j->r.free_attempts + j->r.faults;
@@ -663,7 +662,7 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     if (kept.files != NULL) {
         free(j->end.kept_files);
         j->end.kept_files = mem_strdup(kept.files);
-        streamed_move(p, &j->end.streamed, &a->streamed); /* they stay until the row is there */
+        streamed_move(&j->end.streamed, &a->streamed); /* they stay until the row is there */
     }
     beside.withdraw = j->end.withdraw;
     j->end.withdraw = 0;

@@ -15,7 +15,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/core/spec.h"
 
-#include "streamed.h"
+#include "comfypool/files/streamed_images.h"
 #include "comfypool/notify/webhooks.h"
 
 struct attempt;

@@ -114,8 +114,8 @@ static void features_came(void *ctx, struct str body)
         }
     }
     const uint64_t size = most > 0 ? (uint64_t)most : 0;
-    if (size != b->given.most) {
-        b->given.most = size;
+    if (size != b->knows.upload_most) {
+        b->knows.upload_most = size;
         knowledge_changed(b->pool);
     }
     read_is_over(b);

@@ -23,6 +23,7 @@ struct knowledge {
     bool due;            /* it is to be read as soon as none of our prompts is there */
     struct comfy_ask *classes, *replacements, *features;
     struct deadline patience; /* with them: then it gets jobs again */
+    uint64_t upload_most;     /* bytes of a file that it takes; 0: not known */
 };
 
 /* For needs (core/need.h). */

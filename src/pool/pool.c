@@ -176,6 +176,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     p->stamps = stamps_new(store, p->file_servers, options->check_modified);
     p->samplers = samplers_new(loop, &p->deadlines, &options->sampling);
     p->copies = copies_new(store, &p->deadlines, p->file_servers, p->stamps, &options->copies);
+    p->streamed_writes.copies = p->copies;
     p->webhooks = webhooks_new(loop, store, &p->deadlines, &p->pending, &options->webhooks);
     p->hooks = hooks_new(loop, &options->hooks);
     p->otlp = otlp_new(store, http, &p->deadlines, &options->otlp);
@@ -259,6 +260,7 @@ static void stop_files(struct pool *p)
 {
     uploads_stop(p->uploads);
     copies_stop(p->copies);
+    p->streamed_writes.stopping = true;
     stamps_stop(p->stamps);
 }
 

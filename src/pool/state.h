@@ -23,7 +23,7 @@
 #include "eligible.h"
 #include "comfypool/notify/events.h"
 #include "review.h"
-#include "streamed.h"
+#include "comfypool/files/streamed_images.h"
 
 struct attempt;
 struct backend;

@@ -59,7 +59,7 @@ static void list_limited(struct backend *b)
     while (i < p->limited_len && p->limited[i] != b) {
         i++;
     }
-    if (t->body_limit == 0 && t->file_limit == 0 && !t->refuses_files && t->doubts == 0) {
+    if (!barred_limits(&t->barred) && t->doubts == 0) {
         if (i < p->limited_len) {
             p->limited[i] = p->limited[--p->limited_len];
         }
@@ -118,10 +118,7 @@ static void set_doubts(struct backend *b, uint64_t client)
 
 static void forget_limits(struct backend *b)
 {
-    struct trust *t = &b->trust;
-    t->body_limit = 0;
-    t->file_limit = 0;
-    t->refuses_files = t->tries_a_file = false;
+    barred_forget_limits(&b->trust.barred);
     set_doubts(b, 0);
     list_limited(b);
 }
@@ -136,13 +133,13 @@ void trust_done(struct backend *b)
     count_suspect(b);
     streak_done(&t->streak);
     free(t->reason);
-    free(t->refusal);
+    barred_done(&t->barred);
     free(t->fault);
 }
 
 bool trust_allows(const struct backend *b)
 {
-    return b->trust.quarantine == QUARANTINE_NONE && !b->trust.refuses;
+    return b->trust.quarantine == QUARANTINE_NONE && !b->trust.barred.all;
 }
 
 void trust_set_places(struct backend *b)
@@ -168,7 +165,7 @@ static void set_text(char **to, const char *text)
 
 const char *trust_trouble(const struct backend *b)
 {
-    return b->trust.refusal != NULL ? b->trust.refusal : b->trust.fault;
+    return b->trust.barred.why != NULL ? b->trust.barred.why : b->trust.fault;
 }
 
 /* ---- quarantine ------------------------------------------------------------------------------ */
@@ -589,66 +586,25 @@ void trust_note_end(struct attempt *a)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-static const struct {
-    unsigned status;
-    const char *cause; /* and what to do */
-} refusals[] = {
-    {401, "it wants credentials: put them into the file that headersFile of this backend names"},
-    {403, "it forbids that: put what it wants into the file that headersFile of this backend "
-          "names, or let this host through"},
-    {404, "there is no such path: see whether the url of this backend has the path prefix of its "
-          "proxy, and whether a ComfyUI is behind it"},
-    {405, "it lets no POST through: see whether the url of this backend leads to a ComfyUI"},
-    {413, "the body is too large for it: raise the limit of body sizes of its proxy (nginx: "
-          "client_max_body_size; ComfyUI: --max-upload-size), then POST /backends/<name>/resume"},
-};
-
-static const char *cause_of(unsigned status)
-{
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        if (refusals[i].status == status) {
-            return refusals[i].cause;
-        }
-    }
-    return "that is HTML, or an error, of a proxy, gateway or login page that stands before it and "
-           "does not let the request through";
-}
-
 static void try_again(void *ctx)
 {
     struct backend *b = ctx;
     struct trust *t = &b->trust;
-    if (t->refuses) {
-        t->refuses = false;
-        t->tries_again = true;
+    if (barred_try(&t->barred)) {
         set_probation(b, t->probation == PROBATION_NONE ? PROBATION_REFUSAL : t->probation);
     }
-    t->tries_a_file = t->refuses_files;
     b->pool->ops->settle_backend(b);
     b->pool->ops->give_jobs(b->pool);
 }
 
-void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
-                   struct buf *ret_why)
+void trust_refused(struct attempt *a, const struct barred_request *q)
 {
     struct backend *b = a->backend;
     struct trust *t = &b->trust;
-    buf_printf(ret_why, "POST %s was answered with %u%s: %s",
-               file > 0 ? "/upload/image" : "/prompt", status, page ? " and no JSON" : "",
-               cause_of(status));
+    const bool retries = barred_note(&t->barred, q);
     LOG(LOG_WARN, "a backend refused a prompt", LOG_S("backend", b->name),
-        LOG_S("job", a->job->r.id), LOG_S("why", buf_text(ret_why)));
-    set_text(&t->refusal, buf_text(ret_why));
-    if (status == 413 && file > 0) {
-        t->file_limit = t->file_limit == 0 || file < t->file_limit ? file : t->file_limit;
-    } else if (status == 413) {
-        const size_t body = a->job->texts.body_bytes;
-        t->body_limit = t->body_limit == 0 || body < t->body_limit ? body : t->body_limit;
-    } else {
-        t->refuses_files = t->refuses_files || file > 0;
-        t->tries_a_file = false;
-        t->refuses = t->refuses || file == 0;
-        t->tries_again = t->tries_again && file > 0;
+        LOG_S("job", a->job->r.id), LOG_S("why", t->barred.why));
+    if (retries) {
         deadline_set(&b->pool->deadlines, &t->again,
                      mono_add(time_mono(), b->pool->options.breaker_open), try_again, b);
     }
@@ -656,46 +612,32 @@ void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
     b->pool->ops->settle_backend(b);
 }
 
-/* Nothing is refused any more. */
-static void forget_refusal_text(struct backend *b)
-{
-    const struct trust *t = &b->trust;
-    if (!t->refuses && t->body_limit == 0 && t->file_limit == 0 && !t->refuses_files) {
-        set_text(&b->trust.refusal, NULL);
-    }
-}
-
 void trust_accepted(struct backend *b)
 {
     struct trust *t = &b->trust;
-    if (t->tries_again) {
-        t->tries_again = false;
+    if (barred_accepted(&t->barred)) {
         t->epoch++;
         set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);
-        forget_refusal_text(b);
     }
 }
 
 void trust_file_accepted(struct backend *b)
 {
-    if (b->trust.refuses_files) {
-        b->trust.refuses_files = b->trust.tries_a_file = false;
+    if (barred_file_accepted(&b->trust.barred)) {
         list_limited(b);
-        forget_refusal_text(b);
     }
 }
 
 void trust_forget_refusals(struct backend *b)
 {
     struct trust *t = &b->trust;
-    if (t->refusal == NULL) {
+    if (t->barred.why == NULL) {
         return;
     }
     t->epoch++;
     deadline_clear(&b->pool->deadlines, &t->again);
-    t->refuses = t->tries_again = false;
     forget_limits(b);
-    set_text(&t->refusal, NULL);
+    barred_done(&t->barred);
     set_probation(b, t->probation == PROBATION_REFUSAL ? PROBATION_NONE : t->probation);
     b->pool->ops->settle_backend(b);
 }
@@ -713,15 +655,7 @@ static bool sends_files(const struct backend *b)
 bool trust_bars(const struct backend *b, const struct job *j)
 {
     const struct trust *t = &b->trust;
-    if (t->body_limit > 0 && j->texts.body_bytes >= t->body_limit) {
-        return true;
-    }
-    if (t->doubts != 0 && client_of(j) == t->doubts && client_runs_elsewhere(b, t->doubts)) {
-        return true;
-    }
-    if (j->files.len == 0 || (t->file_limit == 0 && !t->refuses_files)) {
-        return false;
-    }
-    return (t->file_limit > 0 && j->files.largest >= t->file_limit) ||
-           (t->refuses_files && (!t->tries_a_file || sends_files(b)));
+    const bool busy = t->barred.files && sends_files(b);
+    return barred_for(&t->barred, j->texts.body_bytes, j->files.len, j->files.largest, busy) ||
+           (t->doubts != 0 && client_of(j) == t->doubts && client_runs_elsewhere(b, t->doubts));
 }

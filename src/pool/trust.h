@@ -13,6 +13,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/core/attempt.h"
 #include "comfypool/core/job.h"
+#include "comfypool/core/barred.h"
 #include "comfypool/core/streak.h"
 #include "comfypool/loop/deadlines.h"
 
@@ -56,17 +57,11 @@ struct trust {
     unsigned life;          /* counts its connections: each may be another process... */
     unsigned fault_life;    /* ... and the one that had a fault last */
     enum probation probation;
-    bool refuses;        /* every prompt: tried again at `again`... */
-    bool tries_again;    /* ... and is being tried */
-    size_t body_limit;   /* bodies of so many bytes and more were refused; 0: none was */
-    uint64_t file_limit; /* the same of files */
-    uint64_t doubts;     /* a client, as a hash: all its prompts failed here with one exception, and
-                            others of it run elsewhere: it waits for their word; 0: none */
+    struct barred barred; /* by it, or by a gateway before it */
+    uint64_t doubts; /* a client, as a hash: all its prompts failed here with one exception, and
+                        others of it run elsewhere: it waits for their word; 0: none */
     struct deadline doubting; /* its end */
-    bool refuses_files;       /* any */
-    bool tries_a_file;        /* ... one attempt with files may try it */
     struct deadline again;    /* after a refusal */
-    char *refusal;            /* the last one, for people; NULL: it is over */
     char *fault;              /* the last one, for people; NULL: something completed since */
     int64_t fault_job;        /* whose it was: a seq */
     const char *remedy;       /* of it; static, or NULL */
@@ -106,13 +101,8 @@ void trust_judge_probe(struct attempt *a);
 /* An attempt ended here: what that means for the backend, and for others. */
 void trust_note_end(struct attempt *a);
 
-/*
- * POST /prompt (or the upload of a file, of so many bytes; 0: it was none) was refused with this
- * status; page: by a page for people. What that bars is barred; ret_why gets the cause and what to
- * do, for people. Appends.
- */
-void trust_refused(struct attempt *a, unsigned status, bool page, uint64_t file,
-                   struct buf *ret_why);
+/* A request of the attempt was refused. What that bars is barred; trust.barred.why tells why. */
+void trust_refused(struct attempt *a, const struct barred_request *q);
 void trust_accepted(struct backend *b);
 void trust_file_accepted(struct backend *b);
 /* Somebody changed something: everything is tried again. */

@@ -3,27 +3,21 @@
  * not show that; their lists are there as for any other. An input does not count where the
  * configuration says so (routing.trustedInputs), nor at a backend that took a value outside the
  * list, until the list, read anew, holds that value, or the class becomes another one. What a
- * backend took is remembered over restarts.
+ * backend took (core/accepted.h) is remembered over restarts.
  */
 #ifndef COMFYPOOL_SRC_POOL_UNLISTED_H
 #define COMFYPOOL_SRC_POOL_UNLISTED_H
 
 #include <stdbool.h>
 
-#include "comfypool/base/map.h"
 #include "comfypool/base/str.h"
 
 struct pool;
 struct backend;
 struct need;
 
-/* Of one backend. */
-struct unlisted {
-    struct map by_input; /* struct taken, by "CLASS\nINPUT" */
-};
-
+/* What it took, as the store has it. */
 void unlisted_init(struct backend *b);
-void unlisted_done(struct backend *b);
 
 /* Whether a value outside the list of this input may be good there. */
 bool unlisted_may_be_good(const struct backend *b, struct str class_type, struct str input);

@@ -1,10 +1,12 @@
 /*
- * Whose fault a failure is: what exceptions say (core/fault.h), and what failures in a row say
- * (core/streak.h).
+ * Whose fault a failure is: what exceptions say (core/fault.h), what failures in a row say
+ * (core/streak.h), and what refusals bar (core/barred.h).
  */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "comfypool/core/barred.h"
 #include "comfypool/core/fault.h"
 #include "comfypool/core/streak.h"
 #include "suites.h"
@@ -295,6 +297,62 @@ START_TEST(faults_have_a_limit_of_their_own)
 }
 END_TEST
 
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+/* 413 bars sizes from the smallest refused one on, for good; nothing else is tried again. */
+START_TEST(sizes_that_were_refused_are_barred)
+{
+    struct barred b = {0};
+    ck_assert(!barred_note(&b, &(struct barred_request){413, true, 5000, 0}));
+    ck_assert(!barred_note(&b, &(struct barred_request){413, false, 9000, 0}));
+    ck_assert(!barred_note(&b, &(struct barred_request){413, false, 10, 700}));
+    ck_assert_ptr_nonnull(strstr(b.why, "POST /upload/image was answered with 413: "));
+    ck_assert(barred_limits(&b) && !b.all && !b.files);
+    ck_assert(barred_for(&b, 5000, 0, 0, false) && !barred_for(&b, 4999, 0, 0, false));
+    ck_assert(barred_for(&b, 10, 1, 700, false) && !barred_for(&b, 10, 1, 699, false));
+    ck_assert(!barred_try(&b) && !barred_accepted(&b) && !barred_file_accepted(&b));
+    ck_assert_ptr_nonnull(b.why);
+    barred_forget_limits(&b);
+    ck_assert(!barred_limits(&b) && !barred_for(&b, 1 << 20, 1, 1 << 20, false));
+    barred_done(&b);
+    ck_assert_ptr_null(b.why);
+}
+END_TEST
+
+/* Any other refusal bars everything of its kind until one prompt has shown that it is over. */
+START_TEST(one_prompt_tries_what_was_refused)
+{
+    struct barred b = {0};
+    ck_assert(barred_note(&b, &(struct barred_request){401, false, 10, 0}));
+    ck_assert(b.all && strstr(b.why, "headersFile") != NULL);
+    ck_assert(!barred_accepted(&b)); /* it was under way before */
+    ck_assert_ptr_nonnull(b.why);
+    ck_assert(barred_try(&b) && !b.all);
+    ck_assert(barred_accepted(&b) && !barred_accepted(&b));
+    ck_assert_ptr_null(b.why);
+    /* The try fails: it does not count as one any more. */
+    ck_assert(barred_note(&b, &(struct barred_request){502, true, 10, 0}));
+    ck_assert(barred_try(&b));
+    ck_assert(barred_note(&b, &(struct barred_request){502, true, 10, 0}));
+    ck_assert(b.all && !barred_accepted(&b));
+    barred_done(&b);
+}
+END_TEST
+
+START_TEST(one_file_tries_what_was_refused)
+{
+    struct barred b = {0};
+    ck_assert(barred_note(&b, &(struct barred_request){403, true, 10, 300}));
+    ck_assert(!b.all && barred_for(&b, 10, 1, 1, false) && !barred_for(&b, 10, 0, 0, false));
+    ck_assert(!barred_try(&b)); /* prompts were never barred */
+    ck_assert(!barred_for(&b, 10, 1, 1, false) && barred_for(&b, 10, 1, 1, true));
+    ck_assert(barred_file_accepted(&b) && !barred_file_accepted(&b));
+    ck_assert(!barred_for(&b, 10, 1, 1, true));
+    ck_assert_ptr_null(b.why);
+    barred_done(&b);
+}
+END_TEST
+
 Suite *blame_suite(void)
 {
     Suite *s = suite_create("blame");
@@ -303,6 +361,9 @@ Suite *blame_suite(void)
     tcase_add_test(c, a_message_has_a_first_line);
     tcase_add_loop_test(c, failures_in_a_row_are_judged, 0, (int)COUNT(streaks));
     tcase_add_test(c, one_job_is_no_row);
+    tcase_add_test(c, sizes_that_were_refused_are_barred);
+    tcase_add_test(c, one_prompt_tries_what_was_refused);
+    tcase_add_test(c, one_file_tries_what_was_refused);
     tcase_add_test(c, faults_have_a_limit_of_their_own);
     tcase_add_test(c, one_workflow_that_always_fails_is_an_open_question);
     suite_add_tcase(s, c);

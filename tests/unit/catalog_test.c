@@ -1,5 +1,6 @@
 /* What servers know: lists that count and lists that do not; classes that are kept once; what is
    wrong with a graph by that. */
+#include "comfypool/core/accepted.h"
 #include "comfypool/core/catalog.h"
 
 #include <check.h>
@@ -113,6 +114,47 @@ START_TEST(odd_classes_are_known)
     ck_assert(catalog_knows(&c, STR("A")) && catalog_knows(&c, STR("C")) &&
               catalog_knows(&c, STR("D")) && !catalog_knows(&c, STR("E")));
     ck_assert(!catalog_find(&c, STR("D"))->is_output);
+    catalog_done(&c, &p);
+    catalog_pool_done(&p);
+}
+END_TEST
+
+/* Until the list has the value, or the class is another one; over a restart. */
+START_TEST(accepted_values_are_remembered)
+{
+    struct catalog_draft d = read(CLASS("\"v\":[[\"in\"]]"));
+    struct catalog c;
+    struct catalog_pool p;
+    catalog_init(&c);
+    catalog_pool_init(&p);
+    ck_assert(catalog_replace(&c, &p, &d));
+    const struct str shape = str_of(catalog_find(&c, STR("C"))->shape);
+    struct accepted a;
+    struct accepted again;
+    accepted_init(&a);
+    accepted_init(&again);
+    ck_assert(!accepted_has(&a, STR("C"), STR("v")));
+    ck_assert(accepted_add(&a, STR("C"), STR("v"), STR("out"), shape));
+    ck_assert(!accepted_add(&a, STR("C"), STR("v"), STR("other"), shape));
+    ck_assert(!accepted_add(&a, STR("C"), STR("w"), STR("out"), STR("no digest")));
+    ck_assert(accepted_has(&a, STR("C"), STR("v")) && !accepted_has(&a, STR("C"), STR("w")));
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    accepted_write(&a, &text);
+    accepted_read(&again, buf_str(&text));
+    ck_assert(accepted_has(&again, STR("C"), STR("v")));
+    ck_assert(!accepted_review(&again, &c));
+    d = read(CLASS("\"v\":[[\"in\",\"out\"]]"));
+    ck_assert(catalog_replace(&c, &p, &d));
+    ck_assert(accepted_review(&again, &c) && !accepted_has(&again, STR("C"), STR("v")));
+    d = read(CLASS("\"w\":[[\"in\"]]"));
+    ck_assert(catalog_replace(&c, &p, &d));
+    ck_assert(accepted_review(&a, &c) && !accepted_has(&a, STR("C"), STR("v")));
+    accepted_read(&again, STR("{"));
+    accepted_read(&again, STR("[7,{\"class\":\"C\"}]"));
+    ck_assert_uint_eq(again.by_input.len, 0);
+    accepted_clear(&a);
+    accepted_clear(&again);
     catalog_done(&c, &p);
     catalog_pool_done(&p);
 }
@@ -420,6 +462,7 @@ Suite *catalog_suite(void)
     tcase_add_test(c, numbers_have_a_most);
     tcase_add_loop_test(c, what_is_no_answer_is_refused, 0, COUNT(odd));
     tcase_add_test(c, odd_classes_are_known);
+    tcase_add_test(c, accepted_values_are_remembered);
     tcase_add_test(c, equal_classes_are_kept_once);
     tcase_add_loop_test(c, graphs_are_checked, 0, COUNT(graphs));
     tcase_add_loop_test(c, numbers_are_read_as_python_does, 0, COUNT(numbers));
