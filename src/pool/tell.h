@@ -9,6 +9,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
+#include "comfypool/core/progress_pace.h"
 #include "comfypool/loop/deadlines.h"
 
 struct attempt;
@@ -18,22 +19,11 @@ struct job;
 struct job_record;
 struct progress_change;
 
-enum {
-    PROGRESS_A_SECOND = 9, /* with the one at the end of the job: 10 at most */
-    PROGRESS_AT_ENDS = 4,  /* of these only for the last values of nodes */
-};
-
 /* Of an attempt: what was told of it, and what is to be told. */
 struct told {
     enum { TOLD_NOTHING, TOLD_ACCEPTED, TOLD_STARTED } of;
-    struct told_progress {
-        bool owed;
-        char *node_id;
-        double value, max;
-        struct mono_us at[PROGRESS_A_SECOND]; /* the last ones; oldest is the oldest */
-        unsigned oldest;
-        struct deadline timer;
-    } progress;
+    struct progress_pace pace;
+    struct deadline later; /* what is owed is told then */
 };
 
 /* The newest preview image of an attempt, kept while somebody listens for them. */
