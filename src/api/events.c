@@ -23,6 +23,7 @@
 #include "comfypool/pool/stats.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
+#include "comfypool/base/list.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
@@ -126,10 +127,7 @@ static void count_listeners(const struct event_streams *s)
 static void unlink_listener(struct listener *l)
 {
     struct event_streams *s = &l->api->streams;
-    *l->link = l->next;
-    if (l->next != NULL) {
-        l->next->link = l->link;
-    }
+    list_remove(l, next, link);
     s->len--;
     s->with_previews -= l->previews ? 1 : 0;
     count_listeners(s);
@@ -593,12 +591,7 @@ static void open_stream(struct api *a, struct http_request *rq, struct http_ref 
         listener_free(l);
         return;
     }
-    l->next = s->first;
-    l->link = &s->first;
-    if (l->next != NULL) {
-        l->next->link = &l->next;
-    }
-    s->first = l;
+    list_push(&s->first, l, next, link);
     s->len++;
     s->with_previews += l->previews ? 1 : 0;
     count_listeners(s);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
+#include "comfypool/base/list.h"
 
 enum { MAX_ANSWER = 64 << 20, HEAD_TIMEOUT_MS = 10000 };
 
@@ -237,10 +238,7 @@ struct cancel {
 
 static void cancel_free(struct cancel *c)
 {
-    *c->link = c->next;
-    if (c->next != NULL) {
-        c->next->link = c->link;
-    }
+    list_remove(c, next, link);
     free(c);
 }
 
@@ -322,12 +320,7 @@ void comfy_cancel_prompt(struct comfy_backend *b, const char *prompt_id)
     struct cancel *c = mem_zero(1, sizeof *c);
     c->backend = b;
     (void)snprintf(c->prompt_id, sizeof c->prompt_id, "%s", prompt_id);
-    c->next = b->cancels;
-    c->link = &b->cancels;
-    if (c->next != NULL) {
-        c->next->link = &c->next;
-    }
-    b->cancels = c;
+    list_push(&b->cancels, c, next, link);
     if (b->jobs_api == 0) {
         delete_and_interrupt(c);
         return;

@@ -7,6 +7,7 @@
  * not held.
  */
 #include "comfypool/core/queue.h"
+#include "comfypool/base/list.h"
 
 #include <stdlib.h>
 
@@ -108,10 +109,7 @@ static void lane_free(struct queue *q, struct queue_lane *lane)
 
 static void flow_free(struct queue_flow *f)
 {
-    *f->link = f->next;
-    if (f->next != NULL) {
-        f->next->link = f->link;
-    }
+    list_remove(f, next, link);
     f->turn->client->flows--;
     f->lane->flows_len--;
     heap_done(&f->entries);
@@ -227,12 +225,7 @@ static struct queue_flow *flow_of(struct queue_lane *lane, struct queue_turn *t)
         f->lane = lane;
         f->turn = t;
         heap_init(&f->entries, entry_before);
-        f->next = t->flows;
-        f->link = &t->flows;
-        if (f->next != NULL) {
-            f->next->link = &f->next;
-        }
-        t->flows = f;
+        list_push(&t->flows, f, next, link);
         t->client->flows++;
         lane->flows_len++;
     }

@@ -10,6 +10,7 @@
 #include "comfypool/comfy/backend.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/store/blobs.h"
+#include "comfypool/base/list.h"
 
 /* So many are remembered a server: what is forgotten is sent once more. */
 enum { SENT_MOST = 4096 };
@@ -61,10 +62,7 @@ static bool is_under_way(const struct input_server *s, const char *key)
 
 static void transfer_free(struct transfer *t)
 {
-    *t->link = t->next;
-    if (t->next != NULL) {
-        t->next->link = t->link;
-    }
+    list_remove(t, next, link);
     free(t->key);
     free(t);
 }
@@ -162,12 +160,7 @@ bool input_send(struct input_server *s, const char *sha256, const char *key)
     t->server = s;
     t->key = mem_strdup(key);
     t->size = size > 0 ? size : 1;
-    t->next = s->transfers;
-    t->link = &s->transfers;
-    if (t->next != NULL) {
-        t->next->link = &t->next;
-    }
-    s->transfers = t;
+    list_push(&s->transfers, t, next, link);
     t->call = comfy_upload(s->comfy, buf_text(&path), key, s->subfolder, transferred, t);
     return true;
 }

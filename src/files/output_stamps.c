@@ -11,6 +11,7 @@
 #include "comfypool/comfy/backend.h"
 #include "comfypool/render/render.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/list.h"
 #include "server.h"
 
 enum {
@@ -208,10 +209,7 @@ static void finish(struct stamping *s)
 
 static void look_free(struct stamp_look *l)
 {
-    *l->link = l->next;
-    if (l->next != NULL) {
-        l->next->link = l->link;
-    }
+    list_remove(l, next, link);
     l->of->open--;
     l->of->all->open--;
     free(l);
@@ -243,12 +241,7 @@ static void ask(struct stamping *s, struct file_server *from, size_t n)
     struct stamp_look *l = mem_zero(1, sizeof *l);
     l->of = s;
     l->n = n;
-    l->next = all->looks;
-    l->link = &all->looks;
-    if (l->next != NULL) {
-        l->next->link = &l->next;
-    }
-    all->looks = l;
+    list_push(&all->looks, l, next, link);
     all->open++;
     s->open++;
     l->call = comfy_view_head(from->comfy, str_of(o->filename), str_of(o->subfolder),

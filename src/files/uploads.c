@@ -14,6 +14,7 @@
 #include "comfypool/base/map.h"
 #include "comfypool/base/uuid.h"
 #include "comfypool/loop/deadlines.h"
+#include "comfypool/base/list.h"
 
 enum {
     EXPIRE_EVERY_MS = 60000,
@@ -113,22 +114,14 @@ static struct upload_share *share_of(struct uploads *all, struct upload *u, cons
     (void)snprintf(s->key, size, "%s %s", u->sha256, client);
     s->client = s->key + sizeof u->sha256;
     s->upload = u;
-    s->next = u->shares;
-    s->link = &u->shares;
-    if (s->next != NULL) {
-        s->next->link = &s->next;
-    }
-    u->shares = s;
+    list_push(&u->shares, s, next, link);
     (void)map_put(&all->shares, str_of(s->key), s);
     return s;
 }
 
 static void share_free(struct uploads *all, struct upload_share *s)
 {
-    *s->link = s->next;
-    if (s->next != NULL) {
-        s->next->link = s->link;
-    }
+    list_remove(s, next, link);
     (void)map_remove(&all->shares, str_of(s->key));
     free(s);
 }
@@ -413,22 +406,14 @@ static struct upload_writing *writing_new(struct uploads *all, const char *owner
     struct upload_writing *w = mem_zero(1, sizeof *w);
     w->all = all;
     w->owner = mem_strdup(owner);
-    w->next = all->writings;
-    w->link = &all->writings;
-    if (w->next != NULL) {
-        w->next->link = &w->next;
-    }
-    all->writings = w;
+    list_push(&all->writings, w, next, link);
     return w;
 }
 
 static void writing_free(struct upload_writing *w)
 {
     w->all->incoming -= w->incoming;
-    *w->link = w->next;
-    if (w->next != NULL) {
-        w->next->link = w->link;
-    }
+    list_remove(w, next, link);
     free(w->owner);
     free(w);
 }

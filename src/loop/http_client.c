@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "comfypool/loop/loop.h"
+#include "comfypool/base/list.h"
 
 enum { SPARE_HANDLES = 32 };
 
@@ -340,12 +341,7 @@ struct http_call *http_call_start(struct http_client *c, const struct http_reque
         abort(); /* out of memory */
     }
     set_options(call, spec);
-    call->next = c->calls;
-    call->link = &c->calls;
-    if (c->calls != NULL) {
-        c->calls->link = &call->next;
-    }
-    c->calls = call;
+    list_push(&c->calls, call, next, link);
     (void)curl_multi_add_handle(c->multi, call->easy);
     return call;
 }
@@ -353,10 +349,7 @@ struct http_call *http_call_start(struct http_client *c, const struct http_reque
 static void call_free(struct http_call *call)
 {
     struct http_client *c = call->client;
-    *call->link = call->next;
-    if (call->next != NULL) {
-        call->next->link = call->link;
-    }
+    list_remove(call, next, link);
     (void)curl_multi_remove_handle(c->multi, call->easy);
     if (c->spares < SPARE_HANDLES && !c->closing) {
         curl_easy_reset(call->easy);

@@ -25,6 +25,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/loop/loop.h"
 #include "comfypool/loop/ws_frames.h"
+#include "comfypool/base/list.h"
 
 enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024, MAX_ANSWER_HEAD = 16384 };
 
@@ -87,10 +88,7 @@ static const struct lws_protocols protocols[] = {
 
 static void free_conn(struct ws_conn *c)
 {
-    *c->link = c->next;
-    if (c->next != NULL) {
-        c->next->link = c->link;
-    }
+    list_remove(c, next, link);
     free(c->host);
     free(c->host_header);
     free(c->path);
@@ -682,12 +680,7 @@ struct ws_conn *ws_connect(struct ws_client *client, const struct ws_spec *spec,
     buf_init(&c->answer, MAX_ANSWER_HEAD);
     ws_frames_init(&c->in, spec->max_message, &frames_events, c);
     buf_init(&c->out, 262144);
-    c->next = client->conns;
-    c->link = &client->conns;
-    if (c->next != NULL) {
-        c->next->link = &c->next;
-    }
-    client->conns = c;
+    list_push(&client->conns, c, next, link);
     (void)uv_timer_init(client->loop, &c->timer);
     c->timer.data = c;
     c->timer_live = true;

@@ -9,6 +9,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/loop/process.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/base/list.h"
 
 enum { MOST_WAITING = 1000 };
 
@@ -59,10 +60,7 @@ static void ended(void *ctx, const struct process_end *e)
         LOG(LOG_WARN, "the hook program failed", LOG_S("program", h->options.exec),
             LOG_S("why", e->why));
     }
-    *r->link = r->next;
-    if (r->next != NULL) {
-        r->next->link = r->link;
-    }
+    list_remove(r, next, link);
     h->running_len--;
     run_free(r);
     start_next(h);
@@ -75,12 +73,7 @@ static void start_next(struct hooks *h)
         h->first = r->next;
         h->last = h->first == NULL ? NULL : h->last;
         h->waiting_len--;
-        r->next = h->running;
-        r->link = &h->running;
-        if (r->next != NULL) {
-            r->next->link = &r->next;
-        }
-        h->running = r;
+        list_push(&h->running, r, next, link);
         h->running_len++;
         r->process = process_start(h->loop,
                                    &(struct process_spec){.path = h->options.exec,

@@ -12,6 +12,7 @@
 #include "jobs.h"
 #include "state.h"
 #include "comfypool/pool/walls.h"
+#include "comfypool/base/list.h"
 #include "job_texts.h"
 
 /* ---- edges ----------------------------------------------------------------------------------- */
@@ -22,31 +23,15 @@ static void edge_new(struct job *waits, struct job *for_job)
     *e = (struct edge){
         .waits = waits,
         .for_job = for_job,
-        .next_dep = waits->chain.deps,
-        .dep_link = &waits->chain.deps,
-        .next_dependent = for_job->chain.dependents,
-        .dependent_link = &for_job->chain.dependents,
     };
-    if (e->next_dep != NULL) {
-        e->next_dep->dep_link = &e->next_dep;
-    }
-    if (e->next_dependent != NULL) {
-        e->next_dependent->dependent_link = &e->next_dependent;
-    }
-    waits->chain.deps = e;
-    for_job->chain.dependents = e;
+    list_push(&waits->chain.deps, e, next_dep, dep_link);
+    list_push(&for_job->chain.dependents, e, next_dependent, dependent_link);
 }
 
 static void edge_free(struct edge *e)
 {
-    *e->dep_link = e->next_dep;
-    if (e->next_dep != NULL) {
-        e->next_dep->dep_link = e->dep_link;
-    }
-    *e->dependent_link = e->next_dependent;
-    if (e->next_dependent != NULL) {
-        e->next_dependent->dependent_link = e->dependent_link;
-    }
+    list_remove(e, next_dep, dep_link);
+    list_remove(e, next_dependent, dependent_link);
     free(e);
 }
 

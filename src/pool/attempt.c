@@ -9,6 +9,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/loop/loop.h"
+#include "comfypool/base/list.h"
 #include "backends.h"
 #include "clients.h"
 #include "jobs.h"
@@ -59,19 +60,15 @@ void attempt_join(struct attempt *a, struct job *j)
 void attempt_link(struct attempt *a)
 {
     struct backend *b = a->backend;
-    a->backend_next = b->load.attempts;
-    a->backend_link = &b->load.attempts;
-    if (a->backend_next != NULL) {
-        a->backend_next->backend_link = &a->backend_next;
-    }
-    if (b->load.attempts == NULL) {
+    const bool is_only = b->load.attempts == NULL;
+    list_push(&b->load.attempts, a, backend_next, backend_link);
+    if (is_only) {
         b->load.busy_since = time_mono();
     }
     /* A new one is POSTed with the connection's own id. */
-    if (b->load.attempts == NULL || a->state.origin == ORIGIN_BEGUN) {
+    if (is_only || a->state.origin == ORIGIN_BEGUN) {
         comfy_pin(b->comfy, a->r.client_id);
     }
-    b->load.attempts = a;
     if (a->profiler != NULL) {
         loop_beat_begin();
     }
@@ -84,11 +81,7 @@ void attempt_unlink(struct attempt *a)
         return;
     }
     struct backend *b = a->backend;
-    *a->backend_link = a->backend_next;
-    if (a->backend_next != NULL) {
-        a->backend_next->backend_link = a->backend_link;
-    }
-    a->backend_link = NULL;
+    list_remove(a, backend_next, backend_link);
     if (a->profiler != NULL) {
         loop_beat_end();
     }
@@ -140,7 +133,7 @@ void attempt_leave(struct attempt *a)
         comfy_locate_cancel(a->end.history);
     }
     deadline_clear(&p->deadlines, &a->end.patience);
-    deadline_clear(&p->deadlines, &a->told.progress.timer);
+    deadline_clear(&p->deadlines, &a->told.later);
     attempt_unlink(a);
     if (!attempt_is_over(&a->state)) {
         client_rests(a->job);
@@ -159,7 +152,7 @@ void attempt_free(struct attempt *a)
     if (a->job != NULL) {
         attempt_leave(a);
     }
-    free(a->told.progress.node_id);
+    progress_pace_done(&a->told.pace);
     a->pool->writes -= a->end.awaits_images ? 1 : 0; /* its backend may be gone */
     streamed_done(&a->streamed);
     free(a->preview.node_id);

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "comfypool/base/list.h"
 #include "clients.h"
 #include "jobs.h"
 #include "state.h"
@@ -21,12 +22,7 @@ void client_join(struct job *j)
     }
     c->active++;
     j->of_client.client = c;
-    j->of_client.next = c->jobs;
-    j->of_client.link = &c->jobs;
-    if (c->jobs != NULL) {
-        c->jobs->of_client.link = &j->of_client.next;
-    }
-    c->jobs = j;
+    list_push(&c->jobs, j, of_client.next, of_client.link);
 }
 
 static void hold(struct pool *p, struct client *c)
@@ -53,10 +49,7 @@ void client_leave(struct job *j)
         return;
     }
     j->of_client.client = NULL;
-    *j->of_client.link = j->of_client.next;
-    if (j->of_client.next != NULL) {
-        j->of_client.next->of_client.link = j->of_client.link;
-    }
+    list_remove(j, of_client.next, of_client.link);
     c->active--;
     if (c->active == 0) {
         client_free(j->pool, c);

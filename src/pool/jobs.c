@@ -67,7 +67,6 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
-    j->forecast.position = -1;
     j->r = take->job;
     take->job = (struct job_record){0};
     job_take_stored_texts(j, take);
@@ -104,7 +103,6 @@ static struct job *describe(struct pool *p, const struct submission *from, const
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
-    j->forecast.position = -1;
     j->times.anchor = time_anchor_now();
     j->times.queued = j->times.submitted = j->times.changed_at = j->times.anchor.mono;
     j->r = (struct job_record){

@@ -69,7 +69,7 @@ static void count(struct pool *p)
     size_t delayed_len = 0;
     size_t at = 0;
     for (struct job *j = map_next(&p->jobs, &at); j != NULL; j = map_next(&p->jobs, &at)) {
-        j->forecast.position = -1;
+        j->counted_place = 0;
         if (j->entry.flow != NULL) {
             struct place *to = &queued[queued_len++];
             to->job = j;
@@ -83,10 +83,10 @@ static void count(struct pool *p)
         qsort(queued, queued_len, sizeof *queued, by_rank);
         qsort(delayed, delayed_len, sizeof(struct job *), by_delay);
         for (size_t i = 0; i < queued_len; i++) {
-            queued[i].job->forecast.position = (int64_t)i;
+            queued[i].job->counted_place = i + 1;
         }
         for (size_t i = 0; i < delayed_len; i++) {
-            delayed[i]->forecast.position = (int64_t)(queued_len + i);
+            delayed[i]->counted_place = queued_len + i + 1;
         }
     }
     free(queued);
@@ -111,5 +111,5 @@ int64_t position_of(struct job *j)
         return -1;
     }
     refresh(j->pool);
-    return j->forecast.position;
+    return (int64_t)j->counted_place - 1;
 }

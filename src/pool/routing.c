@@ -221,12 +221,12 @@ struct choice {
     struct option best;      /* of all */
     struct option free;      /* of those with a place */
     struct option preferred; /* of those with a place that are preferred */
-    size_t able;
+    size_t able_backends;
 };
 
 static void consider(struct play *y, struct job *j, unsigned level, struct choice *ret)
 {
-    *ret = (struct choice){.able = 0};
+    *ret = (struct choice){.able_backends = 0};
     const bool restricted = eligible_is_restricted(j);
     for (size_t i = 0; i < y->len; i++) {
         struct seat *s = &y->seats[i];
@@ -244,7 +244,7 @@ static void consider(struct play *y, struct job *j, unsigned level, struct choic
         o.takes = o.warm ? k->times[i].warm : k->times[i].cold;
         /* Of what nobody knows the backends' loads decide. */
         o.done = k->any ? mono_add(s->at, (struct dur_us){o.takes}) : y->now;
-        ret->able++;
+        ret->able_backends++;
         if (is_better(&o, &ret->best, y->now)) {
             ret->best = o;
         }
@@ -289,7 +289,7 @@ static void play_on(const struct option *o)
 
 static const char *reason_of(const struct job *j, const struct choice *c, const struct option *o)
 {
-    return c->able == 1                  ? "only_able"
+    return c->able_backends == 1         ? "only_able"
            : o->preferred                ? "preferred"
            : !o->kind->any               ? "least_loaded"
            : o->warm                     ? "models_loaded"

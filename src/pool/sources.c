@@ -14,6 +14,7 @@
 #include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "comfypool/files/uploads.h"
+#include "comfypool/base/list.h"
 #include "after.h"
 
 enum {
@@ -40,12 +41,7 @@ struct source {
 static void input_join(struct input *in, struct source *s)
 {
     in->source = s;
-    in->source_next = s->inputs;
-    in->source_link = &s->inputs;
-    if (in->source_next != NULL) {
-        in->source_next->source_link = &in->source_next;
-    }
-    s->inputs = in;
+    list_push(&s->inputs, in, source_next, source_link);
 }
 
 static void source_free(struct source *s)
@@ -54,10 +50,7 @@ static void source_free(struct source *s)
     if (s->fetch != NULL) {
         fetch_cancel(s->fetch);
     }
-    *s->link = s->next;
-    if (s->next != NULL) {
-        s->next->link = s->link;
-    }
+    list_remove(s, next, link);
     free(s->extension);
     free(s);
 }
@@ -68,10 +61,7 @@ static void input_leave(struct input *in)
     if (s == NULL) {
         return;
     }
-    *in->source_link = in->source_next;
-    if (in->source_next != NULL) {
-        in->source_next->source_link = in->source_link;
-    }
+    list_remove(in, source_next, source_link);
     in->source = NULL;
     if (s->inputs == NULL && !s->keeping) {
         source_free(s);
@@ -294,12 +284,7 @@ static struct source *source_new(struct pool *p, const char *job_id, int64_t n)
     s->pool = p;
     memcpy(s->job_id, job_id, sizeof s->job_id);
     s->n = n;
-    s->next = p->sources;
-    s->link = &p->sources;
-    if (s->next != NULL) {
-        s->next->link = &s->next;
-    }
-    p->sources = s;
+    list_push(&p->sources, s, next, link);
     deadline_set(&p->deadlines, &s->again, time_mono(), start, s); /* in a turn of its own */
     return s;
 }

@@ -12,6 +12,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/core/retry.h"
+#include "comfypool/base/list.h"
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"
@@ -54,10 +55,7 @@ static void plan(struct stray *s)
 static void leave_job(struct stray *s)
 {
     if (s->job != NULL) {
-        *s->job_link = s->job_next;
-        if (s->job_next != NULL) {
-            s->job_next->job_link = s->job_link;
-        }
+        list_remove(s, job_next, job_link);
         s->job = NULL;
     }
     if (s->kept != NULL) {
@@ -70,21 +68,13 @@ static void leave_job(struct stray *s)
 static void join_job(struct stray *s, struct job *j)
 {
     s->job = j;
-    s->job_next = j->strays;
-    s->job_link = &j->strays;
-    if (s->job_next != NULL) {
-        s->job_next->job_link = &s->job_next;
-    }
-    j->strays = s;
+    list_push(&j->strays, s, job_next, job_link);
 }
 
 static void stray_free(struct stray *s)
 {
     struct backend *b = s->backend;
-    *s->stray_link = s->stray_next;
-    if (s->stray_next != NULL) {
-        s->stray_next->stray_link = s->stray_link;
-    }
+    list_remove(s, stray_next, stray_link);
     if (s->search.locate != NULL) {
         comfy_locate_cancel(s->search.locate);
     }
@@ -408,12 +398,7 @@ struct stray *stray_begin(struct backend *b, struct stray_record *take,
     const struct time_anchor now = time_anchor_now();
     s->since = mono_min(now.mono, anchor_mono(&now, s->r.since));
     s->search.poll_ms = FIRST_MS / 2;
-    s->stray_next = b->strays;
-    s->stray_link = &b->strays;
-    if (s->stray_next != NULL) {
-        s->stray_next->stray_link = &s->stray_next;
-    }
-    b->strays = s;
+    list_push(&b->strays, s, stray_next, stray_link);
     if (j != NULL) {
         join_job(s, j);
     }

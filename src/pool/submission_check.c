@@ -12,6 +12,7 @@
 #include "comfypool/files/uploads.h"
 #include "comfypool/pool/intake.h"
 #include "comfypool/render/graph_problems.h"
+#include "comfypool/base/list.h"
 #include "backends.h"
 #include "eligible.h"
 #include "jobs.h"
@@ -46,10 +47,7 @@ static void recheck_free(struct recheck *r)
 {
     struct pool *p = r->pool;
     p->eligibility.rechecks_len--;
-    *r->link = r->next;
-    if (r->next != NULL) {
-        r->next->link = r->link;
-    }
+    list_remove(r, next, link);
     deadline_clear(&p->deadlines, &r->late);
     while (r->ones != NULL) {
         struct recheck_one *one = r->ones;
@@ -298,14 +296,9 @@ static bool ask_again(const struct look *l, uint64_t ticket)
     }
     p->eligibility.rechecks_len++;
     struct recheck *r = mem_zero(1, sizeof *r);
-    *r = (struct recheck){.pool = p,
-                          .next = p->eligibility.rechecks,
-                          .link = &p->eligibility.rechecks,
-                          .ticket = ticket};
-    if (r->next != NULL) {
-        r->next->link = &r->next;
-    }
-    p->eligibility.rechecks = r;
+    r->pool = p;
+    r->ticket = ticket;
+    list_push(&p->eligibility.rechecks, r, next, link);
     for (size_t i = 0; i < p->backends_len; i++) {
         struct backend *b = p->backends[i];
         struct asking a = {r, b, 0};

@@ -15,6 +15,7 @@
 #include "comfypool/core/samples.h"
 #include "comfypool/host/host.h"
 #include "comfypool/loop/url.h"
+#include "comfypool/base/list.h"
 
 enum { CRYSTOOLS_SILENT_MS = 2000 };
 
@@ -317,12 +318,7 @@ struct sampled_run *sampled_run_begin(struct sampler *s)
     const struct sampling_options *o = &s->all->options;
     struct sampled_run *run = mem_zero(1, sizeof *run);
     run->sampler = s;
-    run->next = s->runs;
-    run->link = &s->runs;
-    if (run->next != NULL) {
-        run->next->link = &run->next;
-    }
-    s->runs = run;
+    list_push(&s->runs, run, next, link);
     run->samples = samples_new(s->last);
     run->has_usage = o->local && read_usage(s);
     run->usage = s->usage;
@@ -339,11 +335,7 @@ void sampled_run_stop(struct sampled_run *run)
     if (run->link == NULL) {
         return;
     }
-    *run->link = run->next;
-    if (run->next != NULL) {
-        run->next->link = run->link;
-    }
-    run->link = NULL;
+    list_remove(run, next, link);
 }
 
 void sampled_run_free(struct sampled_run *run)
@@ -408,12 +400,7 @@ struct sampler *sampler_new(struct samplers *all, const char *url, struct comfy_
     s->comfy = comfy;
     s->wanted = gpu;
     s->cuda_device = s->nvml_index = s->index = -1;
-    s->next = all->first;
-    s->link = &all->first;
-    if (s->next != NULL) {
-        s->next->link = &s->next;
-    }
-    all->first = s;
+    list_push(&all->first, s, next, link);
     return s;
 }
 
@@ -423,10 +410,7 @@ void sampler_free(struct sampler *s)
     if (s->search != NULL) {
         host_search_cancel(s->search);
     }
-    *s->link = s->next;
-    if (s->next != NULL) {
-        s->next->link = s->link;
-    }
+    list_remove(s, next, link);
     free(s);
 }
 
