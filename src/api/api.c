@@ -16,6 +16,8 @@
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/store.h"
 #include "streams.h"
 
 /* ---- life --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /* Batches: how far one is, and its end. */
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/jobs.h"
+#include "comfypool/store/batches.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

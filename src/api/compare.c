@@ -10,6 +10,8 @@
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/profiles.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

@@ -15,6 +15,7 @@
 #include "params.h"
 
 #include "comfypool/pool/walls.h"
+#include "comfypool/store/deliveries.h"
 
 /* ---- the list ----------------------------------------------------------------------------------
  */

@@ -24,6 +24,7 @@
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
 #include "comfypool/base/list.h"
+#include "comfypool/store/profiles.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

@@ -13,6 +13,7 @@
 #include "inner.h"
 #include "params.h"
 #include "comfypool/pool/walls.h"
+#include "comfypool/store/profiles.h"
 
 struct export
 {

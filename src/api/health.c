@@ -4,6 +4,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
+#include "comfypool/store/store.h"
 #include "embedded.h"
 #include "args.h"
 #include "bodies.h"

@@ -15,7 +15,6 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/notify/events.h"
 #include "comfypool/pool/pool.h"
-#include "comfypool/store/store.h"
 
 struct aparts;
 struct backend_view;

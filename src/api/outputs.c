@@ -9,6 +9,7 @@
 #include "comfypool/pool/jobs.h"
 #include "comfypool/files/output_copies.h"
 #include "comfypool/files/output_fetch.h"
+#include "comfypool/store/jobs.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

@@ -8,6 +8,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/intake.h"
 #include "comfypool/pool/jobs.h"
+#include "comfypool/store/keys.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

@@ -13,6 +13,8 @@
 #include "params.h"
 
 #include "comfypool/pool/walls.h"
+#include "comfypool/store/rollups.h"
+#include "comfypool/store/store.h"
 
 /* How long what waits may take to be folded. */
 enum { FOLD_PATIENCE_MS = 500 };

@@ -15,6 +15,8 @@
 #include "comfypool/base/map.h"
 #include "comfypool/files/output_fetch.h"
 #include "comfypool/loop/deadlines.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/outputs.h"
 #include "server.h"
 
 enum {

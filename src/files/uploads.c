@@ -15,6 +15,9 @@
 #include "comfypool/base/uuid.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/base/list.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/store.h"
+#include "comfypool/store/uploads.h"
 
 enum {
     EXPIRE_EVERY_MS = 60000,

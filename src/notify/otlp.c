@@ -15,7 +15,8 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/profiles.h"
 
 enum {
     /* A batch is rendered in one turn of the loop. */

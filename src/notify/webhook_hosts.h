@@ -4,6 +4,7 @@
 
 #include "comfypool/base/str.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/store.h"
 
 /* The name in "host:port". */
 struct str webhook_host_name(const char *host);

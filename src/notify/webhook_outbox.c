@@ -10,6 +10,9 @@
 #include "comfypool/loop/url.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/render/render.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/store.h"
 #include "webhook_hosts.h"
 
 void outbox_done(struct outbox *o)

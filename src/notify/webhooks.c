@@ -18,6 +18,8 @@
 #include "comfypool/base/net_rules.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/http_client.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/store.h"
 #include "webhook_hosts.h"
 
 enum {

@@ -14,6 +14,7 @@
 #include "comfypool/pool/walls.h"
 #include "comfypool/base/list.h"
 #include "job_texts.h"
+#include "comfypool/store/jobs.h"
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/store/attempts.h"
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"

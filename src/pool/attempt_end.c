@@ -12,6 +12,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
+#include "comfypool/store/attempts.h"
 #include "attempt.h"
 #include "backends.h"
 #include "clients.h"

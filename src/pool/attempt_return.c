@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/store/attempts.h"
 #include "attempt.h"
 #include "backends.h"
 #include "job_texts.h"

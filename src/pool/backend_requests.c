@@ -9,6 +9,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/pool/backends.h"
+#include "comfypool/store/settings.h"
 #include "backends.h"
 #include "changes.h"
 #include "dispatch.h"

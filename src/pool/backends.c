@@ -12,6 +12,7 @@
 #include "attempt_frame.h"
 #include "backends.h"
 #include "comfypool/files/output_copies.h"
+#include "comfypool/store/settings.h"
 #include "dispatch.h"
 #include "eligible.h"
 #include "comfypool/files/input_transfers.h"

@@ -13,7 +13,7 @@
 #include "comfypool/core/scheduler.h"
 #include "comfypool/core/server_clock.h"
 #include "comfypool/loop/deadlines.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/settings.h"
 
 #include "comfypool/files/file_servers.h"
 #include "eligible.h"

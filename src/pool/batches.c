@@ -24,6 +24,10 @@
 #include "tell.h"
 #include "submission_check.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/store.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };

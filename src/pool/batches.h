@@ -7,7 +7,7 @@
 
 #include "comfypool/base/err.h"
 #include "comfypool/loop/deadlines.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/batches.h"
 
 #include "comfypool/notify/webhooks.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "state.h"
+#include "comfypool/store/store.h"
 
 struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done, void *ctx)
 {

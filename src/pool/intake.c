@@ -22,6 +22,9 @@
 #include "submission_check.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/store.h"
 
 void intake_init(struct intake *in)
 {

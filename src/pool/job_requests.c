@@ -17,6 +17,9 @@
 #include "state.h"
 #include "tell.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/store.h"
 
 static struct job *find(struct pool *p, const char *id)
 {

@@ -9,7 +9,7 @@
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
 #include "comfypool/core/submission.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/jobs.h"
 #include "batches.h"
 #include "job_texts.h"
 #include "jobs.h"

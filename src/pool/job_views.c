@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "comfypool/pool/walls.h"
+#include "comfypool/store/jobs.h"
 #include "attempt.h"
 #include "backends.h"
 #include "clients.h"

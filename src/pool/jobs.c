@@ -29,6 +29,10 @@
 #include "strays.h"
 #include "tell.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/outputs.h"
+#include "comfypool/store/store.h"
 #include "sources.h"
 #include "backends.h"
 

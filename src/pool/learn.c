@@ -14,6 +14,7 @@
 
 #include "comfypool/core/rollup.h"
 #include "comfypool/core/measures.h"
+#include "comfypool/store/rollups.h"
 #include "attempt.h"
 #include "backends.h"
 #include "eligible.h"

@@ -30,6 +30,10 @@
 #include "trust.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/store.h"
 #include "sources.h"
 #include "submission_check.h"
 

@@ -16,6 +16,7 @@
 #include "comfypool/files/uploads.h"
 #include "comfypool/base/list.h"
 #include "after.h"
+#include "comfypool/store/jobs.h"
 
 enum {
     TRIES = 11,      /* two minutes in all */

@@ -13,6 +13,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/retry.h"
 #include "comfypool/base/list.h"
+#include "comfypool/store/attempts.h"
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"

@@ -10,7 +10,7 @@
 #include "comfypool/core/attempt.h"
 #include "comfypool/core/frame.h"
 #include "comfypool/loop/deadlines.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/attempts.h"
 
 struct attempt;
 struct backend;
@@ -18,8 +18,8 @@ struct comfy_locate;
 struct job;
 struct pool;
 
-/* See store.h: a prompt that may be on a backend though nobody waits for it. strays.c alone changes
-   it. */
+/* See store/attempts.h: a prompt that may be on a backend though nobody waits for it. strays.c
+   alone changes it. */
 struct stray {
     struct stray_record r;
     struct backend *backend;

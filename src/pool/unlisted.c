@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/store/settings.h"
 #include "attempt.h"
 #include "backends.h"
 #include "eligible.h"

@@ -7,6 +7,7 @@
 #include "jobs.h"
 #include "state.h"
 #include "comfypool/files/uploads.h"
+#include "comfypool/store/jobs.h"
 
 bool wall_lets(const char *wall, const char *client)
 {

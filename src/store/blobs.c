@@ -50,8 +50,7 @@ struct blob_writer {
     char sha256[DIGEST_HEX_SIZE];
 };
 
-/* ---- the directory ------------------------------------------------------------------------------
- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 /* A link is not followed: what is in a directory of unfinished files is removed. */
 static bool make_dir(const char *path)
@@ -221,8 +220,7 @@ bool blob_share(const struct blobs *from, const struct blobs *to, const char *sh
            (link(buf_text(&here), buf_text(&there)) == 0 || errno == EEXIST);
 }
 
-/* ---- on the pool --------------------------------------------------------------------------------
- */
+/* ---- on the pool ----------------------------------------------------------------------------- */
 
 static int sync_dir(const char *path)
 {
@@ -283,8 +281,7 @@ static void do_work(uv_work_t *work)
     }
 }
 
-/* ---- on the loop --------------------------------------------------------------------------------
- */
+/* ---- on the loop ----------------------------------------------------------------------------- */
 
 static void writer_free(struct blob_writer *w)
 {

@@ -1,14 +1,23 @@
 /*
- * How the records of store.h and core/job.h lie in their rows: one table each, from which the
- * statements, the binding, the reading, the copying and the freeing are made. A new column is a
+ * How the records of the contract and of core/job.h lie in their rows: one table each, from which
+ * the statements, the binding, the reading, the copying and the freeing are made. A new column is a
  * line here and a migration in schema.c. Leaves the statements to those who own them.
  */
-#include "internal.h"
+#include "columns.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/core/event.h"
+#include "comfypool/core/group.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/outputs.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/uploads.h"
 
 /* The numbers of states and outcomes are on disk. */
 _Static_assert(JOB_QUEUED == 0 && JOB_RUNNING == 1 && JOB_COMPLETED == 2 && JOB_FAILED == 3 &&
@@ -430,8 +439,8 @@ void columns_copy(const struct columns *c, void *to, const void *from, char **ro
     }
 }
 
-/* ---- the records of store.h --------------------------------------------------------------------
- */
+/* ---- the records of the contract
+ * ------------------------------------------------------------------ */
 
 static void free_record(const struct columns *c, void *record)
 {

@@ -8,6 +8,7 @@
  * may leave a copy in the gap of a page (findings/sqlite-secure-delete-leaves-copies.sh).
  */
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/core/credentials.h"
-#include "internal.h"
+#include "credentials.h"
+#include "inner.h"
 
 enum { PAGE = 4096 };
 
@@ -33,8 +35,7 @@ void credentials_pad(struct str keys, struct buf *out)
     buf_add_str(out, keys);
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 enum write_result credentials_put(struct write_session *w, const char *owner, struct str keys)
 {
@@ -65,8 +66,7 @@ bool credentials_cut_log(sqlite3 *db)
     return rc == SQLITE_OK;
 }
 
-/* ---- the start ---------------------------------------------------------------------------------
- */
+/* ---- the start ------------------------------------------------------------------------------- */
 
 static struct str text_of(sqlite3_value *v)
 {

@@ -2,14 +2,20 @@
  * Pages of jobs and of deliveries, newest first. A page costs its rows, whatever lies before it.
  * Both run off the loop.
  */
-#include "internal.h"
+#include "async_reads.h"
+#include "columns.h"
+#include "inner.h"
 
 #include <inttypes.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/jobs.h"
+
 struct list_request {
-    struct off_read read;
+    struct async_read read;
     const struct columns *columns;
     void (*write_sql)(const struct list_request *l, struct buf *sql);
     unsigned mask;
@@ -42,7 +48,7 @@ static void add_record(struct list_request *l, sqlite3_stmt *q)
     l->len++;
 }
 
-static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
+static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size)
 {
     struct list_request *l = (struct list_request *)read;
     AUTO_BUF struct buf sql;
@@ -66,8 +72,7 @@ static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
     return rc == SQLITE_DONE;
 }
 
-/* ---- jobs --------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 enum { ALL_STATES = (1 << JOB_STATE_COUNT) - 1 };
 
@@ -109,7 +114,7 @@ static void jobs_sql(const struct list_request *l, struct buf *sql)
     buf_printf(sql, " ORDER BY seq DESC LIMIT %u", l->limit);
 }
 
-static void answer_jobs(struct off_read *read)
+static void answer_jobs(struct async_read *read)
 {
     struct list_request *l = (struct list_request *)read;
     struct job_record *jobs = (struct job_record *)(void *)l->records;
@@ -128,7 +133,7 @@ static void answer_jobs(struct off_read *read)
 static struct list_request *list_new(const struct columns *columns,
                                      void (*write_sql)(const struct list_request *l,
                                                        struct buf *sql),
-                                     void (*answer)(struct off_read *r))
+                                     void (*answer)(struct async_read *r))
 {
     struct list_request *l = mem_zero(1, sizeof *l);
     l->read.run = run;
@@ -148,11 +153,10 @@ void store_list(struct store *s, const struct job_query *q, store_list_fn done, 
     l->limit = q->limit;
     l->done = done;
     l->ctx = ctx;
-    off_read_start(s, &l->read);
+    async_read_start(s, &l->read);
 }
 
-/* ---- deliveries --------------------------------------------------------------------------------
- */
+/* ---- deliveries ------------------------------------------------------------------------------ */
 
 /* The place of one in the list: this bit is set of those that were tried, the larger comes first.
  */
@@ -173,7 +177,7 @@ static void deliveries_sql(const struct list_request *l, struct buf *sql)
                TRIED, l->before, l->mask, of_client(l), l->limit);
 }
 
-static void answer_deliveries(struct off_read *read)
+static void answer_deliveries(struct async_read *read)
 {
     struct list_request *l = (struct list_request *)read;
     struct delivery_record *list = (struct delivery_record *)(void *)l->records;
@@ -199,5 +203,5 @@ void store_list_deliveries(struct store *s, const char *client, unsigned state_m
     l->limit = limit;
     l->deliveries_done = done;
     l->ctx = ctx;
-    off_read_start(s, &l->read);
+    async_read_start(s, &l->read);
 }

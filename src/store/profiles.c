@@ -2,16 +2,20 @@
  * Profiles of many jobs, off the loop: pages for exports, and the runs that a baseline stands on. A
  * page is bounded in rows and in bytes, and read whole before it is answered.
  */
-#include "internal.h"
+#include "async_reads.h"
+#include "inner.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "comfypool/store/profiles.h"
+
 enum { PAGE_ROWS = 64, PAGE_BYTES = 1 << 20, BASELINE_BYTES = 64 << 20 };
 
 struct profiles_request {
-    struct off_read read;
+    struct async_read read;
     /* The query. */
     bool is_baseline;
     struct profile_query query;
@@ -56,8 +60,7 @@ static void add_row(struct profiles_request *r, sqlite3_stmt *q)
     buf_add_char(&r->texts, '\0');
 }
 
-/* ---- pages of an export ------------------------------------------------------------------------
- */
+/* ---- pages of an export ---------------------------------------------------------------------- */
 
 /* The index on completed_at ends with seq: a page is one stretch of it. */
 static void page_sql(const struct profiles_request *r, struct buf *sql)
@@ -84,8 +87,7 @@ static void bind_page(const struct profiles_request *r, sqlite3_stmt *q)
     (void)sqlite3_bind_text(q, 7, r->client, -1, SQLITE_STATIC);
 }
 
-/* ---- the runs of a baseline ---------------------------------------------------------------------
- */
+/* ---- the runs of a baseline ------------------------------------------------------------------ */
 
 /* All keys of a structure begin alike. */
 static bool is_prefix(const struct profiles_request *r)
@@ -118,8 +120,7 @@ static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
     (void)sqlite3_bind_text(q, 5, r->client, -1, SQLITE_STATIC);
 }
 
-/* ---- both ---------------------------------------------------------------------------------------
- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 static bool is_full(const struct profiles_request *r)
 {
@@ -149,7 +150,7 @@ static void look_at_rows(const struct profiles_request *r)
     r->look(r->ctx, rows, r->len);
 }
 
-static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
+static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size)
 {
     struct profiles_request *r = (struct profiles_request *)read;
     AUTO_BUF struct buf sql;
@@ -178,7 +179,7 @@ static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
     return true;
 }
 
-static void answer(struct off_read *read)
+static void answer(struct async_read *read)
 {
     struct profiles_request *r = (struct profiles_request *)read;
     struct profile_row *rows = rows_of(r);
@@ -215,7 +216,7 @@ void store_list_profiles(struct store *s, const struct profile_query *q, struct 
     r->client = mem_strdup(q->client);
     (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", q->workflow_hash);
     (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
-    off_read_start(s, &r->read);
+    async_read_start(s, &r->read);
 }
 
 void store_list_baseline(struct store *s, const struct baseline_query *q, store_look_fn look,
@@ -228,5 +229,5 @@ void store_list_baseline(struct store *s, const struct baseline_query *q, store_
     r->limit = q->limit;
     (void)snprintf(r->cost_key, sizeof r->cost_key, "%s", q->cost_key);
     (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
-    off_read_start(s, &r->read);
+    async_read_start(s, &r->read);
 }

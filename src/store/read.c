@@ -3,17 +3,29 @@
  * the way): a job, its workflow, attempts and profiles, a key, a setting; and what is read once, at
  * start-up: active jobs, strays, backends. Lists are lists.c.
  */
-#include "internal.h"
+#include "read.h"
+#include "columns.h"
+#include "inner.h"
+#include "ops_apply.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/base/log.h"
 #include "comfypool/core/batch.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/outputs.h"
+#include "comfypool/store/profiles.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/uploads.h"
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void job_by_id_sql(struct buf *sql)
 {
@@ -145,8 +157,7 @@ bool reader_open(struct store *s, char *why, size_t why_size)
            prepare_reads(r, why, why_size) && read_last_seq(s, why, why_size);
 }
 
-/* ---- one job -----------------------------------------------------------------------------------
- */
+/* ---- one job --------------------------------------------------------------------------------- */
 
 static enum err give_back(sqlite3_stmt *q, int rc, enum err when_none)
 {
@@ -287,8 +298,7 @@ enum err store_get_key(struct store *s, const char *key, struct wall_us now, str
     return give_back(q, rc, ERR_NONE);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 void store_batch_done(struct store_batch *b)
 {
@@ -370,8 +380,7 @@ enum err store_get_setting(struct store *s, const char *name, char **ret)
     return give_back(q, rc, ERR_NONE);
 }
 
-/* ---- deliveries --------------------------------------------------------------------------------
- */
+/* ---- deliveries ------------------------------------------------------------------------------ */
 
 static enum err has_later(struct store *s, const char *host, struct wall_us until, bool *ret)
 {
@@ -432,8 +441,7 @@ enum err store_count_waiting(struct store *s, int64_t *ret)
     return give_back(q, rc, ERR_NONE);
 }
 
-/* ---- jobs with their workflows -----------------------------------------------------------------
- */
+/* ---- jobs with their workflows --------------------------------------------------------------- */
 
 static void read_whole(sqlite3_stmt *q, struct store_active *ret)
 {
@@ -455,8 +463,7 @@ enum err store_load_job(struct store *s, struct str id, struct store_active *ret
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
 
-/* ---- active jobs, at start-up ------------------------------------------------------------------
- */
+/* ---- active jobs, at start-up ---------------------------------------------------------------- */
 
 static void active_done(struct store_active *a)
 {
@@ -537,8 +544,7 @@ enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store
     return good ? ERR_NONE : ERR_STORE_UNAVAILABLE;
 }
 
-/* ---- whole tables, at start-up -----------------------------------------------------------------
- */
+/* ---- whole tables, at start-up --------------------------------------------------------------- */
 
 /* Calls each_row for every row of a table in the order of its key, from column 0 on. */
 static enum err load_table(struct store *s, const char *table, const char *key,
@@ -669,8 +675,7 @@ enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct k
     return load_table(s, "kept", "ended_at", &kept_columns, kept_row, &(struct to_kept){each, ctx});
 }
 
-/* ---- closing -----------------------------------------------------------------------------------
- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 void reader_close(struct store *s)
 {

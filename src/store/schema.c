@@ -9,8 +9,11 @@
  * jobs.state and attempts.outcome hold the numbers of core/job.h (columns.c asserts them), times
  * are microseconds since the Unix epoch (0: not yet), errors are kept by their public code.
  */
-#include "internal.h"
+#include "schema.h"
+#include "columns.h"
+#include "credentials.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 
 #include "comfypool/base/log.h"

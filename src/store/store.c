@@ -1,15 +1,20 @@
 /*
  * The store as a whole: its directory and lock, the options of its connections, the answers of the
- * writer on the loop thread, the counts, and the end. Writes are writes.c, write_ops.c and
- * writer.c, roll-ups folds.c; reads of one thing are read.c, those off the loop off_reads.c and
- * what it names; the format is schema.c and columns.c.
+ * writer on the loop thread, the counts, and the end. Writes are in writes.c,
+ * ops_apply.c and writer.c, roll-ups in rollup_write.c; reads of one thing are in read.c, those
+ * that run off the loop in async_reads.c and the files that use it; the format is schema.c and
+ * columns.c.
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
-#include "internal.h"
+#include "inner.h"
+#include "async_reads.h"
+#include "read.h"
+#include "writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +23,13 @@
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/store/store.h"
 
 static const char DATABASE[] = "comfypoold.db";
 /* Beside it since its first commit: an empty database without it is a new one. */
 static const char MARKER[] = "comfypoold.made";
 
-/* ---- the directory -----------------------------------------------------------------------------
- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 static bool make_parents(char *path, char *why, size_t why_size)
 {
@@ -228,8 +233,7 @@ static bool ended_uncleanly(const struct store *s)
     return lstat(buf_text(&wal), &st) == 0;
 }
 
-/* ---- is it sound? -------------------------------------------------------------------------------
- */
+/* ---- is it sound? ---------------------------------------------------------------------------- */
 
 /* Reads every page: 1 GiB in the page cache takes 0.3 s, from a disk what reading takes. */
 static const int64_t CHECKED_MOST = INT64_C(1) << 30;
@@ -279,8 +283,7 @@ bool store_is_there(const struct store *s)
     return stat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode;
 }
 
-/* ---- connections -------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /*
  * auto_vacuum must come before the first table. wal_autocheckpoint and journal_size_limit keep the
@@ -357,8 +360,7 @@ bool store_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, char *why, 
     return false;
 }
 
-/* ---- answers on the loop -----------------------------------------------------------------------
- */
+/* ---- answers on the loop --------------------------------------------------------------------- */
 
 static void note_writable(struct store *s, bool writable, const char *trouble)
 {
@@ -442,8 +444,7 @@ void store_counts(const struct store *s, int64_t ret[JOB_STATE_COUNT])
     memcpy(ret, s->counts, sizeof s->counts);
 }
 
-/* ---- opening and closing -----------------------------------------------------------------------
- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static struct store *new_store(const char *dir, uv_loop_t *loop)
 {
@@ -458,15 +459,15 @@ static struct store *new_store(const char *dir, uv_loop_t *loop)
     s->writable = true;
     (void)uv_mutex_init(&s->writer.mutex);
     (void)uv_cond_init(&s->writer.wake);
-    (void)uv_mutex_init(&s->reader.mutex);
-    (void)uv_cond_init(&s->reader.finished);
+    (void)uv_mutex_init(&s->async_reads.mutex);
+    (void)uv_cond_init(&s->async_reads.finished);
     return s;
 }
 
 static void free_store(struct store *s)
 {
-    uv_cond_destroy(&s->reader.finished);
-    uv_mutex_destroy(&s->reader.mutex);
+    uv_cond_destroy(&s->async_reads.finished);
+    uv_mutex_destroy(&s->async_reads.mutex);
     uv_cond_destroy(&s->writer.wake);
     uv_mutex_destroy(&s->writer.mutex);
     if (s->lock_fd >= 0) {
@@ -589,7 +590,7 @@ void store_close(struct store *s)
     writer_stop(s);
     deliver(s);
     refuse_late(s);
-    off_reads_close(s);
+    async_reads_close(s);
     refuse_late(s);
     reader_close(s);
     uv_close((uv_handle_t *)&s->turn_ends, on_closed);

@@ -2,14 +2,18 @@
  * Summaries: the roll-ups of one kind, merged by key over the time that was asked for. Runs off the
  * loop. Cost: its roll-ups, one an hour (a day after a week) and key.
  */
-#include "internal.h"
+#include "async_reads.h"
+#include "inner.h"
+#include "ops_apply.h"
 
 #include <inttypes.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/store/rollups.h"
 
 static const int64_t HOUR_US = INT64_C(3600) * 1000000;
 enum { WEEK_HOURS = 7 * 24, DAY_HOURS = 24 };
@@ -24,7 +28,7 @@ struct wall_us store_summary_since(struct wall_us since, struct wall_us now)
 }
 
 struct summary_request {
-    struct off_read read;
+    struct async_read read;
     enum group_by group;
     int64_t since_hour;
     char workflow_hash[DIGEST_HEX_SIZE]; /* "": all */
@@ -116,7 +120,7 @@ static void add_row(struct summary_request *r, struct str key, const struct roll
     rollup_merge(&r->rows[*place].data, data);
 }
 
-static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
+static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size)
 {
     struct summary_request *r = (struct summary_request *)read;
     AUTO_BUF struct buf from;
@@ -155,7 +159,7 @@ static bool run(struct off_read *read, sqlite3 *db, char *why, size_t why_size)
     return rc == SQLITE_DONE;
 }
 
-static void answer(struct off_read *read)
+static void answer(struct async_read *read)
 {
     struct summary_request *r = (struct summary_request *)read;
     r->done(r->ctx, read->error, r->rows, read->error == ERR_NONE ? r->len : 0);
@@ -187,5 +191,5 @@ void store_summarize(struct store *s, enum group_by group, struct wall_us since,
     r->done = done;
     r->ctx = ctx;
     map_init(&r->by_key);
-    off_read_start(s, &r->read);
+    async_read_start(s, &r->read);
 }

@@ -10,8 +10,12 @@
  * Only this thread touches the session and the batch. Invariant: an op is answered once, and with
  * ERR_NONE only after the COMMIT that holds it.
  */
-#include "internal.h"
+#include "writer.h"
+#include "credentials.h"
+#include "inner.h"
+#include "schema.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +28,7 @@ static const uint64_t CUT_NS = 1000000000;
 /* How often an idle writer sees whether its file is still there. */
 static const uint64_t LOOK_NS = 2000000000;
 
-/* ---- answering ---------------------------------------------------------------------------------
- */
+/* ---- answering ------------------------------------------------------------------------------- */
 
 static void publish(struct store *s, struct op_list *answered, bool writable, const char *trouble)
 {
@@ -46,8 +49,7 @@ static void answer_all(struct op_list *ops, enum err e, struct op_list *answered
     }
 }
 
-/* ---- one transaction ---------------------------------------------------------------------------
- */
+/* ---- one transaction ------------------------------------------------------------------------- */
 
 /* What is written to a file that has no name any more is on no disk. */
 static const char GONE[] = "the database file was removed, or its directory was";
@@ -161,8 +163,7 @@ static void write_batch(struct store *s)
     publish(s, &answered, !w->failing, w->failing ? why : "");
 }
 
-/* ---- the thread --------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 /* The mutex is held, but not while the file system is asked. */
 static bool is_gone(struct store *s)
@@ -252,8 +253,7 @@ static void run(void *arg)
     give_up(s);
 }
 
-/* ---- the loop's side ---------------------------------------------------------------------------
- */
+/* ---- the loop's side ------------------------------------------------------------------------- */
 
 void writer_add(struct store *s, struct op *op)
 {

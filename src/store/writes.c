@@ -1,15 +1,28 @@
 /*
- * The writes of store.h: each public function copies what it was given into one op (a single piece
- * of memory, made on the loop thread) and hands it to the writer. What is done with it is
- * write_ops.c. Also the lists in which ops wait.
+ * The writes of the contract: each public function copies what it was given into one op (a single
+ * piece of memory, made on the loop thread) and hands it to the writer. What is done with an op is
+ * in ops_apply.c. Also the lists in which ops wait.
  */
-#include "internal.h"
+#include "columns.h"
+#include "inner.h"
+#include "ops.h"
+#include "writer.h"
 
 #include <stddef.h>
 #include <string.h>
 
-/* ---- making ops --------------------------------------------------------------------------------
- */
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/outputs.h"
+#include "comfypool/store/rollups.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/store.h"
+#include "comfypool/store/uploads.h"
+
+/* ---- making ops ------------------------------------------------------------------------------ */
 
 enum op_record {
     REC_JOB,
@@ -143,8 +156,7 @@ static void queue(struct store *s, enum op_kind kind, struct source from, store_
     add(s, make_op(kind, &from), done, ctx);
 }
 
-/* ---- jobs --------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
                   struct str extra_data, const struct key_record *key,
@@ -245,8 +257,7 @@ void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx)
     add(s, op, done, ctx);
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 void store_put_backend(struct store *s, const struct backend_record *r, store_done_fn done,
                        void *ctx)
@@ -341,8 +352,7 @@ void store_prune(struct store *s, struct wall_us before, int64_t max_count, stor
     writer_add(s, op);
 }
 
-/* ---- lists of ops ------------------------------------------------------------------------------
- */
+/* ---- lists of ops ---------------------------------------------------------------------------- */
 
 void op_list_add(struct op_list *l, struct op *op)
 {

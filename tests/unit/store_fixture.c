@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "comfypool/core/event.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/store.h"
 
 /* ---- a directory, a loop and a store -----------------------------------------------------------
  */

@@ -15,6 +15,16 @@
 #include <unistd.h>
 
 #include "comfypool/core/credentials.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/profiles.h"
+#include "comfypool/store/rollups.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/store.h"
+#include "comfypool/store/uploads.h"
 #include "suites.h"
 
 /* ---- files -------------------------------------------------------------------------------------

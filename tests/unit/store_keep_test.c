@@ -11,6 +11,13 @@
 #include <string.h>
 
 #include "suites.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/store.h"
+#include "comfypool/store/uploads.h"
 
 static const int64_t DAY = INT64_C(24) * 3600 * 1000000;
 

@@ -7,6 +7,11 @@
 #include <string.h>
 
 #include "suites.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/profiles.h"
+#include "comfypool/store/store.h"
 
 /* ---- profiles ----------------------------------------------------------------------------------
  */

@@ -14,6 +14,10 @@
 #include <unistd.h>
 
 #include "suites.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/rollups.h"
+#include "comfypool/store/store.h"
 
 /* Some o'clock, a Tuesday. */
 static const int64_t NOON = INT64_C(1699963200000000);

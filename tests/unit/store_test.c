@@ -17,6 +17,10 @@
 #include <unistd.h>
 
 #include "suites.h"
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/profiles.h"
+#include "comfypool/store/store.h"
 
 /* ---- a job's life ------------------------------------------------------------------------------
  */

@@ -15,7 +15,7 @@
 #include "comfypool/files/output_stamps.h"
 #include "comfypool/render/render.h"
 #include "comfypool/store/blobs.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/outputs.h"
 
 struct content;
 struct copies;

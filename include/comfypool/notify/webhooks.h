@@ -18,6 +18,8 @@
 #include "comfypool/core/event.h"
 #include "comfypool/store/store.h"
 
+struct batch_record;
+struct delivery_record;
 struct deadlines;
 struct net_rules;
 struct webhooks;

@@ -23,7 +23,6 @@
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"
 #include "comfypool/store/blobs.h"
-#include "comfypool/store/store.h"
 
 struct events;
 struct file_servers;

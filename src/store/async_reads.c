@@ -4,8 +4,10 @@
  * has a connection to itself, so that neither the loop nor the writer waits for it; and each ends
  * before it is answered, so that a slow client keeps no database read open.
  */
-#include "internal.h"
+#include "async_reads.h"
+#include "inner.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
@@ -13,22 +15,22 @@
 /* On a thread of the pool. The slot's connection is this read's alone. */
 static void work(uv_work_t *req)
 {
-    struct off_read *r = req->data;
-    struct reader *reader = &r->store->reader;
+    struct async_read *r = req->data;
+    struct async_reads *all = &r->store->async_reads;
     char why[256] = "";
-    sqlite3 **db = &reader->off_db[r->slot];
+    sqlite3 **db = &all->db[r->slot];
     if ((*db == NULL && !store_connect(r->store, false, 512, db, why, sizeof why)) ||
         !r->run(r, *db, why, sizeof why)) {
         LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
         r->error = ERR_STORE_UNAVAILABLE;
     }
-    uv_mutex_lock(&reader->mutex);
+    uv_mutex_lock(&all->mutex);
     r->finished = true;
-    uv_cond_broadcast(&reader->finished);
-    uv_mutex_unlock(&reader->mutex);
+    uv_cond_broadcast(&all->finished);
+    uv_mutex_unlock(&all->mutex);
 }
 
-static void answer(struct off_read *r)
+static void answer(struct async_read *r)
 {
     r->answered = true;
     r->answer(r);
@@ -39,9 +41,9 @@ static void start_waiting(struct store *s);
 static void worked(uv_work_t *req, int status)
 {
     (void)status;
-    struct off_read *r = req->data;
+    struct async_read *r = req->data;
     struct store *s = r->store;
-    s->reader.running[r->slot] = NULL;
+    s->async_reads.running[r->slot] = NULL;
     if (!r->answered) {
         answer(r);
     }
@@ -52,71 +54,71 @@ static void worked(uv_work_t *req, int status)
 
 static void start_waiting(struct store *s)
 {
-    struct reader *reader = &s->reader;
-    for (unsigned i = 0; i < READS_AT_ONCE && reader->first != NULL && !s->closing; i++) {
-        if (reader->running[i] != NULL) {
+    struct async_reads *all = &s->async_reads;
+    for (unsigned i = 0; i < READS_AT_ONCE && all->first != NULL && !s->closing; i++) {
+        if (all->running[i] != NULL) {
             continue;
         }
-        struct off_read *r = reader->first;
-        reader->first = r->next;
-        if (reader->first == NULL) {
-            reader->last = NULL;
+        struct async_read *r = all->first;
+        all->first = r->next;
+        if (all->first == NULL) {
+            all->last = NULL;
         }
         r->slot = i;
-        reader->running[i] = r;
+        all->running[i] = r;
         s->refs++;
         (void)uv_queue_work(s->loop, &r->work, work, worked);
     }
 }
 
-void off_read_start(struct store *s, struct off_read *r)
+void async_read_start(struct store *s, struct async_read *r)
 {
-    struct reader *reader = &s->reader;
+    struct async_reads *all = &s->async_reads;
     r->work.data = r;
     r->store = s;
-    if (reader->last == NULL) {
-        reader->first = r;
+    if (all->last == NULL) {
+        all->first = r;
     } else {
-        reader->last->next = r;
+        all->last->next = r;
     }
-    reader->last = r;
+    all->last = r;
     start_waiting(s);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
 
-static void finish_running(struct reader *reader)
+static void finish_running(struct async_reads *all)
 {
     for (unsigned i = 0; i < READS_AT_ONCE; i++) {
-        struct off_read *r = reader->running[i];
+        struct async_read *r = all->running[i];
         if (r == NULL) {
             continue;
         }
-        uv_mutex_lock(&reader->mutex);
+        uv_mutex_lock(&all->mutex);
         while (!r->finished) {
-            uv_cond_wait(&reader->finished, &reader->mutex);
+            uv_cond_wait(&all->finished, &all->mutex);
         }
-        uv_mutex_unlock(&reader->mutex);
+        uv_mutex_unlock(&all->mutex);
         if (!r->answered) {
             answer(r);
         }
     }
 }
 
-void off_reads_close(struct store *s)
+void async_reads_close(struct store *s)
 {
-    struct reader *reader = &s->reader;
-    finish_running(reader);
-    while (reader->first != NULL) {
-        struct off_read *r = reader->first;
-        reader->first = r->next;
+    struct async_reads *all = &s->async_reads;
+    finish_running(all);
+    while (all->first != NULL) {
+        struct async_read *r = all->first;
+        all->first = r->next;
         r->error = ERR_STORE_UNAVAILABLE;
         answer(r);
         free(r);
     }
-    reader->last = NULL;
+    all->last = NULL;
     for (unsigned i = 0; i < READS_AT_ONCE; i++) {
-        (void)sqlite3_close(reader->off_db[i]);
-        reader->off_db[i] = NULL;
+        (void)sqlite3_close(all->db[i]);
+        all->db[i] = NULL;
     }
 }

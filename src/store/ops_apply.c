@@ -5,9 +5,14 @@
  * Invariant: an op applied twice in two transactions (the first one rolled back) writes the same.
  * A job without a key, a stray, a profile or a webhook costs no statement for them.
  */
-#include "internal.h"
+#include "ops_apply.h"
+#include "columns.h"
+#include "credentials.h"
+#include "inner.h"
+#include "rollup_write.h"
 
 #include <inttypes.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 

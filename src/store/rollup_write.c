@@ -8,8 +8,9 @@
  * recently seen workflow, class or backend has gone there. Hours become days when they are a week
  * old.
  */
-#include "internal.h"
+#include "rollup_write.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 

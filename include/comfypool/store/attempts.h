@@ -1,0 +1,74 @@
+/*
+ * Attempts: the intent before a prompt is POSTed, the end, and prompts that are left behind.
+ */
+#ifndef COMFYPOOL_STORE_ATTEMPTS_H
+#define COMFYPOOL_STORE_ATTEMPTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "comfypool/base/err.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/core/job.h"
+#include "comfypool/store/store.h"
+
+/* The intent: job is running and has one more attempt. Sets state, backend, prompt_id, attempts,
+   auto_seeds, placement. */
+void store_begin_attempt(struct store *s, const struct job_record *job,
+                         const struct attempt_record *attempt, const struct store_beside *beside,
+                         store_done_fn done, void *ctx);
+
+/*
+ * A prompt that may still be (or turn up) on a backend though nobody waits for it: its job was
+ * cancelled while the backend could not be reached, or its attempt was given up. It is looked for
+ * and told to stop, also after a restart of the daemon.
+ */
+struct stray_record {
+    char prompt_id[UUID_SIZE];
+    char client_id[UUID_SIZE];
+    char *backend; /* name, and URL without credentials, as in attempt_record */
+    char *backend_url;
+    int64_t seq;     /* of its job */
+    unsigned number; /* of its attempt */
+    struct wall_us since;
+    bool holds_slot; /* it was told to stop and did not, or its server fell silent: the backend is
+                        quarantined with its slot taken */
+    bool stopped;    /* somebody wanted it to stop */
+    bool silent;     /* its server's worker was taken for dead, and counted as such */
+    bool started;    /* a node of it may have run */
+};
+void stray_record_done(struct stray_record *r);
+
+/*
+ * An attempt is over and the job is as `job` says: queued again, or terminal. attempt NULL (or
+ * number 0): the job ended without one. profile (JSON, n == 0: none) belongs to attempt->number (0
+ * for none). The attempt's row is updated; job's whole record is written. stray (NULL: none)
+ * remembers its prompt. An attempt with `late` set was given up before and has ended now: it is no
+ * stray any more.
+ */
+void store_end_attempt(struct store *s, const struct job_record *job,
+                       const struct attempt_record *attempt, struct str profile,
+                       const struct stray_record *stray, const struct store_beside *beside,
+                       store_done_fn done, void *ctx);
+
+/* The stray is over. late: how its prompt ended (ATTEMPT_OPEN: unknown), noted in its attempt. */
+void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late);
+
+/* Forgets the open attempt `number` of a job that goes back into the queue: it was never POSTed. */
+void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
+                            store_done_fn done, void *ctx);
+
+/* The attempts of a job in order; *ret is the caller's, also after an error: attempt_record_done
+   each, then free. */
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len) MUST_CHECK;
+
+/* Calls `each` for every stray. Blocks; at start-up only. The callee takes texts by clearing them.
+ */
+enum err store_load_strays(struct store *s, void (*each)(void *ctx, struct stray_record *r),
+                           void *ctx) MUST_CHECK;
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * Jobs: what was submitted, where each stands, and lists of them.
+ */
+#ifndef COMFYPOOL_STORE_JOBS_H
+#define COMFYPOOL_STORE_JOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "comfypool/base/buf.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/str.h"
+#include "comfypool/core/job.h"
+#include "comfypool/store/store.h"
+
+struct key_record;
+
+/* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
+   transaction; a key that is older than key->at - 24 h is replaced. May be refused. */
+void store_insert(struct store *s, const struct job_record *job, struct str workflow,
+                  struct str extra_data, const struct key_record *key,
+                  const struct store_beside *beside, store_done_fn done, void *ctx);
+
+/* The job's whole record, as it is: a priority, a job that is queued again by POST /retry. */
+void store_update_job(struct store *s, const struct job_record *job,
+                      const struct store_beside *beside, store_done_fn done, void *ctx);
+
+/* cancel_requested of a running job. */
+void store_mark_cancel(struct store *s, const struct job_record *job, store_done_fn done,
+                       void *ctx);
+
+/* Deletes a terminal job with all that belongs to it. */
+void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx);
+
+/* An active job as found at start-up. The callee takes what it points to by clearing it. */
+struct store_active {
+    struct job_record job;
+    char *workflow; /* NULL: it is its batch's, see job.overrides */
+    size_t workflow_len;
+    char *extra_data;  /* or NULL */
+    char *credentials; /* its own, or NULL */
+    bool has_attempt;  /* an open one */
+    struct attempt_record attempt;
+};
+
+/* Calls `each` for every queued or running job, in order of seq. Blocks; at start-up only. */
+enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
+                           void *ctx) MUST_CHECK;
+
+/* A job in any state with its workflow and extra data; no attempt is read.
+   ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of its texts: the caller. */
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret) MUST_CHECK;
+
+/* ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of the record: the caller. */
+enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;
+/* Whose a job, a batch or a delivery is; *ret NULL: nobody's. ERR_JOB_NOT_FOUND,
+   ERR_BATCH_NOT_FOUND, ERR_DELIVERY_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of *ret: the caller. */
+enum store_owned { STORE_JOB, STORE_BATCH, STORE_DELIVERY };
+enum err store_get_client(struct store *s, enum store_owned what, const char *id,
+                          char **ret) MUST_CHECK;
+/* Appends the workflow's text as it was submitted. */
+enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out) MUST_CHECK;
+
+/*
+ * Jobs by seq, newest first: those below before_seq (0: from the newest) whose state is in the mask
+ * (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left out. Runs
+ * off the loop; the callee may take records by clearing them. A page costs its own rows, however
+ * many others there are.
+ */
+struct job_query {
+    unsigned state_mask;
+    const char *batch_id; /* "": of all batches, and of none */
+    const char *client;   /* only its jobs; NULL: everybody's */
+    int64_t before_seq;
+    unsigned limit;
+};
+typedef void (*store_list_fn)(void *ctx, enum err e, struct job_record *jobs, size_t n);
+void store_list(struct store *s, const struct job_query *q, store_list_fn done, void *ctx);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * Idempotency-Keys: who sent one, with which body, and what it was answered.
+ */
+#ifndef COMFYPOOL_STORE_KEYS_H
+#define COMFYPOOL_STORE_KEYS_H
+
+#include "comfypool/base/digest.h"
+#include "comfypool/base/err.h"
+#include "comfypool/base/time.h"
+#include "comfypool/base/uuid.h"
+
+struct store;
+
+/* An Idempotency-Key and what belongs to it. */
+struct key_record {
+    char *key;                    /* the caller's name, "/", the key */
+    char digest[DIGEST_HEX_SIZE]; /* of the body */
+    char job_id[UUID_SIZE];
+    unsigned status; /* of the first answer */
+    struct wall_us at;
+};
+void key_record_done(struct key_record *k);
+
+/* The status of a key's first answer, known after the insert. */
+void store_set_key_status(struct store *s, const char *key, unsigned status);
+
+/* What belongs to a key that is not older than 24 h at `now`; ret->key is NULL when there is none.
+   Owner of the record: the caller. */
+enum err store_get_key(struct store *s, const char *key, struct wall_us now,
+                       struct key_record *ret) MUST_CHECK;
+
+#endif

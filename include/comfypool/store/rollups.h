@@ -1,0 +1,41 @@
+/*
+ * Roll-ups: what many runs say of a class, a node, a workflow or a backend.
+ */
+#ifndef COMFYPOOL_STORE_ROLLUPS_H
+#define COMFYPOOL_STORE_ROLLUPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comfypool/base/err.h"
+#include "comfypool/base/time.h"
+#include "comfypool/core/rollup.h"
+
+struct store;
+
+/*
+ * Puts measurements that wait into the roll-ups: some hundred at a time; more of the callback:
+ * there are others. Each counts once, whatever happens. Keys are bounded: 2,000 workflows, 200
+ * nodes each, 2,000 classes and backends; what was least recently seen goes into the key "other".
+ */
+typedef void (*store_folded_fn)(void *ctx, bool more);
+void store_fold(struct store *s, store_folded_fn done, void *ctx);
+
+/* One key of a summary: merged over the time that was asked for. */
+struct summary_row {
+    char *key;
+    struct rollup data;
+};
+/* Roll-ups of one kind from `since` on, by key; of one workflow only when a hash is given ("":
+   all), and of one client's runs only when one is given (NULL: everybody's). *ret_since of the
+   callback: where the first of them begins, at or before `since`. Runs off the loop; rows lives for
+   the call. */
+typedef void (*store_summary_fn)(void *ctx, enum err e, const struct summary_row *rows, size_t n);
+void store_summarize(struct store *s, enum group_by group, struct wall_us since,
+                     const char *workflow_hash, const char *client, store_summary_fn done,
+                     void *ctx);
+/* `since` as roll-ups can tell it: the beginning of its hour, or of its day when that is over a
+   week ago. */
+struct wall_us store_summary_since(struct wall_us since, struct wall_us now);
+
+#endif

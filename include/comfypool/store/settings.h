@@ -1,0 +1,40 @@
+/*
+ * What people changed at run time: backends, and a few named values.
+ */
+#ifndef COMFYPOOL_STORE_SETTINGS_H
+#define COMFYPOOL_STORE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comfypool/base/err.h"
+#include "comfypool/store/store.h"
+
+/* What people changed of a backend, by its name; a change of the whole row. */
+struct backend_record {
+    char *name;
+    char *url;             /* with credentials; NULL: the configuration has it */
+    int64_t weight;        /* -1: the configuration's (or 1) */
+    int64_t max_in_flight; /* -1: the configuration's (or 1) */
+    char *labels;          /* JSON array; NULL: the configuration's (or none) */
+    bool removed;          /* DELETE of one that the configuration has */
+    int admin;             /* enum backend_admin of the pool: 0 none, 1 drained, 2 quarantined */
+};
+void backend_record_done(struct backend_record *r);
+void store_put_backend(struct store *s, const struct backend_record *r, store_done_fn done,
+                       void *ctx);
+void store_delete_backend(struct store *s, const char *name, store_done_fn done, void *ctx);
+
+/* One of a few named values, such as "queue.paused". */
+void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
+                       void *ctx);
+
+/* Calls `each` for every backend that people changed. Blocks; at start-up only. The callee takes
+   texts by clearing them. */
+enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct backend_record *r),
+                             void *ctx) MUST_CHECK;
+
+/* The value of a setting; NULL when it was never put. Owner: the caller. */
+enum err store_get_setting(struct store *s, const char *name, char **ret) MUST_CHECK;
+
+#endif
