@@ -148,13 +148,18 @@ static void get_upload(void *ctx, struct http_request *rq, struct http_ref x)
     api_answer_file(a, rq, x, fd, size, args_of(rq)->sha256, &answer);
 }
 
+static void forgotten(void *asking)
+{
+    api_answer_no_content(asking, ERR_NONE);
+}
+
 static void delete_upload(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
     struct refusal why;
     struct api_asking *q = api_asking_new(a, x, 204, NULL);
-    if (!uploads_forget(pool_uploads(a->pool), api_wall(a, rq), args_of(rq)->sha256,
-                        api_answer_no_content, q, &why)) {
+    if (!uploads_forget(pool_uploads(a->pool), api_wall(a, rq), args_of(rq)->sha256, forgotten, q,
+                        &why)) {
         api_asking_free(q);
         api_refuse_as(a, x, &why);
     }

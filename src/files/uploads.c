@@ -155,7 +155,7 @@ static struct owner_record owner_record(const struct upload_share *s)
 }
 
 /* done, unless NULL, comes when the store has it. */
-static void own(struct uploads *all, struct upload *u, const char *client, store_done_fn done,
+static void own(struct uploads *all, struct upload *u, const char *client, store_kept_fn done,
                 void *ctx)
 {
     struct upload_share *s = share_of(all, u, client);
@@ -172,7 +172,7 @@ void uploads_own(struct uploads *all, struct upload *u, const char *client)
     own(all, u, client, NULL, NULL);
 }
 
-static void disown(struct uploads *all, struct upload_share *s, store_done_fn done, void *ctx)
+static void disown(struct uploads *all, struct upload_share *s, store_kept_fn done, void *ctx)
 {
     const struct owner_record r = owner_record(s);
     store_delete_owner(all->store, &r, done, ctx);
@@ -464,11 +464,11 @@ struct upload *uploads_add(struct uploads *all, const char *sha256, uint64_t siz
 }
 
 /* Only now is a request answered: who was told that a file is its own finds it after a crash. */
-static void owner_stored(void *ctx, enum err e)
+static void owner_stored(void *ctx)
 {
     struct upload_writing *w = ctx;
     struct uploads *all = w->all;
-    tell(w, e, "", e == ERR_NONE ? w->sha256 : "", w->size);
+    tell(w, ERR_NONE, "", w->sha256, w->size);
     pending_remove(all->pending);
 }
 
@@ -677,22 +677,22 @@ void uploads_keep(struct uploads *all, struct str bytes, const char *owner, uplo
 /* A change of an owner that the store writes down. */
 struct forgetting {
     struct uploads *all;
-    store_done_fn done;
+    store_kept_fn done;
     void *ctx;
 };
 
-static void forgotten(void *ctx, enum err e)
+static void forgotten(void *ctx)
 {
     struct forgetting *f = ctx;
     struct pending *pending = f->all->pending;
-    f->done(f->ctx, e);
+    f->done(f->ctx);
     free(f);
     pending_remove(pending);
 }
 
 /* One client forgets it; it goes with its last owner, or when no job of others needs it. */
 static void forget_share(struct uploads *all, struct upload *u, struct upload_share *s,
-                         store_done_fn done, void *ctx)
+                         store_kept_fn done, void *ctx)
 {
     struct forgetting *f = mem_alloc(sizeof *f);
     *f = (struct forgetting){all, done, ctx};
@@ -707,7 +707,7 @@ static void forget_share(struct uploads *all, struct upload *u, struct upload_sh
     }
 }
 
-bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, store_done_fn done,
+bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, store_kept_fn done,
                     void *ctx, struct refusal *ret)
 {
     struct upload *u = uploads_seen(all, wall, sha256);
@@ -720,7 +720,7 @@ bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, s
     }
     if (s == NULL) {
         drop(all, u);
-        done(ctx, ERR_NONE);
+        done(ctx);
     } else if (store_is_writable(all->store)) {
         forget_share(all, u, s, done, ctx);
     } else {

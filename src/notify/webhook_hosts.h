@@ -10,7 +10,7 @@
 struct str webhook_host_name(const char *host);
 const struct webhooks_options *webhooks_options_of(const struct webhooks *w);
 /* Writes new deliveries that no other write carries. */
-void webhooks_write(struct webhooks *w, const struct outbox *o, store_done_fn done, void *ctx);
+void webhooks_write(struct webhooks *w, const struct outbox *o, store_kept_fn done, void *ctx);
 /* ... which are durable now. Empties o. */
 void webhooks_written(struct webhooks *w, struct outbox *o);
 

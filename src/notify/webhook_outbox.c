@@ -174,10 +174,9 @@ struct sending {
     struct outbox outbox;
 };
 
-static void sent(void *ctx, enum err e)
+static void sent(void *ctx)
 {
     struct sending *s = ctx;
-    (void)e; /* such a write is kept until it succeeds */
     webhooks_written(s->webhooks, &s->outbox);
     free(s);
 }

@@ -363,11 +363,10 @@ static void host_found(void *ctx, const char *host)
 /* ---- a try -------------------------------------------------------------------------------------
  */
 
-static void written(void *ctx, enum err e)
+static void written(void *ctx)
 {
     struct delivery *d = ctx;
     struct webhooks *w = d->all;
-    (void)e;                        /* such a write is kept until it succeeds */
     if (d->again && !w->stopping) { /* somebody wants it once more; its row is as it was */
         d->again = false;
         plan(d);
@@ -659,7 +658,7 @@ const struct webhooks_options *webhooks_options_of(const struct webhooks *w)
     return &w->options;
 }
 
-void webhooks_write(struct webhooks *w, const struct outbox *o, store_done_fn done, void *ctx)
+void webhooks_write(struct webhooks *w, const struct outbox *o, store_kept_fn done, void *ctx)
 {
     const struct store_beside beside = outbox_beside(o);
     pending_add(w->pending);

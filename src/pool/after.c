@@ -156,11 +156,10 @@ bool after_tie(struct job *j, char **ret_why)
 
 /* ---- the end of what is waited for ----------------------------------------------------------- */
 
-/* Written before it may run; such a write is kept until it succeeds. */
-static void written(void *ctx, enum err e)
+/* Written before it may run. */
+static void written(void *ctx)
 {
     struct pool *p = ctx;
-    (void)e;
     pool_one_less(p, &p->writes);
 }
 

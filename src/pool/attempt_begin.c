@@ -119,12 +119,11 @@ static void post(struct attempt *a)
     attempt_send_post(a, submit_answered);
 }
 
-static void intent_stored(void *ctx, enum err e)
+static void intent_stored(void *ctx)
 {
     struct job *j = ctx;
     struct attempt *a = j->attempt;
     struct pool *p = j->pool;
-    (void)e;                                           /* such a write is kept until it succeeds */
     if (a == NULL || a->state.phase != PHASE_INTENT) { /* an earlier attempt took its place */
         pool_one_less(p, &p->writes);
         return;

@@ -46,10 +46,9 @@ struct job_error attempt_error(enum err code, const char *message)
 
 /* ---- nothing was sent ------------------------------------------------------------------------ */
 
-static void withdrawn(void *ctx, enum err e)
+static void withdrawn(void *ctx)
 {
     struct job *j = ctx;
-    (void)e; /* such a write is kept until it succeeds */
     struct pool *p = j->pool;
     p->ops->requeue_job(j);
     pool_one_less(p, &p->writes);

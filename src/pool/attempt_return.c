@@ -30,10 +30,9 @@ static bool is_readable(const struct job *j)
     return w != NULL;
 }
 
-static void retry_withdrawn(void *ctx, enum err e)
+static void retry_withdrawn(void *ctx)
 {
     struct pool *p = ctx;
-    (void)e; /* such a write is kept until it succeeds */
     pool_one_less(p, &p->writes);
 }
 

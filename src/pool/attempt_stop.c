@@ -154,11 +154,10 @@ struct stopping {
     unsigned number;
 };
 
-static void stop_stored(void *ctx, enum err e)
+static void stop_stored(void *ctx)
 {
     struct stopping *s = ctx;
     struct pool *p = s->pool;
-    (void)e; /* such a write is kept until it succeeds */
     struct job *j = job_find(p, (struct str){s->job_id, UUID_TEXT});
     if (j != NULL && j->attempt != NULL && j->attempt->r.number == s->number) {
         struct attempt_stop *stop = &j->attempt->stop;

@@ -147,11 +147,10 @@ static void render_end(const struct batch *b, struct buf *out)
     js_close(&o, '}');
 }
 
-static void end_stored(void *ctx, enum err e)
+static void end_stored(void *ctx)
 {
     struct batch *b = ctx;
     struct pool *p = b->pool;
-    (void)e; /* such a write is kept until it succeeds */
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
     render_end(b, &data);
@@ -542,10 +541,9 @@ enum err batch_total(struct pool *p, const char *id, int64_t *ret)
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
-static void cancel_marked(void *ctx, enum err e)
+static void cancel_marked(void *ctx)
 {
     struct pool *p = ctx;
-    (void)e; /* such a write is kept until it succeeds */
     pool_one_less(p, &p->writes);
 }
 

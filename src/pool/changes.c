@@ -16,13 +16,17 @@ struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done,
     return c;
 }
 
-void change_stored(void *change, enum err e)
+void change_over(struct change *c, enum err e)
 {
-    struct change *c = change;
     struct pool *p = c->pool;
     c->done(c->ctx, e);
     free(c);
     pool_one_less(p, &p->writes);
+}
+
+void change_stored(void *change)
+{
+    change_over(change, ERR_NONE);
 }
 
 bool change_is_storable(struct pool *p, struct refusal *ret)

@@ -16,10 +16,12 @@ struct change {
     char job_id[UUID_SIZE]; /* what it is about, where that is a job */
 };
 
-/* Counts as a write that is under way until change_stored. */
+/* Counts as a write that is under way until it is over. */
 struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done, void *ctx);
-/* A store_done_fn: tells who waits, and frees the change. */
-void change_stored(void *change, enum err e);
+/* Tells who waits, and frees the change. */
+void change_over(struct change *c, enum err e);
+/* The same of one that is durable: a store_kept_fn. */
+void change_stored(void *change);
 /* A change that cannot be stored now would be forgotten at the next start: it is not made. */
 bool change_is_storable(struct pool *p, struct refusal *ret);
 

@@ -35,11 +35,10 @@ struct marking {
     char job_id[UUID_SIZE];
 };
 
-static void marked(void *ctx, enum err e)
+static void marked(void *ctx)
 {
     struct marking *m = ctx;
     struct pool *p = m->pool;
-    (void)e; /* such a write is kept until it succeeds */
     struct job *j = find(p, m->job_id);
     if (j != NULL) {
         j->end.cancel_durable = true;
@@ -128,21 +127,20 @@ bool pool_change_priority(struct pool *p, const char *id, int priority, pool_don
 /* ---- retry ----------------------------------------------------------------------------------- */
 
 /* Its row may be gone by now (DELETE, retention): then it never was. */
-static void revived(void *ctx, enum err e)
+static void revived(void *ctx, bool found)
 {
     struct change *c = ctx;
     struct pool *p = c->pool;
     struct job *j = find(p, c->job_id);
-    if (j != NULL && e != ERR_NONE) {
+    if (j != NULL && !found) {
         job_forget(j);
-        e = ERR_JOB_NOT_FOUND;
     } else if (j != NULL && p->callers.wake != NULL) {
         j->insert.stored = true;
         webhooks_take(p->webhooks, &j->end.outbox);
         tell_queued(j);
         job_wait_first(j);
     }
-    change_stored(c, e);
+    change_over(c, found ? ERR_NONE : ERR_JOB_NOT_FOUND);
 }
 
 /* It has the account keys that it needs, or is given them. */
@@ -217,7 +215,7 @@ static void revive(struct pool *p, struct store_active *take, char **extra_data,
     webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->end.outbox);
     struct store_beside beside = outbox_beside(&j->end.outbox);
     beside.credentials = str_of(j->texts.credentials);
-    store_update_job(p->store, &j->r, &beside, revived, c);
+    store_revive_job(p->store, &j->r, &beside, revived, c);
 }
 
 bool pool_retry_job(struct pool *p, const char *id, const char *wall, char **extra_data,

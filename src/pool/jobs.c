@@ -452,11 +452,10 @@ void job_wait_again(struct job *j)
 }
 
 /* The store has it: a terminal job leaves memory and its waiters are told; others wait again. */
-static void concluded(void *ctx, enum err e)
+static void concluded(void *ctx)
 {
     struct job *j = ctx;
     struct pool *p = j->pool;
-    (void)e; /* such a write is kept until it succeeds */
     j->end.next.cancel_requested = j->r.cancel_requested;
     job_record_done(&j->r);
     j->r = j->end.next;

@@ -95,10 +95,9 @@ static bool has_all(const struct job *j)
 
 /* ---- the end of the wait --------------------------------------------------------------------- */
 
-static void written(void *ctx, enum err e)
+static void written(void *ctx)
 {
     struct pool *p = ctx;
-    (void)e; /* such a write is kept until it succeeds */
     pool_one_less(p, &p->writes);
 }
 

@@ -39,12 +39,6 @@ static void setting_name(const struct backend *b, struct buf *name)
     buf_printf(name, "unlisted.%s", b->name);
 }
 
-static void stored(void *ctx, enum err e)
-{
-    (void)ctx;
-    (void)e; /* such a write is kept until it succeeds */
-}
-
 static void save(const struct backend *b)
 {
     AUTO_BUF struct buf name;
@@ -53,7 +47,7 @@ static void save(const struct backend *b)
     buf_init(&value, BUF_NO_LIMIT);
     setting_name(b, &name);
     accepted_write(&b->accepted, &value);
-    store_put_setting(b->pool->store, buf_text(&name), buf_text(&value), stored, NULL);
+    store_put_setting(b->pool->store, buf_text(&name), buf_text(&value), NULL, NULL);
 }
 
 void unlisted_init(struct backend *b)

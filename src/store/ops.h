@@ -13,6 +13,7 @@
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/batches.h"
 #include "comfypool/store/deliveries.h"
+#include "comfypool/store/jobs.h"
 #include "comfypool/store/keys.h"
 #include "comfypool/store/outputs.h"
 #include "comfypool/store/rollups.h"
@@ -33,6 +34,7 @@ enum op_kind {
     OP_DELETE_KEPT,
     OP_KEY_STATUS,
     OP_UPDATE_JOB,
+    OP_REVIVE_JOB,
     OP_BEGIN_ATTEMPT,
     OP_END_ATTEMPT,
     OP_END_STRAY,
@@ -55,7 +57,10 @@ struct op {
     struct op *next;
     enum op_kind kind;
     enum err result;
+    /* Whom it tells: at most one of these. */
     store_done_fn done;
+    store_kept_fn kept_done;
+    store_revived_fn revived;
     store_pruned_fn pruned;
     store_folded_fn folded;
     void *ctx;
@@ -84,6 +89,7 @@ struct op {
     int64_t max_count;
     unsigned deleted;
     bool more;
+    bool missing;               /* the row that it is about; then nothing was written */
     int delta[JOB_STATE_COUNT]; /* what a commit of it makes of the counts */
 };
 

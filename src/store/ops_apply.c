@@ -326,6 +326,14 @@ static enum write_result update_job(struct write_session *w, struct op *op)
     return write_step(q);
 }
 
+static enum write_result apply_revive_job(struct write_session *w, struct op *op)
+{
+    int state = 0;
+    const enum write_result r = read_state(w, op, &state);
+    op->missing = r == WRITE_WRONG;
+    return op->missing ? WRITE_GOOD : r == WRITE_GOOD ? update_job(w, op) : r;
+}
+
 /* Steps a statement that must change a row: without one its caller was mistaken. */
 static enum write_result step_changing(struct write_session *w, sqlite3_stmt *q)
 {
@@ -608,7 +616,7 @@ static enum write_result apply_put_setting(struct write_session *w, struct op *o
     return write_step(q);
 }
 
-/* They lie beside it. */
+/* put_beside() writes them. */
 static enum write_result apply_nothing(struct write_session *w, struct op *op)
 {
     (void)w;
@@ -730,36 +738,40 @@ static enum write_result put_beside(struct write_session *w, const struct op *op
     return r;
 }
 
+enum op_promise { REFUSABLE, KEPT };
+
 static const struct {
     const char *name;
+    enum op_promise promise;
     enum write_result (*apply)(struct write_session *w, struct op *op);
 } kinds[OP_KIND_COUNT] = {
-    [OP_INSERT] = {"insert", apply_insert},
-    [OP_INSERT_BATCH] = {"insert batch", apply_insert_batch},
-    [OP_END_BATCH] = {"end batch", apply_end_batch},
-    [OP_PUT_UPLOAD] = {"put upload", apply_put_upload},
-    [OP_DELETE_UPLOAD] = {"delete upload", apply_delete_upload},
-    [OP_PUT_OWNER] = {"put owner of an upload", apply_put_owner},
-    [OP_DELETE_OWNER] = {"delete owner of an upload", apply_delete_owner},
-    [OP_PUT_KEPT] = {"put kept outputs", apply_put_kept},
-    [OP_PUT_STAMPS] = {"put stamps of outputs", apply_put_stamps},
-    [OP_DELETE_KEPT] = {"delete kept outputs", apply_delete_kept},
-    [OP_KEY_STATUS] = {"set key status", apply_key_status},
-    [OP_UPDATE_JOB] = {"update job", update_job},
-    [OP_BEGIN_ATTEMPT] = {"begin attempt", apply_begin_attempt},
-    [OP_END_ATTEMPT] = {"end attempt", apply_end_attempt},
-    [OP_END_STRAY] = {"end stray", apply_end_stray},
-    [OP_WITHDRAW_ATTEMPT] = {"withdraw attempt", apply_withdraw_attempt},
-    [OP_MARK_CANCEL] = {"mark cancel", apply_mark_cancel},
-    [OP_DELETE] = {"delete", apply_delete},
-    [OP_PUT_BACKEND] = {"put backend", apply_put_backend},
-    [OP_DELETE_BACKEND] = {"delete backend", apply_delete_backend},
-    [OP_PUT_SETTING] = {"put setting", apply_put_setting},
-    [OP_ADD_DELIVERIES] = {"add deliveries", apply_nothing},
-    [OP_UPDATE_DELIVERY] = {"update delivery", apply_update_delivery},
-    [OP_DELETE_DELIVERY] = {"delete delivery", apply_delete_delivery},
-    [OP_FOLD] = {"fold", apply_fold},
-    [OP_PRUNE] = {"prune", apply_prune},
+    [OP_INSERT] = {"insert", REFUSABLE, apply_insert},
+    [OP_INSERT_BATCH] = {"insert batch", REFUSABLE, apply_insert_batch},
+    [OP_END_BATCH] = {"end batch", KEPT, apply_end_batch},
+    [OP_PUT_UPLOAD] = {"put upload", KEPT, apply_put_upload},
+    [OP_DELETE_UPLOAD] = {"delete upload", KEPT, apply_delete_upload},
+    [OP_PUT_OWNER] = {"put owner of an upload", KEPT, apply_put_owner},
+    [OP_DELETE_OWNER] = {"delete owner of an upload", KEPT, apply_delete_owner},
+    [OP_PUT_KEPT] = {"put kept outputs", KEPT, apply_put_kept},
+    [OP_PUT_STAMPS] = {"put stamps of outputs", KEPT, apply_put_stamps},
+    [OP_DELETE_KEPT] = {"delete kept outputs", KEPT, apply_delete_kept},
+    [OP_KEY_STATUS] = {"set key status", KEPT, apply_key_status},
+    [OP_UPDATE_JOB] = {"update job", KEPT, update_job},
+    [OP_REVIVE_JOB] = {"revive job", KEPT, apply_revive_job},
+    [OP_BEGIN_ATTEMPT] = {"begin attempt", KEPT, apply_begin_attempt},
+    [OP_END_ATTEMPT] = {"end attempt", KEPT, apply_end_attempt},
+    [OP_END_STRAY] = {"end stray", KEPT, apply_end_stray},
+    [OP_WITHDRAW_ATTEMPT] = {"withdraw attempt", KEPT, apply_withdraw_attempt},
+    [OP_MARK_CANCEL] = {"mark cancel", KEPT, apply_mark_cancel},
+    [OP_DELETE] = {"delete", KEPT, apply_delete},
+    [OP_PUT_BACKEND] = {"put backend", KEPT, apply_put_backend},
+    [OP_DELETE_BACKEND] = {"delete backend", KEPT, apply_delete_backend},
+    [OP_PUT_SETTING] = {"put setting", KEPT, apply_put_setting},
+    [OP_ADD_DELIVERIES] = {"add deliveries", KEPT, apply_nothing},
+    [OP_UPDATE_DELIVERY] = {"update delivery", KEPT, apply_update_delivery},
+    [OP_DELETE_DELIVERY] = {"delete delivery", KEPT, apply_delete_delivery},
+    [OP_FOLD] = {"fold", KEPT, apply_fold},
+    [OP_PRUNE] = {"prune", KEPT, apply_prune},
 };
 
 const char *op_name(enum op_kind kind)
@@ -767,11 +779,17 @@ const char *op_name(enum op_kind kind)
     return kinds[kind].name;
 }
 
+bool op_is_refusable(enum op_kind kind)
+{
+    return kinds[kind].promise == REFUSABLE;
+}
+
 enum write_result op_apply(struct write_session *w, struct op *op)
 {
     memset(op->delta, 0, sizeof op->delta);
     op->deleted = 0;
     op->more = false;
+    op->missing = false;
     const enum write_result r = kinds[op->kind].apply(w, op);
-    return r == WRITE_GOOD ? put_beside(w, op) : r;
+    return r == WRITE_GOOD && !op->missing ? put_beside(w, op) : r;
 }

@@ -102,6 +102,8 @@ enum write_result write_step(struct sqlite3_stmt *q);
 /* Does op inside the open transaction. */
 enum write_result op_apply(struct write_session *w, struct op *op);
 const char *op_name(enum op_kind kind);
+/* Refused while the disk takes nothing; the others are kept. See store/store.h. */
+bool op_is_refusable(enum op_kind kind);
 
 /* Resets and clears a statement after its use; what its last result means. */
 enum write_result write_finish(struct sqlite3_stmt *q, int rc);

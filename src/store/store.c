@@ -382,6 +382,12 @@ static void answer(struct store *s, struct op *op)
     if (op->done != NULL) {
         op->done(op->ctx, op->result);
     }
+    if (op->kept_done != NULL) {
+        op->kept_done(op->ctx);
+    }
+    if (op->revived != NULL) {
+        op->revived(op->ctx, op->result == ERR_NONE && !op->missing);
+    }
     if (op->pruned != NULL) {
         const bool good = op->result == ERR_NONE;
         op->pruned(op->ctx, good ? op->deleted : 0, good && op->more);

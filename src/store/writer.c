@@ -2,10 +2,11 @@
  * The writer thread: takes everything that waits, writes it in one transaction, and answers it.
  *
  *   BEGIN, apply each, COMMIT      all answered ERR_NONE, in order
- *   trouble (disk full, read-only) ROLLBACK; inserts are refused, the rest is kept in order in
- *                                  front of what comes, and tried again after a second or as soon
- *                                  as an insert arrives; with nothing kept a probe is written
- *   an op that is wrong (a bug)    ROLLBACK; it is logged and refused, the others go again
+ *   trouble (disk full, read-only) ROLLBACK; refusable ops are refused, the rest is kept in order
+ *                                  in front of what comes, and tried again after a second or as
+ *                                  soon as a refusable one arrives; with nothing kept a probe is
+ *                                  written
+ *   an op that is wrong (a bug)    ROLLBACK; it is logged and dropped, the others go again
  *
  * Only this thread touches the session and the batch. Invariant: an op is answered once, and with
  * ERR_NONE only after the COMMIT that holds it.
@@ -103,17 +104,11 @@ static void refuse_wrong(struct writer *w, struct op *op, const char *why, struc
     op_list_add(answered, op);
 }
 
-/* Its client waits for the answer and may come again: nothing is promised yet. */
-static bool is_new(const struct op *op)
-{
-    return op->kind == OP_INSERT || op->kind == OP_INSERT_BATCH;
-}
-
-static void refuse_inserts(struct writer *w, struct op_list *answered)
+static void refuse_what_may_be(struct writer *w, struct op_list *answered)
 {
     struct op_list kept = {0};
     for (struct op *op = op_list_take(&w->batch); op != NULL; op = op_list_take(&w->batch)) {
-        if (is_new(op)) {
+        if (op_is_refusable(op->kind)) {
             op->result = ERR_STORE_UNAVAILABLE;
             op_list_add(answered, op);
         } else {
@@ -155,7 +150,7 @@ static void write_batch(struct store *s)
     }
     w->failing = r == WRITE_TROUBLE;
     if (w->failing) {
-        refuse_inserts(w, &answered);
+        refuse_what_may_be(w, &answered);
         w->retry_at = uv_hrtime() + RETRY_NS;
     } else {
         answer_all(&w->batch, ERR_NONE, &answered);
@@ -186,7 +181,7 @@ static bool wait_for_work(struct store *s)
     while (!w->stopping) {
         const uint64_t at = w->failing ? w->retry_at : w->cut_at;
         const uint64_t now = at == 0 ? 0 : uv_hrtime();
-        if (w->failing ? w->insert_waits : w->waiting.first != NULL) {
+        if (w->failing ? w->refusable_waits : w->waiting.first != NULL) {
             break;
         }
         if (at != 0 && now >= at) {
@@ -200,7 +195,7 @@ static bool wait_for_work(struct store *s)
     }
     op_list_append(&w->batch, &w->waiting);
     w->busy_since = uv_hrtime();
-    w->insert_waits = false;
+    w->refusable_waits = false;
     const bool stopping = w->stopping;
     uv_mutex_unlock(&w->mutex);
     return stopping;
@@ -260,7 +255,7 @@ void writer_add(struct store *s, struct op *op)
     struct writer *w = &s->writer;
     uv_mutex_lock(&w->mutex);
     op_list_add(&w->waiting, op);
-    w->insert_waits = w->insert_waits || is_new(op);
+    w->refusable_waits = w->refusable_waits || op_is_refusable(op->kind);
     uv_mutex_unlock(&w->mutex);
     s->wake_due = true;
 }

@@ -20,7 +20,7 @@ struct writer {
     struct op_list waiting;  /* to the writer */
     struct op_list answered; /* to the loop */
     uint64_t busy_since;     /* uv_hrtime; 0: it waits. Under the mutex */
-    bool insert_waits;       /* an insert is a try of its own */
+    bool refusable_waits; /* a refusable op is a try of its own: its caller waits for the answer */
     bool stopping;
     bool writable;
     char trouble[256];

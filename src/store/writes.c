@@ -143,17 +143,26 @@ static struct op *make_op(enum op_kind kind, const struct source *from)
     return op;
 }
 
-static void add(struct store *s, struct op *op, store_done_fn done, void *ctx)
+static void add_kept(struct store *s, struct op *op, store_kept_fn done, void *ctx)
 {
-    op->done = done;
+    op->kept_done = done;
     op->ctx = ctx;
     writer_add(s, op);
 }
 
-static void queue(struct store *s, enum op_kind kind, struct source from, store_done_fn done,
-                  void *ctx)
+static void keep(struct store *s, enum op_kind kind, struct source from, store_kept_fn done,
+                 void *ctx)
 {
-    add(s, make_op(kind, &from), done, ctx);
+    add_kept(s, make_op(kind, &from), done, ctx);
+}
+
+static void try(struct store *s, enum op_kind kind, struct source from, store_done_fn done,
+                void *ctx)
+{
+    struct op *op = make_op(kind, &from);
+    op->done = done;
+    op->ctx = ctx;
+    writer_add(s, op);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
@@ -162,13 +171,13 @@ void store_insert(struct store *s, const struct job_record *job, struct str work
                   struct str extra_data, const struct key_record *key,
                   const struct store_beside *beside, store_done_fn done, void *ctx)
 {
-    queue(s, OP_INSERT,
-          (struct source){.record[REC_JOB] = job,
-                          .record[REC_KEY] = key,
-                          .text = workflow,
-                          .extra = extra_data,
-                          .beside = beside},
-          done, ctx);
+    try(s, OP_INSERT,
+        (struct source){.record[REC_JOB] = job,
+                        .record[REC_KEY] = key,
+                        .text = workflow,
+                        .extra = extra_data,
+                        .beside = beside},
+        done, ctx);
 }
 
 void store_insert_batch(struct store *s, const struct batch_record *batch,
@@ -176,160 +185,170 @@ void store_insert_batch(struct store *s, const struct batch_record *batch,
                         struct str extra_data, const struct key_record *key,
                         const struct store_beside *beside, store_done_fn done, void *ctx)
 {
-    queue(s, OP_INSERT_BATCH,
-          (struct source){.record[REC_BATCH] = batch,
-                          .record[REC_KEY] = key,
-                          .text = workflow,
-                          .extra = extra_data,
-                          .beside = beside,
-                          .jobs = jobs,
-                          .jobs_len = n},
-          done, ctx);
+    try(s, OP_INSERT_BATCH,
+        (struct source){.record[REC_BATCH] = batch,
+                        .record[REC_KEY] = key,
+                        .text = workflow,
+                        .extra = extra_data,
+                        .beside = beside,
+                        .jobs = jobs,
+                        .jobs_len = n},
+        done, ctx);
 }
 
 void store_end_batch(struct store *s, const char *id, const struct store_beside *beside,
-                     store_done_fn done, void *ctx)
+                     store_kept_fn done, void *ctx)
 {
-    queue(s, OP_END_BATCH, (struct source){.text = str_of(id), .beside = beside}, done, ctx);
+    keep(s, OP_END_BATCH, (struct source){.text = str_of(id), .beside = beside}, done, ctx);
 }
 
 void store_set_key_status(struct store *s, const char *key, unsigned status)
 {
     struct op *op = make_op(OP_KEY_STATUS, &(struct source){.text = str_of(key)});
     op->key.status = status;
-    add(s, op, NULL, NULL);
+    add_kept(s, op, NULL, NULL);
 }
 
 void store_update_job(struct store *s, const struct job_record *job,
-                      const struct store_beside *beside, store_done_fn done, void *ctx)
+                      const struct store_beside *beside, store_kept_fn done, void *ctx)
 {
-    queue(s, OP_UPDATE_JOB, (struct source){.record[REC_JOB] = job, .beside = beside}, done, ctx);
+    keep(s, OP_UPDATE_JOB, (struct source){.record[REC_JOB] = job, .beside = beside}, done, ctx);
+}
+
+void store_revive_job(struct store *s, const struct job_record *job,
+                      const struct store_beside *beside, store_revived_fn done, void *ctx)
+{
+    struct op *op =
+        make_op(OP_REVIVE_JOB, &(struct source){.record[REC_JOB] = job, .beside = beside});
+    op->revived = done;
+    op->ctx = ctx;
+    writer_add(s, op);
 }
 
 void store_begin_attempt(struct store *s, const struct job_record *job,
                          const struct attempt_record *attempt, const struct store_beside *beside,
-                         store_done_fn done, void *ctx)
+                         store_kept_fn done, void *ctx)
 {
-    queue(s, OP_BEGIN_ATTEMPT,
-          (struct source){.record[REC_JOB] = job, .record[REC_ATTEMPT] = attempt, .beside = beside},
-          done, ctx);
+    keep(s, OP_BEGIN_ATTEMPT,
+         (struct source){.record[REC_JOB] = job, .record[REC_ATTEMPT] = attempt, .beside = beside},
+         done, ctx);
 }
 
 void store_end_attempt(struct store *s, const struct job_record *job,
                        const struct attempt_record *attempt, struct str profile,
                        const struct stray_record *stray, const struct store_beside *beside,
-                       store_done_fn done, void *ctx)
+                       store_kept_fn done, void *ctx)
 {
-    queue(s, OP_END_ATTEMPT,
-          (struct source){.record[REC_JOB] = job,
-                          .record[REC_ATTEMPT] = attempt,
-                          .record[REC_STRAY] = stray,
-                          .record[REC_KEPT] = beside == NULL ? NULL : beside->kept,
-                          .text = profile,
-                          .beside = beside},
-          done, ctx);
+    keep(s, OP_END_ATTEMPT,
+         (struct source){.record[REC_JOB] = job,
+                         .record[REC_ATTEMPT] = attempt,
+                         .record[REC_STRAY] = stray,
+                         .record[REC_KEPT] = beside == NULL ? NULL : beside->kept,
+                         .text = profile,
+                         .beside = beside},
+         done, ctx);
 }
 
 void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late)
 {
     struct op *op = make_op(OP_END_STRAY, &(struct source){.record[REC_STRAY] = stray});
     op->attempt.late = late;
-    add(s, op, NULL, NULL);
+    add_kept(s, op, NULL, NULL);
 }
 
 void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
-                            store_done_fn done, void *ctx)
+                            store_kept_fn done, void *ctx)
 {
     struct op *op = make_op(OP_WITHDRAW_ATTEMPT, &(struct source){.record[REC_JOB] = job});
     op->attempt.number = number;
-    add(s, op, done, ctx);
+    add_kept(s, op, done, ctx);
 }
 
-void store_mark_cancel(struct store *s, const struct job_record *job, store_done_fn done, void *ctx)
+void store_mark_cancel(struct store *s, const struct job_record *job, store_kept_fn done, void *ctx)
 {
-    queue(s, OP_MARK_CANCEL, (struct source){.record[REC_JOB] = job}, done, ctx);
+    keep(s, OP_MARK_CANCEL, (struct source){.record[REC_JOB] = job}, done, ctx);
 }
 
-void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx)
+void store_delete(struct store *s, int64_t seq, store_kept_fn done, void *ctx)
 {
     struct op *op = make_op(OP_DELETE, &(struct source){0});
     op->job.seq = seq;
-    add(s, op, done, ctx);
+    add_kept(s, op, done, ctx);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-void store_put_backend(struct store *s, const struct backend_record *r, store_done_fn done,
+void store_put_backend(struct store *s, const struct backend_record *r, store_kept_fn done,
                        void *ctx)
 {
-    queue(s, OP_PUT_BACKEND, (struct source){.record[REC_BACKEND] = r}, done, ctx);
+    keep(s, OP_PUT_BACKEND, (struct source){.record[REC_BACKEND] = r}, done, ctx);
 }
 
-void store_delete_backend(struct store *s, const char *name, store_done_fn done, void *ctx)
+void store_delete_backend(struct store *s, const char *name, store_kept_fn done, void *ctx)
 {
-    queue(s, OP_DELETE_BACKEND, (struct source){.text = str_of(name)}, done, ctx);
+    keep(s, OP_DELETE_BACKEND, (struct source){.text = str_of(name)}, done, ctx);
 }
 
 void store_put_upload(struct store *s, const struct upload_record *r)
 {
-    queue(s, OP_PUT_UPLOAD, (struct source){.record[REC_UPLOAD] = r}, NULL, NULL);
+    keep(s, OP_PUT_UPLOAD, (struct source){.record[REC_UPLOAD] = r}, NULL, NULL);
 }
 
 void store_delete_upload(struct store *s, const char *sha256)
 {
-    queue(s, OP_DELETE_UPLOAD, (struct source){.text = str_of(sha256)}, NULL, NULL);
+    keep(s, OP_DELETE_UPLOAD, (struct source){.text = str_of(sha256)}, NULL, NULL);
 }
 
-void store_put_owner(struct store *s, const struct owner_record *r, store_done_fn done, void *ctx)
+void store_put_owner(struct store *s, const struct owner_record *r, store_kept_fn done, void *ctx)
 {
-    queue(s, OP_PUT_OWNER, (struct source){.record[REC_OWNER] = r}, done, ctx);
+    keep(s, OP_PUT_OWNER, (struct source){.record[REC_OWNER] = r}, done, ctx);
 }
 
-void store_delete_owner(struct store *s, const struct owner_record *r, store_done_fn done,
+void store_delete_owner(struct store *s, const struct owner_record *r, store_kept_fn done,
                         void *ctx)
 {
-    queue(s, OP_DELETE_OWNER, (struct source){.record[REC_OWNER] = r}, done, ctx);
+    keep(s, OP_DELETE_OWNER, (struct source){.record[REC_OWNER] = r}, done, ctx);
 }
 
 void store_put_kept(struct store *s, const struct kept_record *r)
 {
-    queue(s, OP_PUT_KEPT, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
+    keep(s, OP_PUT_KEPT, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
 }
 
 void store_put_stamps(struct store *s, const struct kept_record *r)
 {
-    queue(s, OP_PUT_STAMPS, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
+    keep(s, OP_PUT_STAMPS, (struct source){.record[REC_KEPT] = r}, NULL, NULL);
 }
 
 void store_delete_kept(struct store *s, int64_t seq)
 {
     struct op *op = make_op(OP_DELETE_KEPT, &(struct source){0});
     op->kept.seq = seq;
-    add(s, op, NULL, NULL);
+    add_kept(s, op, NULL, NULL);
 }
 
-void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
+void store_put_setting(struct store *s, const char *name, const char *value, store_kept_fn done,
                        void *ctx)
 {
-    queue(s, OP_PUT_SETTING, (struct source){.text = str_of(name), .extra = str_of(value)}, done,
-          ctx);
+    keep(s, OP_PUT_SETTING, (struct source){.text = str_of(name), .extra = str_of(value)}, done,
+         ctx);
 }
 
-void store_add_deliveries(struct store *s, const struct store_beside *beside, store_done_fn done,
+void store_add_deliveries(struct store *s, const struct store_beside *beside, store_kept_fn done,
                           void *ctx)
 {
-    queue(s, OP_ADD_DELIVERIES, (struct source){.beside = beside}, done, ctx);
+    keep(s, OP_ADD_DELIVERIES, (struct source){.beside = beside}, done, ctx);
 }
 
-void store_update_delivery(struct store *s, const struct delivery_record *d, store_done_fn done,
+void store_update_delivery(struct store *s, const struct delivery_record *d, store_kept_fn done,
                            void *ctx)
 {
-    queue(s, OP_UPDATE_DELIVERY, (struct source){.record[REC_DELIVERY] = d}, done, ctx);
+    keep(s, OP_UPDATE_DELIVERY, (struct source){.record[REC_DELIVERY] = d}, done, ctx);
 }
 
-void store_delete_delivery(struct store *s, const char *id, store_done_fn done, void *ctx)
+void store_delete_delivery(struct store *s, const char *id, store_kept_fn done, void *ctx)
 {
-    queue(s, OP_DELETE_DELIVERY, (struct source){.text = str_of(id)}, done, ctx);
+    keep(s, OP_DELETE_DELIVERY, (struct source){.text = str_of(id)}, done, ctx);
 }
 
 void store_fold(struct store *s, store_folded_fn done, void *ctx)

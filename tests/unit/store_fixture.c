@@ -85,6 +85,11 @@ void on_done(void *ctx, enum err e)
     a->error = e;
 }
 
+void on_kept(void *ctx)
+{
+    on_done(ctx, ERR_NONE);
+}
+
 enum err wait_for(const struct answer *a)
 {
     while (a->order == 0) {

@@ -31,6 +31,8 @@ extern int answers; /* how many there were */
 
 /* A store_done_fn; ctx is a struct answer. */
 void on_done(void *ctx, enum err e);
+/* The same as a store_kept_fn. */
+void on_kept(void *ctx);
 enum err wait_for(const struct answer *a);
 
 extern const char WORKFLOW[];

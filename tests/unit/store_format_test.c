@@ -513,7 +513,7 @@ static void begin_first(void)
 {
     set_running(&one);
     first = make_attempt(&one);
-    store_begin_attempt(store, &one, &first, NULL, on_done, &stepped);
+    store_begin_attempt(store, &one, &first, NULL, on_kept, &stepped);
 }
 
 static void give_first_up(void)
@@ -522,26 +522,26 @@ static void give_first_up(void)
     first.outcome = ATTEMPT_LOST;
     stray = (struct stray_record){.backend = mem_strdup("one"), .seq = one.seq, .number = 1};
     memcpy(stray.prompt_id, first.prompt_id, sizeof stray.prompt_id);
-    store_end_attempt(store, &one, &first, STR("{\"attempt\":1}"), &stray, NULL, on_done, &stepped);
+    store_end_attempt(store, &one, &first, STR("{\"attempt\":1}"), &stray, NULL, on_kept, &stepped);
 }
 
 static void begin_second(void)
 {
     set_running(&one);
     second = make_attempt(&one);
-    store_begin_attempt(store, &one, &second, NULL, on_done, &stepped);
+    store_begin_attempt(store, &one, &second, NULL, on_kept, &stepped);
 }
 
 /* Nobody is told when it is done; the write behind it changes nothing. */
 static void end_stray(void)
 {
     store_end_stray(store, &stray, ATTEMPT_COMPLETED);
-    store_mark_cancel(store, &one, on_done, &stepped);
+    store_mark_cancel(store, &one, on_kept, &stepped);
 }
 
 static void put_setting(void)
 {
-    store_put_setting(store, "queue.paused", "true", on_done, &stepped);
+    store_put_setting(store, "queue.paused", "true", on_kept, &stepped);
 }
 
 static void end_second(void)
@@ -555,7 +555,7 @@ static void end_second(void)
     buf_init(&bytes, BUF_NO_LIMIT);
     measurement_write(&m, &bytes);
     store_end_attempt(store, &one, &second, STR("{\"attempt\":2}"), NULL,
-                      &(struct store_beside){.measurement = buf_str(&bytes)}, on_done, &stepped);
+                      &(struct store_beside){.measurement = buf_str(&bytes)}, on_kept, &stepped);
 }
 
 static void folded(void *ctx, bool more)
@@ -571,31 +571,31 @@ static void fold_second(void)
 
 static void drop_delivery(void)
 {
-    store_delete_delivery(store, "d", on_done, &stepped);
+    store_delete_delivery(store, "d", on_kept, &stepped);
 }
 
 static void retry_one(void)
 {
     one.state = JOB_QUEUED;
     one.completed_at.us = 0;
-    store_update_job(store, &one, NULL, on_done, &stepped);
+    store_update_job(store, &one, NULL, on_kept, &stepped);
 }
 
 static void put_backend(void)
 {
-    store_put_backend(store, &(struct backend_record){.name = "b", .admin = 1}, on_done, &stepped);
+    store_put_backend(store, &(struct backend_record){.name = "b", .admin = 1}, on_kept, &stepped);
 }
 
 static void cancel_two(void)
 {
     two.state = JOB_CANCELLED;
     two.completed_at.us = 5;
-    store_end_attempt(store, &two, NULL, STR("{}"), NULL, NULL, on_done, &stepped);
+    store_end_attempt(store, &two, NULL, STR("{}"), NULL, NULL, on_kept, &stepped);
 }
 
 static void delete_two(void)
 {
-    store_delete(store, two.seq, on_done, &stepped);
+    store_delete(store, two.seq, on_kept, &stepped);
 }
 
 static void (*const history[])(void) = {

@@ -43,7 +43,7 @@ static void end_one(const struct ended *e)
     const int n = snprintf(profile, sizeof profile, "{\"seq\":%d}", (int)j.seq);
     struct answer done = {0};
     store_end_attempt(store, &j, &a, (struct str){profile, e->not_profiled ? 0 : (size_t)n}, NULL,
-                      NULL, on_done, &done);
+                      NULL, on_kept, &done);
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
     attempt_record_done(&a);
     job_record_done(&j);
@@ -274,7 +274,7 @@ START_TEST(deliveries_are_written_with_what_they_tell)
     struct attempt_record a = make_attempt(&j);
     store_add_deliveries(store, &(struct store_beside){.deliveries_len = 0}, NULL, NULL);
     store_begin_attempt(store, &j, &a,
-                        &(struct store_beside){.deliveries = &d[2], .deliveries_len = 1}, on_done,
+                        &(struct store_beside){.deliveries = &d[2], .deliveries_len = 1}, on_kept,
                         &done[2]);
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
     due_are("example.org:443", 10, "b 0 0 -|c 0 0 -|");
@@ -320,11 +320,11 @@ START_TEST(deliveries_go_on_until_they_are_over)
     d[0].next_at.us = 50;
     d[0].last_status = 503;
     d[0].last_error = mem_strdup("HTTP 503");
-    store_update_delivery(store, &d[0], on_done, &done[0]);
+    store_update_delivery(store, &d[0], on_kept, &done[0]);
     d[1].state = DELIVERY_DEAD;
     d[1].next_at = time_wall();
-    store_update_delivery(store, &d[1], on_done, &done[1]);
-    store_delete_delivery(store, d[2].id, on_done, &done[2]);
+    store_update_delivery(store, &d[1], on_kept, &done[1]);
+    store_delete_delivery(store, d[2].id, on_kept, &done[2]);
     ck_assert_int_eq(wait_for(&done[2]), ERR_NONE);
     close_store();
     open_store();

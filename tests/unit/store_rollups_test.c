@@ -86,7 +86,7 @@ static void end_job(struct str measurement, struct answer *done)
     j.completed_at.us = 5;
     store_end_attempt(store, &j, NULL, STR(""), NULL,
                       &(struct store_beside){.measurement = measurement},
-                      done == NULL ? NULL : on_done, done);
+                      done == NULL ? NULL : on_kept, done);
     job_record_done(&j);
 }
 

@@ -83,7 +83,7 @@ void uploads_touch(struct uploads *all, struct upload *u);
 struct upload *uploads_add(struct uploads *all, const char *sha256, uint64_t size);
 /* Deletes one that is seen behind the wall: for its client, and for all when that was its last
    owner. False: it is refused; else `done` comes once, perhaps before this returns. */
-bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, store_done_fn done,
+bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, store_kept_fn done,
                     void *ctx, struct refusal *ret);
 
 /* ---- new ones ----------------------------------------------------------------------------------

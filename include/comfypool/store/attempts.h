@@ -19,7 +19,7 @@
    auto_seeds, placement. */
 void store_begin_attempt(struct store *s, const struct job_record *job,
                          const struct attempt_record *attempt, const struct store_beside *beside,
-                         store_done_fn done, void *ctx);
+                         store_kept_fn done, void *ctx);
 
 /*
  * A prompt that may still be (or turn up) on a backend though nobody waits for it: its job was
@@ -52,14 +52,14 @@ void stray_record_done(struct stray_record *r);
 void store_end_attempt(struct store *s, const struct job_record *job,
                        const struct attempt_record *attempt, struct str profile,
                        const struct stray_record *stray, const struct store_beside *beside,
-                       store_done_fn done, void *ctx);
+                       store_kept_fn done, void *ctx);
 
 /* The stray is over. late: how its prompt ended (ATTEMPT_OPEN: unknown), noted in its attempt. */
 void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late);
 
 /* Forgets the open attempt `number` of a job that goes back into the queue: it was never POSTed. */
 void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
-                            store_done_fn done, void *ctx);
+                            store_kept_fn done, void *ctx);
 
 /* The attempts of a job in order; *ret is the caller's, also after an error: attempt_record_done
    each, then free. */

@@ -29,15 +29,16 @@ struct batch_record {
 };
 void batch_record_done(struct batch_record *r);
 
-/* A batch with all of its jobs, in one transaction. The jobs have no texts of their own: workflow
-   and extra_data are those of the batch, under each job's overrides. key->job_id is the batch's. */
+/* A batch with all of its jobs, in one transaction; refusable. The jobs have no texts of their own:
+   workflow and extra_data are those of the batch, under each job's overrides. key->job_id is the
+   batch's. */
 void store_insert_batch(struct store *s, const struct batch_record *batch,
                         const struct job_record *const *jobs, size_t n, struct str workflow,
                         struct str extra_data, const struct key_record *key,
                         const struct store_beside *beside, store_done_fn done, void *ctx);
 /* Its end is told from now on, with what is beside. */
 void store_end_batch(struct store *s, const char *id, const struct store_beside *beside,
-                     store_done_fn done, void *ctx);
+                     store_kept_fn done, void *ctx);
 
 /* A batch with its texts; each may be NULL where it is not wanted. Owner: the caller. */
 struct store_batch {

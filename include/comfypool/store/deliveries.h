@@ -36,13 +36,13 @@ struct delivery_record {
 void delivery_record_done(struct delivery_record *d);
 
 /* New ones of an event that no other write goes with. */
-void store_add_deliveries(struct store *s, const struct store_beside *beside, store_done_fn done,
+void store_add_deliveries(struct store *s, const struct store_beside *beside, store_kept_fn done,
                           void *ctx);
 /* State, tries, last_status, last_error, made_at and next_at of a delivery. */
-void store_update_delivery(struct store *s, const struct delivery_record *d, store_done_fn done,
+void store_update_delivery(struct store *s, const struct delivery_record *d, store_kept_fn done,
                            void *ctx);
 /* It was taken by its receiver. */
-void store_delete_delivery(struct store *s, const char *id, store_done_fn done, void *ctx);
+void store_delete_delivery(struct store *s, const char *id, store_kept_fn done, void *ctx);
 
 /* Deliveries, those that were tried in vain before those that were not tried yet, newest first in
    each; otherwise as store_list does it, without their bodies. cursor 0: from the beginning; else

@@ -17,21 +17,27 @@
 struct key_record;
 
 /* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
-   transaction; a key that is older than key->at - 24 h is replaced. May be refused. */
+   transaction; a key that is older than key->at - 24 h is replaced. Refusable. */
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
                   struct str extra_data, const struct key_record *key,
                   const struct store_beside *beside, store_done_fn done, void *ctx);
 
-/* The job's whole record, as it is: a priority, a job that is queued again by POST /retry. */
+/* The job's whole record, as it is: a priority, what it still waits for. */
 void store_update_job(struct store *s, const struct job_record *job,
-                      const struct store_beside *beside, store_done_fn done, void *ctx);
+                      const struct store_beside *beside, store_kept_fn done, void *ctx);
+
+/* A job that has ended is queued again: its whole record. It is kept as other writes are, but the
+   row may have been deleted meanwhile; then nothing is written, and found is false. */
+typedef void (*store_revived_fn)(void *ctx, bool found);
+void store_revive_job(struct store *s, const struct job_record *job,
+                      const struct store_beside *beside, store_revived_fn done, void *ctx);
 
 /* cancel_requested of a running job. */
-void store_mark_cancel(struct store *s, const struct job_record *job, store_done_fn done,
+void store_mark_cancel(struct store *s, const struct job_record *job, store_kept_fn done,
                        void *ctx);
 
 /* Deletes a terminal job with all that belongs to it. */
-void store_delete(struct store *s, int64_t seq, store_done_fn done, void *ctx);
+void store_delete(struct store *s, int64_t seq, store_kept_fn done, void *ctx);
 
 /* An active job as found at start-up. The callee takes what it points to by clearing it. */
 struct store_active {

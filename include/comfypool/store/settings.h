@@ -21,12 +21,12 @@ struct backend_record {
     int admin;             /* enum backend_admin of the pool: 0 none, 1 drained, 2 quarantined */
 };
 void backend_record_done(struct backend_record *r);
-void store_put_backend(struct store *s, const struct backend_record *r, store_done_fn done,
+void store_put_backend(struct store *s, const struct backend_record *r, store_kept_fn done,
                        void *ctx);
-void store_delete_backend(struct store *s, const char *name, store_done_fn done, void *ctx);
+void store_delete_backend(struct store *s, const char *name, store_kept_fn done, void *ctx);
 
 /* One of a few named values, such as "queue.paused". */
-void store_put_setting(struct store *s, const char *name, const char *value, store_done_fn done,
+void store_put_setting(struct store *s, const char *name, const char *value, store_kept_fn done,
                        void *ctx);
 
 /* Calls `each` for every backend that people changed. Blocks; at start-up only. The callee takes

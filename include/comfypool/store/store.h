@@ -32,8 +32,20 @@ struct store;
 struct delivery_record;
 struct kept_record;
 
-/* Called once on the loop thread when the write is durable (ERR_NONE) or was refused. */
+/*
+ * There are two kinds of writes. Both call back once, on the loop thread; the callback may be NULL.
+ *
+ * A refusable write is one whose caller can come again: a new job or batch. While the disk takes
+ * nothing it is answered at once with ERR_STORE_UNAVAILABLE; ERR_NONE means that it is durable.
+ */
 typedef void (*store_done_fn)(void *ctx, enum err e);
+/*
+ * A kept write says what has happened already. It waits, in order, until the disk takes it, so
+ * there is no error to tell: when this is called it is durable, or the store is being closed and
+ * the write is lost with the process. (One that can never succeed is a fault of ours: it is logged
+ * and dropped, and its caller goes on.)
+ */
+typedef void (*store_kept_fn)(void *ctx);
 
 /* What becomes true in the same transaction as a write. Anything of it may be missing. */
 struct store_beside {

@@ -27,9 +27,8 @@ struct owner_record {
     char *client;
 };
 void owner_record_done(struct owner_record *r);
-/* done may be NULL; it comes once the change is durable, however long that takes. */
-void store_put_owner(struct store *s, const struct owner_record *r, store_done_fn done, void *ctx);
-void store_delete_owner(struct store *s, const struct owner_record *r, store_done_fn done,
+void store_put_owner(struct store *s, const struct owner_record *r, store_kept_fn done, void *ctx);
+void store_delete_owner(struct store *s, const struct owner_record *r, store_kept_fn done,
                         void *ctx);
 
 /* Calls `each` for every upload, the one that was not used for longest first. Blocks. */
