@@ -13,6 +13,7 @@
 #include "params.h"
 
 #include "comfypool/pool/walls.h"
+#include "comfypool/core/rollup_age.h"
 #include "comfypool/store/rollups.h"
 #include "comfypool/store/store.h"
 
@@ -192,7 +193,7 @@ static void summarize(void *ctx, struct http_request *rq, struct http_ref x)
     s->api = a;
     s->x = x;
     s->group = args_of(rq)->group_by;
-    s->since = store_summary_since(args_of(rq)->since, time_wall());
+    s->since = rollup_since(args_of(rq)->since, time_wall());
     s->limit = args_of(rq)->limit;
     s->client = mem_strdup(api_wall(a, rq));
     memcpy(s->workflow_hash, args_of(rq)->workflow_hash, sizeof s->workflow_hash);

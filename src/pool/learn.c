@@ -14,6 +14,7 @@
 
 #include "comfypool/core/rollup.h"
 #include "comfypool/core/measures.h"
+#include "comfypool/core/rollup_age.h"
 #include "comfypool/store/rollups.h"
 #include "attempt.h"
 #include "backends.h"
@@ -230,8 +231,7 @@ static void recall(struct pool *p)
 {
     const int64_t day = INT64_C(86400) * 1000000;
     const struct wall_us since = {time_wall().us - REMEMBERED_DAYS * day};
-    store_summarize(p->store, GROUP_RUN, store_summary_since(since, time_wall()), "", NULL,
-                    remembered, p);
+    store_summarize(p->store, GROUP_RUN, rollup_since(since, time_wall()), "", NULL, remembered, p);
 }
 
 /* What the last daemon left is in the roll-ups, as far as the store can be written. */

@@ -13,23 +13,13 @@
 #include <string.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/core/rollup_age.h"
+#include "comfypool/core/rollup_keys.h"
 #include "comfypool/store/rollups.h"
-
-static const int64_t HOUR_US = INT64_C(3600) * 1000000;
-enum { WEEK_HOURS = 7 * 24, DAY_HOURS = 24 };
-
-struct wall_us store_summary_since(struct wall_us since, struct wall_us now)
-{
-    int64_t hour = since.us / HOUR_US;
-    if (hour < now.us / HOUR_US - WEEK_HOURS) {
-        hour -= hour % DAY_HOURS;
-    }
-    return (struct wall_us){hour * HOUR_US};
-}
 
 struct summary_request {
     struct async_read read;
-    enum group_by group;
+    struct rollup_question question; /* borrows workflow_hash and client */
     int64_t since_hour;
     char workflow_hash[DIGEST_HEX_SIZE]; /* "": all */
     char *client;                        /* NULL: everybody's */
@@ -40,67 +30,10 @@ struct summary_request {
     size_t len, cap;
 };
 
-/* What is read for a group; of one workflow, classes are the labels of its nodes, and backends the
-   ends of its runs' keys. */
-static enum group_by kind_of(const struct summary_request *r)
-{
-    if (r->workflow_hash[0] == '\0') {
-        return r->group;
-    }
-    return r->group == GROUP_CLASS ? GROUP_NODE : r->group == GROUP_BACKEND ? GROUP_RUN : r->group;
-}
-
-/* The keys of what was asked for: from *from on, before *to. False: all of the kind. Appends. */
-static bool key_range(const struct summary_request *r, struct buf *from, struct buf *to)
-{
-    static const char ends[GROUP_COUNT][2] = {
-        /* '0' comes behind '/', '.' behind '-'; a whole key is all up to the first text behind it
-         */
-        [GROUP_NODE] = {'/', '0'},
-        [GROUP_WORKFLOW] = {'\0', '\1'},
-        [GROUP_RUN] = {'-', '.'},
-    };
-    const enum group_by kind = kind_of(r);
-    const bool hash = r->workflow_hash[0] != '\0';
-    if (r->client != NULL) {
-        buf_printf(from, "%s%c", r->client, GROUP_CLIENT_END);
-        buf_printf(to, "%s%c", r->client, hash ? GROUP_CLIENT_END : GROUP_CLIENT_END + 1);
-    }
-    if (hash) {
-        const int n = kind == GROUP_RUN ? WORKFLOW_KEY_PREFIX : DIGEST_HEX_SIZE - 1;
-        buf_printf(from, "%.*s", n, r->workflow_hash);
-        buf_printf(to, "%.*s%c", n, r->workflow_hash, ends[kind][1]);
-        if (ends[kind][0] != '\0') {
-            buf_add_char(from, ends[kind][0]);
-        }
-    }
-    return r->client != NULL || hash;
-}
-
 static struct str column(sqlite3_stmt *q, int at)
 {
     const char *p = sqlite3_column_blob(q, at);
     return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
-}
-
-/* Under which key a row counts; n == 0: under none. */
-static struct str key_of(const struct summary_request *r, sqlite3_stmt *q)
-{
-    struct str key = column(q, 0);
-    const size_t client = r->client == NULL ? 0 : strlen(r->client) + 1;
-    if (key.p == NULL || key.n < client) {
-        return (struct str){NULL, 0};
-    }
-    key = (struct str){key.p + client, key.n - client};
-    if (kind_of(r) == r->group) {
-        return key;
-    }
-    if (r->group == GROUP_CLASS) {
-        return column(q, 1);
-    }
-    const char *slash = memchr(key.p, '/', key.n);
-    return slash == NULL ? (struct str){NULL, 0}
-                         : (struct str){slash + 1, key.n - (size_t)(slash + 1 - key.p)};
 }
 
 static void add_row(struct summary_request *r, struct str key, const struct rollup *data)
@@ -127,7 +60,7 @@ static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size
     AUTO_BUF struct buf to;
     buf_init(&from, BUF_NO_LIMIT);
     buf_init(&to, BUF_NO_LIMIT);
-    const bool some = key_range(r, &from, &to);
+    const bool some = rollup_range_asked(&r->question, &from, &to);
     sqlite3_stmt *q = NULL;
     if (!store_prepare(db,
                        some
@@ -137,7 +70,7 @@ static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size
                        &q, why, why_size)) {
         return false;
     }
-    (void)sqlite3_bind_int(q, 1, (int)kind_of(r) + (r->client == NULL ? 0 : GROUP_OF_CLIENT));
+    (void)sqlite3_bind_int(q, 1, rollup_kind_asked(&r->question));
     (void)sqlite3_bind_int64(q, 2, r->since_hour);
     if (some) {
         write_bind_str(q, 3, buf_str(&from));
@@ -146,7 +79,7 @@ static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         struct rollup data = {.count = 0};
-        const struct str key = key_of(r, q);
+        const struct str key = rollup_key_told(&r->question, column(q, 0), column(q, 1));
         if (key.n > 0 && rollup_read(&data, column(q, 2))) {
             add_row(r, key, &data);
         }
@@ -184,10 +117,10 @@ void store_summarize(struct store *s, enum group_by group, struct wall_us since,
     struct summary_request *r = mem_zero(1, sizeof *r);
     r->read.run = run;
     r->read.answer = answer;
-    r->group = group;
-    r->since_hour = since.us / HOUR_US;
+    r->since_hour = rollup_hour_of(since).start;
     (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", workflow_hash);
     r->client = mem_strdup(client);
+    r->question = (struct rollup_question){group, r->workflow_hash, r->client};
     r->done = done;
     r->ctx = ctx;
     map_init(&r->by_key);

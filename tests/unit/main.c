@@ -27,6 +27,7 @@ static const struct named_suite suites[] = {
     {"comfy", comfy_suite},
     {"render", render_suite},
     {"formats", formats_suite},
+    {"roll-up rules", rollup_suite},
     {"store", store_suite},
     {"store keep", store_keep_suite},
     {"store format", store_format_suite},

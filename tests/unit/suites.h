@@ -28,6 +28,7 @@ Suite *trace_suite(void);
 Suite *comfy_suite(void);
 Suite *render_suite(void);
 Suite *formats_suite(void);
+Suite *rollup_suite(void);
 Suite *store_suite(void);
 Suite *store_keep_suite(void);
 Suite *store_format_suite(void);

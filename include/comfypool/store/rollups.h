@@ -15,8 +15,7 @@ struct store;
 
 /*
  * Puts measurements that wait into the roll-ups: some hundred at a time; more of the callback:
- * there are others. Each counts once, whatever happens. Keys are bounded: 2,000 workflows, 200
- * nodes each, 2,000 classes and backends; what was least recently seen goes into the key "other".
+ * there are others. Each counts once, whatever happens. Keys are bounded, see core/rollup_keys.h.
  */
 typedef void (*store_folded_fn)(void *ctx, bool more);
 void store_fold(struct store *s, store_folded_fn done, void *ctx);
@@ -34,8 +33,5 @@ typedef void (*store_summary_fn)(void *ctx, enum err e, const struct summary_row
 void store_summarize(struct store *s, enum group_by group, struct wall_us since,
                      const char *workflow_hash, const char *client, store_summary_fn done,
                      void *ctx);
-/* `since` as roll-ups can tell it: the beginning of its hour, or of its day when that is over a
-   week ago. */
-struct wall_us store_summary_since(struct wall_us since, struct wall_us now);
 
 #endif
