@@ -2,6 +2,9 @@
  * Jobs that follow others. While those are active, an edge ties the two; what has ended already is
  * asked of the store. A job's row names what it still waits for, and is written each time when that
  * becomes less, so that a restart, or the deletion of a job that has ended, changes nothing.
+ *
+ * What is found when a job is submitted counts from then on, before its row is written: a job that
+ * ends, and is deleted, while the insert is under way has ended all the same.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,7 +121,55 @@ static bool accepts(const struct job *j, enum job_state s)
     return s == JOB_COMPLETED || (j->spec != NULL && j->spec->run_on_failure);
 }
 
-/* What it still waits for, as its row has it. */
+/* Keeps the ids of the job's list for which `stays` says so. */
+static void filter(struct job *j, bool (*stays)(struct job *j, struct str id, const void *ctx),
+                   const void *ctx)
+{
+    struct js_reader r;
+    begin(&r, j->r.after);
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    struct js_out o = js_out_to(&b);
+    bool any = false;
+    js_open(&o, '[');
+    for (struct str id = next_id(&r); id.n > 0; id = next_id(&r)) {
+        if (stays(j, id, ctx)) {
+            js_str(&o, id);
+            any = true;
+        }
+    }
+    js_close(&o, ']');
+    free(j->r.after);
+    j->r.after = any ? buf_take(&b) : NULL;
+}
+
+/* What has not become what is wanted stays, and fails the job when it is admitted. */
+static bool is_waited_for(struct job *j, struct str id, const void *ctx)
+{
+    struct job *other = job_find(j->pool, id);
+    enum job_state state = JOB_STATE_COUNT;
+    (void)ctx;
+    if (other != NULL) {
+        edge_new(j, other);
+        return true;
+    }
+    return state_of(j->pool, NULL, id, &state) != ERR_NONE || !accepts(j, state);
+}
+
+void after_begin(struct job *j)
+{
+    if (j->r.after != NULL) {
+        filter(j, is_waited_for, NULL);
+    }
+}
+
+static bool is_another(struct job *j, struct str id, const void *ended)
+{
+    (void)j;
+    return !str_is(id, ended);
+}
+
+/* Writes what it still waits for into its record. */
 static void write_rest(struct job *j)
 {
     AUTO_BUF struct buf b;
@@ -133,6 +184,18 @@ static void write_rest(struct job *j)
     j->r.after = j->chain.deps == NULL ? NULL : buf_take(&b);
 }
 
+static bool is_tied(const struct job *j, const struct job *other)
+{
+    const struct edge *e = j->chain.deps;
+    while (e != NULL && e->for_job != other) {
+        e = e->next_dep;
+    }
+    return e != NULL;
+}
+
+/* Its row is behind: it was inserted while a job ended. */
+static void catch_up(struct job *j);
+
 bool after_tie(struct job *j, char **ret_why)
 {
     struct pool *p = j->pool;
@@ -143,13 +206,16 @@ bool after_tie(struct job *j, char **ret_why)
         struct job *other = job_find(p, id);
         enum job_state state = JOB_STATE_COUNT;
         if (other != NULL && other != j) {
-            edge_new(j, other);
+            if (!is_tied(j, other)) {
+                edge_new(j, other);
+            }
         } else if (state_of(p, NULL, id, &state) == ERR_NONE && !accepts(j, state)) {
             *ret_why = why_failed(id, what_became(state));
         }
     }
     if (*ret_why == NULL) {
         write_rest(j);
+        catch_up(j);
     }
     return *ret_why == NULL && j->chain.deps != NULL;
 }
@@ -176,6 +242,20 @@ void after_unblock(struct job *j)
     j->pool->ops->admit_job(j);
 }
 
+static void write_row(struct job *j)
+{
+    j->chain.row_is_behind = false;
+    j->pool->writes++;
+    store_update_job(j->pool->store, &j->r, NULL, written, j->pool);
+}
+
+static void catch_up(struct job *j)
+{
+    if (j->chain.row_is_behind) {
+        write_row(j);
+    }
+}
+
 static void one_less(struct job *j)
 {
     struct pool *p = j->pool;
@@ -183,8 +263,7 @@ static void one_less(struct job *j)
     if (j->chain.deps == NULL) {
         after_unblock(j);
     }
-    p->writes++;
-    store_update_job(p->store, &j->r, NULL, written, p);
+    write_row(j);
     if (j->chain.deps == NULL) {
         p->ops->give_jobs(p);
     }
@@ -197,8 +276,15 @@ void after_ended(struct job *j)
         struct job *waits = e->waits;
         next = e->next_dependent;
         edge_free(e);
-        if (waits->end.ending || !waits->insert.stored || waits->doom.code != ERR_NONE) {
-            continue; /* cancelled; or its insert is under way, and asks again then; or it fails */
+        if (waits->end.ending || waits->doom.code != ERR_NONE) {
+            continue; /* cancelled; or it fails */
+        }
+        if (!waits->chain.blocked) { /* not admitted yet */
+            if (accepts(waits, j->r.state)) {
+                filter(waits, is_another, j->r.id);
+                waits->chain.row_is_behind = true;
+            }
+            continue;
         }
         if (accepts(waits, j->r.state)) {
             one_less(waits);

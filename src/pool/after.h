@@ -23,8 +23,11 @@ struct edge {
 enum err after_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
                      size_t *ret_place) MUST_CHECK;
 
-/* Ties the job to those that it still waits for. False: it waits for nobody, and *ret_why tells of
-   one that did not complete; NULL: all did. Owner of the text: the caller. */
+/* A new job, checked in this turn and not inserted yet: ties it to those that are active, and drops
+   those that have become what it wants. */
+void after_begin(struct job *j);
+/* The job is admitted: ties it to those that it still waits for. False: it waits for nobody, and
+ *ret_why tells of one that did not complete; NULL: all did. Owner of the text: the caller. */
 bool after_tie(struct job *j, char **ret_why);
 /* It waits for others from now on; or not any more, and is admitted. */
 void after_block(struct job *j);

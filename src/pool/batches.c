@@ -18,6 +18,7 @@
 #include "comfypool/notify/events.h"
 #include "comfypool/notify/hooks.h"
 #include "inputs.h"
+#include "intake.h"
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
@@ -412,6 +413,8 @@ static void give_back(struct batch *b)
     }
     in->submission.extra_data = b->extra_data;
     b->workflow = b->extra_data = NULL;
+    intake_take_key(in, m->key);
+    m->key = NULL;
     m->submission = (struct submission){.workflow = NULL};
     in->subject[0] = '\0';
 }
@@ -518,10 +521,7 @@ void batch_begin(struct pool *p, struct intake *in)
     override_skeleton(m->workflow, text, &m->skeleton);
     map_init(&m->hashed);
     memcpy(m->digest, in->digest, sizeof m->digest);
-    if (in->key[0] != '\0') {
-        m->key = mem_strdup(in->key);
-        (void)map_put(&p->keys, str_of(m->key), b);
-    }
+    m->key = intake_pass_key(in, b);
     make_some(b);
 }
 

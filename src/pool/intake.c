@@ -32,8 +32,18 @@ void intake_init(struct intake *in)
     buf_init(&in->dry, BUF_NO_LIMIT);
 }
 
+static void drop_key(struct intake *in)
+{
+    if (in->claim != NULL) {
+        (void)map_remove(in->claims, str_of(in->claim));
+        free(in->claim);
+        in->claim = NULL;
+    }
+}
+
 void intake_done(struct intake *in)
 {
+    drop_key(in);
     if (in->job != NULL) {
         in->job->insert.intake = NULL;
     }
@@ -111,11 +121,37 @@ static enum intake_step replay(struct pool *p, struct intake *in, const struct k
     return INTAKE_STORED;
 }
 
+/* Before the first step that can wait, so that of two requests with one key only one goes on. */
+static void claim_key(struct pool *p, struct intake *in)
+{
+    in->claims = &p->keys;
+    in->claim = mem_strdup(in->key);
+    (void)map_put(&p->keys, str_of(in->claim), in);
+}
+
+char *intake_pass_key(struct intake *in, void *holder)
+{
+    char *key = in->claim;
+    in->claim = NULL;
+    if (key != NULL) {
+        (void)map_put(in->claims, str_of(key), holder);
+    }
+    return key;
+}
+
+void intake_take_key(struct intake *in, char *take_key)
+{
+    in->claim = take_key;
+    if (take_key != NULL) {
+        (void)map_put(in->claims, str_of(take_key), in);
+    }
+}
+
 /* Whether the key decides: then *ret says how. */
 static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret)
 {
     *ret = INTAKE_REFUSED;
-    if (in->key[0] == '\0' || in->dry_run) {
+    if (in->key[0] == '\0' || in->dry_run || in->claim != NULL) {
         return false;
     }
     if (map_get(&p->keys, str_of(in->key)) != NULL) {
@@ -123,6 +159,7 @@ static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret
                            "another request with this Idempotency-Key is being stored", 1);
         return true;
     }
+    claim_key(p, in);
     struct key_record k = {0};
     const enum err e = store_get_key(p->store, in->key, time_wall(), &k);
     if (e != ERR_NONE) {
@@ -235,9 +272,8 @@ static void insert_job(struct pool *p, struct intake *in)
     j->insert.intake = in;
     in->job = j;
     struct key_record k = {.status = 202, .at = j->r.queued_at};
-    if (in->key[0] != '\0') {
-        j->insert.key = mem_strdup(in->key);
-        (void)map_put(&p->keys, str_of(j->insert.key), j);
+    j->insert.key = intake_pass_key(in, j);
+    if (j->insert.key != NULL) {
         k.key = j->insert.key;
         memcpy(k.digest, in->digest, sizeof k.digest);
         memcpy(k.job_id, j->r.id, sizeof k.job_id);
@@ -276,7 +312,7 @@ static enum intake_step check(struct pool *p, struct intake *in)
     return has_room ? step : INTAKE_REFUSED;
 }
 
-enum intake_step pool_submit(struct pool *p, struct intake *in)
+static enum intake_step go_on(struct pool *p, struct intake *in)
 {
     enum intake_step step;
     if (in->refusal.code != ERR_NONE) { /* while it waited */
@@ -302,4 +338,13 @@ enum intake_step pool_submit(struct pool *p, struct intake *in)
         insert_job(p, in);
     }
     return in->refusal.code == ERR_NONE ? INTAKE_WAITS : INTAKE_REFUSED;
+}
+
+enum intake_step pool_submit(struct pool *p, struct intake *in)
+{
+    const enum intake_step step = go_on(p, in);
+    if (step != INTAKE_WAITS) {
+        drop_key(in);
+    }
+    return step;
 }

@@ -48,6 +48,7 @@ struct job_source {
 struct job_chain {
     struct edge *deps;       /* what it waits for */
     struct edge *dependents; /* who waits for it */
+    bool row_is_behind;      /* it waits for less than its row says */
     bool blocked;            /* it waits for others */
     bool was_blocked;        /* it did */
 };

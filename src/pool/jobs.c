@@ -149,6 +149,7 @@ struct job *job_new(struct pool *p, struct submission *take, const char *trace)
     struct job *j = describe(p, take, trace);
     job_take_texts(j, take);
     settle_in(j);
+    after_begin(j);
     return j;
 }
 
@@ -161,6 +162,11 @@ struct job *job_new_of_batch(struct pool *p, const struct submission *from, cons
     j->r.credentials = credentials_in(str_of(b->credentials));
     batch_join(j, b);
     settle_in(j);
+    if (b->jobs != j) { /* what the first one found, in an earlier turn perhaps */
+        free(j->r.after);
+        j->r.after = mem_strdup(b->jobs->r.after);
+    }
+    after_begin(j);
     return j;
 }
 

@@ -78,9 +78,9 @@ struct pool {
     struct map jobs;    /* active ones, by id */
     struct map clients; /* by name */
     struct map batches; /* with active jobs, by id */
-    struct map keys;    /* jobs and batches whose insert is under way, by Idempotency-Key */
-    size_t attempts;    /* jobs with an attempt: they are not queued */
-    size_t text_bytes;  /* of the jobs' texts in memory */
+    struct map keys;   /* submissions under way, later their jobs and batches, by Idempotency-Key */
+    size_t attempts;   /* jobs with an attempt: they are not queued */
+    size_t text_bytes; /* of the jobs' texts in memory */
     struct events events;
     struct uploads *uploads;
     struct file_servers *file_servers;

@@ -15,7 +15,7 @@ static const struct named_suite suites[] = {
     {"schema", schema_suite},     {"hooks", hooks_suite},       {"others", others_suite},
     {"sick", sick_suite},         {"found", found_suite},       {"gateways", gateways_suite},
     {"times", times_suite},       {"walls", walls_suite},       {"keys", keys_suite},
-    {"bodies", bodies_suite},     {"hostile", hostile_suite},
+    {"bodies", bodies_suite},     {"hostile", hostile_suite},   {"twins", twins_suite},
 };
 
 /* Tests mostly wait. */

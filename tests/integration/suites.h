@@ -14,6 +14,7 @@ Suite *restart_suite(void);
 Suite *links_suite(void);
 Suite *disk_suite(void);
 Suite *hostile_suite(void);
+Suite *twins_suite(void);
 Suite *daemon_suite(void);
 Suite *schema_suite(void);
 Suite *retry_suite(void);

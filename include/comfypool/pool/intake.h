@@ -17,6 +17,7 @@
 
 struct batch;
 struct job;
+struct map;
 struct pool;
 
 struct intake {
@@ -38,6 +39,8 @@ struct intake {
     int64_t total;           /* of a batch: its jobs */
     unsigned replayed; /* an earlier one had this key: the HTTP status of its answer; 0: none had */
     /* The pool's notes. */
+    char *claim;         /* its key, reserved from the first step on; or NULL */
+    struct map *claims;  /* where */
     bool kept;           /* data of its attachments was made files */
     size_t rechecked;    /* backends were asked; for which of a batch's jobs, from 1 */
     struct job *job;     /* whose insert is under way; or NULL */
