@@ -18,6 +18,7 @@
 #include "comfypool/base/list.h"
 #include "job_texts.h"
 #include "comfypool/store/jobs.h"
+#include "comfypool/base/pending.h"
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 
@@ -226,7 +227,7 @@ bool after_tie(struct job *j, char **ret_why)
 static void written(void *ctx)
 {
     struct pool *p = ctx;
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 void after_block(struct job *j)
@@ -245,7 +246,7 @@ void after_unblock(struct job *j)
 static void write_row(struct job *j)
 {
     j->chain.row_is_behind = false;
-    j->pool->writes++;
+    pending_add(&j->pool->pending);
     store_update_job(j->pool->store, &j->r, NULL, written, j->pool);
 }
 

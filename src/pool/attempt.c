@@ -10,6 +10,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/loop/loop.h"
 #include "comfypool/base/list.h"
+#include "comfypool/base/pending.h"
 #include "backends.h"
 #include "clients.h"
 #include "jobs.h"
@@ -153,7 +154,9 @@ void attempt_free(struct attempt *a)
         attempt_leave(a);
     }
     progress_pace_done(&a->told.pace);
-    a->pool->writes -= a->end.awaits_images ? 1 : 0; /* its backend may be gone */
+    if (a->end.awaits_images) {
+        pending_remove(&a->pool->pending); /* its backend may be gone */
+    }
     streamed_done(&a->streamed);
     free(a->preview.node_id);
     buf_done(&a->preview.image);

@@ -8,6 +8,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/base/pending.h"
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"
@@ -103,7 +104,7 @@ static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
         attempt_happens(a, ATTEMPT_EVENT_DENY);
         attempt_end(a, time_mono(), 0, ATTEMPT_FAILED, &e);
     }
-    pool_one_less(p, &p->submits);
+    pending_remove(&p->pending);
 }
 
 /* Its inputs are there: the prompt goes out, or the attempt is withdrawn. */
@@ -125,7 +126,7 @@ static void intent_stored(void *ctx)
     struct attempt *a = j->attempt;
     struct pool *p = j->pool;
     if (a == NULL || a->state.phase != PHASE_INTENT) { /* an earlier attempt took its place */
-        pool_one_less(p, &p->writes);
+        pending_remove(&p->pending);
         return;
     }
     a->timeline.intent = (struct time_mark){.set = true, .received = time_mono()};
@@ -134,7 +135,7 @@ static void intent_stored(void *ctx)
     } else {
         post(a);
     }
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 /* What is stored of it before anything is sent. */
@@ -171,7 +172,7 @@ void attempt_begin(struct job *j, struct backend *b)
     tell_job(a);
     attempt_link(a);
     j->pool->ops->show_job(j);
-    j->pool->writes++;
+    pending_add(&j->pool->pending);
     store_begin_attempt(j->pool->store, &j->r, &a->r, NULL, intent_stored, j);
 }
 

@@ -13,6 +13,7 @@
 #include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/base/pending.h"
 #include "attempt.h"
 #include "backends.h"
 #include "clients.h"
@@ -51,7 +52,7 @@ static void withdrawn(void *ctx)
     struct job *j = ctx;
     struct pool *p = j->pool;
     p->ops->requeue_job(j);
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 void attempt_withdraw(struct attempt *a)
@@ -65,7 +66,7 @@ void attempt_withdraw(struct attempt *a)
     j->r.backend = NULL;
     j->r.prompt_id[0] = '\0';
     attempt_free(a);
-    p->writes++;
+    pending_add(&p->pending);
     store_withdraw_attempt(p->store, &j->r, number, withdrawn, j);
     p->ops->give_jobs(p); /* its slot is free */
 }
@@ -252,7 +253,7 @@ static bool await_images(struct attempt *a)
 {
     if (a->streamed.pending > 0 && !a->end.awaits_images) {
         a->end.awaits_images = true;
-        a->backend->pool->writes++;
+        pending_add(&a->backend->pool->pending);
     }
     return a->streamed.pending > 0;
 }
@@ -264,7 +265,7 @@ void attempt_images_written(struct attempt *a)
     a->end.awaits_images = false;
     attempt_conclude(a);
     if (awaited) {
-        pool_one_less(p, &p->writes);
+        pending_remove(&p->pending);
     }
 }
 

@@ -1,4 +1,5 @@
 /* The POST of an attempt; see the header. What its answer means is attempt_begin.c's. */
+#include "comfypool/base/pending.h"
 #include "attempt_post.h"
 
 #include "attempt.h"
@@ -13,7 +14,7 @@ void attempt_send_post(struct attempt *a, comfy_submit_fn answered)
     a->post.created_ms = prompt_render(a, &body);
     a->post.at = time_mono();
     a->timeline.posted = (struct time_mark){.set = true, .received = a->post.at};
-    a->backend->pool->submits++;
+    pending_add(&a->backend->pool->pending);
     a->post.call = comfy_submit(a->backend->comfy, buf_str(&body), answered, a);
 }
 
@@ -33,7 +34,7 @@ void attempt_cancel_post(struct attempt *a)
     if (a->post.call != NULL) {
         http_call_cancel(a->post.call);
         a->post.call = NULL;
-        a->backend->pool->submits--;
+        pending_remove(&a->pool->pending);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/base/pending.h"
 #include "attempt.h"
 #include "backends.h"
 #include "job_texts.h"
@@ -33,7 +34,7 @@ static bool is_readable(const struct job *j)
 static void retry_withdrawn(void *ctx)
 {
     struct pool *p = ctx;
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 /* Its retry was not POSTed: it never was. Where the earlier one goes on its row goes now, so that a
@@ -50,7 +51,7 @@ static void take_back_retry(struct job *j, bool goes_on)
     attempt_free(retry);
     (void)job_apply(j, JOB_EVENT_REQUEUE);
     if (goes_on) {
-        p->writes++;
+        pending_add(&p->pending);
         store_withdraw_attempt(p->store, &j->r, number, retry_withdrawn, p);
     } else {
         j->end.withdraw = number;

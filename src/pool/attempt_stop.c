@@ -10,6 +10,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/base/pending.h"
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"
@@ -165,7 +166,7 @@ static void stop_stored(void *ctx)
         (void)attempt_stop_again(j->attempt);
     }
     free(s);
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 /* An interrupt that the next daemon finds must not look like somebody else's: what we do is written
@@ -177,7 +178,7 @@ static void store_stop(struct attempt *a)
     *s = (struct stopping){.pool = j->pool, .number = a->r.number};
     memcpy(s->job_id, j->r.id, sizeof s->job_id);
     a->r.error.code = a->stop.code;
-    j->pool->writes++;
+    pending_add(&j->pool->pending);
     store_begin_attempt(j->pool->store, &j->r, &a->r, NULL, stop_stored, s);
 }
 

@@ -29,6 +29,7 @@
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/keys.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/pending.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
@@ -163,7 +164,7 @@ static void end_stored(void *ctx)
     if (b->active == 0) { /* else a job of it is tried again meanwhile */
         batch_free(b);
     }
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void batch_end(struct batch *b)
@@ -179,7 +180,7 @@ static void batch_end(struct batch *b)
     webhooks_of_batch(p->webhooks, &b->r, buf_str(&data), &b->outbox);
     const struct store_beside beside = outbox_beside(&b->outbox);
     b->ending = true;
-    p->writes++;
+    pending_add(&p->pending);
     store_end_batch(p->store, b->r.id, &beside, end_stored, b);
 }
 
@@ -313,7 +314,7 @@ static void batch_inserted(void *ctx, enum err e)
     struct intake *in = b->making->intake;
     making_free(b);
     if (p->callers.wake == NULL) { /* the daemon stops; the next one finds what was stored */
-        pool_one_less(p, &p->writes);
+        pending_remove(&p->pending);
         return;
     }
     if (e == ERR_NONE) {
@@ -329,7 +330,7 @@ static void batch_inserted(void *ctx, enum err e)
         drop_all(b);
         tell_intake(p, in, e);
     }
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void insert(struct batch *b)
@@ -349,7 +350,7 @@ static void insert(struct batch *b)
     memcpy(k.job_id, b->r.id, sizeof k.job_id);
     struct store_beside beside = outbox_beside(&outbox);
     beside.credentials = str_of(b->credentials);
-    p->writes++;
+    pending_add(&p->pending);
     store_insert_batch(p->store, &b->r, records, n, (struct str){b->workflow, b->workflow_len},
                        str_of(b->extra_data), m->key == NULL ? NULL : &k, &beside, batch_inserted,
                        b);
@@ -544,7 +545,7 @@ enum err batch_total(struct pool *p, const char *id, int64_t *ret)
 static void cancel_marked(void *ctx)
 {
     struct pool *p = ctx;
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void cancel_one(struct job *j)
@@ -555,7 +556,7 @@ static void cancel_one(struct job *j)
     }
     job_cancel(j);
     if (j->attempt != NULL && !j->end.ending) {
-        p->writes++;
+        pending_add(&p->pending);
         store_mark_cancel(p->store, &j->r, cancel_marked, p);
     }
 }

@@ -6,13 +6,14 @@
 
 #include "state.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/pending.h"
 
 struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done, void *ctx)
 {
     struct change *c = mem_alloc(sizeof *c);
     *c = (struct change){.pool = p, .done = done, .ctx = ctx};
     (void)snprintf(c->job_id, sizeof c->job_id, "%s", job_id);
-    p->writes++;
+    pending_add(&p->pending);
     return c;
 }
 
@@ -21,7 +22,7 @@ void change_over(struct change *c, enum err e)
     struct pool *p = c->pool;
     c->done(c->ctx, e);
     free(c);
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 void change_stored(void *change)

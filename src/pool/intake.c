@@ -25,6 +25,7 @@
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/keys.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/pending.h"
 
 void intake_init(struct intake *in)
 {
@@ -233,7 +234,7 @@ static void inserted(void *ctx, enum err e)
     struct intake *in = j->insert.intake;
     const uint64_t ticket = in == NULL ? 0 : in->ticket;
     if (p->callers.wake == NULL) { /* the daemon stops; the next one finds what was stored */
-        pool_one_less(p, &p->writes);
+        pending_remove(&p->pending);
         return;
     }
     if (in != NULL) {
@@ -262,7 +263,7 @@ static void inserted(void *ctx, enum err e)
         }
         pool_dispatch(p);
     }
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void insert_job(struct pool *p, struct intake *in)
@@ -281,7 +282,7 @@ static void insert_job(struct pool *p, struct intake *in)
     webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->end.outbox);
     struct store_beside beside = outbox_beside(&j->end.outbox);
     beside.credentials = str_of(j->texts.credentials);
-    p->writes++;
+    pending_add(&p->pending);
     store_insert(p->store, &j->r, (struct str){j->texts.workflow, j->texts.workflow_len},
                  str_of(j->texts.extra_data), k.key == NULL ? NULL : &k, &beside, inserted, j);
 }

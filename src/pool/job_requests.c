@@ -20,6 +20,7 @@
 #include "comfypool/store/batches.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/pending.h"
 
 static struct job *find(struct pool *p, const char *id)
 {
@@ -45,7 +46,7 @@ static void marked(void *ctx)
     }
     pool_wake(p, m->ticket);
     free(m);
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void mark_cancel(struct job *j, uint64_t ticket)
@@ -53,7 +54,7 @@ static void mark_cancel(struct job *j, uint64_t ticket)
     struct marking *m = mem_alloc(sizeof *m);
     *m = (struct marking){.pool = j->pool, .ticket = ticket};
     memcpy(m->job_id, j->r.id, sizeof m->job_id);
-    j->pool->writes++;
+    pending_add(&j->pool->pending);
     store_mark_cancel(j->pool->store, &j->r, marked, m);
 }
 

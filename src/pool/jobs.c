@@ -33,6 +33,7 @@
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/outputs.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/pending.h"
 #include "sources.h"
 #include "backends.h"
 
@@ -472,7 +473,7 @@ static void concluded(void *ctx)
         job_has_changed(j);
         tell_retrying(j);
         job_wait_again(j);
-        pool_one_less(p, &p->writes);
+        pending_remove(&p->pending);
         return;
     }
     count_end(p, j->r.state);
@@ -485,7 +486,7 @@ static void concluded(void *ctx)
     }
     after_ended(j);
     job_forget(j);
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 void job_wait_first(struct job *j)
@@ -673,7 +674,7 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     }
     beside.withdraw = j->end.withdraw;
     j->end.withdraw = 0;
-    p->writes++;
+    pending_add(&p->pending);
     struct stray *left = NULL;
     if (attempt_is_nowhere(&a->state) || a->end.outcome == ATTEMPT_COMPLETED) {
         store_end_attempt(p->store, &j->end.next, &a->r, profile, NULL, &beside, concluded, j);
@@ -744,7 +745,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     }
     j->end.next.completed_at = anchor_wall(&j->times.anchor, time_mono());
     const struct store_beside beside = prepare_beside(j, STR(""));
-    p->writes++;
+    pending_add(&p->pending);
     store_end_attempt(p->store, &j->end.next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
 }
 

@@ -34,6 +34,7 @@
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/settings.h"
 #include "comfypool/store/store.h"
+#include "comfypool/base/pending.h"
 #include "sources.h"
 #include "submission_check.h"
 
@@ -60,7 +61,7 @@ static void pruned(void *ctx, unsigned deleted, bool more)
     if (!p->stopping) {
         deadline_set(&p->deadlines, &p->prune, mono_add(time_mono(), dur_ms(ms)), prune, p);
     }
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void prune(void *ctx)
@@ -68,7 +69,7 @@ static void prune(void *ctx)
     struct pool *p = ctx;
     const struct wall_us before = {
         p->options.keep_for.us == 0 ? 0 : time_wall().us - p->options.keep_for.us};
-    p->writes++;
+    pending_add(&p->pending);
     store_prune(p->store, before, p->options.keep_count == 0 ? INT64_MAX : p->options.keep_count,
                 pruned, p);
 }
@@ -126,7 +127,6 @@ static void load_stray(void *ctx, struct stray_record *found)
     }
 }
 
-static void work_is_over(void *pool);
 static const struct pool_ops ops = {
     .give_jobs = pool_dispatch,
     .review_jobs = review_begin,
@@ -174,7 +174,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     };
     ability_init(&p->ability, &limits);
     deadlines_init(&p->deadlines, loop);
-    p->pending = (struct pending){.over = work_is_over, .ctx = p};
+    p->pending = (struct pending){.over = pool_look_for_end, .ctx = p};
     p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
     p->file_servers = file_servers_new();
     p->stamps = stamps_new(store, p->file_servers, options->check_modified);
@@ -255,11 +255,6 @@ void pool_reload(struct pool *p)
 
 /* ---- stop ------------------------------------------------------------------------------------ */
 
-static void work_is_over(void *ctx)
-{
-    pool_look_for_end(ctx);
-}
-
 static void stop_files(struct pool *p)
 {
     uploads_stop(p->uploads);
@@ -289,6 +284,7 @@ static void pool_freed(uv_handle_t *timer)
 bool pool_close(struct pool *p)
 {
     p->stopping = true;
+    p->stopped = NULL;
     samplers_stop(p->samplers);
     stop_files(p);
     size_t at = 0;

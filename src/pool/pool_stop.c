@@ -12,27 +12,17 @@ static void stop_is_complete(void *ctx)
     }
 }
 
-static bool is_idle(const struct pool *p)
-{
-    return p->writes == 0 && p->submits == 0 && p->pending.n == 0;
-}
-
 void pool_await_stop(struct pool *p, struct dur_us most)
 {
     const struct mono_us now = time_mono();
-    deadline_set(&p->deadlines, &p->stop_late, is_idle(p) ? now : mono_add(now, most),
+    deadline_set(&p->deadlines, &p->stop_late, p->pending.n == 0 ? now : mono_add(now, most),
                  stop_is_complete, p);
 }
 
-void pool_look_for_end(struct pool *p)
+void pool_look_for_end(void *pool)
 {
-    if (p->stopped != NULL && is_idle(p)) {
+    struct pool *p = pool;
+    if (p->stopped != NULL && p->pending.n == 0) {
         deadline_set(&p->deadlines, &p->stop_late, time_mono(), stop_is_complete, p);
     }
-}
-
-void pool_one_less(struct pool *p, unsigned *counter)
-{
-    (*counter)--;
-    pool_look_for_end(p);
 }

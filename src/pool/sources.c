@@ -17,6 +17,7 @@
 #include "comfypool/base/list.h"
 #include "after.h"
 #include "comfypool/store/jobs.h"
+#include "comfypool/base/pending.h"
 
 enum {
     TRIES = 11,      /* two minutes in all */
@@ -98,7 +99,7 @@ static bool has_all(const struct job *j)
 static void written(void *ctx)
 {
     struct pool *p = ctx;
-    pool_one_less(p, &p->writes);
+    pending_remove(&p->pending);
 }
 
 static void go_on(struct job *j)
@@ -106,7 +107,7 @@ static void go_on(struct job *j)
     struct pool *p = j->pool;
     free(j->r.attachments);
     j->r.attachments = inputs_write_again(j);
-    p->writes++;
+    pending_add(&p->pending);
     store_update_job(p->store, &j->r, NULL, written, p);
     after_unblock(j);
 }

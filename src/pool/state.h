@@ -119,9 +119,7 @@ struct pool {
     bool paused;
     bool stopping;
     bool dispatching;
-    struct pending pending; /* what the rooms below write */
-    unsigned writes;        /* store operations under way */
-    unsigned submits;
+    struct pending pending; /* store operations and POSTs under way, of all rooms */
     struct deadline stop_late;
     void (*stopped)(void *ctx);
     void *stopped_ctx;
@@ -132,10 +130,8 @@ struct pool {
     int64_t minute_at;
 };
 
-/* A store operation or a submit has ended: perhaps the stop is complete. */
-void pool_one_less(struct pool *p, unsigned *counter);
-/* The same, of what p->pending counts. */
-void pool_look_for_end(struct pool *p);
+/* Nothing is under way any more: perhaps the stop is complete. pool: a struct pool. */
+void pool_look_for_end(void *pool);
 /* The stop is complete when nothing is under way, or after so long. */
 void pool_await_stop(struct pool *p, struct dur_us most);
 
