@@ -16,7 +16,7 @@
 #include "exchange.h"
 #include "file_body.h"
 #include "headers.h"
-#include "hold.h"
+#include "long_poll.h"
 #include "query.h"
 #include "router.h"
 #include "server.h"

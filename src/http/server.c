@@ -5,7 +5,7 @@
  */
 #include "conns.h"
 #include "exchange.h"
-#include "hold.h"
+#include "long_poll.h"
 #include "listen.h"
 #include "server.h"
 

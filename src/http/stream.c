@@ -6,7 +6,7 @@
  */
 #include "answer.h"
 #include "exchange.h"
-#include "hold.h"
+#include "long_poll.h"
 #include "server.h"
 #include "stream.h"
 

@@ -14,7 +14,7 @@
 #include "backends.h"
 #include "clients.h"
 #include "jobs.h"
-#include "learn.h"
+#include "run_measurement.h"
 #include "state.h"
 
 /* It was checked at its submission; NULL: on disk it was damaged since. */
@@ -100,7 +100,7 @@ void attempt_unlink(struct attempt *a)
 void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
 {
     if (!a->timeline.started.set) {
-        learn_start(a);
+        measurement_start(a);
     }
     (void)timeline_start(&a->timeline, now, stamp_ms);
     if (a->profiler != NULL && a->sampled == NULL && !attempt_is_over(&a->state)) {
@@ -108,7 +108,7 @@ void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms)
     }
     attempt_happens(a, ATTEMPT_EVENT_START);
     deadline_clear(&a->backend->pool->deadlines, &a->timers.start);
-    tell_started(a);
+    publish_started(a);
 }
 
 void attempt_unwatch(struct attempt *a)

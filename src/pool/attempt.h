@@ -26,7 +26,7 @@
 #include "reconcile.h"
 #include "comfypool/sampling/sampler.h"
 #include "streamed.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "trust.h"
 
 struct backend;
@@ -46,7 +46,7 @@ struct attempt {
     struct progress progress;
     struct timeline timeline;
     struct splices splices; /* what it changes in the workflow's text */
-    bool runs_cold;         /* see learn.c */
+    bool runs_cold;         /* see run_measurement.c */
     struct attempt_post post;
     struct attempt_sending sending;
     struct attempt_watch watch;

@@ -65,7 +65,7 @@ static void accepted(struct attempt *a)
         attempt_conclude(a);
         return;
     }
-    tell_accepted(a);
+    publish_accepted(a);
     attempt_sign(a, now, false);
     attempt_watch_start(a, now);
     reconcile_expect_status(a->backend, a->post.at);

@@ -19,9 +19,9 @@
 #include "clients.h"
 #include "clock.h"
 #include "jobs.h"
-#include "learn.h"
+#include "run_measurement.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 
 enum {
     /* How long the end of a job waits for the answer to its own POST. */
@@ -95,7 +95,7 @@ static void judge_poison(struct attempt *a)
     if (!lost || a->job->r.left_dead <= RETRY_MAX_LEFT_DEAD) {
         return;
     }
-    ability_poisoned(&a->backend->pool->ability, job_hash(a->job));
+    breaker_poisoned(&a->backend->pool->breaker, job_hash(a->job));
     e->job_error = attempt_error(ERR_BACKEND_ERROR, poison_message);
 }
 
@@ -178,7 +178,7 @@ static void conclude_now(struct attempt *a)
     attempt_end_streamed(a);
     enum job_state state = j->r.state;
     if (job_transition(j->r.state, e, &state) && job_state_is_terminal(state)) {
-        learn_end(a, state, profiled ? &profile : NULL, &measurement);
+        measurement_end(a, state, profiled ? &profile : NULL, &measurement);
     }
     if (!j->pool->ops->conclude_job(j, e, a, attempt_render_outputs(a), buf_str(&json),
                                     buf_str(&measurement))) {
@@ -308,7 +308,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
         *take_error = (struct job_error){0};
     }
     attempt_unwatch(a);
-    tell_last_progress(a);
+    publish_last_progress(a);
     timeline_end(&a->timeline, now, stamp_ms);
     a->timeline.ended.by_history = e->by_history;
     clock_settle(a);

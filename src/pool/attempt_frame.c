@@ -7,7 +7,7 @@
 #include "comfypool/notify/events.h"
 #include "jobs.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 
 /* Where it is now: started, and one of its nodes runs. */
 static void note_phase(struct attempt *a, struct mono_us now, const struct frame *f)
@@ -28,9 +28,9 @@ static void note_phase(struct attempt *a, struct mono_us now, const struct frame
 static void note_progress(struct attempt *a, struct mono_us now, const struct frame *f)
 {
     const uint64_t changes = a->progress.changes;
-    progress_feed(&a->progress, f, events_wanted(&a->job->pool->events) ? tell_node : NULL, a);
+    progress_feed(&a->progress, f, events_wanted(&a->job->pool->events) ? publish_node : NULL, a);
     if (f->type == FRAME_PROGRESS && a->progress.changes != changes) {
-        tell_progress(a, now);
+        publish_progress(a, now);
     }
     if (a->progress.changes != changes) {
         a->job->pool->ops->show_job(a->job);

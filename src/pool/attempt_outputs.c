@@ -12,7 +12,7 @@
 #include "comfypool/render/render.h"
 #include "attempt.h"
 #include "jobs.h"
-#include "tell.h"
+#include "event_publish.h"
 
 struct output {
     char *json;
@@ -90,7 +90,7 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     if (!js_clean(ui, &clean) || (to != NULL && str_is(buf_str(&clean), to->json))) {
         return; /* said twice, or history says it too */
     }
-    const size_t files = tell_output(a, node_id, buf_str(&clean));
+    const size_t files = publish_output(a, node_id, buf_str(&clean));
     if (to == NULL) {
         to = add_output(a, node_id);
     }

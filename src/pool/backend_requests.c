@@ -106,7 +106,7 @@ bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret)
 {
     struct backend *b = find(p, name, ret);
     if (b != NULL) {
-        ability_forget_refusals(&p->ability, b->id); /* somebody put there what it lacked */
+        breaker_forget_refusals(&p->breaker, b->id); /* somebody put there what it lacked */
         knowledge_changed(p);
         knowledge_read(b);
         backend_settle(b);

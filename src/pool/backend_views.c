@@ -74,7 +74,7 @@ bool pool_find_backend(const struct pool *p, const char *name, struct backend_vi
 
 const char *pool_next_poison(const struct pool *p, const void **at)
 {
-    return ability_next_poison(&p->ability, at);
+    return breaker_next_poison(&p->breaker, at);
 }
 
 /* ---- counters -------------------------------------------------------------------------------- */

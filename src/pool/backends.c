@@ -17,14 +17,14 @@
 #include "eligible.h"
 #include "comfypool/files/input_transfers.h"
 #include "input_sending.h"
-#include "learn.h"
+#include "run_measurement.h"
 #include "reconcile.h"
 #include "review.h"
 #include "comfypool/sampling/sampler.h"
 #include "state.h"
 #include "strays.h"
 #include "streamed.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "trust.h"
 #include "unlisted.h"
 #include "knowledge.h"
@@ -44,7 +44,7 @@ void backend_settle(struct backend *b)
     if (takes != b->slot.up) {
         scheduler_set_up(&p->scheduler, &b->slot, takes);
     }
-    tell_backend(b, backend_state_name(b));
+    publish_backend(b, backend_state_name(b));
     if (takes) {
         p->ops->give_jobs(p);
     }
@@ -188,7 +188,7 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
         reconcile_status(b, f->queue_remaining);
         b->said.queue = f->queue_remaining;
         b->conn.last_status = now;
-        learn_status(b);
+        measurement_status(b);
         strays_status(b);
     } else if (f->type == FRAME_SIGN || f->prompt_id.p == NULL) {
         unnamed_came(b, now, f);
@@ -199,7 +199,7 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
         } else if (b->strays != NULL) {
             strays_frame(b, f->prompt_id, f->type);
         } else if (f->type == FRAME_START) {
-            learn_foreign(b);
+            measurement_foreign(b);
         }
         if (f->type == FRAME_EXECUTING && f->node.p == NULL) {
             b->load.leaving = 0; /* said behind the status without it */
@@ -218,7 +218,7 @@ static void went_up(struct backend *b)
     b->conn.up_since = b->conn.last_status = time_mono();
     b->load.leaving = 0;
     deadline_clear(&p->deadlines, &b->conn.gone);
-    ability_forget_refusals(&p->ability, b->id); /* it may have other models now */
+    breaker_forget_refusals(&p->breaker, b->id); /* it may have other models now */
     struct attempt *next = NULL;
     for (struct attempt *a = b->load.attempts; a != NULL; a = next) {
         next = a->backend_next;
@@ -247,7 +247,7 @@ static void went_down(struct backend *b, struct mono_us now, const char *why)
         b->trust.link_lost = true;
         b->conn.down_since = now;
         backend_plan_gone(b);
-        learn_lost(b);
+        measurement_lost(b);
         sampler_down(b->sampler);
         knowledge_down(b);
     }
@@ -307,7 +307,7 @@ static void preview_came(struct backend *b, struct mono_us now, const struct fra
     sign_came(b, now, f->prompt_id, true);
     struct attempt *a = attempt_of_preview(b, f);
     if (a != NULL && !attempt_is_over(&a->state)) {
-        tell_preview(a, f);
+        publish_preview(a, f);
         if (attempt_streams(a, f)) {
             attempt_take_streamed(a, f);
         }
@@ -520,7 +520,7 @@ static void reap(void *ctx)
     if (backend_configured(p, b->name) == NULL) {
         store_delete_backend(p->store, b->name, NULL, NULL);
     }
-    ability_forget_backend(&p->ability, b->id);
+    breaker_forget_backend(&p->breaker, b->id);
     backend_free(b);
     review_begin(p);
 }

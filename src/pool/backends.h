@@ -77,7 +77,7 @@ struct backend_load {
     uint64_t ends[ATTEMPT_OUTCOME_COUNT];
 };
 
-/* learn.c: what is in its memory. */
+/* run_measurement.c: what is in its memory. */
 struct backend_warm {
     char hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
     char models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */

@@ -22,7 +22,7 @@
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "submission_check.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/store/batches.h"
@@ -275,7 +275,7 @@ static void admit_some(void *ctx)
          i++) {
         struct job *j = b->next;
         b->next = j->batch_next;
-        tell_queued(j);
+        publish_queued(j);
         job_wait_first(j);
     }
     if (b->next != NULL) {

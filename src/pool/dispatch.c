@@ -99,7 +99,7 @@ static bool is_last_attempt(const struct job *j)
 static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
 {
     const struct str hash = hash_on(j, b);
-    const struct ability_view v = ability_view(&j->pool->ability, hash, b->id, now);
+    const struct breaker_view v = breaker_view(&j->pool->breaker, hash, b->id, now);
     unsigned found = v.open || (v.trying && runs_there(hash, b)) ? BAR_BREAKER : 0;
     found |= trust_bars(b, j) ? BAR_SIZE : 0;
     found |= shun_bars(j, b) ? BAR_SHUNNED : 0;

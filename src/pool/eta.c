@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "eta.h"
 #include "jobs.h"
-#include "learn.h"
+#include "run_measurement.h"
 #include "state.h"
 
 /* More jobs that wait than this would hold the loop for too long: nobody is told then. */
@@ -47,7 +47,7 @@ static int by_turn(const void *x, const void *y)
 static void play_attempt(struct attempt *a, struct backend *b, struct mono_us now)
 {
     struct dur_us expected;
-    if (!learn_expect(a->job, b, &expected)) {
+    if (!measurement_expect(a->job, b, &expected)) {
         return;
     }
     struct mono_us starts = b->eta.free_at;
@@ -110,7 +110,7 @@ static struct job **waiting_jobs(struct pool *p, size_t *ret_len)
 static void play_job(struct job *j, struct backend *b)
 {
     struct dur_us expected;
-    if (!learn_expect(j, b, &expected)) {
+    if (!measurement_expect(j, b, &expected)) {
         return;
     }
     const bool delayed = heap_holds(&j->timers.delay.node);

@@ -10,7 +10,7 @@
 #include "comfypool/pool/walls.h"
 #include "jobs.h"
 #include "state.h"
-#include "sources.h"
+#include "output_inputs.h"
 
 /* ---- submissions ----------------------------------------------------------------------------- */
 
@@ -77,7 +77,7 @@ static bool may_have_output(struct pool *p, const struct submission *s, size_t i
     while (strcmp(s->attachments[k].job_id, a->job_id) != 0) { /* itself at the latest */
         k++;
     }
-    counts[i] = k < i ? counts[k] : sources_count(p, a->job_id);
+    counts[i] = k < i ? counts[k] : output_inputs_count(p, a->job_id);
     return a->output < counts[i];
 }
 
@@ -263,7 +263,7 @@ void inputs_join(struct job *j)
 
 void inputs_leave(struct job *j)
 {
-    sources_leave(j);
+    output_inputs_leave(j);
     for (size_t i = 0; i < j->files.len; i++) {
         struct input *in = &j->files.inputs[i];
         struct upload *u = uploads_find(j->pool->uploads, in->sha256);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "comfypool/core/submission.h"
-#include "after.h"
+#include "dependencies.h"
 #include "batches.h"
 #include "clients.h"
 #include "dispatch.h"
@@ -18,7 +18,7 @@
 #include "intake.h"
 #include "jobs.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "submission_check.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/notify/webhooks.h"
@@ -199,7 +199,7 @@ static bool check_after(struct pool *p, struct intake *in)
     const struct submission *s = &in->submission;
     struct str id = {"", 0};
     size_t place = 0;
-    const enum err e = after_check(p, in->wall, s->after, &id, &place);
+    const enum err e = dependencies_check(p, in->wall, s->after, &id, &place);
     if (e != ERR_DEPENDENCY_NOT_FOUND) {
         return e == ERR_NONE || refusal_set(&in->refusal, e);
     }
@@ -256,7 +256,7 @@ static void inserted(void *ctx, enum err e)
         }
         j->insert.stored = true;
         webhooks_take(p->webhooks, &j->end.outbox);
-        tell_queued(j);
+        publish_queued(j);
         job_admit(j);
         if (in != NULL) {
             pool_wake(p, ticket);

@@ -44,7 +44,7 @@ struct job_source {
     size_t body_bytes; /* of these texts, when they were in memory last */
 };
 
-/* after.c: jobs before and after it. */
+/* dependencies.c: jobs before and after it. */
 struct job_chain {
     struct edge *deps;       /* what it waits for */
     struct edge *dependents; /* who waits for it */

@@ -15,7 +15,7 @@
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/store/batches.h"
 #include "comfypool/store/jobs.h"
@@ -138,7 +138,7 @@ static void revived(void *ctx, bool found)
     } else if (j != NULL && p->callers.wake != NULL) {
         j->insert.stored = true;
         webhooks_take(p->webhooks, &j->end.outbox);
-        tell_queued(j);
+        publish_queued(j);
         job_wait_first(j);
     }
     change_over(c, found ? ERR_NONE : ERR_JOB_NOT_FOUND);

@@ -10,7 +10,7 @@
 #include "comfypool/core/retry.h"
 #include "comfypool/core/submission.h"
 #include "comfypool/pool/intake.h"
-#include "after.h"
+#include "dependencies.h"
 #include "attempt.h"
 #include "batches.h"
 #include "clients.h"
@@ -27,14 +27,14 @@
 #include "comfypool/files/output_stamps.h"
 #include "state.h"
 #include "strays.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/outputs.h"
 #include "comfypool/store/store.h"
 #include "comfypool/base/pending.h"
-#include "sources.h"
+#include "output_inputs.h"
 #include "backends.h"
 
 /* How long a job that failed somewhere waits for another backend than that. */
@@ -150,7 +150,7 @@ struct job *job_new(struct pool *p, struct submission *take, const char *trace)
     struct job *j = describe(p, take, trace);
     job_take_texts(j, take);
     settle_in(j);
-    after_begin(j);
+    dependencies_begin(j);
     return j;
 }
 
@@ -167,7 +167,7 @@ struct job *job_new_of_batch(struct pool *p, const struct submission *from, cons
         free(j->r.after);
         j->r.after = mem_strdup(b->jobs->r.after);
     }
-    after_begin(j);
+    dependencies_begin(j);
     return j;
 }
 
@@ -200,7 +200,7 @@ void job_free(struct job *j)
     strays_leave(j);
     inputs_leave(j);
     eligible_leave(j);
-    after_untie(j);
+    dependencies_untie(j);
     batch_leave(j);
     client_leave(j);
     spec_free(j->spec);
@@ -358,12 +358,12 @@ void job_admit(struct job *j)
     struct pool *p = j->pool;
     AUTO_FREE char *why = NULL;
     const struct time_anchor now = time_anchor_now();
-    if (j->r.after != NULL && after_tie(j, &why)) {
-        after_block(j);
+    if (j->r.after != NULL && dependencies_tie(j, &why)) {
+        dependencies_block(j);
     } else if (why != NULL) {
         job_end_queued(j, ERR_DEPENDENCY_FAILED, why);
-    } else if (sources_wait(j)) {
-        after_block(j);
+    } else if (output_inputs_wait(j)) {
+        dependencies_block(j);
     } else if (j->r.not_before.us > now.wall.us) {
         job_spare_texts(j);
         deadline_set(&p->deadlines, &j->timers.delay, anchor_mono(&now, j->r.not_before),
@@ -471,20 +471,20 @@ static void concluded(void *ctx)
     webhooks_take(p->webhooks, &j->end.outbox);
     if (!job_state_is_terminal(j->r.state)) {
         job_has_changed(j);
-        tell_retrying(j);
+        publish_retrying(j);
         job_wait_again(j);
         pending_remove(&p->pending);
         return;
     }
     count_end(p, j->r.state);
-    tell_end(j);
+    publish_end(j);
     copies_begin(p->copies, &j->r, j->end.kept_files);
     streamed_done(&j->end.streamed);
     stamps_begin(p->stamps, &j->r);
     if (j->r.profiled) {
         otlp_add(p->otlp, j->r.id);
     }
-    after_ended(j);
+    dependencies_ended(j);
     job_forget(j);
     pending_remove(&p->pending);
 }
@@ -660,7 +660,7 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     if (e == JOB_EVENT_REQUEUE) {
         prepare_requeue(j, a);
         free(j->end.retry);
-        j->end.retry = tell_render_retry(j, a);
+        j->end.retry = publish_render_retry(j, a);
     }
     struct store_beside beside = prepare_beside(j, measurement);
     j->end.next.outputs_truncated = a->outputs.truncated;
@@ -722,7 +722,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     struct pool *p = j->pool;
     const bool cancelled = code == ERR_NONE;
     j->chain.blocked = false;
-    sources_leave(j);
+    output_inputs_leave(j);
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->timers.delay);
     deadline_clear(&p->deadlines, &j->doom.due);

@@ -60,8 +60,8 @@ void job_wait_for_store(struct job *j);
 void job_set_timers(struct job *j);
 /*
  * The job's attempt is over: stores what the job becomes. outputs are taken, and may be NULL;
- * profile and measurement (see learn_end) may be empty. True: the attempt is given up and kept by
- * the stray that its prompt is now, since the job waits for a retry.
+ * profile and measurement (see measurement_end) may be empty. True: the attempt is given up and
+ * kept by the stray that its prompt is now, since the job waits for a retry.
  */
 bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take_outputs,
                   struct str profile, struct str measurement);

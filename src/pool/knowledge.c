@@ -49,7 +49,7 @@ void knowledge_learnt(struct backend *b)
 void knowledge_has_changed(struct backend *b)
 {
     unlisted_review(b);
-    ability_forget_refusals(&b->pool->ability, b->id);
+    breaker_forget_refusals(&b->pool->breaker, b->id);
     knowledge_learnt(b);
 }
 
@@ -66,7 +66,7 @@ static void read_is_over(struct backend *b)
     if (k->classes == NULL && k->replacements == NULL && k->features == NULL) {
         deadline_clear(&b->pool->deadlines, &k->patience);
         b->pool->ops->settle_backend(b);
-        if (b->pool->ability.by_hash.len > 0) { /* it may have been the last hope of some */
+        if (b->pool->breaker.by_hash.len > 0) { /* it may have been the last hope of some */
             b->pool->ops->review_jobs(b->pool);
         }
     }

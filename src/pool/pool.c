@@ -21,7 +21,7 @@
 #include "comfypool/notify/hooks.h"
 #include "job_texts.h"
 #include "jobs.h"
-#include "learn.h"
+#include "run_measurement.h"
 #include "comfypool/notify/otlp.h"
 #include "review.h"
 #include "comfypool/files/output_stamps.h"
@@ -35,7 +35,7 @@
 #include "comfypool/store/settings.h"
 #include "comfypool/store/store.h"
 #include "comfypool/base/pending.h"
-#include "sources.h"
+#include "output_inputs.h"
 #include "submission_check.h"
 
 enum {
@@ -92,7 +92,7 @@ static void load_job(void *ctx, struct store_active *found)
 {
     struct pool *p = ctx;
     struct job *j = job_resumed(p, found);
-    learn_key(j);
+    measurement_key(j);
     if (j->r.state == JOB_QUEUED && j->r.attempts == 0) {
         job_wait_first(j);
         return;
@@ -167,12 +167,12 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     queue_init(&p->queue);
     eligible_init(p);
     scheduler_init(&p->scheduler);
-    const struct ability_limits limits = {
+    const struct breaker_limits limits = {
         .failures = options->breaker_failures,
         .open = options->breaker_open,
         .remembered = dur_ms(REFUSAL_REMEMBERED_MS),
     };
-    ability_init(&p->ability, &limits);
+    breaker_init(&p->breaker, &limits);
     deadlines_init(&p->deadlines, loop);
     p->pending = (struct pending){.over = pool_look_for_end, .ctx = p};
     p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
@@ -240,7 +240,7 @@ bool pool_start(struct pool *p)
     strays_join(p);
     batches_settle(p);
     backends_reap(p);
-    learn_begin(p);
+    measurement_begin(p);
     prune(p);
     return true;
 }
@@ -298,7 +298,7 @@ bool pool_close(struct pool *p)
     submission_checks_done(p);
     eligible_done(p);
     uploads_free(p->uploads);
-    sources_done(p);
+    output_inputs_done(p);
     copies_free(p->copies);
     stamps_free(p->stamps);
     file_servers_free(p->file_servers);
@@ -307,7 +307,7 @@ bool pool_close(struct pool *p)
     hooks_free(p->hooks);
     otlp_free(p->otlp);
     measures_free(p->measures);
-    ability_done(&p->ability);
+    breaker_done(&p->breaker);
     map_done(&p->keys);
     batches_done(p);
     clients_done(p);

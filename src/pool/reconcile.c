@@ -14,7 +14,7 @@
 #include "backends.h"
 #include "jobs.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 
 enum {
     FIRST_POLL_MS = 1000,
@@ -345,7 +345,7 @@ static void found_there(struct attempt *a, struct mono_us now,
                         const struct comfy_locate_answer *answer)
 {
     is_there(a);
-    tell_accepted(a);
+    publish_accepted(a);
     if (answer->place == COMFY_RUNNING && !a->watch.trusted) {
         attempt_started(a, now, 0);
     }

@@ -1,4 +1,4 @@
-/* Which refusals count for which jobs; see the header. They are kept by core/ability.c, whose keys
+/* Which refusals count for which jobs; see the header. They are kept by core/breaker.c, whose keys
    are made here: a workflow's hash, and behind it what its job's nodes are given. */
 #include "refusals.h"
 
@@ -63,32 +63,32 @@ static int likenesses(const struct job *j)
 void refusals_add(struct attempt *a, struct mono_us now, const char *why)
 {
     const struct job *j = a->job;
-    struct ability *known = &a->backend->pool->ability;
+    struct breaker *known = &a->backend->pool->breaker;
     char key[KEY_SIZE];
     for (int like = 0; like < likenesses(j); like++) {
         const struct str k = make_key(j, job_hash(j), (enum likeness)like, &key);
-        ability_refused(known, k, a->backend->id, now, why);
+        breaker_refused(known, k, a->backend->id, now, why);
     }
 }
 
 void refusals_over(struct attempt *a)
 {
     const struct job *j = a->job;
-    struct ability *known = &a->backend->pool->ability;
+    struct breaker *known = &a->backend->pool->breaker;
     char key[KEY_SIZE];
     for (int like = 0; j->files.len > 0 && like < LIKENESSES; like++) {
-        ability_worked(known, make_key(j, job_hash(j), (enum likeness)like, &key), a->backend->id);
+        breaker_worked(known, make_key(j, job_hash(j), (enum likeness)like, &key), a->backend->id);
     }
 }
 
 enum refused refusal_of(const struct job *j, struct str hash, const struct backend *b,
                         struct mono_us now, const char **ret_why)
 {
-    const struct ability *known = &b->pool->ability;
+    const struct breaker *known = &b->pool->breaker;
     char key[KEY_SIZE];
     for (int like = likenesses(j) - 1; like >= 0; like--) {
         const struct str k = make_key(j, hash, (enum likeness)like, &key);
-        const struct ability_view v = ability_view(known, k, b->id, now);
+        const struct breaker_view v = breaker_view(known, k, b->id, now);
         if (!v.refused) {
             continue;
         }
@@ -103,11 +103,11 @@ enum refused refusal_of(const struct job *j, struct str hash, const struct backe
 
 bool refusals_know(const struct job *j, struct str hash)
 {
-    const struct ability *known = &j->pool->ability;
+    const struct breaker *known = &j->pool->breaker;
     char key[KEY_SIZE];
-    return ability_knows(known, hash) ||
+    return breaker_knows(known, hash) ||
            (known->by_hash.len > 0 && j->files.len > 0 &&
-            ability_knows(known, make_key(j, hash, SAME_INPUTS, &key)));
+            breaker_knows(known, make_key(j, hash, SAME_INPUTS, &key)));
 }
 
 void refusals_add_lane(const struct job *j, struct buf *ret)
@@ -117,7 +117,7 @@ void refusals_add_lane(const struct job *j, struct buf *ret)
         return;
     }
     const struct str exact = make_key(j, job_hash(j), SAME_FILES, &key);
-    const struct str k = ability_knows(&j->pool->ability, exact)
+    const struct str k = breaker_knows(&j->pool->breaker, exact)
                              ? exact
                              : make_key(j, job_hash(j), SAME_INPUTS, &key);
     buf_add(ret, k.p + DIGEST_HEX_SIZE - 1, k.n - (DIGEST_HEX_SIZE - 1));

@@ -13,7 +13,7 @@
 #include "comfypool/base/map.h"
 #include "comfypool/base/pending.h"
 #include "comfypool/base/time.h"
-#include "comfypool/core/ability.h"
+#include "comfypool/core/breaker.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/queue.h"
 #include "comfypool/core/scheduler.h"
@@ -104,16 +104,16 @@ struct pool {
     } positions;
     struct queue queue;
     struct scheduler scheduler;
-    struct ability ability;
+    struct breaker breaker;
     size_t suspects; /* backends on which something failed since they last completed something */
     struct backend **limited; /* those that refuse a size, or files */
     size_t limited_len;
     struct eligibility eligibility;
     struct review review;
     struct job *shunners, **shunners_end; /* the one that tried its backend longest ago is first */
-    struct deadline held;    /* a job waits for a better backend: looked at anew then */
-    size_t passed;           /* see dispatch_passed */
-    struct deadline breaker; /* the first to close again */
+    struct deadline held;            /* a job waits for a better backend: looked at anew then */
+    size_t passed;                   /* see dispatch_passed */
+    struct deadline breaker_closing; /* the first to close again */
     struct deadlines deadlines;
     struct deadline prune;
     bool paused;

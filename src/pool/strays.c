@@ -193,7 +193,7 @@ static void note_death(struct stray *s)
     count_death(j, 1);
     if (j->r.left_dead > RETRY_MAX_LEFT_DEAD && !j->end.ending && j->attempt == NULL &&
         job_waits(j)) {
-        ability_poisoned(&j->pool->ability, job_hash(j));
+        breaker_poisoned(&j->pool->breaker, job_hash(j));
         j->pool->ops->end_job(j, ERR_BACKEND_ERROR, poison_message);
     }
 }

@@ -211,7 +211,7 @@ void backend_lift_quarantine(struct backend *b, bool by_hand)
     if (by_hand) {
         t->epoch++;
         t->failed_probes = 0;
-        ability_try_again(&b->pool->ability, b->id, true);
+        breaker_try_again(&b->pool->breaker, b->id, true);
         streak_clear(&t->streak);
         set_text(&t->fault, NULL);
         set_probation(b, PROBATION_NONE);
@@ -250,7 +250,7 @@ void trust_up(struct backend *b)
     struct trust *t = &b->trust;
     trust_forget_refusals(b);
     t->life++;
-    ability_try_again(&b->pool->ability, b->id, false);
+    breaker_try_again(&b->pool->breaker, b->id, false);
     if (t->quarantine != QUARANTINE_FAILURES || !t->link_lost) {
         return;
     }
@@ -301,7 +301,7 @@ void trust_judge_fault(struct attempt *a, struct job_error *ret)
         ret->message = buf_take(&text);
         struct backend *first = map_get(&a->backend->pool->backends_by_name, str_of(r->faulted_on));
         if (first != NULL) {
-            ability_forgive(&a->backend->pool->ability, job_hash(a->job), first->id);
+            breaker_forgive(&a->backend->pool->breaker, job_hash(a->job), first->id);
         }
         if (first != NULL && first->trust.fault_job == r->seq) {
             set_text(&first->trust.fault, NULL);
@@ -368,8 +368,8 @@ static void breaker_closes(void *ctx)
 static void plan_breaker(struct pool *p)
 {
     struct mono_us at;
-    if (ability_next_close(&p->ability, time_mono(), &at)) {
-        deadline_set(&p->deadlines, &p->breaker, at, breaker_closes, p);
+    if (breaker_next_close(&p->breaker, time_mono(), &at)) {
+        deadline_set(&p->deadlines, &p->breaker_closing, at, breaker_closes, p);
     }
 }
 
@@ -391,7 +391,7 @@ static void went_well(struct attempt *a)
 {
     struct backend *b = a->backend;
     struct trust *t = &b->trust;
-    ability_worked(&b->pool->ability, job_hash(a->job), b->id);
+    breaker_worked(&b->pool->breaker, job_hash(a->job), b->id);
     refusals_over(a);
     t->well = true;
     t->epoch += t->probation == PROBATION_QUARANTINE ? 1 : 0;
@@ -449,7 +449,7 @@ static void hold_if_open(struct backend *b, struct str workflow)
     struct pool *p = b->pool;
     if (b->trust.quarantine == QUARANTINE_NONE &&
         streak_is_open_question(&b->trust.streak, workflow) && runs_elsewhere(b, workflow)) {
-        ability_hold(&p->ability, workflow, b->id, mono_add(time_mono(), p->options.breaker_open));
+        breaker_hold(&p->breaker, workflow, b->id, mono_add(time_mono(), p->options.breaker_open));
         plan_breaker(p);
     }
 }
@@ -461,7 +461,7 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
     const struct str workflow = job_hash(a->job);
     struct mono_us until;
     if (retry_blame_of(a->end.outcome, a->end.error.code) == RETRY_BLAMES_BACKEND &&
-        !a->trial.own_fault && ability_failed(&p->ability, workflow, b->id, time_mono(), &until)) {
+        !a->trial.own_fault && breaker_failed(&p->breaker, workflow, b->id, time_mono(), &until)) {
         LOG(LOG_WARN, "the breaker of a workflow on a backend is open", LOG_S("backend", b->name),
             LOG_S("workflow", a->job->r.workflow_hash),
             LOG_S("why", a->end.error.message == NULL ? "" : a->end.error.message));
@@ -519,7 +519,7 @@ static bool tell_suspects(struct attempt *a, enum streak_kind kind)
         }
         judge(b);
         if (open && !runs_elsewhere(b, workflow)) {
-            ability_release(&p->ability, workflow, b->id);
+            breaker_release(&p->breaker, workflow, b->id);
         }
     }
     return there_too;

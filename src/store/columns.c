@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "comfypool/core/event.h"
-#include "comfypool/core/group.h"
+#include "comfypool/core/summary_group.h"
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/batches.h"
 #include "comfypool/store/deliveries.h"

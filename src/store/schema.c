@@ -152,7 +152,7 @@ static const char *const migrations[] = {
     "    n INTEGER PRIMARY KEY,"
     "    data BLOB NOT NULL"
     ");"
-    /* kind: core/group.h; start and span in hours (since the epoch), span 1 or 24. */
+    /* kind: core/summary_group.h; start and span in hours (since the epoch), span 1 or 24. */
     "CREATE TABLE rollups ("
     "    kind INTEGER NOT NULL,"
     "    key TEXT NOT NULL,"

@@ -7,10 +7,10 @@
 #include "comfypool/core/event.h"
 #include "comfypool/core/format.h"
 #include "comfypool/core/frame.h"
-#include "comfypool/core/group.h"
+#include "comfypool/core/summary_group.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/progress.h"
-#include "comfypool/core/ability.h"
+#include "comfypool/core/breaker.h"
 #include "comfypool/core/retry.h"
 #include "comfypool/core/scheduler.h"
 #include "comfypool/core/timeline.h"
@@ -72,7 +72,7 @@ END_TEST
 
 /* ---- what is remembered of pairs ------------------------------------------------------------- */
 
-static const struct ability_limits limits = {
+static const struct breaker_limits limits = {
     .failures = 3, .open = {60000000}, .remembered = {600000000}};
 
 static struct mono_us at_s(int64_t s)
@@ -82,112 +82,112 @@ static struct mono_us at_s(int64_t s)
 
 START_TEST(a_refusal_is_remembered_for_a_while)
 {
-    struct ability m;
-    ability_init(&m, &limits);
-    ck_assert(!ability_knows(&m, STR("h")));
-    ability_refused(&m, STR("h"), 1, at_s(0), "no such model");
-    ck_assert(ability_knows(&m, STR("h")) && !ability_knows(&m, STR("g")));
-    const struct ability_view v = ability_view(&m, STR("h"), 1, at_s(599));
+    struct breaker m;
+    breaker_init(&m, &limits);
+    ck_assert(!breaker_knows(&m, STR("h")));
+    breaker_refused(&m, STR("h"), 1, at_s(0), "no such model");
+    ck_assert(breaker_knows(&m, STR("h")) && !breaker_knows(&m, STR("g")));
+    const struct breaker_view v = breaker_view(&m, STR("h"), 1, at_s(599));
     ck_assert(v.refused && !v.open);
     ck_assert_str_eq(v.reason, "no such model");
-    ck_assert(!ability_view(&m, STR("h"), 2, at_s(1)).refused);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(600)).refused);
-    ability_refused(&m, STR("g"), 1, at_s(0), "again");
-    ability_refused(&m, STR("g"), 2, at_s(0), "again");
-    ability_forget_refusals(&m, 1); /* it restarted */
-    ck_assert(!ability_knows(&m, STR("h")) && ability_knows(&m, STR("g")));
-    ability_forget_backend(&m, 2);
-    ck_assert(!ability_knows(&m, STR("g")));
-    ability_done(&m);
+    ck_assert(!breaker_view(&m, STR("h"), 2, at_s(1)).refused);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(600)).refused);
+    breaker_refused(&m, STR("g"), 1, at_s(0), "again");
+    breaker_refused(&m, STR("g"), 2, at_s(0), "again");
+    breaker_forget_refusals(&m, 1); /* it restarted */
+    ck_assert(!breaker_knows(&m, STR("h")) && breaker_knows(&m, STR("g")));
+    breaker_forget_backend(&m, 2);
+    ck_assert(!breaker_knows(&m, STR("g")));
+    breaker_done(&m);
 }
 END_TEST
 
 START_TEST(the_breaker_opens_after_failures_in_a_row)
 {
-    struct ability m;
+    struct breaker m;
     struct mono_us until = {0};
-    ability_init(&m, &limits);
-    ck_assert(!ability_failed(&m, STR("h"), 1, at_s(0), &until));
-    ck_assert(!ability_failed(&m, STR("h"), 1, at_s(1), &until));
-    ability_worked(&m, STR("h"), 1); /* not in a row */
-    ck_assert(!ability_knows(&m, STR("h")));
+    breaker_init(&m, &limits);
+    ck_assert(!breaker_failed(&m, STR("h"), 1, at_s(0), &until));
+    ck_assert(!breaker_failed(&m, STR("h"), 1, at_s(1), &until));
+    breaker_worked(&m, STR("h"), 1); /* not in a row */
+    ck_assert(!breaker_knows(&m, STR("h")));
     for (int i = 0; i < 2; i++) {
-        ck_assert(!ability_failed(&m, STR("h"), 1, at_s(i), &until));
-        ck_assert(!ability_failed(&m, STR("h"), 2, at_s(i), &until));
+        ck_assert(!breaker_failed(&m, STR("h"), 1, at_s(i), &until));
+        ck_assert(!breaker_failed(&m, STR("h"), 2, at_s(i), &until));
     }
-    ck_assert(!ability_next_close(&m, at_s(2), &until));
-    ck_assert(ability_failed(&m, STR("h"), 1, at_s(2), &until));
+    ck_assert(!breaker_next_close(&m, at_s(2), &until));
+    ck_assert(breaker_failed(&m, STR("h"), 1, at_s(2), &until));
     ck_assert_int_eq(until.us, at_s(62).us);
-    ck_assert(ability_view(&m, STR("h"), 1, at_s(61)).open);
-    ck_assert(!ability_view(&m, STR("h"), 2, at_s(61)).open);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(62)).open);
-    ck_assert(ability_next_close(&m, at_s(3), &until) && until.us == at_s(62).us);
-    ck_assert(!ability_next_close(&m, at_s(62), &until));
+    ck_assert(breaker_view(&m, STR("h"), 1, at_s(61)).open);
+    ck_assert(!breaker_view(&m, STR("h"), 2, at_s(61)).open);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(62)).open);
+    ck_assert(breaker_next_close(&m, at_s(3), &until) && until.us == at_s(62).us);
+    ck_assert(!breaker_next_close(&m, at_s(62), &until));
     /* It was tried again, and failed again: one failure is enough now. */
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(61)).trying);
-    ck_assert(ability_view(&m, STR("h"), 1, at_s(62)).trying);
-    ck_assert(ability_failed(&m, STR("h"), 1, at_s(70), &until) && until.us == at_s(130).us);
-    ability_worked(&m, STR("h"), 1);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(131)).trying);
-    ability_done(&m);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(61)).trying);
+    ck_assert(breaker_view(&m, STR("h"), 1, at_s(62)).trying);
+    ck_assert(breaker_failed(&m, STR("h"), 1, at_s(70), &until) && until.us == at_s(130).us);
+    breaker_worked(&m, STR("h"), 1);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(131)).trying);
+    breaker_done(&m);
 }
 END_TEST
 
 START_TEST(a_hold_ends_when_it_is_released)
 {
-    struct ability m;
+    struct breaker m;
     struct mono_us until = {0};
-    ability_init(&m, &limits);
-    ability_release(&m, STR("h"), 1); /* nothing to release */
-    ability_hold(&m, STR("h"), 1, at_s(60));
-    ck_assert(ability_view(&m, STR("h"), 1, at_s(59)).open);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(60)).open);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(60)).trying);
-    ck_assert(ability_next_close(&m, at_s(1), &until) && until.us == at_s(60).us);
-    ability_release(&m, STR("h"), 1);
-    ck_assert(!ability_knows(&m, STR("h")));
+    breaker_init(&m, &limits);
+    breaker_release(&m, STR("h"), 1); /* nothing to release */
+    breaker_hold(&m, STR("h"), 1, at_s(60));
+    ck_assert(breaker_view(&m, STR("h"), 1, at_s(59)).open);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(60)).open);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(60)).trying);
+    ck_assert(breaker_next_close(&m, at_s(1), &until) && until.us == at_s(60).us);
+    breaker_release(&m, STR("h"), 1);
+    ck_assert(!breaker_knows(&m, STR("h")));
     for (int i = 0; i < 3; i++) {
-        (void)ability_failed(&m, STR("h"), 1, at_s(0), &until);
+        (void)breaker_failed(&m, STR("h"), 1, at_s(0), &until);
     }
-    ability_release(&m, STR("h"), 1); /* it is open by failures of its own */
-    ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).open);
-    ability_forgive(&m, STR("h"), 1);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(1)).open);
-    ability_forgive(&m, STR("h"), 1);
-    ability_forgive(&m, STR("h"), 1);
-    ck_assert(!ability_knows(&m, STR("h")));
-    ability_forgive(&m, STR("h"), 1); /* nothing to forgive */
+    breaker_release(&m, STR("h"), 1); /* it is open by failures of its own */
+    ck_assert(breaker_view(&m, STR("h"), 1, at_s(1)).open);
+    breaker_forgive(&m, STR("h"), 1);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(1)).open);
+    breaker_forgive(&m, STR("h"), 1);
+    breaker_forgive(&m, STR("h"), 1);
+    ck_assert(!breaker_knows(&m, STR("h")));
+    breaker_forgive(&m, STR("h"), 1); /* nothing to forgive */
     for (int i = 0; i < 3; i++) {
-        (void)ability_failed(&m, STR("h"), 1, at_s(0), &until);
+        (void)breaker_failed(&m, STR("h"), 1, at_s(0), &until);
     }
-    ability_try_again(&m, 2, true); /* another one */
-    ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).open);
-    ability_try_again(&m, 1, false);
-    ck_assert(!ability_view(&m, STR("h"), 1, at_s(1)).open);
-    ck_assert(ability_view(&m, STR("h"), 1, at_s(1)).trying);
-    ability_try_again(&m, 1, true);
-    ck_assert(!ability_knows(&m, STR("h")));
-    ability_done(&m);
+    breaker_try_again(&m, 2, true); /* another one */
+    ck_assert(breaker_view(&m, STR("h"), 1, at_s(1)).open);
+    breaker_try_again(&m, 1, false);
+    ck_assert(!breaker_view(&m, STR("h"), 1, at_s(1)).open);
+    ck_assert(breaker_view(&m, STR("h"), 1, at_s(1)).trying);
+    breaker_try_again(&m, 1, true);
+    ck_assert(!breaker_knows(&m, STR("h")));
+    breaker_done(&m);
 }
 END_TEST
 
 START_TEST(the_oldest_workflows_are_forgotten)
 {
-    struct ability m;
+    struct breaker m;
     char hash[32];
-    ability_init(&m, &limits);
-    ability_poisoned(&m, STR("first"));
+    breaker_init(&m, &limits);
+    breaker_poisoned(&m, STR("first"));
     for (int i = 0; i < ABILITY_MAX + 10; i++) {
         (void)snprintf(hash, sizeof hash, "h%d", i);
-        ability_refused(&m, str_of(hash), 1, at_s(0), "no");
+        breaker_refused(&m, str_of(hash), 1, at_s(0), "no");
     }
     ck_assert_uint_eq(m.by_hash.len, ABILITY_MAX);
-    ck_assert(!ability_knows(&m, STR("h0")) && ability_knows(&m, str_of(hash)));
-    ability_poisoned(&m, str_of(hash));
+    ck_assert(!breaker_knows(&m, STR("h0")) && breaker_knows(&m, str_of(hash)));
+    breaker_poisoned(&m, str_of(hash));
     const void *at = NULL;
-    ck_assert_str_eq(ability_next_poison(&m, &at), hash);
-    ck_assert_ptr_null(ability_next_poison(&m, &at));
-    ability_done(&m);
+    ck_assert_str_eq(breaker_next_poison(&m, &at), hash);
+    ck_assert_ptr_null(breaker_next_poison(&m, &at));
+    breaker_done(&m);
 }
 END_TEST
 

@@ -13,7 +13,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
-#include "comfypool/core/group.h"
+#include "comfypool/core/summary_group.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/sketch.h"
 

@@ -12,7 +12,7 @@
 
 #include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
-#include "comfypool/core/group.h"
+#include "comfypool/core/summary_group.h"
 
 enum { ROLLUP_KIND_COUNT = GROUP_OF_CLIENT + GROUP_COUNT };
 

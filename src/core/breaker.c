@@ -1,5 +1,5 @@
 /* Pairs (backend, workflow hash); see the header. A hash leaves when nothing is known of it. */
-#include "comfypool/core/ability.h"
+#include "comfypool/core/breaker.h"
 
 #include <stdlib.h>
 
@@ -12,21 +12,21 @@ struct pair {
     char *reason;
 };
 
-struct ability_hash {
-    struct ability_hash *older, *newer;
+struct breaker_hash {
+    struct breaker_hash *older, *newer;
     struct pair *pairs;
     size_t len;
     bool poison;
     char *hash;
 };
 
-void ability_init(struct ability *a, const struct ability_limits *limits)
+void breaker_init(struct breaker *a, const struct breaker_limits *limits)
 {
-    *a = (struct ability){.limits = *limits};
+    *a = (struct breaker){.limits = *limits};
     map_init(&a->by_hash);
 }
 
-static void hash_free(struct ability *a, struct ability_hash *h)
+static void hash_free(struct breaker *a, struct breaker_hash *h)
 {
     (void)map_remove(&a->by_hash, str_of(h->hash));
     *(h->older == NULL ? &a->oldest : &h->older->newer) = h->newer;
@@ -39,7 +39,7 @@ static void hash_free(struct ability *a, struct ability_hash *h)
     free(h);
 }
 
-void ability_done(struct ability *a)
+void breaker_done(struct breaker *a)
 {
     while (a->oldest != NULL) {
         hash_free(a, a->oldest);
@@ -47,9 +47,9 @@ void ability_done(struct ability *a)
     map_done(&a->by_hash);
 }
 
-static struct ability_hash *hash_of(struct ability *a, struct str hash)
+static struct breaker_hash *hash_of(struct breaker *a, struct str hash)
 {
-    struct ability_hash *h = map_get(&a->by_hash, hash);
+    struct breaker_hash *h = map_get(&a->by_hash, hash);
     if (h != NULL) {
         return h;
     }
@@ -65,7 +65,7 @@ static struct ability_hash *hash_of(struct ability *a, struct str hash)
     return h;
 }
 
-static struct pair *find_pair(const struct ability_hash *h, uint32_t backend)
+static struct pair *find_pair(const struct breaker_hash *h, uint32_t backend)
 {
     for (size_t i = 0; h != NULL && i < h->len; i++) {
         if (h->pairs[i].backend == backend) {
@@ -75,9 +75,9 @@ static struct pair *find_pair(const struct ability_hash *h, uint32_t backend)
     return NULL;
 }
 
-static struct pair *pair_of(struct ability *a, struct str hash, uint32_t backend)
+static struct pair *pair_of(struct breaker *a, struct str hash, uint32_t backend)
 {
-    struct ability_hash *h = hash_of(a, hash);
+    struct breaker_hash *h = hash_of(a, hash);
     struct pair *p = find_pair(h, backend);
     if (p == NULL) {
         h->pairs = mem_grow(h->pairs, (h->len + 1) * sizeof *h->pairs);
@@ -88,7 +88,7 @@ static struct pair *pair_of(struct ability *a, struct str hash, uint32_t backend
 }
 
 /* Forgets a pair, and the hash with its last one. */
-static void drop(struct ability *a, struct ability_hash *h, struct pair *p)
+static void drop(struct breaker *a, struct breaker_hash *h, struct pair *p)
 {
     free(p->reason);
     *p = h->pairs[--h->len];
@@ -97,16 +97,16 @@ static void drop(struct ability *a, struct ability_hash *h, struct pair *p)
     }
 }
 
-bool ability_knows(const struct ability *a, struct str hash)
+bool breaker_knows(const struct breaker *a, struct str hash)
 {
     return a->by_hash.len > 0 && map_get(&a->by_hash, hash) != NULL;
 }
 
-struct ability_view ability_view(const struct ability *a, struct str hash, uint32_t backend,
+struct breaker_view breaker_view(const struct breaker *a, struct str hash, uint32_t backend,
                                  struct mono_us now)
 {
     const struct pair *p = find_pair(map_get(&a->by_hash, hash), backend);
-    struct ability_view v = {.reason = ""};
+    struct breaker_view v = {.reason = ""};
     if (p == NULL) {
         return v;
     }
@@ -119,7 +119,7 @@ struct ability_view ability_view(const struct ability *a, struct str hash, uint3
     return v;
 }
 
-void ability_refused(struct ability *a, struct str hash, uint32_t backend, struct mono_us now,
+void breaker_refused(struct breaker *a, struct str hash, uint32_t backend, struct mono_us now,
                      const char *reason)
 {
     struct pair *p = pair_of(a, hash, backend);
@@ -129,7 +129,7 @@ void ability_refused(struct ability *a, struct str hash, uint32_t backend, struc
     p->reason = mem_strdup(reason);
 }
 
-bool ability_failed(struct ability *a, struct str hash, uint32_t backend, struct mono_us now,
+bool breaker_failed(struct breaker *a, struct str hash, uint32_t backend, struct mono_us now,
                     struct mono_us *ret_until)
 {
     struct pair *p = pair_of(a, hash, backend);
@@ -143,16 +143,16 @@ bool ability_failed(struct ability *a, struct str hash, uint32_t backend, struct
 }
 
 /* Nothing is known of the pair any more: it goes. */
-static void drop_if_empty(struct ability *a, struct ability_hash *h, struct pair *p)
+static void drop_if_empty(struct breaker *a, struct breaker_hash *h, struct pair *p)
 {
     if (p->failures == 0 && !p->refused) {
         drop(a, h, p);
     }
 }
 
-void ability_forgive(struct ability *a, struct str hash, uint32_t backend)
+void breaker_forgive(struct breaker *a, struct str hash, uint32_t backend)
 {
-    struct ability_hash *h = map_get(&a->by_hash, hash);
+    struct breaker_hash *h = map_get(&a->by_hash, hash);
     struct pair *p = find_pair(h, backend);
     if (p == NULL || p->failures == 0) {
         return;
@@ -164,14 +164,14 @@ void ability_forgive(struct ability *a, struct str hash, uint32_t backend)
     drop_if_empty(a, h, p);
 }
 
-void ability_hold(struct ability *a, struct str hash, uint32_t backend, struct mono_us until)
+void breaker_hold(struct breaker *a, struct str hash, uint32_t backend, struct mono_us until)
 {
     pair_of(a, hash, backend)->open_until = until;
 }
 
-void ability_release(struct ability *a, struct str hash, uint32_t backend)
+void breaker_release(struct breaker *a, struct str hash, uint32_t backend)
 {
-    struct ability_hash *h = map_get(&a->by_hash, hash);
+    struct breaker_hash *h = map_get(&a->by_hash, hash);
     struct pair *p = find_pair(h, backend);
     if (p == NULL || p->failures >= a->limits.failures) {
         return; /* it is open by its own failures */
@@ -180,10 +180,10 @@ void ability_release(struct ability *a, struct str hash, uint32_t backend)
     drop_if_empty(a, h, p);
 }
 
-bool ability_next_close(const struct ability *a, struct mono_us now, struct mono_us *ret_at)
+bool breaker_next_close(const struct breaker *a, struct mono_us now, struct mono_us *ret_at)
 {
     bool any = false;
-    for (const struct ability_hash *h = a->oldest; h != NULL; h = h->newer) {
+    for (const struct breaker_hash *h = a->oldest; h != NULL; h = h->newer) {
         for (size_t i = 0; i < h->len; i++) {
             const struct mono_us at = h->pairs[i].open_until;
             if (mono_before(now, at) && (!any || mono_before(at, *ret_at))) {
@@ -195,19 +195,19 @@ bool ability_next_close(const struct ability *a, struct mono_us now, struct mono
     return any;
 }
 
-void ability_worked(struct ability *a, struct str hash, uint32_t backend)
+void breaker_worked(struct breaker *a, struct str hash, uint32_t backend)
 {
-    struct ability_hash *h = a->by_hash.len == 0 ? NULL : map_get(&a->by_hash, hash);
+    struct breaker_hash *h = a->by_hash.len == 0 ? NULL : map_get(&a->by_hash, hash);
     struct pair *p = find_pair(h, backend);
     if (h != NULL && p != NULL) {
         drop(a, h, p);
     }
 }
 
-void ability_forget_refusals(struct ability *a, uint32_t backend)
+void breaker_forget_refusals(struct breaker *a, uint32_t backend)
 {
-    struct ability_hash *newer = NULL;
-    for (struct ability_hash *h = a->oldest; h != NULL; h = newer) {
+    struct breaker_hash *newer = NULL;
+    for (struct breaker_hash *h = a->oldest; h != NULL; h = newer) {
         newer = h->newer;
         struct pair *p = find_pair(h, backend);
         if (p != NULL && p->refused) {
@@ -219,10 +219,10 @@ void ability_forget_refusals(struct ability *a, uint32_t backend)
     }
 }
 
-void ability_try_again(struct ability *a, uint32_t backend, bool mended)
+void breaker_try_again(struct breaker *a, uint32_t backend, bool mended)
 {
-    struct ability_hash *newer = NULL;
-    for (struct ability_hash *h = a->oldest; h != NULL; h = newer) {
+    struct breaker_hash *newer = NULL;
+    for (struct breaker_hash *h = a->oldest; h != NULL; h = newer) {
         newer = h->newer;
         struct pair *p = find_pair(h, backend);
         if (p != NULL) {
@@ -233,10 +233,10 @@ void ability_try_again(struct ability *a, uint32_t backend, bool mended)
     }
 }
 
-void ability_forget_backend(struct ability *a, uint32_t backend)
+void breaker_forget_backend(struct breaker *a, uint32_t backend)
 {
-    struct ability_hash *newer = NULL;
-    for (struct ability_hash *h = a->oldest; h != NULL; h = newer) {
+    struct breaker_hash *newer = NULL;
+    for (struct breaker_hash *h = a->oldest; h != NULL; h = newer) {
         newer = h->newer;
         struct pair *p = find_pair(h, backend);
         if (p != NULL) {
@@ -245,15 +245,15 @@ void ability_forget_backend(struct ability *a, uint32_t backend)
     }
 }
 
-void ability_poisoned(struct ability *a, struct str hash)
+void breaker_poisoned(struct breaker *a, struct str hash)
 {
     hash_of(a, hash)->poison = true;
 }
 
-const char *ability_next_poison(const struct ability *a, const void **at)
+const char *breaker_next_poison(const struct breaker *a, const void **at)
 {
-    const struct ability_hash *h =
-        *at == NULL ? a->oldest : ((const struct ability_hash *)*at)->newer;
+    const struct breaker_hash *h =
+        *at == NULL ? a->oldest : ((const struct breaker_hash *)*at)->newer;
     while (h != NULL && !h->poison) {
         h = h->newer;
     }

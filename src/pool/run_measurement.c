@@ -20,7 +20,7 @@
 #include "backends.h"
 #include "eligible.h"
 #include "jobs.h"
-#include "learn.h"
+#include "run_measurement.h"
 #include "state.h"
 #include "strays.h"
 
@@ -47,23 +47,23 @@ static bool has_foreign(const struct backend *b)
     return b->said.queue > own;
 }
 
-void learn_status(struct backend *b)
+void measurement_status(struct backend *b)
 {
     b->warm.foreign = b->warm.foreign || has_foreign(b);
     b->load.settling = 0;
 }
 
-void learn_foreign(struct backend *b)
+void measurement_foreign(struct backend *b)
 {
     b->warm.foreign = true;
 }
 
-void learn_lost(struct backend *b)
+void measurement_lost(struct backend *b)
 {
     b->warm.hash[0] = '\0';
 }
 
-void learn_start(struct attempt *a)
+void measurement_start(struct attempt *a)
 {
     struct backend *b = a->backend;
     a->runs_cold = b->warm.foreign || strcmp(b->warm.hash, a->job->r.workflow_hash) != 0;
@@ -137,7 +137,7 @@ static struct node_run *runs_of(const struct profile *profile, size_t *ret_len)
     return runs;
 }
 
-void learn_key(struct job *j)
+void measurement_key(struct job *j)
 {
     struct workflow *w = NULL;
     struct workflow_problem problem;
@@ -157,8 +157,8 @@ static struct str cost_of(const struct job *j)
     return str_of(j->r.cost_key);
 }
 
-void learn_end(struct attempt *a, enum job_state state, const struct profile *profile,
-               struct buf *out)
+void measurement_end(struct attempt *a, enum job_state state, const struct profile *profile,
+                     struct buf *out)
 {
     const struct job *j = a->job;
     struct pool *p = j->pool;
@@ -196,7 +196,7 @@ void learn_end(struct attempt *a, enum job_state state, const struct profile *pr
     plan_fold(p);
 }
 
-bool learn_expect(const struct job *j, const struct backend *b, struct dur_us *ret)
+bool measurement_expect(const struct job *j, const struct backend *b, struct dur_us *ret)
 {
     return measures_expect(j->pool->measures, cost_of(j), str_of(b->name), ret);
 }
@@ -248,7 +248,7 @@ static void rest_folded(void *ctx, bool more)
     folded(p, more);
 }
 
-void learn_begin(struct pool *p)
+void measurement_begin(struct pool *p)
 {
     p->measures = measures_new();
     p->folding = true;

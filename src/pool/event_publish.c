@@ -14,7 +14,7 @@
 #include "comfypool/notify/hooks.h"
 #include "jobs.h"
 #include "state.h"
-#include "tell.h"
+#include "event_publish.h"
 #include "comfypool/notify/webhooks.h"
 
 /* A preview image that is kept although nobody listens: bytes. */
@@ -37,12 +37,12 @@ static void tell_job(struct job *j, enum event_type type, int64_t seq)
                seq == 0 ? 0 : job_told_attempt(&j->r));
 }
 
-void tell_queued(struct job *j)
+void publish_queued(struct job *j)
 {
     tell_job(j, EVENT_QUEUED, 0);
 }
 
-void tell_end(struct job *j)
+void publish_end(struct job *j)
 {
     const bool has_profile = j->r.state == JOB_COMPLETED && j->r.profiled;
     tell_job(j, event_of_end(j->r.state), has_profile ? j->r.seq : 0);
@@ -61,7 +61,7 @@ static struct event_attempt facts_of(const struct attempt *a)
 }
 
 /* Owner: the caller. */
-char *tell_render_retry(const struct job *j, const struct attempt *a)
+char *publish_render_retry(const struct job *j, const struct attempt *a)
 {
     AUTO_BUF struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
@@ -71,7 +71,7 @@ char *tell_render_retry(const struct job *j, const struct attempt *a)
     return buf_take(&b);
 }
 
-void tell_retrying(struct job *j)
+void publish_retrying(struct job *j)
 {
     struct buf data;
     buf_init(&data, BUF_NO_LIMIT);
@@ -110,7 +110,7 @@ static void tell_begin(struct attempt *a, enum event_type type, const char *memb
     a->job->pool->ops->show_job(a->job);
 }
 
-void tell_accepted(struct attempt *a)
+void publish_accepted(struct attempt *a)
 {
     if (a->told.of < TOLD_ACCEPTED) {
         a->told.of = TOLD_ACCEPTED;
@@ -118,9 +118,9 @@ void tell_accepted(struct attempt *a)
     }
 }
 
-void tell_started(struct attempt *a)
+void publish_started(struct attempt *a)
 {
-    tell_accepted(a); /* its answer may still be on the way */
+    publish_accepted(a); /* its answer may still be on the way */
     if (a->told.of != TOLD_STARTED) {
         a->told.of = TOLD_STARTED;
         const struct timeline t = clock_timeline(a);
@@ -129,7 +129,7 @@ void tell_started(struct attempt *a)
     }
 }
 
-size_t tell_output(struct attempt *a, struct str node_id, struct str ui)
+size_t publish_output(struct attempt *a, struct str node_id, struct str ui)
 {
     struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
@@ -172,7 +172,7 @@ static void progress_is_due(void *ctx)
     }
 }
 
-void tell_progress(struct attempt *a, struct mono_us now)
+void publish_progress(struct attempt *a, struct mono_us now)
 {
     if (!events_wanted(&a->job->pool->events) || a->progress.node_id == NULL) {
         return;
@@ -186,13 +186,13 @@ void tell_progress(struct attempt *a, struct mono_us now)
     }
 }
 
-void tell_last_progress(struct attempt *a)
+void publish_last_progress(struct attempt *a)
 {
     deadline_clear(&a->job->pool->deadlines, &a->told.later);
     progress_is_due(a);
 }
 
-void tell_node(void *attempt, const struct progress_change *c)
+void publish_node(void *attempt, const struct progress_change *c)
 {
     struct attempt *a = attempt;
     struct progress_pace *t = &a->told.pace;
@@ -200,7 +200,7 @@ void tell_node(void *attempt, const struct progress_change *c)
     if (t->owed && c->status != PROFILE_EXECUTING && str_is(c->node_id, t->node_id)) {
         const bool is_last = a->progress.nodes_done >= a->job->r.nodes_total;
         t->owed = is_last || progress_pace_has_room(t, time_mono());
-        tell_last_progress(a);
+        publish_last_progress(a);
     }
     const struct workflow_node *n = c->expanded ? NULL : workflow_find(a->workflow, c->node_id);
     const struct event_attempt facts = facts_of(a);
@@ -210,7 +210,7 @@ void tell_node(void *attempt, const struct progress_change *c)
     tell_once(a, EVENT_NODE, &b);
 }
 
-void tell_preview(struct attempt *a, const struct frame_preview *f)
+void publish_preview(struct attempt *a, const struct frame_preview *f)
 {
     struct preview *v = &a->preview;
     if (f->image.n > PREVIEW_MOST && a->job->pool->events.preview_listeners == 0) {
@@ -228,7 +228,7 @@ void tell_preview(struct attempt *a, const struct frame_preview *f)
 
 /* ---- backends -------------------------------------------------------------------------------- */
 
-void tell_backend(struct backend *b, const char *state)
+void publish_backend(struct backend *b, const char *state)
 {
     /* Its tries to connect are nobody's news. */
     if (b->told_state == state || (strcmp(state, "connecting") == 0 && b->told_state == NULL)) {

@@ -5,7 +5,7 @@
  * does so is gone.
  */
 #include "exchange.h"
-#include "hold.h"
+#include "long_poll.h"
 #include "server.h"
 
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
-#include "after.h"
+#include "dependencies.h"
 #include "dispatch.h"
 #include "jobs.h"
 #include "state.h"
@@ -40,7 +40,7 @@ static void edge_free(struct edge *e)
     free(e);
 }
 
-void after_untie(struct job *j)
+void dependencies_untie(struct job *j)
 {
     struct edge *next = NULL;
     for (struct edge *e = j->chain.deps; e != NULL; e = next) {
@@ -78,8 +78,8 @@ static void begin(struct js_reader *r, const char *after)
     (void)js_next(r);
 }
 
-enum err after_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
-                     size_t *ret_place)
+enum err dependencies_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
+                            size_t *ret_place)
 {
     struct js_reader r;
     begin(&r, after);
@@ -157,7 +157,7 @@ static bool is_waited_for(struct job *j, struct str id, const void *ctx)
     return state_of(j->pool, NULL, id, &state) != ERR_NONE || !accepts(j, state);
 }
 
-void after_begin(struct job *j)
+void dependencies_begin(struct job *j)
 {
     if (j->r.after != NULL) {
         filter(j, is_waited_for, NULL);
@@ -197,7 +197,7 @@ static bool is_tied(const struct job *j, const struct job *other)
 /* Its row is behind: it was inserted while a job ended. */
 static void catch_up(struct job *j);
 
-bool after_tie(struct job *j, char **ret_why)
+bool dependencies_tie(struct job *j, char **ret_why)
 {
     struct pool *p = j->pool;
     struct js_reader r;
@@ -230,13 +230,13 @@ static void written(void *ctx)
     pending_remove(&p->pending);
 }
 
-void after_block(struct job *j)
+void dependencies_block(struct job *j)
 {
     j->chain.blocked = true;
     job_spare_texts(j);
 }
 
-void after_unblock(struct job *j)
+void dependencies_unblock(struct job *j)
 {
     j->chain.blocked = false;
     j->chain.was_blocked = true;
@@ -262,7 +262,7 @@ static void one_less(struct job *j)
     struct pool *p = j->pool;
     write_rest(j);
     if (j->chain.deps == NULL) {
-        after_unblock(j);
+        dependencies_unblock(j);
     }
     write_row(j);
     if (j->chain.deps == NULL) {
@@ -270,7 +270,7 @@ static void one_less(struct job *j)
     }
 }
 
-void after_ended(struct job *j)
+void dependencies_ended(struct job *j)
 {
     struct edge *next = NULL;
     for (struct edge *e = j->chain.dependents; e != NULL; e = next) {

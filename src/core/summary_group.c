@@ -1,5 +1,5 @@
 /* The names of groups; see the header. */
-#include "comfypool/core/group.h"
+#include "comfypool/core/summary_group.h"
 
 static const char *const names[GROUP_COUNT] = {
 #define X(symbol, name) [symbol] = (name),

@@ -1,5 +1,5 @@
 /* Outputs as inputs; see the header. A job's row has the hash before the job may run. */
-#include "sources.h"
+#include "output_inputs.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@
 #include "state.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/base/list.h"
-#include "after.h"
+#include "dependencies.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/base/pending.h"
 
@@ -70,14 +70,14 @@ static void input_leave(struct input *in)
     }
 }
 
-void sources_leave(struct job *j)
+void output_inputs_leave(struct job *j)
 {
     for (size_t i = 0; i < j->files.len; i++) {
         input_leave(&j->files.inputs[i]);
     }
 }
 
-void sources_done(struct pool *p)
+void output_inputs_done(struct pool *p)
 {
     for (struct source *s = p->sources, *next = NULL; s != NULL; s = next) {
         next = s->next;
@@ -109,7 +109,7 @@ static void go_on(struct job *j)
     j->r.attachments = inputs_write_again(j);
     pending_add(&p->pending);
     store_update_job(p->store, &j->r, NULL, written, p);
-    after_unblock(j);
+    dependencies_unblock(j);
 }
 
 static void fail(struct source *s, const char *why)
@@ -120,7 +120,7 @@ static void fail(struct source *s, const char *why)
     s->keeping = true; /* it stays until here */
     while (s->inputs != NULL) {
         struct job *j = s->inputs->job;
-        sources_leave(j);
+        output_inputs_leave(j);
         j->pool->ops->end_job_soon(j, ERR_OUTPUT_UNAVAILABLE, buf_text(&b));
     }
     source_free(s);
@@ -290,7 +290,7 @@ static struct source *source_new(struct pool *p, const char *job_id, int64_t n)
     return s;
 }
 
-bool sources_wait(struct job *j)
+bool output_inputs_wait(struct job *j)
 {
     for (size_t i = 0; i < j->files.len; i++) {
         struct input *in = &j->files.inputs[i];
@@ -302,7 +302,7 @@ bool sources_wait(struct job *j)
     return !has_all(j);
 }
 
-int64_t sources_count(struct pool *p, const char *job_id)
+int64_t output_inputs_count(struct pool *p, const char *job_id)
 {
     struct job_record r = {0};
     size_t len = 0;

@@ -1,7 +1,7 @@
 /* By what GET /profiles/summary groups: the names, and the kinds of roll-ups that belong to them.
  */
-#ifndef COMFYPOOL_CORE_GROUP_H
-#define COMFYPOOL_CORE_GROUP_H
+#ifndef COMFYPOOL_CORE_SUMMARY_GROUP_H
+#define COMFYPOOL_CORE_SUMMARY_GROUP_H
 
 #include "comfypool/base/str.h"
 

@@ -1,6 +1,6 @@
 /* What is told of jobs, attempts and backends: one function an event. */
-#ifndef COMFYPOOL_SRC_POOL_TELL_H
-#define COMFYPOOL_SRC_POOL_TELL_H
+#ifndef COMFYPOOL_SRC_POOL_EVENT_PUBLISH_H
+#define COMFYPOOL_SRC_POOL_EVENT_PUBLISH_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,22 +35,22 @@ struct preview {
 };
 
 /* What job:retrying says of the attempt that ended, for a rendered Job. */
-char *tell_render_retry(const struct job *j, const struct attempt *a);
-void tell_queued(struct job *j);
-void tell_retrying(struct job *j);
-void tell_end(struct job *j);
+char *publish_render_retry(const struct job *j, const struct attempt *a);
+void publish_queued(struct job *j);
+void publish_retrying(struct job *j);
+void publish_end(struct job *j);
 /* Each once an attempt. */
-void tell_accepted(struct attempt *a);
-void tell_started(struct attempt *a);
+void publish_accepted(struct attempt *a);
+void publish_started(struct attempt *a);
 /* Returns how many outputs it has, as render_output_files. */
-size_t tell_output(struct attempt *a, struct str node_id, struct str ui);
+size_t publish_output(struct attempt *a, struct str node_id, struct str ui);
 /* A progress_fn for an attempt; only when events_wanted. */
-void tell_node(void *attempt, const struct progress_change *c);
-void tell_progress(struct attempt *a, struct mono_us now);
+void publish_node(void *attempt, const struct progress_change *c);
+void publish_progress(struct attempt *a, struct mono_us now);
 /* The attempt is over: what is owed goes first. */
-void tell_last_progress(struct attempt *a);
-void tell_preview(struct attempt *a, const struct frame_preview *f);
+void publish_last_progress(struct attempt *a);
+void publish_preview(struct attempt *a, const struct frame_preview *f);
 /* If its state is another one than was told. state: static. */
-void tell_backend(struct backend *b, const char *state);
+void publish_backend(struct backend *b, const char *state);
 
 #endif

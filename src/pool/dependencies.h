@@ -1,6 +1,6 @@
 /* Jobs that wait for the end of others: POST /jobs with "after". */
-#ifndef COMFYPOOL_SRC_POOL_AFTER_H
-#define COMFYPOOL_SRC_POOL_AFTER_H
+#ifndef COMFYPOOL_SRC_POOL_DEPENDENCIES_H
+#define COMFYPOOL_SRC_POOL_DEPENDENCIES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,21 +20,21 @@ struct edge {
 
 /* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h); else the
    first that does not, and its place. */
-enum err after_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
-                     size_t *ret_place) MUST_CHECK;
+enum err dependencies_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
+                            size_t *ret_place) MUST_CHECK;
 
 /* A new job, checked in this turn and not inserted yet: ties it to those that are active, and drops
    those that have become what it wants. */
-void after_begin(struct job *j);
+void dependencies_begin(struct job *j);
 /* The job is admitted: ties it to those that it still waits for. False: it waits for nobody, and
  *ret_why tells of one that did not complete; NULL: all did. Owner of the text: the caller. */
-bool after_tie(struct job *j, char **ret_why);
+bool dependencies_tie(struct job *j, char **ret_why);
 /* It waits for others from now on; or not any more, and is admitted. */
-void after_block(struct job *j);
-void after_unblock(struct job *j);
+void dependencies_block(struct job *j);
+void dependencies_unblock(struct job *j);
 /* The job has ended: those that wait for it go on, or fail. */
-void after_ended(struct job *j);
+void dependencies_ended(struct job *j);
 /* It leaves memory: nobody waits for it, and it for nobody. */
-void after_untie(struct job *j);
+void dependencies_untie(struct job *j);
 
 #endif

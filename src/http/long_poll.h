@@ -1,6 +1,6 @@
 /* Requests that are held until something happens, or their wait is over. */
-#ifndef COMFYPOOL_SRC_HTTP_HOLD_H
-#define COMFYPOOL_SRC_HTTP_HOLD_H
+#ifndef COMFYPOOL_SRC_HTTP_LONG_POLL_H
+#define COMFYPOOL_SRC_HTTP_LONG_POLL_H
 
 struct exchange;
 

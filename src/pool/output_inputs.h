@@ -3,8 +3,8 @@
  * made them has ended, and before the one that needs them is queued. Jobs that need the same output
  * wait for it together.
  */
-#ifndef COMFYPOOL_SRC_POOL_SOURCES_H
-#define COMFYPOOL_SRC_POOL_SOURCES_H
+#ifndef COMFYPOOL_SRC_POOL_OUTPUT_INPUTS_H
+#define COMFYPOOL_SRC_POOL_OUTPUT_INPUTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,13 +13,13 @@ struct pool;
 struct job;
 
 /* How many outputs a job has that has ended; INT64_MAX: nobody knows yet. Cost: its outputs. */
-int64_t sources_count(struct pool *p, const char *job_id);
+int64_t output_inputs_count(struct pool *p, const char *job_id);
 /* What the job waits for has ended. True: outputs are on their way; then the job goes on by
    job_admit, or fails. */
-bool sources_wait(struct job *j);
+bool output_inputs_wait(struct job *j);
 /* The job does not wait for outputs any more. */
-void sources_leave(struct job *j);
+void output_inputs_leave(struct job *j);
 /* When no job is there any more. */
-void sources_done(struct pool *p);
+void output_inputs_done(struct pool *p);
 
 #endif
