@@ -172,7 +172,7 @@ enum attempt_verdict attempt_judge(const struct attempt_state *s, const struct a
         return judge_found(e);
     }
     const bool cut_off = s->origin == ORIGIN_ADOPTED && !attempt_was_there(s) &&
-                         e->outcome == ATTEMPT_LOST && job->cut_off < RETRY_MAX_CUT_OFF;
+                         e->outcome == ATTEMPT_LOST && job->lost_by_restart < RETRY_MAX_CUT_OFF;
     const unsigned faults = job->faults + (is_fault(e) && e->fault_counts ? 1 : 0);
     return e->outcome == ATTEMPT_COMPLETED   ? VERDICT_COMPLETED
            : cut_off                         ? VERDICT_CUT_OFF
@@ -193,7 +193,7 @@ void attempt_count(const struct attempt_state *s, const struct attempt_ending *e
     }
     const enum attempt_verdict v = s->verdict;
     const bool counts = v == VERDICT_COMPLETED || v == VERDICT_CANCELLED || v == VERDICT_COUNTED;
-    job->cut_off += v == VERDICT_CUT_OFF ? 1 : 0;
+    job->lost_by_restart += v == VERDICT_CUT_OFF ? 1 : 0;
     job->faults += is_fault(e) && e->fault_counts ? 1 : 0;
     job->free_attempts += counts ? 0 : 1;
     job->oom += e->outcome == ATTEMPT_FAILED && e->error == ERR_OUT_OF_MEMORY ? 1 : 0;

@@ -43,11 +43,11 @@ static struct backend *find_to_change(struct pool *p, const char *name, struct r
 /* The row of what people said of it, made when nothing was said yet. */
 static struct backend_record *own_of(struct backend *b)
 {
-    if (b->terms.own.name == NULL) {
-        b->terms.own =
+    if (b->terms.overrides.name == NULL) {
+        b->terms.overrides =
             (struct backend_record){.name = mem_strdup(b->name), .weight = -1, .max_in_flight = -1};
     }
-    return &b->terms.own;
+    return &b->terms.overrides;
 }
 
 static void take_change(struct backend_record *own, struct backend_change *take)
@@ -66,7 +66,7 @@ static void apply_and_store(struct backend *b, pool_done_fn done, void *ctx)
     struct pool *p = b->pool;
     backend_apply_own(b);
     backend_settle(b);
-    store_put_backend(p->store, &b->terms.own, change_stored, change_new(p, "", done, ctx));
+    store_put_backend(p->store, &b->terms.overrides, change_stored, change_new(p, "", done, ctx));
 }
 
 bool pool_change_backend(struct pool *p, const char *name, struct backend_change *take,
@@ -144,7 +144,7 @@ static bool add_again(struct backend *b, struct backend_change *take, pool_done_
     deadline_clear(&b->pool->deadlines, &b->terms.reap);
     b->terms.removing = false;
     own_of(b)->removed = false;
-    take_change(&b->terms.own, take);
+    take_change(&b->terms.overrides, take);
     apply_and_store(b, done, ctx);
     return true;
 }
@@ -231,7 +231,7 @@ bool pool_remove_backend(struct pool *p, const char *name, pool_done_fn done, vo
     unlisted_forget(b);
     backend_settle(b);
     own_of(b)->removed = true; /* the row of an added one goes when it goes */
-    store_put_backend(p->store, &b->terms.own, change_stored, change_new(p, "", done, ctx));
+    store_put_backend(p->store, &b->terms.overrides, change_stored, change_new(p, "", done, ctx));
     backend_maybe_reap(b);
     return true;
 }

@@ -350,7 +350,7 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
 /* The URL with credentials; the one that people gave counts. */
 static const char *url_of(const struct backend *b)
 {
-    return b->terms.own.url != NULL || b->terms.configured == NULL ? b->terms.own.url
+    return b->terms.overrides.url != NULL || b->terms.configured == NULL ? b->terms.overrides.url
                                                                    : b->terms.configured->url;
 }
 
@@ -376,7 +376,7 @@ bool backend_has_url(const struct backend *b, const char *url)
 void backend_apply_own(struct backend *b)
 {
     const struct pool_backend_options *c = b->terms.configured;
-    const struct backend_record *o = &b->terms.own;
+    const struct backend_record *o = &b->terms.overrides;
     const bool own = o->name != NULL;
     b->slot.weight = own && o->weight >= 0 ? (double)o->weight : c != NULL ? c->weight : 1.0;
     b->terms.places = own && o->max_in_flight >= 0 ? (unsigned)o->max_in_flight
@@ -400,14 +400,14 @@ static void name_backend(struct backend *b)
     comfy_url_clean(url_of(b), &url, &name);
     b->url = buf_take(&url);
     const char *given = b->terms.configured == NULL ? NULL : b->terms.configured->name;
-    given = b->terms.own.name != NULL ? b->terms.own.name : given;
+    given = b->terms.overrides.name != NULL ? b->terms.overrides.name : given;
     b->name = given != NULL ? mem_strdup(given) : buf_take(&name);
 }
 
 /* They are for the server of the configuration, not for one that people gave its name. */
 static const char *const *headers_of(const struct backend *b)
 {
-    return b->terms.configured == NULL || b->terms.own.url != NULL ? NULL
+    return b->terms.configured == NULL || b->terms.overrides.url != NULL ? NULL
                                                                    : b->terms.configured->headers;
 }
 
@@ -426,9 +426,9 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     catalog_init(&b->knows.catalog);
     b->terms.configured = configured;
     if (take_own != NULL) {
-        b->terms.own = *take_own;
+        b->terms.overrides = *take_own;
         *take_own = (struct backend_record){0};
-        b->terms.removing = b->terms.own.removed; /* what still runs there is seen to its end */
+        b->terms.removing = b->terms.overrides.removed; /* what still runs there is seen to its end */
     }
     b->said.version = mem_strdup("");
     b->said.devices = mem_strdup("[]");
@@ -482,7 +482,7 @@ void backend_free(struct backend *b)
     deadline_clear(&p->deadlines, &b->conn.refused_long);
     trust_done(b);
     (void)map_remove(&p->backends_by_name, str_of(b->name));
-    backend_record_done(&b->terms.own);
+    backend_record_done(&b->terms.overrides);
     free(b->name);
     free(b->url);
     free(b->said.version);

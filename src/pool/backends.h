@@ -87,7 +87,7 @@ struct backend_warm {
 /* backends.c: what people want of it. */
 struct backend_terms {
     const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
-    struct backend_record own; /* as the store has it; name NULL: nothing was changed */
+    struct backend_record overrides; /* as the store has it; name NULL: nothing was changed */
     enum backend_admin admin;
     bool removing; /* goes as soon as nothing of ours is there */
     struct deadline reap;

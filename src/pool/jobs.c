@@ -776,7 +776,7 @@ struct job *job_revive(struct pool *p, struct store_active *take)
     strays_rejoin(j);
     r->started_at = r->completed_at = (struct wall_us){0};
     r->free_attempts = r->attempts;
-    r->cut_off = r->oom = r->left_dead = r->faults = r->result_of = 0;
+    r->lost_by_restart = r->oom = r->left_dead = r->faults = r->result_of = 0;
     free(r->faulted_on);
     r->faulted_on = NULL;
     r->executed = -1;

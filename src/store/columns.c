@@ -95,7 +95,7 @@ static const struct column jobs[] = {
     JOB("prompt_id", prompt_id, COLUMN_FIXED),
     RANGE(job_record, "attempts", attempts, ATTEMPTS_MOST, 0),
     JOB("max_attempts", policy.max_attempts, COLUMN_INT64),
-    JOB("cut_off", cut_off, COLUMN_INT),
+    JOB("cut_off", lost_by_restart, COLUMN_INT),
     JOB("waiting_since", waiting_since, COLUMN_INT64),
     JOB("budget_since", budget_since, COLUMN_INT64),
     JOB("free_attempts", free_attempts, COLUMN_INT),

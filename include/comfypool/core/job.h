@@ -148,13 +148,13 @@ struct job_record {
     unsigned free_attempts;       /* of them, those that do not count against policy.max_attempts:
                                      rejected, cut off, ended by our own doing, and all
                                      before POST /retry */
-    unsigned
-        cut_off;  /* attempts that a restart of the daemon cut off before the backend took them */
-    unsigned oom; /* attempts that ran out of memory, since budget_since */
-    unsigned left_dead; /* attempts that left their backend dead, since budget_since */
-    unsigned result_of; /* the attempt that its end and its profile are of; 0: the last one */
-    unsigned faults;    /* attempts that a fault of their server ended, since budget_since */
-    char *faulted_on;   /* the first of these servers that was well before, or NULL */
+    unsigned lost_by_restart; /* attempts that a restart of the daemon cut off before the backend
+                                 took them */
+    unsigned oom;             /* attempts that ran out of memory, since budget_since */
+    unsigned left_dead;       /* attempts that left their backend dead, since budget_since */
+    unsigned result_of;       /* the attempt that its end and its profile are of; 0: the last one */
+    unsigned faults;          /* attempts that a fault of their server ended, since budget_since */
+    char *faulted_on;         /* the first of these servers that was well before, or NULL */
     struct job_policy policy;
     unsigned nodes_total;
     bool profiled;
