@@ -5,7 +5,7 @@ DESTDIR ?=
 CC ?= gcc
 BUILD ?= build
 
-LIBS := libmicrohttpd libwebsockets jansson libcurl libuv sqlite3 libcyaml yaml-0.1 libcrypto libsystemd libutf8proc zlib
+LIBS := libmicrohttpd libwebsockets jansson libcurl libuv sqlite3 yaml-0.1 libcrypto libsystemd libutf8proc zlib
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wswitch-enum -Wvla
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -Iinclude $(WARNINGS) $(if $(CI),-Werror)

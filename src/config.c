@@ -1,41 +1,24 @@
 /*
- * The configuration file. libyaml walks it first against the table of keys and reports every error
- * with its line; libcyaml, which stops at its first error and names no line of it, then loads what
- * passed, with a schema made from the same table. The table, the checks of values and every other
- * source are in config_keys.c. Invariant: what the walk accepts, libcyaml accepts with the same
- * meaning. Cost: one pass each over at most 1 MiB.
+ * The configuration file: one walk over the events of libyaml, which checks each value against the
+ * table of keys and stores it. Every error is told with its line. Values go into a configuration of
+ * their own first, so that a file with errors changes nothing. The keys, the kinds of values and
+ * every other source are in config_keys.c and config_kinds.c. Cost: one pass over at most 1 MiB.
  */
 #include "config.h"
 
-#include <cyaml/cyaml.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <yaml.h>
 
-#include "comfypool/core/event.h"
 #include "config_inner.h"
 
 enum { MAX_FILE = 1 << 20 };
 
-#define COUNT(list) (sizeof(list) / sizeof *(list))
+/* ---- the walk -------------------------------------------------------------------------------- */
 
-/* ---- the walk ----------------------------------------------------------------------------------
- */
-
-/* What a mapping has been seen to hold: the line of each key, 0 for none. */
+/* The line of each key that a mapping has; 0: it has it not. */
 struct seen {
     unsigned keys[CONFIG_KEY_COUNT];
-};
-
-/* One backend of the file; of b the walk sets name, url, headers and where. */
-struct item {
-    struct config_backend b;
-    struct seen seen;
-};
-
-/* One rule: which keys it has. */
-struct rule_item {
-    struct seen seen;
 };
 
 struct walk {
@@ -45,16 +28,17 @@ struct walk {
     struct str text;
     struct buf *errors;
     bool good;
-    bool broken; /* no further event will come */
-    bool empty;  /* there is no document, or nothing in it */
+    bool broken;        /* no further event will come */
+    struct config read; /* what the file says; the rest of it is empty */
     struct seen seen;
-    unsigned sections[CONFIG_SECTION_COUNT];
-    char **listen;
-    size_t listen_len;
-    struct item *items;
-    size_t items_len;
-    struct rule_item *rules;
-    size_t rules_len;
+    unsigned sections[CONFIG_SECTION_COUNT]; /* the line of each; 0: it is not there */
+};
+
+/* A mapping: which keys it may have, and where their values go. */
+struct scope {
+    const char *section;
+    void *base;
+    struct seen *seen;
 };
 
 __attribute__((format(printf, 3, 4))) static void complain(struct walk *w, unsigned line,
@@ -241,15 +225,19 @@ static void complain_unknown(struct walk *w, const char *section, struct str nam
     }
 }
 
-/* ---- values ------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
-/* The text of a value that passed its check, or NULL. Owner: the caller. */
-static char *read_value(struct walk *w, const struct config_key *k)
+/* Each stores the value of a key, whose first event is the present one, into the struct that the
+   offset of the key counts from. */
+typedef void walk_fn(struct walk *w, const struct config_key *k, void *base);
+
+/* False after a complaint. */
+static bool read_value(struct walk *w, const struct config_key *k, void *base)
 {
     char path[CONFIG_PATH_SIZE];
     char why[CONFIG_WHY_SIZE];
     const unsigned line = line_of(w);
+    const char *unquoted = config_kinds[k->kind].unquoted;
     config_key_path(k, path);
     if (!is_scalar(w)) {
         if (w->event.type != YAML_ALIAS_EVENT) {
@@ -258,24 +246,72 @@ static char *read_value(struct walk *w, const struct config_key *k)
         skip(w);
     } else if (is_null(w)) {
         complain(w, line, "%s has no value; give it one or leave it out", path);
-    } else if (is_quoted(w) && (k->kind == CONFIG_INT || k->kind == CONFIG_BOOL)) {
-        complain(w, line, "%s must be %s without quotes", path,
-                 k->kind == CONFIG_INT ? "a number" : "true or false");
-    } else if (!config_value_check(k, scalar_text(w), why)) {
+    } else if (is_quoted(w) && unquoted != NULL) {
+        complain(w, line, "%s must be %s without quotes", path, unquoted);
+    } else if (!config_value_read(k, scalar_text(w), config_place(k, base), why)) {
         complain(w, line, "%s: %s", path, why);
     } else {
-        return mem_copy(scalar_text(w));
+        return true;
     }
-    return NULL;
+    return false;
 }
 
-/* A list of plain values; libcyaml keeps it. */
-static void walk_list(struct walk *w, const struct config_key *k)
+static void walk_value(struct walk *w, const struct config_key *k, void *base)
+{
+    (void)read_value(w, k, base);
+}
+
+/* A relative path is meant from the directory of the configuration file. Owner: the caller. */
+static char *beside(const char *config_path, const char *path)
+{
+    const char *slash = strrchr(config_path, '/');
+    AUTO_BUF struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    if (*path != '/' && slash != NULL) {
+        buf_add(&b, config_path, (size_t)(slash - config_path) + 1);
+    }
+    buf_add_text(&b, path);
+    return buf_take(&b);
+}
+
+static bool read_beside(struct walk *w, const struct config_key *k, void *base)
+{
+    char **path = config_place(k, base);
+    if (!read_value(w, k, base)) {
+        return false;
+    }
+    char *full = beside(w->path, *path);
+    free(*path);
+    *path = full;
+    return true;
+}
+
+static void walk_beside(struct walk *w, const struct config_key *k, void *base)
+{
+    (void)read_beside(w, k, base);
+}
+
+static void walk_headers(struct walk *w, const struct config_key *k, void *base)
+{
+    struct config_backend *b = base;
+    char path[CONFIG_PATH_SIZE];
+    char where[1024];
+    config_key_path(k, path);
+    (void)snprintf(where, sizeof where, "%s:%u: %s", w->path, line_of(w), path);
+    if (read_beside(w, k, base)) {
+        w->good = config_headers_read(b->headers_file, where, &b->headers, w->errors) && w->good;
+    }
+}
+
+/* A list of plain values. One that is null counts as left out. */
+static void walk_list(struct walk *w, const struct config_key *k, void *base)
 {
     char path[CONFIG_PATH_SIZE];
     char why[CONFIG_WHY_SIZE];
+    void *list = config_place(k, base);
     config_key_path(k, path);
     if (is_null(w)) {
+        config_value_reset(k, list);
         return;
     }
     if (w->event.type != YAML_SEQUENCE_START_EVENT) {
@@ -287,7 +323,7 @@ static void walk_list(struct walk *w, const struct config_key *k)
         if (!is_scalar(w)) {
             complain(w, line_of(w), "%s: an entry must be one value", path);
             skip(w);
-        } else if (!config_entry_check(k, scalar_text(w), why)) {
+        } else if (!config_value_read(k, scalar_text(w), list, why)) {
             complain(w, line_of(w), "%s: %s", path, why);
         }
     }
@@ -299,26 +335,19 @@ static void walk_address(struct walk *w)
     if (!is_scalar(w)) {
         complain(w, line_of(w), "listen: an address is HOST:PORT");
         skip(w);
-        return;
-    }
-    if (!config_address_check(scalar_text(w), why)) {
+    } else if (!config_check_address(scalar_text(w), why)) {
         complain(w, line_of(w), "listen: %s", why);
-        return;
+    } else if (!config_listen_add(&w->read, scalar_text(w))) {
+        complain(w, line_of(w), "listen: %s is given twice", w->event.data.scalar.value);
     }
-    for (size_t i = 0; i < w->listen_len; i++) {
-        if (str_is(scalar_text(w), w->listen[i]) && !str_ends_with(scalar_text(w), STR(":0"))) {
-            complain(w, line_of(w), "listen: %s is given twice", w->listen[i]);
-            return;
-        }
-    }
-    w->listen = mem_grow(w->listen, (w->listen_len + 1) * sizeof *w->listen);
-    w->listen[w->listen_len++] = mem_copy(scalar_text(w));
 }
 
-static void walk_listen(struct walk *w)
+static void walk_listen(struct walk *w, const struct config_key *k, void *base)
 {
     const unsigned line = line_of(w);
     size_t len = 0;
+    (void)k;
+    (void)base;
     if (is_null(w)) {
         return;
     }
@@ -336,245 +365,159 @@ static void walk_listen(struct walk *w)
     }
 }
 
-/* ---- backends ----------------------------------------------------------------------------------
- */
+/* ---- mappings -------------------------------------------------------------------------------- */
 
-/* Relative to the directory of the configuration file. Owner: the caller. */
-static char *beside(const char *config_path, const char *path)
+static walk_fn walk_backends, walk_rules;
+
+static void walk_key(struct walk *w, const struct config_key *k, struct scope *scope)
 {
-    const char *slash = strrchr(config_path, '/');
-    AUTO_BUF struct buf b;
-    buf_init(&b, BUF_NO_LIMIT);
-    if (*path != '/' && slash != NULL) {
-        buf_add(&b, config_path, (size_t)(slash - config_path) + 1);
+    static walk_fn *const walks[CONFIG_KIND_COUNT] = {
+        [CONFIG_BESIDE] = walk_beside,    [CONFIG_HEADERS] = walk_headers,
+        [CONFIG_ADDRESSES] = walk_listen, [CONFIG_BACKENDS] = walk_backends,
+        [CONFIG_RULES] = walk_rules,
+    };
+    walk_fn *walk = walks[k->kind];
+    if (walk == NULL) {
+        walk = config_kinds[k->kind].is_list ? walk_list : walk_value;
     }
-    buf_add_text(&b, path);
-    return buf_take(&b);
+    walk(w, k, scope->base);
 }
 
-static void read_headers(struct walk *w, struct item *item, const char *path, unsigned line)
+/* ctx: the struct scope of the mapping. */
+static void walk_member(struct walk *w, void *ctx, struct str name, unsigned line)
 {
-    char where[1024];
-    (void)snprintf(where, sizeof where, "%s:%u: %s.headersFile", w->path, line, CONFIG_ITEM);
-    item->b.headers_file = beside(w->path, path);
-    w->good =
-        config_headers_read(item->b.headers_file, where, &item->b.headers, w->errors) && w->good;
-}
-
-static void backend_member(struct walk *w, void *ctx, struct str name, unsigned line)
-{
-    struct item *item = ctx;
-    const struct config_key *k = config_key_find(CONFIG_ITEM, name);
+    struct scope *scope = ctx;
+    const struct config_key *k = config_key_find(scope->section, name);
     char path[CONFIG_PATH_SIZE];
     if (k == NULL) {
-        complain_unknown(w, CONFIG_ITEM, name, line);
+        complain_unknown(w, scope->section, name, line);
         skip(w);
         return;
     }
     config_key_path(k, path);
-    if (!is_first(w, &item->seen.keys[k - config_keys], path, line)) {
+    if (is_first(w, &scope->seen->keys[k - config_keys], path, line)) {
+        walk_key(w, k, scope);
+    } else {
         skip(w);
-        return;
-    }
-    if (config_key_is_list(k)) {
-        walk_list(w, k);
-        return;
-    }
-    const unsigned at = line_of(w);
-    AUTO_FREE char *text = read_value(w, k);
-    if (text != NULL && (k->kind == CONFIG_NAME || k->kind == CONFIG_URL)) {
-        config_value_store(k, &item->b, text);
-    } else if (text != NULL && k->kind == CONFIG_PATH) {
-        read_headers(w, item, text, at);
     }
 }
 
-static void walk_backend(struct walk *w)
+static bool has(const struct scope *scope, const char *name)
 {
-    const unsigned line = line_of(w);
-    if (w->event.type != YAML_MAPPING_START_EVENT) {
-        complain(w, line, "a backend must be a mapping, such as {url: http://127.0.0.1:8188}");
-        skip(w);
-        return;
-    }
-    w->items = mem_grow(w->items, (w->items_len + 1) * sizeof *w->items);
-    struct item *item = &w->items[w->items_len++];
-    *item = (struct item){0};
-    walk_mapping(w, backend_member, item);
-    if (item->seen.keys[config_key_find(CONFIG_ITEM, STR("url")) - config_keys] == 0 &&
-        !w->broken) {
-        complain(w, line, "a backend needs a url, such as http://127.0.0.1:8188");
-    }
-    AUTO_BUF struct buf where;
-    buf_init(&where, BUF_NO_LIMIT);
-    buf_printf(&where, "%s:%u", w->path, line);
-    item->b.where = buf_take(&where);
-    if (item->b.name == NULL && item->b.url != NULL) {
-        item->b.name = config_backend_derive_name(item->b.url);
-    }
+    return scope->seen->keys[config_key_find(scope->section, str_of(name)) - config_keys] != 0;
 }
 
-static void walk_backends(struct walk *w)
+/* What the entries of a list of mappings are. */
+struct entries {
+    const char *no_list;
+    const char *no_mapping;
+    void (*walk)(struct walk *w, unsigned line);
+};
+
+static void walk_entries(struct walk *w, const struct entries *kind)
 {
     if (is_null(w)) {
         return;
     }
     if (w->event.type != YAML_SEQUENCE_START_EVENT) {
-        complain(w, line_of(w), "backends must be a list: lines that begin with \"- url: ...\"");
+        complain(w, line_of(w), "%s", kind->no_list);
         skip(w);
         return;
     }
     for (advance(w); !w->broken && w->event.type != YAML_SEQUENCE_END_EVENT; advance(w)) {
-        walk_backend(w);
-    }
-}
-
-/* Names and servers, of the backends that have them. */
-static void check_backends(struct walk *w)
-{
-    struct config_backend *b = mem_zero(w->items_len + 1, sizeof *b);
-    size_t len = 0;
-    for (size_t i = 0; i < w->items_len; i++) {
-        if (w->items[i].b.url != NULL) {
-            b[len++] = w->items[i].b;
+        if (w->event.type == YAML_MAPPING_START_EVENT) {
+            kind->walk(w, line_of(w));
+        } else {
+            complain(w, line_of(w), "%s", kind->no_mapping);
+            skip(w);
         }
     }
-    w->good = config_backends_check(b, len, w->errors) && w->good;
-    free(b);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------
- */
-
-static void rule_member(struct walk *w, void *ctx, struct str name, unsigned line)
+static void walk_backend(struct walk *w, unsigned line)
 {
-    struct rule_item *item = ctx;
-    const struct config_key *k = config_key_find(CONFIG_RULE, name);
-    char path[CONFIG_PATH_SIZE];
-    if (k == NULL) {
-        complain_unknown(w, CONFIG_RULE, name, line);
-        skip(w);
-        return;
+    struct config_backend *b = config_backend_add(&w->read);
+    struct seen seen = {{0}};
+    struct scope scope = {CONFIG_ITEM, b, &seen};
+    AUTO_BUF struct buf where;
+    buf_init(&where, BUF_NO_LIMIT);
+    buf_printf(&where, "%s:%u", w->path, line);
+    b->where = buf_take(&where);
+    walk_mapping(w, walk_member, &scope);
+    if (!has(&scope, "url") && !w->broken) {
+        complain(w, line, "a backend needs a url, such as http://127.0.0.1:8188");
     }
-    config_key_path(k, path);
-    if (!is_first(w, &item->seen.keys[k - config_keys], path, line)) {
-        skip(w);
-    } else if (config_key_is_list(k)) {
-        walk_list(w, k);
-    } else {
-        free(read_value(w, k));
+    if (b->name == NULL && b->url != NULL) {
+        b->name = config_backend_derive_name(b->url);
     }
 }
 
-static bool rule_has(const struct rule_item *item, const char *name)
+static void walk_backends(struct walk *w, const struct config_key *k, void *base)
 {
-    return item->seen.keys[config_key_find(CONFIG_RULE, str_of(name)) - config_keys] != 0;
+    static const struct entries kind = {
+        "backends must be a list: lines that begin with \"- url: ...\"",
+        "a backend must be a mapping, such as {url: http://127.0.0.1:8188}", walk_backend};
+    (void)k;
+    (void)base;
+    walk_entries(w, &kind);
 }
 
-static void walk_rule(struct walk *w)
+static void walk_rule(struct walk *w, unsigned line)
 {
-    const unsigned line = line_of(w);
-    if (w->event.type != YAML_MAPPING_START_EVENT) {
-        complain(w, line, "a rule must be a mapping, such as {metadata: team=blue, backends: [a]}");
-        skip(w);
-        return;
-    }
-    w->rules = mem_grow(w->rules, (w->rules_len + 1) * sizeof *w->rules);
-    struct rule_item *item = &w->rules[w->rules_len++];
-    memset(item, 0, sizeof *item);
-    walk_mapping(w, rule_member, item);
-    const int jobs = (rule_has(item, "workflowHash") ? 1 : 0) +
-                     (rule_has(item, "metadata") ? 1 : 0) + (rule_has(item, "label") ? 1 : 0);
+    struct seen seen = {{0}};
+    struct scope scope = {CONFIG_RULE, config_rule_add(&w->read), &seen};
+    walk_mapping(w, walk_member, &scope);
+    const int jobs = (has(&scope, "workflowHash") ? 1 : 0) + (has(&scope, "metadata") ? 1 : 0) +
+                     (has(&scope, "label") ? 1 : 0);
     if (jobs != 1 && !w->broken) {
         complain(w, line, "a rule has one of workflowHash, metadata and label");
     }
-    if (!rule_has(item, "backends") && !w->broken) {
+    if (!has(&scope, "backends") && !w->broken) {
         complain(w, line, "a rule names its backends");
     }
 }
 
-static void walk_rules(struct walk *w)
+static void walk_rules(struct walk *w, const struct config_key *k, void *base)
 {
-    if (is_null(w)) {
-        return;
-    }
-    if (w->event.type != YAML_SEQUENCE_START_EVENT) {
-        complain(w, line_of(w), "routing.rules must be a list of mappings");
-        skip(w);
-        return;
-    }
-    for (advance(w); !w->broken && w->event.type != YAML_SEQUENCE_END_EVENT; advance(w)) {
-        walk_rule(w);
-    }
-}
-
-/* ---- sections and the top ----------------------------------------------------------------------
- */
-
-static void walk_key(struct walk *w, const struct config_key *k, unsigned line)
-{
-    char path[CONFIG_PATH_SIZE];
-    config_key_path(k, path);
-    if (!is_first(w, &w->seen.keys[k - config_keys], path, line)) {
-        skip(w);
-    } else if (k->kind == CONFIG_ADDRESSES) {
-        walk_listen(w);
-    } else if (k->kind == CONFIG_BACKENDS) {
-        walk_backends(w);
-    } else if (k->kind == CONFIG_RULES) {
-        walk_rules(w);
-    } else if (config_key_is_list(k)) {
-        walk_list(w, k);
-    } else {
-        free(read_value(w, k));
-    }
-}
-
-static void section_member(struct walk *w, void *ctx, struct str name, unsigned line)
-{
-    const char *section = ctx;
-    const struct config_key *k = config_key_find(section, name);
-    if (k == NULL) {
-        complain_unknown(w, section, name, line);
-        skip(w);
-        return;
-    }
-    walk_key(w, k, line);
+    static const struct entries kind = {
+        "routing.rules must be a list of mappings",
+        "a rule must be a mapping, such as {metadata: team=blue, backends: [a]}", walk_rule};
+    (void)k;
+    (void)base;
+    walk_entries(w, &kind);
 }
 
 static void walk_section(struct walk *w, size_t i, unsigned line)
 {
-    const char *section = config_sections[i];
-    if (!is_first(w, &w->sections[i], section, line)) {
+    struct scope scope = {config_sections[i], &w->read, &w->seen};
+    if (!is_first(w, &w->sections[i], scope.section, line)) {
         skip(w);
     } else if (w->event.type == YAML_MAPPING_START_EVENT) {
-        walk_mapping(w, section_member, (void *)(uintptr_t)section);
+        walk_mapping(w, walk_member, &scope);
     } else if (!is_null(w)) {
-        complain(w, line, "%s must be a section: its keys stand indented below it", section);
+        complain(w, line, "%s must be a section: its keys stand indented below it", scope.section);
         skip(w);
     }
 }
 
-static void top_member(struct walk *w, void *ctx, struct str name, unsigned line)
+static void walk_top_member(struct walk *w, void *ctx, struct str name, unsigned line)
 {
-    (void)ctx;
     for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
         if (str_is(name, config_sections[i])) {
             walk_section(w, i, line);
             return;
         }
     }
-    section_member(w, (void *)(uintptr_t) "", name, line);
+    walk_member(w, ctx, name, line);
 }
 
 static void walk_document(struct walk *w)
 {
+    struct scope top = {"", &w->read, &w->seen};
     advance(w);
-    if (w->broken || is_null(w)) {
-        w->empty = true;
-    } else if (w->event.type == YAML_MAPPING_START_EVENT) {
-        walk_mapping(w, top_member, NULL);
-    } else {
+    if (w->event.type == YAML_MAPPING_START_EVENT) {
+        walk_mapping(w, walk_top_member, &top);
+    } else if (!w->broken && !is_null(w)) {
         complain(w, line_of(w), "the file must be a mapping: lines of KEY: VALUE");
         skip(w);
     }
@@ -595,382 +538,54 @@ static void walk_file(struct walk *w)
     advance(w);
     if (w->event.type == YAML_DOCUMENT_START_EVENT) {
         walk_document(w);
-    } else {
-        w->empty = true;
     }
     yaml_event_delete(&w->event);
     yaml_parser_delete(&w->parser);
-    check_backends(w);
+    w->good = config_backends_check(w->read.backends, w->read.backends_len, w->errors) && w->good;
 }
 
-static void walk_done(struct walk *w)
+/* ---- from what was read to the configuration ------------------------------------------------- */
+
+static bool has_key(const struct walk *w, const char *section, struct str name)
 {
-    for (size_t i = 0; i < w->items_len; i++) {
-        config_backend_done(&w->items[i].b);
-    }
-    free(w->items);
-    free(w->rules);
-    for (size_t i = 0; i < w->listen_len; i++) {
-        free(w->listen[i]);
-    }
-    free(w->listen);
+    return w->seen.keys[config_key_find(section, name) - config_keys] != 0;
 }
 
-/* ---- libcyaml ----------------------------------------------------------------------------------
- */
-
-/*
- * What libcyaml fills: top-level keys in flat, each section in a struct config of its own, so that
- * the offsets of the table hold for all of them and an empty section is a NULL.
- */
-struct loaded {
-    struct config flat;
-    struct config *sections[CONFIG_SECTION_COUNT];
-};
-
-struct schema {
-    cyaml_schema_value_t top;
-    cyaml_schema_value_t text; /* an entry of a list */
-    cyaml_schema_value_t item;
-    cyaml_schema_value_t rule;
-    cyaml_schema_field_t top_fields[CONFIG_KEY_COUNT + CONFIG_SECTION_COUNT + 1];
-    cyaml_schema_field_t item_fields[CONFIG_KEY_COUNT + 1];
-    cyaml_schema_field_t rule_fields[CONFIG_KEY_COUNT + 1];
-    cyaml_schema_field_t section_fields[CONFIG_SECTION_COUNT][CONFIG_KEY_COUNT + 1];
-};
-
-static const cyaml_strval_t level_words[] = {
-    {"error", LOG_ERROR},
-    {"warning", LOG_WARN},
-    {"info", LOG_INFO},
-    {"debug", LOG_DEBUG},
-};
-
-static const cyaml_strval_t class_words[] = {
-#define X(symbol, name, by_default) {name, 1 << symbol},
-    RETRY_CLASS_TABLE(X)
-#undef X
-};
-
-static const cyaml_strval_t event_words[] = {
-#define X(symbol, name, durable, hook) {name, 1 << symbol},
-    EVENT_TABLE(X)
-#undef X
-};
-
-static const cyaml_strval_t keep_words[] = {{"none", CONFIG_KEEP_NONE}, {"copy", CONFIG_KEEP_COPY}};
-
-static cyaml_schema_value_t scalar_schema(const struct config_key *k)
+/* What c had goes to w->read, which is freed. */
+static void take_lists(struct config *c, struct walk *w)
 {
-    cyaml_schema_value_t v = {.type = CYAML_STRING,
-                              .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER,
-                              .data_size = sizeof(char),
-                              .string = {0, CYAML_UNLIMITED}};
-    if (k->kind == CONFIG_INT) {
-        v = (cyaml_schema_value_t){
-            .type = CYAML_INT, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(int64_t)};
-    } else if (k->kind == CONFIG_BOOL) {
-        v = (cyaml_schema_value_t){
-            .type = CYAML_BOOL, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(bool)};
-    } else if (k->kind == CONFIG_LEVEL) {
-        v = (cyaml_schema_value_t){
-            .type = CYAML_ENUM,
-            .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
-            .data_size = sizeof(enum log_level),
-            .enumeration = {level_words, sizeof level_words / sizeof *level_words}};
-    } else if (k->kind == CONFIG_KEEP) {
-        v = (cyaml_schema_value_t){.type = CYAML_ENUM,
-                                   .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
-                                   .data_size = sizeof(enum config_keep),
-                                   .enumeration = {keep_words, COUNT(keep_words)}};
-    } else if (config_key_is_mask(k)) {
-        v = (cyaml_schema_value_t){.type = CYAML_FLAGS,
-                                   .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
-                                   .data_size = sizeof(unsigned),
-                                   .enumeration = {class_words, COUNT(class_words)}};
-        if (k->kind == CONFIG_EVENTS) {
-            v.enumeration.strings = event_words;
-            v.enumeration.count = COUNT(event_words);
-        }
-    }
-    return v;
-}
-
-static cyaml_schema_field_t list_field(const struct config_key *k, size_t count_offset,
-                                       const cyaml_schema_value_t *entry)
-{
-    return (cyaml_schema_field_t){
-        .key = k->name,
-        .data_offset = (uint32_t)k->offset,
-        .count_offset = (uint32_t)count_offset,
-        .count_size = sizeof(unsigned),
-        .value = {.type = CYAML_SEQUENCE,
-                  .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR,
-                  .data_size = (entry->flags & CYAML_FLAG_POINTER) != 0 ? (uint32_t)sizeof(void *)
-                                                                        : entry->data_size,
-                  .sequence = {entry, 0, CYAML_UNLIMITED}}};
-}
-
-static cyaml_schema_field_t key_field(const struct schema *s, const struct config_key *k)
-{
-    if (k->kind == CONFIG_ADDRESSES) {
-        return list_field(k, offsetof(struct config, listen_len), &s->text);
-    }
-    if (config_key_is_list(k) && !config_key_is_mask(k)) {
-        return list_field(k, k->offset + offsetof(struct config_list, len), &s->text);
-    }
-    if (k->kind == CONFIG_BACKENDS) {
-        return list_field(k, offsetof(struct config, backends_len), &s->item);
-    }
-    if (k->kind == CONFIG_RULES) {
-        return list_field(k, offsetof(struct config, routing_rules_len), &s->rule);
-    }
-    return (cyaml_schema_field_t){
-        .key = k->name, .data_offset = (uint32_t)k->offset, .value = scalar_schema(k)};
-}
-
-/* The fields of one section of the table, "" included. Returns how many. */
-static size_t add_fields(const struct schema *s, const char *section, cyaml_schema_field_t *ret)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if (strcmp(config_keys[i].section, section) == 0) {
-            ret[len++] = key_field(s, &config_keys[i]);
-        }
-    }
-    return len;
-}
-
-/* The schema points into itself: it must not move. Its arrays end with a zero key. */
-static void build_schema(struct schema *s)
-{
-    *s = (struct schema){0};
-    s->text = (cyaml_schema_value_t){.type = CYAML_STRING,
-                                     .flags = CYAML_FLAG_POINTER,
-                                     .data_size = sizeof(char),
-                                     .string = {0, CYAML_UNLIMITED}};
-    s->item = (cyaml_schema_value_t){.type = CYAML_MAPPING,
-                                     .data_size = sizeof(struct config_backend),
-                                     .mapping = {s->item_fields}};
-    s->rule = (cyaml_schema_value_t){.type = CYAML_MAPPING,
-                                     .data_size = sizeof(struct config_rule),
-                                     .mapping = {s->rule_fields}};
-    s->top = (cyaml_schema_value_t){.type = CYAML_MAPPING,
-                                    .flags = CYAML_FLAG_POINTER,
-                                    .data_size = sizeof(struct loaded),
-                                    .mapping = {s->top_fields}};
-    (void)add_fields(s, CONFIG_ITEM, s->item_fields);
-    (void)add_fields(s, CONFIG_RULE, s->rule_fields);
-    const size_t len = add_fields(s, "", s->top_fields);
-    for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
-        (void)add_fields(s, config_sections[i], s->section_fields[i]);
-        s->top_fields[len + i] = (cyaml_schema_field_t){
-            .key = config_sections[i],
-            .data_offset = (uint32_t)(offsetof(struct loaded, sections) + i * sizeof(void *)),
-            .value = {.type = CYAML_MAPPING,
-                      .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR,
-                      .data_size = sizeof(struct config),
-                      .mapping = {s->section_fields[i]}}};
-    }
-}
-
-/* ---- from what was loaded to the configuration -------------------------------------------------
- */
-
-static size_t value_size(enum config_kind kind)
-{
-    switch (kind) {
-    case CONFIG_INT:
-        return sizeof(int64_t);
-    case CONFIG_BOOL:
-        return sizeof(bool);
-    case CONFIG_LEVEL:
-        return sizeof(enum log_level);
-    case CONFIG_KEEP:
-        return sizeof(enum config_keep);
-    case CONFIG_TEXT:
-    case CONFIG_NAME:
-    case CONFIG_URL:
-    case CONFIG_PATH:
-    case CONFIG_BESIDE:
-    case CONFIG_GPU:
-    case CONFIG_ENDPOINT:
-    case CONFIG_HASH:
-    case CONFIG_PAIR:
-    case CONFIG_LABEL:
-        return sizeof(char *);
-    case CONFIG_CLASSES:
-    case CONFIG_EVENTS:
-        return sizeof(unsigned);
-    case CONFIG_LABELS:
-    case CONFIG_HOSTS:
-    case CONFIG_ORIGINS:
-    case CONFIG_RECEIVERS:
-    case CONFIG_NETWORKS:
-    case CONFIG_NAMES:
-    case CONFIG_NODE_CLASSES:
-    case CONFIG_INPUTS:
-        return sizeof(struct config_list);
-    case CONFIG_ADDRESSES:
-    case CONFIG_BACKENDS:
-    case CONFIG_RULES:
-        break;
-    }
-    return 0;
-}
-
-/* Exchanges a value, so that each side frees what it then has. */
-static void swap_value(const struct config_key *k, void *left, void *right)
-{
-    char a[sizeof(struct config_list)]; /* the largest one */
-    const size_t n = value_size(k->kind);
-    memcpy(a, (char *)left + k->offset, n);
-    memcpy((char *)left + k->offset, (char *)right + k->offset, n);
-    memcpy((char *)right + k->offset, a, n);
-}
-
-static struct config *source_of(struct loaded *l, const struct config_key *k)
-{
-    for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
-        if (strcmp(k->section, config_sections[i]) == 0) {
-            return l->sections[i];
-        }
-    }
-    return &l->flat;
-}
-
-/* The path at *place becomes one that holds wherever the daemon runs. */
-static void make_beside(const struct walk *w, void *place)
-{
-    char **path = place;
-    char *full = beside(w->path, *path);
-    free(*path);
-    *path = full;
-}
-
-static void take_value(struct config *c, const struct walk *w, struct loaded *l,
-                       const struct config_key *k)
-{
-    swap_value(k, c, source_of(l, k));
-    if (k->kind == CONFIG_BESIDE) {
-        make_beside(w, (char *)c + k->offset);
-    }
-}
-
-static void take_values(struct config *c, const struct walk *w, struct loaded *l)
-{
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if (w->seen.keys[i] != 0) {
-            take_value(c, w, l, &config_keys[i]);
-        }
-    }
-    if (l->flat.listen_len > 0 && c->listen_from <= CONFIG_FILE) {
-        char **listen = c->listen;
-        const unsigned len = c->listen_len;
-        c->listen = l->flat.listen;
-        c->listen_len = l->flat.listen_len;
+    const struct config had = *c;
+    if (w->read.listen_len > 0 && had.listen_from <= CONFIG_FILE) {
+        c->listen = w->read.listen;
+        c->listen_len = w->read.listen_len;
         c->listen_from = CONFIG_FILE;
-        l->flat.listen = listen;
-        l->flat.listen_len = len;
+        w->read.listen = had.listen;
+        w->read.listen_len = had.listen_len;
+    }
+    if (has_key(w, "", STR("backends")) && had.backends_from <= CONFIG_FILE) {
+        c->backends = w->read.backends;
+        c->backends_len = w->read.backends_len;
+        c->backends_from = CONFIG_FILE;
+        w->read.backends = had.backends;
+        w->read.backends_len = had.backends_len;
+    }
+    if (has_key(w, "routing", STR("rules"))) {
+        c->routing_rules = w->read.routing_rules;
+        c->routing_rules_len = w->read.routing_rules_len;
+        w->read.routing_rules = had.routing_rules;
+        w->read.routing_rules_len = had.routing_rules_len;
     }
 }
 
-/* One backend: what the file says from libcyaml, the rest from the walk and the defaults. */
-static void take_backend(const struct walk *w, struct config_backend *to, struct item *item,
-                         struct config_backend *from)
+static void take(struct config *c, struct walk *w)
 {
-    *to = (struct config_backend){0};
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *k = &config_keys[i];
-        if (strcmp(k->section, CONFIG_ITEM) != 0 || k->kind == CONFIG_PATH) {
-            continue;
-        }
-        if (item->seen.keys[i] != 0) {
-            swap_value(k, to, from);
-            if (k->kind == CONFIG_BESIDE) {
-                make_beside(w, (char *)to + k->offset);
-            }
-        } else if (k->fallback != NULL) {
-            config_value_store(k, to, k->fallback);
+        if (w->seen.keys[i] != 0) {
+            config_value_move(k, config_place(k, c), config_place(k, &w->read));
         }
     }
-    if (to->name == NULL) {
-        to->name = config_backend_derive_name(to->url);
-    }
-    to->headers_file = item->b.headers_file;
-    to->headers = item->b.headers;
-    to->where = item->b.where;
-    item->b.headers_file = NULL;
-    item->b.headers = NULL;
-    item->b.where = NULL;
-}
-
-static void take_backends(struct config *c, struct walk *w, struct loaded *l)
-{
-    const struct config_key *key = config_key_find("", STR("backends"));
-    if (w->seen.keys[key - config_keys] == 0 || c->backends_from > CONFIG_FILE) {
-        return;
-    }
-    for (unsigned i = 0; i < c->backends_len; i++) {
-        config_backend_done(&c->backends[i]);
-    }
-    free(c->backends);
-    c->backends_len = l->flat.backends_len;
-    c->backends = mem_zero(c->backends_len + 1U, sizeof *c->backends);
-    c->backends_from = CONFIG_FILE;
-    for (unsigned i = 0; i < c->backends_len; i++) {
-        take_backend(w, &c->backends[i], &w->items[i], &l->flat.backends[i]);
-    }
-}
-
-static void take_rule(struct config_rule *to, const struct rule_item *item,
-                      struct config_rule *from)
-{
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if (item->seen.keys[i] != 0) {
-            swap_value(&config_keys[i], to, from);
-        }
-    }
-}
-
-static void take_rules(struct config *c, struct walk *w, struct loaded *l)
-{
-    const struct config_key *key = config_key_find("routing", STR("rules"));
-    if (w->seen.keys[key - config_keys] == 0) {
-        return;
-    }
-    struct config *from = source_of(l, key);
-    for (unsigned i = 0; i < c->routing_rules_len; i++) {
-        config_rule_done(&c->routing_rules[i]);
-    }
-    free(c->routing_rules);
-    c->routing_rules_len = from->routing_rules_len;
-    c->routing_rules = mem_zero(c->routing_rules_len + 1U, sizeof *c->routing_rules);
-    for (unsigned i = 0; i < c->routing_rules_len; i++) {
-        take_rule(&c->routing_rules[i], &w->rules[i], &from->routing_rules[i]);
-    }
-}
-
-/* Silent: the walk has said everything; what is left is a disagreement between the two. */
-static bool load(struct config *c, struct walk *w)
-{
-    static const cyaml_config_t settings = {
-        .log_fn = NULL, .mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
-    struct schema *schema = mem_zero(1, sizeof *schema);
-    struct loaded *loaded = NULL;
-    build_schema(schema);
-    const cyaml_err_t e = cyaml_load_data((const uint8_t *)w->text.p, w->text.n, &settings,
-                                          &schema->top, (cyaml_data_t **)(void *)&loaded, NULL);
-    if (e != CYAML_OK) {
-        complain(w, 1, "the file cannot be loaded: %s", cyaml_strerror(e));
-    } else {
-        take_values(c, w, loaded);
-        take_backends(c, w, loaded);
-        take_rules(c, w, loaded);
-        (void)cyaml_free(&settings, &schema->top, loaded, 0);
-    }
-    free(schema);
-    return w->good;
+    take_lists(c, w);
 }
 
 bool config_load_file(struct config *c, const char *path, struct buf *errors)
@@ -985,7 +600,9 @@ bool config_load_file(struct config *c, const char *path, struct buf *errors)
     (void)buf_text(&text); /* an empty file has content to point to as well */
     struct walk w = {.path = path, .text = buf_str(&text), .errors = errors, .good = true};
     walk_file(&w);
-    const bool good = w.good && (w.empty || load(c, &w));
-    walk_done(&w);
-    return good;
+    if (w.good) {
+        take(c, &w);
+    }
+    config_done(&w.read);
+    return w.good;
 }

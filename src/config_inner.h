@@ -6,19 +6,24 @@
 #define COMFYPOOL_SRC_CONFIG_INNER_H
 
 #include "config.h"
+#include "config_checks.h"
 
+/* Each is a row of config_kinds. */
 enum config_kind {
     CONFIG_INT,
     CONFIG_BOOL,
-    CONFIG_TEXT,
     CONFIG_LEVEL,
     CONFIG_KEEP, /* none or copy */
     CONFIG_NAME,
     CONFIG_URL,
     CONFIG_PATH,
-    CONFIG_BESIDE, /* a path; in the file a relative one is beside it */
+    CONFIG_BESIDE,  /* a path; the file means a relative one from its own directory */
+    CONFIG_HEADERS, /* the same, of a backend's headers, which are read with it */
     CONFIG_GPU,
     CONFIG_ENDPOINT,
+    CONFIG_HASH,
+    CONFIG_PAIR,    /* KEY=VALUE */
+    CONFIG_LABEL,   /* a selector */
     CONFIG_CLASSES, /* a list that is kept as a mask of enum retry_class */
     CONFIG_EVENTS,  /* ... of enum event_type */
     CONFIG_LABELS,
@@ -26,20 +31,18 @@ enum config_kind {
     CONFIG_ORIGINS,
     CONFIG_RECEIVERS,
     CONFIG_NETWORKS,
-    CONFIG_ADDRESSES,
-    CONFIG_BACKENDS,
-    CONFIG_HASH,
-    CONFIG_PAIR,  /* KEY=VALUE */
-    CONFIG_LABEL, /* a selector */
     CONFIG_NAMES,
     CONFIG_NODE_CLASSES,
     CONFIG_INPUTS, /* "Class.input" or "Class.*" each */
+    CONFIG_ADDRESSES,
+    CONFIG_BACKENDS,
     CONFIG_RULES,
+    CONFIG_KIND_COUNT,
 };
 
 /* The section of a backend's keys; their offsets are into struct config_backend. */
 #define CONFIG_ITEM "backends[]"
-/* ... and of a rule's, into struct config_rule. */
+/* The section of a rule's keys; their offsets are into struct config_rule. */
 #define CONFIG_RULE "routing.rules[]"
 
 struct config_key {
@@ -54,7 +57,7 @@ struct config_key {
 };
 
 enum { CONFIG_KEY_COUNT = 80 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 17 };
-enum { CONFIG_WHY_SIZE = 256, CONFIG_PATH_SIZE = 96 };
+enum { CONFIG_PATH_SIZE = 96 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 extern const char *const config_sections[CONFIG_SECTION_COUNT];
@@ -66,27 +69,59 @@ const struct config_key *config_key_find(const char *section, struct str name);
 /* The known key or section nearest to an unknown name of a section; false when none is near. */
 bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE]);
 
-/* A list of plain values: all lists but listen and backends. */
-bool config_key_is_list(const struct config_key *k);
-/* Such a list that is kept as a mask. */
-bool config_key_is_mask(const struct config_key *k);
-/* Checks one entry of such a list. */
-bool config_entry_check(const struct config_key *k, struct str text,
-                        char why[CONFIG_WHY_SIZE]) MUST_CHECK;
-/* Checks the value of a key; such a list is comma-separated. False with a message for people. */
-bool config_value_check(const struct config_key *k, struct str text,
-                        char why[CONFIG_WHY_SIZE]) MUST_CHECK;
-bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE]) MUST_CHECK;
-/* Stores a checked value; base is the struct that the offset of the key counts from. */
-void config_value_store(const struct config_key *k, void *base, const char *text);
+/* Where the value of a key is, in the struct that its offset counts from. */
+static inline void *config_place(const struct config_key *k, void *base)
+{
+    return (char *)base + k->offset;
+}
 
+/* What can be done with a value of a kind. */
+struct config_kind_row {
+    size_t size;
+    config_check_fn *check; /* NULL: read says what is wrong */
+    /* Reads a text; an entry of a list is added to those before it. NULL: no single text is a
+       value of this kind. */
+    bool (*read)(const struct config_key *k, struct str text, void *to, char why[CONFIG_WHY_SIZE]);
+    void (*free)(void *value); /* what it owns; NULL: nothing */
+    const char *unquoted;      /* what the file must have without quotes; NULL: quotes are fine */
+    bool is_list;              /* of plain values, or of words that are kept as a mask */
+};
+
+extern const struct config_kind_row config_kinds[CONFIG_KIND_COUNT];
+
+/* Checks a text and stores it in `to`, which is empty; adds an entry to a list. False with a
+   message for people; `to` is as it was. */
+bool config_value_read(const struct config_key *k, struct str text, void *to,
+                       char why[CONFIG_WHY_SIZE]) MUST_CHECK;
+/* The same, in place of what is there; a list is comma-separated. */
+bool config_value_set(const struct config_key *k, struct str text, void *to,
+                      char why[CONFIG_WHY_SIZE]) MUST_CHECK;
+/* Frees a value and leaves it empty. */
+void config_value_clear(const struct config_key *k, void *value);
+/* Puts *from in place of *to, and leaves it empty. */
+void config_value_move(const struct config_key *k, void *to, void *from);
+/* The default of a key, or nothing. */
+void config_value_reset(const struct config_key *k, void *value);
+/* The next entry of a comma-separated list; false when there is none left. */
+bool config_next_entry(struct str *rest, struct str *ret);
+
+/* A backend with the defaults of its keys. */
+void config_backend_init(struct config_backend *b);
 void config_backend_done(struct config_backend *b);
-void config_rule_done(struct config_rule *r);
+/* Adds a zeroed rule. */
+struct config_rule *config_rule_add(struct config *c);
+/* Adds a backend with defaults. */
+struct config_backend *config_backend_add(struct config *c);
 /* The name of a backend that was given none. Owner: the caller. */
 char *config_backend_derive_name(const char *url);
-/* Doubled names and servers. Appends to errors; false when there is one. */
+/* Looks for doubled names and servers, among the backends that have a URL. Appends to errors; false
+   when there is one. */
 bool config_backends_check(const struct config_backend *b, size_t len,
                            struct buf *errors) MUST_CHECK;
+/* Adds an address to listen on. False when it is there already; any free port may be asked for more
+   than once. */
+bool config_listen_add(struct config *c, struct str address);
+void config_listen_clear(struct config *c);
 
 /* Reads a file of headers; see config_headers.c. False with lines in errors. */
 bool config_headers_read(const char *path, const char *where, char ***ret,

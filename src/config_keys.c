@@ -1,7 +1,7 @@
 /*
- * The table of configuration keys and all that is made from it but the file: defaults, checks of
- * single values, the environment, what the flag parser calls, the list for `--print-config-keys`.
- * Knows nothing of YAML. Invariant: nothing is stored in a struct config that was not checked here.
+ * The table of configuration keys and all that is made from it but the file: defaults, the
+ * environment, what the flag parser calls, the list for `--print-config-keys`. Knows nothing of
+ * YAML.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -10,21 +10,11 @@
 
 #include "comfypool/base/map.h"
 #include "comfypool/base/near.h"
-#include "comfypool/base/net_rules.h"
+#include "comfypool/base/text.h"
 #include "comfypool/comfy/backend.h"
-#include "comfypool/core/event.h"
-#include "comfypool/core/label.h"
-#include "comfypool/loop/url.h"
 #include "config_inner.h"
 
-enum {
-    HOUR_MS = 3600 * 1000,
-    DAY_MS = 24 * HOUR_MS,
-    MAX_NAME = 100,
-    MAX_LABEL = 100,
-    MAX_TEXT = 4000,
-    MAX_SOCKET_PATH = 107
-};
+enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
 
 #define OF(member) offsetof(struct config, member)
 #define OF_RULE(member) offsetof(struct config_rule, member)
@@ -51,7 +41,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     {CONFIG_ITEM, "maxInFlight", CONFIG_INT, 1, 100, "1", "prompts", OF_BACKEND(max_in_flight)},
     {CONFIG_ITEM, "labels", CONFIG_LABELS, 0, 0, NULL, "labels", OF_BACKEND(labels)},
     {CONFIG_ITEM, "gpu", CONFIG_GPU, 0, 0, NULL, "index or UUID", OF_BACKEND(gpu)},
-    {CONFIG_ITEM, "headersFile", CONFIG_PATH, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
+    {CONFIG_ITEM, "headersFile", CONFIG_HEADERS, 0, 0, NULL, "file", OF_BACKEND(headers_file)},
     {CONFIG_ITEM, "caFile", CONFIG_BESIDE, 0, 0, NULL, "file", OF_BACKEND(ca_file)},
     {CONFIG_ITEM, "refusedLostMs", CONFIG_INT, -1, DAY_MS, "-1", "ms", OF_BACKEND(refused_lost_ms)},
     {CONFIG_ITEM, "enabled", CONFIG_BOOL, 0, 0, "true", "true or false", OF_BACKEND(enabled)},
@@ -196,153 +186,136 @@ bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PA
     return near.name != NULL;
 }
 
-/* ---- single values -----------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
-static bool say(char why[CONFIG_WHY_SIZE], const char *text)
+static bool is_of_list(const struct config_key *k)
 {
-    (void)snprintf(why, CONFIG_WHY_SIZE, "%s", text);
+    return strcmp(k->section, CONFIG_ITEM) == 0 || strcmp(k->section, CONFIG_RULE) == 0;
+}
+
+void config_value_reset(const struct config_key *k, void *value)
+{
+    char why[CONFIG_WHY_SIZE];
+    config_value_clear(k, value);
+    if (k->fallback != NULL && config_kinds[k->kind].read != NULL &&
+        !config_value_set(k, str_of(k->fallback), value, why)) {
+        abort(); /* the table has a default that its own kind refuses */
+    }
+}
+
+static void free_members(const char *section, void *base)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].section, section) == 0) {
+            config_value_clear(&config_keys[i], config_place(&config_keys[i], base));
+        }
+    }
+}
+
+void config_backend_init(struct config_backend *b)
+{
+    *b = (struct config_backend){0};
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].section, CONFIG_ITEM) == 0) {
+            config_value_reset(&config_keys[i], config_place(&config_keys[i], b));
+        }
+    }
+}
+
+void config_backend_done(struct config_backend *b)
+{
+    free_members(CONFIG_ITEM, b);
+    config_headers_free(b->headers);
+    free(b->where);
+}
+
+struct config_backend *config_backend_add(struct config *c)
+{
+    c->backends = mem_grow(c->backends, (c->backends_len + 1) * sizeof *c->backends);
+    config_backend_init(&c->backends[c->backends_len]);
+    return &c->backends[c->backends_len++];
+}
+
+static void drop_backends(struct config *c)
+{
+    for (unsigned i = 0; i < c->backends_len; i++) {
+        config_backend_done(&c->backends[i]);
+    }
+    free(c->backends);
+    c->backends = NULL;
+    c->backends_len = 0;
+}
+
+struct config_rule *config_rule_add(struct config *c)
+{
+    c->routing_rules =
+        mem_grow(c->routing_rules, (c->routing_rules_len + 1) * sizeof *c->routing_rules);
+    c->routing_rules[c->routing_rules_len] = (struct config_rule){0};
+    return &c->routing_rules[c->routing_rules_len++];
+}
+
+static void drop_rules(struct config *c)
+{
+    for (unsigned i = 0; i < c->routing_rules_len; i++) {
+        free_members(CONFIG_RULE, &c->routing_rules[i]);
+    }
+    free(c->routing_rules);
+    c->routing_rules = NULL;
+    c->routing_rules_len = 0;
+}
+
+void config_init(struct config *c)
+{
+    *c = (struct config){0};
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (!is_of_list(&config_keys[i])) {
+            config_value_reset(&config_keys[i], config_place(&config_keys[i], c));
+        }
+    }
+    (void)config_listen_add(c, str_of(config_key_find("", STR("listen"))->fallback));
+}
+
+void config_done(struct config *c)
+{
+    drop_backends(c);
+    drop_rules(c);
+    config_listen_clear(c);
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (!is_of_list(&config_keys[i])) {
+            config_value_clear(&config_keys[i], config_place(&config_keys[i], c));
+        }
+    }
+    *c = (struct config){0};
+}
+
+/* ---- lists in one text: variables and flags -------------------------------------------------- */
+
+static bool complain(struct buf *errors, const char *where, const char *why)
+{
+    buf_printf(errors, "%s: %s\n", where, why);
     return false;
 }
 
-static bool int_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
+void config_listen_clear(struct config *c)
 {
-    int64_t v = 0;
-    const bool padded = text.n > 1 && (text.p[0] == '0' || (text.p[0] == '-' && text.p[1] == '0'));
-    if (padded || !str_to_int64(text, &v)) {
-        (void)snprintf(why, CONFIG_WHY_SIZE, "must be a whole number (%s)", k->unit);
-        return false;
+    for (unsigned i = 0; i < c->listen_len; i++) {
+        free(c->listen[i]);
     }
-    if (v < k->min || v > k->max) {
-        (void)snprintf(why, CONFIG_WHY_SIZE, "must be from %lld to %lld (%s)", (long long)k->min,
-                       (long long)k->max, k->unit);
-        return false;
-    }
-    return true;
+    free(c->listen);
+    c->listen = NULL;
+    c->listen_len = 0;
 }
 
-static bool level_check(struct str text, char why[CONFIG_WHY_SIZE])
+bool config_listen_add(struct config *c, struct str address)
 {
-    enum log_level level;
-    AUTO_FREE char *word = mem_copy(text);
-    return log_level_from_text(word, &level) || say(why, "must be error, warning, info or debug");
-}
-
-static bool text_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    if (text.n == 0) {
-        return say(why, "must not be empty");
-    }
-    if (text.n > MAX_TEXT) {
-        return say(why, "is too long");
-    }
-    for (size_t i = 0; i < text.n; i++) {
-        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f) {
-            return say(why, "must not contain line ends or other control characters");
-        }
-    }
-    return true;
-}
-
-static bool name_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    bool good = text.n > 0 && text.n <= MAX_NAME;
-    for (size_t i = 0; i < text.n && good; i++) {
-        good = isalnum((unsigned char)text.p[i]) || memchr("._-:", text.p[i], 4) != NULL;
-    }
-    if (str_is(text, ".") || str_is(text, "..")) {
-        return say(why, "must not be . or .., which are folders");
-    }
-    return good || say(why, "must be 1 to 100 letters, digits, dots, colons, - and _");
-}
-
-static bool url_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    if (!text_check(text, why)) {
-        return false;
-    }
-    AUTO_FREE char *url = mem_copy(text);
-    return comfy_url_check(url, why, CONFIG_WHY_SIZE);
-}
-
-/* As nvidia-smi -L shows it: a number, or "GPU-" (of a slice of one "MIG-") and more. */
-static bool gpu_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    int64_t index = 0;
-    if (text.n <= 3 && text.n > 0 && text.p[0] != '-' && str_to_int64(text, &index)) {
-        return true;
-    }
-    bool good = text.n > 4 && text.n <= MAX_NAME &&
-                (memcmp(text.p, "GPU-", 4) == 0 || memcmp(text.p, "MIG-", 4) == 0);
-    for (size_t i = 4; good && i < text.n; i++) {
-        good = isalnum((unsigned char)text.p[i]) || text.p[i] == '-' || text.p[i] == '/';
-    }
-    return good || say(why, "must be an index such as 0, or a UUID such as GPU-6c4b...");
-}
-
-/* The base URL of a collector. */
-static bool endpoint_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    struct url_parts u = {0};
-    AUTO_FREE char *url = mem_copy(text);
-    const bool good = text_check(text, why) && url_read(url, &u, why, CONFIG_WHY_SIZE);
-    const bool base = !u.has_more;
-    const bool open = u.credentials == NULL;
-    url_parts_done(&u);
-    return good && (base || say(why, "must be a base URL: /v1/traces is appended")) &&
-           (open || say(why, "credentials belong into otlp.headersFile"));
-}
-
-static bool host_check(struct str host)
-{
-    if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
-        for (size_t i = 1; i + 1 < host.n; i++) {
-            if (!isxdigit((unsigned char)host.p[i]) && host.p[i] != ':' && host.p[i] != '.') {
-                return false;
-            }
-        }
-        return host.n > 2;
-    }
-    for (size_t i = 0; i < host.n; i++) {
-        if (!isalnum((unsigned char)host.p[i]) && memchr("._-", host.p[i], 3) == NULL) {
+    for (unsigned i = 0; i < c->listen_len; i++) {
+        if (str_is(address, c->listen[i]) && !str_ends_with(address, STR(":0"))) {
             return false;
         }
     }
-    return host.n < 254;
-}
-
-/* A path for a unix socket: the kernel takes 107 bytes. */
-static bool unix_check(struct str path, char why[CONFIG_WHY_SIZE])
-{
-    if (path.n == 0 || path.p[0] != '/' || path.n > MAX_SOCKET_PATH) {
-        return say(why,
-                   "unix: needs an absolute path of at most 107 bytes, as in unix:/run/x.sock");
-    }
-    return text_check(path, why);
-}
-
-static bool tcp_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    static const char shape[] = "an address is HOST:PORT or [IPv6]:PORT";
-    const char *colon = text.n == 0 ? NULL : memrchr(text.p, ':', text.n);
-    if (colon == NULL) {
-        return say(why, shape);
-    }
-    const struct str host = {text.p, (size_t)(colon - text.p)};
-    const struct str port = {colon + 1, text.n - host.n - 1};
-    int64_t n = -1;
-    if (!str_to_int64(port, &n) || n < 0 || n > 65535 || port.n > 5) {
-        return say(why, "the port must be from 0 to 65535 (0: any free one)");
-    }
-    return host_check(host) || say(why, shape);
-}
-
-bool config_address_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    if (text.n >= 5 && memcmp(text.p, "unix:", 5) == 0) {
-        return unix_check((struct str){text.p + 5, text.n - 5}, why);
-    }
-    return tcp_check(text, why);
+    c->listen = mem_grow(c->listen, (c->listen_len + 1) * sizeof *c->listen);
+    c->listen[c->listen_len++] = mem_copy(address);
+    return true;
 }
 
 bool config_address_is_local(const char *address)
@@ -360,440 +333,6 @@ bool config_address_is_local(const char *address)
     return inet_pton(AF_INET, host, &a) == 1 && (ntohl(a.s_addr) >> 24) == 127;
 }
 
-/* ---- lists in one text ------------------------------------------------------------------------
- */
-
-static struct str trim(struct str s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) {
-        s.n--;
-    }
-    return s;
-}
-
-/* The next piece of a comma-separated list; false when there is none left. */
-static bool cut(struct str *rest, struct str *ret)
-{
-    if (rest->p == NULL) {
-        return false;
-    }
-    const char *comma = memchr(rest->p, ',', rest->n);
-    const size_t n = comma == NULL ? rest->n : (size_t)(comma - rest->p);
-    *ret = trim((struct str){rest->p, n});
-    *rest = comma == NULL ? (struct str){NULL, 0} : (struct str){comma + 1, rest->n - n - 1};
-    return true;
-}
-
-/* ---- entries of lists --------------------------------------------------------------------------
- */
-
-static bool class_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-#define X(symbol, name, by_default) name ", "
-    return retry_class_from_name(text) != RETRY_CLASS_COUNT ||
-           say(why, "each must be one of " RETRY_CLASS_TABLE(X) "or the list empty");
-#undef X
-}
-
-static bool label_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    if (text.n == 0 || text.n > MAX_LABEL || text.p[0] == '=') {
-        return say(why, "a label is 1 to 100 bytes, such as gpu=4090 or fast");
-    }
-    return text_check(text, why);
-}
-
-/* A name, an IPv4 address or an IPv6 address in brackets. */
-static bool allowed_host_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    return (text.n > 0 && host_check(text)) ||
-           say(why, "must be a host name or address without a port, such as pool.example");
-}
-
-static const char origin_shape[] =
-    "must be an origin, SCHEME://HOST or SCHEME://HOST:PORT, and no path";
-
-static bool origin_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    static const struct str schemes[] = {STR_INIT("http://"), STR_INIT("https://")};
-    char unused[CONFIG_WHY_SIZE];
-    for (size_t i = 0; i < 2; i++) {
-        const size_t n = schemes[i].n;
-        if (text.n > n && memcmp(text.p, schemes[i].p, n) == 0) {
-            const struct str host = {text.p + n, text.n - n};
-            return host_check(host) || (host.p[0] != ':' && tcp_check(host, unused)) ||
-                   say(why, origin_shape);
-        }
-    }
-    return say(why, origin_shape);
-}
-
-static bool event_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    const enum event_type t = event_from_name(text);
-    return (t != EVENT_TYPE_COUNT && event_is_for_hooks(t)) ||
-           say(why, "must be a durable event of a job, such as job:completed");
-}
-
-static bool receiver_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    struct url_parts u = {0};
-    AUTO_FREE char *url = mem_copy(text);
-    const bool good = text_check(text, why) && url_read(url, &u, why, CONFIG_WHY_SIZE);
-    const bool open = u.credentials == NULL;
-    url_parts_done(&u);
-    return good &&
-           (open || say(why, "credentials in the URL are not taken; use webhooks.secretFile"));
-}
-
-static bool network_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    return net_rules_check_entry(text, why, CONFIG_WHY_SIZE);
-}
-
-static bool hash_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    bool good = text.n == 64;
-    for (size_t i = 0; i < text.n && good; i++) {
-        good = strchr("0123456789abcdef", text.p[i]) != NULL && text.p[i] != '\0';
-    }
-    return good || say(why, "must be the workflowHash of a Job: 64 lowercase hex digits");
-}
-
-static bool pair_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    const char *equals = text.n == 0 ? NULL : memchr(text.p, '=', text.n);
-    return (equals != NULL && equals != text.p) ||
-           say(why, "must be KEY=VALUE, of a member of a job's metadata");
-}
-
-static bool selector_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    return label_is_selector(text) ||
-           say(why, "must be a selector of labels, as in a job's labels: fast, gpu=4090, vram>=24");
-}
-
-static bool input_check(struct str text, char why[CONFIG_WHY_SIZE])
-{
-    const char *dot = text.n == 0 ? NULL : memrchr(text.p, '.', text.n);
-    return text_check(text, why) &&
-           ((dot != NULL && dot != text.p && dot != text.p + text.n - 1) ||
-            say(why, "must be CLASS.INPUT, or CLASS.* for all inputs of a class of nodes"));
-}
-
-static const struct {
-    enum config_kind kind;
-    bool (*check)(struct str text, char why[CONFIG_WHY_SIZE]);
-} lists[] = {
-    {CONFIG_CLASSES, class_check},      {CONFIG_EVENTS, event_check},
-    {CONFIG_RECEIVERS, receiver_check}, {CONFIG_NETWORKS, network_check},
-    {CONFIG_LABELS, label_check},       {CONFIG_HOSTS, allowed_host_check},
-    {CONFIG_ORIGINS, origin_check},     {CONFIG_NAMES, name_check},
-    {CONFIG_NODE_CLASSES, text_check},  {CONFIG_INPUTS, input_check},
-};
-
-enum { LISTS = sizeof lists / sizeof *lists };
-
-bool config_key_is_list(const struct config_key *k)
-{
-    for (size_t i = 0; i < LISTS; i++) {
-        if (lists[i].kind == k->kind) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool config_key_is_mask(const struct config_key *k)
-{
-    return k->kind == CONFIG_CLASSES || k->kind == CONFIG_EVENTS;
-}
-
-bool config_entry_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
-{
-    for (size_t i = 0; i < LISTS; i++) {
-        if (lists[i].kind == k->kind) {
-            return lists[i].check(text, why);
-        }
-    }
-    return say(why, "must be a list");
-}
-
-static bool list_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
-{
-    struct str one;
-    while (cut(&text, &one)) {
-        if (!config_entry_check(k, one, why)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ---- checking and storing ----------------------------------------------------------------------
- */
-
-bool config_value_check(const struct config_key *k, struct str text, char why[CONFIG_WHY_SIZE])
-{
-    switch (k->kind) {
-    case CONFIG_INT:
-        return int_check(k, text, why);
-    case CONFIG_BOOL:
-        return str_is(text, "true") || str_is(text, "false") || say(why, "must be true or false");
-    case CONFIG_LEVEL:
-        return level_check(text, why);
-    case CONFIG_KEEP:
-        return str_is(text, "none") || str_is(text, "copy") || say(why, "must be none or copy");
-    case CONFIG_NAME:
-        return name_check(text, why);
-    case CONFIG_URL:
-        return url_check(text, why);
-    case CONFIG_GPU:
-        return gpu_check(text, why);
-    case CONFIG_ENDPOINT:
-        return endpoint_check(text, why);
-    case CONFIG_TEXT:
-    case CONFIG_PATH:
-    case CONFIG_BESIDE:
-        return text_check(text, why);
-    case CONFIG_HASH:
-        return hash_check(text, why);
-    case CONFIG_PAIR:
-        return pair_check(text, why);
-    case CONFIG_LABEL:
-        return selector_check(text, why);
-    case CONFIG_CLASSES:
-    case CONFIG_EVENTS:
-    case CONFIG_RECEIVERS:
-    case CONFIG_NETWORKS:
-    case CONFIG_LABELS:
-    case CONFIG_HOSTS:
-    case CONFIG_ORIGINS:
-    case CONFIG_NAMES:
-    case CONFIG_NODE_CLASSES:
-    case CONFIG_INPUTS:
-        return list_check(k, text, why);
-    case CONFIG_ADDRESSES:
-    case CONFIG_BACKENDS:
-    case CONFIG_RULES:
-        break;
-    }
-    return say(why, "must be a list");
-}
-
-static void set_text(char **to, const char *text)
-{
-    char *copy = mem_strdup(text);
-    free(*to);
-    *to = copy;
-}
-
-static void drop_list(struct config_list *l)
-{
-    for (unsigned i = 0; i < l->len; i++) {
-        free(l->items[i]);
-    }
-    free(l->items);
-    *l = (struct config_list){0};
-}
-
-static void set_list(struct config_list *l, struct str text)
-{
-    struct str one;
-    drop_list(l);
-    while (cut(&text, &one)) {
-        l->items = mem_grow(l->items, (l->len + 1) * sizeof *l->items);
-        l->items[l->len++] = mem_copy(one);
-    }
-}
-
-static void set_mask(unsigned *mask, enum config_kind kind, struct str text)
-{
-    struct str one;
-    *mask = 0;
-    while (cut(&text, &one)) {
-        *mask |= 1u << (kind == CONFIG_CLASSES ? (int)retry_class_from_name(one)
-                                               : (int)event_from_name(one));
-    }
-}
-
-void config_value_store(const struct config_key *k, void *base, const char *text)
-{
-    void *to = (char *)base + k->offset;
-    switch (k->kind) {
-    case CONFIG_INT:
-        (void)str_to_int64(str_of(text), to);
-        return;
-    case CONFIG_BOOL:
-        *(bool *)to = strcmp(text, "true") == 0;
-        return;
-    case CONFIG_LEVEL:
-        (void)log_level_from_text(text, to);
-        return;
-    case CONFIG_KEEP:
-        *(enum config_keep *)to = strcmp(text, "copy") == 0 ? CONFIG_KEEP_COPY : CONFIG_KEEP_NONE;
-        return;
-    case CONFIG_TEXT:
-    case CONFIG_NAME:
-    case CONFIG_URL:
-    case CONFIG_PATH:
-    case CONFIG_BESIDE:
-    case CONFIG_GPU:
-    case CONFIG_ENDPOINT:
-    case CONFIG_HASH:
-    case CONFIG_PAIR:
-    case CONFIG_LABEL:
-        set_text(to, text);
-        return;
-    case CONFIG_CLASSES:
-    case CONFIG_EVENTS:
-        set_mask(to, k->kind, str_of(text));
-        return;
-    case CONFIG_RECEIVERS:
-    case CONFIG_NETWORKS:
-    case CONFIG_LABELS:
-    case CONFIG_HOSTS:
-    case CONFIG_ORIGINS:
-    case CONFIG_NAMES:
-    case CONFIG_NODE_CLASSES:
-    case CONFIG_INPUTS:
-        set_list(to, str_of(text));
-        return;
-    case CONFIG_ADDRESSES:
-    case CONFIG_BACKENDS:
-    case CONFIG_RULES:
-        return;
-    }
-}
-
-/* ---- life --------------------------------------------------------------------------------------
- */
-
-void config_backend_done(struct config_backend *b)
-{
-    free(b->name);
-    free(b->url);
-    drop_list(&b->labels);
-    free(b->gpu);
-    free(b->headers_file);
-    free(b->ca_file);
-    config_headers_free(b->headers);
-    free(b->where);
-}
-
-void config_rule_done(struct config_rule *r)
-{
-    free(r->workflow_hash);
-    free(r->metadata);
-    free(r->label);
-    drop_list(&r->backends);
-}
-
-static void drop_rules(struct config *c)
-{
-    for (unsigned i = 0; i < c->routing_rules_len; i++) {
-        config_rule_done(&c->routing_rules[i]);
-    }
-    free(c->routing_rules);
-    c->routing_rules = NULL;
-    c->routing_rules_len = 0;
-}
-
-static void drop_backends(struct config *c)
-{
-    for (unsigned i = 0; i < c->backends_len; i++) {
-        config_backend_done(&c->backends[i]);
-    }
-    free(c->backends);
-    c->backends = NULL;
-    c->backends_len = 0;
-}
-
-static void drop_listen(struct config *c)
-{
-    for (unsigned i = 0; i < c->listen_len; i++) {
-        free(c->listen[i]);
-    }
-    free(c->listen);
-    c->listen = NULL;
-    c->listen_len = 0;
-}
-
-static void push_listen(struct config *c, struct str address)
-{
-    c->listen = mem_grow(c->listen, (c->listen_len + 1) * sizeof *c->listen);
-    c->listen[c->listen_len++] = mem_copy(address);
-}
-
-static bool is_of_list(const struct config_key *k)
-{
-    return strcmp(k->section, CONFIG_ITEM) == 0 || strcmp(k->section, CONFIG_RULE) == 0;
-}
-
-/* section NULL: of all that are no members of a list's entries. */
-static void store_defaults(const char *section, void *base)
-{
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        const struct config_key *k = &config_keys[i];
-        const bool meant = section == NULL ? !is_of_list(k) : strcmp(k->section, section) == 0;
-        if (meant && k->fallback != NULL) {
-            config_value_store(k, base, k->fallback);
-        }
-    }
-}
-
-void config_init(struct config *c)
-{
-    *c = (struct config){0};
-    store_defaults(NULL, c);
-    push_listen(c, str_of(config_key_find("", STR("listen"))->fallback));
-}
-
-void config_done(struct config *c)
-{
-    drop_backends(c);
-    drop_rules(c);
-    drop_listen(c);
-    drop_list(&c->outputs_stream_classes);
-    drop_list(&c->routing_trusted_inputs);
-    drop_list(&c->http_allowed_hosts);
-    drop_list(&c->http_allowed_origins);
-    drop_list(&c->webhooks_urls);
-    drop_list(&c->webhooks_allow);
-    free(c->auth_tokens_file);
-    free(c->webhooks_secret_file);
-    free(c->hooks_exec);
-    free(c->otlp_endpoint);
-    free(c->uploads_subfolder);
-    free(c->otlp_headers_file);
-    free(c->link.ca_file);
-    free(c->state);
-    *c = (struct config){0};
-}
-
-/* ---- lists in one text: variables and flags ----------------------------------------------------
- */
-
-static bool complain(struct buf *errors, const char *where, const char *why)
-{
-    buf_printf(errors, "%s: %s\n", where, why);
-    return false;
-}
-
-static bool has_listen(const struct config *c, struct str address)
-{
-    for (unsigned i = 0; i < c->listen_len; i++) {
-        if (str_is(address, c->listen[i]) && !str_ends_with(address, STR(":0"))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool add_listen(struct config *c, const char *text, enum config_source from,
                        const char *where, struct buf *errors)
 {
@@ -801,17 +340,15 @@ static bool add_listen(struct config *c, const char *text, enum config_source fr
     struct str rest = str_of(text);
     struct str one;
     if (c->listen_from < from) {
-        drop_listen(c);
+        config_listen_clear(c);
         c->listen_from = from;
     }
-    while (cut(&rest, &one)) {
+    while (config_next_entry(&rest, &one)) {
         char why[CONFIG_WHY_SIZE];
-        if (!config_address_check(one, why)) {
+        if (!config_check_address(one, why)) {
             good = complain(errors, where, why);
-        } else if (has_listen(c, one)) {
+        } else if (!config_listen_add(c, one)) {
             good = complain(errors, where, "the same address is given twice");
-        } else {
-            push_listen(c, one);
         }
     }
     return good;
@@ -841,8 +378,8 @@ static void split_spec(struct str spec, struct str *ret_name, struct str *ret_ur
     *ret_url = spec;
     if (equals != NULL && (scheme == NULL || equals < scheme)) {
         const size_t n = (size_t)(equals - spec.p);
-        *ret_name = trim((struct str){spec.p, n});
-        *ret_url = trim((struct str){equals + 1, spec.n - n - 1});
+        *ret_name = text_trim((struct str){spec.p, n});
+        *ret_url = text_trim((struct str){equals + 1, spec.n - n - 1});
     }
 }
 
@@ -852,18 +389,17 @@ static bool add_backend(struct config *c, struct str spec, const char *where, st
     struct str name;
     struct str url;
     split_spec(spec, &name, &url);
-    if (name.p != NULL && !name_check(name, why)) {
+    if (name.p != NULL && !config_check_name(name, why)) {
         buf_printf(errors, "%s: the name of a backend %s\n", where, why);
         return false;
     }
-    if (!url_check(url, why)) {
+    if (!config_check_url(url, why)) {
         return complain(errors, where, why);
     }
-    struct config_backend b = {.url = mem_copy(url), .where = mem_strdup(where)};
-    b.name = name.p == NULL ? config_backend_derive_name(b.url) : mem_copy(name);
-    store_defaults(CONFIG_ITEM, &b);
-    c->backends = mem_grow(c->backends, (c->backends_len + 1) * sizeof *c->backends);
-    c->backends[c->backends_len++] = b;
+    struct config_backend *b = config_backend_add(c);
+    b->url = mem_copy(url);
+    b->where = mem_strdup(where);
+    b->name = name.p == NULL ? config_backend_derive_name(b->url) : mem_copy(name);
     return true;
 }
 
@@ -878,7 +414,7 @@ static void begin_backends(struct config *c, enum config_source from)
 bool config_add_backend(struct config *c, const char *spec, struct buf *errors)
 {
     begin_backends(c, CONFIG_FLAG);
-    return add_backend(c, trim(str_of(spec)), "--backend", errors);
+    return add_backend(c, text_trim(str_of(spec)), "--backend", errors);
 }
 
 static bool add_backends(struct config *c, const char *text, const char *where, struct buf *errors)
@@ -887,7 +423,7 @@ static bool add_backends(struct config *c, const char *text, const char *where, 
     struct str rest = str_of(text);
     struct str one;
     begin_backends(c, CONFIG_ENVIRONMENT);
-    while (cut(&rest, &one)) {
+    while (config_next_entry(&rest, &one)) {
         good = add_backend(c, one, where, errors) && good;
     }
     return good;
@@ -900,11 +436,8 @@ static bool set_key(struct config *c, const struct config_key *k, const char *va
                     const char *where, struct buf *errors)
 {
     char why[CONFIG_WHY_SIZE];
-    if (!config_value_check(k, str_of(value), why)) {
-        return complain(errors, where, why);
-    }
-    config_value_store(k, c, value);
-    return true;
+    return config_value_set(k, str_of(value), config_place(k, c), why) ||
+           complain(errors, where, why);
 }
 
 bool config_set(struct config *c, const char *key, const char *value, const char *flag,
@@ -1030,6 +563,9 @@ bool config_backends_check(const struct config_backend *b, size_t len, struct bu
     map_init(&urls);
     char **clean = mem_zero(len + 1, sizeof *clean);
     for (size_t i = 0; i < len; i++) {
+        if (b[i].url == NULL) {
+            continue;
+        }
         clean[i] = clean_url(b[i].url);
         const struct config_backend *same = map_get(&names, str_of(b[i].name));
         const struct config_backend *twin = map_get(&urls, str_of(clean[i]));

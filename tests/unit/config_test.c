@@ -391,6 +391,7 @@ static const char *const empty[] = {
     "~\n",
     "log:\nlink: ~\nhttp: {}\nbackends:\nlisten:\n",
     "backends: []\n",
+    "jobs: {retryOn: ~}\nhooks:\n  events:\nhttp: {allowedHosts: null}\n",
 };
 
 START_TEST(an_empty_file_changes_nothing)
