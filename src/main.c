@@ -19,15 +19,15 @@
 #include "comfypool/api/api.h"
 #include "comfypool/base/buf.h"
 #include "comfypool/base/log.h"
+#include "comfypool/config/config.h"
+#include "comfypool/config/receivers.h"
+#include "comfypool/config/tokens.h"
 #include "comfypool/http/http.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/loop.h"
 #include "comfypool/loop/ws_client.h"
 #include "comfypool/pool/pool.h"
 #include "comfypool/store/store.h"
-#include "config.h"
-#include "receivers.h"
-#include "tokens.h"
 
 #define VERSION "0.1.0"
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../src/config.h"
+#include "comfypool/config/config.h"
 
 static void hold(bool good)
 {

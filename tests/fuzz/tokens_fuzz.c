@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/tokens.h"
+#include "comfypool/config/tokens.h"
 
 static void hold(bool good)
 {

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../src/config.h"
-#include "../../src/tokens.h"
+#include "comfypool/config/config.h"
+#include "comfypool/config/tokens.h"
 #include "comfypool/core/event.h"
 
 Suite *config_suite(void);

@@ -2,15 +2,15 @@
  * The configuration file: one walk over the events of libyaml, which checks each value against the
  * table of keys and stores it. Every error is told with its line. Values go into a configuration of
  * their own first, so that a file with errors changes nothing. The keys, the kinds of values and
- * every other source are in config_keys.c and config_kinds.c. Cost: one pass over at most 1 MiB.
+ * every other source are in keys.c and kinds.c. Cost: one pass over at most 1 MiB.
  */
-#include "config.h"
+#include "comfypool/config/config.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <yaml.h>
 
-#include "config_inner.h"
+#include "inner.h"
 
 enum { MAX_FILE = 1 << 20 };
 

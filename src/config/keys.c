@@ -12,7 +12,7 @@
 #include "comfypool/base/near.h"
 #include "comfypool/base/text.h"
 #include "comfypool/comfy/backend.h"
-#include "config_inner.h"
+#include "inner.h"
 
 enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
 

@@ -3,8 +3,8 @@
  * of the token (blank lines and # comments are skipped). The tokens themselves are kept by those
  * who use them: the file holds nothing that lets anybody in.
  */
-#ifndef COMFYPOOL_SRC_TOKENS_H
-#define COMFYPOOL_SRC_TOKENS_H
+#ifndef COMFYPOOL_CONFIG_TOKENS_H
+#define COMFYPOOL_CONFIG_TOKENS_H
 
 #include <stdbool.h>
 #include <stddef.h>

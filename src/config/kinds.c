@@ -1,6 +1,6 @@
 /*
  * Kinds of values, one row each: how a text of one is checked, read into its place in a struct, and
- * freed. A new kind is a row here and its name in config_inner.h. Invariant: what is stored has
+ * freed. A new kind is a row here and its name in inner.h. Invariant: what is stored has
  * passed its check.
  */
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "comfypool/base/text.h"
 #include "comfypool/core/event.h"
-#include "config_inner.h"
+#include "inner.h"
 
 /* A place for one value of any kind. */
 union value {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config_inner.h"
+#include "inner.h"
 
 enum { MAX_FILE = 64 * 1024, MAX_HEADERS = 64, READ_SIZE = 16 * 1024 };
 

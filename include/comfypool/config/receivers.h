@@ -2,11 +2,11 @@
  * Those who are told of jobs, as far as the configuration names them: what lies in files of their
  * own (a secret, headers), which addresses may be called, where traces go, a program to run.
  */
-#ifndef COMFYPOOL_SRC_RECEIVERS_H
-#define COMFYPOOL_SRC_RECEIVERS_H
+#ifndef COMFYPOOL_CONFIG_RECEIVERS_H
+#define COMFYPOOL_CONFIG_RECEIVERS_H
 
 #include "comfypool/base/net_rules.h"
-#include "config.h"
+#include "comfypool/config/config.h"
 
 struct receivers {
     char *secret;            /* of webhooks.secretFile, or NULL */

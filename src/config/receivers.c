@@ -1,5 +1,5 @@
 /* Receivers; see the header. No message shows a secret. */
-#include "receivers.h"
+#include "comfypool/config/receivers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "comfypool/core/webhook.h"
 #include "comfypool/loop/url.h"
-#include "config_inner.h"
+#include "inner.h"
 
 enum { MAX_SECRET = 4096 };
 

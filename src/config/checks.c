@@ -2,7 +2,7 @@
  * What a text of the configuration must look like, kind by kind. Nothing is stored here, and no
  * message shows a credential. Each check costs the bytes of its text.
  */
-#include "config_checks.h"
+#include "checks.h"
 
 #include <ctype.h>
 #include <stdio.h>

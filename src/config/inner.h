@@ -5,8 +5,8 @@
 #ifndef COMFYPOOL_SRC_CONFIG_INNER_H
 #define COMFYPOOL_SRC_CONFIG_INNER_H
 
-#include "config.h"
-#include "config_checks.h"
+#include "comfypool/config/config.h"
+#include "checks.h"
 
 /* Each is a row of config_kinds. */
 enum config_kind {
@@ -123,7 +123,7 @@ bool config_backends_check(const struct config_backend *b, size_t len,
 bool config_listen_add(struct config *c, struct str address);
 void config_listen_clear(struct config *c);
 
-/* Reads a file of headers; see config_headers.c. False with lines in errors. */
+/* Reads a file of headers; see headers.c. False with lines in errors. */
 bool config_headers_read(const char *path, const char *where, char ***ret,
                          struct buf *errors) MUST_CHECK;
 void config_headers_free(char **headers);

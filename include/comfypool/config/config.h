@@ -6,8 +6,8 @@
  * Every function that reports appends whole lines to `errors`, all of what it finds, each beginning
  * with where it is ("FILE:LINE: ", "COMFYPOOLD_...: ", "--backend: "). Credentials never get there.
  */
-#ifndef COMFYPOOL_SRC_CONFIG_H
-#define COMFYPOOL_SRC_CONFIG_H
+#ifndef COMFYPOOL_CONFIG_CONFIG_H
+#define COMFYPOOL_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>

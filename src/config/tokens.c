@@ -1,5 +1,5 @@
 /* Bearer tokens on disk, and new ones; see the header. Cost: O(tokens) expected. */
-#include "tokens.h"
+#include "comfypool/config/tokens.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "comfypool/base/map.h"
-#include "config_inner.h"
+#include "inner.h"
 
 enum { MAX_FILE = 1 << 20, TOKEN_BYTES = 33, TOKEN_CHARS = TOKEN_BYTES / 3 * 4 };
 
