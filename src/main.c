@@ -241,8 +241,7 @@ static bool read_configuration(int argc, char **argv, struct config *c, struct a
     return good || complain(&errors);
 }
 
-/* ---- who may come in --------------------------------------------------------------------------
- */
+/* ---- who may come in ------------------------------------------------------------------------- */
 
 /* Whether only this machine can reach a socket that the service manager opened. */
 static bool descriptor_is_local(int fd)
@@ -420,8 +419,7 @@ static void watch_signals(struct daemon *d)
     (void)signal(SIGXFSZ, SIG_IGN);
 }
 
-/* ---- the service manager's watchdog ------------------------------------------------------------
- */
+/* ---- the service manager's watchdog ---------------------------------------------------------- */
 
 /* Fed so many times within its time, so that a slow turn is none. */
 enum { FEEDS = 4 };

@@ -3,52 +3,14 @@
  * so no message shows a value, and a file that everybody may read is warned of. What would break a
  * request apart (control characters) or belongs to the daemon itself (Host...) is refused.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "comfypool/base/text.h"
 #include "inner.h"
 
-enum { MAX_FILE = 64 * 1024, MAX_HEADERS = 64, READ_SIZE = 16 * 1024 };
-
-static bool read_all(int fd, size_t max, struct buf *ret, char why[CONFIG_WHY_SIZE])
-{
-    for (;;) {
-        char *to = buf_reserve(ret, READ_SIZE);
-        const ssize_t n = to == NULL ? 0 : read(fd, to, READ_SIZE);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            (void)snprintf(why, CONFIG_WHY_SIZE, "%s", strerror(errno));
-            return false;
-        }
-        ret->len += (size_t)n;
-        if (ret->overflow || ret->len > max) {
-            (void)snprintf(why, CONFIG_WHY_SIZE, "the file is larger than %zu bytes", max);
-            return false;
-        }
-        if (n == 0) {
-            return true;
-        }
-    }
-}
-
-bool config_file_read(const char *path, size_t max, struct buf *ret, char why[CONFIG_WHY_SIZE])
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        (void)snprintf(why, CONFIG_WHY_SIZE, "%s", strerror(errno));
-        return false;
-    }
-    const bool good = read_all(fd, max, ret, why);
-    (void)close(fd);
-    return good;
-}
+enum { MAX_FILE = 64 * 1024, MAX_HEADERS = 64 };
 
 static bool is_token(struct str s)
 {
@@ -76,18 +38,6 @@ static bool is_ours(struct str name)
     return name.n > 13 && strncasecmp("Sec-WebSocket", name.p, 13) == 0;
 }
 
-static struct str trim(struct str s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) {
-        s.n--;
-    }
-    return s;
-}
-
 static const char *control_character(struct str line)
 {
     for (size_t i = 0; i < line.n; i++) {
@@ -110,7 +60,7 @@ static const char *read_line(struct str line, char **ret)
     if (why != NULL) {
         return why;
     }
-    line = trim(line);
+    line = text_trim(line);
     if (line.n == 0 || line.p[0] == '#') {
         return NULL;
     }
@@ -119,7 +69,7 @@ static const char *read_line(struct str line, char **ret)
         return "a header is Name: value";
     }
     const struct str name = {line.p, (size_t)(colon - line.p)};
-    const struct str value = trim((struct str){colon + 1, line.n - name.n - 1});
+    const struct str value = text_trim((struct str){colon + 1, line.n - name.n - 1});
     if (!is_token(name)) {
         return "this cannot be the name of a header";
     }
@@ -171,25 +121,6 @@ static bool parse(struct str text, const char *path, char **headers, struct buf 
         text.n -= end == NULL ? n : n + 1;
     }
     return good;
-}
-
-/* A FIFO would block the start, and everybody's file is a mistake with credentials in it. */
-bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE])
-{
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        (void)snprintf(why, CONFIG_WHY_SIZE, "%s", strerror(errno));
-        return false;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        (void)snprintf(why, CONFIG_WHY_SIZE, "this is no regular file");
-        return false;
-    }
-    if ((st.st_mode & S_IROTH) != 0) {
-        LOG(LOG_WARN, "everybody may read this file of credentials; chmod o-r it",
-            LOG_S("file", path));
-    }
-    return true;
 }
 
 bool config_headers_read(const char *path, const char *where, char ***ret, struct buf *errors)

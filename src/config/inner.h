@@ -1,6 +1,6 @@
 /*
- * What the files of the configuration reader share: the one table of keys and the checks made from
- * it. Adding a key is adding a row and a member of struct config.
+ * What the files of the room share: the table of keys, the table of kinds of values, and the lists
+ * that every source fills. A new key is a row of the table and a member of struct config.
  */
 #ifndef COMFYPOOL_SRC_CONFIG_INNER_H
 #define COMFYPOOL_SRC_CONFIG_INNER_H
@@ -62,10 +62,19 @@ enum { CONFIG_PATH_SIZE = 96 };
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 extern const char *const config_sections[CONFIG_SECTION_COUNT];
 
+#define CONFIG_VARIABLE_PREFIX "COMFYPOOLD_"
+
+/* ---- keys: keys.c ---------------------------------------------------------------------------- */
+
 /* "http.maxBodyBytes". */
 void config_key_path(const struct config_key *k, char ret[CONFIG_PATH_SIZE]);
 /* The key of this section and name; NULL when there is none. */
 const struct config_key *config_key_find(const char *section, struct str name);
+const struct config_key *config_key_find_path(const char *path);
+/* It is a member of a list's entries: of backends or of rules. */
+bool config_key_is_of_entry(const struct config_key *k);
+/* "COMFYPOOLD_HTTP_MAX_BODY_BYTES"; "" when only a file can set it. */
+void config_key_variable(const struct config_key *k, char ret[CONFIG_PATH_SIZE * 2]);
 /* The known key or section nearest to an unknown name of a section; false when none is near. */
 bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE]);
 
@@ -74,6 +83,8 @@ static inline void *config_place(const struct config_key *k, void *base)
 {
     return (char *)base + k->offset;
 }
+
+/* ---- kinds of values: kinds.c ---------------------------------------------------------------- */
 
 /* What can be done with a value of a kind. */
 struct config_kind_row {
@@ -100,36 +111,57 @@ bool config_value_set(const struct config_key *k, struct str text, void *to,
 void config_value_clear(const struct config_key *k, void *value);
 /* Puts *from in place of *to, and leaves it empty. */
 void config_value_move(const struct config_key *k, void *to, void *from);
-/* The default of a key, or nothing. */
+/* Puts the default of a key in place of a value; without one it is left empty. */
 void config_value_reset(const struct config_key *k, void *value);
 /* The next entry of a comma-separated list; false when there is none left. */
 bool config_next_entry(struct str *rest, struct str *ret);
 
-/* A backend with the defaults of its keys. */
-void config_backend_init(struct config_backend *b);
-void config_backend_done(struct config_backend *b);
-/* Adds a zeroed rule. */
+/* ---- a configuration: config.c --------------------------------------------------------------- */
+
+/* The members of one section's keys, in the struct that their offsets count from; NULL: those of
+   all keys that are in struct config itself. */
+void config_members_reset(const char *section, void *base);
+void config_members_clear(const char *section, void *base);
+/* Sets one value. `where` begins the message. */
+bool config_set_key(struct config *c, const struct config_key *k, const char *value,
+                    const char *where, struct buf *errors) MUST_CHECK;
+/* "WHERE: WHY". Always false. */
+bool config_complain(struct buf *errors, const char *where, const char *why);
+/* Adds a rule that says nothing yet. */
 struct config_rule *config_rule_add(struct config *c);
-/* Adds a backend with defaults. */
+
+/* ---- backends.c ------------------------------------------------------------------------------ */
+
+/* Adds a backend with the defaults of its keys. */
 struct config_backend *config_backend_add(struct config *c);
-/* The name of a backend that was given none. Owner: the caller. */
+void config_backends_clear(struct config *c);
+/* A name for a backend that has none, made from its URL. Owner: the caller. */
 char *config_backend_derive_name(const char *url);
-/* Looks for doubled names and servers, among the backends that have a URL. Appends to errors; false
-   when there is one. */
+/* From the environment: "URL" or "name=URL", comma-separated. */
+bool config_backends_add_text(struct config *c, const char *text, const char *where,
+                              struct buf *errors) MUST_CHECK;
+/* Looks for doubled names and servers, among the backends that have a URL. */
 bool config_backends_check(const struct config_backend *b, size_t len,
                            struct buf *errors) MUST_CHECK;
-/* Adds an address to listen on. False when it is there already; any free port may be asked for more
-   than once. */
+
+/* ---- listen.c -------------------------------------------------------------------------------- */
+
+/* Adds an address. False when it is there already; port 0 may be given more than once. */
 bool config_listen_add(struct config *c, struct str address);
+/* Checks and adds comma-separated ones; in place of those of an earlier source. */
+bool config_listen_add_text(struct config *c, const char *text, enum config_source from,
+                            const char *where, struct buf *errors) MUST_CHECK;
 void config_listen_clear(struct config *c);
 
-/* Reads a file of headers; see headers.c. False with lines in errors. */
+/* ---- files: headers.c, text_file.c ----------------------------------------------------------- */
+
+/* Reads a file of headers; `where` begins messages about the file itself. */
 bool config_headers_read(const char *path, const char *where, char ***ret,
                          struct buf *errors) MUST_CHECK;
 void config_headers_free(char **headers);
 /* Whether it is a regular file; warns when everybody may read it. False with a message. */
 bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE]) MUST_CHECK;
-/* The whole file, at most max bytes. False with a message for people. */
+/* Reads the whole file, at most max bytes. False with a message. */
 bool config_file_read(const char *path, size_t max, struct buf *ret,
                       char why[CONFIG_WHY_SIZE]) MUST_CHECK;
 

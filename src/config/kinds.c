@@ -228,3 +228,13 @@ bool config_value_set(const struct config_key *k, struct str text, void *to,
     }
     return good;
 }
+
+void config_value_reset(const struct config_key *k, void *value)
+{
+    char why[CONFIG_WHY_SIZE];
+    config_value_clear(k, value);
+    if (k->fallback != NULL && config_kinds[k->kind].read != NULL &&
+        !config_value_set(k, str_of(k->fallback), value, why)) {
+        abort(); /* the table has a default that its own kind refuses */
+    }
+}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/base/text.h"
 #include "inner.h"
 
 enum { MAX_FILE = 1 << 20, TOKEN_BYTES = 33, TOKEN_CHARS = TOKEN_BYTES / 3 * 4 };
@@ -58,12 +59,7 @@ static bool read_name(struct str text, char ret[CALLER_SIZE])
 
 static bool read_hash(struct str text, char ret[DIGEST_HEX_SIZE])
 {
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '\0' || strchr("0123456789abcdef", text.p[i]) == NULL) {
-            return false;
-        }
-    }
-    if (text.n != DIGEST_HEX_SIZE - 1) {
+    if (text.n != DIGEST_HEX_SIZE - 1 || !text_is_hex(text)) {
         return false;
     }
     memcpy(ret, text.p, text.n);
