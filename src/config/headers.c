@@ -52,7 +52,7 @@ static const char *control_character(struct str line)
     return NULL;
 }
 
-/* What is wrong with a line; NULL: nothing. ret is "Name: value", or NULL for a comment. */
+/* Returns what is wrong with a line, or NULL. *ret is "Name: value", or NULL for a comment. */
 static const char *read_line(struct str line, char **ret)
 {
     *ret = NULL;

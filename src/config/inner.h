@@ -165,4 +165,10 @@ bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE]) MUST_CHECK;
 bool config_file_read(const char *path, size_t max, struct buf *ret,
                       char why[CONFIG_WHY_SIZE]) MUST_CHECK;
 
+/* ---- pool_options.c -------------------------------------------------------------------------- */
+
+struct pool_backend_options;
+/* Lists the enabled backends for the pool. ret has room for all of them; returns how many. */
+size_t config_list_backends(const struct config *c, struct pool_backend_options *ret);
+
 #endif

@@ -82,8 +82,9 @@ static bool add_text(const struct config_key *k, struct str text, void *to,
     (void)k;
     (void)why;
     struct config_list *l = to;
-    l->items = mem_grow(l->items, (l->len + 1) * sizeof *l->items);
+    l->items = mem_grow(l->items, (l->len + 2) * sizeof *l->items);
     l->items[l->len++] = mem_copy(text);
+    l->items[l->len] = NULL;
     return true;
 }
 

@@ -107,7 +107,7 @@ static char *traces_url(const char *endpoint)
     return buf_take(&url);
 }
 
-/* The commonest mistake: it would be asked for .../v1/traces/v1/traces. */
+/* A common mistake: the collector would be asked for .../v1/traces/v1/traces. */
 static bool check_endpoint(const char *endpoint, struct buf *errors)
 {
     static const char path[] = "/v1/traces";

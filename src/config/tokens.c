@@ -67,7 +67,7 @@ static bool read_hash(struct str text, char ret[DIGEST_HEX_SIZE])
     return true;
 }
 
-/* Up to the separator, which goes too. */
+/* Cuts the text before the separator off *rest, and drops the separator. */
 static struct str cut(struct str *rest, char separator)
 {
     const char *end = rest->n == 0 ? NULL : memchr(rest->p, separator, rest->n);
@@ -89,7 +89,7 @@ static struct str trim(struct str s)
     return s;
 }
 
-/* What is wrong with it; NULL: nothing. */
+/* Returns what is wrong with a line, or NULL. */
 static const char *read_line(struct str line, struct token *ret)
 {
     if (!read_name(cut(&line, ':'), ret->name)) {
@@ -112,7 +112,7 @@ struct seen {
     struct map hashes;
 };
 
-/* The line of each name and hash is the value: a number, no pointer to anything. */
+/* Returns what is wrong, or NULL. The maps' values are numbers of lines, no pointers. */
 static const char *find_double(struct seen *seen, const struct token *t, unsigned line,
                                unsigned *ret_first)
 {

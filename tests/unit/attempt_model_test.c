@@ -300,7 +300,7 @@ static const char *expected_verdict(const struct end *x)
     const bool found = x->state.origin == ORIGIN_FOUND;
     const bool unseen = x->state.evidence != EVIDENCE_HAD && x->state.evidence != EVIDENCE_GONE;
     if (x->state.origin == ORIGIN_ADOPTED && unseen && e->outcome == ATTEMPT_LOST &&
-        x->job.cut_off + 1 <= RETRY_MAX_CUT_OFF) {
+        x->job.lost_by_restart + 1 <= RETRY_MAX_CUT_OFF) {
         return "cutOff";
     }
     if (e->excuse == EXCUSE_OURS) {
@@ -362,9 +362,9 @@ static bool counts_well(const struct end *x, const struct job_record *after, con
     const bool fault = is_server_fault(e) && e->fault_counts;
     return after->left_dead - x->job.left_dead == dead &&
            after->free_attempts - x->job.free_attempts == (!found && !costs) &&
-           after->cut_off - x->job.cut_off == is(verdict, "cutOff") &&
+           after->lost_by_restart - x->job.lost_by_restart == is(verdict, "cutOff") &&
            after->faults - x->job.faults == (!found && fault) &&
-           after->oom - x->job.oom == (!found && oom) && after->cut_off <= RETRY_MAX_CUT_OFF;
+           after->oom - x->job.oom == (!found && oom) && after->lost_by_restart <= RETRY_MAX_CUT_OFF;
 }
 
 /* Check's own assertions write to a pipe each: too slow for millions. */
@@ -407,7 +407,7 @@ static const struct job_record jobs[] = {
     {.attempts = 1},
     {.attempts = 1, .cancel_requested = true},
     {.attempts = 3},
-    {.attempts = 6, .free_attempts = 5, .cut_off = RETRY_MAX_CUT_OFF},
+    {.attempts = 6, .free_attempts = 5, .lost_by_restart = RETRY_MAX_CUT_OFF},
     {.attempts = 5, .free_attempts = 4, .faults = RETRY_MAX_FAULTS - 1},
     {.attempts = 6, .free_attempts = 5, .faults = RETRY_MAX_FAULTS},
     {.attempts = 2, .oom = RETRY_MAX_OOM, .left_dead = RETRY_MAX_LEFT_DEAD},

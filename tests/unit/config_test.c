@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "comfypool/config/config.h"
-#include "comfypool/config/tokens.h"
+#include "comfypool/config/settings.h"
 #include "comfypool/core/event.h"
 
 Suite *config_suite(void);
@@ -816,6 +815,55 @@ START_TEST(a_tokens_file_that_cannot_be_read)
 }
 END_TEST
 
+/* ---- options of the pool --------------------------------------------------------------------- */
+
+START_TEST(the_pool_is_told_what_the_file_says)
+{
+    struct settings s;
+    struct pool_options o;
+    write_file("headers", "A: old\n", 0600);
+    write_file("f.yaml",
+               "backends:\n"
+               "  - {url: http://off:1, enabled: false}\n"
+               "  - {name: on, url: http://on:1, weight: 2, labels: [fast], headersFile: headers}\n"
+               "link: {submitTimeoutMs: 5, refusedLostMs: 6}\n"
+               "jobs: {maxAttempts: 7, maxPerClient: 8}\nuploads: {maxAgeDays: 2}\n"
+               "outputs: {keep: copy, streamClasses: [A, B]}\n"
+               "routing: {learned: false, rules: [{label: fast, backends: [on], hard: true}]}\n"
+               "webhooks: {urls: ['http://a/'], maxConcurrent: 9}\n"
+               "otlp: {endpoint: 'http://c:4318'}\n",
+               0600);
+    settings_init(&s);
+    ck_assert_msg(config_load_file(&s.config, "f.yaml", &errors), "%s", buf_text(&errors));
+    ck_assert(config_set(&s.config, "webhooks.allow", "10.0.0.0/8", "--x", &errors));
+    ck_assert_msg(settings_read_files(&s, &errors), "%s", buf_text(&errors));
+    settings_fill_pool(&s, "1", &o);
+    ck_assert_uint_eq(o.backends_len, 1);
+    ck_assert_str_eq(o.backends[0].name, "on");
+    ck_assert_str_eq(o.backends[0].labels[0], "fast");
+    ck_assert_int_eq(o.timeouts.submit.us, 5000);
+    ck_assert_int_eq(o.refused_lost.us, 6000);
+    ck_assert_int_eq(o.policy.max_attempts, 7);
+    ck_assert_uint_eq(o.max_per_client, 8);
+    ck_assert_int_eq(o.uploads.age.us, INT64_C(2) * 24 * 3600 * 1000000);
+    ck_assert(!o.uploads.hides_names && o.keep_outputs && !o.learned);
+    ck_assert_uint_eq(o.stream_classes_len, 2);
+    ck_assert_uint_eq(o.rules_len, 1);
+    ck_assert_str_eq(o.rules[0].backends[0], "on");
+    ck_assert_str_eq(o.webhooks.urls[0], "http://a/");
+    ck_assert_ptr_nonnull(o.webhooks.rules);
+    ck_assert_uint_eq(o.webhooks.concurrency, 9);
+    ck_assert_str_eq(o.otlp.url, "http://c:4318/v1/traces");
+    write_file("headers", "A: new\n", 0600);
+    settings_reload_headers(&s);
+    ck_assert_str_eq(o.backends[0].headers[0], "A: new");
+    write_file("headers", "nonsense\n", 0600);
+    settings_reload_headers(&s);
+    ck_assert_str_eq(o.backends[0].headers[0], "A: new");
+    settings_done(&s);
+}
+END_TEST
+
 START_TEST(keys_are_listed)
 {
     char *text = NULL;
@@ -851,6 +899,7 @@ Suite *config_suite(void)
     tcase_add_loop_test(t, a_tokens_file, 0, LEN(token_files));
     tcase_add_test(t, a_new_token_is_taken_by_its_line);
     tcase_add_test(t, a_tokens_file_that_cannot_be_read);
+    tcase_add_test(t, the_pool_is_told_what_the_file_says);
     tcase_add_test(t, keys_are_listed);
     suite_add_tcase(suite, t);
     return suite;

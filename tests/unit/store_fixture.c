@@ -165,7 +165,7 @@ void set_failed(struct job_record *j)
     j->started_at.us = 1700000000000200;
     j->completed_at.us = 1700000000000300;
     j->partial = true;
-    j->cut_off = 2;
+    j->lost_by_restart = 2;
     j->free_attempts = 4;
     j->oom = 1;
     j->left_dead = 3;
@@ -210,7 +210,7 @@ void same_job(const struct job_record *a, const struct job_record *b)
     ck_assert_int_eq(a->waiting_since.us, b->waiting_since.us);
     ck_assert_int_eq(a->budget_since.us, b->budget_since.us);
     ck_assert_uint_eq(a->free_attempts, b->free_attempts);
-    ck_assert_uint_eq(a->cut_off, b->cut_off);
+    ck_assert_uint_eq(a->lost_by_restart, b->lost_by_restart);
     ck_assert_uint_eq(a->oom, b->oom);
     ck_assert_uint_eq(a->left_dead, b->left_dead);
     ck_assert_uint_eq(a->faults, b->faults);

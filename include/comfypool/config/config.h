@@ -19,11 +19,11 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/job.h"
 
-/* Where a list is from; a later source replaces what an earlier one gave. */
+/* Where a list comes from. A later source replaces the whole list of an earlier one. */
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
 
 struct config_list {
-    char **items;
+    char **items; /* NULL behind the last; or NULL: there are none */
     unsigned len;
 };
 
@@ -34,15 +34,15 @@ struct config_backend {
     int64_t max_in_flight;
     struct config_list labels;
     char *gpu;               /* index or UUID, or NULL */
-    int64_t refused_lost_ms; /* -1: as link has it */
-    char *headers_file;      /* its path, or NULL */
-    char *ca_file;           /* whom it trusts with TLS beside the system's; NULL: as link has it */
+    int64_t refused_lost_ms; /* -1: that of link */
+    char *headers_file;      /* or NULL */
+    char *ca_file;           /* certificates to trust beside the system's; NULL: that of link */
     bool enabled;
     char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
     char *where;    /* for messages: "FILE:LINE", or the variable or flag */
 };
 
-/* Which jobs (one of the three), and which backends they go to. */
+/* Sends jobs to backends. One of the first three members says which jobs. */
 struct config_rule {
     char *workflow_hash;
     char *metadata; /* "KEY=VALUE" */
@@ -51,7 +51,7 @@ struct config_rule {
     bool hard;
 };
 
-/* Of outputs of a job that does not say otherwise. */
+/* What happens to the outputs of jobs that do not say. */
 enum config_keep { CONFIG_KEEP_NONE, CONFIG_KEEP_COPY };
 
 struct config_link {
@@ -71,14 +71,14 @@ struct config {
     char **listen; /* "HOST:PORT" or "unix:/path" each */
     unsigned listen_len;
     enum config_source listen_from;
-    char *state; /* a directory, or NULL: the caller decides */
+    char *state; /* a directory, or NULL; see settings_state_directory */
     enum log_level log_level;
     struct config_backend *backends;
     unsigned backends_len;
     enum config_source backends_from;
     struct config_link link;
     int64_t queue_limit;
-    struct job_policy jobs; /* what a job gets that does not say otherwise */
+    struct job_policy jobs; /* for what a job does not say itself */
     int64_t jobs_cancel_grace_ms;
     int64_t jobs_max_per_client;         /* 0: no limit */
     int64_t jobs_max_running_per_client; /* 0: no limit */
@@ -141,14 +141,15 @@ void config_done(struct config *c);
  */
 bool config_load_file(struct config *c, const char *path, struct buf *errors) MUST_CHECK;
 
-/* Reads its headersFile, if it has one, again. False with lines in errors; the old headers stay. */
+/* Reads the headersFile of a backend again, if it has one. False with lines in errors; the old
+   headers stay. */
 bool config_reload_headers(struct config_backend *b, struct buf *errors) MUST_CHECK;
 
 /*
  * Reads the variables COMFYPOOLD_*: http.maxBodyBytes is COMFYPOOLD_HTTP_MAX_BODY_BYTES, lists are
- * comma-separated, COMFYPOOLD_BACKENDS=name=url,url. An empty one counts as not set; one that is
- * not known is a warning in the log, or, strict, an error (COMFYPOOLD_CONFIG is left to the
- * caller).
+ * comma-separated, COMFYPOOLD_BACKENDS=name=url,url. An empty variable counts as not set.
+ * An unknown one is a warning in the log, or an error if strict; COMFYPOOLD_CONFIG is left to the
+ * caller.
  */
 bool config_load_env(struct config *c, bool strict, struct buf *errors) MUST_CHECK;
 
@@ -163,14 +164,13 @@ bool config_set_listen(struct config *c, const char *addresses, struct buf *erro
 bool config_set(struct config *c, const char *key, const char *value, const char *flag,
                 struct buf *errors) MUST_CHECK;
 
-/* What only shows when all sources are read: doubled backend names (derived ones too) and URLs. */
+/* Checks what needs all sources: doubled names and URLs of backends, and files of certificates. */
 bool config_validate(const struct config *c, struct buf *errors) MUST_CHECK;
 
 /* Whether only this machine can reach an address of `listen`. */
 bool config_address_is_local(const char *address);
 
-/* One key a line: key, default ("-": none), unit or kind and bounds, variable; separated by tabs.
- */
+/* Prints one key a line: key, default ("-": none), unit and bounds, variable; separated by tabs. */
 void config_print_keys(FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Those who are told of jobs, as far as the configuration names them: what lies in files of their
- * own (a secret, headers), which addresses may be called, where traces go, a program to run.
+ * What is needed to tell others of jobs, beside the values of the configuration: the secret and the
+ * headers that its files hold, the addresses that webhooks may call, the URL that traces go to.
  */
 #ifndef COMFYPOOL_CONFIG_RECEIVERS_H
 #define COMFYPOOL_CONFIG_RECEIVERS_H
@@ -15,8 +15,8 @@ struct receivers {
     char **otlp_headers;     /* NULL behind the last; or NULL */
 };
 
-/* Reads the files and checks what only shows together. Lines in errors, all of them. Owner of *ret:
-   the caller, by receivers_done, also after false. */
+/* Reads the files, and checks webhooks, the hook's program and the collector. False with lines in
+   errors. Owner of *ret, also then: the caller, by receivers_done. */
 bool receivers_read(const struct config *c, struct receivers *ret, struct buf *errors) MUST_CHECK;
 void receivers_done(struct receivers *r);
 

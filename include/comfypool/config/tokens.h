@@ -22,14 +22,14 @@ struct tokens {
 
 void tokens_done(struct tokens *t);
 
-/* Reads the text of a file; `path` is for messages, "FILE:LINE: ..." in errors, all of them. A file
-   without any token is wrong too: it would let everybody in. Owner of *ret: the caller. */
+/* Reads the text of a file. False with lines in errors, which begin with "PATH:LINE: ". A file
+   without a token is refused, since it would let everybody in. Owner of *ret: the caller. */
 bool tokens_parse(struct str text, const char *path, struct tokens *ret,
                   struct buf *errors) MUST_CHECK;
 bool tokens_read(const char *path, struct tokens *ret, struct buf *errors) MUST_CHECK;
 
-/* Where they are: the configured file, else the service manager's credential "tokens" if there is
-   one. False: nowhere. */
+/* Finds the file: the configured one, else the service manager's credential "tokens". False: there
+   is none. */
 bool tokens_find(const char *configured, struct buf *ret_path);
 
 /* Makes a token for "NAME:ROLE" and prints it and its line. False with a message for people. */
