@@ -1,7 +1,9 @@
 /* Batches: how far one is, and its end. */
+#include <stdlib.h>
+
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/jobs.h"
-#include "comfypool/store/batches.h"
+#include "comfypool/store/finds.h"
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
@@ -31,23 +33,33 @@ static void render_batch(struct api *a, const struct batch_record *r,
     js_close(&o, '}');
 }
 
+/* A batch that was asked for. */
+struct asking {
+    struct api *api;
+    struct http_ref x;
+};
+
+static void batch_found(void *ctx, enum err e, const struct batch_record *r,
+                        const int64_t counts[JOB_STATE_COUNT])
+{
+    struct asking *q = ctx;
+    struct api *a = q->api;
+    if (a->http != NULL && e != ERR_NONE) {
+        api_refuse(a, q->x, e);
+    } else if (a->http != NULL) {
+        struct http_answer answer = http_answer_new(200);
+        render_batch(a, r, counts, &answer.body);
+        http_answer(a->http, q->x, &answer);
+    }
+    free(q);
+}
+
 static void get_batch(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
-    struct store_batch found;
-    int64_t counts[JOB_STATE_COUNT];
-    enum err e = store_get_batch(a->store, args_of(rq)->job_id, &found);
-    if (e == ERR_NONE) {
-        e = store_count_batch(a->store, args_of(rq)->job_id, counts);
-    }
-    if (e == ERR_NONE) {
-        struct http_answer answer = http_answer_new(200);
-        render_batch(a, &found.r, counts, &answer.body);
-        http_answer(a->http, x, &answer);
-    } else {
-        api_refuse(a, x, e);
-    }
-    store_batch_done(&found);
+    struct asking *q = mem_alloc(sizeof *q);
+    *q = (struct asking){a, x};
+    store_find_batch(a->store, args_of(rq)->job_id, batch_found, q);
 }
 
 static void cancel_batch(void *ctx, struct http_request *rq, struct http_ref x)

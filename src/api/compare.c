@@ -10,7 +10,7 @@
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/jobs.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/profiles.h"
 #include "args.h"
 #include "bodies.h"
@@ -35,10 +35,16 @@ struct comparing {
     struct api *api;
     struct http_ref x;
     enum format format;
-    struct job_record target;
+    struct {
+        int64_t seq;
+        char workflow_hash[DIGEST_HEX_SIZE];
+        char cost_key[WORKFLOW_KEY_SIZE];
+        char *backend; /* or NULL */
+    } target;
     struct buf target_json;
-    char *wall;    /* whose runs they are; see walls.h */
-    unsigned runs; /* of a baseline, at most */
+    char base[UUID_SIZE]; /* "": the baseline */
+    char *wall;           /* whose runs they are; see walls.h */
+    unsigned runs;        /* of a baseline, at most */
     size_t circle;
     size_t found;     /* in the circle before */
     const char *name; /* of the narrowest circle that has as many */
@@ -48,7 +54,7 @@ struct comparing {
 
 static void let_go(struct comparing *c)
 {
-    job_record_done(&c->target);
+    free(c->target.backend);
     buf_done(&c->target_json);
     buf_done(&c->out);
     free(c->wall);
@@ -85,19 +91,52 @@ static void refuse(struct api *a, struct http_ref x, const char *which, enum err
     }
 }
 
-/* The record of an ended job and its profile; both are the caller's, also after an error. */
-static enum err find_ended(const struct comparing *c, const char *id, struct job_record *ret,
-                           struct buf *json)
+/* What memory says of a job that must have ended; ERR_NONE: the store is to be asked. */
+static enum err look_in_memory(const struct comparing *c, const char *id)
 {
-    struct api *a = c->api;
     struct job_view v;
-    const bool is_active = pool_view_job(a->pool, id, &v);
-    if (is_active && wall_lets(c->wall, v.record.client)) {
-        return v.record.profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
+    if (!pool_view_job(c->api->pool, id, &v)) {
+        return ERR_NONE;
     }
-    enum err e = is_active ? ERR_JOB_NOT_FOUND : store_get_job(a->store, api_id(id), ret);
-    e = e == ERR_NONE && !wall_lets(c->wall, ret->client) ? ERR_JOB_NOT_FOUND : e;
-    return e != ERR_NONE ? e : store_get_profile(a->store, ret->seq, job_told_attempt(ret), json);
+    return !wall_lets(c->wall, v.record.client) ? ERR_JOB_NOT_FOUND
+           : v.record.profiled                  ? ERR_JOB_NOT_FINISHED
+                                                : ERR_PROFILING_DISABLED;
+}
+
+static enum err judge_found(const struct comparing *c, const struct store_found *f)
+{
+    if (f->error != ERR_NONE) {
+        return f->error;
+    }
+    return wall_lets(c->wall, f->job->client) ? f->profile_error : ERR_JOB_NOT_FOUND;
+}
+
+/* Looks for a job and its profile. Takes c. */
+static void find(struct comparing *c, const char *which, const char *id, store_found_fn found)
+{
+    struct store_wish wish = {.wants = STORE_WANT_PROFILE};
+    const enum err e = look_in_memory(c, id);
+    if (e != ERR_NONE) {
+        refuse(c->api, c->x, which, e);
+        let_go(c);
+        return;
+    }
+    (void)snprintf(wish.id, sizeof wish.id, "%.36s", id);
+    store_find_job(c->api->store, &wish, found, c);
+}
+
+/* False: it is not what can be compared, and c is gone. */
+static bool goes_on(struct comparing *c, const char *which, const struct store_found *f)
+{
+    const enum err e = judge_found(c, f);
+    if (c->api->http != NULL && e != ERR_NONE) {
+        refuse(c->api, c->x, which, e);
+    }
+    if (c->api->http == NULL || e != ERR_NONE) {
+        let_go(c);
+        return false;
+    }
+    return true;
 }
 
 /* ---- the answer --------------------------------------------------------------------------------
@@ -135,21 +174,14 @@ static void answer(struct comparing *c)
 /* ---- against another job -----------------------------------------------------------------------
  */
 
-static void compare_with_job(struct comparing *c, const char *id)
+static void base_found(void *ctx, const struct store_found *f)
 {
-    struct job_record base = {0};
-    AUTO_BUF struct buf json;
-    buf_init(&json, BUF_NO_LIMIT);
-    const enum err e = find_ended(c, id, &base, &json);
-    if (e == ERR_NONE) {
-        const struct str text = buf_str(&json);
+    struct comparing *c = ctx;
+    if (goes_on(c, "base", f)) {
+        const struct str text = f->profile;
         make(c, &text, 1, NULL);
         answer(c);
-    } else {
-        refuse(c->api, c->x, "base", e);
-        let_go(c);
     }
-    job_record_done(&base);
 }
 
 /* ---- against the baseline ----------------------------------------------------------------------
@@ -223,27 +255,36 @@ static void seek(struct comparing *c)
     store_list_baseline(c->api->store, &q, look, looked, c);
 }
 
+static void target_found(void *ctx, const struct store_found *f)
+{
+    struct comparing *c = ctx;
+    if (!goes_on(c, "target", f)) {
+        return;
+    }
+    memcpy(c->target.cost_key, f->job->cost_key, sizeof c->target.cost_key);
+    memcpy(c->target.workflow_hash, f->job->workflow_hash, sizeof c->target.workflow_hash);
+    c->target.backend = mem_strdup(f->job->backend);
+    c->target.seq = f->job->seq;
+    buf_add_str(&c->target_json, f->profile);
+    if (c->base[0] != '\0') {
+        find(c, "base", c->base, base_found);
+        return;
+    }
+    /* A job of an older store has no key of its own; its structure is known all the same. */
+    c->circle = c->target.cost_key[0] == '\0' ? CIRCLES - 1 : c->target.backend == NULL ? 1 : 0;
+    seek(c);
+}
+
 static void compare(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
     struct comparing *c = mem_zero(1, sizeof *c);
     *c = (struct comparing){.api = a, .x = x, .format = rq->format, .runs = args_of(rq)->runs};
     c->wall = mem_strdup(api_wall(a, rq));
+    (void)snprintf(c->base, sizeof c->base, "%s", args_of(rq)->base);
     buf_init(&c->target_json, BUF_NO_LIMIT);
     buf_init(&c->out, BUF_NO_LIMIT);
-    const enum err e = find_ended(c, args_of(rq)->target, &c->target, &c->target_json);
-    if (e != ERR_NONE) {
-        refuse(a, x, "target", e);
-        let_go(c);
-        return;
-    }
-    if (args_of(rq)->base[0] != '\0') {
-        compare_with_job(c, args_of(rq)->base);
-        return;
-    }
-    /* A job of an older store has no key of its own; its structure is known all the same. */
-    c->circle = c->target.cost_key[0] == '\0' ? CIRCLES - 1 : c->target.backend == NULL ? 1 : 0;
-    seek(c);
+    find(c, "target", args_of(rq)->target, target_found);
 }
 
 static const struct http_route routes[] = {

@@ -6,11 +6,10 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/attempts.h"
 #include "comfypool/store/jobs.h"
-#include "comfypool/store/profiles.h"
 #include "args.h"
 #include "bodies.h"
+#include "found.h"
 #include "inner.h"
 #include "params.h"
 
@@ -26,30 +25,6 @@ bool api_render_active(struct api *a, const char *id, bool traceback, struct buf
     v.more.traceback = traceback;
     render_job_json(&v.record, &v.more, out);
     return true;
-}
-
-/* The JSON of an ended job, its profile in it. */
-static enum err render_ended(struct api *a, const char *id, bool traceback, struct buf *out)
-{
-    struct job_record r = {0};
-    enum err e = store_get_job(a->store, api_id(id), &r);
-    if (e != ERR_NONE) {
-        return e;
-    }
-    AUTO_BUF struct buf profile;
-    buf_init(&profile, BUF_NO_LIMIT);
-    if (r.profiled) {
-        e = store_get_profile(a->store, r.seq, job_told_attempt(&r), &profile);
-        if (e == ERR_PROFILING_DISABLED) {
-            e = ERR_NONE; /* it ended in the queue between attempts: there is none */
-        }
-    }
-    if (e == ERR_NONE) {
-        const struct render_job_more more = {.profile = buf_str(&profile), .traceback = traceback};
-        render_job_json(&r, &more, out);
-    }
-    job_record_done(&r);
-    return e;
 }
 
 void api_render_job(struct api *a, const char *id, struct buf *out)
@@ -95,35 +70,77 @@ static void add_forecast(struct api *a, const char *id, bool is_queued, struct h
     js_close(&o, '}');
 }
 
-void api_answer_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how)
+/* Sends the answer, or what is wrong. */
+static void send_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how,
+                     struct http_answer *answer)
 {
-    struct http_answer answer = http_answer_new(200);
-    struct job_view v;
-    if (pool_view_job(a->pool, id, &v)) {
-        v.more.traceback = how->traceback;
-        render_job_json(&v.record, &v.more, &answer.body);
-        answer.status = how->active_status;
-        if (how->has_etag) {
-            add_forecast(a, id, v.record.state == JOB_QUEUED, &answer);
-        }
-    } else {
-        const enum err e = render_ended(a, id, how->traceback, &answer.body);
-        if (e != ERR_NONE) {
-            buf_done(&answer.body);
-            api_refuse(a, x, e);
-            return;
-        }
-    }
-    answer.etag = how->has_etag;
-    answer.wait_applied = how->waited;
+    answer->etag = how->has_etag;
+    answer->wait_applied = how->waited;
     if (how->replayed != 0) {
-        answer.replayed = true;
-        answer.status = how->waited && answer.status == 200 ? 200 : how->replayed;
+        answer->replayed = true;
+        answer->status = how->waited && answer->status == 200 ? 200 : how->replayed;
     }
     if (how->has_location) {
-        (void)snprintf(answer.location, sizeof answer.location, "/jobs/%.36s", id);
+        (void)snprintf(answer->location, sizeof answer->location, "/jobs/%.36s", id);
     }
-    http_answer(a->http, x, &answer);
+    http_answer(a->http, x, answer);
+}
+
+/* A job that is not in memory is on its way from the store. */
+struct answering {
+    struct api *api;
+    struct http_ref x;
+    char id[UUID_SIZE];
+    struct job_answer how;
+};
+
+static void job_came(void *ctx, const struct store_found *f)
+{
+    struct answering *q = ctx;
+    struct api *a = q->api;
+    /* No profile: it ended in the queue between attempts. */
+    const enum err e = f->error == ERR_NONE && f->profile_error == ERR_STORE_UNAVAILABLE
+                           ? ERR_STORE_UNAVAILABLE
+                           : f->error;
+    if (a->http == NULL) { /* nobody is answered any more */
+    } else if (pool_has_job(a->pool, q->id)) {
+        api_answer_job(a, q->x, q->id, &q->how);
+    } else if (e != ERR_NONE) {
+        api_refuse(a, q->x, e);
+    } else {
+        struct http_answer answer = http_answer_new(200);
+        const struct render_job_more more = {.profile = f->profile, .traceback = q->how.traceback};
+        render_job_json(f->job, &more, &answer.body);
+        send_job(a, q->x, q->id, &q->how, &answer);
+    }
+    free(q);
+}
+
+static void find_ended(struct api *a, struct http_ref x, const char *id,
+                       const struct job_answer *how)
+{
+    struct store_wish wish = {.wants = STORE_WANT_PROFILE};
+    struct answering *q = mem_alloc(sizeof *q);
+    *q = (struct answering){.api = a, .x = x, .how = *how};
+    (void)snprintf(q->id, sizeof q->id, "%.36s", id);
+    memcpy(wish.id, q->id, sizeof wish.id);
+    store_find_job(a->store, &wish, job_came, q);
+}
+
+void api_answer_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how)
+{
+    struct job_view v;
+    if (!pool_view_job(a->pool, id, &v)) {
+        find_ended(a, x, id, how);
+        return;
+    }
+    struct http_answer answer = http_answer_new(how->active_status);
+    v.more.traceback = how->traceback;
+    render_job_json(&v.record, &v.more, &answer.body);
+    if (how->has_etag) {
+        add_forecast(a, id, v.record.state == JOB_QUEUED, &answer);
+    }
+    send_job(a, x, id, how, &answer);
 }
 
 static void get_job(void *ctx, struct http_request *rq, struct http_ref x)
@@ -228,66 +245,69 @@ static void list_jobs(void *ctx, struct http_request *rq, struct http_ref x)
 /* ---- its workflow and attempts -----------------------------------------------------------------
  */
 
-/* Of an ended job: of its variants the one that ran. */
-static enum err ended_workflow(struct api *a, const char *id, struct buf *out)
+static void answer_workflow(struct api *a, struct http_ref x, enum err e,
+                            struct http_answer *answer)
 {
-    struct job_record r = {0};
-    enum err e = store_get_job(a->store, api_id(id), &r);
-    struct spec *spec = r.spec == NULL ? NULL : spec_read(str_of(r.spec));
+    answer->etag = true;
+    if (e == ERR_NONE) {
+        http_answer(a->http, x, answer);
+    } else {
+        buf_done(&answer->body);
+        api_refuse(a, x, e);
+    }
+}
+
+/* Of an ended job: of its variants the one that ran. */
+static void workflow_found(struct api *a, struct http_request *rq, struct http_ref x,
+                           const struct store_found *f)
+{
+    (void)rq;
+    struct http_answer answer = http_answer_new(200);
+    struct spec *spec = f->job->spec == NULL ? NULL : spec_read(str_of(f->job->spec));
     size_t place = 0;
-    const struct spec_variant *v = spec_chosen(spec, r.placement, &place);
+    const struct spec_variant *v = spec_chosen(spec, f->job->placement, &place);
     if (v != NULL) {
-        buf_add(out, v->workflow, v->workflow_len);
-    } else if (e == ERR_NONE) {
-        e = store_get_workflow(a->store, r.seq, out);
+        buf_add(&answer.body, v->workflow, v->workflow_len);
+    } else {
+        buf_add_str(&answer.body, f->workflow);
     }
     spec_free(spec);
-    job_record_done(&r);
-    return e;
+    answer_workflow(a, x, f->error, &answer);
 }
 
 static void get_workflow(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
+    const char *id = args_of(rq)->job_id;
+    if (!pool_has_job(a->pool, id)) {
+        static const struct api_find find = {.wants = STORE_WANT_WORKFLOW, .found = workflow_found};
+        api_find_job(a, rq, x, id, &find);
+        return;
+    }
+    struct http_answer answer = http_answer_new(200);
+    const enum err e = pool_workflow_of(a->pool, id, &answer.body);
+    answer_workflow(a, x, e, &answer);
+}
+
+static void attempts_found(struct api *a, struct http_request *rq, struct http_ref x,
+                           const struct store_found *f)
+{
+    if (f->error != ERR_NONE) {
+        api_refuse(a, x, f->error);
+        return;
+    }
     struct http_answer answer = http_answer_new(200);
     answer.etag = true;
-    const enum err e = pool_has_job(a->pool, args_of(rq)->job_id)
-                           ? pool_workflow_of(a->pool, args_of(rq)->job_id, &answer.body)
-                           : ended_workflow(a, args_of(rq)->job_id, &answer.body);
-    if (e == ERR_NONE) {
-        http_answer(a->http, x, &answer);
-    } else {
-        buf_done(&answer.body);
-        api_refuse(a, x, e);
-    }
+    pool_refresh_attempts(a->pool, args_of(rq)->job_id, f->attempts, f->attempts_len);
+    render_attempts_json(f->attempts, f->attempts_len, &answer.body);
+    http_answer(a->http, x, &answer);
 }
 
 static void list_attempts(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    struct api *a = ctx;
-    struct job_view v;
-    struct job_record r = {0};
-    const bool is_active = pool_view_job(a->pool, args_of(rq)->job_id, &v);
-    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
-    struct attempt_record *list = NULL;
-    size_t len = 0;
-    if (e == ERR_NONE) {
-        e = store_get_attempts(a->store, is_active ? v.record.seq : r.seq, &list, &len);
-    }
-    job_record_done(&r);
-    if (e == ERR_NONE) {
-        pool_refresh_attempts(a->pool, args_of(rq)->job_id, list, len);
-        struct http_answer answer = http_answer_new(200);
-        answer.etag = true;
-        render_attempts_json(list, len, &answer.body);
-        http_answer(a->http, x, &answer);
-    } else {
-        api_refuse(a, x, e);
-    }
-    for (size_t i = 0; i < len; i++) {
-        attempt_record_done(&list[i]);
-    }
-    free(list);
+    static const struct api_find find = {
+        .wants = STORE_WANT_ATTEMPTS, .active_too = true, .found = attempts_found};
+    api_find_job(ctx, rq, x, args_of(rq)->job_id, &find);
 }
 
 /* ---- what people want of it --------------------------------------------------------------------

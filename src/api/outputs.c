@@ -9,9 +9,9 @@
 #include "comfypool/pool/jobs.h"
 #include "comfypool/files/output_copies.h"
 #include "comfypool/files/output_fetch.h"
-#include "comfypool/store/jobs.h"
 #include "args.h"
 #include "bodies.h"
+#include "found.h"
 #include "inner.h"
 #include "params.h"
 
@@ -263,61 +263,92 @@ static void answer_output(struct api *a, const struct http_request *rq, struct h
     }
 }
 
+static void output_found(struct api *a, struct http_request *rq, struct http_ref x,
+                         const struct store_found *f)
+{
+    if (f->error != ERR_NONE) {
+        http_problem(a->http, x, f->error, err_title(f->error), NULL);
+        return;
+    }
+    size_t len = 0;
+    struct render_output *list = render_outputs_read(str_of(f->job->outputs), &len);
+    answer_output(a, rq, x, f->job, list, len);
+    render_outputs_free(list, len);
+}
+
 static void get_output(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    static const struct api_find find = {.found = output_found};
     struct api *a = ctx;
-    struct job_record r = {0};
     if (pool_has_job(a->pool, args_of(rq)->job_id)) {
         http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
                      "the job has not ended; there are outputs when it has: GET /jobs/<id>?wait=60",
                      NULL);
-        return;
+    } else {
+        api_find_job(a, rq, x, args_of(rq)->job_id, &find);
     }
-    const enum err e = store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
-    if (e != ERR_NONE) {
-        http_problem(a->http, x, e, err_title(e), NULL);
-        return;
-    }
+}
+
+/* outputs: of the job's record. */
+static void answer_list(struct api *a, const char *job_id, struct http_ref x, const char *outputs)
+{
     size_t len = 0;
-    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
-    answer_output(a, rq, x, &r, list, len);
+    struct render_output *list = render_outputs_read(str_of(outputs), &len);
+    struct http_answer answer = http_answer_new(200);
+    answer.etag = true;
+    copies_mark(pool_copies(a->pool), job_id, list, len);
+    render_outputs_json(job_id, list, len, &answer.body);
     render_outputs_free(list, len);
-    job_record_done(&r);
+    http_answer(a->http, x, &answer);
+}
+
+static void outputs_found(struct api *a, struct http_request *rq, struct http_ref x,
+                          const struct store_found *f)
+{
+    if (f->error == ERR_NONE) {
+        answer_list(a, args_of(rq)->job_id, x, f->job->outputs);
+    } else {
+        api_refuse(a, x, f->error);
+    }
 }
 
 static void list_outputs(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    static const struct api_find find = {.found = outputs_found};
     struct api *a = ctx;
-    struct job_record r = {0};
-    const enum err e = pool_has_job(a->pool, args_of(rq)->job_id)
-                           ? ERR_NONE /* it has none yet */
-                           : store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
-    if (e != ERR_NONE) {
-        api_refuse(a, x, e);
-        return;
+    if (pool_has_job(a->pool, args_of(rq)->job_id)) { /* it has none yet */
+        answer_list(a, args_of(rq)->job_id, x, NULL);
+    } else {
+        api_find_job(a, rq, x, args_of(rq)->job_id, &find);
     }
-    size_t len = 0;
-    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
-    struct http_answer answer = http_answer_new(200);
-    answer.etag = true;
-    copies_mark(pool_copies(a->pool), args_of(rq)->job_id, list, len);
-    render_outputs_json(args_of(rq)->job_id, list, len, &answer.body);
-    render_outputs_free(list, len);
-    job_record_done(&r);
-    http_answer(a->http, x, &answer);
+}
+
+static void refuse_preview(struct api *a, struct http_ref x)
+{
+    http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
+                 "there is a preview image while the job runs, when its backend sends any", NULL);
+}
+
+static void preview_found(struct api *a, struct http_request *rq, struct http_ref x,
+                          const struct store_found *f)
+{
+    (void)rq;
+    if (f->error == ERR_NONE) {
+        refuse_preview(a, x);
+    } else {
+        api_refuse(a, x, f->error);
+    }
 }
 
 static void get_preview(void *ctx, struct http_request *rq, struct http_ref x)
 {
+    static const struct api_find find = {.found = preview_found};
     struct api *a = ctx;
     struct preview_view v;
-    const enum err e = api_has_job(a, args_of(rq)->job_id);
-    if (e != ERR_NONE) {
-        api_refuse(a, x, e);
+    if (!pool_has_job(a->pool, args_of(rq)->job_id)) {
+        api_find_job(a, rq, x, args_of(rq)->job_id, &find);
     } else if (!pool_preview_of(a->pool, args_of(rq)->job_id, &v)) {
-        http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
-                     "there is a preview image while the job runs, when its backend sends any",
-                     NULL);
+        refuse_preview(a, x);
     } else {
         struct http_answer answer = http_answer_new(200);
         answer.content_type = v.media_type;

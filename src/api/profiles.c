@@ -11,11 +11,11 @@
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/jobs.h"
 #include "comfypool/store/profiles.h"
 #include "comfypool/store/store.h"
 #include "args.h"
 #include "bodies.h"
+#include "found.h"
 #include "inner.h"
 #include "params.h"
 
@@ -275,6 +275,15 @@ static void answer_stored(struct api *a, const struct http_request *rq, struct h
     }
 }
 
+static void profile_found(struct api *a, struct http_request *rq, struct http_ref x,
+                          const struct store_found *stored)
+{
+    struct found f = {.job = stored->job};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    buf_add_str(&f.json, stored->profile);
+    answer_stored(a, rq, x, stored->error != ERR_NONE ? stored->error : stored->profile_error, &f);
+}
+
 static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
@@ -283,38 +292,40 @@ static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
         get_active(a, rq, x, &v);
         return;
     }
-    struct job_record r = {0};
-    struct found f = {.job = &r};
-    buf_init(&f.json, BUF_NO_LIMIT);
-    enum err e = store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
-    if (e == ERR_NONE) {
-        e = store_get_profile(a->store, r.seq, job_told_attempt(&r), &f.json);
-    }
-    answer_stored(a, rq, x, e, &f);
-    job_record_done(&r);
+    static const struct api_find find = {.wants = STORE_WANT_PROFILE, .found = profile_found};
+    api_find_job(a, rq, x, args_of(rq)->job_id, &find);
 }
 
 /* ---- of one attempt ----------------------------------------------------------------------------
  */
 
-static void get_attempt_profile(void *ctx, struct http_request *rq, struct http_ref x)
+static void attempt_profile_found(struct api *a, struct http_request *rq, struct http_ref x,
+                                  const struct store_found *stored)
 {
-    struct api *a = ctx;
+    const unsigned n = args_of(rq)->number;
     struct job_view v = {.has_open_attempt = false};
-    struct job_record r = {0};
     const bool is_active = pool_view_job(a->pool, args_of(rq)->job_id, &v);
-    enum err e = is_active ? ERR_NONE : store_get_job(a->store, api_id(args_of(rq)->job_id), &r);
-    struct found f = {.job = is_active ? &v.record : &r, .attempt = args_of(rq)->number};
+    struct found f = {.job = is_active ? &v.record : stored->job, .attempt = n};
     buf_init(&f.json, BUF_NO_LIMIT);
-    if (e == ERR_NONE && (args_of(rq)->number == 0 || args_of(rq)->number > f.job->attempts)) {
+    buf_add_str(&f.json, stored->profile);
+    enum err e = stored->error;
+    if (e == ERR_NONE && (n == 0 || n > f.job->attempts)) {
         e = ERR_ATTEMPT_NOT_FOUND;
-    } else if (e == ERR_NONE && args_of(rq)->number == f.job->attempts && v.has_open_attempt) {
+    } else if (e == ERR_NONE && n == f.job->attempts && v.has_open_attempt) {
         e = f.job->profiled ? ERR_JOB_NOT_FINISHED : ERR_PROFILING_DISABLED;
     } else if (e == ERR_NONE) {
-        e = store_get_profile(a->store, f.job->seq, args_of(rq)->number, &f.json);
+        e = stored->profile_error;
     }
     answer_stored(a, rq, x, e, &f);
-    job_record_done(&r);
+}
+
+static void get_attempt_profile(void *ctx, struct http_request *rq, struct http_ref x)
+{
+    const struct api_find find = {.wants = STORE_WANT_PROFILE,
+                                  .attempt = args_of(rq)->number,
+                                  .active_too = true,
+                                  .found = attempt_profile_found};
+    api_find_job(ctx, rq, x, args_of(rq)->job_id, &find);
 }
 
 enum {

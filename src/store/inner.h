@@ -16,7 +16,9 @@
 #include "comfypool/core/job.h"
 #include "comfypool/store/store.h"
 #include "async_reads.h"
+#include "finds.h"
 #include "read.h"
+#include "recent.h"
 #include "writer.h"
 
 struct sqlite3;
@@ -44,6 +46,8 @@ struct store {
     char trouble[256];
     struct writer writer;
     struct reader reader;
+    struct finder finder;
+    struct recent recent;
     struct async_reads async_reads;
 };
 

@@ -55,6 +55,9 @@ enum op_kind {
 /* One write: a copy of all that it needs, in one piece of memory. */
 struct op {
     struct op *next;
+    size_t size;   /* with all that lies behind it */
+    unsigned pins; /* of recent.c */
+    bool dropped;
     enum op_kind kind;
     enum err result;
     /* Whom it tells: at most one of these. */

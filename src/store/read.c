@@ -95,6 +95,8 @@ static void delivery_sql(struct buf *sql)
 }
 
 static const char *const fixed_sql[Q_READ_COUNT] = {
+    [Q_READ_BEGIN] = "BEGIN",
+    [Q_READ_END] = "COMMIT",
     [Q_DUE_HOSTS] = "SELECT DISTINCT host FROM deliveries WHERE state < 2",
     [Q_DUE_LATER] = "SELECT 1 FROM deliveries WHERE state < 2 AND host = ? AND next_at > ? LIMIT 1",
     [Q_DELIVERIES_WAITING] = "SELECT count(*) FROM deliveries WHERE state < 2",
@@ -150,11 +152,38 @@ static bool read_last_seq(struct store *s, char *why, size_t why_size)
     return good;
 }
 
+bool reader_connect(const struct store *s, struct reader *r, int cache_kib, char *why,
+                    size_t why_size)
+{
+    return store_connect(s, false, cache_kib, &r->db, why, why_size) &&
+           prepare_reads(r, why, why_size);
+}
+
 bool reader_open(struct store *s, char *why, size_t why_size)
 {
-    struct reader *r = &s->reader;
-    return store_connect(s, false, 1024, &r->db, why, why_size) &&
-           prepare_reads(r, why, why_size) && read_last_seq(s, why, why_size);
+    return reader_connect(s, &s->reader, 512, why, why_size) && read_last_seq(s, why, why_size);
+}
+
+/* Steps a statement without parameters or rows. */
+static bool step_once(sqlite3_stmt *q)
+{
+    const bool good = sqlite3_step(q) == SQLITE_DONE;
+    if (!good) {
+        LOG(LOG_ERROR, "the store cannot be read",
+            LOG_S("why", sqlite3_errmsg(sqlite3_db_handle(q))));
+    }
+    (void)sqlite3_reset(q);
+    return good;
+}
+
+bool reader_begin(struct reader *r)
+{
+    return step_once(r->q[Q_READ_BEGIN]);
+}
+
+void reader_end(struct reader *r)
+{
+    (void)step_once(r->q[Q_READ_END]);
 }
 
 /* ---- one job --------------------------------------------------------------------------------- */
@@ -194,15 +223,20 @@ static char *keys_copy(sqlite3_stmt *q, int at)
     return text;
 }
 
-enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
+enum err reader_job(struct reader *r, struct str id, struct job_record *ret)
 {
-    sqlite3_stmt *q = s->reader.q[Q_JOB_BY_ID];
+    sqlite3_stmt *q = r->q[Q_JOB_BY_ID];
     (void)sqlite3_bind_text64(q, 1, id.p, id.n, SQLITE_STATIC, SQLITE_UTF8);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         (void)columns_read(&job_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
+}
+
+enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
+{
+    return reader_job(&s->reader, id, ret);
 }
 
 enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
@@ -229,9 +263,9 @@ static struct str column_str(sqlite3_stmt *q, int at)
     return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
 }
 
-enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
+enum err reader_workflow(struct reader *r, int64_t seq, struct buf *out)
 {
-    sqlite3_stmt *q = s->reader.q[Q_WORKFLOW];
+    sqlite3_stmt *q = r->q[Q_WORKFLOW];
     (void)sqlite3_bind_int64(q, 1, seq);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW && column_str(q, 1).n > 0) {
@@ -240,6 +274,11 @@ enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
         buf_add_str(out, column_str(q, 0));
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
+}
+
+enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
+{
+    return reader_workflow(&s->reader, seq, out);
 }
 
 enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
@@ -254,9 +293,9 @@ enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at,
     return give_back(q, rc, ERR_OUTPUT_NOT_FOUND);
 }
 
-enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)
+enum err reader_profile(struct reader *r, int64_t seq, unsigned attempt, struct buf *out)
 {
-    sqlite3_stmt *q = s->reader.q[Q_PROFILE];
+    sqlite3_stmt *q = r->q[Q_PROFILE];
     (void)sqlite3_bind_int64(q, 1, seq);
     (void)sqlite3_bind_int64(q, 2, attempt);
     const int rc = sqlite3_step(q);
@@ -266,10 +305,15 @@ enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struc
     return give_back(q, rc, ERR_PROFILING_DISABLED);
 }
 
-enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
-                            size_t *ret_len)
+enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)
 {
-    sqlite3_stmt *q = s->reader.q[Q_ATTEMPTS];
+    return reader_profile(&s->reader, seq, attempt, out);
+}
+
+enum err reader_attempts(struct reader *r, int64_t seq, struct attempt_record **ret,
+                         size_t *ret_len)
+{
+    sqlite3_stmt *q = r->q[Q_ATTEMPTS];
     (void)sqlite3_bind_int64(q, 1, seq);
     struct attempt_record *list = NULL;
     size_t len = 0;
@@ -283,6 +327,12 @@ enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record 
     *ret = list;
     *ret_len = len;
     return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len)
+{
+    return reader_attempts(&s->reader, seq, ret, ret_len);
 }
 
 enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
@@ -318,10 +368,10 @@ static void read_batch(sqlite3_stmt *q, struct store_batch *ret)
     ret->credentials = keys_copy(q, at + 2);
 }
 
-enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
+enum err reader_batch(struct reader *r, const char *id, struct store_batch *ret)
 {
     *ret = (struct store_batch){.workflow = NULL};
-    sqlite3_stmt *q = s->reader.q[Q_BATCH];
+    sqlite3_stmt *q = r->q[Q_BATCH];
     (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
@@ -330,10 +380,15 @@ enum err store_get_batch(struct store *s, const char *id, struct store_batch *re
     return give_back(q, rc, ERR_BATCH_NOT_FOUND);
 }
 
-enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STATE_COUNT])
+enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
+{
+    return reader_batch(&s->reader, id, ret);
+}
+
+enum err reader_count_batch(struct reader *r, const char *id, int64_t ret[JOB_STATE_COUNT])
 {
     memset(ret, 0, JOB_STATE_COUNT * sizeof *ret);
-    sqlite3_stmt *q = s->reader.q[Q_COUNT_BATCH];
+    sqlite3_stmt *q = r->q[Q_COUNT_BATCH];
     (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
@@ -343,6 +398,11 @@ enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STAT
         }
     }
     return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STATE_COUNT])
+{
+    return reader_count_batch(&s->reader, id, ret);
 }
 
 enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
@@ -677,13 +737,17 @@ enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct k
 
 /* ---- closing --------------------------------------------------------------------------------- */
 
-void reader_close(struct store *s)
+void reader_disconnect(struct reader *r)
 {
-    struct reader *r = &s->reader;
     for (int i = 0; i < Q_READ_COUNT; i++) {
         (void)sqlite3_finalize(r->q[i]);
         r->q[i] = NULL;
     }
     (void)sqlite3_close(r->db);
     r->db = NULL;
+}
+
+void reader_close(struct store *s)
+{
+    reader_disconnect(&s->reader);
 }

@@ -379,6 +379,12 @@ static void answer(struct store *s, struct op *op)
     for (int i = 0; i < JOB_STATE_COUNT && op->result == ERR_NONE; i++) {
         s->counts[i] += op->delta[i];
     }
+    if (recent_keep(&s->recent, op)) { /* before its waiters ask */
+        if (op->kept_done != NULL) {
+            op->kept_done(op->ctx);
+        }
+        return;
+    }
     if (op->done != NULL) {
         op->done(op->ctx, op->result);
     }
@@ -394,6 +400,9 @@ static void answer(struct store *s, struct op *op)
     }
     if (op->folded != NULL) {
         op->folded(op->ctx, op->result == ERR_NONE && op->more);
+    }
+    if (op->deleted > 0) {
+        recent_forget_all(&s->recent);
     }
     free(op);
 }
@@ -419,6 +428,7 @@ static void on_async(uv_async_t *async)
     struct store *s = async->data;
     if (!s->closing) {
         deliver(s);
+        finder_deliver(s);
     }
 }
 
@@ -465,6 +475,7 @@ static struct store *new_store(const char *dir, uv_loop_t *loop)
     s->writable = true;
     (void)uv_mutex_init(&s->writer.mutex);
     (void)uv_cond_init(&s->writer.wake);
+    finder_init(&s->finder);
     (void)uv_mutex_init(&s->async_reads.mutex);
     (void)uv_cond_init(&s->async_reads.finished);
     return s;
@@ -472,6 +483,8 @@ static struct store *new_store(const char *dir, uv_loop_t *loop)
 
 static void free_store(struct store *s)
 {
+    recent_forget_all(&s->recent);
+    finder_done(&s->finder);
     uv_cond_destroy(&s->async_reads.finished);
     uv_mutex_destroy(&s->async_reads.mutex);
     uv_cond_destroy(&s->writer.wake);
@@ -596,6 +609,7 @@ void store_close(struct store *s)
     writer_stop(s);
     deliver(s);
     refuse_late(s);
+    finder_close(s);
     async_reads_close(s);
     refuse_late(s);
     reader_close(s);

@@ -253,6 +253,7 @@ static void run(void *arg)
 void writer_add(struct store *s, struct op *op)
 {
     struct writer *w = &s->writer;
+    recent_forget(&s->recent, op);
     uv_mutex_lock(&w->mutex);
     op_list_add(&w->waiting, op);
     w->refusable_waits = w->refusable_waits || op_is_refusable(op->kind);

@@ -120,8 +120,10 @@ static void copy_jobs(struct op *op, const struct source *from, char **room)
 
 static struct op *make_op(enum op_kind kind, const struct source *from)
 {
-    struct op *op = mem_alloc(sizeof *op + room_for(from));
+    const size_t size = sizeof(struct op) + room_for(from);
+    struct op *op = mem_alloc(size);
     memset(op, 0, sizeof *op);
+    op->size = size;
     op->kind = kind;
     char *room = (char *)(op + 1);
     copy_jobs(op, from, &room);

@@ -33,6 +33,7 @@ static const struct named_suite suites[] = {
     {"store format", store_format_suite},
     {"store roll-ups", store_rollups_suite},
     {"store lists", store_lists_suite},
+    {"store finds", store_finds_suite},
     {"http", http_suite},
     {"config", config_suite},
     {"deadlines", deadlines_suite},

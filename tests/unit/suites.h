@@ -35,6 +35,7 @@ Suite *store_format_suite(void);
 Suite *blame_suite(void);
 Suite *store_rollups_suite(void);
 Suite *store_lists_suite(void);
+Suite *store_finds_suite(void);
 Suite *http_suite(void);
 Suite *config_suite(void);
 Suite *openapi_suite(void);

@@ -1,0 +1,54 @@
+/*
+ * Reads at run time: what is asked for of one thing is read together, from one state of the
+ * database, on a thread of its own. The loop waits for no disk, and a read waits for no list or
+ * export. Cost: a wake of that thread and one of the loop; what is asked for in one turn shares
+ * them.
+ */
+#ifndef COMFYPOOL_STORE_FINDS_H
+#define COMFYPOOL_STORE_FINDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comfypool/base/err.h"
+#include "comfypool/base/str.h"
+#include "comfypool/base/uuid.h"
+#include "comfypool/core/job.h"
+#include "comfypool/store/batches.h"
+
+struct store;
+
+/* What is wanted of a job beside its record. */
+enum {
+    STORE_WANT_PROFILE = 1 << 0,  /* of the attempt that it tells of, or of the one that is named */
+    STORE_WANT_ATTEMPTS = 1 << 1, /* all, in order */
+    STORE_WANT_WORKFLOW = 1 << 2, /* as it was submitted */
+};
+
+struct store_wish {
+    char id[UUID_SIZE];
+    unsigned wants;
+    unsigned attempt; /* of STORE_WANT_PROFILE; 0: the one that the job tells of */
+};
+
+/* What was found: each part is as its error says. It lives for the call. */
+struct store_found {
+    enum err error; /* ERR_NONE, ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE: then there is no more */
+    const struct job_record *job;
+    enum err profile_error; /* ERR_PROFILING_DISABLED: there is none */
+    struct str profile;
+    struct attempt_record *attempts;
+    size_t attempts_len;
+    struct str workflow;
+};
+typedef void (*store_found_fn)(void *ctx, const struct store_found *found);
+/* done may be called before this returns: a job that has just ended is in memory still. */
+void store_find_job(struct store *s, const struct store_wish *wish, store_found_fn done, void *ctx);
+
+/* A batch without its texts, and how many of its jobs are in each state. ERR_NONE,
+   ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. O(jobs of the batch). */
+typedef void (*store_found_batch_fn)(void *ctx, enum err e, const struct batch_record *r,
+                                     const int64_t counts[JOB_STATE_COUNT]);
+void store_find_batch(struct store *s, const char *id, store_found_batch_fn done, void *ctx);
+
+#endif

@@ -1,0 +1,27 @@
+/* Ended jobs that requests ask for. */
+#ifndef COMFYPOOL_SRC_API_FOUND_H
+#define COMFYPOOL_SRC_API_FOUND_H
+
+#include <stdbool.h>
+
+#include "comfypool/http/http.h"
+#include "comfypool/store/finds.h"
+
+struct api;
+
+/* Goes on with a request once its job was read; it is open, and its job is not active. */
+typedef void (*api_found_fn)(struct api *a, struct http_request *rq, struct http_ref x,
+                             const struct store_found *f);
+
+struct api_find {
+    unsigned wants;
+    unsigned attempt; /* see store_wish */
+    bool active_too;  /* what is asked for is in the store, whether the job is active or not */
+    api_found_fn found;
+};
+
+/* Reads a job from the store. One that has become active meanwhile is served anew, from memory. */
+void api_find_job(struct api *a, struct http_request *rq, struct http_ref x, const char *id,
+                  const struct api_find *find);
+
+#endif
