@@ -22,6 +22,7 @@
 #include "comfypool/loop/ws_client.h"
 #include "comfypool/pool/pool.h"
 #include "comfypool/store/store.h"
+
 #include "main/inner.h"
 
 #define VERSION "0.1.0"

@@ -3,21 +3,20 @@
  * they get here. One that waits is asked again (asked_again, wait_over) and finds its way by what
  * is there then.
  */
-#include "args.h"
-#include "bodies.h"
-#include "inner.h"
-#include "params.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/json_write.h"
-
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/store.h"
+
+#include "args.h"
+#include "bodies.h"
+#include "inner.h"
+#include "params.h"
 #include "streams.h"
 
 /* ---- life --------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
 #include "comfypool/core/backend_change.h"
-#include "comfypool/core/summary_group.h"
 #include "comfypool/core/submission.h"
+#include "comfypool/core/summary_group.h"
 #include "comfypool/http/http.h"
 
 struct api_args {

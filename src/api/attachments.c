@@ -7,6 +7,7 @@
 #include "comfypool/base/base64.h"
 #include "comfypool/base/digest.h"
 #include "comfypool/base/text.h"
+
 #include "submission.h"
 
 enum { NAME_MOST = 255, OUTPUT_MOST = 1000000, NO_OUTPUT = -1 };

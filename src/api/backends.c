@@ -5,6 +5,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

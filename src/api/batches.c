@@ -4,6 +4,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/store/finds.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

@@ -11,6 +11,7 @@
 #include "comfypool/base/digest.h"
 #include "comfypool/base/text.h"
 #include "comfypool/pool/backends.h"
+
 #include "args.h"
 #include "members.h"
 #include "submission.h"

@@ -12,6 +12,7 @@
 #include "comfypool/render/render.h"
 #include "comfypool/store/finds.h"
 #include "comfypool/store/profiles.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

@@ -9,13 +9,13 @@
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/pool/walls.h"
+#include "comfypool/store/deliveries.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
 #include "params.h"
-
-#include "comfypool/pool/walls.h"
-#include "comfypool/store/deliveries.h"
 
 /* ---- the list ----------------------------------------------------------------------------------
  */

@@ -17,14 +17,15 @@
 #include <stdlib.h>
 
 #include "comfypool/base/base64.h"
-#include "comfypool/base/log.h"
 #include "comfypool/base/json_write.h"
+#include "comfypool/base/list.h"
+#include "comfypool/base/log.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/stats.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
-#include "comfypool/base/list.h"
 #include "comfypool/store/profiles.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

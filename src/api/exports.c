@@ -7,13 +7,14 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
+#include "comfypool/store/profiles.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
 #include "params.h"
-#include "comfypool/pool/walls.h"
-#include "comfypool/store/profiles.h"
 
 struct export
 {

@@ -6,6 +6,7 @@
 
 #include "comfypool/http/answer.h"
 #include "comfypool/pool/jobs.h"
+
 #include "inner.h"
 
 struct finding {

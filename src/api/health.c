@@ -5,9 +5,10 @@
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
 #include "comfypool/store/store.h"
-#include "embedded.h"
+
 #include "args.h"
 #include "bodies.h"
+#include "embedded.h"
 #include "inner.h"
 #include "params.h"
 

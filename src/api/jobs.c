@@ -7,6 +7,7 @@
 #include "comfypool/pool/jobs.h"
 #include "comfypool/render/render.h"
 #include "comfypool/store/jobs.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "found.h"

@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "comfypool/pool/jobs.h"
 #include "comfypool/files/output_copies.h"
 #include "comfypool/files/output_fetch.h"
+#include "comfypool/pool/jobs.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "found.h"

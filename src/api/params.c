@@ -9,6 +9,7 @@
 #include "comfypool/core/event.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/webhook.h"
+
 #include "args.h"
 
 enum { MIN_LIMIT = 1, MAX_LIMIT = 1000, DEFAULT_LIMIT = 50, MAX_RUNS = 100, DEFAULT_RUNS = 20 };

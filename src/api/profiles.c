@@ -13,6 +13,7 @@
 #include "comfypool/render/render.h"
 #include "comfypool/store/profiles.h"
 #include "comfypool/store/store.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "found.h"

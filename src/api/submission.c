@@ -6,12 +6,11 @@
  */
 #include "submission.h"
 
-#include "comfypool/base/time_text.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "comfypool/base/time_text.h"
 #include "comfypool/core/event.h"
 #include "comfypool/loop/url.h"
 

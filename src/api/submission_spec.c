@@ -9,9 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "comfypool/base/text.h"
 #include "comfypool/base/time_text.h"
 #include "comfypool/core/batch.h"
-#include "comfypool/base/text.h"
 
 enum { MAX_CLIENT = 100 };
 

@@ -9,6 +9,7 @@
 #include "comfypool/pool/intake.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/store/keys.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

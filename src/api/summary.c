@@ -7,15 +7,15 @@
 #include <string.h>
 
 #include "comfypool/base/json_write.h"
+#include "comfypool/core/rollup_age.h"
+#include "comfypool/pool/walls.h"
+#include "comfypool/store/rollups.h"
+#include "comfypool/store/store.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"
 #include "params.h"
-
-#include "comfypool/pool/walls.h"
-#include "comfypool/core/rollup_age.h"
-#include "comfypool/store/rollups.h"
-#include "comfypool/store/store.h"
 
 /* How long what waits may take to be folded. */
 enum { FOLD_PATIENCE_MS = 500 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "comfypool/base/json_write.h"
+
 #include "args.h"
 #include "bodies.h"
 #include "inner.h"

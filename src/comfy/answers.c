@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "comfypool/base/json_write.h"
+
 #include "frame_read.h"
 
 static struct js_token open_object(struct js_reader *r, struct str text)

@@ -5,6 +5,7 @@
 #include "comfypool/comfy/backend.h"
 #include "comfypool/comfy/decoder.h"
 #include "comfypool/core/backlog.h"
+
 #include "url.h"
 
 /* What the poll that reads now gave. */

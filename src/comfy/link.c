@@ -11,6 +11,7 @@
 #include "comfypool/base/base64.h"
 #include "comfypool/base/log.h"
 #include "comfypool/loop/loop.h"
+
 #include "preview_read.h"
 
 /* A timer that is so late says that the process stood still; then it reads for a moment first. */

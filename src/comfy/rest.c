@@ -65,7 +65,7 @@ bool comfy_is_refusal(unsigned status)
     return status == 401 || status == 403 || status == 404 || status == 405 || status == 413;
 }
 
-/* By the status alone. Whoever is too busy (408, 425, 429) may have passed it on. */
+/* Judged by the status alone. A gateway that is too busy (408, 425, 429) may have passed it on. */
 static enum comfy_submit_result submit_result(const struct http_result *r)
 {
     if (r->outcome == HTTP_NOT_SENT) {

@@ -8,6 +8,7 @@
 #include "comfypool/base/map.h"
 #include "comfypool/base/text.h"
 #include "comfypool/comfy/backend.h"
+
 #include "inner.h"
 
 struct config_backend *config_backend_add(struct config *c)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "comfypool/base/near.h"
+
 #include "inner.h"
 
 static const struct config_key *find_variable(struct str name)

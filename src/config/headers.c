@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "comfypool/base/text.h"
+
 #include "inner.h"
 
 enum { MAX_FILE = 64 * 1024, MAX_HEADERS = 64 };

@@ -6,6 +6,7 @@
 #define COMFYPOOL_SRC_CONFIG_INNER_H
 
 #include "comfypool/config/config.h"
+
 #include "checks.h"
 
 /* Each is a row of config_kinds. */

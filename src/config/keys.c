@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "comfypool/base/near.h"
+
 #include "inner.h"
 
 enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };

@@ -8,6 +8,7 @@
 
 #include "comfypool/base/text.h"
 #include "comfypool/core/event.h"
+
 #include "inner.h"
 
 /* A place for one value of any kind. */

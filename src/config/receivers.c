@@ -8,6 +8,7 @@
 
 #include "comfypool/core/webhook.h"
 #include "comfypool/loop/url.h"
+
 #include "inner.h"
 
 enum { MAX_SECRET = 4096 };

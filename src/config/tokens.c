@@ -8,6 +8,7 @@
 
 #include "comfypool/base/map.h"
 #include "comfypool/base/text.h"
+
 #include "inner.h"
 
 enum { MAX_FILE = 1 << 20, TOKEN_BYTES = 33, TOKEN_CHARS = TOKEN_BYTES / 3 * 4 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "comfypool/base/json_read.h"
+
 #include "graph_inner.h"
 
 struct check {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/str.h"
+
 #include "graph_inner.h"
 
 void graph_links_init(struct graph_links *l, size_t nodes)

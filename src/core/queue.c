@@ -7,9 +7,10 @@
  * not held.
  */
 #include "comfypool/core/queue.h"
-#include "comfypool/base/list.h"
 
 #include <stdlib.h>
+
+#include "comfypool/base/list.h"
 
 /* Clients that do not wait are remembered so many at most. */
 enum { IDLE_MOST = 4096 };
@@ -152,7 +153,7 @@ static void client_free(struct queue *q, struct queue_client *c)
     free(c);
 }
 
-/* It would get the same turns when it came anew. */
+/* A flow that is forgotten loses no turn: it would get the same ones when it came back. */
 static bool is_forgettable(struct queue *q, const struct queue_client *c)
 {
     for (const struct queue_turn *t = c->turns; t != NULL; t = t->next) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/map.h"
+
 #include "server.h"
 
 struct file_servers {

@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/base/list.h"
 #include "comfypool/base/map.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/store/blobs.h"
-#include "comfypool/base/list.h"
 
 /* So many are remembered a server: what is forgotten is sent once more. */
 enum { SENT_MOST = 4096 };

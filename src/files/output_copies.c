@@ -17,6 +17,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/outputs.h"
+
 #include "server.h"
 
 enum {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "comfypool/comfy/backend.h"
+
 #include "server.h"
 
 const char fetch_is_another[] = "the backend has another file of this name by now: its size, ETag "

@@ -8,10 +8,11 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
+#include "comfypool/base/list.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/render/render.h"
-#include "comfypool/base/list.h"
 #include "comfypool/store/outputs.h"
+
 #include "server.h"
 
 enum {

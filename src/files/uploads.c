@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/log.h"
 #include "comfypool/base/map.h"
 #include "comfypool/base/uuid.h"
 #include "comfypool/loop/deadlines.h"
-#include "comfypool/base/list.h"
 #include "comfypool/store/settings.h"
 #include "comfypool/store/store.h"
 #include "comfypool/store/uploads.h"

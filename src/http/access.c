@@ -5,7 +5,6 @@
  * is ever logged. Pure. Cost: O(allowed names + tokens).
  */
 #include "access.h"
-#include "headers.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,6 +14,8 @@
 #include "comfypool/base/digest.h"
 #include "comfypool/base/text.h"
 #include "comfypool/http/problem.h"
+
+#include "headers.h"
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 

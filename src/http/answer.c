@@ -3,9 +3,6 @@
  * the exchange; leaves HEAD, Date and the framing to libmicrohttpd.
  */
 #include "answer.h"
-#include "exchange.h"
-#include "headers.h"
-#include "server.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +12,10 @@
 #include "comfypool/http/answer.h"
 #include "comfypool/http/http.h"
 #include "comfypool/http/problem.h"
+
+#include "exchange.h"
+#include "headers.h"
+#include "server.h"
 
 /* ---- problems -------------------------------------------------------------------------------- */
 

@@ -3,9 +3,11 @@
  * a turn of the loop; the connection is suspended while there is more to be done than that. What
  * they become is bounded like any other body.
  */
-#include "comfypool/http/problem.h"
-#include "comfypool/base/gzip.h"
 #include "coding.h"
+
+#include "comfypool/base/gzip.h"
+#include "comfypool/http/problem.h"
+
 #include "body.h"
 #include "exchange.h"
 #include "file_body.h"

@@ -8,9 +8,7 @@
  * libmicrohttpd's idle timeout until bytes of the next request have come: the kernel knows when the
  * last ones did.
  */
-#include "access.h"
 #include "conns.h"
-#include "server.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,6 +18,9 @@
 #include <sys/socket.h>
 
 #include "comfypool/base/log.h"
+
+#include "access.h"
+#include "server.h"
 
 enum stage {
     STAGE_HEADERS, /* they are awaited until the deadline */

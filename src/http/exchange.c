@@ -8,19 +8,7 @@
  * queued earlier closes it. Exceptions: framing that cannot be trusted, a body that is announced
  * too large by a client that waits for 100 Continue, and one that nobody wants to read to its end.
  */
-#include "access.h"
-#include "answer.h"
-#include "body.h"
-#include "coding.h"
-#include "conns.h"
 #include "exchange.h"
-#include "file_body.h"
-#include "headers.h"
-#include "long_poll.h"
-#include "query.h"
-#include "router.h"
-#include "server.h"
-#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +19,19 @@
 #include "comfypool/http/problem.h"
 #include "comfypool/loop/apart.h"
 #include "comfypool/loop/mhd_host.h"
+
+#include "access.h"
+#include "answer.h"
+#include "body.h"
+#include "coding.h"
+#include "conns.h"
+#include "file_body.h"
+#include "headers.h"
+#include "long_poll.h"
+#include "query.h"
+#include "router.h"
+#include "server.h"
+#include "stream.h"
 
 /* A body beyond the cap is read and thrown away up to this many times the cap. */
 enum { DISCARD_TIMES = 8, RETRY_S = 1 };

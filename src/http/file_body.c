@@ -4,6 +4,8 @@
  * only the part "job" of a submission is collected, like any other JSON. The request is served when
  * all of its files are kept.
  */
+#include "file_body.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +16,12 @@
 #include "comfypool/http/http.h"
 #include "comfypool/http/problem.h"
 
+#include "body.h"
 #include "conns.h"
 #include "exchange.h"
-#include "body.h"
-#include "file_body.h"
 #include "headers.h"
-#include "server.h"
 #include "multipart.h"
+#include "server.h"
 
 enum { RETRY_S = 2, FILES_MOST = 64 };
 

@@ -4,7 +4,6 @@
  * a client sends is ignored.
  */
 #include "headers.h"
-#include "query.h"
 
 #include <string.h>
 #include <strings.h>
@@ -12,6 +11,8 @@
 #include "comfypool/base/text.h"
 #include "comfypool/http/http.h"
 #include "comfypool/http/problem.h"
+
+#include "query.h"
 
 static const char *const names[HEADER_COUNT] = {
     [HEADER_CONTENT_LENGTH] = "Content-Length",

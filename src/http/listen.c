@@ -4,7 +4,6 @@
  * nobody accepts on any more is replaced, and at the end only the own one is removed.
  */
 #include "listen.h"
-#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "server.h"
 
 enum { SOCKET_MODE = 0660 };
 

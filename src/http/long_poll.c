@@ -4,15 +4,16 @@
  * told what is known now, since it may have shut it only for writing. The reader of a stream that
  * does so is gone.
  */
-#include "exchange.h"
 #include "long_poll.h"
-#include "server.h"
 
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
 #include "comfypool/http/answer.h"
 #include "comfypool/http/http.h"
+
+#include "exchange.h"
+#include "server.h"
 
 struct watch {
     uv_poll_t poll;

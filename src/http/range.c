@@ -1,8 +1,8 @@
 /* Ranges of files that we have (RFC 9110, 14). Pure. */
-#include "comfypool/http/http.h"
-#include "comfypool/http/answer.h"
-
 #include <string.h>
+
+#include "comfypool/http/answer.h"
+#include "comfypool/http/http.h"
 
 /* Digits from *p on, beyond any file's size as INT64_MAX; false: there are none. */
 static bool read_number(const char **p, uint64_t *ret)

@@ -3,10 +3,6 @@
  * it ends: drain (no new connections, holds are over), then close (every suspended connection is
  * resumed first, or libmicrohttpd aborts the process).
  */
-#include "conns.h"
-#include "exchange.h"
-#include "long_poll.h"
-#include "listen.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -16,8 +12,13 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/http/http.h"
-#include "comfypool/loop/mhd_host.h"
 #include "comfypool/loop/apart.h"
+#include "comfypool/loop/mhd_host.h"
+
+#include "conns.h"
+#include "exchange.h"
+#include "listen.h"
+#include "long_poll.h"
 
 enum {
     /* Of a connection, for its headers and pieces of its body. */

@@ -4,10 +4,6 @@
  * told to pause, and told when half of it is gone. An exchange has at most one stream, which ends
  * with it.
  */
-#include "answer.h"
-#include "exchange.h"
-#include "long_poll.h"
-#include "server.h"
 #include "stream.h"
 
 #include <stdlib.h>
@@ -16,6 +12,11 @@
 
 #include "comfypool/http/answer.h"
 #include "comfypool/http/http.h"
+
+#include "answer.h"
+#include "exchange.h"
+#include "long_poll.h"
+#include "server.h"
 
 enum { STREAM_FULL = 256 * 1024, STREAM_HALF = STREAM_FULL / 2, STREAM_BLOCK = 32 * 1024 };
 enum { TOO_MANY_RETRY_S = 1 };

@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "comfypool/loop/loop.h"
 #include "comfypool/base/list.h"
+#include "comfypool/loop/loop.h"
 
 enum { SPARE_HANDLES = 32 };
 

@@ -18,14 +18,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/log.h"
 #include "comfypool/loop/loop.h"
 #include "comfypool/loop/ws_frames.h"
-#include "comfypool/base/list.h"
 
 enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024, MAX_ANSWER_HEAD = 16384 };
 

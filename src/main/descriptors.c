@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
+
 #include "inner.h"
 
 void descriptors_open_standard(void)

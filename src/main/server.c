@@ -3,6 +3,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "comfypool/base/log.h"
+
 #include "inner.h"
 
 struct http_server *server_new(uv_loop_t *loop, const struct settings *s,

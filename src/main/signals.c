@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "comfypool/base/log.h"
+
 #include "inner.h"
 
 static void on_signal(uv_signal_t *handle, int number)

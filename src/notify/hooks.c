@@ -6,10 +6,10 @@
 
 #include <stdlib.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/log.h"
 #include "comfypool/loop/process.h"
 #include "comfypool/notify/webhooks.h"
-#include "comfypool/base/list.h"
 
 enum { MOST_WAITING = 1000 };
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comfypool/base/log.h"
 #include "comfypool/base/json_write.h"
+#include "comfypool/base/log.h"
 #include "comfypool/base/uuid.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/http_client.h"

@@ -13,6 +13,7 @@
 #include "comfypool/store/batches.h"
 #include "comfypool/store/deliveries.h"
 #include "comfypool/store/store.h"
+
 #include "webhook_hosts.h"
 
 void outbox_done(struct outbox *o)

@@ -20,6 +20,7 @@
 #include "comfypool/loop/http_client.h"
 #include "comfypool/store/deliveries.h"
 #include "comfypool/store/store.h"
+
 #include "webhook_hosts.h"
 
 enum {

@@ -7,10 +7,11 @@
 
 #include <stdlib.h>
 
-#include "comfypool/base/log.h"
-#include "comfypool/loop/loop.h"
 #include "comfypool/base/list.h"
+#include "comfypool/base/log.h"
 #include "comfypool/base/pending.h"
+#include "comfypool/loop/loop.h"
+
 #include "backends.h"
 #include "clients.h"
 #include "jobs.h"

@@ -15,6 +15,7 @@
 #include "comfypool/core/progress.h"
 #include "comfypool/core/splice.h"
 #include "comfypool/core/timeline.h"
+#include "comfypool/sampling/sampler.h"
 
 #include "attempt_end.h"
 #include "attempt_outputs.h"
@@ -22,11 +23,10 @@
 #include "attempt_return.h"
 #include "attempt_stop.h"
 #include "clock.h"
+#include "event_publish.h"
 #include "input_sending.h"
 #include "reconcile.h"
-#include "comfypool/sampling/sampler.h"
 #include "streamed.h"
-#include "event_publish.h"
 #include "trust.h"
 
 struct backend;

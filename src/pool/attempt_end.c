@@ -10,18 +10,19 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
+#include "comfypool/base/pending.h"
 #include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
 #include "comfypool/store/attempts.h"
-#include "comfypool/base/pending.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "clients.h"
 #include "clock.h"
+#include "event_publish.h"
 #include "jobs.h"
 #include "run_measurement.h"
 #include "state.h"
-#include "event_publish.h"
 
 enum {
     /* How long the end of a job waits for the answer to its own POST. */

@@ -1,13 +1,14 @@
 /* What the frames of an attempt's prompt mean. Who calls: backends.c, for one that was POSTed. */
 #include "attempt_frame.h"
 
+#include "comfypool/notify/events.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "clock.h"
-#include "comfypool/notify/events.h"
+#include "event_publish.h"
 #include "jobs.h"
 #include "state.h"
-#include "event_publish.h"
 
 /* Where it is now: started, and one of its nodes runs. */
 static void note_phase(struct attempt *a, struct mono_us now, const struct frame *f)

@@ -10,9 +10,10 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
 #include "comfypool/render/render.h"
+
 #include "attempt.h"
-#include "jobs.h"
 #include "event_publish.h"
+#include "jobs.h"
 
 struct output {
     char *json;

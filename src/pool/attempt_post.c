@@ -1,6 +1,7 @@
 /* The POST of an attempt; see the header. What its answer means is attempt_begin.c's. */
-#include "comfypool/base/pending.h"
 #include "attempt_post.h"
+
+#include "comfypool/base/pending.h"
 
 #include "attempt.h"
 #include "backends.h"

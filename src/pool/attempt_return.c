@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "comfypool/store/attempts.h"
 #include "comfypool/base/pending.h"
+#include "comfypool/store/attempts.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "job_texts.h"

@@ -1,5 +1,6 @@
 /* The one setter of an attempt's phase and evidence, whose table is core/attempt.h's. */
 #include "comfypool/base/log.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
-#include "comfypool/store/attempts.h"
 #include "comfypool/base/pending.h"
+#include "comfypool/store/attempts.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"

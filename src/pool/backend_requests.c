@@ -10,14 +10,15 @@
 #include "comfypool/comfy/backend.h"
 #include "comfypool/pool/backends.h"
 #include "comfypool/store/settings.h"
+
 #include "backends.h"
 #include "changes.h"
 #include "dispatch.h"
 #include "eligible.h"
+#include "knowledge.h"
 #include "state.h"
 #include "trust.h"
 #include "unlisted.h"
-#include "knowledge.h"
 
 /* A name is a backend's own, or its URL. */
 enum { NAME_MOST = 100 };

@@ -1,17 +1,18 @@
 /* What others see of backends, and of the pool as a whole. */
 #include <string.h>
 
+#include "comfypool/notify/webhooks.h"
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
+#include "comfypool/sampling/sampler.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "eligible.h"
 #include "intake.h"
-#include "comfypool/sampling/sampler.h"
+#include "knowledge.h"
 #include "state.h"
 #include "trust.h"
-#include "knowledge.h"
-#include "comfypool/notify/webhooks.h"
 
 static const char *quarantine_reason(const struct backend *b)
 {

@@ -4,30 +4,32 @@
  * which of them gets the next job dispatch.c. Invariant: while an attempt or a
  * stray of it lives, a backend lives.
  */
+#include "backends.h"
+
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/log.h"
+#include "comfypool/files/input_transfers.h"
+#include "comfypool/files/output_copies.h"
+#include "comfypool/sampling/sampler.h"
+#include "comfypool/store/settings.h"
+
 #include "attempt.h"
 #include "attempt_frame.h"
-#include "backends.h"
-#include "comfypool/files/output_copies.h"
-#include "comfypool/store/settings.h"
 #include "dispatch.h"
 #include "eligible.h"
-#include "comfypool/files/input_transfers.h"
+#include "event_publish.h"
 #include "input_sending.h"
-#include "run_measurement.h"
+#include "knowledge.h"
 #include "reconcile.h"
 #include "review.h"
-#include "comfypool/sampling/sampler.h"
+#include "run_measurement.h"
 #include "state.h"
 #include "strays.h"
 #include "streamed.h"
-#include "event_publish.h"
 #include "trust.h"
 #include "unlisted.h"
-#include "knowledge.h"
 
 enum {
     IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */
@@ -351,7 +353,7 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
 static const char *url_of(const struct backend *b)
 {
     return b->terms.overrides.url != NULL || b->terms.configured == NULL ? b->terms.overrides.url
-                                                                   : b->terms.configured->url;
+                                                                         : b->terms.configured->url;
 }
 
 /* Owner: the caller. */
@@ -407,8 +409,9 @@ static void name_backend(struct backend *b)
 /* They are for the server of the configuration, not for one that people gave its name. */
 static const char *const *headers_of(const struct backend *b)
 {
-    return b->terms.configured == NULL || b->terms.overrides.url != NULL ? NULL
-                                                                   : b->terms.configured->headers;
+    return b->terms.configured == NULL || b->terms.overrides.url != NULL
+               ? NULL
+               : b->terms.configured->headers;
 }
 
 void backend_take_headers(struct backend *b)
@@ -428,7 +431,8 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
     if (take_own != NULL) {
         b->terms.overrides = *take_own;
         *take_own = (struct backend_record){0};
-        b->terms.removing = b->terms.overrides.removed; /* what still runs there is seen to its end */
+        b->terms.removing =
+            b->terms.overrides.removed; /* what still runs there is seen to its end */
     }
     b->said.version = mem_strdup("");
     b->said.devices = mem_strdup("[]");

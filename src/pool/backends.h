@@ -9,18 +9,18 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/heap.h"
 #include "comfypool/base/time.h"
+#include "comfypool/core/accepted.h"
 #include "comfypool/core/label.h"
 #include "comfypool/core/scheduler.h"
 #include "comfypool/core/server_clock.h"
+#include "comfypool/files/file_servers.h"
 #include "comfypool/loop/deadlines.h"
+#include "comfypool/sampling/sampler.h"
 #include "comfypool/store/settings.h"
 
-#include "comfypool/files/file_servers.h"
 #include "eligible.h"
-#include "comfypool/sampling/sampler.h"
-#include "trust.h"
-#include "comfypool/core/accepted.h"
 #include "knowledge.h"
+#include "trust.h"
 
 struct attempt;
 struct comfy_backend;
@@ -33,9 +33,12 @@ enum backend_admin { ADMIN_NONE = 0, ADMIN_DRAINED = 1, ADMIN_QUARANTINED = 2 };
 
 enum { BYSTANDERS = 16 };
 
-/* The parts of a backend, each written by the file that it names. */
+/*
+ * The parts of a backend. Each names the file that changes it; what several files change stands in
+ * struct backend itself.
+ */
 
-/* backends.c: what it says of itself. */
+/* backends.c: what the server says about itself. */
 struct backend_said {
     bool no_creation; /* its history has no create_time */
     char *version;    /* "" until known */
@@ -47,15 +50,14 @@ struct backend_said {
 
 /* backend_link.c: the link, and whether anything is there. */
 struct backend_conn {
-    bool up;                   /* the socket is open and was not found to be deaf */
-    struct mono_us up_since;   /* while up */
-    struct mono_us down_since; /* while not up */
-    struct deadline gone;      /* down for too long: it is no place for a job any more */
-    struct mono_us refused_at; /* its port refused a connection then: whatever was there before is
-                                  gone; 0: never */
-    struct mono_us
-        refuses_since;          /* ... and all since then; 0: somebody took one, or nobody knows */
-    struct dur_us refused_lost; /* so long, and it counts as gone; 0: never */
+    bool up;                      /* the socket is open, and has not been found deaf */
+    struct mono_us up_since;      /* while up */
+    struct mono_us down_since;    /* while not up */
+    struct deadline gone;         /* down for so long that jobs no longer wait for it */
+    struct mono_us refused_at;    /* when its port last refused a connection: the process of before
+                                     is gone; 0: never */
+    struct mono_us refuses_since; /* since when it has refused every one; 0: it has not */
+    struct dur_us refused_lost;   /* after so long it counts as gone; 0: never */
     struct deadline refused_long;
     struct mono_us last_status;
     struct deadline deaf_check;      /* a POST was answered: its `status` must have come by then */
@@ -65,31 +67,31 @@ struct backend_conn {
     unsigned bystanders_len;
 };
 
-/* attempt.c: what of ours is there. */
+/* attempt.c: our prompts on it. */
 struct backend_load {
     struct attempt *attempts; /* in flight */
-    unsigned refs;            /* attempts that still need it: ended ones too */
+    unsigned refs;            /* attempts that need it, ended ones included */
     unsigned settling;        /* attempts that ended since its last status */
-    int64_t leaving;          /* prompts of ours that ended and that it may still count */
+    int64_t leaving;          /* our prompts that have ended but may still be in its count */
     int64_t busy_us;          /* time with a prompt in flight */
     struct mono_us busy_since;
-    struct mono_us ended_at; /* an attempt there did last */
+    struct mono_us ended_at; /* when the last attempt ended there */
     uint64_t ends[ATTEMPT_OUTCOME_COUNT];
 };
 
-/* run_measurement.c: what is in its memory. */
+/* run_measurement.c: what its memory holds. */
 struct backend_warm {
-    char hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": nobody knows */
-    char models[DIGEST_HEX_SIZE]; /* the set that it named; "": none */
-    bool foreign;                 /* a prompt of somebody else's came meanwhile */
+    char hash[DIGEST_HEX_SIZE];   /* of the workflow that began last; "": unknown */
+    char models[DIGEST_HEX_SIZE]; /* of the set of models that it names; "": none */
+    bool foreign;                 /* a prompt that is not ours has run since */
 };
 
-/* backends.c: what people want of it. */
+/* backends.c: configuration, and what the operator changed. */
 struct backend_terms {
     const struct pool_backend_options *configured; /* NULL: it came by POST /backends */
-    struct backend_record overrides; /* as the store has it; name NULL: nothing was changed */
+    struct backend_record overrides;               /* as stored; name NULL: nothing was changed */
     enum backend_admin admin;
-    bool removing; /* goes as soon as nothing of ours is there */
+    bool removing; /* it is removed once no prompt of ours is there */
     struct deadline reap;
     unsigned places;          /* prompts at once */
     char *labels;             /* JSON array */
@@ -110,7 +112,7 @@ struct backend {
     char *url; /* without credentials */
     struct comfy_backend *comfy;
     const char *told_state; /* by backend:state; NULL: nothing yet. Static */
-    struct stray *strays;   /* prompts that nobody waits for */
+    struct stray *strays;   /* prompts that no job waits for */
     struct backend_said said;
     struct backend_conn conn;
     struct backend_load load;
@@ -119,9 +121,9 @@ struct backend {
     struct backend_eta eta;
     struct server_clock clock; /* over all connections */
     struct knowledge knows;
-    struct accepted accepted;          /* values that no list of its has */
+    struct accepted accepted;          /* values outside its lists that it took */
     struct input_server *input_server; /* what it has been sent */
-    struct file_server *file_server;   /* it holds outputs of jobs */
+    struct file_server *file_server;   /* where outputs of jobs are fetched */
     struct sampler *sampler;
     struct trust trust;
 };

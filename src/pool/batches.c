@@ -4,32 +4,34 @@
  * and cancelled some at a time, so that nobody else waits for it. The end of the last job is the
  * end of the batch; it is told once, when that is durable.
  */
+#include "batches.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
+#include "comfypool/base/pending.h"
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
-#include "comfypool/pool/intake.h"
-#include "comfypool/pool/jobs.h"
-#include "batches.h"
-#include "eligible.h"
-#include "eta.h"
 #include "comfypool/notify/events.h"
 #include "comfypool/notify/hooks.h"
+#include "comfypool/notify/webhooks.h"
+#include "comfypool/pool/intake.h"
+#include "comfypool/pool/jobs.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/store.h"
+
+#include "eligible.h"
+#include "eta.h"
+#include "event_publish.h"
 #include "inputs.h"
 #include "intake.h"
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
-#include "event_publish.h"
 #include "submission_check.h"
-#include "comfypool/notify/webhooks.h"
-#include "comfypool/store/batches.h"
-#include "comfypool/store/jobs.h"
-#include "comfypool/store/keys.h"
-#include "comfypool/store/store.h"
-#include "comfypool/base/pending.h"
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
@@ -294,7 +296,7 @@ static void drop_all(struct batch *b)
     }
 }
 
-/* Whoever submitted it learns that it is stored, or why not. The batch may be gone. */
+/* Tells the submitter that it is stored, or why not. The batch may be gone by then. */
 static void tell_intake(struct pool *p, struct intake *in, enum err e)
 {
     if (in == NULL) {

@@ -7,9 +7,8 @@
 
 #include "comfypool/base/err.h"
 #include "comfypool/loop/deadlines.h"
-#include "comfypool/store/batches.h"
-
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/batches.h"
 
 struct buf;
 struct intake;

@@ -1,5 +1,6 @@
-/* Whoever waits for something of the pool, by ticket; see pool.h. */
+/* Callers that wait for the pool, each under a ticket; see pool.h. */
 #include "comfypool/pool/pool.h"
+
 #include "state.h"
 
 void pool_set_callers(struct pool *p, const struct pool_callers *callers)

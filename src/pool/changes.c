@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "state.h"
-#include "comfypool/store/store.h"
 #include "comfypool/base/pending.h"
+#include "comfypool/store/store.h"
+
+#include "state.h"
 
 struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done, void *ctx)
 {

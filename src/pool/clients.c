@@ -3,10 +3,12 @@
  * runs jobs.maxRunningPerClient is passed by in the queue until one of them is over. Clients that
  * have no active job are forgotten.
  */
+#include "clients.h"
+
 #include <stdlib.h>
 
 #include "comfypool/base/list.h"
-#include "clients.h"
+
 #include "jobs.h"
 #include "state.h"
 

@@ -8,7 +8,7 @@
 struct job;
 struct pool;
 
-/* Whoever jobs are submitted for, while it has active ones. */
+/* A client for which jobs are submitted, while any of them is active. */
 struct client {
     char *name; /* "": those who name none */
     size_t active;

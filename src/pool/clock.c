@@ -6,12 +6,14 @@
  * may drift there unseen. Servers before 0.3.69 have no create_time: they are not asked, nor
  * believed when they pass on a client's.
  */
+#include "clock.h"
+
 #include <stdio.h>
 
 #include "comfypool/comfy/backend.h"
+
 #include "attempt.h"
 #include "backends.h"
-#include "clock.h"
 
 struct clock_reading clock_read(const struct attempt *a)
 {

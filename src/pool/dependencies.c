@@ -6,19 +6,21 @@
  * What is found when a job is submitted counts from then on, before its row is written: a job that
  * ends, and is deleted, while the insert is under way has ended all the same.
  */
+#include "dependencies.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
-#include "dependencies.h"
+#include "comfypool/base/list.h"
+#include "comfypool/base/pending.h"
+#include "comfypool/pool/walls.h"
+#include "comfypool/store/jobs.h"
+
 #include "dispatch.h"
+#include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
-#include "comfypool/pool/walls.h"
-#include "comfypool/base/list.h"
-#include "job_texts.h"
-#include "comfypool/store/jobs.h"
-#include "comfypool/base/pending.h"
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 
@@ -170,7 +172,7 @@ static bool is_another(struct job *j, struct str id, const void *ended)
     return !str_is(id, ended);
 }
 
-/* Writes what it still waits for into its record. */
+/* Writes the remaining dependencies into the job's record. */
 static void write_rest(struct job *j)
 {
     AUTO_BUF struct buf b;

@@ -4,13 +4,16 @@
  * has a breaker open, or failed with it the last time; all others share one lane. Which of the
  * waiting jobs is next, and where it goes, is routing.c.
  */
+#include "dispatch.h"
+
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+
 #include "attempt.h"
 #include "attempt_begin.h"
 #include "backends.h"
-#include "dispatch.h"
+#include "clients.h"
 #include "eligible.h"
 #include "job_texts.h"
 #include "jobs.h"
@@ -18,9 +21,8 @@
 #include "routing.h"
 #include "shun.h"
 #include "state.h"
-#include "trust.h"
-#include "clients.h"
 #include "submission_check.h"
+#include "trust.h"
 
 /* What speaks against a backend for a job. */
 enum {
@@ -61,7 +63,7 @@ bool dispatch_is_known(const struct job *j)
     return known;
 }
 
-/* By what happened to it, or to its workflow. */
+/* Restricted by what happened before, to the job or to its workflow. */
 static bool has_history(const struct job *j)
 {
     return j->past.elsewhere || j->past.wants_memory || j->shun.backend != 0 ||

@@ -10,6 +10,7 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/batch.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "batches.h"

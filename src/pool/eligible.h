@@ -5,14 +5,16 @@
 #ifndef COMFYPOOL_SRC_POOL_ELIGIBLE_H
 #define COMFYPOOL_SRC_POOL_ELIGIBLE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "comfypool/base/json_write.h"
+#include "comfypool/base/str.h"
 #include "comfypool/core/catalog.h"
 #include "comfypool/core/need.h"
 #include "comfypool/core/spec.h"
 #include "comfypool/loop/deadlines.h"
-#include <stdbool.h>
-#include <stdint.h>
-#include "comfypool/base/str.h"
+
 #include "submission_check.h"
 
 struct pool;

@@ -4,13 +4,15 @@
  * took lately. A ComfyUI server runs one prompt at a time, whatever its slots. Played when somebody
  * asks, at most once a second; what a workflow may not run on is left to the real dispatch.
  */
+#include "eta.h"
+
 #include <stdlib.h>
 
 #include "comfypool/base/heap.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "clock.h"
-#include "eta.h"
 #include "jobs.h"
 #include "run_measurement.h"
 #include "state.h"

@@ -4,18 +4,20 @@
  * others only when somebody listens. Progress is told at most PROGRESS_A_SECOND times a second for
  * a job, its last value always.
  */
+#include "event_publish.h"
+
 #include <stdlib.h>
+
+#include "comfypool/notify/event_data.h"
+#include "comfypool/notify/events.h"
+#include "comfypool/notify/hooks.h"
+#include "comfypool/notify/webhooks.h"
 
 #include "attempt.h"
 #include "backends.h"
 #include "clock.h"
-#include "comfypool/notify/event_data.h"
-#include "comfypool/notify/events.h"
-#include "comfypool/notify/hooks.h"
 #include "jobs.h"
 #include "state.h"
-#include "event_publish.h"
-#include "comfypool/notify/webhooks.h"
 
 /* A preview image that is kept although nobody listens: bytes. */
 enum { PREVIEW_MOST = 8 << 20 };

@@ -5,6 +5,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/files/input_transfers.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "inputs.h"

@@ -8,9 +8,10 @@
 #include "comfypool/files/uploads.h"
 #include "comfypool/pool/intake.h"
 #include "comfypool/pool/walls.h"
+
 #include "jobs.h"
-#include "state.h"
 #include "output_inputs.h"
+#include "state.h"
 
 /* ---- submissions ----------------------------------------------------------------------------- */
 

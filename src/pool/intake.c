@@ -3,29 +3,30 @@
  * the insert; see the header. Each step may be the last of this call: the next call begins anew,
  * and finds what was done.
  */
-#include "comfypool/pool/intake.h"
+#include "intake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/pending.h"
 #include "comfypool/core/submission.h"
-#include "dependencies.h"
-#include "batches.h"
-#include "clients.h"
-#include "dispatch.h"
-#include "eligible.h"
-#include "inputs.h"
-#include "intake.h"
-#include "jobs.h"
-#include "state.h"
-#include "event_publish.h"
-#include "submission_check.h"
-#include "comfypool/pool/walls.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/pool/intake.h"
+#include "comfypool/pool/walls.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/keys.h"
 #include "comfypool/store/store.h"
-#include "comfypool/base/pending.h"
+
+#include "batches.h"
+#include "clients.h"
+#include "dependencies.h"
+#include "dispatch.h"
+#include "eligible.h"
+#include "event_publish.h"
+#include "inputs.h"
+#include "jobs.h"
+#include "state.h"
+#include "submission_check.h"
 
 void intake_init(struct intake *in)
 {

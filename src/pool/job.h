@@ -27,76 +27,79 @@ struct spec;
 struct stray;
 struct wish;
 
-/* Who waits for something of a job, by their tickets (see pool.h). */
+/* Tickets (see pool.h) that wait for something of a job. */
 struct waiters {
     uint64_t *list;
     size_t len, cap;
 };
 
-/* The parts of a job, each written by the file that it names. */
+/*
+ * The parts of a job. Each names the file that changes it; what several files change stands in
+ * struct job itself.
+ */
 
-/* job_texts.c: what it was POSTed as. */
+/* job_texts.c: the texts that it was POSTed with. */
 struct job_source {
     char *workflow; /* NULL while it waits and too much text is in memory */
     size_t workflow_len;
     char *extra_data;  /* without account keys; or NULL */
-    char *credentials; /* they, where they are its own and not its batch's; or NULL */
-    size_t body_bytes; /* of these texts, when they were in memory last */
+    char *credentials; /* the account keys, unless its batch has them; or NULL */
+    size_t body_bytes; /* length of these texts when they were last in memory */
 };
 
-/* dependencies.c: jobs before and after it. */
+/* dependencies.c: the jobs that come before it, and those that come after it. */
 struct job_chain {
-    struct edge *deps;       /* what it waits for */
-    struct edge *dependents; /* who waits for it */
+    struct edge *deps;       /* the jobs that it waits for */
+    struct edge *dependents; /* the jobs that wait for it */
     bool row_is_behind;      /* it waits for less than its row says */
     bool blocked;            /* it waits for others */
     bool was_blocked;        /* it did */
 };
 
-/* eta.c: when it may run. */
+/* eta.c: when it is expected to run. */
 struct job_outlook {
-    struct mono_us asked; /* the play that it was in */
+    struct mono_us asked; /* when the queue was played through with it in it */
     bool known;
     struct mono_us starts;
     struct mono_us completes;
 };
 
-/* jobs.c: what its attempts before this one say of the next one's place. */
+/* jobs.c: what earlier attempts say about where the next one should run. */
 struct job_past {
-    struct job_error refusal; /* of the last backend that refused its workflow */
-    bool elsewhere;    /* its last attempt failed on r.backend: somewhere else, if possible */
-    bool never_back;   /* ... however long another able one is busy */
-    char *failed_on;   /* where that was: a name, or NULL */
-    bool doubted;      /* a probe of it failed, perhaps by its own fault: that is spared once */
-    bool spared;       /* a probe of it was */
-    bool wants_memory; /* it failed for want of memory: where there is more than here */
-    int64_t vram;      /* here: bytes */
-    struct mono_us prefers_until; /* no longer than this it waits for a better one */
-    struct deadline settles;      /* then */
+    struct job_error refusal; /* by the last backend that refused its workflow */
+    bool elsewhere;  /* its last attempt failed on r.backend: try another one, if possible */
+    bool never_back; /* ... however long the others that can run it are busy */
+    char *failed_on; /* the name of that backend, or NULL */
+    bool doubted;    /* it failed as a probe, perhaps by its own fault, and was spared: only once */
+    bool spared;     /* it was spared as a probe */
+    bool wants_memory; /* it ran out of memory: try a backend that has more than `vram` */
+    int64_t vram;      /* of the backend where it did, in bytes */
+    struct mono_us prefers_until; /* until then it waits for a better backend */
+    struct deadline settles;      /* its end */
 };
 
 /* intake.c: the insert of its row. */
 struct job_insert {
-    bool stored;           /* its row is durable: it may be told */
-    char *key;             /* its Idempotency-Key, while the insert is under way; or NULL */
-    struct intake *intake; /* who waits for the insert under way; or NULL */
+    bool stored;           /* its row is durable, so its existence may be told */
+    char *key;             /* its Idempotency-Key while the insert is under way, or NULL */
+    struct intake *intake; /* the submission that waits for the insert, or NULL */
 };
 
 /* jobs.c: the write that ends it, or its attempt. */
 struct job_end {
-    struct job_record next; /* what it becomes when the store has it; valid while `ending` */
+    struct job_record next; /* its record once the write is done; valid while `ending` */
     bool ending;
-    bool cancel_durable; /* cancel_requested is in the store */
-    bool timed_out;      /* jobTimeoutMs is over, seen while its end was being stored */
+    bool cancel_durable; /* cancel_requested has been stored */
+    bool timed_out;      /* jobTimeoutMs ran out while its end was being stored */
     struct outbox outbox;
-    struct streamed streamed; /* until that write is done: what its row of copies names */
-    char *kept_files;         /* of that row; NULL: none */
-    char *retry;              /* what job:retrying tells of the attempt that ended; or NULL */
+    struct streamed streamed; /* until then: images that its row of copies names */
+    char *kept_files;         /* the files of that row, or NULL */
+    char *retry;              /* what job:retrying says about the attempt that ended, or NULL */
     unsigned withdraw;        /* an attempt that was never POSTed; its row goes with the next write
                                  that ends one; 0: none */
 };
 
-/* jobs.c: the clocks of its record. */
+/* jobs.c: its record's points in time, on the monotonic clock. */
 struct job_times {
     struct time_anchor anchor;
     struct mono_us queued;     /* r.waiting_since */
@@ -104,19 +107,19 @@ struct job_times {
     struct mono_us changed_at; /* its live profile, last */
 };
 
-/* inputs.c: files that its nodes are given. */
+/* inputs.c: the files that its nodes are given. */
 struct job_files {
     struct input *inputs;
     size_t len;
     uint64_t largest; /* bytes */
-    bool sent_anew;   /* to a backend that had lost them */
+    bool sent_anew;   /* once, to a backend that had lost them */
 };
 
 /* eligible.c: where it can run. */
 struct job_able {
     struct wish *wishes; /* one for each of its variants; NULL: not made yet */
-    bool restricted;     /* some backend cannot run it, or is preferred */
-    uint64_t generation; /* ... as of then */
+    bool restricted;     /* at least one backend cannot run it, or is preferred */
+    uint64_t generation; /* the generation of knowledge that this is true for */
 };
 
 /* clients.c */
@@ -125,50 +128,50 @@ struct job_of_client {
     struct job *next, **link; /* of client->jobs */
 };
 
-/* jobs.c: it ends then, without an attempt, for this. */
+/* jobs.c: its end without an attempt, at `due`, for this reason. */
 struct job_doom {
     struct deadline due;
-    enum err code; /* ERR_NONE: nothing of the kind */
+    enum err code; /* ERR_NONE: no such end is planned */
     char *why;
 };
 
-/* routing.c */
+/* routing.c: where it goes. */
 struct job_route {
-    struct mono_us held_until; /* 0: it is not held */
-    size_t variant;            /* which of them runs, or ran last */
+    struct mono_us held_until; /* it waits for a better backend until then; 0: it does not */
+    size_t variant;            /* the variant that runs, or ran last */
 };
 
-/* shun.c: the backend that it leaves to others. */
+/* shun.c: the backend that it leaves to other jobs, after it failed there. */
 struct job_shun {
     uint32_t backend; /* 0: none */
-    unsigned epoch;   /* ... in this one of the backend */
+    unsigned epoch;   /* the backend's trust.epoch when it did */
     struct job *next, **link;
 };
 
-/* jobs.c: callers that are held until it changes. */
+/* jobs.c: tickets that wait for it. */
 struct job_waits {
     struct waiters for_end;
-    struct waiters for_change; /* any change of its live profile */
-    struct deadline wake;      /* of these: at the end of the turn */
+    struct waiters for_change; /* for any change of its live profile */
+    struct deadline wake;      /* wakes these at the end of the turn */
 };
 
 struct job_timers {
-    struct deadline delay; /* before it is queued again */
+    struct deadline delay; /* until it is queued again */
     struct deadline queue;
     struct deadline job;
 };
 
 struct job {
     struct pool *pool;
-    struct job_record r; /* as told to everybody */
-    struct spec *spec;   /* NULL: nothing was asked */
+    struct job_record r; /* as it is told */
+    struct spec *spec;   /* NULL: the submission has no options */
     struct batch *batch; /* or NULL */
     struct job *batch_next, **batch_link;
     struct queue_entry entry;
     size_t counted_place;    /* in the queue, from 1, as position.c counted it last; 0: unknown */
     size_t reviewed_as;      /* its place in the pool's review, from 1; 0: none */
     struct attempt *attempt; /* or NULL */
-    struct stray *strays;    /* attempts before it that may still be somewhere */
+    struct stray *strays;    /* earlier prompts that may still be on a backend */
     struct job_source texts;
     struct job_files files;
     struct job_of_client of_client;

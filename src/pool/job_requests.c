@@ -6,21 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comfypool/base/pending.h"
 #include "comfypool/core/credentials.h"
-#include "comfypool/pool/jobs.h"
-#include "changes.h"
 #include "comfypool/files/output_copies.h"
+#include "comfypool/notify/webhooks.h"
+#include "comfypool/pool/jobs.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/store.h"
+
+#include "changes.h"
+#include "event_publish.h"
 #include "inputs.h"
 #include "intake.h"
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
-#include "event_publish.h"
-#include "comfypool/notify/webhooks.h"
-#include "comfypool/store/batches.h"
-#include "comfypool/store/jobs.h"
-#include "comfypool/store/store.h"
-#include "comfypool/base/pending.h"
 
 static struct job *find(struct pool *p, const char *id)
 {

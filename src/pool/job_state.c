@@ -1,5 +1,6 @@
 /* The state of a job: its one setter, and whether it waits. */
 #include "comfypool/base/log.h"
+
 #include "jobs.h"
 #include "state.h"
 

@@ -3,6 +3,8 @@
  * jobs may wait. So what waits keeps its texts in memory only up to QUEUED_TEXT_BYTES in all; the
  * others have them on disk and get them back when their turn comes (a read of one row).
  */
+#include "job_texts.h"
+
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
@@ -10,8 +12,8 @@
 #include "comfypool/core/credentials.h"
 #include "comfypool/core/submission.h"
 #include "comfypool/store/jobs.h"
+
 #include "batches.h"
-#include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
 

@@ -6,6 +6,7 @@
 
 #include "comfypool/pool/walls.h"
 #include "comfypool/store/jobs.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "clients.h"

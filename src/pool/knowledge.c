@@ -9,6 +9,7 @@
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/comfy/backend.h"
+
 #include "backends.h"
 #include "state.h"
 #include "unlisted.h"

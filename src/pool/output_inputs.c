@@ -4,20 +4,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/log.h"
-#include "backends.h"
+#include "comfypool/base/pending.h"
 #include "comfypool/files/output_copies.h"
-#include "dispatch.h"
 #include "comfypool/files/output_fetch.h"
+#include "comfypool/files/output_stamps.h"
+#include "comfypool/files/uploads.h"
+#include "comfypool/store/jobs.h"
+
+#include "backends.h"
+#include "dependencies.h"
+#include "dispatch.h"
 #include "inputs.h"
 #include "jobs.h"
-#include "comfypool/files/output_stamps.h"
 #include "state.h"
-#include "comfypool/files/uploads.h"
-#include "comfypool/base/list.h"
-#include "dependencies.h"
-#include "comfypool/store/jobs.h"
-#include "comfypool/base/pending.h"
 
 enum {
     TRIES = 11,      /* two minutes in all */

@@ -4,10 +4,11 @@
  * in the order of these. Counted when somebody asks; where that takes long, seldom enough to cost
  * the loop little: a job that came since the last count is then told nothing.
  */
+#include "position.h"
+
 #include <stdlib.h>
 
 #include "jobs.h"
-#include "position.h"
 #include "state.h"
 
 enum {

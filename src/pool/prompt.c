@@ -2,18 +2,20 @@
  * What an attempt POSTs: the workflow as it was submitted, with the changes of this attempt spliced
  * into it (seeds, files), its client and prompt ids, and what the client wants to be passed on.
  */
+#include "prompt.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/credentials.h"
+
 #include "attempt.h"
 #include "backends.h"
+#include "batches.h"
 #include "eligible.h"
 #include "jobs.h"
-#include "prompt.h"
-#include "batches.h"
 #include "knowledge.h"
 
 /* JavaScript and jq can read them back. */

@@ -10,11 +10,12 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+
 #include "attempt.h"
 #include "backends.h"
+#include "event_publish.h"
 #include "jobs.h"
 #include "state.h"
-#include "event_publish.h"
 
 enum {
     FIRST_POLL_MS = 1000,

@@ -6,11 +6,12 @@
  * turn comes a job may stand in a lane that was right before; routing looks at those that are
  * first.
  */
+#include "review.h"
+
 #include <stdlib.h>
 
 #include "dispatch.h"
 #include "jobs.h"
-#include "review.h"
 #include "state.h"
 
 /* A turn ends after so long; the clock is read once in so many jobs, which may be slow to judge. */

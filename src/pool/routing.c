@@ -11,15 +11,17 @@
  * A few jobs of each lane are looked at (QUEUE_LOOK), and of all lanes LOOK_IN_ALL beside the first
  * ones: O(1) in the length of the queue.
  */
+#include "routing.h"
+
 #include <stdlib.h>
 
 #include "comfypool/core/measures.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "dispatch.h"
 #include "eligible.h"
 #include "jobs.h"
-#include "routing.h"
 #include "shun.h"
 #include "state.h"
 #include "strays.h"

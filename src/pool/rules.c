@@ -1,6 +1,8 @@
 /* The affinity rules of the configuration: which workflows, and which backends they go to. */
-#include "comfypool/base/json_read.h"
 #include "rules.h"
+
+#include "comfypool/base/json_read.h"
+
 #include "state.h"
 
 /* "KEY=VALUE" of a member of metadata: a text, a number or a word as it stands. */

@@ -9,18 +9,20 @@
  * A run is cold when its backend ran something else before, perhaps was restarted, or had a prompt
  * of somebody else's: nothing of it is in memory there.
  */
+#include "run_measurement.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "comfypool/core/rollup.h"
 #include "comfypool/core/measures.h"
+#include "comfypool/core/rollup.h"
 #include "comfypool/core/rollup_age.h"
 #include "comfypool/store/rollups.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "eligible.h"
 #include "jobs.h"
-#include "run_measurement.h"
 #include "state.h"
 #include "strays.h"
 

@@ -5,13 +5,14 @@
  * another backend is able and merely busy. It ends when something went well there, was accepted
  * again, or somebody mended it.
  */
+#include "shun.h"
+
 #include "backends.h"
+#include "clients.h"
 #include "dispatch.h"
 #include "jobs.h"
-#include "shun.h"
 #include "state.h"
 #include "strays.h"
-#include "clients.h"
 
 void shun_begin(struct job *j, const struct backend *b)
 {

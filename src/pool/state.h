@@ -17,13 +17,13 @@
 #include "comfypool/core/job.h"
 #include "comfypool/core/queue.h"
 #include "comfypool/core/scheduler.h"
+#include "comfypool/files/streamed_images.h"
 #include "comfypool/loop/deadlines.h"
+#include "comfypool/notify/events.h"
 #include "comfypool/pool/pool.h"
 
 #include "eligible.h"
-#include "comfypool/notify/events.h"
 #include "review.h"
-#include "comfypool/files/streamed_images.h"
 
 struct attempt;
 struct backend;

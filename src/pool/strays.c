@@ -8,17 +8,19 @@
  * have, when it did not turn up for a while. The store has them too, so that a restart of the
  * daemon forgets none.
  */
+#include "strays.h"
+
 #include <stdlib.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/log.h"
 #include "comfypool/core/retry.h"
-#include "comfypool/base/list.h"
 #include "comfypool/store/attempts.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"
 #include "state.h"
-#include "strays.h"
 #include "trust.h"
 
 enum {

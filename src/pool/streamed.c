@@ -2,6 +2,7 @@
 #include "streamed.h"
 
 #include "comfypool/base/log.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"

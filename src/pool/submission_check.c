@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/pool/intake.h"
 #include "comfypool/render/graph_problems.h"
-#include "comfypool/base/list.h"
+
 #include "backends.h"
 #include "eligible.h"
 #include "jobs.h"

@@ -11,6 +11,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/fault.h"
 #include "comfypool/core/retry.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "jobs.h"

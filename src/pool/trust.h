@@ -12,8 +12,8 @@
 
 #include "comfypool/base/buf.h"
 #include "comfypool/core/attempt.h"
-#include "comfypool/core/job.h"
 #include "comfypool/core/barred.h"
+#include "comfypool/core/job.h"
 #include "comfypool/core/streak.h"
 #include "comfypool/loop/deadlines.h"
 

@@ -5,6 +5,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/store/settings.h"
+
 #include "attempt.h"
 #include "backends.h"
 #include "eligible.h"

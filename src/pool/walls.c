@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs.h"
-#include "state.h"
 #include "comfypool/files/uploads.h"
 #include "comfypool/store/jobs.h"
+
+#include "jobs.h"
+#include "state.h"
 
 bool wall_lets(const char *wall, const char *client)
 {

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "comfypool/base/json_write.h"
+
 #include "compared.h"
 
 static void member_null(struct js_out *o, const char *name)

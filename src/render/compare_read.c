@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/json_read.h"
+
 #include "profile_read.h"
 
 enum { MAX_DEPTH = 64 };

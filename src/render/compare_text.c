@@ -6,8 +6,9 @@
  */
 #include <math.h>
 
-#include "cells.h"
 #include "comfypool/base/time_text.h"
+
+#include "cells.h"
 #include "compared.h"
 
 #define UP "\u25b2"

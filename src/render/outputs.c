@@ -13,6 +13,7 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/map.h"
+
 #include "output_names.h"
 
 enum {

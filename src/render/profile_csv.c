@@ -5,6 +5,7 @@
  * only ever added at the end.
  */
 #include "comfypool/render/render.h"
+
 #include "formats.h"
 #include "glyphs.h"
 

@@ -12,6 +12,7 @@
 
 #include "comfypool/base/digest.h"
 #include "comfypool/render/render.h"
+
 #include "profile_read.h"
 
 enum { TRACE_ID_TEXT = 32, SPAN_ID_TEXT = 16, KIND_INTERNAL = 1, KIND_SERVER = 2, FAILED = 2 };

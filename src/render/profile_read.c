@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/map.h"
+
 #include "glyphs.h"
 
 /* ---- members of a JSON object ---------------------------------------------------------------- */

@@ -4,10 +4,10 @@
  * they line up. At one instant what ends is closed before anything is opened; only a slice without
  * length is closed where it was opened.
  */
+#include <stdlib.h>
+
 #include "formats.h"
 #include "profile_lanes.h"
-
-#include <stdlib.h>
 
 /* Frames: the phases first, then every node with slices. */
 struct frames {

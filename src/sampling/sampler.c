@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/str.h"
 #include "comfypool/comfy/backend.h"
 #include "comfypool/core/samples.h"
 #include "comfypool/host/host.h"
 #include "comfypool/loop/url.h"
-#include "comfypool/base/list.h"
 
 enum { CRYSTOOLS_SILENT_MS = 2000 };
 

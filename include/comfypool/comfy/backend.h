@@ -16,7 +16,6 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "comfypool/core/catalog.h"
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
@@ -24,6 +23,7 @@
 #include "comfypool/base/uuid.h"
 #include "comfypool/comfy/answers.h"
 #include "comfypool/comfy/interrupts.h"
+#include "comfypool/core/catalog.h"
 #include "comfypool/core/frame.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/loop/ws_client.h"

@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/token.h"
-#include "comfypool/base/err.h"
 
 struct tokens {
     struct token *list;

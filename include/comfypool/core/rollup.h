@@ -13,9 +13,9 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/str.h"
 #include "comfypool/base/time.h"
-#include "comfypool/core/summary_group.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/sketch.h"
+#include "comfypool/core/summary_group.h"
 
 /* ---- measurements ---------------------------------------------------------------------------- */
 
