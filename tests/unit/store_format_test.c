@@ -109,8 +109,8 @@ static void is_migrated(const struct old_row *r, const struct job_record *j)
     ck_assert_msg(j->queued_at.us == r->queued_at && j->waiting_since.us == r->queued_at &&
                       j->budget_since.us == r->queued_at,
                   "%s: times", r->id);
-    ck_assert_msg(j->attempts == r->attempts && j->lost_by_restart == r->lost_by_restart &&
-                      j->free_attempts == r->lost_by_restart && j->oom == 0 && j->left_dead == 0,
+    ck_assert_msg(j->attempts == r->attempts && j->lost_by_restart == r->cut_off &&
+                      j->free_attempts == r->cut_off && j->oom == 0 && j->left_dead == 0,
                   "%s: attempts", r->id);
 #define X(symbol, name, member, least, most, value)                                                \
     ck_assert_msg(j->policy.member == policy.member, "%s: %s", r->id, name);
