@@ -364,7 +364,8 @@ static bool counts_well(const struct end *x, const struct job_record *after, con
            after->free_attempts - x->job.free_attempts == (!found && !costs) &&
            after->lost_by_restart - x->job.lost_by_restart == is(verdict, "cutOff") &&
            after->faults - x->job.faults == (!found && fault) &&
-           after->oom - x->job.oom == (!found && oom) && after->lost_by_restart <= RETRY_MAX_CUT_OFF;
+           after->oom - x->job.oom == (!found && oom) &&
+           after->lost_by_restart <= RETRY_MAX_CUT_OFF;
 }
 
 /* Check's own assertions write to a pipe each: too slow for millions. */
