@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "comfypool/base/map.h"
+#include "comfypool/base/names.h"
 #include "comfypool/base/text.h"
 
 #include "inner.h"
@@ -32,13 +33,9 @@ void tokens_done(struct tokens *t)
 
 static bool read_role(struct str text, enum role *ret)
 {
-    for (int i = ROLE_READ; i < ROLES; i++) {
-        if (str_is(text, role_names[i])) {
-            *ret = (enum role)i;
-            return true;
-        }
-    }
-    return false;
+    const size_t i = names_index(role_names, text);
+    *ret = (enum role)i;
+    return i >= ROLE_READ && i < ROLES;
 }
 
 static bool read_name(struct str text, char ret[CALLER_SIZE])

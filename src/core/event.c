@@ -1,6 +1,8 @@
 /* The names of events; see the header. */
 #include "comfypool/core/event.h"
 
+#include "comfypool/base/names.h"
+
 static const struct {
     const char *name;
     bool durable;
@@ -18,11 +20,7 @@ const char *event_name(enum event_type t)
 
 enum event_type event_from_name(struct str name)
 {
-    int t = 0;
-    while (t < EVENT_TYPE_COUNT && !str_is(name, types[t].name)) {
-        t++;
-    }
-    return (enum event_type)t;
+    return (enum event_type)names_index(types, name);
 }
 
 bool event_is_durable(enum event_type t)

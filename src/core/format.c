@@ -1,6 +1,8 @@
 /* The formats of profiles; see the header. */
 #include "comfypool/core/format.h"
 
+#include "comfypool/base/names.h"
+
 static const struct {
     const char *name;
     const char *media_type;
@@ -28,9 +30,5 @@ bool format_is_by_accept(enum format f)
 
 enum format format_from_name(struct str name)
 {
-    int f = 0;
-    while (f < FORMAT_COUNT && !str_is(name, formats[f].name)) {
-        f++;
-    }
-    return (enum format)f;
+    return (enum format)names_index(formats, name);
 }

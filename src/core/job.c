@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "comfypool/base/names.h"
+
 static const struct {
     const char *name;
     bool terminal;
@@ -56,11 +58,7 @@ bool job_state_is_terminal(enum job_state s)
 
 enum job_state job_state_from_name(struct str name)
 {
-    int i = 0;
-    while (i < JOB_STATE_COUNT && !str_is(name, states[i].name)) {
-        i++;
-    }
-    return (enum job_state)i;
+    return (enum job_state)names_index(states, name);
 }
 
 const char *job_event_name(enum job_event e)
@@ -85,12 +83,8 @@ const char *attempt_outcome_name(enum attempt_outcome o)
 
 enum attempt_outcome attempt_outcome_from_name(struct str name)
 {
-    for (int i = 1; i < ATTEMPT_OUTCOME_COUNT; i++) {
-        if (str_is(name, outcomes[i])) {
-            return (enum attempt_outcome)i;
-        }
-    }
-    return ATTEMPT_OPEN;
+    const size_t i = names_index(outcomes, name);
+    return i == ATTEMPT_OUTCOME_COUNT ? ATTEMPT_OPEN : (enum attempt_outcome)i;
 }
 
 const char *retry_class_name(enum retry_class c)
@@ -100,11 +94,7 @@ const char *retry_class_name(enum retry_class c)
 
 enum retry_class retry_class_from_name(struct str name)
 {
-    int i = 0;
-    while (i < RETRY_CLASS_COUNT && !str_is(name, retry_classes[i].name)) {
-        i++;
-    }
-    return (enum retry_class)i;
+    return (enum retry_class)names_index(retry_classes, name);
 }
 
 struct job_policy job_policy_default(void)

@@ -1,6 +1,8 @@
 /* The names of groups; see the header. */
 #include "comfypool/core/summary_group.h"
 
+#include "comfypool/base/names.h"
+
 static const char *const names[GROUP_COUNT] = {
 #define X(symbol, name) [symbol] = (name),
     GROUP_TABLE(X)
@@ -9,9 +11,5 @@ static const char *const names[GROUP_COUNT] = {
 
 enum group_by group_from_name(struct str name)
 {
-    int g = 0;
-    while (g < GROUP_COUNT && (name.n == 0 || !str_is(name, names[g]))) {
-        g++;
-    }
-    return (enum group_by)g;
+    return (enum group_by)names_index(names, name);
 }

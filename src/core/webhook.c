@@ -6,6 +6,7 @@
 
 #include "comfypool/base/base64.h"
 #include "comfypool/base/digest.h"
+#include "comfypool/base/names.h"
 
 static const char *const names[DELIVERY_STATE_COUNT] = {
 #define X(symbol, name) [symbol] = (name),
@@ -20,11 +21,7 @@ const char *delivery_state_name(enum delivery_state s)
 
 enum delivery_state delivery_state_from_name(struct str name)
 {
-    int s = 0;
-    while (s < DELIVERY_STATE_COUNT && !str_is(name, names[s])) {
-        s++;
-    }
-    return (enum delivery_state)s;
+    return (enum delivery_state)names_index(names, name);
 }
 
 void webhook_done(struct webhook *w)

@@ -13,6 +13,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/log.h"
 #include "comfypool/base/map.h"
+#include "comfypool/base/names.h"
 #include "comfypool/files/output_fetch.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/jobs.h"
@@ -162,11 +163,8 @@ static void write_row(const struct kept_job *k)
 
 static enum copy_state state_of(struct str name)
 {
-    enum copy_state s = COPY_NONE;
-    while (s < COPY_STATE_COUNT && !str_is(name, state_names[s])) {
-        s++;
-    }
-    return s == COPY_STATE_COUNT ? COPY_FAILED : s;
+    const size_t s = names_index(state_names, name);
+    return s == COPY_STATE_COUNT ? COPY_FAILED : (enum copy_state)s;
 }
 
 static struct copy read_file(struct copies *all, struct js_reader *r)
