@@ -4,10 +4,10 @@
  * It starts with the first read. A connection that cannot be made is tried again with the next one.
  */
 #include "finds.h"
+#include "engine.h"
 #include "inner.h"
 #include "read.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@
 struct find {
     struct find *next;
     /* On the thread. */
-    void (*run)(struct find *f, struct reader *r);
+    void (*run)(struct find *f, const struct engine *e, struct reader *r);
     /* On the loop, once. Frees what the members point to. unread: it did not come to that. */
     void (*answer)(struct find *f, bool unread);
     bool unread;
@@ -50,10 +50,10 @@ static bool has_reader(struct store *s)
 {
     char why[256] = "";
     struct reader *r = &s->finder.reader;
-    const bool good = r->db != NULL || reader_connect(s, r, 512, why, sizeof why);
+    const bool good = r->db != NULL || s->engine->connect(s, r, 512, why, sizeof why);
     if (!good) {
         LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
-        reader_disconnect(r);
+        s->engine->disconnect(r);
     }
     return good;
 }
@@ -61,15 +61,15 @@ static bool has_reader(struct store *s)
 static void read_all(struct store *s, struct find *first)
 {
     struct reader *r = &s->finder.reader;
-    const bool good = has_reader(s) && reader_begin(r);
+    const bool good = has_reader(s) && s->engine->begin(r);
     for (struct find *f = first; f != NULL; f = f->next) {
         f->unread = !good;
         if (good) {
-            f->run(f, r);
+            f->run(f, s->engine, r);
         }
     }
     if (good) {
-        reader_end(r);
+        s->engine->end(r);
     }
 }
 
@@ -161,7 +161,7 @@ void finder_close(struct store *s)
         one->unread = true;
     }
     answer_all(list_take_all(&f->waiting));
-    reader_disconnect(&f->reader);
+    s->engine->disconnect(&f->reader);
 }
 
 void finder_done(struct finder *f)
@@ -184,22 +184,22 @@ struct job_find {
     void *ctx;
 };
 
-static void read_job(struct find *find, struct reader *r)
+static void read_job(struct find *find, const struct engine *e, struct reader *r)
 {
     struct job_find *f = (struct job_find *)find;
     const struct store_wish *w = &f->wish;
     struct store_found *ret = &f->found;
-    ret->error = reader_job(r, str_of(w->id), &f->job);
+    ret->error = e->job(r, str_of(w->id), &f->job);
     const int64_t seq = f->job.seq;
     if (ret->error == ERR_NONE && (w->wants & STORE_WANT_PROFILE) != 0) {
         const unsigned n = w->attempt != 0 ? w->attempt : job_told_attempt(&f->job);
-        ret->profile_error = reader_profile(r, seq, n, &f->profile);
+        ret->profile_error = e->profile(r, seq, n, &f->profile);
     }
     if (ret->error == ERR_NONE && (w->wants & STORE_WANT_ATTEMPTS) != 0) {
-        ret->error = reader_attempts(r, seq, &ret->attempts, &ret->attempts_len);
+        ret->error = e->attempts(r, seq, &ret->attempts, &ret->attempts_len);
     }
     if (ret->error == ERR_NONE && (w->wants & STORE_WANT_WORKFLOW) != 0) {
-        ret->error = reader_workflow(r, seq, &f->workflow);
+        ret->error = e->workflow(r, seq, &f->workflow);
     }
 }
 
@@ -281,12 +281,12 @@ struct batch_find {
     void *ctx;
 };
 
-static void read_batch(struct find *find, struct reader *r)
+static void read_batch(struct find *find, const struct engine *e, struct reader *r)
 {
     struct batch_find *f = (struct batch_find *)find;
-    f->error = reader_batch(r, f->id, &f->batch);
+    f->error = e->batch(r, f->id, &f->batch);
     if (f->error == ERR_NONE) {
-        f->error = reader_count_batch(r, f->id, f->counts);
+        f->error = e->count_batch(r, f->id, f->counts);
     }
 }
 

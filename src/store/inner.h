@@ -21,11 +21,13 @@
 #include "recent.h"
 #include "writer.h"
 
+struct engine;
 struct sqlite3;
 struct sqlite3_stmt;
 
 struct store {
     uv_loop_t *loop;
+    const struct engine *engine;
     char *dir;
     char *path;   /* of the database */
     dev_t device; /* which file that is */

@@ -1,13 +1,14 @@
 /*
  * The store as a whole: its directory and lock, the options of its connections, the answers of the
- * writer on the loop thread, the counts, and the end. Writes are in writes.c,
- * ops_apply.c and writer.c, roll-ups in rollup_write.c; reads of one thing are in read.c, those
- * that run off the loop in async_reads.c and the files that use it; the format is schema.c and
- * columns.c.
+ * writer on the loop thread, the counts, and the end. Writes are in writes.c, ops_apply.c and
+ * writer.c, roll-ups in rollup_write.c; what SQLite does as an engine is in sqlite_engine.c; reads
+ * of one thing are in read.c and finds.c, those that take long in async_reads.c and the files that
+ * use it; the format is schema.c and columns.c.
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
 #include "inner.h"
+#include "engine.h"
 #include "async_reads.h"
 #include "read.h"
 #include "writer.h"
@@ -466,6 +467,7 @@ static struct store *new_store(const char *dir, uv_loop_t *loop)
 {
     struct store *s = mem_zero(1, sizeof *s);
     s->loop = loop;
+    s->engine = &sqlite_engine;
     s->dir = mem_strdup(dir);
     AUTO_BUF struct buf path;
     buf_init(&path, BUF_NO_LIMIT);

@@ -12,11 +12,9 @@
  * ERR_NONE only after the COMMIT that holds it.
  */
 #include "writer.h"
-#include "credentials.h"
+#include "engine.h"
 #include "inner.h"
-#include "schema.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,36 +50,6 @@ static void answer_all(struct op_list *ops, enum err e, struct op_list *answered
 
 /* ---- one transaction ------------------------------------------------------------------------- */
 
-/* What is written to a file that has no name any more is on no disk. */
-static const char GONE[] = "the database file was removed, or its directory was";
-
-/* Applies the whole batch. On a result other than good *ret_at is the op that failed. */
-static enum write_result apply_batch(struct writer *w, struct op **ret_at)
-{
-    *ret_at = NULL;
-    enum write_result r = write_step(w->session.q[Q_BEGIN]);
-    for (struct op *op = w->batch.first; op != NULL && r == WRITE_GOOD; op = op->next) {
-        *ret_at = op;
-        r = op_apply(&w->session, op);
-    }
-    if (r == WRITE_GOOD && w->batch.first == NULL) {
-        r = write_step(w->session.q[Q_PROBE]);
-    }
-    if (r == WRITE_GOOD) {
-        *ret_at = NULL;
-        r = write_step(w->session.q[Q_COMMIT]);
-    }
-    return r;
-}
-
-/* A serious error may have rolled back already. */
-static void roll_back(struct writer *w)
-{
-    if (sqlite3_get_autocommit(w->session.db) == 0) {
-        (void)write_step(w->session.q[Q_ROLLBACK]);
-    }
-}
-
 /* Takes one op out of the batch. */
 static void remove_op(struct op_list *l, const struct op *gone)
 {
@@ -104,7 +72,7 @@ static void refuse_wrong(struct writer *w, struct op *op, const char *why, struc
     op_list_add(answered, op);
 }
 
-static void refuse_what_may_be(struct writer *w, struct op_list *answered)
+static void refuse_refusable(struct writer *w, struct op_list *answered)
 {
     struct op_list kept = {0};
     for (struct op *op = op_list_take(&w->batch); op != NULL; op = op_list_take(&w->batch)) {
@@ -127,30 +95,15 @@ static void write_batch(struct store *s)
     char why[sizeof w->trouble] = "";
     const bool probe = w->batch.first == NULL;
     while (r == WRITE_WRONG && (probe || w->batch.first != NULL)) {
-        int64_t before[JOB_STATE_COUNT];
-        memcpy(before, w->session.counts, sizeof before);
         struct op *at = NULL;
-        if (!store_is_there(s)) {
-            (void)snprintf(why, sizeof why, "%s", GONE);
-            r = WRITE_TROUBLE;
-            break;
-        }
-        r = apply_batch(w, &at);
-        if (r == WRITE_GOOD) {
-            break;
-        }
-        (void)snprintf(why, sizeof why, "%s", sqlite3_errmsg(w->session.db));
-        roll_back(w);
-        memcpy(w->session.counts, before, sizeof before);
-        if (r == WRITE_WRONG && at != NULL) {
+        r = s->engine->write(s, &w->session, &w->batch, &at, why, sizeof why);
+        if (r == WRITE_WRONG) {
             refuse_wrong(w, at, why, &answered);
-        } else {
-            r = WRITE_TROUBLE;
         }
     }
     w->failing = r == WRITE_TROUBLE;
     if (w->failing) {
-        refuse_what_may_be(w, &answered);
+        refuse_refusable(w, &answered);
         w->retry_at = uv_hrtime() + RETRY_NS;
     } else {
         answer_all(&w->batch, ERR_NONE, &answered);
@@ -166,7 +119,7 @@ static bool is_gone(struct store *s)
     struct writer *w = &s->writer;
     w->busy_since = uv_hrtime();
     uv_mutex_unlock(&w->mutex);
-    const bool gone = !store_is_there(s);
+    const bool gone = !s->engine->is_there(s);
     uv_mutex_lock(&w->mutex);
     w->busy_since = 0;
     return gone;
@@ -219,8 +172,9 @@ static void give_up(struct store *s)
 }
 
 /* Once a second at most. */
-static void cut_log(struct writer *w)
+static void cut_log(struct store *s)
 {
+    struct writer *w = &s->writer;
     const uint64_t now = uv_hrtime();
     if (w->session.removed && w->cut_at == 0) {
         w->cut_at = now + CUT_NS;
@@ -228,7 +182,7 @@ static void cut_log(struct writer *w)
     if (w->cut_at == 0 || now < w->cut_at || w->failing) {
         return;
     }
-    w->session.removed = !credentials_cut_log(w->session.db);
+    w->session.removed = !s->engine->scrub(&w->session);
     w->cut_at = w->session.removed ? now + CUT_NS : 0;
 }
 
@@ -243,7 +197,7 @@ static void run(void *arg)
             write_batch(s);
         }
         w->probes = false;
-        cut_log(w);
+        cut_log(s);
     }
     give_up(s);
 }
@@ -271,36 +225,11 @@ void writer_wake(struct store *s)
     }
 }
 
-/* A file system without shared memory silently gets another journal. */
-static bool journal_is_wal(sqlite3 *db)
-{
-    sqlite3_stmt *q = NULL;
-    const bool is_wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &q, NULL) == SQLITE_OK &&
-                        sqlite3_step(q) == SQLITE_ROW &&
-                        str_is(str_of((const char *)sqlite3_column_text(q, 0)), "wal");
-    (void)sqlite3_finalize(q);
-    return is_wal;
-}
-
 bool writer_open(struct store *s, char *why, size_t why_size)
 {
     struct writer *w = &s->writer;
     w->writable = true;
-    if (!store_connect(s, true, 2048, &w->session.db, why, why_size)) {
-        return false;
-    }
-    if (!journal_is_wal(w->session.db)) {
-        (void)snprintf(why, why_size,
-                       "the file system cannot hold a write-ahead log (is it a "
-                       "network mount?); use a local directory");
-        return false;
-    }
-    if (!store_check(s, w->session.db, why, why_size) ||
-        !schema_migrate(w->session.db, why, why_size)) {
-        return false;
-    }
-    credentials_tidy(w->session.db);
-    if (!write_session_open(&w->session, why, why_size)) {
+    if (!s->engine->open(s, &w->session, why, why_size)) {
         return false;
     }
     memcpy(s->counts, w->session.counts, sizeof s->counts);
@@ -325,7 +254,7 @@ void writer_stop(struct store *s)
         uv_cond_signal(&w->wake);
         uv_mutex_unlock(&w->mutex);
         (void)uv_thread_join(&w->thread);
-        (void)credentials_cut_log(w->session.db);
+        (void)s->engine->scrub(&w->session);
     }
-    write_session_close(&w->session);
+    s->engine->close(&w->session);
 }

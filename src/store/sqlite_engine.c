@@ -1,0 +1,119 @@
+/* SQLite as an engine: a session of the writer, transactions, and the reads of read.c. */
+#include "engine.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "credentials.h"
+#include "inner.h"
+#include "ops_apply.h"
+#include "read.h"
+#include "schema.h"
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+/* A file system without shared memory silently gets another journal. */
+static bool journal_is_wal(sqlite3 *db)
+{
+    sqlite3_stmt *q = NULL;
+    const bool is_wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &q, NULL) == SQLITE_OK &&
+                        sqlite3_step(q) == SQLITE_ROW &&
+                        str_is(str_of((const char *)sqlite3_column_text(q, 0)), "wal");
+    (void)sqlite3_finalize(q);
+    return is_wal;
+}
+
+static bool open_session(struct store *s, struct write_session *w, char *why, size_t why_size)
+{
+    if (!store_connect(s, true, 2048, &w->db, why, why_size)) {
+        return false;
+    }
+    if (!journal_is_wal(w->db)) {
+        (void)snprintf(why, why_size,
+                       "the file system cannot hold a write-ahead log (is it a "
+                       "network mount?); use a local directory");
+        return false;
+    }
+    if (!store_check(s, w->db, why, why_size) || !schema_migrate(w->db, why, why_size)) {
+        return false;
+    }
+    credentials_tidy(w->db);
+    return write_session_open(w, why, why_size);
+}
+
+/* Applies all. On a result other than good *ret_at is the op that failed. */
+static enum write_result apply_all(struct write_session *w, const struct op_list *ops,
+                                   struct op **ret_at)
+{
+    *ret_at = NULL;
+    enum write_result r = write_step(w->q[Q_BEGIN]);
+    for (struct op *op = ops->first; op != NULL && r == WRITE_GOOD; op = op->next) {
+        *ret_at = op;
+        r = op_apply(w, op);
+    }
+    if (r == WRITE_GOOD && ops->first == NULL) {
+        r = write_step(w->q[Q_PROBE]);
+    }
+    if (r == WRITE_GOOD) {
+        *ret_at = NULL;
+        r = write_step(w->q[Q_COMMIT]);
+    }
+    return r;
+}
+
+/* A serious error may have rolled back already. */
+static void roll_back(struct write_session *w)
+{
+    if (sqlite3_get_autocommit(w->db) == 0) {
+        (void)write_step(w->q[Q_ROLLBACK]);
+    }
+}
+
+/* What is written to a file that has no name any more is on no disk. */
+static const char GONE[] = "the database file was removed, or its directory was";
+
+static enum write_result write_all(struct store *s, struct write_session *w,
+                                   const struct op_list *ops, struct op **ret_at, char *why,
+                                   size_t why_size)
+{
+    int64_t before[JOB_STATE_COUNT];
+    *ret_at = NULL;
+    if (!store_is_there(s)) {
+        (void)snprintf(why, why_size, "%s", GONE);
+        return WRITE_TROUBLE;
+    }
+    memcpy(before, w->counts, sizeof before);
+    const enum write_result r = apply_all(w, ops, ret_at);
+    if (r == WRITE_GOOD) {
+        return r;
+    }
+    (void)snprintf(why, why_size, "%s", sqlite3_errmsg(w->db));
+    roll_back(w);
+    memcpy(w->counts, before, sizeof before);
+    return r == WRITE_WRONG && *ret_at != NULL ? r : WRITE_TROUBLE;
+}
+
+static bool scrub(struct write_session *w)
+{
+    return credentials_cut_log(w->db);
+}
+
+const struct engine sqlite_engine = {
+    .open = open_session,
+    .write = write_all,
+    .is_there = store_is_there,
+    .scrub = scrub,
+    .close = write_session_close,
+    .connect = reader_connect,
+    .disconnect = reader_disconnect,
+    .begin = reader_begin,
+    .end = reader_end,
+    .job = reader_job,
+    .profile = reader_profile,
+    .attempts = reader_attempts,
+    .workflow = reader_workflow,
+    .batch = reader_batch,
+    .count_batch = reader_count_batch,
+};
