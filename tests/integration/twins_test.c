@@ -186,6 +186,38 @@ START_TEST(test_deleted_while_inserted)
 }
 END_TEST
 
+/* A job is deleted and queued again at once: the first one wins. */
+START_TEST(test_deleted_and_retried)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    char *id = submit(d, sleep_body("a", 600000, ""));
+    AWAIT(is_at_node(d, id, "1"));
+    (void)cancel(d, id);
+    (void)await_end(d, id);
+    char *again = text("/jobs/%s/retry", id);
+    char *gone = text("/jobs/%s", id);
+    const bool deleted_first = _i == 0;
+    sqlite3 *db = lock(d);
+    const int first =
+        deleted_first ? begin(d, "DELETE", gone, "", "") : begin(d, "POST", again, JSON, "{}");
+    await_taken(d);
+    const int second =
+        deleted_first ? begin(d, "POST", again, JSON, "{}") : begin(d, "DELETE", gone, "", "");
+    await_taken(d);
+    unlock(db);
+    struct answer *one = raw_answer(first);
+    struct answer *two = raw_answer(second);
+    CHECK(one != NULL && one->status == (deleted_first ? 204 : 202));
+    CHECK(two != NULL && two->status == (deleted_first ? 404 : 409), "%ld", two->status);
+    expect(get(d, "/jobs/%s", id), deleted_first ? 404 : 200, NULL);
+    if (!deleted_first) {
+        (void)cancel(d, id);
+        (void)await_end(d, id);
+    }
+}
+END_TEST
+
 /* It ends, and is deleted, while the other's insert is under way (_i 0), or after it; the daemon is
    killed then. */
 START_TEST(test_ended_while_inserted)
@@ -298,6 +330,7 @@ Suite *twins_suite(void)
         {"key of a batch", &test_key_of_a_batch, 0},
         {"key before the insert", &test_key_before_the_insert, 2},
         {"deleted while inserted", &test_deleted_while_inserted, 4},
+        {"deleted and retried", &test_deleted_and_retried, 2},
         {"ended while inserted", &test_ended_while_inserted, 2},
         {"two owners", &test_two_owners, (int)(sizeof orders / sizeof *orders)},
     };
