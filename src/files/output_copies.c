@@ -526,9 +526,10 @@ void copies_up(struct file_server *s)
 void copies_leave(struct file_server *s)
 {
     struct copying *w = &s->copying;
-    if (w->copies != NULL) {
-        deadline_clear(w->copies->deadlines, &w->again);
+    if (w->copies == NULL) {
+        return; /* nothing was ever fetched there */
     }
+    deadline_clear(w->copies->deadlines, &w->again);
     while (w->first != NULL) {
         if (w->copies->stopping) {
             unqueue(w->first);

@@ -275,14 +275,15 @@ bool router_match(const struct http_family *const *families, struct str method, 
         ret->query = (struct str){mark + 1, path_text.n - at - 1};
         path_text.n = at;
     }
-    for (size_t i = 0; families[i] != NULL; i++) {
+    size_t i = 0; /* there is one family at least */
+    do {
         struct path path;
         if (read_path(families[i], method, path_text, &path) &&
             find_route(families[i], method, &path, ret)) {
             ret->family = families[i];
             return enter(&path, ret, p);
         }
-    }
+    } while (families[++i] != NULL);
     return problem_set(p, ERR_ROUTE_NOT_FOUND, "%s", where_to(families[0], path_text));
 }
 
