@@ -168,8 +168,9 @@ START_TEST(test_a_probe_fails_otherwise)
     sim_control(s, "{'fault': 'http500@*', 'drop': true}");
     AWAIT(ledger_count(s, "posted", NULL) > before);
     AWAIT(backend_is(d, "s0", "quarantined") && num_at(backend_of(d, "s0"), "inFlight") == 0);
+    /* The slot is free before the requeue is durable. */
+    AWAIT(is_state(d, ids[0], "queued") && is_state(d, ids[1], "queued"));
     CHECK(ledger_count(s, "posted", NULL) == before + 1);
-    CHECK(is_state(d, ids[0], "queued") && is_state(d, ids[1], "queued"));
 }
 END_TEST
 
