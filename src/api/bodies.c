@@ -13,7 +13,7 @@
 #include "comfypool/pool/backends.h"
 
 #include "args.h"
-#include "members.h"
+#include "body_members.h"
 #include "submission.h"
 
 enum { MAX_LABELS = 64, MAX_LABEL = 100, MAX_WEIGHT = 1000, MAX_IN_FLIGHT = 100 };

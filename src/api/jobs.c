@@ -264,15 +264,15 @@ static void workflow_found(struct api *a, struct http_request *rq, struct http_r
 {
     (void)rq;
     struct http_answer answer = http_answer_new(200);
-    struct spec *spec = f->job->spec == NULL ? NULL : spec_read(str_of(f->job->spec));
+    struct job_options *spec = f->job->spec == NULL ? NULL : job_options_read(str_of(f->job->spec));
     size_t place = 0;
-    const struct spec_variant *v = spec_chosen(spec, f->job->placement, &place);
+    const struct job_variant *v = job_options_chosen(spec, f->job->placement, &place);
     if (v != NULL) {
         buf_add(&answer.body, v->workflow, v->workflow_len);
     } else {
         buf_add_str(&answer.body, f->workflow);
     }
-    spec_free(spec);
+    job_options_free(spec);
     answer_workflow(a, x, f->error, &answer);
 }
 

@@ -355,9 +355,9 @@ static bool read_graph(struct str text, struct str overrides, enum form form,
 /* In place of a workflow: the first one stands for all. */
 static bool read_first_variant(struct submission *ret, struct problem *p)
 {
-    const struct spec *s = &ret->spec;
+    const struct job_options *s = &ret->spec;
     for (size_t i = 0; i < s->variants_len; i++) {
-        const struct spec_variant *v = &s->variants[i];
+        const struct job_variant *v = &s->variants[i];
         struct workflow *w = workflow_reparse((struct str){v->workflow, v->workflow_len});
         const bool known =
             submission_include_known(w, s, p) && submission_attached_known(w, ret, p);
@@ -366,7 +366,7 @@ static bool read_first_variant(struct submission *ret, struct problem *p)
             return false;
         }
     }
-    const struct spec_variant *v = &s->variants[0];
+    const struct job_variant *v = &s->variants[0];
     ret->workflow = mem_copy((struct str){v->workflow, v->workflow_len});
     ret->workflow_len = v->workflow_len;
     ret->nodes_total = v->nodes_total;

@@ -11,7 +11,7 @@
 #include "comfypool/http/http.h"
 #include "comfypool/http/problem.h"
 
-#include "members.h"
+#include "body_members.h"
 
 /* Checks the body of POST /jobs. Owner of *ret: the caller, by submission_done. */
 bool submission_parse(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
@@ -43,7 +43,7 @@ bool submission_not_before(const struct member *m, struct value *v, void *ret);
 bool submission_after(const struct member *m, struct value *v, void *ret);
 bool submission_on_failure(const struct member *m, struct value *v, void *ret);
 /* Each of includeOutputs is a node of the workflow. */
-bool submission_include_known(const struct workflow *w, const struct spec *s,
+bool submission_include_known(const struct workflow *w, const struct job_options *s,
                               struct problem *p) MUST_CHECK;
 /* Takes the overrides of a batch; w was parsed from ret->workflow. */
 bool submission_overrides(struct str value, const struct workflow *w, struct submission *ret,

@@ -20,7 +20,7 @@ void submission_done(struct submission *s)
         free(a->data);
     }
     free(s->attachments);
-    spec_done(&s->spec);
+    job_options_done(&s->spec);
     webhook_done(&s->webhook);
     *s = (struct submission){0};
 }

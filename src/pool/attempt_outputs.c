@@ -28,7 +28,7 @@ enum { MAX_OUTPUTS = 16 << 20 };
 /* Of a job that names its outputs only those count, and what is inside of expanded nodes. */
 bool attempt_includes(const struct attempt *a, struct str node_id)
 {
-    const struct spec *s = a->job->spec;
+    const struct job_options *s = a->job->spec;
     if (s == NULL || s->include_outputs.len == 0 || workflow_find(a->workflow, node_id) == NULL) {
         return true;
     }

@@ -40,17 +40,17 @@ bool wish_is_able(struct pool *p, const struct wish *w, const struct wish_traits
                   const struct backend *b)
 {
     return !b->terms.removing && takes_files(b, t) &&
-           (w->where == NULL || spec_where_allows(w->where, b->name, &b->terms.label_names)) &&
+           (w->where == NULL || job_where_allows(w->where, b->name, &b->terms.label_names)) &&
            rules_allow(p, w->hash, t->metadata, t->spec, b->name) &&
            (w->need == NULL || wish_is_met(w->need, t, b));
 }
 
-size_t wish_count(const struct spec *s)
+size_t wish_count(const struct job_options *s)
 {
     return s == NULL || s->variants_len == 0 ? 1 : s->variants_len;
 }
 
-const struct names *wish_outputs(const struct spec *s)
+const struct names *wish_outputs(const struct job_options *s)
 {
     return s == NULL ? NULL : &s->include_outputs;
 }
@@ -80,7 +80,7 @@ static struct str job_text(void *ctx, struct buf *room)
 struct str wish_variant_text(void *ctx, struct buf *room)
 {
     (void)room;
-    const struct spec_variant *v = ctx;
+    const struct job_variant *v = ctx;
     return (struct str){v->workflow, v->workflow_len};
 }
 
@@ -94,7 +94,7 @@ void job_make_wishes(struct job *j)
     for (size_t i = 0; i < n; i++) {
         struct wish *w = &j->able.wishes[i];
         const bool several = job_has_variants(j);
-        struct spec_variant *v = several ? &j->spec->variants[i] : NULL;
+        struct job_variant *v = several ? &j->spec->variants[i] : NULL;
         w->hash = several ? v->hash : j->r.workflow_hash;
         w->where = several ? &v->where : j->spec == NULL ? NULL : &j->spec->where;
         if (w->need == NULL) {
@@ -116,7 +116,7 @@ static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
     const struct wish_traits t = job_traits(j);
     const bool several = job_has_variants(j);
     return wish_is_able(j->pool, &j->able.wishes[variant], &t, b) &&
-           (!several || spec_where_allows(&j->spec->where, b->name, &b->terms.label_names));
+           (!several || job_where_allows(&j->spec->where, b->name, &b->terms.label_names));
 }
 
 /* It said no to that variant since the job was submitted. */
@@ -233,7 +233,7 @@ static void list_lack(void *ctx, const struct workflow_node *node, const struct 
 }
 
 /* The elements of "missing". */
-static void list_where(struct js_out *o, const struct spec_where *w, const struct backend *b)
+static void list_where(struct js_out *o, const struct job_where *w, const struct backend *b)
 {
     if (w == NULL) {
         return;

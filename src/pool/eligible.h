@@ -11,8 +11,8 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/catalog.h"
+#include "comfypool/core/job_options.h"
 #include "comfypool/core/need.h"
-#include "comfypool/core/spec.h"
 #include "comfypool/loop/deadlines.h"
 
 #include "submission_check.h"
@@ -28,7 +28,7 @@ struct refusal;
 /* One workflow that would do, and where. */
 struct wish {
     struct need *need;
-    const struct spec_where *where; /* NULL: anywhere */
+    const struct job_where *where; /* NULL: anywhere */
     const char *hash;
 };
 
@@ -44,16 +44,16 @@ struct eligibility {
 /* What rules are about, of a job or of a submission. */
 struct wish_traits {
     const char *metadata; /* JSON, or NULL */
-    const struct spec *spec;
+    const struct job_options *spec;
     uint64_t largest; /* of its files, in bytes */
 };
 
 /* ---- wishes ---------------------------------------------------------------------------------- */
 
 /* How many workflows would do (1 unless there are variants), and which outputs are wanted. */
-size_t wish_count(const struct spec *s);
-const struct names *wish_outputs(const struct spec *s);
-/* A need_text_fn of a struct spec_variant. */
+size_t wish_count(const struct job_options *s);
+const struct names *wish_outputs(const struct job_options *s);
+/* A need_text_fn of a struct job_variant. */
 struct str wish_variant_text(void *variant, struct buf *room);
 /* What the backend said of what it has meets the need, or does not count. */
 bool wish_is_met(struct need *n, const struct wish_traits *t, const struct backend *b);

@@ -23,7 +23,7 @@ struct edge;
 struct intake;
 struct input;
 struct pool;
-struct spec;
+struct job_options;
 struct stray;
 struct wish;
 
@@ -163,9 +163,9 @@ struct job_timers {
 
 struct job {
     struct pool *pool;
-    struct job_record r; /* as it is told */
-    struct spec *spec;   /* NULL: the submission has no options */
-    struct batch *batch; /* or NULL */
+    struct job_record r;      /* as it is told */
+    struct job_options *spec; /* NULL: the submission has no options */
+    struct batch *batch;      /* or NULL */
     struct job *batch_next, **batch_link;
     struct queue_entry entry;
     size_t counted_place;    /* in the queue, from 1, as position.c counted it last; 0: unknown */

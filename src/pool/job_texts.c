@@ -94,7 +94,7 @@ void job_take_stored_texts(struct job *j, struct store_active *take)
 
 void job_become_variant(struct job *j)
 {
-    const struct spec_variant *v = spec_chosen(j->spec, j->r.placement, &j->route.variant);
+    const struct job_variant *v = job_options_chosen(j->spec, j->r.placement, &j->route.variant);
     if (v == NULL || j->texts.workflow == NULL) {
         return;
     }

@@ -77,7 +77,7 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
     j->r = take->job;
     take->job = (struct job_record){0};
     job_take_stored_texts(j, take);
-    j->spec = j->r.spec == NULL ? NULL : spec_read(str_of(j->r.spec));
+    j->spec = j->r.spec == NULL ? NULL : job_options_read(str_of(j->r.spec));
     if (j->r.batch_id[0] != '\0') {
         batch_join_again(j);
     }
@@ -137,12 +137,12 @@ static struct job *describe(struct pool *p, const struct submission *from, const
     uuid_v7(j->times.anchor.wall, j->r.id);
     memcpy(j->r.workflow_hash, from->hash, sizeof j->r.workflow_hash);
     memcpy(j->r.cost_key, from->cost_key, sizeof j->r.cost_key);
-    if (!spec_is_empty(&from->spec)) {
+    if (!job_options_is_empty(&from->spec)) {
         AUTO_BUF struct buf spec;
         buf_init(&spec, BUF_NO_LIMIT);
-        spec_write(&from->spec, &spec);
+        job_options_write(&from->spec, &spec);
         j->r.spec = buf_take(&spec);
-        j->spec = spec_read(str_of(j->r.spec));
+        j->spec = job_options_read(str_of(j->r.spec));
     }
     return j;
 }
@@ -205,7 +205,7 @@ void job_free(struct job *j)
     dependencies_untie(j);
     batch_leave(j);
     client_leave(j);
-    spec_free(j->spec);
+    job_options_free(j->spec);
     streamed_done(&j->end.streamed);
     free(j->end.kept_files);
     job_record_done(&j->r);

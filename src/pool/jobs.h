@@ -7,7 +7,7 @@
 
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
-#include "comfypool/core/spec.h"
+#include "comfypool/core/job_options.h"
 
 #include "job.h"
 

@@ -33,7 +33,7 @@ static bool metadata_is(const char *metadata, struct str want)
 }
 
 static bool applies(const struct pool_rule *r, const char *hash, const char *metadata,
-                    const struct spec *spec)
+                    const struct job_options *spec)
 {
     if (r->workflow_hash != NULL) {
         return strcmp(r->workflow_hash, hash) == 0;
@@ -55,7 +55,7 @@ static bool names(const struct pool_rule *r, const char *backend)
 }
 
 bool rules_allow(const struct pool *p, const char *hash, const char *metadata,
-                 const struct spec *spec, const char *backend)
+                 const struct job_options *spec, const char *backend)
 {
     for (size_t i = 0; i < p->options.rules_len; i++) {
         const struct pool_rule *r = &p->options.rules[i];
@@ -67,7 +67,7 @@ bool rules_allow(const struct pool *p, const char *hash, const char *metadata,
 }
 
 bool rules_prefer(const struct pool *p, const char *hash, const char *metadata,
-                  const struct spec *spec, const char *backend)
+                  const struct job_options *spec, const char *backend)
 {
     for (size_t i = 0; i < p->options.rules_len; i++) {
         const struct pool_rule *r = &p->options.rules[i];

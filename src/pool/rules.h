@@ -5,12 +5,12 @@
 #include <stdbool.h>
 
 struct pool;
-struct spec;
+struct job_options;
 
 /* No hard rule keeps such a job from the backend; a soft one prefers it. */
 bool rules_allow(const struct pool *p, const char *hash, const char *metadata,
-                 const struct spec *spec, const char *backend);
+                 const struct job_options *spec, const char *backend);
 bool rules_prefer(const struct pool *p, const char *hash, const char *metadata,
-                  const struct spec *spec, const char *backend);
+                  const struct job_options *spec, const char *backend);
 
 #endif

@@ -169,7 +169,7 @@ static void look_begin(struct look *l, struct pool *p, struct submission *s)
                        .len = wish_count(&s->spec)};
     l->wishes = mem_zero(l->len, sizeof *l->wishes);
     for (size_t i = 0; i < l->len; i++) {
-        struct spec_variant *v = s->spec.variants_len > 0 ? &s->spec.variants[i] : NULL;
+        struct job_variant *v = s->spec.variants_len > 0 ? &s->spec.variants[i] : NULL;
         struct wish *w = &l->wishes[i];
         w->hash = v != NULL ? v->hash : s->hash;
         w->where = v != NULL ? &v->where : &s->spec.where;
@@ -209,7 +209,7 @@ static bool is_meant(const struct look *l, size_t i, const struct backend *b)
         b->conn.up ? traits.largest : 0; /* how large a file it takes it says anew, too */
     return wish_is_able(l->p, &bare, &traits, b) &&
            (l->traits.spec == NULL ||
-            spec_where_allows(&l->traits.spec->where, b->name, &b->terms.label_names));
+            job_where_allows(&l->traits.spec->where, b->name, &b->terms.label_names));
 }
 
 /* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
@@ -262,7 +262,7 @@ static bool any_meant(const struct look *l)
 /* No backends: it waits, unless the job names some. */
 static bool may_wait_for_any(const struct look *l)
 {
-    const struct spec *s = l->traits.spec;
+    const struct job_options *s = l->traits.spec;
     bool particular = s != NULL && (s->where.has_only || s->where.labels.len > 0);
     for (size_t i = 0; s != NULL && i < s->variants_len && !particular; i++) {
         particular = s->variants[i].where.has_only || s->variants[i].where.labels.len > 0;
@@ -322,7 +322,7 @@ static bool ask_again(const struct look *l, uint64_t ticket)
    others, there is nothing more to say. */
 static bool say_unknown(const struct look *l, struct buf *detail)
 {
-    const struct spec_where *w = l->wishes[0].where;
+    const struct job_where *w = l->wishes[0].where;
     size_t unknown = 0;
     for (size_t i = 0; w != NULL && i < w->only.len; i++) {
         if (map_get(&l->p->backends_by_name, str_of(w->only.list[i])) == NULL) {

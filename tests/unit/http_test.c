@@ -3,7 +3,7 @@
  * port 0 in this process: one loop drives the server and raw client sockets, and is turned until
  * what a test waits for has happened. Nothing sleeps.
  */
-#include "../../src/api/members.h"
+#include "../../src/api/body_members.h"
 #include "../../src/api/submission.h"
 #include "../../src/http/access.h"
 #include "../../src/http/body.h"

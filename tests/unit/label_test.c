@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "comfypool/core/batch.h"
-#include "comfypool/core/spec.h"
+#include "comfypool/core/job_options.h"
 #include "suites.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -45,7 +45,7 @@ END_TEST
 
 /* ---- what is kept with a job ----------------------------------------------------------------- */
 
-static void fill(struct spec *s)
+static void fill(struct job_options *s)
 {
     s->keep_seeds = s->run_on_failure = true;
     names_add(&s->include_outputs, STR("9"));
@@ -55,7 +55,7 @@ static void fill(struct spec *s)
     s->variants = mem_zero(2, sizeof *s->variants);
     s->variants_len = 2;
     for (size_t i = 0; i < 2; i++) {
-        struct spec_variant *v = &s->variants[i];
+        struct job_variant *v = &s->variants[i];
         v->workflow =
             mem_strdup(i == 0 ? "{\"1\":{ }}" : "{\"2\":{\"seed\":18446744073709551615}}");
         v->workflow_len = strlen(v->workflow);
@@ -68,16 +68,16 @@ static void fill(struct spec *s)
 
 START_TEST(a_spec_is_read_back)
 {
-    struct spec s = {0};
-    ck_assert(spec_is_empty(&s));
+    struct job_options s = {0};
+    ck_assert(job_options_is_empty(&s));
     fill(&s);
-    ck_assert(!spec_is_empty(&s));
+    ck_assert(!job_options_is_empty(&s));
     AUTO_BUF struct buf text;
     AUTO_BUF struct buf again;
     buf_init(&text, BUF_NO_LIMIT);
     buf_init(&again, BUF_NO_LIMIT);
-    spec_write(&s, &text);
-    struct spec *back = spec_read(buf_str(&text));
+    job_options_write(&s, &text);
+    struct job_options *back = job_options_read(buf_str(&text));
     ck_assert(back->keep_seeds && back->run_on_failure && back->where.has_only);
     ck_assert_uint_eq(back->where.only.len, 0);
     ck_assert_str_eq(back->include_outputs.list[1], "1\n\"2");
@@ -85,10 +85,10 @@ START_TEST(a_spec_is_read_back)
     ck_assert_str_eq(back->variants[1].workflow, s.variants[1].workflow);
     ck_assert_str_eq(back->variants[1].cost_key, "key1");
     ck_assert_str_eq(back->variants[1].where.labels.list[0], "vram>=24");
-    spec_write(back, &again);
+    job_options_write(back, &again);
     ck_assert_str_eq(buf_text(&again), buf_text(&text));
-    spec_free(back);
-    spec_done(&s);
+    job_options_free(back);
+    job_options_done(&s);
 }
 END_TEST
 
@@ -96,21 +96,21 @@ START_TEST(where_allows)
 {
     struct names labels = {0};
     names_add(&labels, STR("fast"));
-    struct spec_where w = {0};
-    ck_assert(spec_where_allows(&w, "a", &labels));
+    struct job_where w = {0};
+    ck_assert(job_where_allows(&w, "a", &labels));
     names_add(&w.labels, STR("fast"));
-    ck_assert(spec_where_allows(&w, "a", &labels));
+    ck_assert(job_where_allows(&w, "a", &labels));
     names_add(&w.labels, STR("vram>=1"));
-    ck_assert_msg(!spec_where_allows(&w, "a", &labels), "all must be met");
+    ck_assert_msg(!job_where_allows(&w, "a", &labels), "all must be met");
     names_done(&w.labels);
     names_add(&w.exclude, STR("a"));
-    ck_assert(!spec_where_allows(&w, "a", &labels) && spec_where_allows(&w, "b", &labels));
+    ck_assert(!job_where_allows(&w, "a", &labels) && job_where_allows(&w, "b", &labels));
     w.has_only = true;
-    ck_assert_msg(!spec_where_allows(&w, "b", &labels), "an empty list of names is none");
+    ck_assert_msg(!job_where_allows(&w, "b", &labels), "an empty list of names is none");
     names_add(&w.only, STR("b"));
     names_add(&w.only, STR("a"));
-    ck_assert(spec_where_allows(&w, "b", &labels) && !spec_where_allows(&w, "a", &labels));
-    spec_where_done(&w);
+    ck_assert(job_where_allows(&w, "b", &labels) && !job_where_allows(&w, "a", &labels));
+    job_where_done(&w);
     names_done(&labels);
 }
 END_TEST

@@ -171,7 +171,7 @@ struct job_record {
     char batch_id[UUID_SIZE];  /* "": it is of no batch */
     struct wall_us not_before; /* 0: at once */
     char *after;               /* valid JSON: the ids of jobs that it still waits for, or NULL */
-    char *spec;                /* valid JSON: see core/spec.h, or NULL */
+    char *spec;                /* valid JSON: see core/job_options.h, or NULL */
     char *attachments;         /* valid JSON: see pool/inputs.c, or NULL */
     char *overrides;           /* valid JSON: of a batch's job, see core/batch.h, or NULL */
     char *auto_seeds;          /* valid JSON: {nodeId: number} of the last attempt, or NULL */

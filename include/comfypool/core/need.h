@@ -15,7 +15,7 @@
 #include "comfypool/base/map.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/catalog.h"
-#include "comfypool/core/spec.h"
+#include "comfypool/core/job_options.h"
 #include "comfypool/core/workflow.h"
 
 struct need {

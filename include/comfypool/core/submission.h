@@ -12,7 +12,7 @@
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
 #include "comfypool/core/job.h"
-#include "comfypool/core/spec.h"
+#include "comfypool/core/job_options.h"
 #include "comfypool/core/webhook.h"
 #include "comfypool/core/workflow.h"
 
@@ -47,7 +47,7 @@ struct submission {
     char *client;              /* or NULL */
     struct wall_us not_before; /* 0: at once */
     char *after;               /* JSON array of different ids of jobs, or NULL */
-    struct spec spec;          /* of its variants the first is the workflow */
+    struct job_options spec;   /* of its variants the first is the workflow */
     struct attachment *attachments;
     size_t attachments_len;
     char *overrides;      /* of a batch: JSON array of objects as sent; each names inputs that

@@ -1,5 +1,5 @@
 /* What a submission asks, to JSON and back; see the header. */
-#include "comfypool/core/spec.h"
+#include "comfypool/core/job_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/base/json_write.h"
 
-void spec_where_done(struct spec_where *w)
+void job_where_done(struct job_where *w)
 {
     names_done(&w->only);
     names_done(&w->prefer);
@@ -15,32 +15,32 @@ void spec_where_done(struct spec_where *w)
     names_done(&w->labels);
 }
 
-void spec_done(struct spec *s)
+void job_options_done(struct job_options *s)
 {
     names_done(&s->include_outputs);
-    spec_where_done(&s->where);
+    job_where_done(&s->where);
     for (size_t i = 0; i < s->variants_len; i++) {
         free(s->variants[i].workflow);
-        spec_where_done(&s->variants[i].where);
+        job_where_done(&s->variants[i].where);
     }
     free(s->variants);
-    *s = (struct spec){0};
+    *s = (struct job_options){0};
 }
 
-void spec_free(struct spec *s)
+void job_options_free(struct job_options *s)
 {
     if (s != NULL) {
-        spec_done(s);
+        job_options_done(s);
         free(s);
     }
 }
 
-static bool where_is_empty(const struct spec_where *w)
+static bool where_is_empty(const struct job_where *w)
 {
     return !w->has_only && w->prefer.len == 0 && w->exclude.len == 0 && w->labels.len == 0;
 }
 
-bool spec_is_empty(const struct spec *s)
+bool job_options_is_empty(const struct job_options *s)
 {
     return !s->keep_seeds && !s->run_on_failure && !s->skip_eligibility &&
            s->include_outputs.len == 0 && where_is_empty(&s->where) && s->variants_len == 0;
@@ -68,7 +68,7 @@ static void write_flag(struct js_out *o, const char *name, bool value)
     }
 }
 
-static void write_where(struct js_out *o, const struct spec_where *w)
+static void write_where(struct js_out *o, const struct job_where *w)
 {
     write_names(o, "only", &w->only, w->has_only);
     write_names(o, "prefer", &w->prefer, false);
@@ -76,7 +76,7 @@ static void write_where(struct js_out *o, const struct spec_where *w)
     write_names(o, "labels", &w->labels, false);
 }
 
-static void write_variant(struct js_out *o, const struct spec_variant *v)
+static void write_variant(struct js_out *o, const struct job_variant *v)
 {
     js_open(o, '{');
     js_member_string(o, "hash", v->hash);
@@ -87,7 +87,7 @@ static void write_variant(struct js_out *o, const struct spec_variant *v)
     js_close(o, '}');
 }
 
-void spec_write(const struct spec *s, struct buf *out)
+void job_options_write(const struct job_options *s, struct buf *out)
 {
     struct js_out o = js_out_to(out);
     js_open(&o, '{');
@@ -109,7 +109,7 @@ void spec_write(const struct spec *s, struct buf *out)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void read_where(struct js_token key, struct str value, struct spec_where *w)
+static void read_where(struct js_token key, struct str value, struct job_where *w)
 {
     if (js_is(key, "only")) {
         w->has_only = true;
@@ -131,7 +131,7 @@ static void read_text(struct str value, char *ret, size_t size)
     }
 }
 
-static void read_variant(struct js_reader *r, struct spec_variant *v)
+static void read_variant(struct js_reader *r, struct job_variant *v)
 {
     for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
         const struct str value = js_skip(r);
@@ -151,21 +151,21 @@ static void read_variant(struct js_reader *r, struct spec_variant *v)
     }
 }
 
-static void read_variants(struct str value, struct spec *s)
+static void read_variants(struct str value, struct job_options *s)
 {
     struct js_reader r;
     js_read_strict(&r, value, JS_MAX_DEPTH);
     (void)js_next(&r);
     while (js_next(&r).kind == JS_OBJECT) {
         s->variants = mem_grow(s->variants, (s->variants_len + 1) * sizeof *s->variants);
-        s->variants[s->variants_len] = (struct spec_variant){.nodes_total = 0};
+        s->variants[s->variants_len] = (struct job_variant){.nodes_total = 0};
         read_variant(&r, &s->variants[s->variants_len]);
         s->variants_len++;
     }
 }
 
 /* Of what their runs cost. */
-static void make_variants_key(struct spec *s)
+static void make_variants_key(struct job_options *s)
 {
     AUTO_BUF struct buf keys;
     buf_init(&keys, BUF_NO_LIMIT);
@@ -177,9 +177,9 @@ static void make_variants_key(struct spec *s)
     }
 }
 
-struct spec *spec_read(struct str json)
+struct job_options *job_options_read(struct str json)
 {
-    struct spec *s = mem_zero(1, sizeof *s);
+    struct job_options *s = mem_zero(1, sizeof *s);
     struct js_reader r;
     js_read_strict(&r, json, JS_MAX_DEPTH);
     (void)js_next(&r);
@@ -203,7 +203,7 @@ struct spec *spec_read(struct str json)
     return s;
 }
 
-bool spec_where_allows(const struct spec_where *w, const char *name, const struct names *labels)
+bool job_where_allows(const struct job_where *w, const char *name, const struct names *labels)
 {
     if ((w->has_only && !names_have(&w->only, name)) || names_have(&w->exclude, name)) {
         return false;
@@ -216,8 +216,8 @@ bool spec_where_allows(const struct spec_where *w, const char *name, const struc
     return true;
 }
 
-const struct spec_variant *spec_chosen(const struct spec *s, const char *placement,
-                                       size_t *ret_place)
+const struct job_variant *job_options_chosen(const struct job_options *s, const char *placement,
+                                             size_t *ret_place)
 {
     struct js_reader r;
     js_read_strict(&r, str_of(placement == NULL ? "{}" : placement), JS_MAX_DEPTH);

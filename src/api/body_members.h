@@ -1,6 +1,6 @@
 /* The members of a JSON body, by tables. */
-#ifndef COMFYPOOL_SRC_API_MEMBERS_H
-#define COMFYPOOL_SRC_API_MEMBERS_H
+#ifndef COMFYPOOL_SRC_API_BODY_MEMBERS_H
+#define COMFYPOOL_SRC_API_BODY_MEMBERS_H
 
 #include <stdbool.h>
 #include <stddef.h>

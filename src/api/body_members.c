@@ -3,7 +3,7 @@
  * is wrong is named by its pointer. Also the readers that several tables share. Pure.
  * Cost: O(length) and a short search of the table for each member.
  */
-#include "members.h"
+#include "body_members.h"
 
 #include "comfypool/base/near.h"
 #include "comfypool/base/sniff.h"

@@ -44,17 +44,17 @@ static const char names_shape[] = "an array of at most 64 different strings of 1
 
 static bool read_only(const struct member *m, struct value *v, void *ret)
 {
-    ((struct spec_where *)ret)->has_only = true;
+    ((struct job_where *)ret)->has_only = true;
     return read_names(m, v, ret);
 }
 
 static const struct member where_members[] = {
-    {"only", read_only, names_shape, .offset = offsetof(struct spec_where, only)},
-    {"prefer", read_names, names_shape, .offset = offsetof(struct spec_where, prefer)},
-    {"exclude", read_names, names_shape, .offset = offsetof(struct spec_where, exclude)},
+    {"only", read_only, names_shape, .offset = offsetof(struct job_where, only)},
+    {"prefer", read_names, names_shape, .offset = offsetof(struct job_where, prefer)},
+    {"exclude", read_names, names_shape, .offset = offsetof(struct job_where, exclude)},
 };
 
-static bool read_where(struct value *v, struct spec_where *w, struct problem *p)
+static bool read_where(struct value *v, struct job_where *w, struct problem *p)
 {
     unsigned seen = 0;
     if (v->token.kind != JS_OBJECT) {
@@ -117,7 +117,8 @@ bool submission_include(const struct member *m, struct value *v, void *ret)
     return member_each_string(v, add_name, &l) && l.names->len > 0;
 }
 
-bool submission_include_known(const struct workflow *w, const struct spec *s, struct problem *p)
+bool submission_include_known(const struct workflow *w, const struct job_options *s,
+                              struct problem *p)
 {
     for (size_t i = 0; i < s->include_outputs.len; i++) {
         if (workflow_find(w, str_of(s->include_outputs.list[i])) == NULL) {
@@ -221,7 +222,7 @@ bool submission_after(const struct member *m, struct value *v, void *ret)
 
 static bool read_variant_workflow(struct value *v, void *ret, struct problem *p)
 {
-    struct spec_variant *to = ret;
+    struct job_variant *to = ret;
     struct workflow *w = submission_graph(v->text, p);
     if (w == NULL) {
         return false;
@@ -237,12 +238,12 @@ static bool read_variant_workflow(struct value *v, void *ret, struct problem *p)
 
 static bool read_variant_backends(struct value *v, void *ret, struct problem *p)
 {
-    return read_where(v, &((struct spec_variant *)ret)->where, p);
+    return read_where(v, &((struct job_variant *)ret)->where, p);
 }
 
 static bool read_variant_labels(struct value *v, void *ret, struct problem *p)
 {
-    return read_labels_into(v, &((struct spec_variant *)ret)->where.labels, p);
+    return read_labels_into(v, &((struct job_variant *)ret)->where.labels, p);
 }
 
 static const struct member variant_members[] = {
@@ -251,7 +252,7 @@ static const struct member variant_members[] = {
     {.name = "labels", .read_inside = read_variant_labels},
 };
 
-static bool read_variant(struct str text, struct spec_variant *ret, struct problem *p)
+static bool read_variant(struct str text, struct job_variant *ret, struct problem *p)
 {
     unsigned seen = 0;
     if (text.n == 0 || text.p[0] != '{') {
@@ -270,7 +271,7 @@ static bool read_variant(struct str text, struct spec_variant *ret, struct probl
 
 bool submission_variants(struct value *v, void *ret, struct problem *p)
 {
-    struct spec *s = &((struct submission *)ret)->spec;
+    struct job_options *s = &((struct submission *)ret)->spec;
     struct js_reader r;
     js_read_checked(&r, v->text);
     if (js_next(&r).kind != JS_ARRAY) {
@@ -282,7 +283,7 @@ bool submission_variants(struct value *v, void *ret, struct problem *p)
             return problem_set(p, ERR_MEMBER_INVALID, "there may be 16 variants at most");
         }
         s->variants = mem_grow(s->variants, (s->variants_len + 1) * sizeof *s->variants);
-        s->variants[s->variants_len] = (struct spec_variant){.nodes_total = 0};
+        s->variants[s->variants_len] = (struct job_variant){.nodes_total = 0};
         s->variants_len++;
         buf_printf(&p->pointer, "/%zu", s->variants_len - 1);
         if (!read_variant(one, &s->variants[s->variants_len - 1], p)) {
