@@ -19,8 +19,7 @@
 #include "params.h"
 #include "streams.h"
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct api *api_new(uv_loop_t *loop, struct pool *pool, struct store *store,
                     const struct api_options *options)
@@ -73,8 +72,7 @@ void api_close(struct api *a)
     deadlines_close(&a->deadlines, freed);
 }
 
-/* ---- who asks ----------------------------------------------------------------------------------
- */
+/* ---- who asks -------------------------------------------------------------------------------- */
 
 const char *api_wall(const struct api *a, const struct http_request *rq)
 {
@@ -100,8 +98,7 @@ enum err api_has_job(struct api *a, const char *id)
     return e;
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /* What to do next, where the title of the code does not say it. */
 static const struct {
@@ -155,8 +152,7 @@ void api_refuse_as(struct api *a, struct http_ref x, struct refusal *take)
     refusal_done(take);
 }
 
-/* ---- answers that come later -------------------------------------------------------------------
- */
+/* ---- answers that come later ----------------------------------------------------------------- */
 
 struct api_asking *api_asking_new(struct api *a, struct http_ref x, unsigned status,
                                   const char *name)
@@ -190,8 +186,7 @@ void api_answer_no_content(void *asking, enum err e)
     api_asking_free(q);
 }
 
-/* ---- the family --------------------------------------------------------------------------------
- */
+/* ---- the family ------------------------------------------------------------------------------ */
 
 static const struct http_table *const tables[] = {
     &api_submissions, &api_jobs,     &api_profiles,    &api_batches,   &api_outputs,

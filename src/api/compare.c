@@ -62,8 +62,7 @@ static void let_go(struct comparing *c)
     free(c);
 }
 
-/* ---- what is compared --------------------------------------------------------------------------
- */
+/* ---- what is compared ------------------------------------------------------------------------ */
 
 static void refuse(struct api *a, struct http_ref x, const char *which, enum err e)
 {
@@ -140,8 +139,7 @@ static bool goes_on(struct comparing *c, const char *which, const struct store_f
     return true;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static void make(struct comparing *c, const struct str *bases, size_t len, const char *baseline)
 {
@@ -172,8 +170,7 @@ static void answer(struct comparing *c)
     let_go(c);
 }
 
-/* ---- against another job -----------------------------------------------------------------------
- */
+/* ---- against another job --------------------------------------------------------------------- */
 
 static void base_found(void *ctx, const struct store_found *f)
 {
@@ -185,8 +182,7 @@ static void base_found(void *ctx, const struct store_found *f)
     }
 }
 
-/* ---- against the baseline ----------------------------------------------------------------------
- */
+/* ---- against the baseline -------------------------------------------------------------------- */
 
 static void seek(struct comparing *c);
 

@@ -17,8 +17,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* ---- the list ----------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static void render_delivery(struct js_out *o, const struct delivery_record *d)
 {
@@ -117,8 +116,7 @@ static void list_deliveries(void *ctx, struct http_request *rq, struct http_ref 
                           args_of(rq)->cursor, args_of(rq)->limit, listed, q);
 }
 
-/* ---- once more ---------------------------------------------------------------------------------
- */
+/* ---- once more ------------------------------------------------------------------------------- */
 
 static void redeliver(void *ctx, struct http_request *rq, struct http_ref x)
 {

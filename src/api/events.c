@@ -82,8 +82,7 @@ struct listener {
     bool over; /* ended or dropped: freed when nobody looks at it any more */
 };
 
-/* ---- rosters ----------------------------------------------------------------------------------
- */
+/* ---- rosters --------------------------------------------------------------------------------- */
 
 static void roster_unref(struct roster *r)
 {
@@ -118,8 +117,7 @@ static struct roster *roster_ref(struct api *a, const char *wall)
     return s->roster;
 }
 
-/* ---- the end of a stream ----------------------------------------------------------------------
- */
+/* ---- the end of a stream --------------------------------------------------------------------- */
 
 static void count_listeners(const struct event_streams *s)
 {
@@ -179,8 +177,7 @@ static void gone(void *ctx)
     listener_over(ctx);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void add_mark(struct listener *l, struct mono_us now)
 {
@@ -267,8 +264,7 @@ static void heartbeat(void *ctx)
                  mono_min(mono_add(now, dur_ms(HEARTBEAT_MS)), too_old), heartbeat, l);
 }
 
-/* ---- events as text ----------------------------------------------------------------------------
- */
+/* ---- events as text -------------------------------------------------------------------------- */
 
 /* "event: TYPE\nid: START-N\ndata: "; n 0: no id. */
 static void begin_event(struct buf *out, const struct events *e, const char *type, bool has_id,
@@ -344,8 +340,7 @@ static bool ends_with(const struct listener *l, const struct event *e)
     return l->job_id[0] != '\0' && is_end(e) && strcmp(l->job_id, e->job_id) == 0;
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------
- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 static void begin_snapshot(struct listener *l)
 {
@@ -407,8 +402,7 @@ static bool continue_snapshot(struct listener *l)
     return true;
 }
 
-/* ---- the pump ----------------------------------------------------------------------------------
- */
+/* ---- the pump -------------------------------------------------------------------------------- */
 
 /* One event from the ring; false: the buffer is full, or the stream is over. */
 static bool send_kept(struct listener *l)
@@ -472,8 +466,7 @@ static void drained(void *ctx)
     pump(ctx);
 }
 
-/* ---- telling -----------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static void tell(void *ctx, const struct event *e)
 {
@@ -503,8 +496,7 @@ static void tell(void *ctx, const struct event *e)
     }
 }
 
-/* ---- previews ----------------------------------------------------------------------------------
- */
+/* ---- previews -------------------------------------------------------------------------------- */
 
 static void send_preview(struct listener *l, const struct preview_view *v)
 {
@@ -554,8 +546,7 @@ static void preview(void *ctx)
     }
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static const struct http_stream_ops stream_ops = {
     .drained = drained, .gone = gone, .empty = all_read};
@@ -655,8 +646,7 @@ static void follow_job(void *ctx, struct http_request *rq, struct http_ref x)
     }
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void streams_init(struct api *a)
 {

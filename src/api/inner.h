@@ -58,8 +58,7 @@ void api_make_family(void *ctx, struct http_family *ret);
 /* Files of bodies, see uploads.c. */
 extern const struct http_file_ops api_file_ops;
 
-/* ---- api.c: who asks, and refusals -------------------------------------------------------------
- */
+/* ---- api.c: who asks, and refusals ----------------------------------------------------------- */
 
 /* The wall of the caller (pool/walls.h). It lives as long as the request. */
 const char *api_wall(const struct api *a, const struct http_request *rq);
@@ -88,8 +87,7 @@ bool api_asking_goes_on(const struct api_asking *q, enum err e);
 /* pool_done_fn: answers 204. ctx: an api_asking, which it frees. */
 void api_answer_no_content(void *asking, enum err e);
 
-/* ---- jobs.c ------------------------------------------------------------------------------------
- */
+/* ---- jobs.c ---------------------------------------------------------------------------------- */
 
 /* What an answer with a Job says beside it. */
 struct job_answer {
@@ -106,8 +104,7 @@ void api_render_job(struct api *a, const char *id, struct buf *out);
 /* The same of an active one; false: it is none. */
 bool api_render_active(struct api *a, const char *id, bool traceback, struct buf *out);
 
-/* ---- backends.c, file_answer.c, profiles.c -----------------------------------------------------
- */
+/* ---- backends.c, file_answer.c, profiles.c --------------------------------------------------- */
 
 /* Answers with a file of ours (its descriptor is taken), or the part that is asked for; status,
    ETag and ranges of `answer` are set here. */

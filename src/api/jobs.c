@@ -14,8 +14,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* ---- one ---------------------------------------------------------------------------------------
- */
+/* ---- one ------------------------------------------------------------------------------------- */
 
 bool api_render_active(struct api *a, const char *id, bool traceback, struct buf *out)
 {
@@ -159,8 +158,7 @@ static void get_job(void *ctx, struct http_request *rq, struct http_ref x)
     api_answer_job(a, x, args_of(rq)->job_id, &how);
 }
 
-/* ---- many --------------------------------------------------------------------------------------
- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 struct listing {
     struct api *api;
@@ -243,8 +241,7 @@ static void list_jobs(void *ctx, struct http_request *rq, struct http_ref x)
     store_list(a->store, &q, listed, l);
 }
 
-/* ---- its workflow and attempts -----------------------------------------------------------------
- */
+/* ---- its workflow and attempts --------------------------------------------------------------- */
 
 static void answer_workflow(struct api *a, struct http_ref x, enum err e,
                             struct http_answer *answer)
@@ -311,8 +308,7 @@ static void list_attempts(void *ctx, struct http_request *rq, struct http_ref x)
     api_find_job(ctx, rq, x, args_of(rq)->job_id, &find);
 }
 
-/* ---- what people want of it --------------------------------------------------------------------
- */
+/* ---- what people want of it ------------------------------------------------------------------ */
 
 static void cancel_job(void *ctx, struct http_request *rq, struct http_ref x)
 {

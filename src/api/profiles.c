@@ -28,8 +28,7 @@ struct found {
     unsigned attempt; /* the one that was asked for; 0: the last */
 };
 
-/* ---- traces ------------------------------------------------------------------------------------
- */
+/* ---- traces ---------------------------------------------------------------------------------- */
 
 struct texts {
     struct buf *list;
@@ -60,8 +59,7 @@ static struct texts earlier_attempts(struct api *a, const struct found *f)
     return t;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 /* A larger profile is rendered on another thread: some 5 ms of work. */
 enum { RENDER_APART = 128 * 1024 };
@@ -203,8 +201,7 @@ static void answer_profile(struct api *a, const struct http_request *rq, struct 
     }
 }
 
-/* ---- of a job ----------------------------------------------------------------------------------
- */
+/* ---- of a job -------------------------------------------------------------------------------- */
 
 /* What is known so far changes with the job. That time goes by is no change: two answers of one
    ETag differ in nothing but their times. */
@@ -297,8 +294,7 @@ static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
     api_find_job(a, rq, x, args_of(rq)->job_id, &find);
 }
 
-/* ---- of one attempt ----------------------------------------------------------------------------
- */
+/* ---- of one attempt -------------------------------------------------------------------------- */
 
 static void attempt_profile_found(struct api *a, struct http_request *rq, struct http_ref x,
                                   const struct store_found *stored)

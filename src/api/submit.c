@@ -65,8 +65,7 @@ static struct submitting *submitting_of(struct api *a, struct http_request *rq, 
     return s;
 }
 
-/* ---- one job -----------------------------------------------------------------------------------
- */
+/* ---- one job --------------------------------------------------------------------------------- */
 
 /* The job of a submission, new or of an earlier request with the same key. */
 static void answer_stored(struct api *a, struct http_request *rq, struct http_ref x,
@@ -116,8 +115,7 @@ static void submit_job(void *ctx, struct http_request *rq, struct http_ref x)
     }
 }
 
-/* ---- a batch -----------------------------------------------------------------------------------
- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 static void submit_batch(void *ctx, struct http_request *rq, struct http_ref x)
 {

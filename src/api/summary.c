@@ -44,8 +44,7 @@ static void let_go(struct summing *s)
     }
 }
 
-/* ---- the answer --------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static double total_of(const struct summary_row *row)
 {
@@ -153,8 +152,7 @@ static void summed(void *ctx, enum err e, const struct summary_row *rows, size_t
     let_go(s);
 }
 
-/* ---- the way there -----------------------------------------------------------------------------
- */
+/* ---- the way there --------------------------------------------------------------------------- */
 
 static void sum_up(struct summing *s)
 {

@@ -12,8 +12,7 @@ enum {
     MOST_OF_CLIENTS = 8000, /* of each kind, of all clients together */
 };
 
-/* ---- kinds ------------------------------------------------------------------------------------
- */
+/* ---- kinds ----------------------------------------------------------------------------------- */
 
 int rollup_kind(enum group_by group, bool of_clients)
 {
@@ -40,8 +39,7 @@ int64_t rollup_most_keys(int kind)
     return kind >= GROUP_OF_CLIENT ? MOST_OF_CLIENTS : kind == GROUP_RUN ? MOST_RUNS : MOST_KEYS;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 void rollup_add_key(struct str client, struct str key, struct buf *out)
 {
@@ -98,8 +96,7 @@ struct key_range rollup_range_of_nodes(int kind, struct str workflow, struct buf
     return range_of(kind, workflow, '/', '0', b);
 }
 
-/* ---- questions --------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 static enum group_by group_asked(const struct rollup_question *q)
 {

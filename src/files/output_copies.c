@@ -98,8 +98,7 @@ struct kept_job {
    fetched since is fetched again after a crash. */
 enum { ROWS_A_JOB = 32 };
 
-/* ---- contents ----------------------------------------------------------------------------------
- */
+/* ---- contents -------------------------------------------------------------------------------- */
 
 static struct content *content_use(struct copies *all, const char *sha256, uint64_t size)
 {
@@ -129,8 +128,7 @@ static void content_leave(struct copies *all, struct content *c, bool stays)
     free(c);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* An array by n: [{"state": "yes", "sha256": ..., "size": ...}, {"state": "pending"}, ...]. */
 static void write_files(const struct copy *copies, size_t len, struct buf *out)
@@ -269,8 +267,7 @@ struct kept_record copies_row(struct copies *all, const struct job_record *ended
     return row;
 }
 
-/* ---- the lists of backends ---------------------------------------------------------------------
- */
+/* ---- the lists of backends ------------------------------------------------------------------- */
 
 static void queue_last(struct kept_job *k, struct file_server *s)
 {
@@ -324,8 +321,7 @@ static void fail_rest(struct kept_job *k, const char *why)
     unqueue(k);
 }
 
-/* ---- jobs with copies --------------------------------------------------------------------------
- */
+/* ---- jobs with copies ------------------------------------------------------------------------ */
 
 static struct kept_job *add_job(struct copies *all, int64_t seq, const char *id,
                                 struct wall_us ended_at, struct str files)
@@ -436,8 +432,7 @@ static void expire(void *ctx)
     }
 }
 
-/* ---- fetching ----------------------------------------------------------------------------------
- */
+/* ---- fetching -------------------------------------------------------------------------------- */
 
 static void again(void *ctx)
 {
@@ -583,8 +578,7 @@ void copies_of_deleted(struct copies *all)
     job_record_done(&r);
 }
 
-/* ---- the start and the end ---------------------------------------------------------------------
- */
+/* ---- the start and the end ------------------------------------------------------------------- */
 
 static void found_row(void *ctx, const struct kept_record *row)
 {
@@ -654,8 +648,7 @@ void copies_free(struct copies *all)
     free(all);
 }
 
-/* ---- who asks ----------------------------------------------------------------------------------
- */
+/* ---- who asks -------------------------------------------------------------------------------- */
 
 /* NULL also when its row numbers other outputs: an older daemon saw fewer in the same JSON. */
 static const struct kept_job *find_numbered(struct copies *all, const char *job_id, size_t len)

@@ -58,8 +58,7 @@ struct stamp_look {
 
 static const struct output_stamp not_known = {.size = -1, .modified_s = -1};
 
-/* ---- what a server says ------------------------------------------------------------------------
- */
+/* ---- what a server says ---------------------------------------------------------------------- */
 
 /* A number that is a header's whole value; -1: none. */
 static int64_t number_of(const char *value)
@@ -110,8 +109,7 @@ bool stamp_matches(const struct output_stamp *s, struct http_call *call, unsigne
     return s->modified_s < 0 || now.modified_s < 0 || s->modified_s == now.modified_s;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* An array by n: [{"size": 5, "etag": "...", "modified": 1700000000}, {}, ...]. */
 static void write_files(const struct output_stamp *list, size_t len, struct buf *out)
@@ -174,8 +172,7 @@ struct output_stamp stamps_find(const struct stamps *all, int64_t seq, struct wa
     return not_known;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static void stamping_free(struct stamping *s)
 {

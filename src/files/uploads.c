@@ -51,8 +51,7 @@ struct uploads {
     bool stopping;
 };
 
-/* ---- the list ----------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 struct wall_us uploads_expires_at(const struct uploads *all, const struct upload *u)
 {
@@ -95,8 +94,7 @@ struct upload *uploads_find(struct uploads *all, const char *sha256)
     return map_get(&all->by_sha, str_of(sha256));
 }
 
-/* ---- whose they are ----------------------------------------------------------------------------
- */
+/* ---- whose they are -------------------------------------------------------------------------- */
 
 static struct upload_share *share_find(struct uploads *all, const char *sha256, const char *client)
 {
@@ -191,8 +189,7 @@ struct upload *uploads_seen(struct uploads *all, const char *wall, const char *s
     return s == NULL || !s->sent ? NULL : s->upload;
 }
 
-/* ---- the list ----------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static struct upload *add(struct uploads *all, const char *sha256, uint64_t size,
                           struct wall_us used_at)
@@ -306,8 +303,7 @@ static void expire(void *ctx)
     }
 }
 
-/* ---- the start ---------------------------------------------------------------------------------
- */
+/* ---- the start ------------------------------------------------------------------------------- */
 
 static void found_row(void *ctx, const struct upload_record *r)
 {
@@ -385,8 +381,7 @@ bool uploads_start(struct uploads *all)
     return true;
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* A file on its way: of a request, or of bytes that are here. */
 struct upload_writing {
@@ -671,8 +666,7 @@ void uploads_keep(struct uploads *all, struct str bytes, const char *owner, uplo
     blob_finish(w->writer);
 }
 
-/* ---- forgetting --------------------------------------------------------------------------------
- */
+/* ---- forgetting ------------------------------------------------------------------------------ */
 
 /* A change of an owner that the store writes down. */
 struct forgetting {
@@ -729,8 +723,7 @@ bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, s
     return true;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct uploads *uploads_new(struct store *store, struct deadlines *deadlines,
                             struct pending *pending, const struct uploads_options *options)

@@ -62,8 +62,7 @@ static void drop_first(struct otlp *t, size_t n)
     t->len -= n;
 }
 
-/* ---- rendering ---------------------------------------------------------------------------------
- */
+/* ---- rendering ------------------------------------------------------------------------------- */
 
 /* Its attempts' profiles, in order. False: it cannot be read, or was deleted meanwhile. */
 static bool add_job(struct otlp *t, const char *id, struct js_out *o)
@@ -110,8 +109,7 @@ static void render_batch(struct otlp *t, struct buf *out)
     render_otlp_end(&o);
 }
 
-/* ---- sending -----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* What the protocol says to try again. */
 static bool is_for_later(const struct http_result *r)

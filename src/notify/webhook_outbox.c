@@ -39,8 +39,7 @@ struct store_beside outbox_beside(const struct outbox *o)
     return (struct store_beside){.deliveries = o->list, .deliveries_len = o->len};
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 /* "host:port" with the port that the URL means. Owner: the caller; NULL: it is no URL. */
 static char *host_of(const char *url)
@@ -72,8 +71,7 @@ bool webhooks_may_call(const struct webhooks *w, const char *url)
                                             (struct sockaddr *)&a));
 }
 
-/* ---- what events mean --------------------------------------------------------------------------
- */
+/* ---- what events mean ------------------------------------------------------------------------ */
 
 void webhook_render_body(enum event_type type, struct str data, struct buf *out)
 {

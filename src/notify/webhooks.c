@@ -99,8 +99,7 @@ struct webhooks {
     uint64_t delivered, failed, dead, forbidden; /* since the start */
 };
 
-/* ---- what is in memory -------------------------------------------------------------------------
- */
+/* ---- what is in memory ----------------------------------------------------------------------- */
 
 static struct hook_host *host_named(struct webhooks *w, const char *name)
 {
@@ -189,8 +188,7 @@ static void forget(struct delivery *d)
     target_let_go(w, t);
 }
 
-/* ---- turns -------------------------------------------------------------------------------------
- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 static bool may_start(const struct hook_target *t)
 {
@@ -293,8 +291,7 @@ void webhooks_take(struct webhooks *w, struct outbox *o)
     outbox_done(o);
 }
 
-/* ---- what waits in the store -------------------------------------------------------------------
- */
+/* ---- what waits in the store ----------------------------------------------------------------- */
 
 struct refilling {
     struct webhooks *all;
@@ -361,8 +358,7 @@ static void host_found(void *ctx, const char *host)
     host_named(ctx, host)->parked = true;
 }
 
-/* ---- a try -------------------------------------------------------------------------------------
- */
+/* ---- a try ----------------------------------------------------------------------------------- */
 
 static void written(void *ctx)
 {
@@ -603,8 +599,7 @@ static void pump(struct webhooks *w)
     }
 }
 
-/* ---- once more --------------------------------------------------------------------------------
- */
+/* ---- once more ------------------------------------------------------------------------------- */
 
 static void begin_anew(struct delivery_record *r)
 {
@@ -688,8 +683,7 @@ enum err webhooks_renew(struct webhooks *w, const char *id, struct delivery_reco
     return e;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct webhooks *webhooks_new(uv_loop_t *loop, struct store *store, struct deadlines *deadlines,
                               struct pending *pending, const struct webhooks_options *options)

@@ -5,12 +5,13 @@
  * before it is answered, so that a slow client keeps no database read open.
  */
 #include "async_reads.h"
-#include "inner.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+
+#include "inner.h"
 
 /* On a thread of the pool. The slot's connection is this read's alone. */
 static void work(uv_work_t *req)

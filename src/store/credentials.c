@@ -7,6 +7,8 @@
  * themselves lie in overflow pages only: those are never copied when the tree is balanced, which
  * may leave a copy in the gap of a page (findings/sqlite-secure-delete-leaves-copies.sh).
  */
+#include "credentials.h"
+
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@
 
 #include "comfypool/base/log.h"
 #include "comfypool/core/credentials.h"
-#include "credentials.h"
+
 #include "inner.h"
 
 enum { PAGE = 4096 };

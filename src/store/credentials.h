@@ -7,6 +7,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
+
 #include "ops_apply.h"
 
 struct sqlite3;

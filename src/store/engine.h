@@ -15,6 +15,7 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
+
 #include "ops.h"
 #include "ops_apply.h"
 

@@ -4,9 +4,6 @@
  * It starts with the first read. A connection that cannot be made is tried again with the next one.
  */
 #include "finds.h"
-#include "engine.h"
-#include "inner.h"
-#include "read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +11,10 @@
 #include "comfypool/base/log.h"
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/finds.h"
+
+#include "engine.h"
+#include "inner.h"
+#include "read.h"
 
 /* Embedded, as its first member, in what is asked; freed when it was answered. */
 struct find {
@@ -43,8 +44,7 @@ static struct find *list_take_all(struct find_list *l)
     return first;
 }
 
-/* ---- the thread -------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static bool has_reader(struct store *s)
 {
@@ -101,8 +101,7 @@ static void work(void *arg)
     uv_mutex_unlock(&f->mutex);
 }
 
-/* ---- the loop's side --------------------------------------------------------------------------
- */
+/* ---- the loop's side ------------------------------------------------------------------------- */
 
 static void answer_all(struct find *first)
 {
@@ -170,8 +169,7 @@ void finder_done(struct finder *f)
     uv_mutex_destroy(&f->mutex);
 }
 
-/* ---- a job ------------------------------------------------------------------------------------
- */
+/* ---- a job ----------------------------------------------------------------------------------- */
 
 struct job_find {
     struct find find;
@@ -268,8 +266,7 @@ void store_find_job(struct store *s, const struct store_wish *wish, store_found_
     ask(s, &f->find);
 }
 
-/* ---- a batch ----------------------------------------------------------------------------------
- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 struct batch_find {
     struct find find;

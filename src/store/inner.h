@@ -15,6 +15,7 @@
 #include "comfypool/base/err.h"
 #include "comfypool/core/job.h"
 #include "comfypool/store/store.h"
+
 #include "async_reads.h"
 #include "finds.h"
 #include "read.h"

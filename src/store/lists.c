@@ -2,10 +2,6 @@
  * Pages of jobs and of deliveries, newest first. A page costs its rows, whatever lies before it.
  * Both run off the loop.
  */
-#include "async_reads.h"
-#include "columns.h"
-#include "inner.h"
-
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -13,6 +9,10 @@
 
 #include "comfypool/store/deliveries.h"
 #include "comfypool/store/jobs.h"
+
+#include "async_reads.h"
+#include "columns.h"
+#include "inner.h"
 
 struct list_request {
     struct async_read read;

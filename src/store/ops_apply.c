@@ -6,15 +6,16 @@
  * A job without a key, a stray, a profile or a webhook costs no statement for them.
  */
 #include "ops_apply.h"
-#include "columns.h"
-#include "credentials.h"
-#include "inner.h"
-#include "rollup_write.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "columns.h"
+#include "credentials.h"
+#include "inner.h"
+#include "rollup_write.h"
 
 enum { PRUNE_STEP = 200 };
 

@@ -9,6 +9,7 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
+
 #include "ops.h"
 
 struct sqlite3;

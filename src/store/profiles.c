@@ -2,15 +2,15 @@
  * Profiles of many jobs, off the loop: pages for exports, and the runs that a baseline stands on. A
  * page is bounded in rows and in bytes, and read whole before it is answered.
  */
-#include "async_reads.h"
-#include "inner.h"
+#include "comfypool/store/profiles.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "comfypool/store/profiles.h"
+#include "async_reads.h"
+#include "inner.h"
 
 enum { PAGE_ROWS = 64, PAGE_BYTES = 1 << 20, BASELINE_BYTES = 64 << 20 };
 

@@ -4,9 +4,6 @@
  * start-up: active jobs, strays, backends. Lists are lists.c.
  */
 #include "read.h"
-#include "columns.h"
-#include "inner.h"
-#include "ops_apply.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -24,6 +21,10 @@
 #include "comfypool/store/profiles.h"
 #include "comfypool/store/settings.h"
 #include "comfypool/store/uploads.h"
+
+#include "columns.h"
+#include "inner.h"
+#include "ops_apply.h"
 
 /* ---- opening --------------------------------------------------------------------------------- */
 

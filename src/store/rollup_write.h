@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "comfypool/base/time.h"
+
 #include "ops_apply.h"
 
 enum write_result apply_fold(struct write_session *w, struct op *op);

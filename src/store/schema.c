@@ -10,13 +10,14 @@
  * are microseconds since the Unix epoch (0: not yet), errors are kept by their public code.
  */
 #include "schema.h"
-#include "columns.h"
-#include "credentials.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 
 #include "comfypool/base/log.h"
+
+#include "columns.h"
+#include "credentials.h"
 
 static const char *const migrations[] = {
     /* 1 */

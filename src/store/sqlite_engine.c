@@ -11,8 +11,7 @@
 #include "read.h"
 #include "schema.h"
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* A file system without shared memory silently gets another journal. */
 static bool journal_is_wal(sqlite3 *db)

@@ -7,11 +7,7 @@
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
-#include "inner.h"
-#include "engine.h"
-#include "async_reads.h"
-#include "read.h"
-#include "writer.h"
+#include "comfypool/store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +20,12 @@
 #include <unistd.h>
 
 #include "comfypool/base/log.h"
-#include "comfypool/store/store.h"
+
+#include "async_reads.h"
+#include "engine.h"
+#include "inner.h"
+#include "read.h"
+#include "writer.h"
 
 static const char DATABASE[] = "comfypoold.db";
 /* Beside it since its first commit: an empty database without it is a new one. */

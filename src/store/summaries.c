@@ -2,10 +2,6 @@
  * Summaries: the roll-ups of one kind, merged by key over the time that was asked for. Runs off the
  * loop. Cost: its roll-ups, one an hour (a day after a week) and key.
  */
-#include "async_reads.h"
-#include "inner.h"
-#include "ops_apply.h"
-
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -16,6 +12,10 @@
 #include "comfypool/core/rollup_age.h"
 #include "comfypool/core/rollup_keys.h"
 #include "comfypool/store/rollups.h"
+
+#include "async_reads.h"
+#include "inner.h"
+#include "ops_apply.h"
 
 struct summary_request {
     struct async_read read;

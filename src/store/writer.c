@@ -12,14 +12,15 @@
  * ERR_NONE only after the COMMIT that holds it.
  */
 #include "writer.h"
-#include "engine.h"
-#include "inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/base/log.h"
+
+#include "engine.h"
+#include "inner.h"
 
 static const uint64_t RETRY_NS = 1000000000;
 /* How long the log may hold account keys of what has ended, while there is enough else to do. */

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "comfypool/base/err.h"
+
 #include "ops.h"
 #include "ops_apply.h"
 

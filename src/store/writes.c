@@ -3,11 +3,6 @@
  * piece of memory, made on the loop thread) and hands it to the writer. What is done with an op is
  * in ops_apply.c. Also the lists in which ops wait.
  */
-#include "columns.h"
-#include "inner.h"
-#include "ops.h"
-#include "writer.h"
-
 #include <stddef.h>
 #include <string.h>
 
@@ -21,6 +16,11 @@
 #include "comfypool/store/settings.h"
 #include "comfypool/store/store.h"
 #include "comfypool/store/uploads.h"
+
+#include "columns.h"
+#include "inner.h"
+#include "ops.h"
+#include "writer.h"
 
 /* ---- making ops ------------------------------------------------------------------------------ */
 

@@ -14,8 +14,7 @@
 
 #include "suites.h"
 
-/* ---- the lock ----------------------------------------------------------------------------------
- */
+/* ---- the lock -------------------------------------------------------------------------------- */
 
 /* The writer waits 2 s for it: what is done under it must be short. */
 static sqlite3 *lock(const struct daemon *d)
@@ -54,8 +53,7 @@ static void await_taken(struct daemon *d)
 
 #define JSON "Content-Type: application/json\r\n"
 
-/* ---- one Idempotency-Key -----------------------------------------------------------------------
- */
+/* ---- one Idempotency-Key --------------------------------------------------------------------- */
 
 #define KEYED JSON "Idempotency-Key: k\r\n"
 
@@ -143,8 +141,7 @@ START_TEST(test_key_before_the_insert)
 }
 END_TEST
 
-/* ---- a job, and the deletion of the one that it is to follow -----------------------------------
- */
+/* ---- a job, and the deletion of the one that it is to follow --------------------------------- */
 
 static char *follower(const char *tag, const char *id)
 {
@@ -250,8 +247,7 @@ START_TEST(test_ended_while_inserted)
 }
 END_TEST
 
-/* ---- two owners of one file --------------------------------------------------------------------
- */
+/* ---- two owners of one file ------------------------------------------------------------------ */
 
 #define HELLO "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 

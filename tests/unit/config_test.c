@@ -63,8 +63,7 @@ static bool load(const char *text)
     return config_load_file(&c, "f.yaml", &errors);
 }
 
-/* ---- errors of a file --------------------------------------------------------------------------
- */
+/* ---- errors of a file ------------------------------------------------------------------------ */
 
 static const struct {
     const char *name;
@@ -321,8 +320,7 @@ START_TEST(a_file_that_cannot_be_read)
 }
 END_TEST
 
-/* ---- good files --------------------------------------------------------------------------------
- */
+/* ---- good files ------------------------------------------------------------------------------ */
 
 /* Everything but backends, as config_init leaves it. */
 static void is_default(void)
@@ -526,8 +524,7 @@ START_TEST(the_sample_says_the_defaults)
 }
 END_TEST
 
-/* ---- headers files -----------------------------------------------------------------------------
- */
+/* ---- headers files --------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -558,8 +555,7 @@ START_TEST(a_bad_headers_file_says_where)
 }
 END_TEST
 
-/* ---- environment and flags ---------------------------------------------------------------------
- */
+/* ---- environment and flags ------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -728,8 +724,7 @@ START_TEST(what_only_this_machine_can_reach)
 }
 END_TEST
 
-/* ---- tokens ------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 #define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define HASH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

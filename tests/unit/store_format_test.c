@@ -27,8 +27,7 @@
 #include "comfypool/store/uploads.h"
 #include "suites.h"
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void read_into(const char *path, struct buf *out)
 {
@@ -57,8 +56,7 @@ static void write_bytes(const char *name, const char *bytes, size_t n)
     ck_assert_int_eq(fclose(f), 0);
 }
 
-/* ---- older formats -----------------------------------------------------------------------------
- */
+/* ---- older formats --------------------------------------------------------------------------- */
 
 static void make_old(const char *sample)
 {
@@ -415,8 +413,7 @@ START_TEST(escaped_names_of_format_5_leave_too)
 }
 END_TEST
 
-/* ---- all that is in a database, as a text ------------------------------------------------------
- */
+/* ---- all that is in a database, as a text ---------------------------------------------------- */
 
 static const char *const everything[] = {
     "SELECT * FROM jobs ORDER BY seq",
@@ -469,8 +466,7 @@ static char *snapshot(void)
     return buf_take(&out);
 }
 
-/* ---- a history ---------------------------------------------------------------------------------
- */
+/* ---- a history ------------------------------------------------------------------------------- */
 
 static struct job_record one, two, three;
 static struct attempt_record first, second;
@@ -650,8 +646,7 @@ static void forget_history(void)
     remove_dir();
 }
 
-/* ---- a log that is cut or damaged --------------------------------------------------------------
- */
+/* ---- a log that is cut or damaged ------------------------------------------------------------ */
 
 enum { WAL_HEADER = 32, FRAME_HEADER = 24, FRAME = FRAME_HEADER + 4096 };
 
@@ -737,8 +732,7 @@ START_TEST(a_damaged_log_is_a_beginning)
 }
 END_TEST
 
-/* ---- a database that is damaged ----------------------------------------------------------------
- */
+/* ---- a database that is damaged -------------------------------------------------------------- */
 
 static void saw_active(void *ctx, struct store_active *found)
 {

@@ -40,8 +40,7 @@ static void reopen(void)
     open_store();
 }
 
-/* ---- keys --------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static struct key_record make_key(const char *key, const struct job_record *j, int64_t at)
 {
@@ -173,8 +172,7 @@ START_TEST(old_keys_are_pruned)
 }
 END_TEST
 
-/* ---- strays ------------------------------------------------------------------------------------
- */
+/* ---- strays ---------------------------------------------------------------------------------- */
 
 static struct stray_record make_stray(const struct job_record *j, const struct attempt_record *a)
 {
@@ -359,8 +357,7 @@ START_TEST(a_stray_outlives_its_job)
 }
 END_TEST
 
-/* ---- jobs as a whole ---------------------------------------------------------------------------
- */
+/* ---- jobs as a whole ------------------------------------------------------------------------- */
 
 START_TEST(a_failed_job_is_queued_again)
 {
@@ -470,8 +467,7 @@ START_TEST(attempts_come_in_order)
 }
 END_TEST
 
-/* ---- backends and settings ---------------------------------------------------------------------
- */
+/* ---- backends and settings ------------------------------------------------------------------- */
 
 static struct backend_record backend_rows[] = {
     {.name = "a",
@@ -543,8 +539,7 @@ START_TEST(settings_are_kept)
 }
 END_TEST
 
-/* ---- a full disk -------------------------------------------------------------------------------
- */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 
 /* All but the insert is kept, in order, and written when there is room. */
 static void kept_over_a_full_disk(void)
@@ -627,8 +622,7 @@ START_TEST(a_full_disk_keeps_all_but_inserts)
 }
 END_TEST
 
-/* ---- account keys ------------------------------------------------------------------------------
- */
+/* ---- account keys ---------------------------------------------------------------------------- */
 
 enum { KEYED_JOBS = 600 };
 
@@ -822,8 +816,7 @@ START_TEST(account_keys_of_a_batch)
 }
 END_TEST
 
-/* ---- who has sent a file -----------------------------------------------------------------------
- */
+/* ---- who has sent a file --------------------------------------------------------------------- */
 
 START_TEST(a_file_has_owners)
 {

@@ -13,8 +13,7 @@
 #include "comfypool/store/profiles.h"
 #include "comfypool/store/store.h"
 
-/* ---- profiles ----------------------------------------------------------------------------------
- */
+/* ---- profiles -------------------------------------------------------------------------------- */
 
 /* A job that ended as this says; its profile is {"seq":N}. */
 struct ended {
@@ -186,8 +185,7 @@ START_TEST(a_baseline_is_of_runs_that_cost_the_same)
 }
 END_TEST
 
-/* ---- deliveries --------------------------------------------------------------------------------
- */
+/* ---- deliveries ------------------------------------------------------------------------------ */
 
 static struct delivery_record delivery(const char *type, int64_t at)
 {
@@ -375,8 +373,7 @@ START_TEST(dead_ones_are_kept_for_a_week)
 }
 END_TEST
 
-/* ---- of one client -----------------------------------------------------------------------------
- */
+/* ---- of one client --------------------------------------------------------------------------- */
 
 static void note_jobs(void *ctx, enum err e, struct job_record *jobs, size_t n)
 {

@@ -46,8 +46,7 @@ static void fold(void)
     }
 }
 
-/* ---- measurements ------------------------------------------------------------------------------
- */
+/* ---- measurements ---------------------------------------------------------------------------- */
 
 /* A job that ended at `at` on the backend "one"; its only node took so long. */
 struct end {
@@ -104,8 +103,7 @@ static void end_jobs(const struct end *list, size_t n)
     ck_assert_int_eq(wait_for(&done), ERR_NONE);
 }
 
-/* ---- summaries ---------------------------------------------------------------------------------
- */
+/* ---- summaries ------------------------------------------------------------------------------- */
 
 struct summary {
     bool came;
@@ -231,8 +229,7 @@ START_TEST(a_broken_measurement_is_let_go)
 }
 END_TEST
 
-/* ---- a kill ------------------------------------------------------------------------------------
- */
+/* ---- a kill ---------------------------------------------------------------------------------- */
 
 /* Ends jobs and folds until it is killed; says on the pipe how many ends were durable. */
 static void work_until_killed(int to)
@@ -288,8 +285,7 @@ START_TEST(each_end_counts_once_over_a_kill)
 }
 END_TEST
 
-/* ---- bounds ------------------------------------------------------------------------------------
- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 /* n jobs, all alike but for their workflow (or node, or class), seen one after the other. */
 static void end_many(const char *what, int from, int n)
@@ -357,8 +353,7 @@ START_TEST(nodes_and_classes_are_bounded)
 }
 END_TEST
 
-/* ---- age ---------------------------------------------------------------------------------------
- */
+/* ---- age ------------------------------------------------------------------------------------- */
 
 static void note_pruned(void *ctx, unsigned deleted, bool more)
 {
@@ -417,8 +412,7 @@ START_TEST(days_are_forgotten_after_400)
 }
 END_TEST
 
-/* ---- of one client -----------------------------------------------------------------------------
- */
+/* ---- of one client --------------------------------------------------------------------------- */
 
 static void client_has(const char *client, enum group_by group, const char *hash, const char *want)
 {

@@ -22,8 +22,7 @@
 #include "comfypool/store/profiles.h"
 #include "comfypool/store/store.h"
 
-/* ---- a job's life ------------------------------------------------------------------------------
- */
+/* ---- a job's life ---------------------------------------------------------------------------- */
 
 START_TEST(a_job_comes_back_as_it_was)
 {
@@ -215,8 +214,7 @@ START_TEST(a_wrong_write_is_refused_alone)
 }
 END_TEST
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 struct listed {
     bool done;
@@ -332,8 +330,7 @@ START_TEST(closing_answers_what_waits)
 }
 END_TEST
 
-/* ---- retention ---------------------------------------------------------------------------------
- */
+/* ---- retention ------------------------------------------------------------------------------- */
 
 struct pruned {
     bool done;
@@ -405,8 +402,7 @@ START_TEST(delete_takes_all_that_belongs_to_it)
 }
 END_TEST
 
-/* ---- the directory -----------------------------------------------------------------------------
- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 START_TEST(a_second_store_is_refused)
 {
@@ -508,8 +504,7 @@ START_TEST(what_cannot_be_opened_says_why)
 }
 END_TEST
 
-/* ---- a full disk, and kill -9: in a child that dies or exits with 0 -----------------------------
- */
+/* ---- a full disk, and kill -9: in a child that dies or exits with 0 -------------------------- */
 
 /* An end of a job is kept until there is room; then everything is as asked. */
 static void full_disk_and_room_again(void)

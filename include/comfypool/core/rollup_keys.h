@@ -18,8 +18,7 @@ enum { ROLLUP_KIND_COUNT = GROUP_OF_CLIENT + GROUP_COUNT };
 
 #define ROLLUP_OTHER "other"
 
-/* ---- kinds ------------------------------------------------------------------------------------
- */
+/* ---- kinds ----------------------------------------------------------------------------------- */
 
 int rollup_kind(enum group_by group, bool of_clients);
 /* The kind of the same clients in another group. */
@@ -33,8 +32,7 @@ int64_t rollup_most_keys(int kind);
 /* How many nodes of one workflow there may be; the rest counts under its "HASH/other". */
 enum { ROLLUP_MOST_NODES = 200 };
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* Appends the key under which an observation of this key counts; client: n == 0: everybody's. */
 void rollup_add_key(struct str client, struct str key, struct buf *out);
@@ -56,8 +54,7 @@ struct key_range rollup_range_of_key(int kind, struct str key, struct buf *b);
 /* All nodes of a workflow; workflow: with its client, where the kind has one. */
 struct key_range rollup_range_of_nodes(int kind, struct str workflow, struct buf *b);
 
-/* ---- questions --------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* What a summary asks for. */
 struct rollup_question {

@@ -27,8 +27,7 @@ struct copies_options {
     struct dur_us age;   /* since the job's end, at most */
 };
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* All is borrowed until copies_free. */
 struct copies *copies_new(struct store *store, struct deadlines *deadlines,
@@ -47,8 +46,7 @@ struct copies_stats {
 };
 void copies_count(const struct copies *all, struct copies_stats *ret);
 
-/* ---- of jobs -----------------------------------------------------------------------------------
- */
+/* ---- of jobs --------------------------------------------------------------------------------- */
 
 /* Whether a file of this hash was streamed to us for the job. */
 typedef bool (*copies_have_fn)(const void *ctx, const char *sha256);
@@ -71,8 +69,7 @@ const char *copies_find(struct copies *all, const char *job_id, size_t n, size_t
 int copies_open(const struct copies *all, const char *sha256, uint64_t *ret_size);
 struct blobs *copies_blobs(const struct copies *all);
 
-/* ---- of servers --------------------------------------------------------------------------------
- */
+/* ---- of servers ------------------------------------------------------------------------------ */
 
 /* The server is up again; or goes for good. */
 void copies_up(struct file_server *s);
@@ -80,8 +77,7 @@ void copies_leave(struct file_server *s);
 /* Something is still to be fetched there. */
 bool copies_wait_for(const struct file_server *s);
 
-/* ---- files that somebody else writes -----------------------------------------------------------
- */
+/* ---- files that somebody else writes --------------------------------------------------------- */
 
 /* A file that is written in copies_blobs by somebody else is held until it is released; when no row
    names it then, it goes. */

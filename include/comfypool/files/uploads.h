@@ -52,8 +52,7 @@ bool uploads_start(struct uploads *all) MUST_CHECK;
 void uploads_stop(struct uploads *all);
 void uploads_free(struct uploads *all);
 
-/* ---- what is there -----------------------------------------------------------------------------
- */
+/* ---- what is there --------------------------------------------------------------------------- */
 
 /* NULL: there is none. */
 struct upload *uploads_find(struct uploads *all, const char *sha256);
@@ -68,8 +67,7 @@ void uploads_server_name(const struct uploads *all, const char *sha256, char ret
 struct blobs *uploads_blobs(const struct uploads *all);
 void uploads_count(const struct uploads *all, size_t *ret_files, uint64_t *ret_bytes);
 
-/* ---- what is done with it ----------------------------------------------------------------------
- */
+/* ---- what is done with it -------------------------------------------------------------------- */
 
 /* The client ("": one without a token) has sent its bytes. */
 void uploads_own(struct uploads *all, struct upload *u, const char *client);
@@ -86,8 +84,7 @@ struct upload *uploads_add(struct uploads *all, const char *sha256, uint64_t siz
 bool uploads_forget(struct uploads *all, const char *wall, const char *sha256, store_kept_fn done,
                     void *ctx, struct refusal *ret);
 
-/* ---- new ones ----------------------------------------------------------------------------------
- */
+/* ---- new ones -------------------------------------------------------------------------------- */
 
 /* Whether a file may be as large as that. */
 bool uploads_take(const struct uploads *all, uint64_t size);

@@ -33,8 +33,7 @@ struct webhooks_options {
     const char *version; /* of the daemon */
 };
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* pending counts what the store writes for them. All is borrowed until webhooks_free. */
 struct webhooks *webhooks_new(uv_loop_t *loop, struct store *store, struct deadlines *deadlines,
@@ -52,8 +51,7 @@ struct webhooks_stats {
 };
 void webhooks_count(struct webhooks *w, struct webhooks_stats *ret);
 
-/* ---- new deliveries ----------------------------------------------------------------------------
- */
+/* ---- new deliveries -------------------------------------------------------------------------- */
 
 /* New deliveries that a write carries; tried when it is durable. */
 struct outbox {
@@ -87,8 +85,7 @@ void event_render_job(const struct job_record *r, const char *retry, struct buf 
 /* A webhook's body: {"type", "timestamp", "data"}. Appends. */
 void webhook_render_body(enum event_type type, struct str data, struct buf *out);
 
-/* ---- as people look after them -----------------------------------------------------------------
- */
+/* ---- as people look after them --------------------------------------------------------------- */
 
 /* It was taken a moment ago: its row goes soon. */
 bool webhooks_has_taken(const struct webhooks *w, const char *id);

@@ -5,8 +5,8 @@
 #define COMFYPOOL_STORE_BATCHES_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"

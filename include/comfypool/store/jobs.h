@@ -5,8 +5,8 @@
 #define COMFYPOOL_STORE_JOBS_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
