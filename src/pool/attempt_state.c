@@ -14,7 +14,7 @@ void attempt_happens(struct attempt *a, enum attempt_event e)
         }
         return;
     }
-    a->backend->pool->bad_transitions++;
+    a->backend->pool->counts.bad_transitions++;
     LOG(LOG_ERROR, "a transition of an attempt that is not in the table (a bug)",
         LOG_S("job", a->job == NULL ? "" : a->job->r.id), LOG_S("prompt", a->r.prompt_id),
         LOG_S("phase", attempt_phase_name(a->state.phase)),

@@ -110,9 +110,9 @@ void pool_get_stats(struct pool *p, struct pool_stats *ret)
         .queue_limit = p->options.queue_limit,
         .paused = p->paused,
         .ended_last_minute = pool_ended_last_minute(p),
-        .bad_transitions = p->bad_transitions,
+        .bad_transitions = p->counts.bad_transitions,
     };
-    memcpy(ret->ends, p->ends, sizeof ret->ends);
+    memcpy(ret->ends, p->counts.ends, sizeof ret->ends);
     copies_count(p->copies, &ret->copies);
     uploads_count(p->uploads, &ret->uploads.files, &ret->uploads.bytes);
     count_events(&p->events, ret);

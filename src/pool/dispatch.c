@@ -241,23 +241,23 @@ static void give(struct route *r)
 static void go_on(void *ctx)
 {
     struct pool *p = ctx;
-    p->passed = 0;
+    p->dispatch.passed = 0;
     pool_dispatch(p);
 }
 
 void dispatch_again(struct pool *p, struct mono_us at)
 {
-    deadline_set(&p->deadlines, &p->held, at, go_on, p);
+    deadline_set(&p->deadlines, &p->dispatch.held, at, go_on, p);
 }
 
 bool dispatch_rests(const struct pool *p)
 {
-    return p->passed > PASSED_A_TURN;
+    return p->dispatch.passed > PASSED_A_TURN;
 }
 
 void dispatch_passed(struct pool *p, size_t bytes)
 {
-    p->passed += PASSED_LEAST + bytes;
+    p->dispatch.passed += PASSED_LEAST + bytes;
     if (dispatch_rests(p)) {
         dispatch_again(p, time_mono());
     }
@@ -271,10 +271,10 @@ static bool is_too_large(const struct route *r)
 
 void pool_dispatch(struct pool *p)
 {
-    if (p->dispatching) {
+    if (p->dispatch.is_running) {
         return; /* the outer call goes on */
     }
-    p->dispatching = true;
+    p->dispatch.is_running = true;
     while (!p->stopping && !p->paused && queue_length(&p->queue) > 0 &&
            scheduler_first(&p->scheduler) != NULL) {
         struct route r;
@@ -290,7 +290,7 @@ void pool_dispatch(struct pool *p)
             give(&r);
         }
     }
-    p->dispatching = false;
+    p->dispatch.is_running = false;
 }
 
 /* ---- telling --------------------------------------------------------------------------------- */

@@ -64,8 +64,8 @@ unsigned pool_ended_last_minute(const struct pool *p)
     const int64_t second = time_mono().us / 1000000;
     unsigned n = 0;
     for (int64_t s = second - 59; s <= second; s++) {
-        if (s <= p->minute_at && s > p->minute_at - 60 && s >= 0) {
-            n += p->minute[s % 60];
+        if (s <= p->counts.minute_at && s > p->counts.minute_at - 60 && s >= 0) {
+            n += p->counts.minute[s % 60];
         }
     }
     return n;

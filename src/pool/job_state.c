@@ -9,7 +9,7 @@ bool job_apply(struct job *j, enum job_event e)
     if (job_transition(j->r.state, e, &j->r.state)) {
         return true;
     }
-    j->pool->bad_transitions++;
+    j->pool->counts.bad_transitions++;
     LOG(LOG_ERROR, "a transition that is not in the table (a bug)", LOG_S("job", j->r.id),
         LOG_S("state", job_state_name(j->r.state)), LOG_S("event", job_event_name(e)));
     return false;

@@ -432,15 +432,15 @@ static void delay_is_over(void *ctx)
 
 static void count_end(struct pool *p, enum job_state state)
 {
-    p->ends[state]++;
+    p->counts.ends[state]++;
     const int64_t second = time_mono().us / 1000000;
-    for (; p->minute_at < second; p->minute_at++) {
-        p->minute[(p->minute_at + 1) % 60] = 0;
-        if (second - p->minute_at > 60) {
-            p->minute_at = second - 60;
+    for (; p->counts.minute_at < second; p->counts.minute_at++) {
+        p->counts.minute[(p->counts.minute_at + 1) % 60] = 0;
+        if (second - p->counts.minute_at > 60) {
+            p->counts.minute_at = second - 60;
         }
     }
-    p->minute[second % 60]++;
+    p->counts.minute[second % 60]++;
 }
 
 void job_wait_again(struct job *j)

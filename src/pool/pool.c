@@ -157,10 +157,10 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     p->ws = ws;
     p->options = *options;
     p->began = time_mono();
-    p->minute_at = p->began.us / 1000000;
+    p->counts.minute_at = p->began.us / 1000000;
     map_init(&p->backends_by_name);
     map_init(&p->jobs);
-    p->shunners_end = &p->shunners;
+    p->shunning.end = &p->shunning.first;
     map_init(&p->keys);
     map_init(&p->clients);
     map_init(&p->batches);
@@ -272,8 +272,8 @@ void pool_stop(struct pool *p, void (*done)(void *ctx), void *ctx)
     webhooks_stop(p->webhooks);
     hooks_stop(p->hooks);
     otlp_stop(p->otlp);
-    p->stopped = done;
-    p->stopped_ctx = ctx;
+    p->on_stop.done = done;
+    p->on_stop.ctx = ctx;
     pool_await_stop(p, dur_ms(STOP_PATIENCE_MS));
 }
 
@@ -285,7 +285,7 @@ static void pool_freed(uv_handle_t *timer)
 bool pool_close(struct pool *p)
 {
     p->stopping = true;
-    p->stopped = NULL;
+    p->on_stop.done = NULL;
     samplers_stop(p->samplers);
     stop_files(p);
     size_t at = 0;
@@ -317,7 +317,7 @@ bool pool_close(struct pool *p)
     queue_done(&p->queue);
     scheduler_done(&p->scheduler);
     free(p->backends);
-    free(p->limited);
+    free(p->distrust.limited);
     const bool well = samplers_close(p->samplers);
     deadlines_close(&p->deadlines, pool_freed);
     return well;

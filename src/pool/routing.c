@@ -452,7 +452,7 @@ static bool walk(struct play *y, struct route *ret, bool *ret_moved)
 static bool take_reluctant(struct play *y, struct route *ret)
 {
     struct job *j = NULL;
-    for (size_t i = 0; i < y->len && j == NULL && y->p->shunners != NULL; i++) {
+    for (size_t i = 0; i < y->len && j == NULL && y->p->shunning.first != NULL; i++) {
         const struct seat *s = &y->seats[i];
         j = s->free ? shun_first(s->b) : NULL;
         if (j != NULL) {

@@ -81,16 +81,16 @@ static void fold_now(void *ctx);
 
 static void fold_at(struct pool *p, struct mono_us at)
 {
-    if (!p->stopping && !p->folding) {
-        deadline_set(&p->deadlines, &p->fold, at, fold_now, p);
+    if (!p->stopping && !p->folding.is_running) {
+        deadline_set(&p->deadlines, &p->folding.due, at, fold_now, p);
     }
 }
 
 static void folded(void *ctx, bool more)
 {
     struct pool *p = ctx;
-    p->folding = false;
-    if (more || p->unfolded > 0) {
+    p->folding.is_running = false;
+    if (more || p->folding.unfolded > 0) {
         fold_at(p, mono_add(time_mono(), dur_ms(more ? 0 : FOLD_SOON_MS)));
     }
 }
@@ -98,17 +98,17 @@ static void folded(void *ctx, bool more)
 static void fold_now(void *ctx)
 {
     struct pool *p = ctx;
-    p->folding = true;
-    p->unfolded = 0;
+    p->folding.is_running = true;
+    p->folding.unfolded = 0;
     store_fold(p->store, folded, p);
 }
 
 static void plan_fold(struct pool *p)
 {
-    p->unfolded++;
-    if (p->unfolded >= FOLD_MANY) {
+    p->folding.unfolded++;
+    if (p->folding.unfolded >= FOLD_MANY) {
         fold_at(p, time_mono());
-    } else if (!heap_holds(&p->fold.node)) {
+    } else if (!heap_holds(&p->folding.due.node)) {
         fold_at(p, mono_add(time_mono(), dur_ms(FOLD_SOON_MS)));
     }
 }
@@ -253,6 +253,6 @@ static void rest_folded(void *ctx, bool more)
 void measurement_begin(struct pool *p)
 {
     p->measures = measures_new();
-    p->folding = true;
+    p->folding.is_running = true;
     store_fold(p->store, rest_folded, p);
 }

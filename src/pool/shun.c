@@ -20,9 +20,9 @@ void shun_begin(struct job *j, const struct backend *b)
     shun_leave(j);
     j->shun.backend = b->id;
     j->shun.epoch = b->trust.epoch;
-    j->shun.link = p->shunners_end;
-    *p->shunners_end = j;
-    p->shunners_end = &j->shun.next;
+    j->shun.link = p->shunning.end;
+    *p->shunning.end = j;
+    p->shunning.end = &j->shun.next;
 }
 
 void shun_leave(struct job *j)
@@ -34,7 +34,7 @@ void shun_leave(struct job *j)
     if (j->shun.next != NULL) {
         j->shun.next->shun.link = j->shun.link;
     } else {
-        j->pool->shunners_end = j->shun.link;
+        j->pool->shunning.end = j->shun.link;
     }
     j->shun.next = NULL;
     j->shun.backend = 0;
@@ -53,7 +53,7 @@ static bool may_go(struct job *j, const struct backend *b)
 
 struct job *shun_first(const struct backend *b)
 {
-    struct job *j = b->pool->shunners;
+    struct job *j = b->pool->shunning.first;
     while (j != NULL && !may_go(j, b)) {
         j = j->shun.next;
     }

@@ -63,6 +63,53 @@ struct pool_ops {
     void (*wrote_images)(struct attempt *a);   /* attempt_images_written */
 };
 
+/*
+ * The parts of the pool. Each names the file that changes it; what several files change stands in
+ * struct pool itself.
+ */
+
+/* pool_stop.c: who is told when nothing is under way any more. */
+struct pool_stopping {
+    struct deadline late; /* it is told then, whatever is still under way */
+    void (*done)(void *ctx);
+    void *ctx;
+};
+
+/* trust.c: backends that are not quite trusted; there are few. */
+struct pool_distrust {
+    size_t suspects; /* backends on which something failed since they last completed something */
+    struct backend **limited; /* those that refuse a size, or files */
+    size_t limited_len;
+    struct deadline breaker_closing; /* the first breaker to close again */
+};
+
+/* shun.c: jobs that leave a backend to others, the one that tried its backend longest ago first. */
+struct pool_shunning {
+    struct job *first, **end;
+};
+
+/* dispatch.c: giving jobs to backends. */
+struct pool_dispatching {
+    bool is_running;
+    struct deadline held; /* a job waits for a better backend: it is looked at again then */
+    size_t passed;        /* see dispatch_passed */
+};
+
+/* jobs.c and job_state.c: counts since the start, for GET /stats. */
+struct pool_counts {
+    uint64_t ends[JOB_STATE_COUNT];
+    uint64_t bad_transitions;
+    unsigned minute[60]; /* jobs that ended in each of the last 60 s */
+    int64_t minute_at;
+};
+
+/* run_measurement.c: measurements that wait to be folded into roll-ups. */
+struct pool_folding {
+    struct deadline due;
+    bool is_running;
+    unsigned unfolded; /* ends since the last fold */
+};
+
 struct pool {
     const struct pool_ops *ops;
     uv_loop_t *loop;
@@ -94,9 +141,7 @@ struct pool {
     uint64_t previews; /* so far */
     struct samplers *samplers;
     struct measures *measures;
-    struct deadline fold;
-    bool folding;
-    unsigned unfolded;     /* ends since the last fold */
+    struct pool_folding folding;
     struct mono_us eta_at; /* when estimates were made last; 0: never */
     struct positions {
         struct mono_us counted;
@@ -105,29 +150,19 @@ struct pool {
     struct queue queue;
     struct scheduler scheduler;
     struct breaker breaker;
-    size_t suspects; /* backends on which something failed since they last completed something */
-    struct backend **limited; /* those that refuse a size, or files */
-    size_t limited_len;
+    struct pool_distrust distrust;
     struct eligibility eligibility;
     struct review review;
-    struct job *shunners, **shunners_end; /* the one that tried its backend longest ago is first */
-    struct deadline held;            /* a job waits for a better backend: looked at anew then */
-    size_t passed;                   /* see dispatch_passed */
-    struct deadline breaker_closing; /* the first to close again */
+    struct pool_shunning shunning;
+    struct pool_dispatching dispatch;
     struct deadlines deadlines;
     struct deadline prune;
     bool paused;
     bool stopping;
-    bool dispatching;
     struct pending pending; /* store operations and POSTs under way, of all rooms */
-    struct deadline stop_late;
-    void (*stopped)(void *ctx);
-    void *stopped_ctx;
+    struct pool_stopping on_stop;
     struct mono_us began;
-    uint64_t ends[JOB_STATE_COUNT]; /* since the start */
-    uint64_t bad_transitions;
-    unsigned minute[60]; /* jobs ended in each of the last 60 s */
-    int64_t minute_at;
+    struct pool_counts counts;
 };
 
 /* Nothing is under way any more: perhaps the stop is complete. pool: a struct pool. */

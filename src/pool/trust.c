@@ -40,7 +40,7 @@ static void count_suspect(struct backend *b)
     struct trust *t = &b->trust;
     if (t->suspect != (t->streak.len > 0)) {
         t->suspect = !t->suspect;
-        b->pool->suspects += t->suspect ? 1 : (size_t)-1;
+        b->pool->distrust.suspects += t->suspect ? 1 : (size_t)-1;
     }
 }
 
@@ -57,16 +57,17 @@ static void list_limited(struct backend *b)
     struct pool *p = b->pool;
     const struct trust *t = &b->trust;
     size_t i = 0;
-    while (i < p->limited_len && p->limited[i] != b) {
+    while (i < p->distrust.limited_len && p->distrust.limited[i] != b) {
         i++;
     }
     if (!barred_limits(&t->barred) && t->doubts == 0) {
-        if (i < p->limited_len) {
-            p->limited[i] = p->limited[--p->limited_len];
+        if (i < p->distrust.limited_len) {
+            p->distrust.limited[i] = p->distrust.limited[--p->distrust.limited_len];
         }
-    } else if (i == p->limited_len) {
-        p->limited = mem_grow(p->limited, (p->limited_len + 1) * sizeof(struct backend *));
-        p->limited[p->limited_len++] = b;
+    } else if (i == p->distrust.limited_len) {
+        p->distrust.limited =
+            mem_grow(p->distrust.limited, (p->distrust.limited_len + 1) * sizeof(struct backend *));
+        p->distrust.limited[p->distrust.limited_len++] = b;
     }
 }
 
@@ -74,18 +75,18 @@ bool trust_bars_anywhere(const struct job *j)
 {
     const struct pool *p = j->pool;
     size_t i = 0;
-    while (i < p->limited_len && !trust_bars(p->limited[i], j)) {
+    while (i < p->distrust.limited_len && !trust_bars(p->distrust.limited[i], j)) {
         i++;
     }
-    return i < p->limited_len;
+    return i < p->distrust.limited_len;
 }
 
 void trust_add_lane(const struct job *j, struct buf *key)
 {
     const struct pool *p = j->pool;
-    for (size_t i = 0; i < p->limited_len; i++) {
-        if (trust_bars(p->limited[i], j)) {
-            buf_printf(key, "x%u", (unsigned)p->limited[i]->id);
+    for (size_t i = 0; i < p->distrust.limited_len; i++) {
+        if (trust_bars(p->distrust.limited[i], j)) {
+            buf_printf(key, "x%u", (unsigned)p->distrust.limited[i]->id);
         }
     }
 }
@@ -370,7 +371,7 @@ static void plan_breaker(struct pool *p)
 {
     struct mono_us at;
     if (breaker_next_close(&p->breaker, time_mono(), &at)) {
-        deadline_set(&p->deadlines, &p->breaker_closing, at, breaker_closes, p);
+        deadline_set(&p->deadlines, &p->distrust.breaker_closing, at, breaker_closes, p);
     }
 }
 
@@ -502,7 +503,7 @@ static bool tell_suspects(struct attempt *a, enum streak_kind kind)
     struct pool *p = a->backend->pool;
     const struct str workflow = job_hash(a->job);
     bool there_too = false;
-    for (size_t i = 0; i < p->backends_len && p->suspects > 0; i++) {
+    for (size_t i = 0; i < p->backends_len && p->distrust.suspects > 0; i++) {
         struct backend *b = p->backends[i];
         struct streak *s = &b->trust.streak;
         if (b == a->backend || !b->trust.suspect) {
