@@ -109,8 +109,8 @@ static int64_t weight_of(const struct profiler *p, const struct profile *profile
                          const struct profile_node *n)
 {
     int64_t sum = 0;
-    const struct node *copy = p->own[n->planned].copies;
-    for (const struct node *c = copy; c != NULL && n->has_duration; c = c->next_copy) {
+    const struct timed_node *copy = p->nodes[n->planned]->copies;
+    for (const struct timed_node *c = copy; c != NULL && n->has_duration; c = c->next_copy) {
         sum += own_time(&profile->nodes[c->index]);
     }
     return copy != NULL ? sum : n->has_duration ? own_time(n) : 0;

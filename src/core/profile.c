@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond so many parents they are a circle. */
-enum { MAX_PARENTS = 100 };
-
 static const char *const status_names[] = {
     [PROFILE_PENDING] = "pending",     [PROFILE_EXECUTING] = "executing",
     [PROFILE_COMPLETED] = "completed", [PROFILE_CACHED] = "cached",
@@ -71,29 +68,30 @@ static const struct profile_gap *late_at(const struct account *a, struct mono_us
 
 /* There may be more copies of it: what made the newest one still runs; where nobody knows what that
    is, nothing else has begun since. */
-static bool may_go_on(const struct account *a, const struct node *n, const struct node *newest)
+static bool may_go_on(const struct account *a, const struct timed_node *n,
+                      const struct timed_node *newest)
 {
     struct profiler *p = a->p;
-    if (newest->parent != NULL) {
-        const struct node *parent = profiler_find(p, str_of(newest->parent));
-        return parent != NULL && parent->open;
+    if (newest->node.parent != NULL) {
+        const struct node *parent = nodes_parent(&p->known, &newest->node);
+        return parent != NULL && parent->status == PROFILE_EXECUTING;
     }
-    const struct node *began = p->starts_len == 0 ? NULL : p->starts[p->starts_len - 1].node;
-    return began != NULL && began->display != NULL && str_is(n->id, began->display);
+    const struct timed_node *began = p->starts_len == 0 ? NULL : p->starts[p->starts_len - 1].node;
+    return began != NULL && began->node.display != NULL && str_is(n->node.id, began->node.display);
 }
 
 /* Of one that never runs itself: as its copies together. */
-static enum profile_status status_of_copies(const struct account *a, const struct node *n)
+static enum profile_status status_of_copies(const struct account *a, const struct timed_node *n)
 {
     bool open = false;
     bool cached = true;
-    const struct node *newest = n->copies;
-    for (const struct node *c = n->copies; c != NULL; c = c->next_copy) {
+    const struct timed_node *newest = n->copies;
+    for (const struct timed_node *c = n->copies; c != NULL; c = c->next_copy) {
         if (c->failed) {
             return PROFILE_FAILED;
         }
-        open = open || c->open;
-        cached = cached && c->cached;
+        open = open || profiler_is_open(c);
+        cached = cached && c->node.status == PROFILE_CACHED;
         newest = c->seq > newest->seq ? c : newest;
     }
     if (a->out->outcome != ATTEMPT_COMPLETED && (open || may_go_on(a, n, newest))) {
@@ -102,21 +100,21 @@ static enum profile_status status_of_copies(const struct account *a, const struc
     return cached ? PROFILE_CACHED : PROFILE_COMPLETED;
 }
 
-static enum profile_status status_of(const struct account *a, const struct node *n)
+static enum profile_status status_of(const struct account *a, const struct timed_node *n)
 {
     if (n->failed) {
         return PROFILE_FAILED;
     }
-    if (n->cached || (n->cached_by_history && !n->started)) {
+    if (n->node.status == PROFILE_CACHED || (n->cached_by_history && !n->started)) {
         return PROFILE_CACHED;
     }
     if (n->copies != NULL) {
         return status_of_copies(a, n);
     }
-    if (n->open) {
+    if (profiler_is_open(n)) {
         return a->out->outcome == ATTEMPT_COMPLETED ? PROFILE_COMPLETED : PROFILE_EXECUTING;
     }
-    return n->started || n->done ? PROFILE_COMPLETED : PROFILE_PENDING;
+    return n->started || n->node.ended ? PROFILE_COMPLETED : PROFILE_PENDING;
 }
 
 /* Between which points something lies that was read then. */
@@ -134,11 +132,12 @@ static struct between read_at(const struct account *a, struct mono_us read)
 /* An end that was read after the attempt's own is that one, when it was the last. Where no stamp
    says when that was it may have been at any time since the frame before those that came with it:
    a garbage collection holds them back. */
-static struct between end_of(const struct account *a, const struct node *n, struct mono_us read)
+static struct between end_of(const struct account *a, const struct timed_node *n,
+                             struct mono_us read)
 {
     const struct timeline *t = a->timeline;
     const struct mono_us ended = a->out->at.ended;
-    const bool last = n->open || profiler_ends_last(a->p, n);
+    const bool last = profiler_is_open(n) || profiler_ends_last(a->p, n);
     if (t->clock.changed && last && !mono_before(read, t->burst)) {
         return (struct between){clamp(a, mono_min(t->watched, read)), clamp(a, read), false};
     }
@@ -149,7 +148,7 @@ static struct between end_of(const struct account *a, const struct node *n, stru
 }
 
 /* Adds a slice as it was read. True when both of its ends are where they were read. */
-static bool add_slice(struct account *a, const struct node *n, struct profile_node *to,
+static bool add_slice(struct account *a, const struct timed_node *n, struct profile_node *to,
                       struct profile_slice s)
 {
     const struct between start = read_at(a, s.from);
@@ -167,7 +166,7 @@ static bool add_slice(struct account *a, const struct node *n, struct profile_no
     return start.exact && end.exact;
 }
 
-static void account_progress(struct account *a, const struct node *n, struct profile_node *to)
+static void account_progress(struct account *a, const struct timed_node *n, struct profile_node *to)
 {
     to->progress = a->progress;
     to->progress_len = n->progress_len;
@@ -194,22 +193,22 @@ static void settle_duration(struct profile_node *to, bool exact, bool end_missed
 }
 
 /* Times of a node that ran. */
-static void account_run(struct account *a, const struct node *n, struct profile_node *to)
+static void account_run(struct account *a, const struct timed_node *n, struct profile_node *to)
 {
     bool exact = true;
     for (size_t i = 0; i < n->slices_len; i++) {
         exact = add_slice(a, n, to, n->slices[i]) && exact;
     }
-    if (n->open) {
+    if (profiler_is_open(n)) {
         const struct profile_slice open = {n->open_since, a->out->at.ended};
         exact = add_slice(a, n, to, open) && exact;
     }
     /* Its start or end lay in a gap, or the socket was blind when the prompt ended. */
-    const bool end_missed =
-        n->end_missed || (n->open && a->p->unwatched && to->status == PROFILE_COMPLETED);
+    const bool end_missed = n->end_missed || (profiler_is_open(n) && a->p->unwatched &&
+                                              to->status == PROFILE_COMPLETED);
     /* It runs at this moment: its slice counts as time that is accounted for, and has no end. */
-    to->runs = n->open && a->out->outcome == ATTEMPT_OPEN;
-    to->open_ended = n->open && a->p->saw_state;
+    to->runs = profiler_is_open(n) && a->out->outcome == ATTEMPT_OPEN;
+    to->open_ended = profiler_is_open(n) && a->p->saw_state;
     to->has_start = n->start_known && late_at(a, n->start) == NULL;
     to->start = clamp(a, n->start);
     settle_duration(to, exact, end_missed);
@@ -225,12 +224,12 @@ static int by_slice(const void *x, const void *y)
 }
 
 /* Times of a node that never ran itself: those of its copies, which are accounted for. */
-static void account_copies(struct account *a, const struct node *n, struct profile_node *to)
+static void account_copies(struct account *a, const struct timed_node *n, struct profile_node *to)
 {
     bool all = true;
     bool bounds = true;
     struct profile_slice *first = a->slices;
-    for (const struct node *c = n->copies; c != NULL; c = c->next_copy) {
+    for (const struct timed_node *c = n->copies; c != NULL; c = c->next_copy) {
         const struct profile_node *copy = &a->p->result[c->index];
         for (size_t i = 0; i < copy->seen_len; i++) {
             *a->slices++ = copy->slices[i];
@@ -256,34 +255,34 @@ static void account_copies(struct account *a, const struct node *n, struct profi
     to->has_bounds = !all && bounds;
 }
 
-static void account_node(struct account *a, const struct node *n, struct profile_node *to)
+static void account_node(struct account *a, const struct timed_node *n, struct profile_node *to)
 {
     *to = (struct profile_node){
-        .id = n->id,
-        .parent = str_of(n->parent),
+        .id = n->node.id,
+        .parent = str_of(n->node.parent),
         .error = n->error,
         .status = status_of(a, n),
-        .expanded = n->planned == NULL,
+        .expanded = n->node.planned == NULL,
         .loops = n->loops,
         .has_copies = n->copies != NULL,
         .order = -1,
     };
-    if (n->display != NULL) {
-        to->display = str_of(n->display);
+    if (n->node.display != NULL) {
+        to->display = str_of(n->node.display);
     }
-    if (n->planned != NULL) {
-        to->planned = (uint32_t)(n->planned - a->p->workflow->nodes);
-        to->type = n->planned->class_type;
-        to->title = n->planned->title;
-        to->deps = a->p->workflow->deps + n->planned->first_dep;
-        to->deps_len = n->planned->deps;
+    if (n->node.planned != NULL) {
+        to->planned = (uint32_t)(n->node.planned - a->p->workflow->nodes);
+        to->type = n->node.planned->class_type;
+        to->title = n->node.planned->title;
+        to->deps = a->p->workflow->deps + n->node.planned->first_dep;
+        to->deps_len = n->node.planned->deps;
     }
     if (!a->out->at.has_started) {
         return; /* nothing of an attempt that never started has a time */
     }
     if (to->status == PROFILE_CACHED) {
         to->has_start = to->has_end = to->has_duration = true;
-        to->start = to->end = clamp(a, n->cached ? n->start : a->planned_at);
+        to->start = to->end = clamp(a, n->node.status == PROFILE_CACHED ? n->start : a->planned_at);
         if (n->listed_cached) {
             to->start = to->end = a->planned_at;
         }
@@ -294,29 +293,18 @@ static void account_node(struct account *a, const struct node *n, struct profile
     }
 }
 
-/* One of its parents is displayed as the same node. */
-static bool is_inside_of_copy(struct profiler *p, const struct node *n)
-{
-    const struct node *up = profiler_find(p, str_of(n->parent));
-    for (int i = 0; i < MAX_PARENTS && up != NULL; i++) {
-        if (up->display != NULL && strcmp(up->display, n->display) == 0) {
-            return true;
-        }
-        up = profiler_find(p, str_of(up->parent));
-    }
-    return false;
-}
-
 /* Where a node is expanded nobody says before progress_state, and some loops never say: then what
    is displayed as a node that never began is a copy of it. */
-static bool is_copy_of(struct profiler *p, const struct node *n, const struct node *shown)
+static bool is_copy_of(struct profiler *p, const struct timed_node *n,
+                       const struct timed_node *shown)
 {
-    if (shown == NULL || shown->planned == NULL || shown->started || shown->cached_by_history ||
-        (!n->started && !n->done)) {
+    if (shown == NULL || shown->node.planned == NULL || shown->started ||
+        shown->cached_by_history || (!n->started && !n->node.ended)) {
         return false;
     }
-    return n->parent == NULL ? !p->lost
-                             : !profiler_is_under(p, n, shown) && !is_inside_of_copy(p, n);
+    return n->node.parent == NULL ? !p->lost
+                                  : !nodes_is_under(&p->known, &n->node, shown->node.id) &&
+                                        !nodes_is_inside_of_copy(&p->known, &n->node);
 }
 
 /*
@@ -333,13 +321,13 @@ static void find_copies(struct profiler *p)
         p->nodes[i]->loops = false;
     }
     for (size_t i = p->len; i > p->workflow->len; i--) {
-        struct node *n = p->nodes[i - 1];
-        struct node *shown = profiler_find(p, str_of(n->display));
+        struct timed_node *n = p->nodes[i - 1];
+        struct timed_node *shown = profiler_find(p, str_of(n->node.display));
         if (is_copy_of(p, n, shown)) {
-            p->loose_copies = p->loose_copies || n->parent == NULL;
+            p->loose_copies = p->loose_copies || n->node.parent == NULL;
             n->next_copy = shown->copies;
             shown->copies = n;
-            struct node *parent = profiler_find(p, str_of(n->parent));
+            struct timed_node *parent = profiler_find(p, str_of(n->node.parent));
             if (parent != NULL) {
                 parent->loops = true;
             }
@@ -368,7 +356,7 @@ static struct mono_us planning_end(const struct account *a)
 /* ---- order ----------------------------------------------------------------------------------- */
 
 struct ranked {
-    const struct node *node;
+    const struct timed_node *node;
     struct mono_us at;
     bool has_start;
     size_t index; /* in profiler.nodes */
@@ -513,11 +501,11 @@ static bool is_without_times(const struct profile_node *n)
 static void add_selves_of_copies(const struct profiler *p, struct profile *out)
 {
     for (size_t i = 0; i < p->workflow->len; i++) {
-        const struct node *shown = p->nodes[i];
+        const struct timed_node *shown = p->nodes[i];
         struct profile_node *n = &out->nodes[shown->index];
         if (shown->copies != NULL) {
             n->self.us = 0;
-            for (const struct node *c = shown->copies; c != NULL; c = c->next_copy) {
+            for (const struct timed_node *c = shown->copies; c != NULL; c = c->next_copy) {
                 n->self.us += out->nodes[c->index].self.us;
                 n->has_self = n->has_self && out->nodes[c->index].has_self;
             }

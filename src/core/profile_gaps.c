@@ -61,7 +61,7 @@ static void gather_reads(struct gathering *g)
         note_read(g, p->starts[i].at);
     }
     for (size_t i = 0; i < p->len; i++) {
-        const struct node *n = p->nodes[i];
+        const struct timed_node *n = p->nodes[i];
         for (size_t k = 0; k < n->slices_len; k++) {
             note_read(g, n->slices[k].to);
         }
@@ -148,15 +148,15 @@ static void show_late(struct gathering *g, const struct time_mark *m)
     }
 }
 
-bool profiler_ends_last(struct profiler *p, const struct node *n)
+bool profiler_ends_last(const struct profiler *p, const struct timed_node *n)
 {
-    const struct node *last = p->ends_last;
-    return last != NULL &&
-           (n == last || profiler_is_under(p, n, last) || profiler_is_under(p, last, n));
+    const struct timed_node *last = p->ends_last;
+    return last != NULL && (n == last || nodes_is_under(&p->known, &n->node, last->node.id) ||
+                            nodes_is_under(&p->known, &last->node, n->node.id));
 }
 
 /* Of those that were read at one time the one that began last. */
-static bool ends_later(const struct node *a, const struct node *b)
+static bool ends_later(const struct timed_node *a, const struct timed_node *b)
 {
     return a->end.us != b->end.us ? a->end.us > b->end.us : a->open_index > b->open_index;
 }
@@ -165,8 +165,8 @@ static void find_last(struct profiler *p)
 {
     p->ends_last = NULL;
     for (size_t i = 0; i < p->len; i++) {
-        const struct node *n = p->nodes[i];
-        if (n->slices_len > 0 && !n->open &&
+        const struct timed_node *n = p->nodes[i];
+        if (n->slices_len > 0 && !profiler_is_open(n) &&
             (p->ends_last == NULL || ends_later(n, p->ends_last))) {
             p->ends_last = n;
         }
@@ -200,8 +200,8 @@ static bool first_behind(struct profiler *p, struct mono_us edge, struct mono_us
         }
     }
     for (size_t i = 0; i < p->len; i++) {
-        const struct node *n = p->nodes[i];
-        if (n->slices_len > 0 && !n->open && mono_before(edge, n->end) &&
+        const struct timed_node *n = p->nodes[i];
+        if (n->slices_len > 0 && !profiler_is_open(n) && mono_before(edge, n->end) &&
             !profiler_ends_last(p, n)) {
             *ret = any ? mono_min(*ret, n->end) : n->end;
             any = true;

@@ -2,24 +2,17 @@
 #ifndef COMFYPOOL_SRC_CORE_PROFILER_INNER_H
 #define COMFYPOOL_SRC_CORE_PROFILER_INNER_H
 
+#include "comfypool/core/nodes.h"
 #include "comfypool/core/profiler.h"
 
-struct node {
-    struct str id;
-    char *own_id;                        /* of an expanded node */
-    const struct workflow_node *planned; /* NULL: expanded by the server */
-    char *parent;
-    struct node *up; /* the parent, once it was looked for; NULL: it was not */
-    char *display;
+struct timed_node {
+    struct node node;
     char *error;
     bool started; /* a start was seen, or it was cached */
     bool start_known;
-    bool open;           /* a slice is open */
     bool executing_seen; /* `executing` came in the open slice */
-    bool done;           /* "finished", or known to be done */
     bool end_missed;     /* its end lay in a gap */
     bool end_inferred;   /* closed by the next `executing` */
-    bool cached;
     bool listed_cached;
     bool cached_by_history;
     bool failed;
@@ -28,7 +21,6 @@ struct node {
     struct mono_us end;
     struct mono_us open_since;
     size_t open_index; /* of the open slice in profiler.starts */
-    size_t open_at;    /* its place in profiler.opens, while it is open */
     struct profile_slice *slices;
     size_t slices_len, slices_cap;
     struct profile_progress *progress;
@@ -37,25 +29,23 @@ struct node {
     double progress_last; /* value of the last progress event, kept or not */
     double steps;         /* advances of value */
     /* For the account at the end. */
-    size_t index;                    /* in profiler.nodes, then in the result */
-    struct node *copies, *next_copy; /* what is displayed as this one, which never runs itself */
-    bool loops;                      /* it expanded into such copies of others */
+    size_t index; /* in profiler.nodes, then in the result */
+    struct timed_node *copies,
+        *next_copy; /* what is displayed as this one, which never runs itself */
+    bool loops;     /* it expanded into such copies of others */
 };
 
 struct start {
-    struct node *node;
+    struct timed_node *node;
     struct mono_us at;
 };
 
 struct profiler {
     const struct workflow *workflow;
     unsigned max_progress;
-    struct node *own;    /* the workflow's, in its order */
-    struct node **nodes; /* own, then expanded ones as they came */
+    struct nodes known;        /* those that run have an open slice */
+    struct timed_node **nodes; /* the workflow's in its order, then expanded ones as they came */
     size_t len, cap;
-    struct map expanded; /* by id */
-    struct node **opens; /* those with an open slice */
-    size_t opens_len, opens_cap;
     struct start *starts;
     size_t starts_len, starts_cap;
     struct profile_gap *gaps;
@@ -72,8 +62,8 @@ struct profiler {
     bool has_first_start;
     struct mono_us first_start;
     uint32_t seq;
-    bool loose_copies;            /* some have no parent: nobody knows in whose time they ran */
-    const struct node *ends_last; /* whose end was read last; see profile_gaps.c */
+    bool loose_copies; /* some have no parent: nobody knows in whose time they ran */
+    const struct timed_node *ends_last; /* whose end was read last; see profile_gaps.c */
     /* The result, kept until the next profiler_finish. */
     struct profile_node *result;
     struct profile_slice *result_slices;
@@ -86,9 +76,16 @@ struct profiler {
 void profiler_free_result(struct profiler *p);
 
 /* NULL: no such node. */
-struct node *profiler_find(struct profiler *p, struct str id);
-/* Whether one of n's parents, or theirs, is `above`. */
-bool profiler_is_under(struct profiler *p, const struct node *n, const struct node *above);
+static inline struct timed_node *profiler_find(const struct profiler *p, struct str id)
+{
+    return (struct timed_node *)nodes_find(&p->known, id);
+}
+
+/* It has an open slice. */
+static inline bool profiler_is_open(const struct timed_node *n)
+{
+    return n->node.status == PROFILE_EXECUTING;
+}
 
 /* profile_gaps.c: all gaps of the attempt, those that its marks show included, by when frames were
    read; in order of their beginnings, none behind its end. Owner: the caller. */
@@ -99,7 +96,7 @@ const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t
                                           struct mono_us read, enum gap_kind kind);
 /* Its end was the last that was read, or belongs to that one: the attempt's end is its own. Valid
    after profiler_gaps. */
-bool profiler_ends_last(struct profiler *p, const struct node *n);
+bool profiler_ends_last(const struct profiler *p, const struct timed_node *n);
 
 /* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, when all
    else is there. all_slices: at least as many as the nodes have together. */

@@ -3,21 +3,9 @@
 
 #include <stdlib.h>
 
-/* A backend that invents nodes without end is not followed beyond this; beyond so many parents they
-   are a circle. */
-enum { MAX_EXPANDED = 20000, MAX_PARENTS = 100 };
-
-/* Beside its status: it has ended, whatever is said of it later; it is told by its copies. */
-enum { ENDED = 0x80, SHOWN = 0x40 };
-
 struct progress_node {
-    unsigned char state; /* its status, and ENDED */
-    bool is_copy;
-    uint32_t began;
-    uint32_t running_at; /* its place in progress.running, from 1; 0: it does not */
-    char *parent;        /* or NULL */
-    char *display;       /* or NULL */
-    char id[];
+    struct node node;
+    bool is_copy; /* it was counted as one */
 };
 
 struct progress_shown {
@@ -36,11 +24,6 @@ struct progress_parent {
     char id[];
 };
 
-static enum profile_status status_of(unsigned char state)
-{
-    return (enum profile_status)(state & ~(ENDED | SHOWN));
-}
-
 static void add_place(struct progress_places *l, size_t place)
 {
     if (l->len == l->cap) {
@@ -48,52 +31,6 @@ static void add_place(struct progress_places *l, size_t place)
         l->list = mem_grow(l->list, l->cap * sizeof *l->list);
     }
     l->list[l->len++] = (uint32_t)place;
-}
-
-/* ---- what runs ------------------------------------------------------------------------------- */
-
-static uint32_t *place_of(struct progress *p, const struct progress_ref *r)
-{
-    return r->expanded != NULL ? &r->expanded->running_at : &p->running_at[r->index];
-}
-
-static void runs_from_now(struct progress *p, struct progress_ref r)
-{
-    if (p->running_len == p->running_cap) {
-        p->running_cap = p->running_cap == 0 ? 8 : p->running_cap * 2;
-        p->running = mem_grow(p->running, p->running_cap * sizeof *p->running);
-    }
-    p->running[p->running_len++] = r;
-    *place_of(p, &r) = (uint32_t)p->running_len;
-}
-
-static void runs_no_more(struct progress *p, struct progress_ref r)
-{
-    uint32_t *place = place_of(p, &r);
-    const struct progress_ref last = p->running[--p->running_len];
-    p->running[*place - 1] = last;
-    *place_of(p, &last) = *place;
-    *place = 0;
-}
-
-/* A node has another state: what it brought copies of may be over, too. */
-static void count_running(struct progress *p, struct progress_ref r, struct str id,
-                          enum profile_status old, enum profile_status status)
-{
-    if ((old == PROFILE_EXECUTING) == (status == PROFILE_EXECUTING)) {
-        return;
-    }
-    if (status == PROFILE_EXECUTING) {
-        runs_from_now(p, r);
-    } else {
-        runs_no_more(p, r);
-    }
-    struct progress_parent *parent = map_get(&p->parents, id);
-    if (parent != NULL && !parent->has_moved) {
-        parent->has_moved = true;
-        parent->next_moved = p->moved;
-        p->moved = parent;
-    }
 }
 
 /* Whom to tell. */
@@ -107,25 +44,15 @@ void progress_init(struct progress *p, const struct workflow *w)
 {
     *p = (struct progress){
         .workflow = w,
-        .states = mem_zero(w->len, 1),
-        .running_at = mem_zero(w->len, sizeof *p->running_at),
         .same_as = SIZE_MAX,
     };
-    map_init(&p->expanded);
+    nodes_init(&p->nodes, w, sizeof(struct progress_node));
     map_init(&p->parents);
 }
 
 void progress_done(struct progress *p)
 {
     size_t at = 0;
-    for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
-         n = map_next(&p->expanded, &at)) {
-        free(n->parent);
-        free(n->display);
-        free(n);
-    }
-    map_done(&p->expanded);
-    at = 0;
     for (struct progress_parent *up = map_next(&p->parents, &at); up != NULL;
          up = map_next(&p->parents, &at)) {
         free(up->shown.list);
@@ -136,10 +63,8 @@ void progress_done(struct progress *p)
     free(p->shown_at);
     free(p->fresh.list);
     free(p->left.list);
-    free(p->running);
-    free(p->running_at);
-    free(p->states);
     free(p->node_id);
+    nodes_done(&p->nodes, NULL);
     *p = (struct progress){0};
 }
 
@@ -160,103 +85,60 @@ static bool counts_as_executed(enum profile_status s)
     return s == PROFILE_COMPLETED || s == PROFILE_EXECUTING;
 }
 
-static void tell(const struct telling *t, struct str id, const char *display,
-                 enum profile_status status, bool expanded)
+static void tell(const struct telling *t, const struct node *n)
 {
     t->p->changes++;
     if (t->on_change != NULL) {
-        struct progress_change c = {.node_id = id, .status = status, .expanded = expanded};
-        if (display != NULL) {
-            c.display = str_of(display);
-        }
+        const struct progress_change c = {
+            .node_id = n->id,
+            .display = str_of(n->display),
+            .status = n->status,
+            .expanded = n->planned == NULL,
+        };
         t->on_change(t->ctx, &c);
     }
 }
 
-static void set_planned(const struct telling *t, size_t index, unsigned char state)
+/* What it brought copies of may be over, too. */
+static void note_parent(struct progress *p, struct str id)
+{
+    struct progress_parent *parent = map_get(&p->parents, id);
+    if (parent != NULL && !parent->has_moved) {
+        parent->has_moved = true;
+        parent->next_moved = p->moved;
+        p->moved = parent;
+    }
+}
+
+/* A node of the workflow, or an expanded one, has another status: counts it, and tells. */
+static void count_and_tell(const struct telling *t, const struct node *n, enum profile_status old)
 {
     struct progress *p = t->p;
-    const enum profile_status old = status_of(p->states[index]);
-    const enum profile_status status = status_of(state);
-    p->states[index] = state;
-    if (status == old) {
-        return;
+    const enum profile_status status = n->status;
+    p->running_len = p->nodes.running_len;
+    if (old == PROFILE_EXECUTING || status == PROFILE_EXECUTING) {
+        note_parent(p, n->id);
     }
-    count_running(p, (struct progress_ref){NULL, index}, p->workflow->nodes[index].id, old, status);
-    p->nodes_done += counts_as_done(status) ? 1 : 0;
-    p->nodes_done -= counts_as_done(old) ? 1 : 0;
-    p->executed += status == PROFILE_EXECUTING && !counts_as_executed(old) ? 1 : 0;
-    tell(t, p->workflow->nodes[index].id, NULL, status, false);
-}
-
-static struct progress_node *find_or_expand(struct progress *p, struct str id)
-{
-    struct progress_node *n = map_get(&p->expanded, id);
-    if (n == NULL && p->expanded.len < MAX_EXPANDED) {
-        n = mem_zero(1, sizeof *n + id.n + 1);
-        memcpy(n->id, id.p, id.n);
-        (void)map_put(&p->expanded, (struct str){n->id, id.n}, n);
+    if (n->planned != NULL) {
+        p->nodes_done += counts_as_done(status) ? 1 : 0;
+        p->nodes_done -= counts_as_done(old) ? 1 : 0;
+        p->executed += status == PROFILE_EXECUTING && !counts_as_executed(old) ? 1 : 0;
     }
-    return n;
-}
-
-/* What becomes of a node when it was said to run, to have ended, or to have failed. */
-static unsigned char next_state(const struct progress *p, unsigned char state,
-                                enum profile_status to)
-{
-    const enum profile_status from = status_of(state);
-    if ((state & ENDED) != 0 && to != PROFILE_FAILED) {
-        return state;
-    }
-    if (to == PROFILE_EXECUTING) {
-        return PROFILE_EXECUTING; /* one that was listed as cached may run all the same */
-    }
-    if (to == PROFILE_FAILED) {
-        return PROFILE_FAILED | ENDED;
-    }
-    const enum profile_status unseen = p->missed ? PROFILE_COMPLETED : PROFILE_CACHED;
-    return (unsigned char)((from == PROFILE_EXECUTING ? PROFILE_COMPLETED
-                            : from == PROFILE_PENDING ? unseen
-                                                      : from) |
-                           ENDED);
+    tell(t, n);
 }
 
 /* ---- copies of displayed nodes --------------------------------------------------------------- */
 
-static bool is_running(const struct progress *p, struct str id)
+static bool is_running(const struct progress *p, const char *id)
 {
-    const struct workflow_node *planned = id.p == NULL ? NULL : workflow_find(p->workflow, id);
-    if (planned != NULL) {
-        return status_of(p->states[planned - p->workflow->nodes]) == PROFILE_EXECUTING;
-    }
-    const struct progress_node *n = id.p == NULL ? NULL : map_get(&p->expanded, id);
-    return n != NULL && status_of(n->state) == PROFILE_EXECUTING;
+    const struct node *n = nodes_find(&p->nodes, str_of(id));
+    return n != NULL && n->status == PROFILE_EXECUTING;
 }
 
-static bool is_under(const struct progress *p, const struct progress_node *n, struct str above)
+/* One that was seen to run itself speaks for itself. */
+static bool is_silent(const struct node *n)
 {
-    for (int i = 0; i < MAX_PARENTS && n != NULL; i++) {
-        const char *parent = n->parent == NULL ? n->display : n->parent;
-        if (parent == NULL || str_is(above, parent)) {
-            return parent != NULL;
-        }
-        n = map_get(&p->expanded, str_of(parent));
-    }
-    return false;
-}
-
-/* One of its parents is displayed as the same node. */
-static bool is_inside_of_copy(const struct progress *p, const struct progress_node *n)
-{
-    const struct progress_node *up =
-        n->parent == NULL ? NULL : map_get(&p->expanded, str_of(n->parent));
-    for (int i = 0; i < MAX_PARENTS && up != NULL; i++) {
-        if (up->display != NULL && strcmp(up->display, n->display) == 0) {
-            return true;
-        }
-        up = up->parent == NULL ? NULL : map_get(&p->expanded, str_of(up->parent));
-    }
-    return false;
+    return n->planned != NULL && (n->status == PROFILE_PENDING || n->by_copies);
 }
 
 static struct progress_shown *shown_of(struct progress *p, size_t index)
@@ -277,20 +159,18 @@ static struct progress_shown *shown_of(struct progress *p, size_t index)
 }
 
 /* NULL: it is no copy of anything. */
-static struct progress_shown *shown_by(struct progress *p, const struct progress_node *n)
+static struct progress_shown *shown_by(struct progress *p, struct node *n)
 {
-    const struct workflow_node *shown =
-        n->display == NULL ? NULL : workflow_find(p->workflow, str_of(n->display));
-    if (shown == NULL) {
+    const struct node *shown = nodes_find(&p->nodes, str_of(n->display));
+    if (shown == NULL || shown->planned == NULL) {
         return NULL;
     }
-    if (n->parent == NULL ? p->missed : is_under(p, n, shown->id) || is_inside_of_copy(p, n)) {
+    if (n->parent == NULL
+            ? p->missed
+            : nodes_is_under(&p->nodes, n, shown->id) || nodes_is_inside_of_copy(&p->nodes, n)) {
         return NULL;
     }
-    const size_t index = (size_t)(shown - p->workflow->nodes);
-    const unsigned char state = p->states[index];
-    /* One that was seen to run itself speaks for itself. */
-    return state == PROFILE_PENDING || (state & SHOWN) != 0 ? shown_of(p, index) : NULL;
+    return is_silent(shown) ? shown_of(p, (size_t)(shown->planned - p->workflow->nodes)) : NULL;
 }
 
 /* Something that is displayed as another node began since the newest copy did. */
@@ -301,15 +181,15 @@ static bool is_left(const struct progress *p, const struct progress_shown *s)
 
 static void settle_shown(const struct telling *t, const struct progress_shown *s)
 {
-    const bool goes_on =
-        s->parent == NULL ? !is_left(t->p, s) : is_running(t->p, str_of(s->parent->id));
+    const bool goes_on = s->parent == NULL ? !is_left(t->p, s) : is_running(t->p, s->parent->id);
     const bool more = s->open > 0 || goes_on;
     const enum profile_status status = s->failed ? PROFILE_FAILED
                                        : more    ? PROFILE_EXECUTING
                                                  : PROFILE_COMPLETED;
-    const unsigned char state = t->p->states[s->index];
-    if ((state == PROFILE_PENDING || (state & SHOWN) != 0) && (state & ENDED) == 0) {
-        set_planned(t, s->index, (unsigned char)(status | SHOWN));
+    struct node *n = nodes_planned(&t->p->nodes, s->index);
+    const enum profile_status old = n->status;
+    if (is_silent(n) && nodes_move_by_copies(&t->p->nodes, n, status)) {
+        count_and_tell(t, n, old);
     }
 }
 
@@ -392,8 +272,8 @@ static void set_parent(struct progress *p, struct progress_shown *s, const char 
 static void note_copy(const struct telling *t, struct progress_node *n, enum profile_status old)
 {
     struct progress *p = t->p;
-    const enum profile_status status = status_of(n->state);
-    struct progress_shown *s = shown_by(p, n);
+    const enum profile_status status = n->node.status;
+    struct progress_shown *s = shown_by(p, &n->node);
     if (s == NULL) {
         return;
     }
@@ -405,148 +285,60 @@ static void note_copy(const struct telling *t, struct progress_node *n, enum pro
     s->open -= n->is_copy && old == PROFILE_EXECUTING && s->open > 0 ? 1 : 0;
     s->failed = s->failed || status == PROFILE_FAILED;
     n->is_copy = true;
-    if (n->parent != NULL) {
-        set_parent(p, s, n->parent);
+    if (n->node.parent != NULL) {
+        set_parent(p, s, n->node.parent);
     }
     settle_shown(t, s);
 }
 
-static void set_expanded(const struct telling *t, struct progress_node *n, unsigned char state)
-{
-    const enum profile_status old = status_of(n->state);
-    n->state = state;
-    if (old == status_of(state)) {
-        return;
-    }
-    count_running(t->p, (struct progress_ref){n, 0}, str_of(n->id), old, status_of(state));
-    if (status_of(state) == PROFILE_EXECUTING) {
-        n->began = ++t->p->began;
-        note_begin(t->p, n->display);
-    }
-    tell(t, str_of(n->id), n->display, status_of(state), true);
-    note_copy(t, n, old);
-}
-
-/* Said before its state is, so that its change tells them. */
-static void note_place(struct progress *p, struct str id, struct str parent, struct str display)
-{
-    const bool is_its_own = display.p == NULL || str_eq(display, id);
-    if (id.p == NULL || (parent.p == NULL && is_its_own) ||
-        workflow_find(p->workflow, id) != NULL) {
-        return; /* nearly all of them */
-    }
-    struct progress_node *n = find_or_expand(p, id);
-    if (n != NULL && n->parent == NULL && parent.p != NULL) {
-        n->parent = mem_copy(parent);
-    }
-    if (n != NULL && n->display == NULL && display.p != NULL && !str_eq(display, id)) {
-        n->display = mem_copy(display);
-    }
-}
-
-/* A copy of which nobody says what expanded into it. */
-static bool is_loose_copy(const struct progress *p, const struct progress_node *n)
-{
-    const struct workflow_node *shown = n->parent != NULL || n->display == NULL
-                                            ? NULL
-                                            : workflow_find(p->workflow, str_of(n->display));
-    const unsigned char state = shown == NULL ? 0 : p->states[shown - p->workflow->nodes];
-    return shown != NULL && (state == PROFILE_PENDING || (state & SHOWN) != 0);
-}
-
-/* A node of the workflow runs beside the one that an error names: then nobody knows whose copy a
-   loose one is. */
-static bool runs_beside(const struct progress *p, struct str named)
-{
-    bool any = false;
-    for (size_t i = 0; i < p->workflow->len && !any; i++) {
-        any = p->states[i] == PROFILE_EXECUTING && !str_eq(p->workflow->nodes[i].id, named);
-    }
-    return any;
-}
-
-/* What threw: it began last of those that run inside of the one that the error names. */
-static struct progress_node *innermost_running(struct progress *p, struct str above)
-{
-    const bool alone = !runs_beside(p, above);
-    struct progress_node *found = NULL;
-    size_t at = 0;
-    for (struct progress_node *n = map_next(&p->expanded, &at); n != NULL;
-         n = map_next(&p->expanded, &at)) {
-        if (status_of(n->state) == PROFILE_EXECUTING &&
-            (is_under(p, n, above) || (alone && is_loose_copy(p, n))) &&
-            (found == NULL || n->began > found->began)) {
-            found = n;
-        }
-    }
-    return found;
-}
-
 /* ---- moves ----------------------------------------------------------------------------------- */
 
-static void move(const struct telling *t, struct str id, enum profile_status to)
+static void move(const struct telling *t, struct node *n, enum node_said said)
 {
     struct progress *p = t->p;
-    if (id.p == NULL) {
-        return;
+    const enum profile_status old = n->status;
+    const bool was_by_copies = n->by_copies;
+    const bool moved = nodes_move(&p->nodes, n, said, p->missed);
+    if (said == NODE_RUNS && (moved || was_by_copies != n->by_copies)) {
+        note_begin(p, n->display);
     }
-    const struct workflow_node *planned = workflow_find(p->workflow, id);
-    if (planned != NULL) {
-        const size_t index = (size_t)(planned - p->workflow->nodes);
-        const unsigned char next = next_state(p, p->states[index], to);
-        if (next == PROFILE_EXECUTING && p->states[index] != next) {
-            note_begin(p, NULL);
-        }
-        set_planned(t, index, next);
-        return;
+    if (moved) {
+        count_and_tell(t, n, old);
     }
-    struct progress_node *n = find_or_expand(p, id);
-    if (n != NULL) {
-        set_expanded(t, n, next_state(p, n->state, to));
+    if (moved && n->planned == NULL) {
+        note_copy(t, (struct progress_node *)n, old);
     }
 }
 
 /* Expanded ones first, as they began; then those of the workflow in its order. */
 static int by_begin(const void *x, const void *y)
 {
-    const struct progress_ref *a = x;
-    const struct progress_ref *b = y;
-    if ((a->expanded == NULL) != (b->expanded == NULL)) {
-        return a->expanded != NULL ? -1 : 1;
+    const struct node *a = *(struct node *const *)x;
+    const struct node *b = *(struct node *const *)y;
+    if ((a->planned == NULL) != (b->planned == NULL)) {
+        return a->planned == NULL ? -1 : 1;
     }
-    if (a->expanded != NULL) {
-        return (a->expanded->began > b->expanded->began) -
-               (a->expanded->began < b->expanded->began);
+    if (a->planned == NULL) {
+        return (a->began > b->began) - (a->began < b->began);
     }
-    return (a->index > b->index) - (a->index < b->index);
-}
-
-static void complete(const struct telling *t, const struct progress_ref *r, struct str but)
-{
-    struct progress *p = t->p;
-    if (r->expanded != NULL) {
-        if (r->expanded->state == PROFILE_EXECUTING &&
-            (but.p == NULL || !str_is(but, r->expanded->id))) {
-            set_expanded(t, r->expanded, PROFILE_COMPLETED);
-        }
-    } else if (status_of(p->states[r->index]) == PROFILE_EXECUTING &&
-               (but.p == NULL || !str_eq(but, p->workflow->nodes[r->index].id))) {
-        set_planned(t, r->index, PROFILE_COMPLETED | (p->states[r->index] & SHOWN));
-    }
+    return (a->planned > b->planned) - (a->planned < b->planned);
 }
 
 /* All that run are over, but one (p == NULL: none). */
 static void complete_all(const struct telling *t, struct str but)
 {
-    const size_t n = t->p->running_len;
-    if (n == 0) {
+    const struct nodes *ns = &t->p->nodes;
+    const size_t len = ns->running_len;
+    if (len == 0) {
         return;
     }
-    struct progress_ref *list = mem_alloc(n * sizeof *list);
-    memcpy(list, t->p->running, n * sizeof *list);
-    qsort(list, n, sizeof *list, by_begin);
-    for (size_t i = 0; i < n; i++) {
-        complete(t, &list[i], but);
+    struct node **list = mem_alloc(len * sizeof(struct node *));
+    memcpy(list, ns->running, len * sizeof(struct node *));
+    qsort(list, len, sizeof(struct node *), by_begin);
+    for (size_t i = 0; i < len; i++) {
+        if (but.p == NULL || !str_eq(but, list[i]->id)) {
+            move(t, list[i], NODE_FOLLOWED);
+        }
     }
     free(list);
 }
@@ -565,13 +357,30 @@ static void node_runs(struct progress *p, struct str id)
 /* Only nodes of the workflow are cached by a list, each only before it ran. */
 static void feed_cached(const struct telling *t, const struct frame *f)
 {
-    struct progress *p = t->p;
     for (size_t i = 0; i < f->ids_len; i++) {
-        const struct workflow_node *n = workflow_find(p->workflow, f->ids[i]);
-        if (n != NULL && p->states[n - p->workflow->nodes] == PROFILE_PENDING) {
-            set_planned(t, (size_t)(n - p->workflow->nodes), PROFILE_CACHED);
+        struct node *n = nodes_find(&t->p->nodes, f->ids[i]);
+        if (n != NULL && n->planned != NULL) {
+            move(t, n, NODE_LISTED);
         }
     }
+}
+
+static struct node *find_or_expand(struct progress *p, struct str id)
+{
+    struct node *n = nodes_find(&p->nodes, id);
+    return n != NULL || id.p == NULL ? n : nodes_expand(&p->nodes, id);
+}
+
+/* Where it lies is said before its state is, so that its change tells that. Nothing lies above a
+   node of the workflow. */
+static struct node *find_in_place(struct progress *p, struct str id, struct str parent,
+                                  struct str display)
+{
+    struct node *n = find_or_expand(p, id);
+    if (n != NULL && n->planned == NULL) {
+        node_place(n, parent, display);
+    }
+    return n;
 }
 
 static void feed_executing(const struct telling *t, const struct frame *f)
@@ -580,11 +389,13 @@ static void feed_executing(const struct telling *t, const struct frame *f)
         return;
     }
     node_runs(t->p, f->node);
-    note_place(t->p, f->node, (struct str){NULL, 0}, f->display_node);
+    struct node *n = find_in_place(t->p, f->node, (struct str){NULL, 0}, f->display_node);
     if (!t->p->saw_state) { /* the next one is the only end that there is */
         complete_all(t, f->node);
     }
-    move(t, f->node, PROFILE_EXECUTING);
+    if (n != NULL) {
+        move(t, n, NODE_RUNS);
+    }
 }
 
 static void feed_state(const struct telling *t, const struct frame *f)
@@ -592,9 +403,10 @@ static void feed_state(const struct telling *t, const struct frame *f)
     t->p->saw_state = true;
     for (size_t i = 0; i < f->nodes_len; i++) {
         const struct frame_node *e = &f->nodes[i];
-        if (e->state != NODE_STATE_OTHER) {
-            note_place(t->p, e->id, e->parent, e->display);
-            move(t, e->id, e->state == NODE_STATE_RUNNING ? PROFILE_EXECUTING : PROFILE_COMPLETED);
+        struct node *n =
+            e->state == NODE_STATE_OTHER ? NULL : find_in_place(t->p, e->id, e->parent, e->display);
+        if (n != NULL) {
+            move(t, n, e->state == NODE_STATE_RUNNING ? NODE_RUNS : NODE_FINISHED);
         }
     }
     settle_all_shown(t);
@@ -605,15 +417,29 @@ static void feed_error(const struct telling *t, const struct frame *f)
     if (!frame_is_terminal(f)) {
         return;
     }
+    struct nodes *ns = &t->p->nodes;
     /* With it all that it lies in. */
-    struct progress_node *inner = f->node.p == NULL ? NULL : innermost_running(t->p, f->node);
-    for (int i = 0; i < MAX_PARENTS && inner != NULL && !str_is(f->node, inner->id); i++) {
-        if (status_of(inner->state) == PROFILE_EXECUTING) {
-            set_expanded(t, inner, PROFILE_FAILED | ENDED);
+    struct node *inner = f->node.p == NULL ? NULL : nodes_innermost(ns, f->node, is_silent);
+    for (int i = 0; i < NODES_MAX_PARENTS && inner != NULL && inner->planned == NULL &&
+                    !str_eq(f->node, inner->id);
+         i++) {
+        if (inner->status == PROFILE_EXECUTING) {
+            move(t, inner, NODE_THREW);
         }
-        inner = inner->parent == NULL ? NULL : map_get(&t->p->expanded, str_of(inner->parent));
+        inner = nodes_parent(ns, inner);
     }
-    move(t, f->node, PROFILE_FAILED);
+    struct node *named = find_or_expand(t->p, f->node);
+    if (named != NULL) {
+        move(t, named, NODE_THREW);
+    }
+}
+
+static void feed_executed(const struct telling *t, const struct frame *f)
+{
+    struct node *n = nodes_find(&t->p->nodes, f->node);
+    if (n != NULL && n->planned != NULL) {
+        move(t, n, NODE_GAVE);
+    }
 }
 
 static void feed_progress(struct progress *p, const struct frame *f)
@@ -643,13 +469,8 @@ void progress_feed(struct progress *p, const struct frame *f, progress_fn on_cha
     case FRAME_PROGRESS:
         feed_progress(p, f);
         break;
-    case FRAME_EXECUTED: /* of one that runs it is no end */
-        if (f->node.p != NULL) {
-            const struct workflow_node *n = workflow_find(p->workflow, f->node);
-            if (n != NULL && p->states[n - p->workflow->nodes] == PROFILE_PENDING) {
-                move(&t, f->node, PROFILE_COMPLETED);
-            }
-        }
+    case FRAME_EXECUTED:
+        feed_executed(&t, f);
         break;
     case FRAME_SUCCESS:
         complete_all(&t, (struct str){NULL, 0});
@@ -669,14 +490,14 @@ void progress_feed(struct progress *p, const struct frame *f, progress_fn on_cha
 
 enum profile_status progress_status(const struct progress *p, size_t node)
 {
-    return status_of(p->states[node]);
+    return nodes_planned(&p->nodes, node)->status;
 }
 
 size_t progress_cached(const struct progress *p)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->workflow->len; i++) {
-        n += status_of(p->states[i]) == PROFILE_CACHED ? 1 : 0;
+        n += progress_status(p, i) == PROFILE_CACHED ? 1 : 0;
     }
     return n;
 }
@@ -692,7 +513,7 @@ void progress_mark(const struct progress *p, struct profile *profile)
         if (n->expanded) {
             continue;
         }
-        n->status = status_of(p->states[n->planned]);
+        n->status = progress_status(p, n->planned);
         profile->pending += n->status == PROFILE_PENDING ? 1 : 0;
         profile->cached += n->status == PROFILE_CACHED ? 1 : 0;
         profile->failed += n->status == PROFILE_FAILED ? 1 : 0;

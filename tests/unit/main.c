@@ -18,6 +18,7 @@ static const struct named_suite suites[] = {
     {"workflow", workflow_suite},
     {"clock", clock_suite},
     {"late", late_suite},
+    {"nodes", nodes_suite},
     {"profiler", profiler_suite},
     {"analysis", analysis_suite},
     {"measures", measures_suite},

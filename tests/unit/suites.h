@@ -19,6 +19,7 @@ Suite *attempt_model_suite(void);
 Suite *workflow_suite(void);
 Suite *clock_suite(void);
 Suite *late_suite(void);
+Suite *nodes_suite(void);
 Suite *profiler_suite(void);
 Suite *analysis_suite(void);
 Suite *measures_suite(void);

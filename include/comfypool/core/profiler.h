@@ -2,7 +2,8 @@
  * The profiler: the account of one attempt. Fed with (now, frame) of one prompt, it knows at the
  * end where every millisecond went. Pure: no clock, no I/O.
  *
- * Rules (each from a recording of a real server, tests/traces):
+ * Rules (each from a recording of a real server, tests/traces; what becomes of a state by them is in
+ * core/nodes.h):
  *   - A slice of a node opens at `executing` or at the first progress_state "running", whichever
  *     comes first, and closes at progress_state "finished". A node that finished stays so.
  *   - A second `executing` of a node that is not finished ends its slice, looking back, at the
@@ -28,6 +29,7 @@
 #include "comfypool/base/time.h"
 #include "comfypool/core/frame.h"
 #include "comfypool/core/job.h"
+#include "comfypool/core/nodes.h"
 #include "comfypool/core/timeline.h"
 #include "comfypool/core/workflow.h"
 
@@ -63,13 +65,6 @@ void profiler_history(struct profiler *p, struct timeline *t, struct mono_us now
 
 /* ---- the result ------------------------------------------------------------------------------ */
 
-enum profile_status {
-    PROFILE_PENDING,
-    PROFILE_EXECUTING,
-    PROFILE_COMPLETED,
-    PROFILE_CACHED,
-    PROFILE_FAILED,
-};
 const char *profile_status_name(enum profile_status s);
 
 struct profile_slice {

@@ -3,9 +3,9 @@
  * events, and for the live account of a job that is not profiled. Kept for every running job,
  * profiled or not; it knows no times.
  *
- * The rules are those of the profiler (core/profiler.h) without slices. A node that is displayed
- * for its copies (the body of a loop) is done when they are, and no more can come: what expands
- * into them is over too.
+ * The rules are those of core/nodes.h; here is what they count, and what copies are to the node
+ * that they are displayed as. A node that is displayed for its copies (the body of a loop) is done
+ * when they are, and no more can come: what expands into them is over too.
  */
 #ifndef COMFYPOOL_CORE_PROGRESS_H
 #define COMFYPOOL_CORE_PROGRESS_H
@@ -15,10 +15,10 @@
 #include <stdint.h>
 
 #include "comfypool/core/frame.h"
+#include "comfypool/core/nodes.h"
 #include "comfypool/core/profiler.h"
 #include "comfypool/core/workflow.h"
 
-struct progress_node;   /* of one that the server expanded */
 struct progress_shown;  /* of one of the workflow that never runs itself: its copies do */
 struct progress_parent; /* of what brings copies: which are shown by them */
 
@@ -28,16 +28,9 @@ struct progress_places {
     size_t len, cap;
 };
 
-/* A node: one that the server expanded, or (NULL) one of the workflow. */
-struct progress_ref {
-    struct progress_node *expanded;
-    size_t index;
-};
-
 struct progress {
     const struct workflow *workflow; /* borrowed */
-    unsigned char *states;           /* enum profile_status, a node of the workflow each */
-    struct map expanded;             /* by id */
+    struct nodes nodes;
     struct progress_shown *shown;
     size_t shown_len, shown_cap;
     uint32_t *shown_at; /* by node of the workflow: its place in shown, from 1; or NULL */
@@ -48,13 +41,10 @@ struct progress {
     uint32_t begins;               /* of whatever node */
     uint32_t same_from;            /* since this one all are displayed as the same node: */
     size_t same_as;                /* in the workflow; SIZE_MAX: as none */
-    struct progress_ref *running;  /* nodes that do, expanded ones too */
-    size_t running_len, running_cap;
-    uint32_t *running_at; /* by node of the workflow: its place in running, from 1 */
-    uint32_t began;       /* expanded nodes that began so far */
-    size_t nodes_done;    /* completed or cached, of the workflow */
-    size_t executed;      /* seen to run, of the workflow */
-    char *node_id;        /* what was said to run last, or NULL */
+    size_t running_len;            /* how many nodes do, expanded ones too */
+    size_t nodes_done;             /* completed or cached, of the workflow */
+    size_t executed;               /* seen to run, of the workflow */
+    char *node_id;                 /* what was said to run last, or NULL */
     bool has_value;
     double value;
     double max;
