@@ -2,8 +2,8 @@
  * The profiler: the account of one attempt. Fed with (now, frame) of one prompt, it knows at the
  * end where every millisecond went. Pure: no clock, no I/O.
  *
- * Rules (each from a recording of a real server, tests/traces; what becomes of a state by them is in
- * core/nodes.h):
+ * Rules (each from a recording of a real server, tests/traces; the table of what becomes of a node
+ * is in core/nodes.c):
  *   - A slice of a node opens at `executing` or at the first progress_state "running", whichever
  *     comes first, and closes at progress_state "finished". A node that finished stays so.
  *   - A second `executing` of a node that is not finished ends its slice, looking back, at the
