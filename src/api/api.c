@@ -10,7 +10,6 @@
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
-#include "comfypool/store/jobs.h"
 #include "comfypool/store/store.h"
 
 #include "args.h"
@@ -87,15 +86,6 @@ uint64_t api_ticket(struct http_ref x)
 struct str api_id(const char *id)
 {
     return (struct str){id, UUID_TEXT};
-}
-
-enum err api_has_job(struct api *a, const char *id)
-{
-    struct job_record r = {0};
-    const enum err e =
-        pool_has_job(a->pool, id) ? ERR_NONE : store_get_job(a->store, api_id(id), &r);
-    job_record_done(&r);
-    return e;
 }
 
 /* ---- refusals -------------------------------------------------------------------------------- */

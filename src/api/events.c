@@ -28,6 +28,7 @@
 
 #include "args.h"
 #include "bodies.h"
+#include "found.h"
 #include "inner.h"
 #include "params.h"
 #include "streams.h"
@@ -630,12 +631,12 @@ static void follow_all(void *ctx, struct http_request *rq, struct http_ref x)
     }
 }
 
-static void follow_job(void *ctx, struct http_request *rq, struct http_ref x)
+/* f NULL: the job is active. */
+static void follow_found(struct api *a, struct http_request *rq, struct http_ref x,
+                         const struct store_found *f)
 {
-    struct api *a = ctx;
-    const enum err e = api_has_job(a, args_of(rq)->job_id);
-    if (e != ERR_NONE) {
-        api_refuse(a, x, e);
+    if (f != NULL && f->error != ERR_NONE) {
+        api_refuse(a, x, f->error);
     } else if (is_stopping(a, x)) {
         return;
     } else if (has_seen_end(a, rq)) {
@@ -643,6 +644,17 @@ static void follow_job(void *ctx, struct http_request *rq, struct http_ref x)
         http_answer(a->http, x, &answer);
     } else {
         open_stream(a, rq, x);
+    }
+}
+
+static void follow_job(void *ctx, struct http_request *rq, struct http_ref x)
+{
+    struct api *a = ctx;
+    const char *id = args_of(rq)->job_id;
+    if (pool_has_job(a->pool, id)) {
+        follow_found(a, rq, x, NULL);
+    } else {
+        api_find_job(a, rq, x, id, &(struct api_find){.found = follow_found});
     }
 }
 

@@ -69,8 +69,6 @@ struct str api_id(const char *id);
 void api_refuse(struct api *a, struct http_ref x, enum err e);
 /* Answers with a refusal, and frees it. */
 void api_refuse_as(struct api *a, struct http_ref x, struct refusal *take);
-/* ERR_NONE: there is such a job, active or ended. */
-enum err api_has_job(struct api *a, const char *id);
 
 /* A request whose answer comes when the pool calls back. */
 struct api_asking {
