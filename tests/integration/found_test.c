@@ -107,8 +107,8 @@ START_TEST(test_events_are_signs_of_life)
 {
     struct sim *s = sim_plain();
     struct daemon *d = DAEMON(.config = config_of(s, ""));
-    char *id = submit(d, sleep_body("a", 3000,
-                                    ", \"nodeExecutionTimeoutMs\": 1000, "
+    char *id = submit(d, sleep_body("a", 4000,
+                                    ", \"nodeExecutionTimeoutMs\": 2000, "
                                     "\"maxAttempts\": 1"));
     while (is_state(d, id, "queued") || is_state(d, id, "running")) {
         sim_control(s, text("{'say':%s}", events[_i].message));
