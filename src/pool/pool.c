@@ -18,6 +18,7 @@
 #include "comfypool/notify/otlp.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/settings.h"
 #include "comfypool/store/store.h"
@@ -176,6 +177,7 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     breaker_init(&p->breaker, &limits);
     deadlines_init(&p->deadlines, loop);
     p->pending = (struct pending){.over = pool_look_for_end, .ctx = p};
+    store_count_finds(store, &p->pending);
     p->uploads = uploads_new(store, &p->deadlines, &p->pending, &options->uploads);
     p->file_servers = file_servers_new();
     p->stamps = stamps_new(store, p->file_servers, options->check_modified);
@@ -286,6 +288,7 @@ bool pool_close(struct pool *p)
 {
     p->stopping = true;
     p->on_stop.done = NULL;
+    store_count_finds(p->store, NULL);
     samplers_stop(p->samplers);
     stop_files(p);
     size_t at = 0;

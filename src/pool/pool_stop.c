@@ -1,9 +1,16 @@
-/* What the pool waits for before it stops: store operations and submits that are under way. */
+/* What the pool waits for before it stops: store operations, POSTs and reads under way. */
 #include "state.h"
 
+/* Tells of it at its end, or when it has taken too long. What began in this turn is awaited, too:
+   requests that came before the stop are read until then. */
 static void stop_is_complete(void *ctx)
 {
     struct pool *p = ctx;
+    const struct mono_us now = time_mono();
+    if (p->pending.n > 0 && mono_before(now, p->on_stop.patience)) {
+        deadline_set(&p->deadlines, &p->on_stop.late, p->on_stop.patience, stop_is_complete, p);
+        return;
+    }
     void (*stopped)(void *) = p->on_stop.done;
     p->on_stop.done = NULL;
     deadline_clear(&p->deadlines, &p->on_stop.late);
@@ -15,7 +22,8 @@ static void stop_is_complete(void *ctx)
 void pool_await_stop(struct pool *p, struct dur_us most)
 {
     const struct mono_us now = time_mono();
-    deadline_set(&p->deadlines, &p->on_stop.late, p->pending.n == 0 ? now : mono_add(now, most),
+    p->on_stop.patience = mono_add(now, most);
+    deadline_set(&p->deadlines, &p->on_stop.late, p->pending.n == 0 ? now : p->on_stop.patience,
                  stop_is_complete, p);
 }
 

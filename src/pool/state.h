@@ -70,7 +70,8 @@ struct pool_ops {
 
 /* pool_stop.c: who is told when nothing is under way any more. */
 struct pool_stopping {
-    struct deadline late; /* it is told then, whatever is still under way */
+    struct deadline late;    /* it is told then, or looked at again */
+    struct mono_us patience; /* no longer than this anything is awaited */
     void (*done)(void *ctx);
     void *ctx;
 };

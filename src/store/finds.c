@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
+#include "comfypool/base/pending.h"
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/finds.h"
 
@@ -103,13 +104,21 @@ static void work(void *arg)
 
 /* ---- the loop's side ------------------------------------------------------------------------- */
 
-static void answer_all(struct find *first)
+static void answer_all(struct store *s, struct find *first)
 {
     for (struct find *next = NULL; first != NULL; first = next) {
         next = first->next;
         first->answer(first, first->unread);
         free(first);
+        if (s->finder.pending != NULL) {
+            pending_remove(s->finder.pending);
+        }
     }
+}
+
+void store_count_finds(struct store *s, struct pending *pending)
+{
+    s->finder.pending = pending;
 }
 
 /* Takes f. */
@@ -121,6 +130,9 @@ static void ask(struct store *s, struct find *f)
         f->answer(f, true);
         free(f);
         return;
+    }
+    if (all->pending != NULL) {
+        pending_add(all->pending);
     }
     uv_mutex_lock(&all->mutex);
     list_add(&all->waiting, f);
@@ -134,7 +146,7 @@ void finder_deliver(struct store *s)
     uv_mutex_lock(&f->mutex);
     struct find *first = list_take_all(&f->answered);
     uv_mutex_unlock(&f->mutex);
-    answer_all(first);
+    answer_all(s, first);
 }
 
 void finder_init(struct finder *f)
@@ -155,11 +167,11 @@ void finder_close(struct store *s)
     uv_mutex_unlock(&f->mutex);
     (void)uv_thread_join(&f->thread);
     f->started = false;
-    answer_all(list_take_all(&f->answered));
+    answer_all(s, list_take_all(&f->answered));
     for (struct find *one = f->waiting.first; one != NULL; one = one->next) {
         one->unread = true;
     }
-    answer_all(list_take_all(&f->waiting));
+    answer_all(s, list_take_all(&f->waiting));
     s->engine->disconnect(&f->reader);
 }
 

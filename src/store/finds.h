@@ -8,6 +8,7 @@
 #include "read.h"
 
 struct find;
+struct pending;
 struct store;
 
 struct find_list {
@@ -17,7 +18,8 @@ struct find_list {
 
 struct finder {
     uv_thread_t thread;
-    bool started; /* with the first read */
+    bool started;            /* with the first read */
+    struct pending *pending; /* what is under way is counted there; or NULL. On the loop alone */
     /* Under the mutex. */
     uv_mutex_t mutex;
     uv_cond_t wake;

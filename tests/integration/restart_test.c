@@ -264,6 +264,41 @@ START_TEST(test_backend_leaves_the_configuration)
 }
 END_TEST
 
+/* What was asked for before the stop is answered, though it is read on another thread. */
+START_TEST(test_reads_are_answered)
+{
+    static const struct {
+        const char *before, *after;
+        bool twice; /* the id stands behind it, too */
+    } paths[] = {{"/jobs/", "", false},
+                 {"/jobs/", "/profile", false},
+                 {"/jobs/", "/workflow", false},
+                 {"/jobs/", "/attempts", false},
+                 {"/profiles/compare?target=", "&base=", true}};
+    enum { READS = 40 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *id = submit(d, sleep_body("a", 1, ""));
+    CHECK(strcmp(str_at(await_end(d, id), "state"), "completed") == 0);
+    daemon_stop(d);
+    d = DAEMON(.sims = {s});
+    for (int i = 0; i < 3; i++) { /* the first read of all opens a connection */
+        expect(get(d, "/jobs/%s", id), 200, NULL);
+    }
+    const char *path =
+        text("%s%s%s%s", paths[_i].before, id, paths[_i].after, paths[_i].twice ? id : "");
+    int fds[READS];
+    for (int i = 0; i < READS; i++) {
+        fds[i] = raw_request(d, "GET", path, "");
+    }
+    daemon_stop(d);
+    for (int i = 0; i < READS; i++) {
+        const struct answer *a = raw_answer(fds[i]);
+        CHECK(a != NULL && a->status == 200, "%s: request %d of %d has no answer", path, i, READS);
+    }
+}
+END_TEST
+
 Suite *restart_suite(void)
 {
     static const struct named_test tests[] = {
@@ -275,6 +310,7 @@ Suite *restart_suite(void)
         {"killed often", &test_killed_often, 1},
         {"the backend restarts meanwhile", &test_backend_restarts_meanwhile, ENDS},
         {"a second daemon", &test_second_daemon, 1},
+        {"reads are answered", &test_reads_are_answered, 5},
         {"a backend leaves", &test_backend_leaves_the_configuration, 1},
     };
     return SUITE("restart", 90, tests);

@@ -16,7 +16,12 @@
 #include "comfypool/core/job.h"
 #include "comfypool/store/batches.h"
 
+struct pending;
 struct store;
+
+/* Reads under way are counted there from now on, so that a stop can await them. Before the first
+   one; NULL: nowhere any more. */
+void store_count_finds(struct store *s, struct pending *pending);
 
 /* What is wanted of a job beside its record. */
 enum {
