@@ -4,6 +4,7 @@
  * then what is under way is stored, then the store closes, then every handle; a handle that
  * survives is a bug and exits with 1.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,9 @@ int main(int argc, char **argv)
 {
     static struct daemon d;
     int status = EXIT_USAGE;
+    /* The writer, the finder and libuv's threads share one arena beside the loop's: each of its own
+       keeps what its largest profile needed. */
+    (void)mallopt(M_ARENA_MAX, 2);
     descriptors_open_standard();
     settings_init(&d.settings);
     if (arguments_read(argc, argv, VERSION, &d.settings.config, &d.arguments)) {
