@@ -60,7 +60,7 @@ static void get_batch(void *ctx, struct http_request *rq, struct http_ref x)
     struct api *a = ctx;
     struct asking *q = mem_alloc(sizeof *q);
     *q = (struct asking){a, x};
-    store_find_batch(a->store, args_of(rq)->job_id, batch_found, q);
+    store_find_batch(a->store, args_of(rq)->job_id, NULL, batch_found, q);
 }
 
 static void cancel_batch(void *ctx, struct http_request *rq, struct http_ref x)

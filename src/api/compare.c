@@ -122,7 +122,7 @@ static void find(struct comparing *c, const char *which, const char *id, store_f
         return;
     }
     (void)snprintf(wish.id, sizeof wish.id, "%.36s", id);
-    store_find_job(c->api->store, &wish, found, c);
+    store_find_job(c->api->store, &wish, NULL, found, c);
 }
 
 /* False: it is not what can be compared, and c is gone. */

@@ -39,5 +39,5 @@ void api_find_job(struct api *a, struct http_request *rq, struct http_ref x, con
     *q = (struct finding){
         a, rq, x, {.wants = find->wants, .attempt = find->attempt}, find->active_too, find->found};
     (void)snprintf(q->wish.id, sizeof q->wish.id, "%.36s", id);
-    store_find_job(a->store, &q->wish, came, q);
+    store_find_job(a->store, &q->wish, NULL, came, q);
 }

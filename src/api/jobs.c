@@ -124,7 +124,7 @@ static void find_ended(struct api *a, struct http_ref x, const char *id,
     *q = (struct answering){.api = a, .x = x, .how = *how};
     (void)snprintf(q->id, sizeof q->id, "%.36s", id);
     memcpy(wish.id, q->id, sizeof wish.id);
-    store_find_job(a->store, &wish, job_came, q);
+    store_find_job(a->store, &wish, NULL, job_came, q);
 }
 
 void api_answer_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "comfypool/files/uploads.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/jobs.h"
 
 #include "jobs.h"

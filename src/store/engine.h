@@ -15,10 +15,13 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
+#include "comfypool/store/finds.h"
 
 #include "ops.h"
 #include "ops_apply.h"
 
+struct delivery_record;
+struct key_record;
 struct reader;
 struct store;
 struct store_batch;
@@ -54,6 +57,16 @@ struct engine {
     enum err (*workflow)(struct reader *r, int64_t seq, struct buf *out);
     enum err (*batch)(struct reader *r, const char *id, struct store_batch *ret);
     enum err (*count_batch)(struct reader *r, const char *id, int64_t ret[JOB_STATE_COUNT]);
+    /* As store_load_active gives one, in any state and without its attempt. */
+    enum err (*whole_job)(struct reader *r, struct str id, struct store_active *ret);
+    enum err (*client)(struct reader *r, enum store_owned what, const char *id, char **ret);
+    enum err (*key)(struct reader *r, const char *key, struct wall_us now, struct key_record *ret);
+    enum err (*stamps)(struct reader *r, int64_t seq, struct wall_us ended_at, struct buf *out);
+    enum err (*setting)(struct reader *r, const char *name, char **ret);
+    enum err (*due)(struct reader *r, const char *host, struct wall_us until, unsigned limit,
+                    void (*each)(void *ctx, struct delivery_record *d), void *ctx, bool *ret_later);
+    enum err (*delivery)(struct reader *r, const char *id, struct delivery_record *ret);
+    enum err (*count_waiting)(struct reader *r, int64_t *ret);
 };
 
 extern const struct engine sqlite_engine;

@@ -1,31 +1,19 @@
 /*
- * Reads of one thing at run time; see store/finds.h. One thread with a connection of its own takes
- * everything that waits, reads it in one transaction, and hands all of it back at once.
- * It starts with the first read. A connection that cannot be made is tried again with the next one.
+ * The thread that reads at run time; see store/finds.h. One thread with a connection of its own
+ * takes everything that waits, reads it in one transaction, and hands all of it back at once. It
+ * starts with the first read. A connection that cannot be made is tried again with the next one.
  */
 #include "finds.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
 #include "comfypool/base/pending.h"
-#include "comfypool/store/attempts.h"
 #include "comfypool/store/finds.h"
 
 #include "engine.h"
 #include "inner.h"
 #include "read.h"
-
-/* Embedded, as its first member, in what is asked; freed when it was answered. */
-struct find {
-    struct find *next;
-    /* On the thread. */
-    void (*run)(struct find *f, const struct engine *e, struct reader *r);
-    /* On the loop, once. Frees what the members point to. unread: it did not come to that. */
-    void (*answer)(struct find *f, bool unread);
-    bool unread;
-};
 
 static void list_add(struct find_list *l, struct find *f)
 {
@@ -104,12 +92,32 @@ static void work(void *arg)
 
 /* ---- the loop's side ------------------------------------------------------------------------- */
 
+static void answer_one(struct find *f)
+{
+    if (f->read != NULL) {
+        f->read->find = NULL;
+    }
+    if (!f->forgotten) {
+        f->answer(f, f->unread);
+    }
+    f->release(f);
+    free(f);
+}
+
+void store_read_forget(struct store_read *r)
+{
+    if (r->find != NULL) {
+        r->find->forgotten = true;
+        r->find->read = NULL;
+        r->find = NULL;
+    }
+}
+
 static void answer_all(struct store *s, struct find *first)
 {
     for (struct find *next = NULL; first != NULL; first = next) {
         next = first->next;
-        first->answer(first, first->unread);
-        free(first);
+        answer_one(first);
         if (s->finder.pending != NULL) {
             pending_remove(s->finder.pending);
         }
@@ -121,15 +129,18 @@ void store_count_finds(struct store *s, struct pending *pending)
     s->finder.pending = pending;
 }
 
-/* Takes f. */
-static void ask(struct store *s, struct find *f)
+void find_ask(struct store *s, struct find *f, struct store_read *read)
 {
     struct finder *all = &s->finder;
     all->started = all->started || uv_thread_create(&all->thread, work, s) == 0;
     if (!all->started || s->closing) {
-        f->answer(f, true);
-        free(f);
+        f->unread = true;
+        answer_one(f);
         return;
+    }
+    f->read = read;
+    if (read != NULL) {
+        read->find = f;
     }
     if (all->pending != NULL) {
         pending_add(all->pending);
@@ -179,140 +190,4 @@ void finder_done(struct finder *f)
 {
     uv_cond_destroy(&f->wake);
     uv_mutex_destroy(&f->mutex);
-}
-
-/* ---- a job ----------------------------------------------------------------------------------- */
-
-struct job_find {
-    struct find find;
-    struct store_wish wish;
-    struct store_found found;
-    struct job_record job;
-    struct buf profile;
-    struct buf workflow;
-    store_found_fn done;
-    void *ctx;
-};
-
-static void read_job(struct find *find, const struct engine *e, struct reader *r)
-{
-    struct job_find *f = (struct job_find *)find;
-    const struct store_wish *w = &f->wish;
-    struct store_found *ret = &f->found;
-    ret->error = e->job(r, str_of(w->id), &f->job);
-    const int64_t seq = f->job.seq;
-    if (ret->error == ERR_NONE && (w->wants & STORE_WANT_PROFILE) != 0) {
-        const unsigned n = w->attempt != 0 ? w->attempt : job_told_attempt(&f->job);
-        ret->profile_error = e->profile(r, seq, n, &f->profile);
-    }
-    if (ret->error == ERR_NONE && (w->wants & STORE_WANT_ATTEMPTS) != 0) {
-        ret->error = e->attempts(r, seq, &ret->attempts, &ret->attempts_len);
-    }
-    if (ret->error == ERR_NONE && (w->wants & STORE_WANT_WORKFLOW) != 0) {
-        ret->error = e->workflow(r, seq, &f->workflow);
-    }
-}
-
-static void answer_job(struct find *find, bool unread)
-{
-    struct job_find *f = (struct job_find *)find;
-    struct store_found *found = &f->found;
-    found->error = unread ? ERR_STORE_UNAVAILABLE : found->error;
-    found->job = &f->job;
-    found->profile = buf_str(&f->profile);
-    found->workflow = buf_str(&f->workflow);
-    f->done(f->ctx, found);
-    job_record_done(&f->job);
-    for (size_t i = 0; i < found->attempts_len; i++) {
-        attempt_record_done(&found->attempts[i]);
-    }
-    free(found->attempts);
-    buf_done(&f->profile);
-    buf_done(&f->workflow);
-}
-
-/* Whether the end of a job says all that is wanted: not what an earlier attempt has. */
-static bool is_enough(const struct op *op, const struct store_wish *wish)
-{
-    const bool is_told = op->attempt.number == job_told_attempt(&op->job) && op->text.n > 0;
-    return wish->wants == 0 || (wish->wants == STORE_WANT_PROFILE && wish->attempt == 0 &&
-                                (is_told || !op->job.profiled));
-}
-
-/* What was written a moment ago. False: it is not there, or not enough. */
-static bool answer_from_memory(struct store *s, const struct store_wish *wish, store_found_fn done,
-                               void *ctx)
-{
-    struct op *op = recent_pin(&s->recent, str_of(wish->id));
-    if (op == NULL) {
-        return false;
-    }
-    const bool enough = is_enough(op, wish);
-    if (enough) {
-        const bool has_profile = op->job.profiled && wish->wants != 0;
-        const struct store_found found = {
-            .job = &op->job,
-            .profile_error = has_profile ? ERR_NONE : ERR_PROFILING_DISABLED,
-            .profile = has_profile ? op->text : (struct str){NULL, 0},
-        };
-        done(ctx, &found);
-    }
-    recent_unpin(op);
-    return enough;
-}
-
-void store_find_job(struct store *s, const struct store_wish *wish, store_found_fn done, void *ctx)
-{
-    if (!s->closing && answer_from_memory(s, wish, done, ctx)) {
-        return;
-    }
-    struct job_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_job;
-    f->find.answer = answer_job;
-    f->wish = *wish;
-    f->found.profile_error = ERR_PROFILING_DISABLED;
-    buf_init(&f->profile, BUF_NO_LIMIT);
-    buf_init(&f->workflow, BUF_NO_LIMIT);
-    f->done = done;
-    f->ctx = ctx;
-    ask(s, &f->find);
-}
-
-/* ---- a batch --------------------------------------------------------------------------------- */
-
-struct batch_find {
-    struct find find;
-    char id[UUID_SIZE];
-    enum err error;
-    struct store_batch batch;
-    int64_t counts[JOB_STATE_COUNT];
-    store_found_batch_fn done;
-    void *ctx;
-};
-
-static void read_batch(struct find *find, const struct engine *e, struct reader *r)
-{
-    struct batch_find *f = (struct batch_find *)find;
-    f->error = e->batch(r, f->id, &f->batch);
-    if (f->error == ERR_NONE) {
-        f->error = e->count_batch(r, f->id, f->counts);
-    }
-}
-
-static void answer_batch(struct find *find, bool unread)
-{
-    struct batch_find *f = (struct batch_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, &f->batch.r, f->counts);
-    store_batch_done(&f->batch);
-}
-
-void store_find_batch(struct store *s, const char *id, store_found_batch_fn done, void *ctx)
-{
-    struct batch_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_batch;
-    f->find.answer = answer_batch;
-    (void)snprintf(f->id, sizeof f->id, "%s", id);
-    f->done = done;
-    f->ctx = ctx;
-    ask(s, &f->find);
 }

@@ -1,4 +1,4 @@
-/* The thread that reads one thing at a time. */
+/* The thread that reads one thing at a time, and what it is asked. */
 #ifndef COMFYPOOL_SRC_STORE_FINDS_H
 #define COMFYPOOL_SRC_STORE_FINDS_H
 
@@ -7,9 +7,24 @@
 
 #include "read.h"
 
-struct find;
+struct engine;
 struct pending;
 struct store;
+struct store_read;
+
+/* Embedded, as its first member, in what is asked; freed when it was answered. */
+struct find {
+    struct find *next;
+    /* On the thread. */
+    void (*run)(struct find *f, const struct engine *e, struct reader *r);
+    /* On the loop, once, unless it was forgotten. unread: it did not come to that. */
+    void (*answer)(struct find *f, bool unread);
+    /* Frees what the members point to. */
+    void (*release)(struct find *f);
+    struct store_read *read; /* who may forget it; or NULL */
+    bool unread;
+    bool forgotten;
+};
 
 struct find_list {
     struct find *first;
@@ -29,6 +44,9 @@ struct finder {
     /* Its own. */
     struct reader reader;
 };
+
+/* Takes f (from mem_zero; its three functions are set). */
+void find_ask(struct store *s, struct find *f, struct store_read *read);
 
 void finder_init(struct finder *f);
 /* On the loop: answers what was read. */

@@ -240,7 +240,7 @@ enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
     return reader_job(&s->reader, id, ret);
 }
 
-enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
+enum err reader_client(struct reader *r, enum store_owned what, const char *id, char **ret)
 {
     static const struct {
         enum read_statement statement;
@@ -248,7 +248,7 @@ enum err store_get_client(struct store *s, enum store_owned what, const char *id
     } of[] = {[STORE_JOB] = {Q_CLIENT_OF_JOB, ERR_JOB_NOT_FOUND},
               [STORE_BATCH] = {Q_CLIENT_OF_BATCH, ERR_BATCH_NOT_FOUND},
               [STORE_DELIVERY] = {Q_CLIENT_OF_DELIVERY, ERR_DELIVERY_NOT_FOUND}};
-    sqlite3_stmt *q = s->reader.q[of[what].statement];
+    sqlite3_stmt *q = r->q[of[what].statement];
     *ret = NULL;
     (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
     const int rc = sqlite3_step(q);
@@ -256,6 +256,11 @@ enum err store_get_client(struct store *s, enum store_owned what, const char *id
         *ret = column_copy(q, 0, NULL);
     }
     return give_back(q, rc, of[what].when_none);
+}
+
+enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
+{
+    return reader_client(&s->reader, what, id, ret);
 }
 
 static struct str column_str(sqlite3_stmt *q, int at)
@@ -282,9 +287,9 @@ enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
     return reader_workflow(&s->reader, seq, out);
 }
 
-enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
+enum err reader_stamps(struct reader *r, int64_t seq, struct wall_us ended_at, struct buf *out)
 {
-    sqlite3_stmt *q = s->reader.q[Q_STAMPS];
+    sqlite3_stmt *q = r->q[Q_STAMPS];
     (void)sqlite3_bind_int64(q, 1, seq);
     (void)sqlite3_bind_int64(q, 2, ended_at.us);
     const int rc = sqlite3_step(q);
@@ -292,6 +297,11 @@ enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at,
         buf_add_str(out, column_str(q, 0));
     }
     return give_back(q, rc, ERR_OUTPUT_NOT_FOUND);
+}
+
+enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
+{
+    return reader_stamps(&s->reader, seq, ended_at, out);
 }
 
 enum err reader_profile(struct reader *r, int64_t seq, unsigned attempt, struct buf *out)
@@ -336,10 +346,10 @@ enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record 
     return reader_attempts(&s->reader, seq, ret, ret_len);
 }
 
-enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
+enum err reader_key(struct reader *r, const char *key, struct wall_us now, struct key_record *ret)
 {
     *ret = (struct key_record){0};
-    sqlite3_stmt *q = s->reader.q[Q_KEY];
+    sqlite3_stmt *q = r->q[Q_KEY];
     (void)sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(q, 2, now.us - KEY_LIFE_US);
     const int rc = sqlite3_step(q);
@@ -347,6 +357,11 @@ enum err store_get_key(struct store *s, const char *key, struct wall_us now, str
         (void)columns_read(&key_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
+{
+    return reader_key(&s->reader, key, now, ret);
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
@@ -429,10 +444,10 @@ enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct stor
     return rc == SQLITE_DONE ? ERR_NONE : ERR_STORE_UNAVAILABLE;
 }
 
-enum err store_get_setting(struct store *s, const char *name, char **ret)
+enum err reader_setting(struct reader *r, const char *name, char **ret)
 {
     *ret = NULL;
-    sqlite3_stmt *q = s->reader.q[Q_SETTING];
+    sqlite3_stmt *q = r->q[Q_SETTING];
     (void)sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
@@ -441,11 +456,16 @@ enum err store_get_setting(struct store *s, const char *name, char **ret)
     return give_back(q, rc, ERR_NONE);
 }
 
+enum err store_get_setting(struct store *s, const char *name, char **ret)
+{
+    return reader_setting(&s->reader, name, ret);
+}
+
 /* ---- deliveries ------------------------------------------------------------------------------ */
 
-static enum err has_later(struct store *s, const char *host, struct wall_us until, bool *ret)
+static enum err has_later(struct reader *r, const char *host, struct wall_us until, bool *ret)
 {
-    sqlite3_stmt *q = s->reader.q[Q_DUE_LATER];
+    sqlite3_stmt *q = r->q[Q_DUE_LATER];
     (void)sqlite3_bind_text(q, 1, host, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(q, 2, until.us);
     const int rc = sqlite3_step(q);
@@ -453,11 +473,10 @@ static enum err has_later(struct store *s, const char *host, struct wall_us unti
     return give_back(q, rc, ERR_NONE);
 }
 
-enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
-                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
-                        bool *ret_later)
+enum err reader_due(struct reader *r, const char *host, struct wall_us until, unsigned limit,
+                    void (*each)(void *ctx, struct delivery_record *d), void *ctx, bool *ret_later)
 {
-    sqlite3_stmt *q = s->reader.q[Q_DUE];
+    sqlite3_stmt *q = r->q[Q_DUE];
     (void)sqlite3_bind_text(q, 1, host, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(q, 2, until.us);
     (void)sqlite3_bind_int64(q, 3, limit);
@@ -469,7 +488,14 @@ enum err store_load_due(struct store *s, const char *host, struct wall_us until,
         delivery_record_done(&d);
     }
     const enum err e = give_back(q, rc, ERR_NONE);
-    return e == ERR_NONE ? has_later(s, host, until, ret_later) : e;
+    return e == ERR_NONE ? has_later(r, host, until, ret_later) : e;
+}
+
+enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                        bool *ret_later)
+{
+    return reader_due(&s->reader, host, until, limit, each, ctx, ret_later);
 }
 
 enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host), void *ctx)
@@ -482,10 +508,10 @@ enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const cha
     return give_back(q, rc, ERR_NONE);
 }
 
-enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
+enum err reader_delivery(struct reader *r, const char *id, struct delivery_record *ret)
 {
     *ret = (struct delivery_record){0};
-    sqlite3_stmt *q = s->reader.q[Q_DELIVERY];
+    sqlite3_stmt *q = r->q[Q_DELIVERY];
     (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
@@ -494,12 +520,22 @@ enum err store_get_delivery(struct store *s, const char *id, struct delivery_rec
     return give_back(q, rc, ERR_DELIVERY_NOT_FOUND);
 }
 
-enum err store_count_waiting(struct store *s, int64_t *ret)
+enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
 {
-    sqlite3_stmt *q = s->reader.q[Q_DELIVERIES_WAITING];
+    return reader_delivery(&s->reader, id, ret);
+}
+
+enum err reader_count_waiting(struct reader *r, int64_t *ret)
+{
+    sqlite3_stmt *q = r->q[Q_DELIVERIES_WAITING];
     const int rc = sqlite3_step(q);
     *ret = rc == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
     return give_back(q, rc, ERR_NONE);
+}
+
+enum err store_count_waiting(struct store *s, int64_t *ret)
+{
+    return reader_count_waiting(&s->reader, ret);
 }
 
 /* ---- jobs with their workflows --------------------------------------------------------------- */
@@ -513,15 +549,21 @@ static void read_whole(sqlite3_stmt *q, struct store_active *ret)
     ret->credentials = keys_copy(q, at + 2);
 }
 
-enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
+enum err reader_whole_job(struct reader *r, struct str id, struct store_active *ret)
 {
-    sqlite3_stmt *q = s->reader.q[Q_WHOLE_JOB];
+    *ret = (struct store_active){0};
+    sqlite3_stmt *q = r->q[Q_WHOLE_JOB];
     (void)sqlite3_bind_text64(q, 1, id.p, id.n, SQLITE_STATIC, SQLITE_UTF8);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         read_whole(q, ret);
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
+}
+
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
+{
+    return reader_whole_job(&s->reader, id, ret);
 }
 
 /* ---- active jobs, at start-up ---------------------------------------------------------------- */

@@ -10,9 +10,12 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
+#include "comfypool/store/finds.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
+struct delivery_record;
+struct key_record;
 struct store;
 struct store_batch;
 
@@ -62,6 +65,19 @@ enum err reader_attempts(struct reader *r, int64_t seq, struct attempt_record **
 enum err reader_batch(struct reader *r, const char *id, struct store_batch *ret) MUST_CHECK;
 enum err reader_count_batch(struct reader *r, const char *id,
                             int64_t ret[JOB_STATE_COUNT]) MUST_CHECK;
+enum err reader_whole_job(struct reader *r, struct str id, struct store_active *ret) MUST_CHECK;
+enum err reader_client(struct reader *r, enum store_owned what, const char *id,
+                       char **ret) MUST_CHECK;
+enum err reader_key(struct reader *r, const char *key, struct wall_us now,
+                    struct key_record *ret) MUST_CHECK;
+enum err reader_stamps(struct reader *r, int64_t seq, struct wall_us ended_at,
+                       struct buf *out) MUST_CHECK;
+enum err reader_setting(struct reader *r, const char *name, char **ret) MUST_CHECK;
+enum err reader_due(struct reader *r, const char *host, struct wall_us until, unsigned limit,
+                    void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                    bool *ret_later) MUST_CHECK;
+enum err reader_delivery(struct reader *r, const char *id, struct delivery_record *ret) MUST_CHECK;
+enum err reader_count_waiting(struct reader *r, int64_t *ret) MUST_CHECK;
 
 /* The loop's. */
 bool reader_open(struct store *s, char *why, size_t why_size) MUST_CHECK;

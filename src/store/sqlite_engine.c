@@ -115,4 +115,12 @@ const struct engine sqlite_engine = {
     .workflow = reader_workflow,
     .batch = reader_batch,
     .count_batch = reader_count_batch,
+    .whole_job = reader_whole_job,
+    .client = reader_client,
+    .key = reader_key,
+    .stamps = reader_stamps,
+    .setting = reader_setting,
+    .due = reader_due,
+    .delivery = reader_delivery,
+    .count_waiting = reader_count_waiting,
 };

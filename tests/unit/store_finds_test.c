@@ -1,11 +1,14 @@
 /* Reads at run time: what is found of a job and of a batch, from memory and from the database. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/batches.h"
 #include "comfypool/store/finds.h"
 #include "comfypool/store/jobs.h"
+#include "comfypool/store/outputs.h"
+#include "comfypool/store/settings.h"
 #include "comfypool/store/store.h"
 #include "store_fixture.h"
 #include "suites.h"
@@ -39,7 +42,7 @@ static struct seen find(const char *id, unsigned wants, unsigned attempt)
     struct seen s = {.calls = 0};
     struct store_wish wish = {.wants = wants, .attempt = attempt};
     memcpy(wish.id, id, sizeof wish.id);
-    store_find_job(store, &wish, on_found, &s);
+    store_find_job(store, &wish, NULL, on_found, &s);
     while (s.calls == 0) {
         (void)uv_run(&loop, UV_RUN_ONCE);
     }
@@ -85,6 +88,81 @@ START_TEST(a_job_is_found)
     ck_assert_str_eq(s.workflow, WORKFLOW);
     s = find("00000000-0000-7000-8000-000000000000", STORE_WANT_PROFILE, 0);
     ck_assert_int_eq(s.error, ERR_JOB_NOT_FOUND);
+    job_record_done(&j);
+}
+END_TEST
+
+static void must_not_come(void *ctx, const struct store_found *f)
+{
+    (void)ctx;
+    (void)f;
+    ck_abort_msg("it was forgotten");
+}
+
+/* Who asked is gone: neither the answer nor the end of the store comes to it. */
+START_TEST(a_read_is_forgotten)
+{
+    struct job_record j;
+    struct store_read kept = {NULL};
+    struct seen s = {.calls = 0};
+    end_one(&j);
+    struct store_wish wish = {.wants = STORE_WANT_ATTEMPTS};
+    memcpy(wish.id, j.id, sizeof wish.id);
+    struct store_read *gone = calloc(1, sizeof *gone);
+    store_find_job(store, &wish, gone, must_not_come, NULL);
+    store_find_job(store, &wish, &kept, on_found, &s);
+    ck_assert(gone->find != NULL && kept.find != NULL);
+    store_read_forget(gone);
+    ck_assert(gone->find == NULL);
+    free(gone);
+    while (s.calls == 0) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    ck_assert(s.calls == 1 && kept.find == NULL);
+    store_read_forget(&kept); /* it was answered */
+    store_find_job(store, &wish, &kept, must_not_come, NULL);
+    store_read_forget(&kept);
+    job_record_done(&j);
+}
+END_TEST
+
+/* All profiles, the stamps, the texts and the batch of a job, as far as they are there. */
+static void on_all(void *ctx, const struct store_found *f)
+{
+    struct seen *s = ctx;
+    s->calls++;
+    s->error = f->error;
+    ck_assert_uint_eq(f->profiles_len, 1);
+    ck_assert_uint_eq(f->profiles[0].attempt, 1);
+    ck_assert(str_is(f->profiles[0].json, "{\"profile\":1}"));
+    ck_assert(str_is(f->stamps, "[7]"));
+    ck_assert_ptr_eq(f->job, &f->whole->job);
+    ck_assert_str_eq(f->whole->workflow, WORKFLOW);
+    ck_assert_ptr_null(f->batch);
+    free(f->whole->workflow); /* it may be taken */
+    f->whole->workflow = NULL;
+}
+
+START_TEST(a_job_is_found_with_all_that_belongs_to_it)
+{
+    struct job_record j;
+    struct seen s = {.calls = 0};
+    end_one(&j);
+    char files[] = "[7]";
+    struct kept_record stamps = {.seq = j.seq, .ended_at = j.completed_at, .files = files};
+    memcpy(stamps.job_id, j.id, sizeof stamps.job_id);
+    store_put_stamps(store, &stamps);
+    struct answer done = {0};
+    store_put_setting(store, "a", "b", on_kept, &done);
+    (void)wait_for(&done);
+    struct store_wish wish = {.wants = STORE_WANT_PROFILES | STORE_WANT_STAMPS | STORE_WANT_TEXTS |
+                                       STORE_WANT_BATCH};
+    memcpy(wish.id, j.id, sizeof wish.id);
+    store_find_job(store, &wish, NULL, on_all, &s);
+    while (s.calls == 0) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    ck_assert(s.calls == 1 && s.error == ERR_NONE);
     job_record_done(&j);
 }
 END_TEST
@@ -158,7 +236,7 @@ START_TEST(what_is_looked_at_stays)
     struct store_wish wish = {.wants = STORE_WANT_PROFILE};
     end_one(&j);
     memcpy(wish.id, j.id, sizeof wish.id);
-    store_find_job(store, &wish, delete_it, &done);
+    store_find_job(store, &wish, NULL, delete_it, &done);
     (void)wait_for(&done);
     ck_assert_int_eq(find(j.id, 0, 0).error, ERR_JOB_NOT_FOUND);
     job_record_done(&j);
@@ -172,7 +250,7 @@ START_TEST(a_close_answers_all)
     struct store_wish wish = {.wants = 0};
     (void)snprintf(wish.id, sizeof wish.id, "00000000-0000-7000-8000-000000000000");
     for (int i = 0; i < 3; i++) {
-        store_find_job(store, &wish, on_found, &s[i]);
+        store_find_job(store, &wish, NULL, on_found, &s[i]);
     }
     close_store();
     for (int i = 0; i < 3; i++) {
@@ -209,7 +287,7 @@ START_TEST(a_batch_is_found)
     const char *const ids[] = {b.id, "00000000-0000-7000-8000-000000000000"};
     for (int i = 0; i < 2; i++) {
         struct batch_seen s = {.calls = 0};
-        store_find_batch(store, ids[i], on_batch, &s);
+        store_find_batch(store, ids[i], NULL, on_batch, &s);
         while (s.calls == 0) {
             (void)uv_run(&loop, UV_RUN_ONCE);
         }
@@ -227,6 +305,8 @@ Suite *store_finds_suite(void)
     TCase *t = tcase_create("open");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, a_job_is_found, 0, 2);
+    tcase_add_test(t, a_read_is_forgotten);
+    tcase_add_test(t, a_job_is_found_with_all_that_belongs_to_it);
     tcase_add_test(t, memory_is_never_behind);
     tcase_add_test(t, memory_forgets_what_is_pruned);
     tcase_add_test(t, many_are_found);

@@ -26,6 +26,7 @@
 #include "comfypool/store/store.h"
 #include "comfypool/store/uploads.h"
 #include "suites.h"
+#include "comfypool/store/finds.h"
 
 /* ---- files ----------------------------------------------------------------------------------- */
 

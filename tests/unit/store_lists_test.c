@@ -12,6 +12,7 @@
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/profiles.h"
 #include "comfypool/store/store.h"
+#include "comfypool/store/finds.h"
 
 /* ---- profiles -------------------------------------------------------------------------------- */
 

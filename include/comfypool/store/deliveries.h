@@ -13,6 +13,8 @@
 #include "comfypool/core/webhook.h"
 #include "comfypool/store/store.h"
 
+struct store_read;
+
 /* A webhook's delivery: what is sent, and how far it is. */
 struct delivery_record {
     int64_t n; /* counts up; set by the store */
@@ -52,6 +54,22 @@ typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery
 void store_list_deliveries(struct store *s, const char *client, unsigned state_mask, int64_t cursor,
                            unsigned limit, store_deliveries_fn done, void *ctx);
 int64_t store_delivery_cursor(const struct delivery_record *d);
+/* The same off the loop: those of one host that are to be tried until then, the earliest first, at
+   most `limit`; without their bodies. later: there are some that are to be tried later. The callee
+   may take their texts by clearing them. */
+typedef void (*store_found_due_fn)(void *ctx, enum err e, struct delivery_record *list, size_t n,
+                                   bool later);
+void store_find_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                    struct store_read *read, store_found_due_fn done, void *ctx);
+/* A delivery with its body. ERR_DELIVERY_NOT_FOUND. Its texts may be taken by clearing them. */
+typedef void (*store_found_delivery_fn)(void *ctx, enum err e, struct delivery_record *d);
+void store_find_delivery(struct store *s, const char *id, struct store_read *read,
+                         store_found_delivery_fn done, void *ctx);
+/* How many are to be tried. */
+typedef void (*store_found_count_fn)(void *ctx, enum err e, int64_t n);
+void store_find_waiting_count(struct store *s, struct store_read *read, store_found_count_fn done,
+                              void *ctx);
+
 /* Those of one host that are to be tried until then, the earliest first, at most `limit`; without
    their bodies. Calls `each` for every one, which may take its texts by clearing them. *ret_later:
    there are some that are to be tried later. On the loop. */

@@ -7,6 +7,7 @@
 #ifndef COMFYPOOL_STORE_FINDS_H
 #define COMFYPOOL_STORE_FINDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 #include "comfypool/base/uuid.h"
 #include "comfypool/core/job.h"
 #include "comfypool/store/batches.h"
+#include "comfypool/store/jobs.h"
 
 struct pending;
 struct store;
@@ -23,17 +25,37 @@ struct store;
    one; NULL: nowhere any more. */
 void store_count_finds(struct store *s, struct pending *pending);
 
+/*
+ * A read that may be forgotten: a member of whoever asks, zero at first. It is set while the read
+ * is under way, and zero again before the callback. NULL in its place: never forgotten.
+ */
+struct find;
+struct store_read {
+    struct find *find;
+};
+/* Its callback does not come, if it has not come yet. */
+void store_read_forget(struct store_read *r);
+
 /* What is wanted of a job beside its record. */
 enum {
     STORE_WANT_PROFILE = 1 << 0,  /* of the attempt that it tells of, or of the one that is named */
     STORE_WANT_ATTEMPTS = 1 << 1, /* all, in order */
     STORE_WANT_WORKFLOW = 1 << 2, /* as it was submitted */
+    STORE_WANT_PROFILES = 1 << 3, /* of all attempts that have one */
+    STORE_WANT_STAMPS = 1 << 4,   /* of its outputs, see store/outputs.h */
+    STORE_WANT_TEXTS = 1 << 5,    /* its own, as store_load_active gives them */
+    STORE_WANT_BATCH = 1 << 6,    /* the batch that it is of, with its texts */
 };
 
 struct store_wish {
     char id[UUID_SIZE];
     unsigned wants;
     unsigned attempt; /* of STORE_WANT_PROFILE; 0: the one that the job tells of */
+};
+
+struct store_profile {
+    unsigned attempt;
+    struct str json;
 };
 
 /* What was found: each part is as its error says. It lives for the call. */
@@ -45,15 +67,33 @@ struct store_found {
     struct attempt_record *attempts;
     size_t attempts_len;
     struct str workflow;
+    const struct store_profile *profiles; /* in the order of their attempts */
+    size_t profiles_len;
+    struct str stamps; /* n == 0: there are none of its end */
+    /* Each NULL unless it was wanted; what they point to may be taken by clearing it. */
+    struct store_active *whole; /* job is of it */
+    struct store_batch *batch;  /* NULL, too: the job is of none */
 };
 typedef void (*store_found_fn)(void *ctx, const struct store_found *found);
 /* done may be called before this returns: a job that has just ended is in memory still. */
-void store_find_job(struct store *s, const struct store_wish *wish, store_found_fn done, void *ctx);
+void store_find_job(struct store *s, const struct store_wish *wish, struct store_read *read,
+                    store_found_fn done, void *ctx);
+
+/* Whose a job, a batch or a delivery is; client NULL: nobody's. ERR_JOB_NOT_FOUND,
+   ERR_BATCH_NOT_FOUND, ERR_DELIVERY_NOT_FOUND, ERR_STORE_UNAVAILABLE. */
+enum store_owned { STORE_JOB, STORE_BATCH, STORE_DELIVERY };
+typedef void (*store_found_client_fn)(void *ctx, enum err e, const char *client);
+void store_find_client(struct store *s, enum store_owned what, const char *id,
+                       struct store_read *read, store_found_client_fn done, void *ctx);
+
+enum err store_get_client(struct store *s, enum store_owned what, const char *id,
+                          char **ret) MUST_CHECK;
 
 /* A batch without its texts, and how many of its jobs are in each state. ERR_NONE,
    ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. O(jobs of the batch). */
 typedef void (*store_found_batch_fn)(void *ctx, enum err e, const struct batch_record *r,
                                      const int64_t counts[JOB_STATE_COUNT]);
-void store_find_batch(struct store *s, const char *id, store_found_batch_fn done, void *ctx);
+void store_find_batch(struct store *s, const char *id, struct store_read *read,
+                      store_found_batch_fn done, void *ctx);
 
 #endif

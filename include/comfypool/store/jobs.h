@@ -60,11 +60,6 @@ enum err store_load_job(struct store *s, struct str id, struct store_active *ret
 
 /* ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of the record: the caller. */
 enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;
-/* Whose a job, a batch or a delivery is; *ret NULL: nobody's. ERR_JOB_NOT_FOUND,
-   ERR_BATCH_NOT_FOUND, ERR_DELIVERY_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of *ret: the caller. */
-enum store_owned { STORE_JOB, STORE_BATCH, STORE_DELIVERY };
-enum err store_get_client(struct store *s, enum store_owned what, const char *id,
-                          char **ret) MUST_CHECK;
 /* Appends the workflow's text as it was submitted. */
 enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out) MUST_CHECK;
 

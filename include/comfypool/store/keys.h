@@ -10,6 +10,7 @@
 #include "comfypool/base/uuid.h"
 
 struct store;
+struct store_read;
 
 /* An Idempotency-Key and what belongs to it. */
 struct key_record {
@@ -24,8 +25,11 @@ void key_record_done(struct key_record *k);
 /* The status of a key's first answer, known after the insert. */
 void store_set_key_status(struct store *s, const char *key, unsigned status);
 
-/* What belongs to a key that is not older than 24 h at `now`; ret->key is NULL when there is none.
-   Owner of the record: the caller. */
+/* What belongs to a key that is not older than 24 h at `now`; k->key is NULL when there is none.
+   ERR_STORE_UNAVAILABLE. Runs off the loop; the record lives for the call. */
+typedef void (*store_found_key_fn)(void *ctx, enum err e, const struct key_record *k);
+void store_find_key(struct store *s, const char *key, struct wall_us now, struct store_read *read,
+                    store_found_key_fn done, void *ctx);
 enum err store_get_key(struct store *s, const char *key, struct wall_us now,
                        struct key_record *ret) MUST_CHECK;
 

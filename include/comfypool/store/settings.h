@@ -10,6 +10,8 @@
 #include "comfypool/base/err.h"
 #include "comfypool/store/store.h"
 
+struct store_read;
+
 /* What people changed of a backend, by its name; a change of the whole row. */
 struct backend_record {
     char *name;
@@ -34,7 +36,12 @@ void store_put_setting(struct store *s, const char *name, const char *value, sto
 enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct backend_record *r),
                              void *ctx) MUST_CHECK;
 
-/* The value of a setting; NULL when it was never put. Owner: the caller. */
+/* The value of a setting; NULL when it was never put. Blocks; at start-up only. Owner: the caller.
+ */
 enum err store_get_setting(struct store *s, const char *name, char **ret) MUST_CHECK;
+/* The same off the loop; the value lives for the call. */
+typedef void (*store_found_setting_fn)(void *ctx, enum err e, const char *value);
+void store_find_setting(struct store *s, const char *name, struct store_read *read,
+                        store_found_setting_fn done, void *ctx);
 
 #endif

@@ -1,0 +1,150 @@
+/* Finds deliveries: those of a host that are due, one with its body, how many wait. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comfypool/store/deliveries.h"
+
+#include "engine.h"
+#include "inner.h"
+
+/* ---- those that are due ---------------------------------------------------------------------- */
+
+struct due_find {
+    struct find find;
+    char *host;
+    struct wall_us until;
+    unsigned limit;
+    enum err error;
+    struct delivery_record *list;
+    size_t len;
+    bool later;
+    store_found_due_fn done;
+    void *ctx;
+};
+
+static void add_due(void *ctx, struct delivery_record *d)
+{
+    struct due_find *f = ctx;
+    f->list[f->len++] = *d;
+    *d = (struct delivery_record){0};
+}
+
+static void read_due(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct due_find *f = (struct due_find *)find;
+    f->list = mem_alloc((f->limit + 1) * sizeof *f->list);
+    f->error = e->due(r, f->host, f->until, f->limit, add_due, f, &f->later);
+}
+
+static void answer_due(struct find *find, bool unread)
+{
+    struct due_find *f = (struct due_find *)find;
+    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->list, f->len, f->later);
+}
+
+static void release_due(struct find *find)
+{
+    struct due_find *f = (struct due_find *)find;
+    for (size_t i = 0; i < f->len; i++) {
+        delivery_record_done(&f->list[i]);
+    }
+    free(f->list);
+    free(f->host);
+}
+
+void store_find_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                    struct store_read *read, store_found_due_fn done, void *ctx)
+{
+    struct due_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_due;
+    f->find.answer = answer_due;
+    f->find.release = release_due;
+    f->host = mem_strdup(host);
+    f->until = until;
+    f->limit = limit;
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}
+
+/* ---- one with its body ----------------------------------------------------------------------- */
+
+struct delivery_find {
+    struct find find;
+    char id[UUID_SIZE];
+    enum err error;
+    struct delivery_record found;
+    store_found_delivery_fn done;
+    void *ctx;
+};
+
+static void read_delivery(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct delivery_find *f = (struct delivery_find *)find;
+    f->error = e->delivery(r, f->id, &f->found);
+}
+
+static void answer_delivery(struct find *find, bool unread)
+{
+    struct delivery_find *f = (struct delivery_find *)find;
+    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, &f->found);
+}
+
+static void release_delivery(struct find *find)
+{
+    struct delivery_find *f = (struct delivery_find *)find;
+    delivery_record_done(&f->found);
+}
+
+void store_find_delivery(struct store *s, const char *id, struct store_read *read,
+                         store_found_delivery_fn done, void *ctx)
+{
+    struct delivery_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_delivery;
+    f->find.answer = answer_delivery;
+    f->find.release = release_delivery;
+    (void)snprintf(f->id, sizeof f->id, "%.36s", id);
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}
+
+/* ---- how many wait --------------------------------------------------------------------------- */
+
+struct count_find {
+    struct find find;
+    enum err error;
+    int64_t n;
+    store_found_count_fn done;
+    void *ctx;
+};
+
+static void read_count(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct count_find *f = (struct count_find *)find;
+    f->error = e->count_waiting(r, &f->n);
+}
+
+static void answer_count(struct find *find, bool unread)
+{
+    struct count_find *f = (struct count_find *)find;
+    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->n);
+}
+
+static void release_count(struct find *find)
+{
+    (void)find;
+}
+
+void store_find_waiting_count(struct store *s, struct store_read *read, store_found_count_fn done,
+                              void *ctx)
+{
+    struct count_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_count;
+    f->find.answer = answer_count;
+    f->find.release = release_count;
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}

@@ -1,0 +1,218 @@
+/*
+ * Finds a job, with what is wanted beside it, or whose a thing is. A job that has just ended is in
+ * memory still.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/finds.h"
+
+#include "engine.h"
+#include "inner.h"
+
+struct job_find {
+    struct find find;
+    struct store_wish wish;
+    struct store_found found;
+    struct store_active whole;
+    struct store_batch batch;
+    struct buf profile;
+    struct buf workflow;
+    struct buf stamps;
+    struct buf profiles; /* the texts, one behind the other */
+    struct store_profile *list;
+    store_found_fn done;
+    void *ctx;
+};
+
+static bool wants(const struct job_find *f, unsigned what)
+{
+    return f->found.error == ERR_NONE && (f->wish.wants & what) != 0;
+}
+
+static void read_profiles(struct job_find *f, const struct engine *e, struct reader *r)
+{
+    const struct job_record *job = &f->whole.job;
+    struct store_found *ret = &f->found;
+    f->list = mem_alloc((job->attempts + 1) * sizeof *f->list);
+    for (unsigned n = 0; n <= job->attempts && ret->error == ERR_NONE; n++) {
+        const size_t from = f->profiles.len;
+        const enum err found = e->profile(r, job->seq, n, &f->profiles);
+        if (found == ERR_NONE) {
+            f->list[ret->profiles_len++] =
+                (struct store_profile){n, {NULL, f->profiles.len - from}};
+        } else if (found != ERR_PROFILING_DISABLED) {
+            ret->error = found;
+        }
+    }
+}
+
+static void read_job(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct job_find *f = (struct job_find *)find;
+    const struct store_wish *w = &f->wish;
+    struct store_found *ret = &f->found;
+    struct job_record *job = &f->whole.job;
+    ret->error = (w->wants & STORE_WANT_TEXTS) != 0 ? e->whole_job(r, str_of(w->id), &f->whole)
+                                                    : e->job(r, str_of(w->id), job);
+    if (wants(f, STORE_WANT_PROFILE)) {
+        const unsigned n = w->attempt != 0 ? w->attempt : job_told_attempt(job);
+        ret->profile_error = e->profile(r, job->seq, n, &f->profile);
+    }
+    if (wants(f, STORE_WANT_ATTEMPTS)) {
+        ret->error = e->attempts(r, job->seq, &ret->attempts, &ret->attempts_len);
+    }
+    if (wants(f, STORE_WANT_WORKFLOW)) {
+        ret->error = e->workflow(r, job->seq, &f->workflow);
+    }
+    if (wants(f, STORE_WANT_PROFILES)) {
+        read_profiles(f, e, r);
+    }
+    if (wants(f, STORE_WANT_STAMPS) &&
+        e->stamps(r, job->seq, job->completed_at, &f->stamps) == ERR_STORE_UNAVAILABLE) {
+        ret->error = ERR_STORE_UNAVAILABLE;
+    }
+    if (wants(f, STORE_WANT_BATCH) && job->batch_id[0] != '\0') {
+        ret->error = e->batch(r, job->batch_id, &f->batch);
+    }
+}
+
+static void point_profiles(struct job_find *f)
+{
+    const char *at = f->profiles.data;
+    for (size_t i = 0; i < f->found.profiles_len; i++) {
+        f->list[i].json.p = at;
+        at += f->list[i].json.n;
+    }
+    f->found.profiles = f->list;
+}
+
+static void answer_job(struct find *find, bool unread)
+{
+    struct job_find *f = (struct job_find *)find;
+    struct store_found *found = &f->found;
+    found->error = unread ? ERR_STORE_UNAVAILABLE : found->error;
+    found->job = &f->whole.job;
+    found->profile = buf_str(&f->profile);
+    found->workflow = buf_str(&f->workflow);
+    found->stamps = buf_str(&f->stamps);
+    point_profiles(f);
+    found->whole = (f->wish.wants & STORE_WANT_TEXTS) != 0 ? &f->whole : NULL;
+    found->batch = f->batch.r.id[0] != '\0' ? &f->batch : NULL;
+    f->done(f->ctx, found);
+}
+
+static void release_job(struct find *find)
+{
+    struct job_find *f = (struct job_find *)find;
+    job_record_done(&f->whole.job);
+    free(f->whole.workflow);
+    free(f->whole.extra_data);
+    free(f->whole.credentials);
+    store_batch_done(&f->batch);
+    for (size_t i = 0; i < f->found.attempts_len; i++) {
+        attempt_record_done(&f->found.attempts[i]);
+    }
+    free(f->found.attempts);
+    free(f->list);
+    buf_done(&f->profile);
+    buf_done(&f->workflow);
+    buf_done(&f->stamps);
+    buf_done(&f->profiles);
+}
+
+/* Whether the end of a job says all that is wanted: not what an earlier attempt has. */
+static bool is_enough(const struct op *op, const struct store_wish *wish)
+{
+    const bool is_told = op->attempt.number == job_told_attempt(&op->job) && op->text.n > 0;
+    return wish->wants == 0 || (wish->wants == STORE_WANT_PROFILE && wish->attempt == 0 &&
+                                (is_told || !op->job.profiled));
+}
+
+/* What was written a moment ago. False: it is not there, or not enough. */
+static bool answer_from_memory(struct store *s, const struct store_wish *wish, store_found_fn done,
+                               void *ctx)
+{
+    struct op *op = recent_pin(&s->recent, str_of(wish->id));
+    if (op == NULL) {
+        return false;
+    }
+    const bool enough = is_enough(op, wish);
+    if (enough) {
+        const bool has_profile = op->job.profiled && wish->wants != 0;
+        const struct store_found found = {
+            .job = &op->job,
+            .profile_error = has_profile ? ERR_NONE : ERR_PROFILING_DISABLED,
+            .profile = has_profile ? op->text : (struct str){NULL, 0},
+        };
+        done(ctx, &found);
+    }
+    recent_unpin(op);
+    return enough;
+}
+
+void store_find_job(struct store *s, const struct store_wish *wish, struct store_read *read,
+                    store_found_fn done, void *ctx)
+{
+    if (!s->closing && answer_from_memory(s, wish, done, ctx)) {
+        return;
+    }
+    struct job_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_job;
+    f->find.answer = answer_job;
+    f->find.release = release_job;
+    f->wish = *wish;
+    f->found.profile_error = ERR_PROFILING_DISABLED;
+    buf_init(&f->profile, BUF_NO_LIMIT);
+    buf_init(&f->workflow, BUF_NO_LIMIT);
+    buf_init(&f->stamps, BUF_NO_LIMIT);
+    buf_init(&f->profiles, BUF_NO_LIMIT);
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}
+
+/* ---- whose it is ----------------------------------------------------------------------------- */
+
+struct client_find {
+    struct find find;
+    enum store_owned what;
+    char id[UUID_SIZE];
+    enum err error;
+    char *client;
+    store_found_client_fn done;
+    void *ctx;
+};
+
+static void read_client(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct client_find *f = (struct client_find *)find;
+    f->error = e->client(r, f->what, f->id, &f->client);
+}
+
+static void answer_client(struct find *find, bool unread)
+{
+    struct client_find *f = (struct client_find *)find;
+    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->client);
+}
+
+static void release_client(struct find *find)
+{
+    struct client_find *f = (struct client_find *)find;
+    free(f->client);
+}
+
+void store_find_client(struct store *s, enum store_owned what, const char *id,
+                       struct store_read *read, store_found_client_fn done, void *ctx)
+{
+    struct client_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_client;
+    f->find.answer = answer_client;
+    f->find.release = release_client;
+    f->what = what;
+    (void)snprintf(f->id, sizeof f->id, "%.36s", id);
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}

@@ -1,0 +1,96 @@
+/* Finds single values: what belongs to an Idempotency-Key, and a setting. */
+#include <stdlib.h>
+
+#include "comfypool/store/keys.h"
+#include "comfypool/store/settings.h"
+
+#include "engine.h"
+#include "inner.h"
+
+/* ---- an Idempotency-Key ---------------------------------------------------------------------- */
+
+struct key_find {
+    struct find find;
+    char *key;
+    struct wall_us now;
+    enum err error;
+    struct key_record found;
+    store_found_key_fn done;
+    void *ctx;
+};
+
+static void read_key(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct key_find *f = (struct key_find *)find;
+    f->error = e->key(r, f->key, f->now, &f->found);
+}
+
+static void answer_key(struct find *find, bool unread)
+{
+    struct key_find *f = (struct key_find *)find;
+    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, &f->found);
+}
+
+static void release_key(struct find *find)
+{
+    struct key_find *f = (struct key_find *)find;
+    key_record_done(&f->found);
+    free(f->key);
+}
+
+void store_find_key(struct store *s, const char *key, struct wall_us now, struct store_read *read,
+                    store_found_key_fn done, void *ctx)
+{
+    struct key_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_key;
+    f->find.answer = answer_key;
+    f->find.release = release_key;
+    f->key = mem_strdup(key);
+    f->now = now;
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}
+
+/* ---- a setting ------------------------------------------------------------------------------- */
+
+struct setting_find {
+    struct find find;
+    char *name;
+    enum err error;
+    char *value;
+    store_found_setting_fn done;
+    void *ctx;
+};
+
+static void read_setting(struct find *find, const struct engine *e, struct reader *r)
+{
+    struct setting_find *f = (struct setting_find *)find;
+    f->error = e->setting(r, f->name, &f->value);
+}
+
+static void answer_setting(struct find *find, bool unread)
+{
+    struct setting_find *f = (struct setting_find *)find;
+    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->value);
+}
+
+static void release_setting(struct find *find)
+{
+    struct setting_find *f = (struct setting_find *)find;
+    free(f->name);
+    free(f->value);
+}
+
+void store_find_setting(struct store *s, const char *name, struct store_read *read,
+                        store_found_setting_fn done, void *ctx)
+{
+    struct setting_find *f = mem_zero(1, sizeof *f);
+    f->find.run = read_setting;
+    f->find.answer = answer_setting;
+    f->find.release = release_setting;
+    f->name = mem_strdup(name);
+    f->done = done;
+    f->ctx = ctx;
+    find_ask(s, &f->find, read);
+}
