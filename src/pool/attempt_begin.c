@@ -11,9 +11,9 @@
 #include "comfypool/store/attempts.h"
 
 #include "attempt.h"
+#include "attempt_prompt.h"
 #include "backends.h"
 #include "jobs.h"
-#include "prompt.h"
 #include "refusals.h"
 #include "state.h"
 #include "strays.h"
@@ -169,7 +169,7 @@ void attempt_begin(struct job *j, struct backend *b)
     }
     make_record(a);
     trust_try(a);
-    prompt_prepare(a);
+    attempt_prepare_prompt(a);
     tell_job(a);
     attempt_link(a);
     j->pool->ops->show_job(j);

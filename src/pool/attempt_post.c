@@ -4,15 +4,15 @@
 #include "comfypool/base/pending.h"
 
 #include "attempt.h"
+#include "attempt_prompt.h"
 #include "backends.h"
-#include "prompt.h"
 #include "state.h"
 
 void attempt_send_post(struct attempt *a, comfy_submit_fn answered)
 {
     AUTO_BUF struct buf body;
     buf_init(&body, BUF_NO_LIMIT);
-    a->post.created_ms = prompt_render(a, &body);
+    a->post.created_ms = attempt_render_prompt(a, &body);
     a->post.at = time_mono();
     a->timeline.posted = (struct time_mark){.set = true, .received = a->post.at};
     pending_add(&a->backend->pool->pending);

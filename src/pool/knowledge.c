@@ -187,14 +187,3 @@ void knowledge_done(struct backend *b)
     stop_reading(b);
     catalog_done(&b->knows.catalog, &b->pool->eligibility.classes);
 }
-
-uint64_t knowledge_input_max(const struct backend *b, struct str class_type, const char *input)
-{
-    const struct catalog_class *c =
-        b->knows.known ? catalog_find(&b->knows.catalog, class_type) : NULL;
-    const struct catalog_input *in = c == NULL ? NULL : catalog_input(c, str_of(input));
-    if (in == NULL || !in->has_max || in->max >= 18446744073709549568.0) {
-        return UINT64_MAX;
-    }
-    return in->max < 0 ? 0 : (uint64_t)in->max;
-}

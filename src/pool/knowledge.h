@@ -44,7 +44,5 @@ void knowledge_down(struct backend *b);
 void knowledge_learnt(struct backend *b);
 /* What it said of its classes is another thing now. */
 void knowledge_has_changed(struct backend *b);
-/* The largest value of a number that a node class takes there, as far as is known. */
-uint64_t knowledge_input_max(const struct backend *b, struct str class_type, const char *input);
 
 #endif

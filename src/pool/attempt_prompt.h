@@ -1,6 +1,6 @@
 /* What an attempt POSTs to its backend. */
-#ifndef COMFYPOOL_SRC_POOL_PROMPT_H
-#define COMFYPOOL_SRC_POOL_PROMPT_H
+#ifndef COMFYPOOL_SRC_POOL_ATTEMPT_PROMPT_H
+#define COMFYPOOL_SRC_POOL_ATTEMPT_PROMPT_H
 
 #include <stdint.h>
 
@@ -8,8 +8,8 @@ struct attempt;
 struct buf;
 
 /* The texts that the attempt POSTs: seeds are chosen. Before the intent is stored. */
-void prompt_prepare(struct attempt *a);
+void attempt_prepare_prompt(struct attempt *a);
 /* The body of POST /prompt. Returns its create_time, which the client gave; 0: it has none. */
-int64_t prompt_render(struct attempt *a, struct buf *body);
+int64_t attempt_render_prompt(struct attempt *a, struct buf *body);
 
 #endif
