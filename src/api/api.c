@@ -10,7 +10,7 @@
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/pool/walls.h"
-#include "comfypool/store/store.h"
+#include "comfypool/store/finds.h"
 
 #include "args.h"
 #include "bodies.h"
@@ -158,18 +158,18 @@ void api_asking_free(struct api_asking *q)
     free(q);
 }
 
-bool api_asking_goes_on(const struct api_asking *q, enum err e)
+bool api_asking_goes_on(const struct api_asking *q, struct refusal *why)
 {
-    if (q->api->http != NULL && e != ERR_NONE) {
-        api_refuse(q->api, q->x, e);
+    if (q->api->http != NULL && why != NULL) {
+        api_refuse_as(q->api, q->x, why);
     }
-    return q->api->http != NULL && e == ERR_NONE;
+    return q->api->http != NULL && why == NULL;
 }
 
-void api_answer_no_content(void *asking, enum err e)
+void api_answer_no_content(void *asking, struct refusal *why)
 {
     struct api_asking *q = asking;
-    if (api_asking_goes_on(q, e)) {
+    if (api_asking_goes_on(q, why)) {
         struct http_answer answer = http_answer_new(204);
         http_answer(q->api->http, q->x, &answer);
     }
@@ -217,35 +217,76 @@ static const char *write_problem(const struct http_refused *r, struct buf *out)
     return "application/problem+json";
 }
 
-static enum err look_for(struct api *a, const struct api_args *g, const char *wall,
-                         enum api_door door)
+/* ---- admission ------------------------------------------------------------------------------- */
+
+/* A caller who waits at a door, until the store has said whose the thing behind it is. */
+struct entering {
+    struct api *api;
+    struct http_ref x;
+    char *wall;
+    enum err when_none;
+};
+
+static void owner_came(void *ctx, enum err e, const char *client)
 {
-    switch (door) {
-    case DOOR_OPEN:
-        return ERR_NONE;
-    case DOOR_JOB:
-        return wall_job(a->pool, wall, g->job_id);
-    case DOOR_BATCH:
-        return wall_batch(a->pool, wall, g->job_id);
-    case DOOR_DELIVERY:
-        return wall_delivery(a->pool, wall, g->delivery);
-    case DOOR_UPLOAD:
-        return wall_upload(a->pool, wall, g->sha256);
+    struct entering *q = ctx;
+    struct api *a = q->api;
+    if (a->http != NULL) { /* else the daemon stops */
+        const enum err refused = e == ERR_NONE && !wall_lets(q->wall, client) ? q->when_none : e;
+        if (refused == ERR_NONE) {
+            http_let_in(a->http, q->x);
+        } else {
+            api_refuse(a, q->x, refused);
+        }
     }
-    return ERR_NONE;
+    free(q->wall);
+    free(q);
+}
+
+static enum http_admission ask_owner(struct api *a, struct http_ref x, const char *wall,
+                                     enum store_owned what, const char *id)
+{
+    static const enum err when_none[] = {[STORE_JOB] = ERR_JOB_NOT_FOUND,
+                                         [STORE_BATCH] = ERR_BATCH_NOT_FOUND,
+                                         [STORE_DELIVERY] = ERR_DELIVERY_NOT_FOUND};
+    struct entering *q = mem_alloc(sizeof *q);
+    *q = (struct entering){a, x, mem_strdup(wall), when_none[what]};
+    store_find_client(a->store, what, id, NULL, owner_came, q);
+    return HTTP_ADMIT_LATER;
+}
+
+static enum http_admission admit_if(struct api *a, struct http_ref x, enum err e)
+{
+    if (e == ERR_NONE) {
+        return HTTP_ADMIT;
+    }
+    api_refuse(a, x, e);
+    return HTTP_ADMIT_REFUSED;
 }
 
 /* Whether the caller sees what the path names: what is another's is what never was. */
-static bool admit(void *ctx, struct http_request *rq, struct http_ref x)
+static enum http_admission admit(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
+    const struct api_args *g = args_of(rq);
     const char *wall = api_wall(a, rq);
-    const enum err e =
-        wall == NULL ? ERR_NONE : look_for(a, args_of(rq), wall, (enum api_door)rq->route->door);
-    if (e != ERR_NONE) {
-        api_refuse(a, x, e);
+    const enum api_door door = wall == NULL ? DOOR_OPEN : (enum api_door)rq->route->door;
+    enum err e;
+    switch (door) {
+    case DOOR_OPEN:
+        break;
+    case DOOR_JOB:
+        return wall_active_job(a->pool, wall, g->job_id, &e)
+                   ? admit_if(a, x, e)
+                   : ask_owner(a, x, wall, STORE_JOB, g->job_id);
+    case DOOR_BATCH:
+        return ask_owner(a, x, wall, STORE_BATCH, g->job_id);
+    case DOOR_DELIVERY:
+        return ask_owner(a, x, wall, STORE_DELIVERY, g->delivery);
+    case DOOR_UPLOAD:
+        return admit_if(a, x, wall_upload(a->pool, wall, g->sha256));
     }
-    return e == ERR_NONE;
+    return HTTP_ADMIT;
 }
 
 void api_make_family(void *ctx, struct http_family *ret)

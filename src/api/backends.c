@@ -160,10 +160,10 @@ static void list_backends(void *ctx, struct http_request *rq, struct http_ref x)
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
-static void changed(void *ctx, enum err e)
+static void changed(void *ctx, struct refusal *why)
 {
     struct api_asking *q = ctx;
-    if (api_asking_goes_on(q, e)) {
+    if (api_asking_goes_on(q, why)) {
         struct http_answer answer = http_answer_new(q->status);
         if (q->status == 201) {
             AUTO_BUF struct buf name; /* perhaps its URL */
@@ -253,10 +253,10 @@ static void refresh_backend(void *ctx, struct http_request *rq, struct http_ref 
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-static void queue_changed(void *ctx, enum err e)
+static void queue_changed(void *ctx, struct refusal *why)
 {
     struct api_asking *q = ctx;
-    if (api_asking_goes_on(q, e)) {
+    if (api_asking_goes_on(q, why)) {
         struct http_answer answer = http_answer_new(200);
         struct js_out o = js_out_to(&answer.body);
         js_open(&o, '{');

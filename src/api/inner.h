@@ -81,9 +81,9 @@ struct api_asking *api_asking_new(struct api *a, struct http_ref x, unsigned sta
                                   const char *name);
 void api_asking_free(struct api_asking *q);
 /* True when it may be answered; else it was refused, or nobody is there any more. */
-bool api_asking_goes_on(const struct api_asking *q, enum err e);
+bool api_asking_goes_on(const struct api_asking *q, struct refusal *why);
 /* pool_done_fn: answers 204. ctx: an api_asking, which it frees. */
-void api_answer_no_content(void *asking, enum err e);
+void api_answer_no_content(void *asking, struct refusal *why);
 
 /* ---- jobs.c ---------------------------------------------------------------------------------- */
 

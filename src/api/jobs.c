@@ -255,7 +255,7 @@ static void answer_workflow(struct api *a, struct http_ref x, enum err e,
     }
 }
 
-/* Of an ended job: of its variants the one that ran. */
+/* Of its variants the one that ran. */
 static void workflow_found(struct api *a, struct http_request *rq, struct http_ref x,
                            const struct store_found *f)
 {
@@ -277,14 +277,15 @@ static void get_workflow(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
     const char *id = args_of(rq)->job_id;
-    if (!pool_has_job(a->pool, id)) {
-        static const struct api_find find = {.wants = STORE_WANT_WORKFLOW, .found = workflow_found};
-        api_find_job(a, rq, x, id, &find);
+    struct http_answer answer = http_answer_new(200);
+    if (pool_workflow_of(a->pool, id, &answer.body)) {
+        answer_workflow(a, x, ERR_NONE, &answer);
         return;
     }
-    struct http_answer answer = http_answer_new(200);
-    const enum err e = pool_workflow_of(a->pool, id, &answer.body);
-    answer_workflow(a, x, e, &answer);
+    static const struct api_find find = {
+        .wants = STORE_WANT_WORKFLOW, .active_too = true, .found = workflow_found};
+    buf_done(&answer.body);
+    api_find_job(a, rq, x, id, &find);
 }
 
 static void attempts_found(struct api *a, struct http_request *rq, struct http_ref x,
@@ -322,18 +323,14 @@ static void cancel_job(void *ctx, struct http_request *rq, struct http_ref x)
 static void delete_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
-    struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 204, NULL);
-    if (!pool_delete_job(a->pool, args_of(rq)->job_id, api_answer_no_content, q, &why)) {
-        api_asking_free(q);
-        api_refuse_as(a, x, &why);
-    }
+    pool_delete_job(a->pool, args_of(rq)->job_id, api_answer_no_content,
+                    api_asking_new(a, x, 204, NULL));
 }
 
-static void changed(void *ctx, enum err e)
+static void changed(void *ctx, struct refusal *why)
 {
     struct api_asking *q = ctx;
-    if (api_asking_goes_on(q, e)) {
+    if (api_asking_goes_on(q, why)) {
         const struct job_answer how = {.active_status = q->status,
                                        .has_location = q->status == 202};
         api_answer_job(q->api, q->x, q->name, &how);
@@ -344,25 +341,16 @@ static void changed(void *ctx, enum err e)
 static void change_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
-    struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 200, args_of(rq)->job_id);
-    if (!pool_change_priority(a->pool, args_of(rq)->job_id, args_of(rq)->priority, changed, q,
-                              &why)) {
-        api_asking_free(q);
-        api_refuse_as(a, x, &why);
-    }
+    pool_change_priority(a->pool, args_of(rq)->job_id, args_of(rq)->priority, changed,
+                         api_asking_new(a, x, 200, args_of(rq)->job_id));
 }
 
 static void retry_job(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
-    struct refusal why;
-    struct api_asking *q = api_asking_new(a, x, 202, args_of(rq)->job_id);
-    if (!pool_retry_job(a->pool, args_of(rq)->job_id, api_wall(a, rq),
-                        &args_of(rq)->submission.extra_data, changed, q, &why)) {
-        api_asking_free(q);
-        api_refuse_as(a, x, &why);
-    }
+    pool_retry_job(a->pool, args_of(rq)->job_id, api_wall(a, rq),
+                   &args_of(rq)->submission.extra_data, changed,
+                   api_asking_new(a, x, 202, args_of(rq)->job_id));
 }
 
 static const struct http_route routes[] = {

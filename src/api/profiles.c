@@ -239,8 +239,16 @@ static void get_live(struct api *a, struct http_request *rq, struct http_ref x, 
     }
     struct found f = {.job = &v->record, .live = true};
     buf_init(&f.json, BUF_NO_LIMIT);
-    pool_live_profile(a->pool, args_of(rq)->job_id, &f.json);
-    answer_profile(a, rq, x, &f, etag);
+    switch (pool_live_profile(a->pool, args_of(rq)->job_id, api_ticket(x), &f.json)) {
+    case LIVE_PROFILE_HERE:
+        answer_profile(a, rq, x, &f, etag);
+        break;
+    case LIVE_PROFILE_LATER:
+        break;
+    case LIVE_PROFILE_NONE:
+        api_refuse(a, x, ERR_STORE_UNAVAILABLE);
+        break;
+    }
 }
 
 static void get_active(struct api *a, struct http_request *rq, struct http_ref x,

@@ -159,16 +159,29 @@ void exchange_abandon(struct exchange *x)
 
 static void serve(struct exchange *x)
 {
-    const struct http_family *f = x->family;
     x->serving = true;
     do {
         x->again = false;
-        if (f->admit == NULL || f->admit(f->ctx, &x->rq, x->ref)) {
-            x->rq.route->serve(f->ctx, &x->rq, x->ref);
-        }
+        x->rq.route->serve(x->family->ctx, &x->rq, x->ref);
         x->rq.asked_again = true;
     } while (x->again && !x->answered);
     x->serving = false;
+}
+
+static void admit(struct exchange *x)
+{
+    const struct http_family *f = x->family;
+    if (f->admit == NULL || f->admit(f->ctx, &x->rq, x->ref) == HTTP_ADMIT) {
+        serve(x);
+    }
+}
+
+void http_let_in(struct http_server *s, struct http_ref ref)
+{
+    struct exchange *x = exchange_find(s, ref);
+    if (x != NULL) {
+        serve(x);
+    }
 }
 
 void exchange_serve_again(struct exchange *x)
@@ -370,7 +383,7 @@ static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *c
     if (x->problem.code == ERR_NONE && !x->options && file_body_is(x) && !file_body_begin(x)) {
         x->early = x->served = true;
         conn_body(x->conn);
-        serve(x);
+        admit(x);
         return MHD_queue_response(connection, x->status, x->response);
     }
     if (x->problem.code != ERR_NONE && x->problem.close) {
@@ -447,7 +460,7 @@ static void serve_read(struct exchange *x)
     } else if (x->options) {
         answer_options(x);
     } else {
-        serve(x);
+        admit(x);
     }
 }
 

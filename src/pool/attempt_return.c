@@ -10,9 +10,11 @@
 #include "comfypool/base/log.h"
 #include "comfypool/base/pending.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/store/finds.h"
 
 #include "attempt.h"
 #include "backends.h"
+#include "dependencies.h"
 #include "job_texts.h"
 #include "jobs.h"
 #include "state.h"
@@ -73,43 +75,42 @@ static void restore_texts(struct attempt *a, bool kept)
     job_become_variant(j);
 }
 
-/* As the store has it; since: when it began to wait. False: it has it not yet, or not any more. */
-static bool find_record(struct job *j, unsigned number, struct attempt_record *ret,
-                        struct wall_us *ret_since)
+void attempt_past_find(struct attempt_past *ret, const struct store_found *f, unsigned number)
 {
-    struct attempt_record *list = NULL;
-    size_t len = 0;
-    bool found = false;
-    const bool read = store_get_attempts(j->pool->store, j->r.seq, &list, &len) == ERR_NONE;
-    for (size_t i = 0; i < len; i++) {
-        if (read && list[i].number == number && list[i].outcome != ATTEMPT_OPEN) {
-            found = true;
-            *ret_since = i == 0 ? j->r.queued_at : list[i - 1].completed_at;
-            *ret = list[i];
-            list[i] = (struct attempt_record){0};
+    for (size_t i = 0; f->error == ERR_NONE && i < f->attempts_len; i++) {
+        struct attempt_record *r = &f->attempts[i];
+        if (r->number == number && r->outcome != ATTEMPT_OPEN) {
+            attempt_past_done(ret);
+            ret->r = *r;
+            ret->since = i == 0 ? f->job->queued_at : f->attempts[i - 1].completed_at;
+            *r = (struct attempt_record){0};
+            return;
         }
-        attempt_record_done(&list[i]);
     }
-    free(list);
-    return found;
+}
+
+void attempt_past_done(struct attempt_past *p)
+{
+    attempt_record_done(&p->r);
+    *p = (struct attempt_past){.r = {0}};
 }
 
 /* One from before a restart of the daemon. */
-static struct attempt *attempt_from_record(struct job *j, struct backend *b,
-                                           struct attempt_record *take, struct wall_us since)
+static struct attempt *attempt_from_past(struct job *j, struct backend *b,
+                                         struct attempt_past *take)
 {
     const struct time_anchor now = time_anchor_now();
-    const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->intent_at));
+    const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->r.intent_at));
     struct attempt *a = attempt_new(j, b, attempt_state_given_up());
     if (a == NULL) {
         abort(); /* who asks has read its workflow */
     }
-    timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, since)));
+    timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, take->since)));
     a->timeline.intent = (struct time_mark){.set = true, .received = intent};
     attempt_watch_begin(a);
     attempt_was_posted(a, intent);
-    a->r = *take;
-    *take = (struct attempt_record){0};
+    a->r = take->r;
+    *take = (struct attempt_past){.r = {0}};
     return a;
 }
 
@@ -143,18 +144,17 @@ static void tell_job(struct attempt *a, bool kept)
     memcpy(j->r.prompt_id, a->r.prompt_id, sizeof j->r.prompt_id);
 }
 
-struct attempt *attempt_take_up(struct job *j, struct backend *b, unsigned number,
-                                struct attempt *kept, bool goes_on)
+struct attempt *attempt_take_up(struct job *j, struct backend *b, struct attempt *kept,
+                                struct attempt_past *past, bool goes_on)
 {
-    struct attempt_record r = {0};
-    struct wall_us since_wall = {0};
-    if (!job_need_texts(j) || (kept == NULL && !is_readable(j)) ||
-        (kept == NULL && !find_record(j, number, &r, &since_wall))) {
+    if (job_want_texts(j) != TEXTS_HERE ||
+        (kept == NULL && (past->r.number == 0 || !is_readable(j)))) {
         return NULL;
     }
     take_back_retry(j, goes_on);
     job_stop_waiting(j);
-    struct attempt *a = kept != NULL ? kept : attempt_from_record(j, b, &r, since_wall);
+    dependencies_forget(j);
+    struct attempt *a = kept != NULL ? kept : attempt_from_past(j, b, past);
     if (!job_apply(j, JOB_EVENT_ASSIGN)) {
         abort(); /* who asks has seen that it waits */
     }

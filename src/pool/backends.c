@@ -474,6 +474,7 @@ void backend_free(struct backend *b)
     copies_leave(b->file_server);
     file_server_remove(b->file_server);
     knowledge_done(b);
+    store_read_forget(&b->reading_accepted);
     accepted_clear(&b->accepted);
     names_done(&b->terms.label_names);
     comfy_close(b->comfy);

@@ -16,6 +16,7 @@
 #include "comfypool/files/file_servers.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/sampling/sampler.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/settings.h"
 
 #include "eligible.h"
@@ -121,9 +122,10 @@ struct backend {
     struct backend_eta eta;
     struct server_clock clock; /* over all connections */
     struct knowledge knows;
-    struct accepted accepted;          /* values outside its lists that it took */
-    struct input_server *input_server; /* what it has been sent */
-    struct file_server *file_server;   /* where outputs of jobs are fetched */
+    struct accepted accepted;           /* values outside its lists that it took */
+    struct store_read reading_accepted; /* what it took before, from the store */
+    struct input_server *input_server;  /* what it has been sent */
+    struct file_server *file_server;    /* where outputs of jobs are fetched */
     struct sampler *sampler;
     struct trust trust;
 };

@@ -19,6 +19,7 @@
 #include "comfypool/pool/intake.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/store/batches.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/keys.h"
 #include "comfypool/store/store.h"
@@ -32,6 +33,9 @@
 #include "jobs.h"
 #include "state.h"
 #include "submission_check.h"
+
+/* Until a batch that could not be counted is counted again. */
+enum { STORE_PAUSE_MS = 1000 };
 
 /* In one turn of the loop, and no new one is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
@@ -60,6 +64,7 @@ static struct batch *batch_new(struct pool *p, const struct batch_record *r)
     b->pool = p;
     b->r = *r;
     b->last = &b->jobs;
+    buf_init(&b->end, BUF_NO_LIMIT);
     (void)map_put(&p->batches, (struct str){b->r.id, UUID_TEXT}, b);
     return b;
 }
@@ -73,6 +78,9 @@ static void batch_free(struct batch *b)
         b->making->intake->batch = NULL;
     }
     batch_record_done(&b->r);
+    deadline_clear(&p->deadlines, &b->count_again);
+    store_read_forget(&b->counting);
+    buf_done(&b->end);
     outbox_done(&b->outbox);
     free(b->workflow);
     free(b->extra_data);
@@ -113,15 +121,18 @@ static struct batch *from_store(struct pool *p, struct store_batch *take)
     return b;
 }
 
-void batch_join_again(struct job *j)
+void batch_join_again(struct job *j, struct store_batch *found)
 {
     struct pool *p = j->pool;
     struct batch *b = map_get(&p->batches, (struct str){j->r.batch_id, UUID_TEXT});
-    struct store_batch found;
-    if (b == NULL && store_get_batch(p->store, j->r.batch_id, &found) == ERR_NONE) {
-        b = from_store(p, &found);
-        store_batch_done(&found);
+    struct store_batch read = {.workflow = NULL};
+    if (b == NULL && found == NULL && store_get_batch(p->store, j->r.batch_id, &read) == ERR_NONE) {
+        found = &read;
     }
+    if (b == NULL && found != NULL) {
+        b = from_store(p, found);
+    }
+    store_batch_done(&read);
     if (b != NULL) {
         batch_join(j, b);
     }
@@ -139,10 +150,9 @@ static void render_counts(struct js_out *o, const int64_t counts[JOB_STATE_COUNT
     js_close(o, '}');
 }
 
-static void render_end(const struct batch *b, struct buf *out)
+static void render_end(const struct batch *b, const int64_t counts[JOB_STATE_COUNT],
+                       struct buf *out)
 {
-    int64_t counts[JOB_STATE_COUNT];
-    (void)!store_count_batch(b->pool->store, b->r.id, counts); /* logged; then they are 0 */
     struct js_out o = js_out_to(out);
     js_open(&o, '{');
     js_member_string(&o, "id", b->r.id);
@@ -155,9 +165,8 @@ static void end_stored(void *ctx)
 {
     struct batch *b = ctx;
     struct pool *p = b->pool;
-    struct buf data;
-    buf_init(&data, BUF_NO_LIMIT);
-    render_end(b, &data);
+    struct buf data = b->end;
+    buf_init(&b->end, BUF_NO_LIMIT);
     webhooks_take(p->webhooks, &b->outbox);
     hooks_tell(p->hooks, EVENT_BATCH, buf_str(&data));
     events_add(&p->events, EVENT_BATCH, (struct event_subject){"", b->r.client}, &data, 0, 0);
@@ -169,21 +178,49 @@ static void end_stored(void *ctx)
     pending_remove(&p->pending);
 }
 
-static void batch_end(struct batch *b)
+static void count(void *ctx);
+
+/* Another of its jobs may be tried again by now: then this was not its end. */
+static void counted(void *ctx, enum err e, const struct batch_record *r,
+                    const int64_t counts[JOB_STATE_COUNT])
 {
+    struct batch *b = ctx;
     struct pool *p = b->pool;
-    if (b->r.told || p->stopping || !b->stored) {
+    (void)r;
+    if (b->active > 0) {
+        b->ending = false;
+        return;
+    }
+    if (p->stopping) {
         batch_free(b);
         return;
     }
-    AUTO_BUF struct buf data;
-    buf_init(&data, BUF_NO_LIMIT);
-    render_end(b, &data);
-    webhooks_of_batch(p->webhooks, &b->r, buf_str(&data), &b->outbox);
+    if (e != ERR_NONE) {
+        const struct mono_us at = mono_add(time_mono(), dur_ms(STORE_PAUSE_MS));
+        deadline_set(&p->deadlines, &b->count_again, at, count, b);
+        return;
+    }
+    render_end(b, counts, &b->end);
+    webhooks_of_batch(p->webhooks, &b->r, buf_str(&b->end), &b->outbox);
     const struct store_beside beside = outbox_beside(&b->outbox);
-    b->ending = true;
     pending_add(&p->pending);
     store_end_batch(p->store, b->r.id, &beside, end_stored, b);
+}
+
+static void count(void *ctx)
+{
+    struct batch *b = ctx;
+    store_find_batch(b->pool->store, b->r.id, &b->counting, counted, b);
+}
+
+static void batch_end(struct batch *b)
+{
+    if (b->r.told || b->pool->stopping || !b->stored) {
+        batch_free(b);
+        return;
+    }
+    b->ending = true;
+    count(b);
 }
 
 void batch_leave(struct job *j)
@@ -476,7 +513,8 @@ static void make_some(void *ctx)
                        mono_diff(time_mono(), since).us < FOR_US;
          i++) {
         const struct str one = override_next(all, &m->at);
-        struct job *j = job_new_of_batch(p, &m->submission, m->trace, b, one);
+        struct job *j = job_new_of_batch(
+            p, &m->submission, m->intake == NULL ? NULL : m->intake->known, m->trace, b, one);
         key_anew(j, m, one);
         if (strcmp(m->able, j->r.workflow_hash) != 0 && is_refused(b, j)) {
             return;
@@ -531,15 +569,6 @@ void batch_begin(struct pool *p, struct intake *in)
 void batch_loses_intake(struct batch *b)
 {
     b->making->intake = NULL;
-}
-
-enum err batch_total(struct pool *p, const char *id, int64_t *ret)
-{
-    struct store_batch found;
-    const enum err e = store_get_batch(p->store, id, &found);
-    *ret = found.r.total;
-    store_batch_done(&found);
-    return e;
 }
 
 /* ---- cancel ---------------------------------------------------------------------------------- */

@@ -5,12 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "comfypool/base/err.h"
+#include "comfypool/base/buf.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/notify/webhooks.h"
-#include "comfypool/store/batches.h"
+#include "comfypool/store/finds.h"
 
-struct buf;
 struct intake;
 struct job;
 struct making;
@@ -28,12 +27,15 @@ struct batch {
     struct job **last;
     size_t active;
     bool stored;
-    bool ending; /* its end is being stored */
+    bool ending; /* its jobs are being counted, or its end is being stored */
     bool cancelling;
     struct making *making;      /* its jobs are not all there, or not stored yet */
     const struct buf *skeleton; /* ... and meanwhile: what its hashes depend on; or NULL */
     struct job *next;           /* the first that is still to be queued, or cancelled */
     struct deadline work;       /* some of them at a time */
+    struct store_read counting;
+    struct deadline count_again;
+    struct buf end; /* what is told of it, until that is stored */
     struct outbox outbox;
 };
 
@@ -42,15 +44,14 @@ struct batch {
 void batch_begin(struct pool *p, struct intake *in);
 /* Nobody waits for that any more. */
 void batch_loses_intake(struct batch *b);
-/* How many jobs a stored batch was submitted with. */
-enum err batch_total(struct pool *p, const char *id, int64_t *ret) MUST_CHECK;
 /* Batches whose end was not told, at the start; before jobs are loaded. False: the store failed. */
 bool batches_load(struct pool *p) MUST_CHECK;
 /* The jobs are loaded: what has ended meanwhile is told. */
 void batches_settle(struct pool *p);
 void batch_join(struct job *j, struct batch *b);
-/* The same for a job from the store, whose batch may have ended, or be in memory. */
-void batch_join_again(struct job *j);
+/* The same for a job from the store, whose batch may have ended, or be in memory. found: as the
+   store has it, or NULL: it is read now, at the start of the daemon. */
+void batch_join_again(struct job *j, struct store_batch *found);
 /* Its last job's leaving ends the batch. */
 void batch_leave(struct job *j);
 void batches_done(struct pool *p);

@@ -18,17 +18,30 @@ struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done,
     return c;
 }
 
-void change_over(struct change *c, enum err e)
+static void tell(struct change *c, struct refusal *why)
 {
     struct pool *p = c->pool;
-    c->done(c->ctx, e);
+    c->done(c->ctx, why);
     free(c);
     pending_remove(&p->pending);
 }
 
 void change_stored(void *change)
 {
-    change_over(change, ERR_NONE);
+    tell(change, NULL);
+}
+
+void change_refuse(struct change *c, struct refusal *take)
+{
+    tell(c, take);
+    refusal_done(take);
+}
+
+void change_fail(struct change *c, enum err e)
+{
+    struct refusal why;
+    (void)refusal_set(&why, e);
+    change_refuse(c, &why);
 }
 
 bool change_is_storable(struct pool *p, struct refusal *ret)

@@ -18,10 +18,11 @@ struct change {
 
 /* Counts as a write that is under way until it is over. */
 struct change *change_new(struct pool *p, const char *job_id, pool_done_fn done, void *ctx);
-/* Tells who waits, and frees the change. */
-void change_over(struct change *c, enum err e);
-/* The same of one that is durable: a store_kept_fn. */
+/* It is durable: tells who waits, and frees the change. A store_kept_fn. */
 void change_stored(void *change);
+/* The same of one that is not made; takes the refusal. */
+void change_refuse(struct change *c, struct refusal *take);
+void change_fail(struct change *c, enum err e);
 /* A change that cannot be stored now would be forgotten at the next start: it is not made. */
 bool change_is_storable(struct pool *p, struct refusal *ret);
 

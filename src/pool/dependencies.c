@@ -20,7 +20,11 @@
 #include "dispatch.h"
 #include "job_texts.h"
 #include "jobs.h"
+#include "known_jobs.h"
 #include "state.h"
+
+/* Until the store is asked again. */
+enum { STORE_PAUSE_MS = 1000 };
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 
@@ -57,46 +61,27 @@ void dependencies_untie(struct job *j)
 
 /* ---- what a job waits for -------------------------------------------------------------------- */
 
-/* The state of a job that may have ended; JOB_STATE_COUNT: there is none that is seen there. */
-static enum err state_of(struct pool *p, const char *wall, struct str id, enum job_state *ret)
+/* Whether it is active, and its existence may be told. */
+static bool is_there(const struct job *j)
 {
-    struct job_record r = {.state = JOB_STATE_COUNT};
-    const enum err e = store_get_job(p->store, id, &r);
-    *ret = e == ERR_NONE && wall_lets(wall, r.client) ? r.state : JOB_STATE_COUNT;
-    job_record_done(&r);
-    return e == ERR_JOB_NOT_FOUND ? ERR_NONE : e;
+    return j != NULL && j->insert.stored;
 }
 
-/* The ids of a list; they have no escapes. n == 0: the end. */
-static struct str next_id(struct js_reader *r)
-{
-    const struct js_token t = js_next(r);
-    return t.kind == JS_STRING ? t.text : (struct str){NULL, 0};
-}
-
-static void begin(struct js_reader *r, const char *after)
-{
-    js_read_strict(r, str_of(after == NULL ? "[]" : after), JS_MAX_DEPTH);
-    (void)js_next(r);
-}
-
-enum err dependencies_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
-                            size_t *ret_place)
+enum err dependencies_check(struct pool *p, const char *wall, const struct known_jobs *known,
+                            const char *after, struct str *ret_id, size_t *ret_place)
 {
     struct js_reader r;
-    begin(&r, after);
+    known_ids_begin(&r, after);
     *ret_place = 0;
-    for (struct str id = next_id(&r); id.n > 0; id = next_id(&r)) {
-        enum job_state state = JOB_QUEUED;
-        *ret_id = id;
+    for (struct str id = known_ids_next(&r); id.n > 0; id = known_ids_next(&r)) {
         const struct job *j = job_find(p, id);
-        const enum err e = j != NULL && j->insert.stored && wall_lets(wall, j->r.client)
-                               ? ERR_NONE
-                               : state_of(p, wall, id, &state);
-        if (e != ERR_NONE) {
-            return e;
+        const struct known_job *k = known_jobs_find(known, id);
+        *ret_id = id;
+        if (!is_there(j) && k != NULL && k->error != ERR_NONE) {
+            return k->error;
         }
-        if (state == JOB_STATE_COUNT) {
+        const bool is_known = is_there(j) || (k != NULL && k->state != JOB_STATE_COUNT);
+        if (!is_known || !wall_lets(wall, is_there(j) ? j->r.client : k->client)) {
             return ERR_DEPENDENCY_NOT_FOUND;
         }
         (*ret_place)++;
@@ -129,13 +114,13 @@ static void filter(struct job *j, bool (*stays)(struct job *j, struct str id, co
                    const void *ctx)
 {
     struct js_reader r;
-    begin(&r, j->r.after);
+    known_ids_begin(&r, j->r.after);
     AUTO_BUF struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
     struct js_out o = js_out_to(&b);
     bool any = false;
     js_open(&o, '[');
-    for (struct str id = next_id(&r); id.n > 0; id = next_id(&r)) {
+    for (struct str id = known_ids_next(&r); id.n > 0; id = known_ids_next(&r)) {
         if (stays(j, id, ctx)) {
             js_str(&o, id);
             any = true;
@@ -147,22 +132,21 @@ static void filter(struct job *j, bool (*stays)(struct job *j, struct str id, co
 }
 
 /* What has not become what is wanted stays, and fails the job when it is admitted. */
-static bool is_waited_for(struct job *j, struct str id, const void *ctx)
+static bool is_waited_for(struct job *j, struct str id, const void *known)
 {
     struct job *other = job_find(j->pool, id);
-    enum job_state state = JOB_STATE_COUNT;
-    (void)ctx;
     if (other != NULL) {
         edge_new(j, other);
         return true;
     }
-    return state_of(j->pool, NULL, id, &state) != ERR_NONE || !accepts(j, state);
+    const struct known_job *k = known_jobs_find(known, id);
+    return k == NULL || k->error != ERR_NONE || !accepts(j, k->state);
 }
 
-void dependencies_begin(struct job *j)
+void dependencies_begin(struct job *j, const struct known_jobs *known)
 {
     if (j->r.after != NULL) {
-        filter(j, is_waited_for, NULL);
+        filter(j, is_waited_for, known);
     }
 }
 
@@ -199,28 +183,72 @@ static bool is_tied(const struct job *j, const struct job *other)
 /* Its row is behind: it was inserted while a job ended. */
 static void catch_up(struct job *j);
 
-bool dependencies_tie(struct job *j, char **ret_why)
+/* What is said of a job that is not active. False: the store cannot be read now. */
+static bool judge(struct job *j, struct str id, char **ret_why)
 {
-    struct pool *p = j->pool;
+    const struct known_job *k = known_jobs_find(j->chain.known, id);
+    if (k == NULL || k->error != ERR_NONE) {
+        return false;
+    }
+    *ret_why = accepts(j, k->state) ? NULL : why_failed(id, what_became(k->state));
+    return true;
+}
+
+/* Ties it to those that are active. False: the store cannot be read now. */
+static bool tie_all(struct job *j, char **ret_why)
+{
     struct js_reader r;
-    begin(&r, j->r.after);
+    known_ids_begin(&r, j->r.after);
     *ret_why = NULL;
-    for (struct str id = next_id(&r); id.n > 0 && *ret_why == NULL; id = next_id(&r)) {
-        struct job *other = job_find(p, id);
-        enum job_state state = JOB_STATE_COUNT;
-        if (other != NULL && other != j) {
-            if (!is_tied(j, other)) {
-                edge_new(j, other);
+    for (struct str id = known_ids_next(&r); id.n > 0 && *ret_why == NULL;
+         id = known_ids_next(&r)) {
+        struct job *other = job_find(j->pool, id);
+        if (other == NULL || other == j) {
+            if (!judge(j, id, ret_why)) {
+                return false;
             }
-        } else if (state_of(p, NULL, id, &state) == ERR_NONE && !accepts(j, state)) {
-            *ret_why = why_failed(id, what_became(state));
+        } else if (!is_tied(j, other)) {
+            edge_new(j, other);
         }
     }
-    if (*ret_why == NULL) {
-        write_rest(j);
-        catch_up(j);
+    return true;
+}
+
+static void admit_again(void *ctx)
+{
+    struct job *j = ctx;
+    j->pool->ops->admit_job(j);
+}
+
+void dependencies_forget(struct job *j)
+{
+    known_jobs_free(j->chain.known);
+    j->chain.known = NULL;
+    deadline_clear(&j->pool->deadlines, &j->chain.again);
+}
+
+enum tied dependencies_tie(struct job *j, char **ret_why)
+{
+    *ret_why = NULL;
+    if (j->chain.known == NULL) {
+        j->chain.known = known_jobs_new(j->pool);
     }
-    return *ret_why == NULL && j->chain.deps != NULL;
+    if (known_jobs_must_wait(j->chain.known, j->r.after, admit_again, j)) {
+        return TIED_ASKING;
+    }
+    const bool is_read = tie_all(j, ret_why);
+    dependencies_forget(j);
+    if (!is_read) {
+        deadline_set(&j->pool->deadlines, &j->chain.again,
+                     mono_add(time_mono(), dur_ms(STORE_PAUSE_MS)), admit_again, j);
+        return TIED_ASKING;
+    }
+    if (*ret_why != NULL) {
+        return TIED_FAILED;
+    }
+    write_rest(j);
+    catch_up(j);
+    return j->chain.deps != NULL ? TIED : TIED_TO_NOBODY;
 }
 
 /* ---- the end of what is waited for ----------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "comfypool/base/err.h"
 
 struct job;
+struct known_jobs;
 struct pool;
 struct str;
 
@@ -18,17 +19,21 @@ struct edge {
     struct edge *next_dependent, **dependent_link; /* of for_job->chain.dependents */
 };
 
-/* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h); else the
-   first that does not, and its place. */
-enum err dependencies_check(struct pool *p, const char *wall, const char *after, struct str *ret_id,
-                            size_t *ret_place) MUST_CHECK;
+/* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h): those
+   that are not active are in the set. Else the first that does not, and its place. */
+enum err dependencies_check(struct pool *p, const char *wall, const struct known_jobs *known,
+                            const char *after, struct str *ret_id, size_t *ret_place) MUST_CHECK;
 
 /* A new job, checked in this turn and not inserted yet: ties it to those that are active, and drops
-   those that have become what it wants. */
-void dependencies_begin(struct job *j);
-/* The job is admitted: ties it to those that it still waits for. False: it waits for nobody, and
- *ret_why tells of one that did not complete; NULL: all did. Owner of the text: the caller. */
-bool dependencies_tie(struct job *j, char **ret_why);
+   those of the set that have become what it wants. */
+void dependencies_begin(struct job *j, const struct known_jobs *known);
+/* The job is admitted: ties it to those that it still waits for. TIED_ASKING: it is admitted again
+   when the store has said what became of those that are not active. TIED_FAILED: *ret_why tells of
+   one that did not complete. Owner of the text: the caller. */
+enum tied { TIED, TIED_TO_NOBODY, TIED_FAILED, TIED_ASKING };
+enum tied dependencies_tie(struct job *j, char **ret_why) MUST_CHECK;
+/* The store is asked no more on behalf of the job. */
+void dependencies_forget(struct job *j);
 /* It waits for others from now on; or not any more, and is admitted. */
 void dependencies_block(struct job *j);
 void dependencies_unblock(struct job *j);

@@ -281,7 +281,11 @@ void pool_dispatch(struct pool *p)
         if (dispatch_rests(p) || !routing_next(p, &r)) {
             break;
         }
-        if (!job_need_texts(r.job)) {
+        const enum texts texts = job_want_texts(r.job);
+        if (texts == TEXTS_COMING) {
+            break; /* it is the first: nobody goes before it meanwhile */
+        }
+        if (texts == TEXTS_LOST) {
             p->ops->defer_job(r.job);
         } else if (is_too_large(&r)) {
             dispatch_passed(p, r.job->texts.body_bytes);
@@ -372,7 +376,7 @@ const char *dispatch_waiting_reason(struct job *j)
     if (j->r.state != JOB_QUEUED) {
         return NULL;
     }
-    if (j->chain.blocked) {
+    if (job_is_chained(j)) {
         return "dependency";
     }
     if (heap_holds(&j->timers.delay.node)) {

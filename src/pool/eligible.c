@@ -55,6 +55,9 @@ const struct names *wish_outputs(const struct job_options *s)
     return s == NULL ? NULL : &s->include_outputs;
 }
 
+/* Of jobs whose needs nobody knows, the texts of so many are read at a time. */
+enum { TEXTS_COMING_MOST = 16 };
+
 /* While the jobs of its batch are made: what its classes and models depend on, in place of its
    workflow. Appends; false: it is no such job. */
 static bool skeleton_of(const struct job *j, struct buf *out)
@@ -66,17 +69,28 @@ static bool skeleton_of(const struct job *j, struct buf *out)
     return skeleton != NULL;
 }
 
-/* The job's own place counts for each of its variants. */
+/* n == 0: nobody knows yet what the job needs. Its texts are being read then, unless too many are;
+   dispatch reads them before it goes anywhere. */
 static struct str job_text(void *ctx, struct buf *room)
 {
     struct job *j = ctx;
     if (j->texts.workflow == NULL && skeleton_of(j, room)) {
         return buf_str(room);
     }
-    return job_need_texts(j) ? (struct str){j->texts.workflow, j->texts.workflow_len}
-                             : (struct str){NULL, 0};
+    const bool is_none =
+        j->texts.workflow == NULL && j->batch == NULL && j->pool->texts_coming >= TEXTS_COMING_MOST;
+    return !is_none && job_want_texts(j) == TEXTS_HERE
+               ? (struct str){j->texts.workflow, j->texts.workflow_len}
+               : (struct str){NULL, 0};
 }
 
+void eligible_texts_came(struct job *j)
+{
+    job_make_wishes(j);
+    j->able.generation = 0; /* it was judged without */
+}
+
+/* The job's own place counts for each of its variants. */
 struct str wish_variant_text(void *ctx, struct buf *room)
 {
     (void)room;

@@ -66,6 +66,8 @@ void wish_why_not(struct pool *p, const struct wish *w, const struct wish_traits
                   const struct backend *b, struct buf *out);
 /* j->able.wishes are there. */
 void job_make_wishes(struct job *j);
+/* The texts of a job that was judged without them are in memory. */
+void eligible_texts_came(struct job *j);
 struct wish_traits job_traits(const struct job *j);
 
 /* ---- jobs ------------------------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include "comfypool/pool/walls.h"
 
 #include "jobs.h"
+#include "known_jobs.h"
 #include "output_inputs.h"
 #include "state.h"
 
@@ -68,18 +69,12 @@ static bool has_data(const struct submission *s)
     return false;
 }
 
-/* Whether the job of an attachment may have such an output. counts: of the attachments before it,
-   so that a job of many outputs is looked at once. */
-static bool may_have_output(struct pool *p, const struct submission *s, size_t i,
-                            int64_t counts[ATTACHMENTS_MOST])
+/* Whether the job of an attachment may have such an output: it has not ended, or is known. */
+static bool may_have_output(struct pool *p, const struct intake *in, const struct attachment *a)
 {
-    const struct attachment *a = &s->attachments[i];
-    size_t k = 0;
-    while (strcmp(s->attachments[k].job_id, a->job_id) != 0) { /* itself at the latest */
-        k++;
-    }
-    counts[i] = k < i ? counts[k] : output_inputs_count(p, a->job_id);
-    return a->output < counts[i];
+    const struct str id = {a->job_id, UUID_TEXT};
+    const struct known_job *k = job_find(p, id) != NULL ? NULL : known_jobs_find(in->known, id);
+    return k == NULL || a->output < k->outputs;
 }
 
 static bool refuse_attachment(struct intake *in, size_t i)
@@ -112,7 +107,6 @@ bool inputs_must_wait(struct pool *p, struct intake *in)
 
 bool inputs_are_there(struct pool *p, struct intake *in)
 {
-    int64_t counts[ATTACHMENTS_MOST] = {0};
     const struct submission *s = &in->submission;
     for (size_t i = 0; i < s->attachments_len; i++) {
         const struct attachment *a = &s->attachments[i];
@@ -121,7 +115,7 @@ bool inputs_are_there(struct pool *p, struct intake *in)
             if (!in->kept) {
                 uploads_touch(p->uploads, u);
             }
-        } else if (a->job_id[0] == '\0' || !may_have_output(p, s, i, counts)) {
+        } else if (a->job_id[0] == '\0' || !may_have_output(p, in, a)) {
             return refuse_attachment(in, i);
         }
     }

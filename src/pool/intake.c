@@ -25,6 +25,8 @@
 #include "event_publish.h"
 #include "inputs.h"
 #include "jobs.h"
+#include "key_look.h"
+#include "known_jobs.h"
 #include "state.h"
 #include "submission_check.h"
 
@@ -36,6 +38,8 @@ void intake_init(struct intake *in)
 
 static void drop_key(struct intake *in)
 {
+    key_look_free(in->look);
+    in->look = NULL;
     if (in->claim != NULL) {
         (void)map_remove(in->claims, str_of(in->claim));
         free(in->claim);
@@ -52,6 +56,7 @@ void intake_done(struct intake *in)
     if (in->batch != NULL) {
         batch_loses_intake(in->batch);
     }
+    known_jobs_free(in->known);
     submission_done(&in->submission);
     refusal_done(&in->refusal);
     buf_done(&in->dry);
@@ -99,31 +104,8 @@ bool intake_client_has_room(struct pool *p, const char *client, size_t more, str
 
 /* ---- Idempotency-Key ------------------------------------------------------------------------- */
 
-/* An earlier submission had the key: what it was answered. */
-static enum intake_step replay(struct pool *p, struct intake *in, const struct key_record *k)
-{
-    if (strcmp(k->digest, in->digest) != 0) {
-        (void)refusal_say(&in->refusal, ERR_IDEMPOTENCY_KEY_REUSED,
-                          "this Idempotency-Key came with another body before; use a new key for a "
-                          "new job");
-        return INTAKE_REFUSED;
-    }
-    /* Its token may have submitted for another client, when its role was a larger one. */
-    enum err e =
-        in->is_batch ? wall_batch(p, in->wall, k->job_id) : wall_job(p, in->wall, k->job_id);
-    if (e == ERR_NONE && in->is_batch) {
-        e = batch_total(p, k->job_id, &in->total);
-    }
-    if (e != ERR_NONE) {
-        (void)refusal_set(&in->refusal, e);
-        return INTAKE_REFUSED;
-    }
-    memcpy(in->subject, k->job_id, sizeof in->subject);
-    in->replayed = k->status;
-    return INTAKE_STORED;
-}
-
-/* Before the first step that can wait, so that of two requests with one key only one goes on. */
+/* Before anything that can wait beside the look into the store, so that of two requests with one
+   key only one goes on. */
 static void claim_key(struct pool *p, struct intake *in)
 {
     in->claims = &p->keys;
@@ -149,29 +131,57 @@ void intake_take_key(struct intake *in, char *take_key)
     }
 }
 
-/* Whether the key decides: then *ret says how. */
+/* An earlier submission had the key: what it was answered. Its token may have submitted for another
+   client, when its role was a larger one. */
+static void replay(struct intake *in, const struct store_key *k)
+{
+    if (strcmp(k->record.digest, in->digest) != 0) {
+        (void)refusal_say(&in->refusal, ERR_IDEMPOTENCY_KEY_REUSED,
+                          "this Idempotency-Key came with another body before; use a new key for a "
+                          "new job");
+    } else if (k->subject_error != ERR_NONE || !wall_lets(in->wall, k->client)) {
+        (void)refusal_set(&in->refusal, in->is_batch ? ERR_BATCH_NOT_FOUND : ERR_JOB_NOT_FOUND);
+    } else {
+        memcpy(in->subject, k->record.job_id, sizeof in->subject);
+        in->total = k->total;
+        in->replayed = k->record.status;
+    }
+}
+
+static void key_came(void *ctx, enum err e, const struct store_key *k)
+{
+    struct intake *in = ctx;
+    if (e != ERR_NONE) {
+        (void)refusal_set(&in->refusal, e);
+    } else if (k->record.key == NULL) {
+        claim_key(in->pool, in);
+    } else {
+        replay(in, k);
+    }
+    pool_wake(in->pool, in->ticket);
+}
+
+/* Whether the key decides this step: then *ret says how. */
 static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret)
 {
-    *ret = INTAKE_REFUSED;
+    *ret = INTAKE_WAITS;
     if (in->key[0] == '\0' || in->dry_run || in->claim != NULL) {
         return false;
+    }
+    if (in->look != NULL) {
+        return true;
     }
     if (map_get(&p->keys, str_of(in->key)) != NULL) {
         (void)refusal_wait(&in->refusal, ERR_IDEMPOTENCY_IN_PROGRESS,
                            "another request with this Idempotency-Key is being stored", 1);
+        *ret = INTAKE_REFUSED;
         return true;
     }
-    claim_key(p, in);
-    struct key_record k = {0};
-    const enum err e = store_get_key(p->store, in->key, time_wall(), &k);
-    if (e != ERR_NONE) {
-        (void)refusal_set(&in->refusal, e);
-    } else if (k.key != NULL) {
-        *ret = replay(p, in, &k);
+    in->look = key_look_new(p, in->key, in->ticket);
+    if (in->look != NULL) {
+        key_look_begin(in->look, in->is_batch, key_came, in);
     }
-    const bool decided = e != ERR_NONE || k.key != NULL;
-    key_record_done(&k);
-    return decided;
+    return true;
 }
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
@@ -194,13 +204,31 @@ static bool settle_client(struct intake *in)
     return true;
 }
 
+static void others_came(void *ctx)
+{
+    const struct intake *in = ctx;
+    pool_wake(in->pool, in->ticket);
+}
+
+/* The store is asked what has become of the jobs that it is to follow. */
+static bool must_wait_for_others(struct pool *p, struct intake *in)
+{
+    if (in->submission.after == NULL) {
+        return false;
+    }
+    if (in->known == NULL) {
+        in->known = known_jobs_new(p);
+    }
+    return known_jobs_must_wait(in->known, in->submission.after, others_came, in);
+}
+
 /* The jobs that it is to follow are there. */
 static bool check_after(struct pool *p, struct intake *in)
 {
     const struct submission *s = &in->submission;
     struct str id = {"", 0};
     size_t place = 0;
-    const enum err e = dependencies_check(p, in->wall, s->after, &id, &place);
+    const enum err e = dependencies_check(p, in->wall, in->known, s->after, &id, &place);
     if (e != ERR_DEPENDENCY_NOT_FOUND) {
         return e == ERR_NONE || refusal_set(&in->refusal, e);
     }
@@ -269,7 +297,7 @@ static void inserted(void *ctx, enum err e)
 
 static void insert_job(struct pool *p, struct intake *in)
 {
-    struct job *j = job_new(p, &in->submission, in->trace);
+    struct job *j = job_new(p, &in->submission, in->known, in->trace);
     memcpy(in->subject, j->r.id, sizeof in->subject);
     j->insert.intake = in;
     in->job = j;
@@ -293,7 +321,13 @@ static void insert_job(struct pool *p, struct intake *in)
 /* INTAKE_STORED here means that nothing speaks against it: it may be stored. */
 static enum intake_step check(struct pool *p, struct intake *in)
 {
-    if (!check_webhook(p, in) || !settle_client(in) || !check_after(p, in)) {
+    if (!check_webhook(p, in) || !settle_client(in)) {
+        return INTAKE_REFUSED;
+    }
+    if (must_wait_for_others(p, in)) {
+        return INTAKE_WAITS;
+    }
+    if (!check_after(p, in)) {
         return INTAKE_REFUSED;
     }
     if (inputs_must_wait(p, in)) {
@@ -344,6 +378,7 @@ static enum intake_step go_on(struct pool *p, struct intake *in)
 
 enum intake_step pool_submit(struct pool *p, struct intake *in)
 {
+    in->pool = p;
     const enum intake_step step = go_on(p, in);
     if (step != INTAKE_WAITS) {
         drop_key(in);

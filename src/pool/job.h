@@ -15,6 +15,7 @@
 #include "comfypool/files/streamed_images.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/notify/webhooks.h"
+#include "comfypool/store/finds.h"
 
 struct attempt;
 struct batch;
@@ -24,6 +25,7 @@ struct intake;
 struct input;
 struct pool;
 struct job_options;
+struct known_jobs;
 struct stray;
 struct wish;
 
@@ -44,16 +46,20 @@ struct job_source {
     size_t workflow_len;
     char *extra_data;  /* without account keys; or NULL */
     char *credentials; /* the account keys, unless its batch has them; or NULL */
+    struct store_read reading;
+    bool are_lost;     /* the last read failed */
     size_t body_bytes; /* length of these texts when they were last in memory */
 };
 
 /* dependencies.c: the jobs that come before it, and those that come after it. */
 struct job_chain {
-    struct edge *deps;       /* the jobs that it waits for */
-    struct edge *dependents; /* the jobs that wait for it */
-    bool row_is_behind;      /* it waits for less than its row says */
-    bool blocked;            /* it waits for others */
-    bool was_blocked;        /* it did */
+    struct edge *deps;        /* the jobs that it waits for */
+    struct edge *dependents;  /* the jobs that wait for it */
+    struct known_jobs *known; /* what the store says of others is being asked; or NULL */
+    struct deadline again;    /* it is asked again then */
+    bool row_is_behind;       /* it waits for less than its row says */
+    bool blocked;             /* it waits for others */
+    bool was_blocked;         /* it did */
 };
 
 /* eta.c: when it is expected to run. */
@@ -89,6 +95,7 @@ struct job_insert {
 struct job_end {
     struct job_record next; /* its record once the write is done; valid while `ending` */
     bool ending;
+    bool awaits_texts;   /* before the write: its profile tells of its nodes */
     bool cancel_durable; /* cancel_requested has been stored */
     bool timed_out;      /* jobTimeoutMs ran out while its end was being stored */
     struct outbox outbox;
@@ -151,6 +158,7 @@ struct job_shun {
 /* jobs.c: tickets that wait for it. */
 struct job_waits {
     struct waiters for_end;
+    struct waiters for_texts;  /* until its texts are in memory */
     struct waiters for_change; /* for any change of its live profile */
     struct deadline wake;      /* wakes these at the end of the turn */
 };

@@ -11,7 +11,7 @@
 #include "comfypool/files/output_copies.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/pool/jobs.h"
-#include "comfypool/store/batches.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/store.h"
 
@@ -81,49 +81,91 @@ bool pool_cancel_job(struct pool *p, const char *id, uint64_t ticket)
 
 /* ---- delete ---------------------------------------------------------------------------------- */
 
-bool pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ctx,
-                     struct refusal *ret)
+static const char not_ended[] = "only a job that has ended can be deleted; cancel it first";
+
+static void delete_found(void *ctx, const struct store_found *f)
 {
+    struct change *c = ctx;
+    struct pool *p = c->pool;
+    struct refusal why;
+    if (p->stopping || f->error != ERR_NONE) {
+        change_fail(c, p->stopping ? ERR_STORE_UNAVAILABLE : f->error);
+    } else if (find(p, c->job_id) != NULL) { /* it was queued again meanwhile */
+        (void)refusal_say(&why, ERR_JOB_ACTIVE, not_ended);
+        change_refuse(c, &why);
+    } else {
+        copies_forget(p->copies, c->job_id);
+        store_delete(p->store, f->job->seq, change_stored, c);
+    }
+}
+
+/* Asks the store for a job that is not active. */
+static void ask(struct change *c, unsigned wants, store_found_fn found, void *ctx)
+{
+    struct store_wish wish = {.wants = wants};
+    memcpy(wish.id, c->job_id, sizeof wish.id);
+    store_find_job(c->pool->store, &wish, NULL, found, ctx);
+}
+
+void pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ctx)
+{
+    struct change *c = change_new(p, id, done, ctx);
+    struct refusal why;
     if (find(p, id) != NULL) {
-        return refusal_say(ret, ERR_JOB_ACTIVE,
-                           "only a job that has ended can be deleted; cancel it first");
+        (void)refusal_say(&why, ERR_JOB_ACTIVE, not_ended);
+        change_refuse(c, &why);
+    } else {
+        ask(c, 0, delete_found, c);
     }
-    struct job_record r = {0};
-    const enum err e = store_get_job(p->store, (struct str){id, UUID_TEXT}, &r);
-    if (e == ERR_NONE) {
-        copies_forget(p->copies, id);
-        store_delete(p->store, r.seq, change_stored, change_new(p, id, done, ctx));
-    }
-    job_record_done(&r);
-    return e == ERR_NONE || refusal_set(ret, e);
 }
 
 /* ---- priority -------------------------------------------------------------------------------- */
 
-bool pool_change_priority(struct pool *p, const char *id, int priority, pool_done_fn done,
-                          void *ctx, struct refusal *ret)
+static void refuse_priority(struct change *c)
 {
-    if (!change_is_storable(p, ret)) {
-        return false;
+    struct refusal why;
+    (void)refusal_say(&why, ERR_JOB_NOT_QUEUED,
+                      "the priority can be changed while the job is queued");
+    change_refuse(c, &why);
+}
+
+static void not_queued(void *ctx, const struct store_found *f)
+{
+    struct change *c = ctx;
+    if (f->error != ERR_NONE) {
+        change_fail(c, f->error);
+    } else {
+        refuse_priority(c);
     }
-    struct job *j = find(p, id);
-    if (j == NULL || !job_waits(j)) {
-        struct job_record r = {0};
-        const enum err e =
-            j != NULL ? ERR_NONE : store_get_job(p->store, (struct str){id, UUID_TEXT}, &r);
-        job_record_done(&r);
-        return e != ERR_NONE ? refusal_set(ret, e)
-                             : refusal_say(ret, ERR_JOB_NOT_QUEUED,
-                                           "the priority can be changed while the job is queued");
-    }
+}
+
+static void change_priority(struct job *j, int priority, struct change *c)
+{
+    struct pool *p = j->pool;
     const bool is_in_queue = heap_holds(&j->entry.node);
     j->r.priority = priority;
     if (is_in_queue) {
         queue_remove(&p->queue, &j->entry);
         job_enqueue(j);
     }
-    store_update_job(p->store, &j->r, NULL, change_stored, change_new(p, id, done, ctx));
-    return true;
+    store_update_job(p->store, &j->r, NULL, change_stored, c);
+}
+
+void pool_change_priority(struct pool *p, const char *id, int priority, pool_done_fn done,
+                          void *ctx)
+{
+    struct change *c = change_new(p, id, done, ctx);
+    struct job *j = find(p, id);
+    struct refusal why;
+    if (!change_is_storable(p, &why)) {
+        change_refuse(c, &why);
+    } else if (j == NULL) {
+        ask(c, 0, not_queued, c);
+    } else if (!job_waits(j)) {
+        refuse_priority(c);
+    } else {
+        change_priority(j, priority, c);
+    }
 }
 
 /* ---- retry ----------------------------------------------------------------------------------- */
@@ -142,7 +184,11 @@ static void revived(void *ctx, bool found)
         publish_queued(j);
         job_wait_first(j);
     }
-    change_over(c, found ? ERR_NONE : ERR_JOB_NOT_FOUND);
+    if (found) {
+        change_stored(c);
+    } else {
+        change_fail(c, ERR_JOB_NOT_FOUND);
+    }
 }
 
 /* It has the account keys that it needs, or is given them. */
@@ -166,23 +212,12 @@ static bool has_keys(const struct job_record *r, unsigned given, struct refusal 
 }
 
 /* What is given beside account keys must be what the job has. */
-static bool keeps_extra_data(struct pool *p, const struct store_active *found, const char *given,
-                             struct refusal *ret)
+static bool keeps_extra_data(const struct store_found *f, const char *given, struct refusal *ret)
 {
-    struct store_batch batch = {.workflow = NULL};
-    enum err e = ERR_NONE;
-    if (given != NULL && found->job.batch_id[0] != '\0') {
-        e = store_get_batch(p->store, found->job.batch_id, &batch);
-    }
-    const char *extra = batch.workflow != NULL ? batch.extra_data : found->extra_data;
+    const char *extra = f->batch != NULL ? f->batch->extra_data : f->whole->extra_data;
     AUTO_BUF struct buf other;
     buf_init(&other, BUF_NO_LIMIT);
-    const bool same = credentials_are_all(str_of(given), str_of(extra), &other);
-    store_batch_done(&batch);
-    if (e != ERR_NONE && e != ERR_BATCH_NOT_FOUND) {
-        return refusal_set(ret, e);
-    }
-    if (same) {
+    if (credentials_are_all(str_of(given), str_of(extra), &other)) {
         return true;
     }
     AUTO_BUF struct buf why;
@@ -210,37 +245,69 @@ static bool may_be_retried(struct pool *p, const struct job_record *r, const cha
     return intake_client_has_room(p, r->client, 1, ret);
 }
 
-static void revive(struct pool *p, struct store_active *take, char **extra_data, struct change *c)
+/* A retry, from the question to the answer. */
+struct retrying {
+    struct change *change;
+    char *wall;       /* or NULL */
+    char *extra_data; /* what is given anew, or NULL */
+};
+
+static void retrying_free(struct retrying *t)
 {
-    struct job *j = job_revive(p, take);
-    job_take_credentials(j, extra_data);
+    free(t->wall);
+    free(t->extra_data);
+    free(t);
+}
+
+static void revive(struct pool *p, const struct store_found *f, struct retrying *t)
+{
+    struct job *j = job_revive(p, f->whole, f->batch);
+    job_take_credentials(j, &t->extra_data);
     webhooks_of_job(p->webhooks, &j->r, EVENT_QUEUED, NULL, &j->end.outbox);
     struct store_beside beside = outbox_beside(&j->end.outbox);
     beside.credentials = str_of(j->texts.credentials);
-    store_revive_job(p->store, &j->r, &beside, revived, c);
+    store_revive_job(p->store, &j->r, &beside, revived, t->change);
 }
 
-bool pool_retry_job(struct pool *p, const char *id, const char *wall, char **extra_data,
-                    pool_done_fn done, void *ctx, struct refusal *ret)
+/* Before the store is asked, and after. */
+static bool has_room(struct pool *p, const char *id, struct refusal *ret)
 {
-    if (!change_is_storable(p, ret) || !intake_queue_has_room(p, 1, ret)) {
-        return false;
+    if (p->stopping) {
+        return refusal_set(ret, ERR_STORE_UNAVAILABLE);
     }
-    if (find(p, id) != NULL) {
-        return refusal_say(ret, ERR_JOB_NOT_RETRIABLE, "it has not ended");
-    }
-    struct store_active found = {.has_attempt = false};
-    const enum err e = store_load_job(p->store, (struct str){id, UUID_TEXT}, &found);
-    bool good = e == ERR_NONE || refusal_set(ret, e);
-    good = good && may_be_retried(p, &found.job, wall, ret) &&
-           has_keys(&found.job, credentials_in(str_of(*extra_data)), ret) &&
-           keeps_extra_data(p, &found, *extra_data, ret);
+    return change_is_storable(p, ret) && intake_queue_has_room(p, 1, ret) &&
+           (find(p, id) == NULL || refusal_say(ret, ERR_JOB_NOT_RETRIABLE, "it has not ended"));
+}
+
+static void retry_found(void *ctx, const struct store_found *f)
+{
+    struct retrying *t = ctx;
+    struct change *c = t->change;
+    struct pool *p = c->pool;
+    struct refusal why;
+    const bool good = (f->error == ERR_NONE || refusal_set(&why, f->error)) &&
+                      has_room(p, c->job_id, &why) && may_be_retried(p, f->job, t->wall, &why) &&
+                      has_keys(f->job, credentials_in(str_of(t->extra_data)), &why) &&
+                      keeps_extra_data(f, t->extra_data, &why);
     if (good) {
-        revive(p, &found, extra_data, change_new(p, id, done, ctx));
+        revive(p, f, t);
+    } else {
+        change_refuse(c, &why);
     }
-    job_record_done(&found.job);
-    free(found.workflow);
-    free(found.extra_data);
-    free(found.credentials);
-    return good;
+    retrying_free(t);
+}
+
+void pool_retry_job(struct pool *p, const char *id, const char *wall, char **take_extra_data,
+                    pool_done_fn done, void *ctx)
+{
+    struct change *c = change_new(p, id, done, ctx);
+    struct refusal why;
+    if (!has_room(p, id, &why)) {
+        change_refuse(c, &why);
+        return;
+    }
+    struct retrying *t = mem_alloc(sizeof *t);
+    *t = (struct retrying){c, mem_strdup(wall), *take_extra_data};
+    *take_extra_data = NULL;
+    ask(c, STORE_WANT_TEXTS | STORE_WANT_BATCH, retry_found, t);
 }

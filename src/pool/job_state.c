@@ -20,10 +20,15 @@ struct job *job_find(struct pool *p, struct str id)
     return map_get(&p->jobs, id);
 }
 
+bool job_is_chained(const struct job *j)
+{
+    return j->chain.blocked || j->chain.known != NULL || heap_holds(&j->chain.again.node);
+}
+
 bool job_waits(const struct job *j)
 {
     return !j->end.ending &&
-           (heap_holds(&j->entry.node) || heap_holds(&j->timers.delay.node) || j->chain.blocked);
+           (heap_holds(&j->entry.node) || heap_holds(&j->timers.delay.node) || job_is_chained(j));
 }
 
 void job_stop_waiting(struct job *j)

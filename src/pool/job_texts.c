@@ -11,7 +11,7 @@
 #include "comfypool/core/batch.h"
 #include "comfypool/core/credentials.h"
 #include "comfypool/core/submission.h"
-#include "comfypool/store/jobs.h"
+#include "comfypool/store/finds.h"
 
 #include "batches.h"
 #include "jobs.h"
@@ -50,8 +50,17 @@ void job_count_texts(struct job *j)
     j->texts.body_bytes = size > 0 ? size : j->texts.body_bytes;
 }
 
+static void stop_reading(struct job *j)
+{
+    if (j->texts.reading.find != NULL) {
+        store_read_forget(&j->texts.reading);
+        j->pool->texts_coming--;
+    }
+}
+
 void job_drop_texts(struct job *j)
 {
+    stop_reading(j);
     j->pool->text_bytes -= text_size(j);
     free(j->texts.workflow);
     free(j->texts.extra_data);
@@ -110,7 +119,7 @@ void job_become_variant(struct job *j)
 
 void job_spare_texts(struct job *j)
 {
-    if (j->pool->text_bytes > QUEUED_TEXT_BYTES) {
+    if (j->pool->text_bytes > QUEUED_TEXT_BYTES && j->texts.workflow != NULL) {
         job_drop_texts(j);
     }
 }
@@ -127,30 +136,46 @@ static void make_of_batch(struct job *j)
     j->texts.extra_data = mem_strdup(b->extra_data);
 }
 
-static enum err load(struct job *j)
+/* Whoever needs them is told by the hook, also when they cannot be read. */
+static void texts_came(void *ctx, const struct store_found *f)
 {
-    struct store_active found = {.has_attempt = false};
-    enum err e = store_load_job(j->pool->store, (struct str){j->r.id, UUID_TEXT}, &found);
-    job_record_done(&found.job);
-    job_take_stored_texts(j, &found);
-    return e;
+    struct job *j = ctx;
+    j->pool->texts_coming--;
+    if (f->error == ERR_NONE && f->whole->workflow != NULL) {
+        job_take_stored_texts(j, f->whole);
+        job_count_texts(j);
+    } else {
+        j->texts.are_lost = true;
+        LOG(LOG_ERROR, "the workflow of a job cannot be read", LOG_S("job", j->r.id),
+            LOG_S("why", err_code(f->error)));
+    }
+    j->pool->ops->texts_came(j);
 }
 
-bool job_need_texts(struct job *j)
+static void read_texts(struct job *j)
+{
+    struct store_wish wish = {.wants = STORE_WANT_TEXTS};
+    memcpy(wish.id, j->r.id, sizeof wish.id);
+    j->pool->texts_coming++;
+    store_find_job(j->pool->store, &wish, &j->texts.reading, texts_came, j);
+}
+
+enum texts job_want_texts(struct job *j)
 {
     if (j->texts.workflow != NULL) {
-        return true;
+        return TEXTS_HERE;
     }
     if (j->batch != NULL) {
         make_of_batch(j);
-    } else {
-        const enum err e = load(j);
-        if (e != ERR_NONE || j->texts.workflow == NULL) {
-            LOG(LOG_ERROR, "the workflow of a job cannot be read", LOG_S("job", j->r.id),
-                LOG_S("why", err_code(e)));
-            return false;
-        }
+        job_count_texts(j);
+        return TEXTS_HERE;
     }
-    job_count_texts(j);
-    return true;
+    if (j->texts.are_lost) {
+        j->texts.are_lost = false; /* the next one asks again */
+        return TEXTS_LOST;
+    }
+    if (j->texts.reading.find == NULL) {
+        read_texts(j);
+    }
+    return TEXTS_COMING;
 }

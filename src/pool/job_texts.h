@@ -5,8 +5,6 @@
 #ifndef COMFYPOOL_SRC_POOL_JOB_TEXTS_H
 #define COMFYPOOL_SRC_POOL_JOB_TEXTS_H
 
-#include <stdbool.h>
-
 #include "comfypool/base/err.h"
 
 struct job;
@@ -28,7 +26,9 @@ void job_take_credentials(struct job *j, char **extra_data);
 void job_become_variant(struct job *j);
 /* It waits, durably: its texts leave memory when there are too many. */
 void job_spare_texts(struct job *j);
-/* They are in memory, or read from the store. False: the store cannot be read. */
-bool job_need_texts(struct job *j) MUST_CHECK;
+/* TEXTS_COMING: they are read from the store; pool_ops.texts_came follows. TEXTS_LOST: that has
+   failed; the next call reads again. */
+enum texts { TEXTS_HERE, TEXTS_COMING, TEXTS_LOST };
+enum texts job_want_texts(struct job *j) MUST_CHECK;
 
 #endif

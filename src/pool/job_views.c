@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "comfypool/pool/walls.h"
-#include "comfypool/store/jobs.h"
 
 #include "attempt.h"
 #include "backends.h"
@@ -71,25 +70,31 @@ void pool_forecast_job(struct pool *p, const char *id, struct job_forecast *ret)
     }
 }
 
-void pool_live_profile(struct pool *p, const char *id, struct buf *out)
+enum live_profile pool_live_profile(struct pool *p, const char *id, uint64_t ticket,
+                                    struct buf *out)
 {
     struct job *j = find(p, id);
-    if (j != NULL) {
+    bool is_lost = false;
+    if (j == NULL) {
+        return LIVE_PROFILE_NONE;
+    }
+    if (job_must_wait_for_texts(j, ticket, &is_lost)) {
+        return LIVE_PROFILE_LATER;
+    }
+    if (!is_lost) {
         job_live_profile(j, out);
     }
+    return is_lost ? LIVE_PROFILE_NONE : LIVE_PROFILE_HERE;
 }
 
-enum err pool_workflow_of(struct pool *p, const char *id, struct buf *out)
+bool pool_workflow_of(struct pool *p, const char *id, struct buf *out)
 {
     const struct job *j = find(p, id);
-    if (j == NULL) {
-        return ERR_JOB_NOT_FOUND;
-    }
-    if (j->texts.workflow == NULL) {
-        return store_get_workflow(p->store, j->r.seq, out);
+    if (j == NULL || j->texts.workflow == NULL) {
+        return false;
     }
     buf_add(out, j->texts.workflow, j->texts.workflow_len);
-    return ERR_NONE;
+    return true;
 }
 
 /* What is in memory of an attempt is newer than its row. */

@@ -33,6 +33,7 @@
 #include "event_publish.h"
 #include "inputs.h"
 #include "job_texts.h"
+#include "known_jobs.h"
 #include "output_inputs.h"
 #include "review.h"
 #include "shun.h"
@@ -70,7 +71,7 @@ static void settle_in(struct job *j)
     inputs_join(j);
 }
 
-struct job *job_loaded(struct pool *p, struct store_active *take)
+struct job *job_loaded(struct pool *p, struct store_active *take, struct store_batch *batch)
 {
     struct job *j = mem_zero(1, sizeof *j);
     j->pool = p;
@@ -79,7 +80,7 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
     job_take_stored_texts(j, take);
     j->spec = j->r.spec == NULL ? NULL : job_options_read(str_of(j->r.spec));
     if (j->r.batch_id[0] != '\0') {
-        batch_join_again(j);
+        batch_join_again(j, batch);
     }
     settle_in(j);
     job_become_variant(j);
@@ -88,7 +89,7 @@ struct job *job_loaded(struct pool *p, struct store_active *take)
 
 struct job *job_resumed(struct pool *p, struct store_active *take)
 {
-    struct job *j = job_loaded(p, take);
+    struct job *j = job_loaded(p, take, NULL);
     /* The monotonic clock may be another one than when it was queued: carry by the wall. Not later
        than now: the wall clock may have been set back meanwhile. */
     const struct time_anchor now = time_anchor_now();
@@ -147,17 +148,19 @@ static struct job *describe(struct pool *p, const struct submission *from, const
     return j;
 }
 
-struct job *job_new(struct pool *p, struct submission *take, const char *trace)
+struct job *job_new(struct pool *p, struct submission *take, const struct known_jobs *known,
+                    const char *trace)
 {
     struct job *j = describe(p, take, trace);
     job_take_texts(j, take);
     settle_in(j);
-    dependencies_begin(j);
+    dependencies_begin(j, known);
     return j;
 }
 
-struct job *job_new_of_batch(struct pool *p, const struct submission *from, const char *trace,
-                             struct batch *b, struct str overrides)
+struct job *job_new_of_batch(struct pool *p, const struct submission *from,
+                             const struct known_jobs *known, const char *trace, struct batch *b,
+                             struct str overrides)
 {
     struct job *j = describe(p, from, trace);
     memcpy(j->r.batch_id, b->r.id, sizeof j->r.batch_id);
@@ -169,7 +172,7 @@ struct job *job_new_of_batch(struct pool *p, const struct submission *from, cons
         free(j->r.after);
         j->r.after = mem_strdup(b->jobs->r.after);
     }
-    dependencies_begin(j);
+    dependencies_begin(j, known);
     return j;
 }
 
@@ -202,6 +205,7 @@ void job_free(struct job *j)
     strays_leave(j);
     inputs_leave(j);
     eligible_leave(j);
+    dependencies_forget(j);
     dependencies_untie(j);
     batch_leave(j);
     client_leave(j);
@@ -212,9 +216,13 @@ void job_free(struct job *j)
     job_record_done(&j->end.next);
     job_error_done(&j->past.refusal);
     outbox_done(&j->end.outbox);
+    if (j->texts.reading.find != NULL) { /* dispatch waits for them */
+        dispatch_again(p, time_mono());
+    }
     job_drop_texts(j);
     free(j->texts.credentials);
     free(j->waits.for_end.list);
+    free(j->waits.for_texts.list);
     free(j->waits.for_change.list);
     free(j->end.retry);
     free(j->past.failed_on);
@@ -237,8 +245,10 @@ void job_forget(struct job *j)
     struct pool *p = j->pool;
     struct waiters waiters = j->waits.for_end;
     struct waiters watchers = j->waits.for_change;
-    j->waits.for_end = j->waits.for_change = (struct waiters){.list = NULL};
+    struct waiters readers = j->waits.for_texts;
+    j->waits.for_end = j->waits.for_change = j->waits.for_texts = (struct waiters){.list = NULL};
     job_free(j);
+    wake(p, &readers);
     wake(p, &waiters);
     wake(p, &watchers);
 }
@@ -265,6 +275,16 @@ static void add_waiter(struct pool *p, struct waiters *w, uint64_t ticket)
         w->list = mem_grow(w->list, w->cap * sizeof *w->list);
     }
     w->list[w->len++] = ticket;
+}
+
+bool job_must_wait_for_texts(struct job *j, uint64_t ticket, bool *ret_lost)
+{
+    const enum texts t = j->attempt != NULL ? TEXTS_HERE : job_want_texts(j);
+    *ret_lost = t == TEXTS_LOST;
+    if (t == TEXTS_COMING) {
+        add_waiter(j->pool, &j->waits.for_texts, ticket);
+    }
+    return t == TEXTS_COMING;
 }
 
 void job_add_waiter(struct job *j, uint64_t ticket)
@@ -332,8 +352,8 @@ void job_enqueue(struct job *j)
 {
     AUTO_BUF struct buf lane;
     buf_init(&lane, 4096);
+    dispatch_lane_key(j, &lane); /* which looks at its texts */
     job_spare_texts(j);
-    dispatch_lane_key(j, &lane);
     queue_push(&j->pool->queue, &j->entry, buf_str(&lane), str_of(j->of_client.client->name),
                j->r.priority, j->r.seq);
     job_set_timers(j);
@@ -360,9 +380,13 @@ void job_admit(struct job *j)
     struct pool *p = j->pool;
     AUTO_FREE char *why = NULL;
     const struct time_anchor now = time_anchor_now();
-    if (j->r.after != NULL && dependencies_tie(j, &why)) {
+    const enum tied tied = j->r.after == NULL ? TIED_TO_NOBODY : dependencies_tie(j, &why);
+    if (tied == TIED_ASKING) {
+        return;
+    }
+    if (tied == TIED) {
         dependencies_block(j);
-    } else if (why != NULL) {
+    } else if (tied == TIED_FAILED) {
         job_end_queued(j, ERR_DEPENDENCY_FAILED, why);
     } else if (output_inputs_wait(j)) {
         dependencies_block(j);
@@ -486,6 +510,7 @@ static void concluded(void *ctx)
     if (j->r.profiled) {
         otlp_add(p->otlp, j->r.id);
     }
+    known_jobs_ended(j);
     dependencies_ended(j);
     job_forget(j);
     pending_remove(&p->pending);
@@ -696,19 +721,19 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     return true;
 }
 
-/* The profile of a job that has no attempt: everything is pending. */
-static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, struct buf *out)
+/* The profile of a job that has no attempt, and whose texts are in memory: everything is pending.
+ */
+static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, struct mono_us at,
+                                   struct buf *out)
 {
-    struct workflow *w =
-        job_need_texts(j) ? workflow_reparse((struct str){j->texts.workflow, j->texts.workflow_len})
-                          : NULL;
+    struct workflow *w = workflow_reparse((struct str){j->texts.workflow, j->texts.workflow_len});
     if (w == NULL) {
         return;
     }
     struct profiler *profiler = profiler_new(w, 0);
     struct timeline t;
     timeline_init(&t, j->times.anchor, j->times.queued);
-    timeline_end(&t, time_mono(), 0);
+    timeline_end(&t, at, 0);
     struct profile profile;
     profiler_finish(profiler, &t, outcome, &profile);
     profile.job_id = j->r.id;
@@ -719,22 +744,41 @@ static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, 
     job_spare_texts(j);
 }
 
+/* Its profile tells of its nodes. */
+static bool has_waiting_profile(const struct job *j)
+{
+    return j->r.profiled && j->r.attempts == 0;
+}
+
+static void store_end_of_queued(struct job *j)
+{
+    struct pool *p = j->pool;
+    const struct job_record *next = &j->end.next;
+    AUTO_BUF struct buf profile;
+    buf_init(&profile, BUF_NO_LIMIT);
+    j->end.awaits_texts = false;
+    if (has_waiting_profile(j) && j->texts.workflow != NULL) {
+        render_waiting_profile(j,
+                               next->state == JOB_CANCELLED ? ATTEMPT_CANCELLED : ATTEMPT_TIMED_OUT,
+                               anchor_mono(&j->times.anchor, next->completed_at), &profile);
+    }
+    const struct store_beside beside = prepare_beside(j, STR(""));
+    pending_add(&p->pending);
+    store_end_attempt(p->store, next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
+}
+
 void job_end_queued(struct job *j, enum err code, const char *message)
 {
     struct pool *p = j->pool;
     const bool cancelled = code == ERR_NONE;
     j->chain.blocked = false;
+    dependencies_forget(j);
     output_inputs_leave(j);
     queue_remove(&p->queue, &j->entry);
     deadline_clear(&p->deadlines, &j->timers.delay);
     deadline_clear(&p->deadlines, &j->doom.due);
     deadline_clear(&p->deadlines, &j->timers.queue);
     deadline_clear(&p->deadlines, &j->timers.job);
-    AUTO_BUF struct buf profile;
-    buf_init(&profile, BUF_NO_LIMIT);
-    if (j->r.profiled && j->r.attempts == 0) {
-        render_waiting_profile(j, cancelled ? ATTEMPT_CANCELLED : ATTEMPT_TIMED_OUT, &profile);
-    }
     prepare_next(j, cancelled ? JOB_EVENT_CANCEL : JOB_EVENT_FAIL);
     job_error_done(&j->end.next.error);
     if (code == ERR_WORKFLOW_NOT_SUPPORTED) { /* where, as the last one said */
@@ -746,9 +790,41 @@ void job_end_queued(struct job *j, enum err code, const char *message)
         j->end.next.error.message = mem_strdup(message);
     }
     j->end.next.completed_at = anchor_wall(&j->times.anchor, time_mono());
-    const struct store_beside beside = prepare_beside(j, STR(""));
-    pending_add(&p->pending);
-    store_end_attempt(p->store, &j->end.next, NULL, buf_str(&profile), NULL, &beside, concluded, j);
+    j->end.awaits_texts = has_waiting_profile(j) && job_want_texts(j) == TEXTS_COMING;
+    if (!j->end.awaits_texts) {
+        store_end_of_queued(j);
+    }
+}
+
+/* Of a job that waits: what it needs may be known only now. False: it ends, since no backend can
+   run it. */
+static bool judge_anew(struct job *j)
+{
+    eligible_texts_came(j);
+    if (dispatch_is_known(j) && !job_may_wait(j)) {
+        return false;
+    }
+    if (j->entry.flow != NULL) {
+        (void)dispatch_change_lane(j);
+    }
+    return true;
+}
+
+void job_texts_came(struct job *j)
+{
+    struct pool *p = j->pool;
+    char id[UUID_SIZE];
+    memcpy(id, j->r.id, sizeof id);
+    wake(p, &j->waits.for_texts);
+    if (j->end.awaits_texts) {
+        store_end_of_queued(j);
+    } else if (job_waits(j) && (j->texts.are_lost || judge_anew(j))) {
+        strays_hurry(j);
+    }
+    p->ops->give_jobs(p);
+    if (job_find(p, (struct str){id, UUID_TEXT}) == j && job_waits(j)) {
+        job_spare_texts(j); /* another one went before it */
+    }
 }
 
 static void doom_has_come(void *ctx)
@@ -767,9 +843,9 @@ void job_end_queued_soon(struct job *j, enum err code, const char *message)
     deadline_set(&j->pool->deadlines, &j->doom.due, time_mono(), doom_has_come, j);
 }
 
-struct job *job_revive(struct pool *p, struct store_active *take)
+struct job *job_revive(struct pool *p, struct store_active *take, struct store_batch *batch)
 {
-    struct job *j = job_loaded(p, take);
+    struct job *j = job_loaded(p, take, batch);
     j->times.anchor = time_anchor_now();
     j->times.queued = j->times.submitted = j->times.changed_at = j->times.anchor.mono;
     (void)job_apply(j, JOB_EVENT_RETRY);
@@ -808,7 +884,7 @@ void job_live_profile(struct job *j, struct buf *out)
     struct attempt *a = j->attempt;
     struct profile profile;
     if (a == NULL) {
-        render_waiting_profile(j, ATTEMPT_OPEN, out);
+        render_waiting_profile(j, ATTEMPT_OPEN, time_mono(), out);
     } else if (a->profiler != NULL) {
         finish_so_far(a, a->profiler, &profile);
         render_profile_json(&profile, out);

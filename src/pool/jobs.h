@@ -14,8 +14,10 @@
 struct attempt;
 struct batch;
 struct buf;
+struct known_jobs;
 struct pool;
 struct store_active;
+struct store_batch;
 struct submission;
 
 static inline struct str job_hash(const struct job *j)
@@ -31,16 +33,22 @@ static inline bool job_has_variants(const struct job *j)
 /* The only setter of a job's state. False, logged and counted: the table has no such pair. */
 bool job_apply(struct job *j, enum job_event e);
 /* Makes a job with an id of its own from a submission, whose texts it takes. It is not stored
-   yet. trace: the caller's traceparent, or "". */
-struct job *job_new(struct pool *p, struct submission *take, const char *trace);
+   yet. known: what has become of the jobs that it is to follow, or NULL. trace: the caller's
+   traceparent, or "". */
+struct job *job_new(struct pool *p, struct submission *take, const struct known_jobs *known,
+                    const char *trace);
 /* Makes a job of a batch, which shares one submission. */
-struct job *job_new_of_batch(struct pool *p, const struct submission *from, const char *trace,
-                             struct batch *b, struct str overrides);
-/* Makes a job from its row, which is taken. The caller sets its clocks. */
-struct job *job_loaded(struct pool *p, struct store_active *take);
+struct job *job_new_of_batch(struct pool *p, const struct submission *from,
+                             const struct known_jobs *known, const char *trace, struct batch *b,
+                             struct str overrides);
+/* Makes a job from its row, which is taken. The caller sets its clocks. batch: the one that it is
+   of, whose texts are taken, or NULL: it is read when it is needed, at the start of the daemon. */
+struct job *job_loaded(struct pool *p, struct store_active *take, struct store_batch *batch);
 /* The same at the start of the daemon: its clocks are carried over from its row. */
 struct job *job_resumed(struct pool *p, struct store_active *take);
 void job_free(struct job *j);
+/* It waits for other jobs, or the store is being asked about them. */
+bool job_is_chained(const struct job *j);
 /* True while it has no attempt, whatever it waits for: jobs, files, its time, or a backend. */
 bool job_waits(const struct job *j);
 /* Its row is durable: from now on it waits for other jobs, for its time, or in the queue. */
@@ -75,13 +83,18 @@ void job_end_queued(struct job *j, enum err code, const char *message);
 void job_end_queued_soon(struct job *j, enum err code, const char *message);
 /* Cancels a job that has not ended, as far as where it is allows. A second call does nothing. */
 void job_cancel(struct job *j);
-/* Queues a terminal job again, for POST /retry. take: from store_load_job. */
-struct job *job_revive(struct pool *p, struct store_active *take);
+/* Queues a terminal job again, for POST /retry. batch: as of job_loaded. */
+struct job *job_revive(struct pool *p, struct store_active *take, struct store_batch *batch);
 /* True: some backend may run it. False: its end is on its way, with the reason of each backend. */
 bool job_may_wait(struct job *j);
 /* Wakes the ticket when the job has ended, or at the next change of its live profile. */
 void job_add_waiter(struct job *j, uint64_t ticket);
 void job_add_watcher(struct job *j, uint64_t ticket);
+/* True: its live profile needs its texts, and the ticket is woken when they have been read.
+ *ret_lost: they cannot be read. */
+bool job_must_wait_for_texts(struct job *j, uint64_t ticket, bool *ret_lost);
+/* A pool_ops.texts_came. */
+void job_texts_came(struct job *j);
 /* Its live profile has changed. */
 void job_has_changed(struct job *j);
 /* Appends the profile of a running job, as of its last change; the states of its nodes, without

@@ -302,18 +302,3 @@ bool output_inputs_wait(struct job *j)
     }
     return !has_all(j);
 }
-
-int64_t output_inputs_count(struct pool *p, const char *job_id)
-{
-    struct job_record r = {0};
-    size_t len = 0;
-    if (job_find(p, (struct str){job_id, UUID_TEXT}) != NULL) {
-        return INT64_MAX;
-    }
-    const enum err e = store_get_job(p->store, (struct str){job_id, UUID_TEXT}, &r);
-    const bool known = e == ERR_NONE && r.state == JOB_COMPLETED;
-    struct render_output *list = known ? render_outputs_read(str_of(r.outputs), &len) : NULL;
-    render_outputs_free(list, len);
-    job_record_done(&r);
-    return known ? (int64_t)len : INT64_MAX;
-}

@@ -12,8 +12,6 @@
 struct pool;
 struct job;
 
-/* How many outputs a job has that has ended; INT64_MAX: nobody knows yet. Cost: its outputs. */
-int64_t output_inputs_count(struct pool *p, const char *job_id);
 /* What the job waits for has ended. True: outputs are on their way; then the job goes on by
    job_admit, or fails. */
 bool output_inputs_wait(struct job *j);

@@ -107,7 +107,7 @@ static void load_job(void *ctx, struct store_active *found)
                             ? find_backend(p, found->attempt.backend, found->attempt.backend_url)
                             : NULL;
     job_set_timers(j);
-    if (b == NULL || !job_need_texts(j) || !attempt_adopt(j, b, &found->attempt)) {
+    if (b == NULL || job_want_texts(j) != TEXTS_HERE || !attempt_adopt(j, b, &found->attempt)) {
         attempt_orphaned(j, &found->attempt);
     }
 }
@@ -137,6 +137,7 @@ static const struct pool_ops ops = {
     .is_able = dispatch_is_able,
     .conclude_job = job_conclude,
     .requeue_job = job_wait_again,
+    .texts_came = job_texts_came,
     .end_job = job_end_queued,
     .admit_job = job_admit,
     .end_job_soon = job_end_queued_soon,
@@ -162,6 +163,8 @@ struct pool *pool_new(uv_loop_t *loop, struct store *store, struct http_client *
     map_init(&p->backends_by_name);
     map_init(&p->jobs);
     p->shunning.end = &p->shunning.first;
+    map_init(&p->known);
+    map_init(&p->key_looks);
     map_init(&p->keys);
     map_init(&p->clients);
     map_init(&p->batches);
@@ -312,6 +315,8 @@ bool pool_close(struct pool *p)
     otlp_free(p->otlp);
     measures_free(p->measures);
     breaker_done(&p->breaker);
+    map_done(&p->known);
+    map_done(&p->key_looks);
     map_done(&p->keys);
     batches_done(p);
     clients_done(p);

@@ -60,6 +60,7 @@ struct pool_ops {
     bool (*may_wait)(struct job *j);           /* job_may_wait */
     void (*time_job)(struct job *j);           /* job_set_timers */
     void (*show_job)(struct job *j);           /* job_has_changed */
+    void (*texts_came)(struct job *j);         /* job_texts_came */
     void (*wrote_images)(struct attempt *a);   /* attempt_images_written */
 };
 
@@ -123,12 +124,15 @@ struct pool {
     size_t backends_len;
     uint32_t last_backend_id;
     struct map backends_by_name;
-    struct map jobs;    /* active ones, by id */
-    struct map clients; /* by name */
-    struct map batches; /* with active jobs, by id */
+    struct map jobs;      /* active ones, by id */
+    struct map clients;   /* by name */
+    struct map batches;   /* with active jobs, by id */
+    struct map known;     /* ended jobs that somebody asks for, by id; see known_jobs.h */
+    struct map key_looks; /* the first look for each Idempotency-Key; see key_look.h */
     struct map keys;   /* submissions under way, later their jobs and batches, by Idempotency-Key */
     size_t attempts;   /* jobs with an attempt: they are not queued */
     size_t text_bytes; /* of the jobs' texts in memory */
+    size_t texts_coming; /* reads of them under way */
     struct events events;
     struct uploads *uploads;
     struct file_servers *file_servers;

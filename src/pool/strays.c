@@ -11,6 +11,7 @@
 #include "strays.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "comfypool/base/list.h"
 #include "comfypool/base/log.h"
@@ -66,6 +67,27 @@ static void leave_job(struct stray *s)
         s->kept = NULL;
     }
     s->search.in_doubt = false;
+    store_read_forget(&s->reading);
+    attempt_past_done(&s->past);
+}
+
+static void past_came(void *ctx, const struct store_found *f)
+{
+    struct stray *s = ctx;
+    attempt_past_find(&s->past, f, s->r.number);
+    if (s->past.r.number != 0) {
+        ask_in(s, AT_ONCE_MS);
+    }
+}
+
+/* One from before a restart is read before its server has told where it is. */
+static void read_past(struct stray *s)
+{
+    if (s->kept == NULL && s->past.r.number == 0 && s->reading.find == NULL) {
+        struct store_wish wish = {.wants = STORE_WANT_ATTEMPTS};
+        memcpy(wish.id, s->job->r.id, sizeof wish.id);
+        store_find_job(s->backend->pool->store, &wish, &s->reading, past_came, s);
+    }
 }
 
 static void join_job(struct stray *s, struct job *j)
@@ -208,9 +230,10 @@ static struct attempt *take_up(struct stray *s, bool goes_on)
     struct job *j = s->job;
     struct attempt *kept = s->kept;
     s->kept = NULL;
-    struct attempt *a = attempt_take_up(j, b, s->r.number, kept, goes_on);
+    struct attempt *a = attempt_take_up(j, b, kept, &s->past, goes_on);
     if (a == NULL) {
         s->kept = kept;
+        read_past(s);
         return NULL;
     }
     LOG(LOG_INFO, "an attempt that was given up is found again: its job goes on with it",
@@ -456,6 +479,7 @@ void strays_rejoin(struct job *j)
         for (struct stray *s = p->backends[i]->strays; s != NULL; s = s->stray_next) {
             if (s->r.seq == j->r.seq && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
+                read_past(s);
             }
         }
     }
@@ -476,6 +500,7 @@ void strays_join(struct pool *p)
                 map_get(&by_seq, (struct str){(const char *)&s->r.seq, sizeof s->r.seq});
             if (j != NULL && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
+                read_past(s);
                 s->search.in_doubt = true; /* it may go on there: that is asked first */
             }
         }

@@ -11,6 +11,9 @@
 #include "comfypool/core/frame.h"
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/store/attempts.h"
+#include "comfypool/store/finds.h"
+
+#include "attempt_return.h"
 
 struct attempt;
 struct backend;
@@ -26,7 +29,9 @@ struct stray {
     struct stray *stray_next, **stray_link; /* of backend->strays */
     struct job *job;                        /* that waits, or goes on without it; NULL: it ended */
     struct stray *job_next, **job_link;
-    struct attempt *kept; /* the attempt as it was given up; NULL: from before a restart */
+    struct attempt *kept;     /* the attempt as it was given up; NULL: from before a restart */
+    struct attempt_past past; /* ... then: as the store has it */
+    struct store_read reading;
     enum attempt_evidence evidence; /* EVIDENCE_HAD: the backend surely had it */
     bool alive;                     /* it gave a sign of life since it was given up */
     struct mono_us since;           /* it was given up */

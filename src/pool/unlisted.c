@@ -51,21 +51,38 @@ static void save(const struct backend *b)
     store_put_setting(b->pool->store, buf_text(&name), buf_text(&value), NULL, NULL);
 }
 
+/* What it took before, beside what it has taken since it was asked for. */
+static void came(void *ctx, enum err e, const char *value)
+{
+    struct backend *b = ctx;
+    const bool is_behind = b->accepted.by_input.len > 0;
+    if (e != ERR_NONE || value == NULL) {
+        return;
+    }
+    accepted_read(&b->accepted, str_of(value));
+    if (is_behind) {
+        save(b);
+    }
+    if (b->knows.known) {
+        unlisted_review(b);
+        knowledge_learnt(b);
+    }
+}
+
 void unlisted_init(struct backend *b)
 {
     accepted_init(&b->accepted);
     AUTO_BUF struct buf name;
     buf_init(&name, BUF_NO_LIMIT);
     setting_name(b, &name);
-    AUTO_FREE char *value = NULL;
-    if (store_get_setting(b->pool->store, buf_text(&name), &value) == ERR_NONE && value != NULL) {
-        accepted_read(&b->accepted, str_of(value));
-    }
+    store_find_setting(b->pool->store, buf_text(&name), &b->reading_accepted, came, b);
 }
 
 void unlisted_forget(struct backend *b)
 {
-    if (b->accepted.by_input.len > 0) {
+    const bool may_be_stored = b->accepted.by_input.len > 0 || b->reading_accepted.find != NULL;
+    store_read_forget(&b->reading_accepted);
+    if (may_be_stored) {
         accepted_clear(&b->accepted);
         save(b);
     }

@@ -16,7 +16,7 @@ struct pool;
 struct backend;
 struct need;
 
-/* What it took, as the store has it. */
+/* The store is asked what it took in the life of an earlier daemon. */
 void unlisted_init(struct backend *b);
 
 /* Whether a value outside the list of this input may be good there. */

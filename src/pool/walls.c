@@ -1,12 +1,9 @@
-/* Who may see what; see the header. Cost: a look at what is in memory, or one row by its key. */
+/* Who may see what; see the header. Cost: a look at what is in memory. */
 #include "comfypool/pool/walls.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "comfypool/files/uploads.h"
-#include "comfypool/store/finds.h"
-#include "comfypool/store/jobs.h"
 
 #include "jobs.h"
 #include "state.h"
@@ -16,32 +13,11 @@ bool wall_lets(const char *wall, const char *client)
     return wall == NULL || (client != NULL && strcmp(wall, client) == 0);
 }
 
-/* What is in the store only. */
-static enum err stored(struct pool *p, const char *wall, enum store_owned what, const char *id,
-                       enum err when_none)
-{
-    AUTO_FREE char *client = NULL;
-    const enum err e = store_get_client(p->store, what, id, &client);
-    return e == ERR_NONE && !wall_lets(wall, client) ? when_none : e;
-}
-
-enum err wall_job(struct pool *p, const char *wall, const char *id)
+bool wall_active_job(struct pool *p, const char *wall, const char *id, enum err *ret)
 {
     const struct job *j = job_find(p, (struct str){id, UUID_TEXT});
-    if (j != NULL) {
-        return wall_lets(wall, j->r.client) ? ERR_NONE : ERR_JOB_NOT_FOUND;
-    }
-    return stored(p, wall, STORE_JOB, id, ERR_JOB_NOT_FOUND);
-}
-
-enum err wall_batch(struct pool *p, const char *wall, const char *id)
-{
-    return stored(p, wall, STORE_BATCH, id, ERR_BATCH_NOT_FOUND);
-}
-
-enum err wall_delivery(struct pool *p, const char *wall, const char *id)
-{
-    return stored(p, wall, STORE_DELIVERY, id, ERR_DELIVERY_NOT_FOUND);
+    *ret = j != NULL && wall_lets(wall, j->r.client) ? ERR_NONE : ERR_JOB_NOT_FOUND;
+    return j != NULL;
 }
 
 enum err wall_upload(struct pool *p, const char *wall, const char *sha256)

@@ -74,7 +74,8 @@ static void read_job(struct find *find, const struct engine *e, struct reader *r
         ret->error = ERR_STORE_UNAVAILABLE;
     }
     if (wants(f, STORE_WANT_BATCH) && job->batch_id[0] != '\0') {
-        ret->error = e->batch(r, job->batch_id, &f->batch);
+        const enum err found = e->batch(r, job->batch_id, &f->batch);
+        ret->error = found == ERR_BATCH_NOT_FOUND ? ERR_NONE : found;
     }
 }
 

@@ -1,4 +1,4 @@
-/* Finds single values: what belongs to an Idempotency-Key, and a setting. */
+/* Finds by a name: what belongs to an Idempotency-Key, and a setting. */
 #include <stdlib.h>
 
 #include "comfypool/store/keys.h"
@@ -12,17 +12,35 @@
 struct key_find {
     struct find find;
     char *key;
+    bool is_batch;
     struct wall_us now;
     enum err error;
-    struct key_record found;
+    struct store_key found;
     store_found_key_fn done;
     void *ctx;
 };
 
+static enum err read_batch(struct key_find *f, const struct engine *e, struct reader *r)
+{
+    struct store_batch b = {.workflow = NULL};
+    const enum err found = e->batch(r, f->found.record.job_id, &b);
+    f->found.total = b.r.total;
+    f->found.client = mem_strdup(b.r.client);
+    store_batch_done(&b);
+    return found;
+}
+
 static void read_key(struct find *find, const struct engine *e, struct reader *r)
 {
     struct key_find *f = (struct key_find *)find;
-    f->error = e->key(r, f->key, f->now, &f->found);
+    struct store_key *k = &f->found;
+    f->error = e->key(r, f->key, f->now, &k->record);
+    if (f->error != ERR_NONE || k->record.key == NULL) {
+        return;
+    }
+    k->subject_error =
+        f->is_batch ? read_batch(f, e, r) : e->client(r, STORE_JOB, k->record.job_id, &k->client);
+    f->error = k->subject_error == ERR_STORE_UNAVAILABLE ? ERR_STORE_UNAVAILABLE : ERR_NONE;
 }
 
 static void answer_key(struct find *find, bool unread)
@@ -34,18 +52,20 @@ static void answer_key(struct find *find, bool unread)
 static void release_key(struct find *find)
 {
     struct key_find *f = (struct key_find *)find;
-    key_record_done(&f->found);
+    key_record_done(&f->found.record);
+    free(f->found.client);
     free(f->key);
 }
 
-void store_find_key(struct store *s, const char *key, struct wall_us now, struct store_read *read,
-                    store_found_key_fn done, void *ctx)
+void store_find_key(struct store *s, const char *key, bool is_batch, struct wall_us now,
+                    struct store_read *read, store_found_key_fn done, void *ctx)
 {
     struct key_find *f = mem_zero(1, sizeof *f);
     f->find.run = read_key;
     f->find.answer = answer_key;
     f->find.release = release_key;
     f->key = mem_strdup(key);
+    f->is_batch = is_batch;
     f->now = now;
     f->done = done;
     f->ctx = ctx;

@@ -1,7 +1,7 @@
 /*
  * The thread that reads at run time; see store/finds.h. One thread with a connection of its own
- * takes everything that waits, reads it in one transaction, and hands all of it back at once. It
- * starts with the first read. A connection that cannot be made is tried again with the next one.
+ * takes what waits, some at a time, reads it in one transaction, and hands all of that back at
+ * once. It starts with the first read. A connection that cannot be made is tried again with the next one.
  */
 #include "finds.h"
 
@@ -14,6 +14,9 @@
 #include "engine.h"
 #include "inner.h"
 #include "read.h"
+
+/* In one transaction. What was found waits for the loop before more is read: it may be large. */
+enum { READ_AT_ONCE = 64 };
 
 static void list_add(struct find_list *l, struct find *f)
 {
@@ -30,6 +33,20 @@ static struct find *list_take_all(struct find_list *l)
 {
     struct find *first = l->first;
     *l = (struct find_list){NULL, NULL};
+    return first;
+}
+
+/* Those at the front, at most READ_AT_ONCE. */
+static struct find *list_take_some(struct find_list *l)
+{
+    struct find *first = l->first;
+    struct find *last = first;
+    for (unsigned i = 1; i < READ_AT_ONCE && last->next != NULL; i++) {
+        last = last->next;
+    }
+    l->first = last->next;
+    l->last = l->first == NULL ? NULL : l->last;
+    last->next = NULL;
     return first;
 }
 
@@ -76,11 +93,11 @@ static void work(void *arg)
     struct finder *f = &s->finder;
     uv_mutex_lock(&f->mutex);
     while (!f->stopping) {
-        struct find *first = list_take_all(&f->waiting);
-        if (first == NULL) {
+        if (f->waiting.first == NULL || f->answered.first != NULL) {
             uv_cond_wait(&f->wake, &f->mutex);
             continue;
         }
+        struct find *first = list_take_some(&f->waiting);
         uv_mutex_unlock(&f->mutex);
         read_all(s, first);
         uv_mutex_lock(&f->mutex);
@@ -156,6 +173,9 @@ void finder_deliver(struct store *s)
     struct finder *f = &s->finder;
     uv_mutex_lock(&f->mutex);
     struct find *first = list_take_all(&f->answered);
+    if (first != NULL) {
+        uv_cond_signal(&f->wake);
+    }
     uv_mutex_unlock(&f->mutex);
     answer_all(s, first);
 }

@@ -404,6 +404,46 @@ START_TEST(test_bad_batch)
 }
 END_TEST
 
+/* More text waits than is kept in memory: it is read back for whoever asks for the job, for the
+   profile of one that is cancelled, and when its turn comes (_i 1: after a restart). */
+START_TEST(test_more_text_than_memory)
+{
+    enum { JOBS = 13, BYTES = 7 << 20 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *ids[JOBS];
+    char *pad = text("%0*d", BYTES, 0);
+    await_backends_up(d, 1);
+    expect(post(d, "/queue/pause", ""), 200, NULL);
+    for (int i = 0; i < JOBS; i++) {
+        ids[i] = submit(d, sleep_body(text("t%d", i), 1, q(",'extraData':{'pad':'%s'}", pad)));
+    }
+    if (_i == 1) {
+        daemon_kill(d);
+        d = DAEMON(.sims = {s});
+        await_backends_up(d, 1);
+    }
+    for (int i = JOBS - 3; i < JOBS; i++) {
+        struct answer *a = get(d, "/jobs/%s/workflow", ids[i]);
+        CHECK(a->status == 200 && strstr(a->body, text("\"t%d\"", i)) != NULL);
+        a = get(d, "/jobs/%s/profile?live=1", ids[i]);
+        CHECK(a->status == 200 && json_array_size(at(a->json, "nodes")) == 2);
+        CHECK(strcmp(str_at(a->json, "nodes.0.status"), "pending") == 0);
+    }
+    (void)cancel(d, ids[JOBS - 1]);
+    CHECK(strcmp(str_at(await_end(d, ids[JOBS - 1]), "state"), "cancelled") == 0);
+    CHECK(json_array_size(at(profile_of(d, ids[JOBS - 1]), "nodes")) == 2);
+    expect(post(d, "/queue/resume", ""), 200, NULL);
+    for (int i = 0; i < JOBS - 1; i++) {
+        CHECK(strcmp(str_at(await_end(d, ids[i]), "state"), "completed") == 0);
+        CHECK(ledger_count(s, "success", text("t%d", i)) == 1);
+        CHECK(i == 0 ||
+              ledger_at(s, "posted", text("t%d", i)) > ledger_at(s, "posted", text("t%d", i - 1)));
+    }
+    CHECK(ledger_count(s, "posted", NULL) == JOBS - 1);
+}
+END_TEST
+
 Suite *queue_suite(void)
 {
     static const struct named_test tests[] = {
@@ -419,6 +459,7 @@ Suite *queue_suite(void)
         {"batch", &test_batch, 2},
         {"batch, cancelled", &test_batch_cancel, 1},
         {"included outputs of old", &test_included_outputs_of_old, 1},
+        {"more text than memory", &test_more_text_than_memory, 2},
         {"bad batch", &test_bad_batch, sizeof bad_batches / sizeof *bad_batches},
     };
     return SUITE("queue", 90, tests);

@@ -113,6 +113,37 @@ START_TEST(test_key_of_a_batch)
 }
 END_TEST
 
+/* Many send once more what was stored long ago, at one time: each is told the same. */
+START_TEST(test_key_looked_for_by_many)
+{
+    enum { TWINS = 24 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    const bool batch = _i == 1;
+    char *path = batch ? "/batches" : "/jobs";
+    char *body =
+        batch ? q("{'workflow':%s,'overrides':[{}]}", sleeper("a", 1)) : sleep_body("a", 1, "");
+    struct answer *first = keyed(d, path, body);
+    expect(first, 202, NULL);
+    AWAIT(json_array_size(at(get(d, "/jobs?state=completed")->json, "jobs")) == 1);
+    int twins[TWINS];
+    for (int i = 0; i < TWINS; i++) {
+        twins[i] = begin(d, "POST", path, KEYED, body);
+    }
+    (void)close(twins[0]); /* perhaps the one that looks for all */
+    for (int i = 1; i < TWINS; i++) {
+        struct answer *a = raw_answer(twins[i]);
+        CHECK(a != NULL && a->status < 300, "%ld", a == NULL ? 0 : a->status);
+        CHECK(strcmp(header_of(a, "Idempotency-Replayed"), "true") == 0);
+        CHECK(strstr(a->body, str_at(first->json, "id")) != NULL);
+    }
+    char *other =
+        batch ? q("{'workflow':%s,'overrides':[{}]}", sleeper("b", 1)) : sleep_body("b", 1, "");
+    expect(keyed(d, path, other), 422, "idempotency_key_reused");
+    CHECK(json_array_size(at(get(d, "/jobs")->json, "jobs")) == 1);
+}
+END_TEST
+
 /* While backends are asked whether they know a class: long before anything is inserted. The first
    one is refused then (_i 1: its client has hung up meanwhile), and the key is free. */
 START_TEST(test_key_before_the_insert)
@@ -323,6 +354,7 @@ Suite *twins_suite(void)
 {
     static const struct named_test tests[] = {
         {"key at the insert", &test_key_at_the_insert, 2},
+        {"key looked for by many", &test_key_looked_for_by_many, 2},
         {"key of a batch", &test_key_of_a_batch, 0},
         {"key before the insert", &test_key_before_the_insert, 2},
         {"deleted while inserted", &test_deleted_while_inserted, 4},

@@ -75,6 +75,8 @@ bool http_is_open(struct http_server *s, struct http_ref x);
 void http_file_done(struct http_server *s, struct http_ref x, size_t index, enum err e,
                     const char *why, const char *sha256, uint64_t size);
 void http_file_resume(struct http_server *s, struct http_ref x);
+/* Serves a request now that was to be let in later, if the exchange still lives. */
+void http_let_in(struct http_server *s, struct http_ref x);
 /* Calls serve again now, with asked_again set, if the exchange still lives. */
 void http_again(struct http_server *s, struct http_ref x);
 

@@ -99,10 +99,13 @@ struct http_rows {
 struct http_family;
 const struct http_route *http_next_route(const struct http_family *f, struct http_rows *at);
 
+/* HTTP_ADMIT_LATER: it goes on by http_let_in, or is answered. HTTP_ADMIT_REFUSED: it was. */
+enum http_admission { HTTP_ADMIT, HTTP_ADMIT_LATER, HTTP_ADMIT_REFUSED };
+
 struct http_family {
     void *ctx; /* of serve, admit and files */
-    /* Asked before a route's serve. False: it was answered. NULL: everybody is let in. */
-    bool (*admit)(void *ctx, struct http_request *rq, struct http_ref x);
+    /* Asked once, before a route's serve. NULL: everybody is let in. */
+    enum http_admission (*admit)(void *ctx, struct http_request *rq, struct http_ref x);
     const struct http_file_ops *files;      /* NULL: no files are taken */
     const struct http_table *const *tables; /* NULL at the end */
     const struct http_segment *segments;

@@ -17,6 +17,8 @@
 
 struct batch;
 struct job;
+struct key_look;
+struct known_jobs;
 struct map;
 struct pool;
 
@@ -39,12 +41,15 @@ struct intake {
     int64_t total;           /* of a batch: its jobs */
     unsigned replayed; /* an earlier one had this key: the HTTP status of its answer; 0: none had */
     /* The pool's notes. */
-    char *claim;         /* its key, reserved from the first step on; or NULL */
-    struct map *claims;  /* where */
-    bool kept;           /* data of its attachments was made files */
-    size_t rechecked;    /* backends were asked; for which of a batch's jobs, from 1 */
-    struct job *job;     /* whose insert is under way; or NULL */
-    struct batch *batch; /* whose jobs are made, or stored; or NULL */
+    struct pool *pool;        /* from the first step on */
+    struct key_look *look;    /* what belongs to its key, as the store says; or NULL */
+    char *claim;              /* its key, reserved once no earlier submission has it; or NULL */
+    struct map *claims;       /* where */
+    struct known_jobs *known; /* jobs that it is to follow, and that are not active; or NULL */
+    bool kept;                /* data of its attachments was made files */
+    size_t rechecked;         /* backends were asked; for which of a batch's jobs, from 1 */
+    struct job *job;          /* whose insert is under way; or NULL */
+    struct batch *batch;      /* whose jobs are made, or stored; or NULL */
 };
 
 enum intake_step { INTAKE_REFUSED, INTAKE_WAITS, INTAKE_TRIED, INTAKE_STORED };

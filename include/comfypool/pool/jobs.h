@@ -42,10 +42,14 @@ struct job_forecast {
 void pool_forecast_job(struct pool *p, const char *id, struct job_forecast *ret);
 
 /* Its profile as far as it is known, as of its last change: the same text until the next one.
-   Without profiling: the states of its nodes, without times. Appends. */
-void pool_live_profile(struct pool *p, const char *id, struct buf *out);
-/* Its workflow, as it was submitted. ERR_STORE_UNAVAILABLE. Appends. */
-enum err pool_workflow_of(struct pool *p, const char *id, struct buf *out) MUST_CHECK;
+   Without profiling: the states of its nodes, without times. Appends. LIVE_PROFILE_LATER: its
+   workflow is read first, and then the ticket is woken. LIVE_PROFILE_NONE: that cannot be read, or
+   no such job is active. */
+enum live_profile { LIVE_PROFILE_HERE, LIVE_PROFILE_LATER, LIVE_PROFILE_NONE };
+enum live_profile pool_live_profile(struct pool *p, const char *id, uint64_t ticket,
+                                    struct buf *out) MUST_CHECK;
+/* Its workflow, as it was submitted. False: it is in the store alone. Appends. */
+bool pool_workflow_of(struct pool *p, const char *id, struct buf *out) MUST_CHECK;
 /* What is known by now of its open attempt, into the list of its attempts from the store. */
 void pool_refresh_attempts(struct pool *p, const char *id, struct attempt_record *list, size_t len);
 
@@ -80,17 +84,16 @@ void pool_wait_for_change(struct pool *p, const char *id, uint64_t ticket);
 /* Cancels it, unless it has ended. True: the ticket is woken when that is durable; then it is asked
    for again. */
 bool pool_cancel_job(struct pool *p, const char *id, uint64_t ticket);
-/* Those below return false when they refuse; else `done` comes once, when the change is durable or
-   cannot be made. */
-bool pool_change_priority(struct pool *p, const char *id, int priority, pool_done_fn done,
-                          void *ctx, struct refusal *ret);
+/* Of those below `done` comes once, when the change is durable or is refused; perhaps before they
+   return. */
+void pool_change_priority(struct pool *p, const char *id, int priority, pool_done_fn done,
+                          void *ctx);
 /* Deletes a job that has ended. */
-bool pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ctx,
-                     struct refusal *ret);
-/* Queues a failed or cancelled job again. extra_data: what is given anew, or NULL; its account keys
-   are taken out of it. wall: behind which its files must be seen. */
-bool pool_retry_job(struct pool *p, const char *id, const char *wall, char **extra_data,
-                    pool_done_fn done, void *ctx, struct refusal *ret);
+void pool_delete_job(struct pool *p, const char *id, pool_done_fn done, void *ctx);
+/* Queues a failed or cancelled job again. extra_data: what is given anew, or NULL; it is taken.
+   wall: behind which its files must be seen. */
+void pool_retry_job(struct pool *p, const char *id, const char *wall, char **take_extra_data,
+                    pool_done_fn done, void *ctx);
 
 /* ---- batches --------------------------------------------------------------------------------- */
 

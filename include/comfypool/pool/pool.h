@@ -20,10 +20,12 @@
 struct events;
 struct file_servers;
 struct pool;
+struct refusal;
 struct stamps;
 
-/* Something that was asked for is durable (ERR_NONE), or cannot be done. */
-typedef void (*pool_done_fn)(void *ctx, enum err e);
+/* Something that was asked for is durable (NULL), or is refused; whoever is told may take the
+   refusal by refusal_done. */
+typedef void (*pool_done_fn)(void *ctx, struct refusal *why);
 
 /*
  * Whoever asks for something that takes its time waits under a number of its own, a ticket. The

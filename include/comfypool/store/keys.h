@@ -4,6 +4,9 @@
 #ifndef COMFYPOOL_STORE_KEYS_H
 #define COMFYPOOL_STORE_KEYS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "comfypool/base/digest.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/time.h"
@@ -25,11 +28,20 @@ void key_record_done(struct key_record *k);
 /* The status of a key's first answer, known after the insert. */
 void store_set_key_status(struct store *s, const char *key, unsigned status);
 
-/* What belongs to a key that is not older than 24 h at `now`; k->key is NULL when there is none.
-   ERR_STORE_UNAVAILABLE. Runs off the loop; the record lives for the call. */
-typedef void (*store_found_key_fn)(void *ctx, enum err e, const struct key_record *k);
-void store_find_key(struct store *s, const char *key, struct wall_us now, struct store_read *read,
-                    store_found_key_fn done, void *ctx);
+/* What belongs to a key that is not older than 24 h at `now`, and the job or batch of its first
+   submission. It lives for the call. */
+struct store_key {
+    struct key_record record; /* key NULL: there is none */
+    enum err subject_error;   /* ERR_NONE; ERR_JOB_NOT_FOUND, ERR_BATCH_NOT_FOUND: it is deleted */
+    char *client;             /* whose it is; NULL: nobody's */
+    int64_t total;            /* jobs of a batch */
+};
+/* is_batch: what is asked for of the subject. ERR_NONE, ERR_STORE_UNAVAILABLE. Runs off the loop.
+ */
+typedef void (*store_found_key_fn)(void *ctx, enum err e, const struct store_key *k);
+void store_find_key(struct store *s, const char *key, bool is_batch, struct wall_us now,
+                    struct store_read *read, store_found_key_fn done, void *ctx);
+
 enum err store_get_key(struct store *s, const char *key, struct wall_us now,
                        struct key_record *ret) MUST_CHECK;
 
