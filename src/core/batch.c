@@ -185,3 +185,62 @@ void override_skeleton(const struct workflow *w, struct str text, struct buf *ou
     }
     js_close(&o, '}');
 }
+
+/* ---- hashes ---------------------------------------------------------------------------------- */
+
+void override_hashes_begin(struct override_hashes *h, const struct workflow *w, struct str text)
+{
+    override_check_begin(&h->check, w, text);
+    buf_init(&h->skeleton, BUF_NO_LIMIT);
+    override_skeleton(w, text, &h->skeleton);
+    map_init(&h->made);
+}
+
+void override_hashes_end(struct override_hashes *h)
+{
+    override_check_end(&h->check);
+    buf_done(&h->skeleton);
+    size_t at = 0;
+    for (void *one = map_next(&h->made, &at); one != NULL; one = map_next(&h->made, &at)) {
+        free(one);
+    }
+    map_done(&h->made);
+}
+
+static struct override_hash *hash_anew(const struct override_hashes *h, struct str one,
+                                       struct str key)
+{
+    AUTO_BUF struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    override_apply(buf_str(&h->skeleton), one, &text);
+    struct workflow *w = NULL;
+    struct workflow_problem problem;
+    if (!workflow_parse(buf_str(&text), &w, &problem)) {
+        buf_done(&problem.pointer);
+        return NULL;
+    }
+    struct override_hash *made = mem_zero(1, sizeof *made + key.n + 1);
+    memcpy(made->workflow_hash, w->hash, sizeof made->workflow_hash);
+    memcpy(made->cost_key, w->cost_key, sizeof made->cost_key);
+    memcpy(made->key, key.p, key.n);
+    workflow_free(w);
+    return made;
+}
+
+/* Another structure (a model, a link) is another workflow to backends and estimates. */
+const struct override_hash *override_hash_of(struct override_hashes *h, struct str one)
+{
+    AUTO_BUF struct buf key;
+    buf_init(&key, BUF_NO_LIMIT);
+    if (!override_is_structural(&h->check, one, &key)) {
+        return NULL;
+    }
+    struct override_hash *made = map_get(&h->made, buf_str(&key));
+    if (made == NULL) {
+        made = hash_anew(h, one, buf_str(&key));
+        if (made != NULL) {
+            (void)map_put(&h->made, (struct str){made->key, key.len}, made);
+        }
+    }
+    return made;
+}

@@ -49,10 +49,8 @@ struct making {
     size_t at;                  /* in the text of the overrides */
     char able[DIGEST_HEX_SIZE]; /* a structure that can be run; "": none is known */
     struct workflow *workflow;
-    struct override_check check;
-    struct buf skeleton; /* of the workflow: what its hashes depend on */
-    struct map hashed;   /* by what override_is_structural tells of them */
-    char *key;           /* Idempotency-Key, or NULL */
+    struct override_hashes hashes;
+    char *key; /* Idempotency-Key, or NULL */
     char digest[DIGEST_HEX_SIZE];
 };
 
@@ -271,13 +269,6 @@ void batches_settle(struct pool *p)
 
 /* ---- POST /batches --------------------------------------------------------------------------- */
 
-/* What some of the overrides make of the workflow's hashes. */
-struct hashed {
-    char workflow_hash[DIGEST_HEX_SIZE];
-    char cost_key[WORKFLOW_KEY_SIZE];
-    char key[];
-};
-
 static void making_free(struct batch *b)
 {
     struct making *m = b->making;
@@ -286,13 +277,7 @@ static void making_free(struct batch *b)
         m->intake->batch = NULL;
     }
     b->skeleton = NULL;
-    override_check_end(&m->check);
-    buf_done(&m->skeleton);
-    size_t at = 0;
-    for (void *h = map_next(&m->hashed, &at); h != NULL; h = map_next(&m->hashed, &at)) {
-        free(h);
-    }
-    map_done(&m->hashed);
+    override_hashes_end(&m->hashes);
     workflow_free(m->workflow);
     submission_done(&m->submission);
     free(m->trace);
@@ -397,43 +382,13 @@ static void insert(struct batch *b)
     free(records);
 }
 
-static struct hashed *hash_anew(const struct making *m, struct str one, struct str key)
+static void hash(struct job *j, struct making *m, struct str one)
 {
-    AUTO_BUF struct buf text;
-    buf_init(&text, BUF_NO_LIMIT);
-    override_apply(buf_str(&m->skeleton), one, &text);
-    struct workflow *w = NULL;
-    struct workflow_problem problem;
-    if (!workflow_parse(buf_str(&text), &w, &problem)) {
-        buf_done(&problem.pointer);
-        return NULL;
+    const struct override_hash *h = override_hash_of(&m->hashes, one);
+    if (h != NULL) {
+        memcpy(j->r.workflow_hash, h->workflow_hash, sizeof j->r.workflow_hash);
+        memcpy(j->r.cost_key, h->cost_key, sizeof j->r.cost_key);
     }
-    struct hashed *h = mem_zero(1, sizeof *h + key.n + 1);
-    memcpy(h->workflow_hash, w->hash, sizeof h->workflow_hash);
-    memcpy(h->cost_key, w->cost_key, sizeof h->cost_key);
-    memcpy(h->key, key.p, key.n);
-    workflow_free(w);
-    return h;
-}
-
-/* Another structure (a model, a link) is another workflow to backends and estimates. */
-static void key_anew(struct job *j, struct making *m, struct str one)
-{
-    AUTO_BUF struct buf key;
-    buf_init(&key, BUF_NO_LIMIT);
-    if (!override_is_structural(&m->check, one, &key)) {
-        return;
-    }
-    struct hashed *h = map_get(&m->hashed, buf_str(&key));
-    if (h == NULL) {
-        h = hash_anew(m, one, buf_str(&key));
-        if (h == NULL) {
-            return;
-        }
-        (void)map_put(&m->hashed, (struct str){h->key, key.len}, h);
-    }
-    memcpy(j->r.workflow_hash, h->workflow_hash, sizeof j->r.workflow_hash);
-    memcpy(j->r.cost_key, h->cost_key, sizeof j->r.cost_key);
 }
 
 /* The submission goes back to its intake, as it came. */
@@ -515,7 +470,7 @@ static void make_some(void *ctx)
         const struct str one = override_next(all, &m->at);
         struct job *j = job_new_of_batch(
             p, &m->submission, m->intake == NULL ? NULL : m->intake->known, m->trace, b, one);
-        key_anew(j, m, one);
+        hash(j, m, one);
         if (strcmp(m->able, j->r.workflow_hash) != 0 && is_refused(b, j)) {
             return;
         }
@@ -538,7 +493,7 @@ void batch_begin(struct pool *p, struct intake *in)
     struct batch *b = batch_new(p, &record);
     struct making *m = mem_zero(1, sizeof *m);
     b->making = m;
-    b->skeleton = &m->skeleton;
+    b->skeleton = &m->hashes.skeleton;
     in->batch = b;
     m->intake = in;
     m->trace = mem_strdup(in->trace);
@@ -557,10 +512,7 @@ void batch_begin(struct pool *p, struct intake *in)
     s->workflow = s->extra_data = NULL;
     (void)job_cut_credentials(&b->extra_data, &b->credentials);
     m->workflow = workflow_reparse(text);
-    override_check_begin(&m->check, m->workflow, text);
-    buf_init(&m->skeleton, BUF_NO_LIMIT);
-    override_skeleton(m->workflow, text, &m->skeleton);
-    map_init(&m->hashed);
+    override_hashes_begin(&m->hashes, m->workflow, text);
     memcpy(m->digest, in->digest, sizeof m->digest);
     m->key = intake_pass_key(in, b);
     make_some(b);

@@ -78,7 +78,7 @@ static struct str job_text(void *ctx, struct buf *room)
         return buf_str(room);
     }
     const bool is_none =
-        j->texts.workflow == NULL && j->batch == NULL && j->pool->texts_coming >= TEXTS_COMING_MOST;
+        j->texts.workflow == NULL && j->batch == NULL && j->pool->texts.coming >= TEXTS_COMING_MOST;
     return !is_none && job_want_texts(j) == TEXTS_HERE
                ? (struct str){j->texts.workflow, j->texts.workflow_len}
                : (struct str){NULL, 0};

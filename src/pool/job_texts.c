@@ -46,7 +46,7 @@ unsigned job_cut_credentials(char **extra_data, char **ret_keys)
 void job_count_texts(struct job *j)
 {
     const size_t size = text_size(j);
-    j->pool->text_bytes += size;
+    j->pool->texts.bytes += size;
     j->texts.body_bytes = size > 0 ? size : j->texts.body_bytes;
 }
 
@@ -54,14 +54,14 @@ static void stop_reading(struct job *j)
 {
     if (j->texts.reading.find != NULL) {
         store_read_forget(&j->texts.reading);
-        j->pool->texts_coming--;
+        j->pool->texts.coming--;
     }
 }
 
 void job_drop_texts(struct job *j)
 {
     stop_reading(j);
-    j->pool->text_bytes -= text_size(j);
+    j->pool->texts.bytes -= text_size(j);
     free(j->texts.workflow);
     free(j->texts.extra_data);
     j->texts.workflow = j->texts.extra_data = NULL;
@@ -107,8 +107,8 @@ void job_become_variant(struct job *j)
     if (v == NULL || j->texts.workflow == NULL) {
         return;
     }
-    j->pool->text_bytes += v->workflow_len;
-    j->pool->text_bytes -= j->texts.workflow_len;
+    j->pool->texts.bytes += v->workflow_len;
+    j->pool->texts.bytes -= j->texts.workflow_len;
     free(j->texts.workflow);
     j->texts.workflow = mem_copy((struct str){v->workflow, v->workflow_len});
     j->texts.workflow_len = v->workflow_len;
@@ -119,7 +119,7 @@ void job_become_variant(struct job *j)
 
 void job_spare_texts(struct job *j)
 {
-    if (j->pool->text_bytes > QUEUED_TEXT_BYTES && j->texts.workflow != NULL) {
+    if (j->pool->texts.bytes > QUEUED_TEXT_BYTES && j->texts.workflow != NULL) {
         job_drop_texts(j);
     }
 }
@@ -140,7 +140,7 @@ static void make_of_batch(struct job *j)
 static void texts_came(void *ctx, const struct store_found *f)
 {
     struct job *j = ctx;
-    j->pool->texts_coming--;
+    j->pool->texts.coming--;
     if (f->error == ERR_NONE && f->whole->workflow != NULL) {
         job_take_stored_texts(j, f->whole);
         job_count_texts(j);
@@ -156,7 +156,7 @@ static void read_texts(struct job *j)
 {
     struct store_wish wish = {.wants = STORE_WANT_TEXTS};
     memcpy(wish.id, j->r.id, sizeof wish.id);
-    j->pool->texts_coming++;
+    j->pool->texts.coming++;
     store_find_job(j->pool->store, &wish, &j->texts.reading, texts_came, j);
 }
 

@@ -97,6 +97,12 @@ struct pool_dispatching {
     size_t passed;        /* see dispatch_passed */
 };
 
+/* job_texts.c: the texts of jobs. */
+struct pool_texts {
+    size_t bytes;  /* in memory */
+    size_t coming; /* reads of them under way */
+};
+
 /* jobs.c and job_state.c: counts since the start, for GET /stats. */
 struct pool_counts {
     uint64_t ends[JOB_STATE_COUNT];
@@ -129,10 +135,9 @@ struct pool {
     struct map batches;   /* with active jobs, by id */
     struct map known;     /* ended jobs that somebody asks for, by id; see known_jobs.h */
     struct map key_looks; /* the first look for each Idempotency-Key; see key_look.h */
-    struct map keys;   /* submissions under way, later their jobs and batches, by Idempotency-Key */
-    size_t attempts;   /* jobs with an attempt: they are not queued */
-    size_t text_bytes; /* of the jobs' texts in memory */
-    size_t texts_coming; /* reads of them under way */
+    struct map keys; /* submissions under way, later their jobs and batches, by Idempotency-Key */
+    size_t attempts; /* jobs with an attempt: they are not queued */
+    struct pool_texts texts;
     struct events events;
     struct uploads *uploads;
     struct file_servers *file_servers;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "comfypool/base/buf.h"
+#include "comfypool/base/digest.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/map.h"
 #include "comfypool/base/str.h"
@@ -41,5 +42,22 @@ bool override_is_structural(struct override_check *c, struct str one, struct buf
 /* Appends what is left of a workflow when everything goes that neither its hashes nor its classes
    and models depend on: texts above all. Overrides can be applied to it as to the whole. */
 void override_skeleton(const struct workflow *w, struct str text, struct buf *out);
+
+/* The hashes of a batch's jobs: each kind of change of the structure is hashed once. */
+struct override_hashes {
+    struct override_check check;
+    struct buf skeleton; /* see override_skeleton */
+    struct map made;
+};
+struct override_hash {
+    char workflow_hash[DIGEST_HEX_SIZE];
+    char cost_key[WORKFLOW_KEY_SIZE];
+    char key[]; /* see override_is_structural */
+};
+/* text is what w was parsed from. Both are borrowed until the end. */
+void override_hashes_begin(struct override_hashes *h, const struct workflow *w, struct str text);
+void override_hashes_end(struct override_hashes *h);
+/* NULL: those of the workflow itself. It lives until the end. */
+const struct override_hash *override_hash_of(struct override_hashes *h, struct str one);
 
 #endif
