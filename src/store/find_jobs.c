@@ -126,9 +126,9 @@ static void release_job(struct find *find)
 /* Whether the end of a job says all that is wanted: not what an earlier attempt has. */
 static bool is_enough(const struct op *op, const struct store_wish *wish)
 {
-    const bool is_told = op->attempt.number == job_told_attempt(&op->job) && op->text.n > 0;
-    return wish->wants == 0 || (wish->wants == STORE_WANT_PROFILE && wish->attempt == 0 &&
-                                (is_told || !op->job.profiled));
+    const unsigned wanted = wish->attempt != 0 ? wish->attempt : job_told_attempt(&op->job);
+    const bool has_it = op->attempt.number == wanted && op->text.n > 0;
+    return wish->wants == 0 || (wish->wants == STORE_WANT_PROFILE && (has_it || !op->job.profiled));
 }
 
 /* What was written a moment ago. False: it is not there, or not enough. */

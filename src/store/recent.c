@@ -1,7 +1,8 @@
 /*
  * The last ends of jobs, as the ops that wrote them: a client that waits for a job asks for it as
  * soon as it has ended. Bounded in number and bytes; an entry goes when any other write about its
- * job is made. Cost: a look at 32 entries.
+ * job is made. While the caller of an end is told of it, that end is here in any case: events are
+ * made of it then. Cost: a look at 32 entries.
  */
 #include "recent.h"
 
@@ -23,19 +24,39 @@ static void drop(struct recent *r, size_t i)
     }
 }
 
-bool recent_keep(struct recent *r, struct op *op)
+static bool is_end(const struct op *op)
 {
-    const bool is_end = op->kind == OP_END_ATTEMPT && job_state_is_terminal(op->job.state);
-    if (!is_end || op->result != ERR_NONE || op->size > RECENT_BYTES / 8) {
-        return false;
-    }
+    return op->kind == OP_END_ATTEMPT && job_state_is_terminal(op->job.state) &&
+           op->result == ERR_NONE;
+}
+
+static void keep(struct recent *r, struct op *op)
+{
     for (size_t i = 0; i <= RECENT_MOST && (i == 0 || r->bytes + op->size > RECENT_BYTES); i++) {
         drop(r, (r->next + i) % RECENT_MOST);
     }
     r->list[r->next] = op;
     r->next = (r->next + 1) % RECENT_MOST;
     r->bytes += op->size;
-    return true;
+}
+
+void recent_begin_telling(struct recent *r, struct op *op)
+{
+    op->pins++;
+    op->dropped = true; /* nobody keeps it */
+    if (is_end(op)) {
+        r->told = op;
+    }
+    if (is_end(op) && op->size <= RECENT_BYTES / 8) {
+        op->dropped = false;
+        keep(r, op);
+    }
+}
+
+void recent_end_telling(struct recent *r, struct op *op)
+{
+    r->told = NULL;
+    recent_unpin(op);
 }
 
 void recent_forget(struct recent *r, const struct op *op)
@@ -56,6 +77,10 @@ void recent_forget_all(struct recent *r)
 
 struct op *recent_pin(struct recent *r, struct str id)
 {
+    if (r->told != NULL && str_is(id, r->told->job.id)) {
+        r->told->pins++;
+        return r->told;
+    }
     for (size_t i = 0; i < RECENT_MOST; i++) {
         if (r->list[i] != NULL && str_is(id, r->list[i]->job.id)) {
             r->list[i]->pins++;

@@ -15,10 +15,13 @@ struct recent {
     struct op *list[RECENT_MOST]; /* a ring */
     size_t next;                  /* the oldest, or room */
     size_t bytes;
+    struct op *told; /* the end whose caller is being told, however large it is; or NULL */
 };
 
-/* A write is over. True: it is kept here, and freed later. */
-bool recent_keep(struct recent *r, struct op *op);
+/* A write is over, and its caller is told between these two. It is freed with the second, or later
+   when it is kept here. */
+void recent_begin_telling(struct recent *r, struct op *op);
+void recent_end_telling(struct recent *r, struct op *op);
 /* A write is on its way that may change what is kept. */
 void recent_forget(struct recent *r, const struct op *op);
 /* Old jobs were deleted, nobody says which. */

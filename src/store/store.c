@@ -376,17 +376,8 @@ static void note_writable(struct store *s, bool writable, const char *trouble)
     (void)snprintf(s->trouble, sizeof s->trouble, "%s", trouble);
 }
 
-static void answer(struct store *s, struct op *op)
+static void tell(const struct op *op)
 {
-    for (int i = 0; i < JOB_STATE_COUNT && op->result == ERR_NONE; i++) {
-        s->counts[i] += op->delta[i];
-    }
-    if (recent_keep(&s->recent, op)) { /* before its waiters ask */
-        if (op->kept_done != NULL) {
-            op->kept_done(op->ctx);
-        }
-        return;
-    }
     if (op->done != NULL) {
         op->done(op->ctx, op->result);
     }
@@ -403,10 +394,19 @@ static void answer(struct store *s, struct op *op)
     if (op->folded != NULL) {
         op->folded(op->ctx, op->result == ERR_NONE && op->more);
     }
+}
+
+static void answer(struct store *s, struct op *op)
+{
+    for (int i = 0; i < JOB_STATE_COUNT && op->result == ERR_NONE; i++) {
+        s->counts[i] += op->delta[i];
+    }
+    recent_begin_telling(&s->recent, op); /* before its waiters ask */
+    tell(op);
     if (op->deleted > 0) {
         recent_forget_all(&s->recent);
     }
-    free(op);
+    recent_end_telling(&s->recent, op);
 }
 
 static void deliver(struct store *s)

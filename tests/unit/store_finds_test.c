@@ -243,6 +243,48 @@ START_TEST(what_is_looked_at_stays)
 }
 END_TEST
 
+struct telling {
+    struct job_record job;
+    struct seen seen;
+    bool over;
+};
+
+/* Asks for the profile while it is told that the job has ended. */
+static void ask_at_once(void *ctx)
+{
+    struct telling *t = ctx;
+    struct store_wish wish = {.wants = STORE_WANT_PROFILE, .attempt = 1};
+    memcpy(wish.id, t->job.id, sizeof wish.id);
+    store_find_job(store, &wish, NULL, on_found, &t->seen);
+    ck_assert_int_eq(t->seen.calls, 1);
+    t->over = true;
+}
+
+/* However large a profile is: who is told of the end has it at once. */
+START_TEST(what_is_told_is_in_memory)
+{
+    enum { LARGE = 1 << 20 };
+    struct telling t = {.job = make_job(JOB_QUEUED)};
+    ck_assert_int_eq(insert(&t.job), ERR_NONE);
+    set_running(&t.job);
+    struct attempt_record a = make_attempt(&t.job);
+    store_begin_attempt(store, &t.job, &a, NULL, NULL, NULL);
+    set_failed(&t.job);
+    a.outcome = ATTEMPT_FAILED;
+    char *profile = malloc(LARGE);
+    memset(profile, 'p', LARGE);
+    store_end_attempt(store, &t.job, &a, (struct str){profile, LARGE}, NULL, NULL, ask_at_once, &t);
+    while (!t.over) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    ck_assert(t.seen.error == ERR_NONE && strlen(t.seen.profile) == sizeof t.seen.profile - 1);
+    ck_assert_int_eq(find(t.job.id, STORE_WANT_PROFILE, 1).profile_error, ERR_NONE);
+    free(profile);
+    attempt_record_done(&a);
+    job_record_done(&t.job);
+}
+END_TEST
+
 /* What is asked for is answered, also when the store is closed before it was read. */
 START_TEST(a_close_answers_all)
 {
@@ -311,6 +353,7 @@ Suite *store_finds_suite(void)
     tcase_add_test(t, memory_forgets_what_is_pruned);
     tcase_add_test(t, many_are_found);
     tcase_add_test(t, what_is_looked_at_stays);
+    tcase_add_test(t, what_is_told_is_in_memory);
     tcase_add_test(t, a_close_answers_all);
     tcase_add_test(t, a_batch_is_found);
     suite_add_tcase(s, t);
