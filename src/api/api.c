@@ -83,11 +83,6 @@ uint64_t api_ticket(struct http_ref x)
     return (uint64_t)x.slot << 32 | x.generation;
 }
 
-struct str api_id(const char *id)
-{
-    return (struct str){id, UUID_TEXT};
-}
-
 /* ---- refusals -------------------------------------------------------------------------------- */
 
 /* What to do next, where the title of the code does not say it. */

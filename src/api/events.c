@@ -12,6 +12,10 @@
  * One event that alone is larger does not count while it is the newest such: the fastest reader is
  * that far behind when it comes.
  * Previews are never queued: the newest goes when all else was read.
+ *
+ * What the store has of an ended job comes with its event and its snapshot. While that is read the
+ * stream stands still; one in LIVE goes back to FOLLOW for it. The profile of a job that ends now
+ * is in the store's memory, so nobody waits for that. One read is for all streams at an event.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +28,7 @@
 #include "comfypool/pool/stats.h"
 #include "comfypool/pool/walls.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/profiles.h"
+#include "comfypool/store/finds.h"
 
 #include "args.h"
 #include "bodies.h"
@@ -69,7 +73,9 @@ struct listener {
     unsigned types;
     bool previews;
     enum mode mode;
-    uint64_t cursor; /* the next event to be sent; before LIVE */
+    uint64_t cursor;        /* the next event to be sent; before LIVE */
+    bool waits;             /* for the store: nothing is sent meanwhile */
+    struct store_read read; /* of the job of a snapshot */
     struct roster *roster;
     size_t roster_at;
     bool roster_begun; /* the list has an element */
@@ -81,6 +87,17 @@ struct listener {
     uint64_t preview_seen;
     bool pumping;
     bool over; /* ended or dropped: freed when nobody looks at it any more */
+};
+
+/* An event whose profile is on its way from the store. */
+struct telling {
+    struct api *api;
+    struct telling *next, **link; /* in api->streams.tellings */
+    uint64_t n;                   /* the event */
+    struct store_read read;
+    bool awaited; /* by streams; then it goes when it was told to them */
+    bool made;
+    struct buf text; /* empty: the event is not kept any more */
 };
 
 /* ---- rosters --------------------------------------------------------------------------------- */
@@ -137,6 +154,7 @@ static void unlink_listener(struct listener *l)
         s->roster = NULL;
     }
     deadline_clear(&l->api->deadlines, &l->heartbeat);
+    store_read_forget(&l->read);
     roster_unref(l->roster);
     l->roster = NULL;
 }
@@ -296,27 +314,17 @@ static void keep_one_line(struct buf *out, size_t from)
     }
 }
 
-/* The profile goes in before the data's last brace. What cannot be read (the job was deleted) is
-   left out. */
-static void add_profile(struct api *a, const struct event *e, struct buf *out)
-{
-    AUTO_BUF struct buf json;
-    buf_init(&json, BUF_NO_LIMIT);
-    if (store_get_profile(a->store, e->seq, e->attempt, &json) == ERR_NONE) {
-        out->len--;
-        buf_add_text(out, ",\"profileStats\":");
-        render_profile_brief(buf_str(&json), out);
-        buf_add_char(out, '}');
-    }
-}
-
-static void render_event(struct api *a, const struct event *e, struct buf *out)
+/* The profile goes in before the data's last brace. n == 0: there is none. */
+static void render_event(struct api *a, const struct event *e, struct str profile, struct buf *out)
 {
     begin_event(out, a->streams.events, event_name(e->type), e->n != 0, e->n);
     const size_t start = out->len;
     buf_add(out, e->data, e->len);
-    if (e->seq != 0) {
-        add_profile(a, e, out);
+    if (profile.n > 0) {
+        out->len--;
+        buf_add_text(out, ",\"profileStats\":");
+        render_profile_brief(profile, out);
+        buf_add_char(out, '}');
     }
     keep_one_line(out, start);
     buf_add_text(out, "\n\n");
@@ -339,6 +347,77 @@ static bool wants(const struct listener *l, const struct event *e)
 static bool ends_with(const struct listener *l, const struct event *e)
 {
     return l->job_id[0] != '\0' && is_end(e) && strcmp(l->job_id, e->job_id) == 0;
+}
+
+/* ---- profiles of events ---------------------------------------------------------------------- */
+
+static void pump(struct listener *l);
+
+static void telling_free(struct telling *t)
+{
+    store_read_forget(&t->read);
+    list_remove(t, next, link);
+    buf_done(&t->text);
+    free(t);
+}
+
+/* What cannot be read (the job was deleted) is left out. */
+static void profile_came(void *ctx, const struct store_found *f)
+{
+    struct telling *t = ctx;
+    struct event_streams *s = &t->api->streams;
+    const struct event *e = events_find(s->events, t->n);
+    if (e != NULL) {
+        render_event(t->api, e, f->profile, &t->text);
+    }
+    t->made = true;
+    if (!t->awaited) {
+        return; /* it came at once, for who asks now */
+    }
+    struct listener *next = NULL;
+    for (struct listener *l = s->first; l != NULL; l = next) {
+        next = l->next;
+        if (l->waits && l->mode != MODE_SNAPSHOT && l->cursor == t->n) {
+            l->waits = false;
+            pump(l);
+        }
+    }
+    telling_free(t);
+}
+
+static struct telling *telling_of(struct api *a, const struct event *e)
+{
+    for (struct telling *t = a->streams.tellings; t != NULL; t = t->next) {
+        if (t->n == e->n) {
+            return t;
+        }
+    }
+    struct telling *t = mem_zero(1, sizeof *t);
+    t->api = a;
+    t->n = e->n;
+    buf_init(&t->text, BUF_NO_LIMIT);
+    list_push(&a->streams.tellings, t, next, link);
+    struct store_wish wish = {.wants = STORE_WANT_PROFILE, .attempt = e->attempt};
+    memcpy(wish.id, e->job_id, sizeof wish.id);
+    store_find_job(a->store, &wish, &t->read, profile_came, t);
+    return t;
+}
+
+/* The text of an event. False: its profile is being read, and who waits at it will be pumped. */
+static bool make_text(struct api *a, const struct event *e, struct buf *out)
+{
+    if (e->seq == 0) {
+        render_event(a, e, (struct str){NULL, 0}, out);
+        return true;
+    }
+    struct telling *t = telling_of(a, e);
+    t->awaited = t->awaited || !t->made;
+    const bool made = t->made;
+    buf_add_str(out, buf_str(&t->text));
+    if (!t->awaited) {
+        telling_free(t);
+    }
+    return made;
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
@@ -386,18 +465,54 @@ static bool add_next_job(struct listener *l, struct buf *out)
     return false;
 }
 
-/* One piece of it; false: the buffer is full. */
+/* ended: the job when it is not active. NULL: it was deleted. */
+static void put_job(struct listener *l, const struct job_record *ended)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    const bool is_active = api_render_active(l->api, l->job_id, false, &out);
+    if (!is_active && ended != NULL) {
+        render_job_json(ended, NULL, &out);
+    } else if (!is_active) {
+        buf_add_text(&out, "null");
+    }
+    keep_one_line(&out, 0);
+    (void)put(l, buf_str(&out));
+    end_snapshot(l);
+}
+
+static void job_came(void *ctx, const struct store_found *f)
+{
+    struct listener *l = ctx;
+    l->waits = false;
+    put_job(l, f->error == ERR_NONE ? f->job : NULL);
+    pump(l);
+}
+
+/* Of one job all of it; false: it is being read. */
+static bool take_job(struct listener *l)
+{
+    if (pool_has_job(l->api->pool, l->job_id)) {
+        put_job(l, NULL);
+        return true;
+    }
+    struct store_wish wish = {.wants = 0};
+    memcpy(wish.id, l->job_id, sizeof wish.id);
+    l->waits = true;
+    store_find_job(l->api->store, &wish, &l->read, job_came, l);
+    return !l->waits;
+}
+
+/* One piece of it; false: the buffer is full, or the store is asked. */
 static bool continue_snapshot(struct listener *l)
 {
     AUTO_BUF struct buf out;
     buf_init(&out, BUF_NO_LIMIT);
-    if (l->job_id[0] == '\0' && add_next_job(l, &out)) {
-        return put(l, buf_str(&out));
-    }
     if (l->job_id[0] != '\0') {
-        api_render_job(l->api, l->job_id, &out);
-        keep_one_line(&out, 0);
-        (void)put(l, buf_str(&out));
+        return take_job(l);
+    }
+    if (add_next_job(l, &out)) {
+        return put(l, buf_str(&out));
     }
     end_snapshot(l);
     return true;
@@ -405,7 +520,7 @@ static bool continue_snapshot(struct listener *l)
 
 /* ---- the pump -------------------------------------------------------------------------------- */
 
-/* One event from the ring; false: the buffer is full, or the stream is over. */
+/* One event from the ring; false: the buffer is full, the store is asked, or the stream is over. */
 static bool send_kept(struct listener *l)
 {
     struct api *a = l->api;
@@ -414,16 +529,16 @@ static bool send_kept(struct listener *l)
         drop(l, "what it did not read is not kept any more");
         return false;
     }
-    l->cursor++;
-    const bool last = l->mode == MODE_FOLLOW && ends_with(l, e);
-    bool room = true;
-    if (wants(l, e)) {
-        AUTO_BUF struct buf out;
-        buf_init(&out, BUF_NO_LIMIT);
-        render_event(a, e, &out);
-        room = put(l, buf_str(&out));
+    const bool wanted = wants(l, e);
+    AUTO_BUF struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    if (wanted && !make_text(a, e, &out)) {
+        l->waits = true;
+        return false;
     }
-    if (last) {
+    l->cursor++;
+    const bool room = !wanted || put(l, buf_str(&out));
+    if (l->mode == MODE_FOLLOW && ends_with(l, e)) {
         finish(l);
     }
     return room && !l->over;
@@ -446,7 +561,7 @@ static bool caught_up(struct listener *l)
 /* Brings it towards LIVE as far as its buffer allows. */
 static void pump(struct listener *l)
 {
-    if (l->pumping || l->over) {
+    if (l->pumping || l->over || l->waits) {
         return;
     }
     l->pumping = true;
@@ -469,30 +584,39 @@ static void drained(void *ctx)
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
+/* text is made once, for the first that wants it. */
+static void tell_one(struct listener *l, const struct event *e, struct mono_us now,
+                     struct buf *text)
+{
+    const char *behind = NULL;
+    if (wants(l, e)) {
+        if (text->len == 0 && !make_text(l->api, e, text)) {
+            l->mode = MODE_FOLLOW;
+            l->cursor = e->n;
+            l->waits = true;
+            return;
+        }
+        (void)put(l, buf_str(text));
+        behind = is_behind(l, now);
+    }
+    if (behind != NULL) {
+        drop(l, behind);
+    } else if (ends_with(l, e)) {
+        finish(l);
+    }
+}
+
 static void tell(void *ctx, const struct event *e)
 {
     struct api *a = ctx;
-    AUTO_BUF struct buf text; /* made once, for the first that wants it */
+    AUTO_BUF struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
     const struct mono_us now = time_mono();
     struct listener *next = NULL;
     for (struct listener *l = a->streams.first; l != NULL; l = next) {
         next = l->next;
-        if (l->mode != MODE_LIVE) {
-            continue; /* from the ring, when it gets there */
-        }
-        const char *behind = NULL;
-        if (wants(l, e)) {
-            if (text.len == 0) {
-                render_event(a, e, &text);
-            }
-            (void)put(l, buf_str(&text));
-            behind = is_behind(l, now);
-        }
-        if (behind != NULL) {
-            drop(l, behind);
-        } else if (ends_with(l, e)) {
-            finish(l);
+        if (l->mode == MODE_LIVE) { /* else from the ring, when it gets there */
+            tell_one(l, e, now, &text);
         }
     }
 }
@@ -670,6 +794,9 @@ void streams_init(struct api *a)
 void streams_done(struct api *a)
 {
     roster_unref(a->streams.roster);
+    while (a->streams.tellings != NULL) {
+        telling_free(a->streams.tellings);
+    }
 }
 
 void api_end_streams(struct api *a)

@@ -21,6 +21,7 @@ struct backend_view;
 struct js_out;
 struct listener;
 struct roster;
+struct telling;
 
 struct api {
     uv_loop_t *loop;
@@ -37,6 +38,7 @@ struct api {
         size_t len;
         size_t with_previews;
         struct roster *roster; /* of the last snapshot of all jobs; may be NULL */
+        struct telling *tellings;
     } streams;
 };
 
@@ -64,7 +66,6 @@ extern const struct http_file_ops api_file_ops;
 const char *api_wall(const struct api *a, const struct http_request *rq);
 /* An exchange as whoever waits for the pool. */
 uint64_t api_ticket(struct http_ref x);
-struct str api_id(const char *id);
 /* Answers with a problem of this code, in words of its own where it has some. */
 void api_refuse(struct api *a, struct http_ref x, enum err e);
 /* Answers with a refusal, and frees it. */
@@ -97,9 +98,7 @@ struct job_answer {
     unsigned replayed; /* the status of the first answer to its Idempotency-Key; 0: none */
 };
 void api_answer_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how);
-/* The JSON of any job, without its profile; null when there is none (any more). Appends. */
-void api_render_job(struct api *a, const char *id, struct buf *out);
-/* The same of an active one; false: it is none. */
+/* Appends the JSON of an active job, without its profile; false: it is none. */
 bool api_render_active(struct api *a, const char *id, bool traceback, struct buf *out);
 
 /* ---- backends.c, file_answer.c, profiles.c --------------------------------------------------- */

@@ -27,20 +27,6 @@ bool api_render_active(struct api *a, const char *id, bool traceback, struct buf
     return true;
 }
 
-void api_render_job(struct api *a, const char *id, struct buf *out)
-{
-    struct job_record r = {0};
-    if (api_render_active(a, id, false, out)) {
-        return;
-    }
-    if (store_get_job(a->store, api_id(id), &r) == ERR_NONE) {
-        render_job_json(&r, NULL, out);
-    } else {
-        buf_add_text(out, "null");
-    }
-    job_record_done(&r);
-}
-
 /* The last members of a Job that has not ended; they alone change nothing of the ETag. */
 static void add_forecast(struct api *a, const char *id, bool is_queued, struct http_answer *answer)
 {

@@ -11,7 +11,6 @@
 #include "comfypool/loop/apart.h"
 #include "comfypool/pool/jobs.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/profiles.h"
 #include "comfypool/store/store.h"
 
 #include "args.h"
@@ -23,9 +22,8 @@
 /* What a request for a profile finds. */
 struct found {
     const struct job_record *job;
-    struct buf json; /* the profile */
-    bool live;
-    unsigned attempt; /* the one that was asked for; 0: the last */
+    struct buf json;                  /* the profile */
+    const struct store_found *stored; /* with the profiles of all attempts; NULL: of no interest */
 };
 
 /* ---- traces ---------------------------------------------------------------------------------- */
@@ -35,25 +33,16 @@ struct texts {
     size_t len;
 };
 
-static void add_stored(struct texts *t, struct api *a, const struct job_record *r, unsigned number)
-{
-    t->list = mem_grow(t->list, (t->len + 1) * sizeof *t->list);
-    struct buf *b = &t->list[t->len];
-    buf_init(b, BUF_NO_LIMIT);
-    if (store_get_profile(a->store, r->seq, number, b) == ERR_NONE) {
-        t->len++;
-    } else {
-        buf_done(b);
-    }
-}
-
 /* The attempts beside the one whose profile is known already. */
-static struct texts earlier_attempts(struct api *a, const struct found *f)
+static struct texts earlier_attempts(const struct found *f)
 {
-    struct texts t = {.list = NULL};
-    for (unsigned n = 1; n <= f->job->attempts && f->attempt == 0; n++) {
-        if (n != job_told_attempt(f->job)) {
-            add_stored(&t, a, f->job, n);
+    const size_t len = f->stored == NULL ? 0 : f->stored->profiles_len;
+    struct texts t = {.list = mem_alloc((len + 1) * sizeof *t.list)};
+    for (size_t i = 0; i < len; i++) {
+        const struct store_profile *p = &f->stored->profiles[i];
+        if (p->attempt != 0 && p->attempt != job_told_attempt(f->job)) {
+            buf_init(&t.list[t.len], BUF_NO_LIMIT);
+            buf_add_str(&t.list[t.len++], p->json);
         }
     }
     return t;
@@ -113,7 +102,7 @@ static struct rendering *rendering_new(struct api *a, const struct http_request 
     buf_init(&f->json, BUF_NO_LIMIT);
     buf_init(&r->out, BUF_NO_LIMIT);
     if (r->format == FORMAT_OTLP) {
-        r->earlier = earlier_attempts(a, f);
+        r->earlier = earlier_attempts(f);
         keep_trace(r, f->job);
     }
     return r;
@@ -218,9 +207,45 @@ static void answer_unchanged(struct api *a, struct http_ref x, const char *etag)
     http_answer(a->http, x, &answer);
 }
 
+static void get_profile(void *ctx, struct http_request *rq, struct http_ref x);
+
+/* stored: with the profiles of earlier attempts, or NULL. */
+static void answer_live(struct api *a, struct http_request *rq, struct http_ref x,
+                        const struct job_view *v, const struct store_found *stored)
+{
+    char etag[64];
+    make_live_etag(v, rq->format, etag, sizeof etag);
+    struct found f = {.job = &v->record, .stored = stored};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    switch (pool_live_profile(a->pool, args_of(rq)->job_id, api_ticket(x), &f.json)) {
+    case LIVE_PROFILE_HERE:
+        answer_profile(a, rq, x, &f, etag);
+        break;
+    case LIVE_PROFILE_LATER:
+        break;
+    case LIVE_PROFILE_NONE:
+        api_refuse(a, x, ERR_STORE_UNAVAILABLE);
+        break;
+    }
+}
+
+/* What cannot be read is left out. */
+static void live_found(struct api *a, struct http_request *rq, struct http_ref x,
+                       const struct store_found *stored)
+{
+    struct job_view v;
+    if (pool_view_job(a->pool, args_of(rq)->job_id, &v)) {
+        answer_live(a, rq, x, &v, stored);
+    } else {
+        get_profile(a, rq, x); /* it ended meanwhile */
+    }
+}
+
 /* A client that knows it already may wait for a change. */
 static void get_live(struct api *a, struct http_request *rq, struct http_ref x, struct job_view *v)
 {
+    static const struct api_find earlier = {
+        .wants = STORE_WANT_PROFILES, .active_too = true, .found = live_found};
     if (v->is_ending && store_is_writable(a->store)) {
         pool_wait_for_change(a->pool, args_of(rq)->job_id, api_ticket(x)); /* told in a moment */
         return;
@@ -235,19 +260,10 @@ static void get_live(struct api *a, struct http_request *rq, struct http_ref x, 
     }
     if (knows) {
         answer_unchanged(a, x, etag);
-        return;
-    }
-    struct found f = {.job = &v->record, .live = true};
-    buf_init(&f.json, BUF_NO_LIMIT);
-    switch (pool_live_profile(a->pool, args_of(rq)->job_id, api_ticket(x), &f.json)) {
-    case LIVE_PROFILE_HERE:
-        answer_profile(a, rq, x, &f, etag);
-        break;
-    case LIVE_PROFILE_LATER:
-        break;
-    case LIVE_PROFILE_NONE:
-        api_refuse(a, x, ERR_STORE_UNAVAILABLE);
-        break;
+    } else if (rq->format == FORMAT_OTLP) {
+        api_find_job(a, rq, x, args_of(rq)->job_id, &earlier);
+    } else {
+        answer_live(a, rq, x, v, NULL);
     }
 }
 
@@ -284,7 +300,7 @@ static void answer_stored(struct api *a, const struct http_request *rq, struct h
 static void profile_found(struct api *a, struct http_request *rq, struct http_ref x,
                           const struct store_found *stored)
 {
-    struct found f = {.job = stored->job};
+    struct found f = {.job = stored->job, .stored = stored};
     buf_init(&f.json, BUF_NO_LIMIT);
     buf_add_str(&f.json, stored->profile);
     answer_stored(a, rq, x, stored->error != ERR_NONE ? stored->error : stored->profile_error, &f);
@@ -298,7 +314,8 @@ static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
         get_active(a, rq, x, &v);
         return;
     }
-    static const struct api_find find = {.wants = STORE_WANT_PROFILE, .found = profile_found};
+    const unsigned all = rq->format == FORMAT_OTLP ? STORE_WANT_PROFILES : 0;
+    const struct api_find find = {.wants = STORE_WANT_PROFILE | all, .found = profile_found};
     api_find_job(a, rq, x, args_of(rq)->job_id, &find);
 }
 
@@ -310,7 +327,7 @@ static void attempt_profile_found(struct api *a, struct http_request *rq, struct
     const unsigned n = args_of(rq)->number;
     struct job_view v = {.has_open_attempt = false};
     const bool is_active = pool_view_job(a->pool, args_of(rq)->job_id, &v);
-    struct found f = {.job = is_active ? &v.record : stored->job, .attempt = n};
+    struct found f = {.job = is_active ? &v.record : stored->job};
     buf_init(&f.json, BUF_NO_LIMIT);
     buf_add_str(&f.json, stored->profile);
     enum err e = stored->error;

@@ -472,6 +472,46 @@ START_TEST(test_replay)
 }
 END_TEST
 
+/* More ends than memory holds: their profiles are read again, for several readers at once. */
+START_TEST(test_replay_from_disk)
+{
+    enum { ENDED = 40, READERS = 8 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    await_ready(d);
+    struct sse *witness = sse_open(d, NULL, "/events?types=job:completed");
+    char *ids[ENDED];
+    for (int i = 0; i < ENDED; i++) {
+        ids[i] = text("%s", str_at(run_job(d, painter(text("t%d", i), 1, 1, "")), "id"));
+        (void)sse_await_of(witness, "job:completed", ids[i]);
+    }
+    struct sse *readers[READERS];
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = sse_open(d, witness->list[0].id, "/events?types=job:completed");
+    }
+    for (int i = 0; i < READERS; i++) {
+        for (size_t n = 1; n <= ENDED; n++) {
+            const struct told *t = sse_next(readers[i]);
+            const struct told *was = &witness->list[n];
+            CHECK(t != NULL && strcmp(t->id, was->id) == 0 && json_equal(t->data, was->data) &&
+                      has(t->data, "profileStats"),
+                  "reader %d, event %zu", i, n);
+        }
+        CHECK(sse_is(sse_next(readers[i]), "snapshot"));
+        sse_close(readers[i]);
+    }
+    /* One job alone, as it ended; then without what was deleted. */
+    struct sse *one = sse_open(d, witness->list[0].id, "/jobs/%s/events", ids[1]);
+    sse_drain(one);
+    CHECK(one->len == 6 && strcmp(str_at(last_of(one)->data, "job.state"), "completed") == 0);
+    check_completed(d, ids[1], one->list[4].data);
+    expect(ask(d, "DELETE", text("/jobs/%s", ids[0]), NULL, NULL), 204, NULL);
+    struct sse *all = sse_open(d, witness->list[0].id, "/events?types=job:completed");
+    CHECK(!has(sse_await_of(all, "job:completed", ids[0])->data, "profileStats"));
+    CHECK(has(sse_await_of(all, "job:completed", ids[1])->data, "profileStats"));
+}
+END_TEST
+
 /* Cut again and again while jobs run: nothing is lost, nothing comes twice. */
 START_TEST(test_coming_back)
 {
@@ -913,6 +953,7 @@ Suite *events_suite(void)
         {"types", &test_types, 1},
         {"line breaks", &test_line_breaks, 1},
         {"replay", &test_replay, 1},
+        {"replay from the disk", &test_replay_from_disk, 1},
         {"coming back", &test_coming_back, 1},
         {"a long snapshot", &test_long_snapshot, 1},
         {"reset", &test_reset, 1},
