@@ -6,22 +6,27 @@
  */
 #include "async_reads.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
 
 #include "comfypool/base/log.h"
 
+#include "engine.h"
 #include "inner.h"
 
 /* On a thread of the pool. The slot's connection is this read's alone. */
 static void work(uv_work_t *req)
 {
     struct async_read *r = req->data;
+    const struct engine *e = r->store->engine;
     struct async_reads *all = &r->store->async_reads;
+    struct reader **reader = &all->readers[r->slot];
     char why[256] = "";
-    sqlite3 **db = &all->db[r->slot];
-    if ((*db == NULL && !store_connect(r->store, false, 512, db, why, sizeof why)) ||
-        !r->run(r, *db, why, sizeof why)) {
+    if (*reader == NULL) {
+        *reader = e->connect(r->store, READER_CACHE_KIB, why, sizeof why);
+    }
+    if (*reader != NULL) {
+        r->error = r->run(r, e, *reader);
+    } else {
         LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
         r->error = ERR_STORE_UNAVAILABLE;
     }
@@ -119,7 +124,7 @@ void async_reads_close(struct store *s)
     }
     all->last = NULL;
     for (unsigned i = 0; i < READS_AT_ONCE; i++) {
-        (void)sqlite3_close(all->db[i]);
-        all->db[i] = NULL;
+        s->engine->disconnect(all->readers[i]);
+        all->readers[i] = NULL;
     }
 }

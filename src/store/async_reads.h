@@ -8,13 +8,14 @@
 
 #include "comfypool/base/err.h"
 
-struct sqlite3;
+struct engine;
+struct reader;
 struct store;
 
 enum { READS_AT_ONCE = 2 };
 
 struct async_reads {
-    struct sqlite3 *db[READS_AT_ONCE]; /* a connection for each read that may be in flight */
+    struct reader *readers[READS_AT_ONCE]; /* for each read that may be in flight; or NULL */
     struct async_read *running[READS_AT_ONCE];
     struct async_read *first; /* waiting, in order */
     struct async_read *last;
@@ -29,9 +30,9 @@ struct async_read {
     struct store *store;
     struct async_read *next; /* while it waits */
     unsigned slot;
-    /* On a thread of the pool, with a connection to itself; false with a message in why. */
-    bool (*run)(struct async_read *r, struct sqlite3 *db, char *why, size_t why_size);
-    /* On the loop, once; error says whether it went well. Frees what the members point to. */
+    /* On a thread of the pool, with a connection to itself. */
+    enum err (*run)(struct async_read *r, const struct engine *e, struct reader *reader);
+    /* On the loop, once; error is of run. Frees what the members point to. */
     void (*answer)(struct async_read *r);
     enum err error;
     bool finished; /* under async_reads.mutex */

@@ -486,3 +486,12 @@ void delivery_record_done(struct delivery_record *d)
 {
     free_record(&delivery_columns, d);
 }
+
+void store_batch_done(struct store_batch *b)
+{
+    batch_record_done(&b->r);
+    free(b->workflow);
+    free(b->extra_data);
+    free(b->credentials);
+    *b = (struct store_batch){.workflow = NULL};
+}

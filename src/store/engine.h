@@ -1,8 +1,7 @@
 /*
  * What an engine does for the store: SQLite is the only one. The threads, the queues, what is
- * refused and what is kept, and the answers are the same for all. Pages and summaries (lists.c,
- * profiles.c, summaries.c) and the blocking reads of read.c are SQLite's own still and do not come
- * through here.
+ * refused and what is kept, and the answers are the same for all. Files whose names begin with
+ * sqlite_ are behind this, and nothing else knows SQLite.
  */
 #ifndef COMFYPOOL_SRC_STORE_ENGINE_H
 #define COMFYPOOL_SRC_STORE_ENGINE_H
@@ -16,15 +15,48 @@
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
 #include "comfypool/store/finds.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/profiles.h"
 
 #include "ops.h"
 #include "ops_apply.h"
 
+struct backend_record;
 struct delivery_record;
+struct kept_record;
 struct key_record;
-struct reader;
+struct owner_record;
+struct reader; /* a connection */
 struct store;
 struct store_batch;
+struct stray_record;
+struct upload_record;
+
+/* The place of a delivery in their list: this bit is set of those that were tried, the larger comes
+   first. */
+#define DELIVERY_TRIED (INT64_C(1) << 61)
+
+struct delivery_query {
+    const char *client; /* NULL: everybody's */
+    unsigned state_mask;
+    int64_t before; /* this place */
+    unsigned limit;
+};
+
+struct rollup_query {
+    int kind;
+    int64_t since_hour;
+    bool some; /* only those of keys from `from` to before `to` */
+    struct str from;
+    struct str to;
+};
+
+/* It lives for the call. */
+struct rollup_row {
+    struct str key;
+    struct str label;
+    struct str data;
+};
 
 struct engine {
     /* ---- writing: on the writer's thread, but for open and close. */
@@ -43,9 +75,9 @@ struct engine {
 
     /* ---- reading: each connection is one thread's. */
 
-    bool (*connect)(const struct store *s, struct reader *r, int cache_kib, char *why,
-                    size_t why_size);
-    void (*disconnect)(struct reader *r);
+    /* NULL with a message in why. */
+    struct reader *(*connect)(const struct store *s, int cache_kib, char *why, size_t why_size);
+    void (*disconnect)(struct reader *r); /* or NULL */
     /* What is read between these is of one state. */
     bool (*begin)(struct reader *r);
     void (*end)(struct reader *r);
@@ -67,6 +99,44 @@ struct engine {
                     void (*each)(void *ctx, struct delivery_record *d), void *ctx, bool *ret_later);
     enum err (*delivery)(struct reader *r, const char *id, struct delivery_record *ret);
     enum err (*count_waiting)(struct reader *r, int64_t *ret);
+
+    /* ---- pages, newest first: see store_list and the others. A record goes with its call, but for
+       what is taken by clearing it. */
+
+    enum err (*list_jobs)(struct reader *r, const struct job_query *q,
+                          void (*each)(void *ctx, struct job_record *j), void *ctx);
+    enum err (*list_deliveries)(struct reader *r, const struct delivery_query *q,
+                                void (*each)(void *ctx, struct delivery_record *d), void *ctx);
+    /* each says whether it takes another one; *ret_more: there may be others. */
+    enum err (*list_profiles)(struct reader *r, const struct profile_query *q,
+                              struct profile_place after,
+                              bool (*each)(void *ctx, const struct profile_row *row), void *ctx,
+                              bool *ret_more);
+    enum err (*list_baseline)(struct reader *r, const struct baseline_query *q,
+                              bool (*each)(void *ctx, const struct profile_row *row), void *ctx,
+                              bool *ret_more);
+    enum err (*rollups)(struct reader *r, const struct rollup_query *q,
+                        void (*each)(void *ctx, const struct rollup_row *row), void *ctx);
+
+    /* ---- at the start, as the store_load_ functions. */
+
+    bool (*last_seq)(struct reader *r, int64_t *ret, char *why, size_t why_size);
+    enum err (*load_active)(struct reader *r, void (*each)(void *ctx, struct store_active *a),
+                            void *ctx);
+    enum err (*load_batches)(struct reader *r, void (*each)(void *ctx, struct store_batch *b),
+                             void *ctx);
+    enum err (*load_due_hosts)(struct reader *r, void (*each)(void *ctx, const char *host),
+                               void *ctx);
+    enum err (*load_strays)(struct reader *r, void (*each)(void *ctx, struct stray_record *s),
+                            void *ctx);
+    enum err (*load_backends)(struct reader *r, void (*each)(void *ctx, struct backend_record *b),
+                              void *ctx);
+    enum err (*load_uploads)(struct reader *r,
+                             void (*each)(void *ctx, const struct upload_record *u), void *ctx);
+    enum err (*load_owners)(struct reader *r, void (*each)(void *ctx, const struct owner_record *o),
+                            void *ctx);
+    enum err (*load_kept)(struct reader *r, void (*each)(void *ctx, const struct kept_record *k),
+                          void *ctx);
 };
 
 extern const struct engine sqlite_engine;

@@ -13,7 +13,6 @@
 
 #include "engine.h"
 #include "inner.h"
-#include "read.h"
 
 /* In one transaction. What was found waits for the loop before more is read: it may be large. */
 enum { READ_AT_ONCE = 64 };
@@ -55,27 +54,27 @@ static struct find *list_take_some(struct find_list *l)
 static bool has_reader(struct store *s)
 {
     char why[256] = "";
-    struct reader *r = &s->finder.reader;
-    const bool good = r->db != NULL || s->engine->connect(s, r, 512, why, sizeof why);
-    if (!good) {
-        LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
-        s->engine->disconnect(r);
+    struct finder *f = &s->finder;
+    if (f->reader == NULL) {
+        f->reader = s->engine->connect(s, READER_CACHE_KIB, why, sizeof why);
     }
-    return good;
+    if (f->reader == NULL) {
+        LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
+    }
+    return f->reader != NULL;
 }
 
 static void read_all(struct store *s, struct find *first)
 {
-    struct reader *r = &s->finder.reader;
-    const bool good = has_reader(s) && s->engine->begin(r);
+    const bool good = has_reader(s) && s->engine->begin(s->finder.reader);
     for (struct find *f = first; f != NULL; f = f->next) {
         f->unread = !good;
         if (good) {
-            f->run(f, s->engine, r);
+            f->run(f, s->engine, s->finder.reader);
         }
     }
     if (good) {
-        s->engine->end(r);
+        s->engine->end(s->finder.reader);
     }
 }
 
@@ -203,7 +202,8 @@ void finder_close(struct store *s)
         one->unread = true;
     }
     answer_all(s, list_take_all(&f->waiting));
-    s->engine->disconnect(&f->reader);
+    s->engine->disconnect(f->reader);
+    f->reader = NULL;
 }
 
 void finder_done(struct finder *f)

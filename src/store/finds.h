@@ -5,10 +5,9 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "read.h"
-
 struct engine;
 struct pending;
+struct reader;
 struct store;
 struct store_read;
 
@@ -42,7 +41,7 @@ struct finder {
     struct find_list answered;
     bool stopping;
     /* Its own. */
-    struct reader reader;
+    struct reader *reader; /* NULL: not yet */
 };
 
 /* Takes f (from mem_zero; its three functions are set). */

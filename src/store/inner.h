@@ -18,11 +18,11 @@
 
 #include "async_reads.h"
 #include "finds.h"
-#include "read.h"
 #include "recent.h"
 #include "writer.h"
 
 struct engine;
+struct reader;
 struct sqlite3;
 struct sqlite3_stmt;
 
@@ -48,7 +48,7 @@ struct store {
     bool writable;
     char trouble[256];
     struct writer writer;
-    struct reader reader;
+    struct reader *reader; /* the loop's */
     struct finder finder;
     struct recent recent;
     struct async_reads async_reads;
@@ -60,6 +60,8 @@ bool store_check(const struct store *s, struct sqlite3 *db, char *why, size_t wh
 /* Its file still has its name. Any thread. */
 bool store_is_there(const struct store *s);
 enum { STORE_BUSY_MS = 2000 };
+/* What each connection that reads may keep of the database in memory. */
+enum { READER_CACHE_KIB = 512 };
 /* A connection with the options that all of them have. cache_kib bounds its page cache. */
 bool store_connect(const struct store *s, bool writes, int cache_kib, struct sqlite3 **ret,
                    char *why, size_t why_size) MUST_CHECK;

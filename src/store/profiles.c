@@ -4,12 +4,11 @@
  */
 #include "comfypool/store/profiles.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "async_reads.h"
+#include "engine.h"
 #include "inner.h"
 
 enum { PAGE_ROWS = 64, PAGE_BYTES = 1 << 20, BASELINE_BYTES = 64 << 20 };
@@ -18,14 +17,13 @@ struct profiles_request {
     struct async_read read;
     /* The query. */
     bool is_baseline;
-    struct profile_query query;
+    struct profile_query query; /* these two borrow what follows */
+    struct baseline_query baseline;
     char workflow_hash[DIGEST_HEX_SIZE];
-    char backend[128];
-    char *client; /* NULL: of all */
-    struct profile_place after;
     char cost_key[WORKFLOW_KEY_SIZE];
-    int64_t except_seq;
-    unsigned limit;
+    char backend[128];
+    char *client;
+    struct profile_place after;
     store_look_fn look;
     store_profiles_fn done;
     void *ctx;
@@ -42,90 +40,30 @@ struct profiles_request {
     bool more;
 };
 
-static void add_row(struct profiles_request *r, sqlite3_stmt *q)
+static bool is_full(const struct profiles_request *r)
 {
+    return r->is_baseline ? r->len >= r->baseline.limit || r->texts.len >= BASELINE_BYTES
+                          : r->len >= PAGE_ROWS || r->texts.len >= PAGE_BYTES;
+}
+
+static bool add_row(void *ctx, const struct profile_row *row)
+{
+    struct profiles_request *r = ctx;
     if (r->len == r->cap) {
         r->cap = r->cap == 0 ? 16 : r->cap * 2;
         r->rows = mem_grow(r->rows, r->cap * sizeof *r->rows);
     }
     struct found *f = &r->rows[r->len++];
-    f->seq = sqlite3_column_int64(q, 0);
-    f->completed_at.us = sqlite3_column_int64(q, 1);
+    f->seq = row->seq;
+    f->completed_at = row->completed_at;
     f->job_id = r->texts.len;
-    buf_add_text(&r->texts, (const char *)sqlite3_column_text(q, 2));
+    buf_add_text(&r->texts, row->job_id);
     buf_add_char(&r->texts, '\0');
     f->json = r->texts.len;
-    f->json_len = (size_t)sqlite3_column_bytes(q, 3);
-    buf_add(&r->texts, sqlite3_column_text(q, 3), f->json_len);
+    f->json_len = row->json.n;
+    buf_add_str(&r->texts, row->json);
     buf_add_char(&r->texts, '\0');
-}
-
-/* ---- pages of an export ---------------------------------------------------------------------- */
-
-/* The index on completed_at ends with seq: a page is one stretch of it. */
-static void page_sql(const struct profiles_request *r, struct buf *sql)
-{
-    buf_add_text(sql,
-                 "SELECT j.seq, j.completed_at, j.id, p.json FROM jobs j JOIN profiles p "
-                 "ON p.seq = j.seq AND p.number = coalesce(nullif(j.result_of, 0), "
-                 "j.attempts) WHERE j.state >= 2 AND j.completed_at >= ?1 AND j.completed_at < ?2 "
-                 "AND (j.completed_at, j.seq) > (?3, ?4)");
-    buf_add_text(sql, r->workflow_hash[0] == '\0' ? "" : " AND j.workflow_hash = ?5");
-    buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND j.backend = ?6");
-    buf_add_text(sql, r->client == NULL ? "" : " AND j.client = ?7");
-    buf_add_text(sql, " ORDER BY j.completed_at, j.seq");
-}
-
-static void bind_page(const struct profiles_request *r, sqlite3_stmt *q)
-{
-    (void)sqlite3_bind_int64(q, 1, r->query.since.us);
-    (void)sqlite3_bind_int64(q, 2, r->query.until.us);
-    (void)sqlite3_bind_int64(q, 3, r->after.completed_at.us);
-    (void)sqlite3_bind_int64(q, 4, r->after.seq);
-    (void)sqlite3_bind_text(q, 5, r->workflow_hash, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(q, 6, r->backend, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(q, 7, r->client, -1, SQLITE_STATIC);
-}
-
-/* ---- the runs of a baseline ------------------------------------------------------------------ */
-
-/* All keys of a structure begin alike. */
-static bool is_prefix(const struct profiles_request *r)
-{
-    return strlen(r->cost_key) == WORKFLOW_KEY_PREFIX;
-}
-
-static void baseline_sql(const struct profiles_request *r, struct buf *sql)
-{
-    buf_add_text(sql,
-                 "SELECT j.seq, j.completed_at, j.id, p.json FROM (SELECT seq, completed_at, "
-                 "id, attempts, result_of FROM jobs WHERE state = 2 AND profiled AND executed > 0 "
-                 "AND seq != ?3 AND ");
-    /* '.' comes behind '-', which is behind the prefix. */
-    buf_add_text(sql, is_prefix(r) ? "cost_key > ?1 AND cost_key < ?1 || '.'" : "cost_key = ?1");
-    buf_add_text(sql, r->backend[0] == '\0' ? "" : " AND backend = ?2");
-    buf_add_text(sql, r->client == NULL ? "" : " AND client = ?5");
-    /* A whole structure is sorted: without the profiles. */
-    buf_add_text(sql, " ORDER BY completed_at DESC, seq DESC LIMIT ?4) j JOIN profiles p "
-                      "ON p.seq = j.seq AND p.number = coalesce(nullif(j.result_of, 0), "
-                      "j.attempts) ORDER BY j.completed_at DESC, j.seq DESC");
-}
-
-static void bind_baseline(const struct profiles_request *r, sqlite3_stmt *q)
-{
-    (void)sqlite3_bind_text(q, 1, r->cost_key, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(q, 2, r->backend, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(q, 3, r->except_seq);
-    (void)sqlite3_bind_int64(q, 4, r->limit);
-    (void)sqlite3_bind_text(q, 5, r->client, -1, SQLITE_STATIC);
-}
-
-/* ---- both ------------------------------------------------------------------------------------ */
-
-static bool is_full(const struct profiles_request *r)
-{
-    return r->is_baseline ? r->len >= r->limit || r->texts.len >= BASELINE_BYTES
-                          : r->len >= PAGE_ROWS || r->texts.len >= PAGE_BYTES;
+    return !is_full(r);
 }
 
 /* Owner: the caller; they borrow from r. */
@@ -150,33 +88,16 @@ static void look_at_rows(const struct profiles_request *r)
     r->look(r->ctx, rows, r->len);
 }
 
-static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size)
+static enum err run(struct async_read *read, const struct engine *e, struct reader *reader)
 {
     struct profiles_request *r = (struct profiles_request *)read;
-    AUTO_BUF struct buf sql;
-    buf_init(&sql, BUF_NO_LIMIT);
-    (r->is_baseline ? baseline_sql : page_sql)(r, &sql);
-    sqlite3_stmt *q = NULL;
-    if (!store_prepare(db, buf_text(&sql), &q, why, why_size)) {
-        return false;
-    }
-    (r->is_baseline ? bind_baseline : bind_page)(r, q);
-    int rc = SQLITE_ROW;
-    while (!is_full(r) && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        add_row(r, q);
-    }
-    r->more = rc == SQLITE_ROW;
-    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
-        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
-    }
-    (void)sqlite3_finalize(q);
-    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
-        return false;
-    }
-    if (r->look != NULL) {
+    const enum err found =
+        r->is_baseline ? e->list_baseline(reader, &r->baseline, add_row, r, &r->more)
+                       : e->list_profiles(reader, &r->query, r->after, add_row, r, &r->more);
+    if (found == ERR_NONE && r->look != NULL) {
         look_at_rows(r);
     }
-    return true;
+    return found;
 }
 
 static void answer(struct async_read *read)
@@ -211,11 +132,11 @@ void store_list_profiles(struct store *s, const struct profile_query *q, struct 
                          store_look_fn look, store_profiles_fn done, void *ctx)
 {
     struct profiles_request *r = request_new(look, done, ctx);
-    r->query = *q;
     r->after = after;
     r->client = mem_strdup(q->client);
     (void)snprintf(r->workflow_hash, sizeof r->workflow_hash, "%s", q->workflow_hash);
     (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
+    r->query = (struct profile_query){q->since, q->until, r->workflow_hash, r->backend, r->client};
     async_read_start(s, &r->read);
 }
 
@@ -225,9 +146,9 @@ void store_list_baseline(struct store *s, const struct baseline_query *q, store_
     struct profiles_request *r = request_new(look, done, ctx);
     r->is_baseline = true;
     r->client = mem_strdup(q->client);
-    r->except_seq = q->except_seq;
-    r->limit = q->limit;
     (void)snprintf(r->cost_key, sizeof r->cost_key, "%s", q->cost_key);
     (void)snprintf(r->backend, sizeof r->backend, "%s", q->backend);
+    r->baseline =
+        (struct baseline_query){r->cost_key, r->backend, q->except_seq, q->limit, r->client};
     async_read_start(s, &r->read);
 }

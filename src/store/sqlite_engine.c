@@ -1,4 +1,4 @@
-/* SQLite as an engine: a session of the writer, transactions, and the reads of read.c. */
+/* SQLite as an engine: a session of the writer, transactions, and what it reads. */
 #include "engine.h"
 
 #include <sqlite3.h>
@@ -8,8 +8,8 @@
 #include "credentials.h"
 #include "inner.h"
 #include "ops_apply.h"
-#include "read.h"
 #include "schema.h"
+#include "sqlite_read.h"
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -123,4 +123,18 @@ const struct engine sqlite_engine = {
     .due = reader_due,
     .delivery = reader_delivery,
     .count_waiting = reader_count_waiting,
+    .list_jobs = reader_list_jobs,
+    .list_deliveries = reader_list_deliveries,
+    .list_profiles = reader_list_profiles,
+    .list_baseline = reader_list_baseline,
+    .rollups = reader_rollups,
+    .last_seq = reader_last_seq,
+    .load_active = reader_load_active,
+    .load_batches = reader_load_batches,
+    .load_due_hosts = reader_load_due_hosts,
+    .load_strays = reader_load_strays,
+    .load_backends = reader_load_backends,
+    .load_uploads = reader_load_uploads,
+    .load_owners = reader_load_owners,
+    .load_kept = reader_load_kept,
 };

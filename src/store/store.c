@@ -2,8 +2,8 @@
  * The store as a whole: its directory and lock, the options of its connections, the answers of the
  * writer on the loop thread, the counts, and the end. Writes are in writes.c, ops_apply.c and
  * writer.c, roll-ups in rollup_write.c; what SQLite does as an engine is in sqlite_engine.c; reads
- * of one thing are in read.c and finds.c, those that take long in async_reads.c and the files that
- * use it; the format is schema.c and columns.c.
+ * of one thing are in finds.c and blocking.c, those that take long in async_reads.c and the files
+ * that use it; the format is schema.c and columns.c.
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
@@ -24,7 +24,6 @@
 #include "async_reads.h"
 #include "engine.h"
 #include "inner.h"
-#include "read.h"
 #include "writer.h"
 
 static const char DATABASE[] = "comfypoold.db";
@@ -516,7 +515,10 @@ static void on_closed(uv_handle_t *handle)
 static bool open_database(struct store *s, char *why, size_t why_size)
 {
     char reason[512] = "";
-    if (writer_open(s, reason, sizeof reason) && reader_open(s, reason, sizeof reason)) {
+    if (writer_open(s, reason, sizeof reason)) {
+        s->reader = s->engine->connect(s, READER_CACHE_KIB, reason, sizeof reason);
+    }
+    if (s->reader != NULL && s->engine->last_seq(s->reader, &s->last_seq, reason, sizeof reason)) {
         return true;
     }
     char *sql = strstr(reason, " - near "); /* of a schema that is damaged: its own text */
@@ -527,7 +529,7 @@ static bool open_database(struct store *s, char *why, size_t why_size)
                          strstr(reason, sqlite3_errstr(SQLITE_CORRUPT)) != NULL;
     (void)snprintf(why, why_size, "cannot use the database %s: %s%s", s->path, reason,
                    damaged && strstr(reason, remedy) == NULL ? remedy : "");
-    reader_close(s);
+    s->engine->disconnect(s->reader);
     writer_stop(s);
     return false;
 }
@@ -615,7 +617,7 @@ void store_close(struct store *s)
     finder_close(s);
     async_reads_close(s);
     refuse_late(s);
-    reader_close(s);
+    s->engine->disconnect(s->reader);
     uv_close((uv_handle_t *)&s->turn_ends, on_closed);
     uv_close((uv_handle_t *)&s->async, on_closed);
 }

@@ -2,11 +2,8 @@
  * Summaries: the roll-ups of one kind, merged by key over the time that was asked for. Runs off the
  * loop. Cost: its roll-ups, one an hour (a day after a week) and key.
  */
-#include <inttypes.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "comfypool/base/map.h"
 #include "comfypool/core/rollup_age.h"
@@ -14,8 +11,8 @@
 #include "comfypool/store/rollups.h"
 
 #include "async_reads.h"
+#include "engine.h"
 #include "inner.h"
-#include "ops_apply.h"
 
 struct summary_request {
     struct async_read read;
@@ -30,13 +27,7 @@ struct summary_request {
     size_t len, cap;
 };
 
-static struct str column(sqlite3_stmt *q, int at)
-{
-    const char *p = sqlite3_column_blob(q, at);
-    return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
-}
-
-static void add_row(struct summary_request *r, struct str key, const struct rollup *data)
+static void merge(struct summary_request *r, struct str key, const struct rollup *data)
 {
     const size_t *place = map_get(&r->by_key, key);
     if (place == NULL) {
@@ -53,43 +44,29 @@ static void add_row(struct summary_request *r, struct str key, const struct roll
     rollup_merge(&r->rows[*place].data, data);
 }
 
-static bool run(struct async_read *read, sqlite3 *db, char *why, size_t why_size)
+static void add_rollup(void *ctx, const struct rollup_row *row)
+{
+    struct summary_request *r = ctx;
+    struct rollup data = {.count = 0};
+    const struct str key = rollup_key_told(&r->question, row->key, row->label);
+    if (key.n > 0 && rollup_read(&data, row->data)) {
+        merge(r, key, &data);
+    }
+    rollup_done(&data);
+}
+
+static enum err run(struct async_read *read, const struct engine *e, struct reader *reader)
 {
     struct summary_request *r = (struct summary_request *)read;
     AUTO_BUF struct buf from;
     AUTO_BUF struct buf to;
     buf_init(&from, BUF_NO_LIMIT);
     buf_init(&to, BUF_NO_LIMIT);
-    const bool some = rollup_range_asked(&r->question, &from, &to);
-    sqlite3_stmt *q = NULL;
-    if (!store_prepare(db,
-                       some
-                           ? "SELECT key, label, data FROM rollups WHERE kind = ?1 AND start >= ?2 "
-                             "AND key >= ?3 AND key < ?4"
-                           : "SELECT key, label, data FROM rollups WHERE kind = ?1 AND start >= ?2",
-                       &q, why, why_size)) {
-        return false;
-    }
-    (void)sqlite3_bind_int(q, 1, rollup_kind_asked(&r->question));
-    (void)sqlite3_bind_int64(q, 2, r->since_hour);
-    if (some) {
-        write_bind_str(q, 3, buf_str(&from));
-        write_bind_str(q, 4, buf_str(&to));
-    }
-    int rc = SQLITE_ROW;
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-        struct rollup data = {.count = 0};
-        const struct str key = rollup_key_told(&r->question, column(q, 0), column(q, 1));
-        if (key.n > 0 && rollup_read(&data, column(q, 2))) {
-            add_row(r, key, &data);
-        }
-        rollup_done(&data);
-    }
-    if (rc != SQLITE_DONE) {
-        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(db));
-    }
-    (void)sqlite3_finalize(q);
-    return rc == SQLITE_DONE;
+    struct rollup_query q = {.kind = rollup_kind_asked(&r->question), .since_hour = r->since_hour};
+    q.some = rollup_range_asked(&r->question, &from, &to);
+    q.from = buf_str(&from);
+    q.to = buf_str(&to);
+    return e->rollups(reader, &q, add_rollup, r);
 }
 
 static void answer(struct async_read *read)

@@ -1,9 +1,9 @@
 /*
- * The reads of one thing, on the loop thread with a connection of their own (WAL: no writer is in
- * the way): a job, its workflow, attempts and profiles, a key, a setting; and what is read once, at
- * start-up: active jobs, strays, backends. Lists are lists.c.
+ * What SQLite reads of one thing, each connection on one thread (WAL: no writer is in the way): a
+ * job, its workflow, attempts and profiles, a key, a setting; and what is read once, at start-up:
+ * active jobs, strays, backends. Pages are sqlite_lists.c, sqlite_profiles.c and sqlite_rollups.c.
  */
-#include "read.h"
+#include "sqlite_read.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -137,32 +137,43 @@ static bool prepare_reads(struct reader *r, char *why, size_t why_size)
     return true;
 }
 
-static bool read_last_seq(struct store *s, char *why, size_t why_size)
+bool reader_last_seq(struct reader *r, int64_t *ret, char *why, size_t why_size)
 {
     sqlite3_stmt *q = NULL;
-    if (!store_prepare(s->reader.db, "SELECT max(seq) FROM jobs", &q, why, why_size)) {
+    if (!store_prepare(r->db, "SELECT max(seq) FROM jobs", &q, why, why_size)) {
         return false;
     }
     const bool good = sqlite3_step(q) == SQLITE_ROW;
     if (good) {
-        s->last_seq = sqlite3_column_int64(q, 0);
+        *ret = sqlite3_column_int64(q, 0);
     } else {
-        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(s->reader.db));
+        (void)snprintf(why, why_size, "%s", sqlite3_errmsg(r->db));
     }
     (void)sqlite3_finalize(q);
     return good;
 }
 
-bool reader_connect(const struct store *s, struct reader *r, int cache_kib, char *why,
-                    size_t why_size)
+struct reader *reader_connect(const struct store *s, int cache_kib, char *why, size_t why_size)
 {
-    return store_connect(s, false, cache_kib, &r->db, why, why_size) &&
-           prepare_reads(r, why, why_size);
+    struct reader *r = mem_zero(1, sizeof *r);
+    if (!store_connect(s, false, cache_kib, &r->db, why, why_size) ||
+        !prepare_reads(r, why, why_size)) {
+        reader_disconnect(r);
+        return NULL;
+    }
+    return r;
 }
 
-bool reader_open(struct store *s, char *why, size_t why_size)
+void reader_disconnect(struct reader *r)
 {
-    return reader_connect(s, &s->reader, 512, why, why_size) && read_last_seq(s, why, why_size);
+    if (r == NULL) {
+        return;
+    }
+    for (int i = 0; i < Q_READ_COUNT; i++) {
+        (void)sqlite3_finalize(r->q[i]);
+    }
+    (void)sqlite3_close(r->db);
+    free(r);
 }
 
 /* Steps a statement without parameters or rows. */
@@ -235,11 +246,6 @@ enum err reader_job(struct reader *r, struct str id, struct job_record *ret)
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
 
-enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
-{
-    return reader_job(&s->reader, id, ret);
-}
-
 enum err reader_client(struct reader *r, enum store_owned what, const char *id, char **ret)
 {
     static const struct {
@@ -256,11 +262,6 @@ enum err reader_client(struct reader *r, enum store_owned what, const char *id, 
         *ret = column_copy(q, 0, NULL);
     }
     return give_back(q, rc, of[what].when_none);
-}
-
-enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
-{
-    return reader_client(&s->reader, what, id, ret);
 }
 
 static struct str column_str(sqlite3_stmt *q, int at)
@@ -282,11 +283,6 @@ enum err reader_workflow(struct reader *r, int64_t seq, struct buf *out)
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
 
-enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
-{
-    return reader_workflow(&s->reader, seq, out);
-}
-
 enum err reader_stamps(struct reader *r, int64_t seq, struct wall_us ended_at, struct buf *out)
 {
     sqlite3_stmt *q = r->q[Q_STAMPS];
@@ -299,11 +295,6 @@ enum err reader_stamps(struct reader *r, int64_t seq, struct wall_us ended_at, s
     return give_back(q, rc, ERR_OUTPUT_NOT_FOUND);
 }
 
-enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
-{
-    return reader_stamps(&s->reader, seq, ended_at, out);
-}
-
 enum err reader_profile(struct reader *r, int64_t seq, unsigned attempt, struct buf *out)
 {
     sqlite3_stmt *q = r->q[Q_PROFILE];
@@ -314,11 +305,6 @@ enum err reader_profile(struct reader *r, int64_t seq, unsigned attempt, struct 
         buf_add_str(out, column_str(q, 0));
     }
     return give_back(q, rc, ERR_PROFILING_DISABLED);
-}
-
-enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)
-{
-    return reader_profile(&s->reader, seq, attempt, out);
 }
 
 enum err reader_attempts(struct reader *r, int64_t seq, struct attempt_record **ret,
@@ -340,12 +326,6 @@ enum err reader_attempts(struct reader *r, int64_t seq, struct attempt_record **
     return give_back(q, rc, ERR_NONE);
 }
 
-enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
-                            size_t *ret_len)
-{
-    return reader_attempts(&s->reader, seq, ret, ret_len);
-}
-
 enum err reader_key(struct reader *r, const char *key, struct wall_us now, struct key_record *ret)
 {
     *ret = (struct key_record){0};
@@ -359,21 +339,7 @@ enum err reader_key(struct reader *r, const char *key, struct wall_us now, struc
     return give_back(q, rc, ERR_NONE);
 }
 
-enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
-{
-    return reader_key(&s->reader, key, now, ret);
-}
-
 /* ---- batches --------------------------------------------------------------------------------- */
-
-void store_batch_done(struct store_batch *b)
-{
-    batch_record_done(&b->r);
-    free(b->workflow);
-    free(b->extra_data);
-    free(b->credentials);
-    *b = (struct store_batch){.workflow = NULL};
-}
 
 static void read_batch(sqlite3_stmt *q, struct store_batch *ret)
 {
@@ -396,11 +362,6 @@ enum err reader_batch(struct reader *r, const char *id, struct store_batch *ret)
     return give_back(q, rc, ERR_BATCH_NOT_FOUND);
 }
 
-enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
-{
-    return reader_batch(&s->reader, id, ret);
-}
-
 enum err reader_count_batch(struct reader *r, const char *id, int64_t ret[JOB_STATE_COUNT])
 {
     memset(ret, 0, JOB_STATE_COUNT * sizeof *ret);
@@ -416,34 +377,6 @@ enum err reader_count_batch(struct reader *r, const char *id, int64_t ret[JOB_ST
     return give_back(q, rc, ERR_NONE);
 }
 
-enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STATE_COUNT])
-{
-    return reader_count_batch(&s->reader, id, ret);
-}
-
-enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
-                            void *ctx)
-{
-    AUTO_BUF struct buf sql;
-    buf_init(&sql, BUF_NO_LIMIT);
-    batches_sql(&sql, "told = 0");
-    char why[256] = "";
-    sqlite3_stmt *q = NULL;
-    if (!store_prepare(s->reader.db, buf_text(&sql), &q, why, sizeof why)) {
-        LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
-        return ERR_STORE_UNAVAILABLE;
-    }
-    int rc = SQLITE_ROW;
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-        struct store_batch b;
-        read_batch(q, &b);
-        each(ctx, &b);
-        store_batch_done(&b);
-    }
-    (void)sqlite3_finalize(q);
-    return rc == SQLITE_DONE ? ERR_NONE : ERR_STORE_UNAVAILABLE;
-}
-
 enum err reader_setting(struct reader *r, const char *name, char **ret)
 {
     *ret = NULL;
@@ -454,11 +387,6 @@ enum err reader_setting(struct reader *r, const char *name, char **ret)
         *ret = column_copy(q, 0, NULL);
     }
     return give_back(q, rc, ERR_NONE);
-}
-
-enum err store_get_setting(struct store *s, const char *name, char **ret)
-{
-    return reader_setting(&s->reader, name, ret);
 }
 
 /* ---- deliveries ------------------------------------------------------------------------------ */
@@ -491,16 +419,10 @@ enum err reader_due(struct reader *r, const char *host, struct wall_us until, un
     return e == ERR_NONE ? has_later(r, host, until, ret_later) : e;
 }
 
-enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
-                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
-                        bool *ret_later)
+enum err reader_load_due_hosts(struct reader *r, void (*each)(void *ctx, const char *host),
+                               void *ctx)
 {
-    return reader_due(&s->reader, host, until, limit, each, ctx, ret_later);
-}
-
-enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host), void *ctx)
-{
-    sqlite3_stmt *q = s->reader.q[Q_DUE_HOSTS];
+    sqlite3_stmt *q = r->q[Q_DUE_HOSTS];
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         each(ctx, (const char *)sqlite3_column_text(q, 0));
@@ -520,22 +442,12 @@ enum err reader_delivery(struct reader *r, const char *id, struct delivery_recor
     return give_back(q, rc, ERR_DELIVERY_NOT_FOUND);
 }
 
-enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
-{
-    return reader_delivery(&s->reader, id, ret);
-}
-
 enum err reader_count_waiting(struct reader *r, int64_t *ret)
 {
     sqlite3_stmt *q = r->q[Q_DELIVERIES_WAITING];
     const int rc = sqlite3_step(q);
     *ret = rc == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
     return give_back(q, rc, ERR_NONE);
-}
-
-enum err store_count_waiting(struct store *s, int64_t *ret)
-{
-    return reader_count_waiting(&s->reader, ret);
 }
 
 /* ---- jobs with their workflows --------------------------------------------------------------- */
@@ -561,9 +473,35 @@ enum err reader_whole_job(struct reader *r, struct str id, struct store_active *
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
 
-enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
+/* ---- many rows ------------------------------------------------------------------------------- */
+
+sqlite3_stmt *reader_prepare(struct reader *r, const char *sql)
 {
-    return reader_whole_job(&s->reader, id, ret);
+    char why[256] = "";
+    sqlite3_stmt *q = NULL;
+    if (!store_prepare(r->db, sql, &q, why, sizeof why)) {
+        LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
+    }
+    return q;
+}
+
+enum err reader_run(sqlite3_stmt *q, bool (*each)(sqlite3_stmt *q, void *to), void *to,
+                    bool *ret_more)
+{
+    if (q == NULL) {
+        return ERR_STORE_UNAVAILABLE;
+    }
+    int rc = SQLITE_ROW;
+    bool goes_on = true;
+    while (goes_on && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        goes_on = each(q, to);
+    }
+    if (ret_more != NULL) {
+        *ret_more = !goes_on;
+    }
+    const enum err e = give_back(q, rc, ERR_NONE);
+    (void)sqlite3_finalize(q);
+    return e;
 }
 
 /* ---- active jobs, at start-up ---------------------------------------------------------------- */
@@ -621,8 +559,8 @@ static void open_attempt_sql(struct buf *sql)
     buf_add_text(sql, " FROM attempts WHERE seq = ? AND outcome = 0 ORDER BY number DESC LIMIT 1");
 }
 
-enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
-                           void *ctx)
+enum err reader_load_active(struct reader *r, void (*each)(void *ctx, struct store_active *a),
+                            void *ctx)
 {
     AUTO_BUF struct buf sql;
     AUTO_BUF struct buf sql_attempt;
@@ -633,7 +571,7 @@ enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store
     char why[256] = "";
     sqlite3_stmt *jobs = NULL;
     sqlite3_stmt *attempts = NULL;
-    sqlite3 *db = s->reader.db;
+    sqlite3 *db = r->db;
     bool good = store_prepare(db, buf_text(&sql), &jobs, why, sizeof why) &&
                 store_prepare(db, buf_text(&sql_attempt), &attempts, why, sizeof why);
     if (good) {
@@ -650,29 +588,41 @@ enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store
 /* ---- whole tables, at start-up --------------------------------------------------------------- */
 
 /* Calls each_row for every row of a table in the order of its key, from column 0 on. */
-static enum err load_table(struct store *s, const char *table, const char *key,
-                           const struct columns *c,
-                           void (*each_row)(sqlite3_stmt *q, const void *to), const void *to)
+static enum err load_table(struct reader *r, const char *table, const char *key,
+                           const struct columns *c, bool (*each_row)(sqlite3_stmt *q, void *to),
+                           void *to)
 {
     AUTO_BUF struct buf sql;
     buf_init(&sql, BUF_NO_LIMIT);
     buf_add_text(&sql, "SELECT ");
     columns_add_names(c, &sql);
     buf_printf(&sql, " FROM %s ORDER BY %s", table, key);
-    char why[256] = "";
-    sqlite3_stmt *q = NULL;
-    int rc = SQLITE_ERROR;
-    if (store_prepare(s->reader.db, buf_text(&sql), &q, why, sizeof why)) {
-        while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-            each_row(q, to);
-        }
-    }
-    if (rc != SQLITE_DONE) {
-        LOG(LOG_ERROR, "the store cannot be read", LOG_S("table", table),
-            LOG_S("why", sqlite3_errmsg(s->reader.db)));
-    }
-    (void)sqlite3_finalize(q);
-    return rc == SQLITE_DONE ? ERR_NONE : ERR_STORE_UNAVAILABLE;
+    return reader_run(reader_prepare(r, buf_text(&sql)), each_row, to, NULL);
+}
+
+struct to_batch {
+    void (*each)(void *ctx, struct store_batch *b);
+    void *ctx;
+};
+
+static bool batch_row(sqlite3_stmt *q, void *to)
+{
+    const struct to_batch *t = to;
+    struct store_batch b;
+    read_batch(q, &b);
+    t->each(t->ctx, &b);
+    store_batch_done(&b);
+    return true;
+}
+
+enum err reader_load_batches(struct reader *r, void (*each)(void *ctx, struct store_batch *b),
+                             void *ctx)
+{
+    AUTO_BUF struct buf sql;
+    buf_init(&sql, BUF_NO_LIMIT);
+    batches_sql(&sql, "told = 0");
+    return reader_run(reader_prepare(r, buf_text(&sql)), batch_row, &(struct to_batch){each, ctx},
+                      NULL);
 }
 
 struct to_stray {
@@ -680,19 +630,20 @@ struct to_stray {
     void *ctx;
 };
 
-static void stray_row(sqlite3_stmt *q, const void *to)
+static bool stray_row(sqlite3_stmt *q, void *to)
 {
     const struct to_stray *t = to;
     struct stray_record r = {0};
     (void)columns_read(&stray_columns, q, 0, &r);
     t->each(t->ctx, &r);
     stray_record_done(&r);
+    return true;
 }
 
-enum err store_load_strays(struct store *s, void (*each)(void *ctx, struct stray_record *r),
-                           void *ctx)
+enum err reader_load_strays(struct reader *r, void (*each)(void *ctx, struct stray_record *r),
+                            void *ctx)
 {
-    return load_table(s, "strays", "prompt_id", &stray_columns, stray_row,
+    return load_table(r, "strays", "prompt_id", &stray_columns, stray_row,
                       &(struct to_stray){each, ctx});
 }
 
@@ -701,19 +652,20 @@ struct to_backend {
     void *ctx;
 };
 
-static void backend_row(sqlite3_stmt *q, const void *to)
+static bool backend_row(sqlite3_stmt *q, void *to)
 {
     const struct to_backend *t = to;
     struct backend_record r = {0};
     (void)columns_read(&backend_columns, q, 0, &r);
     t->each(t->ctx, &r);
     backend_record_done(&r);
+    return true;
 }
 
-enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct backend_record *r),
-                             void *ctx)
+enum err reader_load_backends(struct reader *r, void (*each)(void *ctx, struct backend_record *r),
+                              void *ctx)
 {
-    return load_table(s, "backends", "name", &backend_columns, backend_row,
+    return load_table(r, "backends", "name", &backend_columns, backend_row,
                       &(struct to_backend){each, ctx});
 }
 
@@ -722,18 +674,19 @@ struct to_upload {
     void *ctx;
 };
 
-static void upload_row(sqlite3_stmt *q, const void *to)
+static bool upload_row(sqlite3_stmt *q, void *to)
 {
     const struct to_upload *t = to;
     struct upload_record r = {.size = 0};
     (void)columns_read(&upload_columns, q, 0, &r);
     t->each(t->ctx, &r);
+    return true;
 }
 
-enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
-                            void *ctx)
+enum err reader_load_uploads(struct reader *r,
+                             void (*each)(void *ctx, const struct upload_record *r), void *ctx)
 {
-    return load_table(s, "uploads", "used_at", &upload_columns, upload_row,
+    return load_table(r, "uploads", "used_at", &upload_columns, upload_row,
                       &(struct to_upload){each, ctx});
 }
 
@@ -742,19 +695,20 @@ struct to_owner {
     void *ctx;
 };
 
-static void owner_row(sqlite3_stmt *q, const void *to)
+static bool owner_row(sqlite3_stmt *q, void *to)
 {
     const struct to_owner *t = to;
     struct owner_record r = {.client = NULL};
     (void)columns_read(&owner_columns, q, 0, &r);
     t->each(t->ctx, &r);
     owner_record_done(&r);
+    return true;
 }
 
-enum err store_load_owners(struct store *s, void (*each)(void *ctx, const struct owner_record *r),
-                           void *ctx)
+enum err reader_load_owners(struct reader *r, void (*each)(void *ctx, const struct owner_record *r),
+                            void *ctx)
 {
-    return load_table(s, "upload_owners", "sha256", &owner_columns, owner_row,
+    return load_table(r, "upload_owners", "sha256", &owner_columns, owner_row,
                       &(struct to_owner){each, ctx});
 }
 
@@ -763,34 +717,18 @@ struct to_kept {
     void *ctx;
 };
 
-static void kept_row(sqlite3_stmt *q, const void *to)
+static bool kept_row(sqlite3_stmt *q, void *to)
 {
     const struct to_kept *t = to;
     struct kept_record r = {.seq = 0};
     (void)columns_read(&kept_columns, q, 0, &r);
     t->each(t->ctx, &r);
     kept_record_done(&r);
+    return true;
 }
 
-enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
-                         void *ctx)
+enum err reader_load_kept(struct reader *r, void (*each)(void *ctx, const struct kept_record *r),
+                          void *ctx)
 {
-    return load_table(s, "kept", "ended_at", &kept_columns, kept_row, &(struct to_kept){each, ctx});
-}
-
-/* ---- closing --------------------------------------------------------------------------------- */
-
-void reader_disconnect(struct reader *r)
-{
-    for (int i = 0; i < Q_READ_COUNT; i++) {
-        (void)sqlite3_finalize(r->q[i]);
-        r->q[i] = NULL;
-    }
-    (void)sqlite3_close(r->db);
-    r->db = NULL;
-}
-
-void reader_close(struct store *s)
-{
-    reader_disconnect(&s->reader);
+    return load_table(r, "kept", "ended_at", &kept_columns, kept_row, &(struct to_kept){each, ctx});
 }

@@ -1,0 +1,141 @@
+/*
+ * Reads that block: what is read once, at the start, and what is not read otherwise yet (see
+ * store/finds.h). They use the loop's own connection.
+ */
+#include "comfypool/store/attempts.h"
+#include "comfypool/store/batches.h"
+#include "comfypool/store/deliveries.h"
+#include "comfypool/store/finds.h"
+#include "comfypool/store/jobs.h"
+#include "comfypool/store/keys.h"
+#include "comfypool/store/outputs.h"
+#include "comfypool/store/profiles.h"
+#include "comfypool/store/settings.h"
+#include "comfypool/store/uploads.h"
+
+#include "engine.h"
+#include "inner.h"
+
+/* ---- at the start ---------------------------------------------------------------------------- */
+
+enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
+                           void *ctx)
+{
+    return s->engine->load_active(s->reader, each, ctx);
+}
+
+enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
+                            void *ctx)
+{
+    return s->engine->load_batches(s->reader, each, ctx);
+}
+
+enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host), void *ctx)
+{
+    return s->engine->load_due_hosts(s->reader, each, ctx);
+}
+
+enum err store_load_strays(struct store *s, void (*each)(void *ctx, struct stray_record *r),
+                           void *ctx)
+{
+    return s->engine->load_strays(s->reader, each, ctx);
+}
+
+enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct backend_record *r),
+                             void *ctx)
+{
+    return s->engine->load_backends(s->reader, each, ctx);
+}
+
+enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
+                            void *ctx)
+{
+    return s->engine->load_uploads(s->reader, each, ctx);
+}
+
+enum err store_load_owners(struct store *s, void (*each)(void *ctx, const struct owner_record *r),
+                           void *ctx)
+{
+    return s->engine->load_owners(s->reader, each, ctx);
+}
+
+enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
+                         void *ctx)
+{
+    return s->engine->load_kept(s->reader, each, ctx);
+}
+
+/* ---- one thing ------------------------------------------------------------------------------- */
+
+enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
+{
+    return s->engine->job(s->reader, id, ret);
+}
+
+enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
+{
+    return s->engine->client(s->reader, what, id, ret);
+}
+
+enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
+{
+    return s->engine->workflow(s->reader, seq, out);
+}
+
+enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
+{
+    return s->engine->stamps(s->reader, seq, ended_at, out);
+}
+
+enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)
+{
+    return s->engine->profile(s->reader, seq, attempt, out);
+}
+
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len)
+{
+    return s->engine->attempts(s->reader, seq, ret, ret_len);
+}
+
+enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
+{
+    return s->engine->key(s->reader, key, now, ret);
+}
+
+enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
+{
+    return s->engine->batch(s->reader, id, ret);
+}
+
+enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STATE_COUNT])
+{
+    return s->engine->count_batch(s->reader, id, ret);
+}
+
+enum err store_get_setting(struct store *s, const char *name, char **ret)
+{
+    return s->engine->setting(s->reader, name, ret);
+}
+
+enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                        bool *ret_later)
+{
+    return s->engine->due(s->reader, host, until, limit, each, ctx, ret_later);
+}
+
+enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
+{
+    return s->engine->delivery(s->reader, id, ret);
+}
+
+enum err store_count_waiting(struct store *s, int64_t *ret)
+{
+    return s->engine->count_waiting(s->reader, ret);
+}
+
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
+{
+    return s->engine->whole_job(s->reader, id, ret);
+}
