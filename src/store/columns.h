@@ -7,12 +7,10 @@
 
 #include "comfypool/base/buf.h"
 
-struct sqlite3_stmt;
-
 enum column_kind {
     COLUMN_INT,   /* an enum, int, unsigned or mask: 4 bytes */
     COLUMN_INT64, /* int64_t, also struct wall_us */
-    COLUMN_ROWID, /* int64_t; 0: SQLite chooses it */
+    COLUMN_ROWID, /* int64_t; 0: the engine chooses it */
     COLUMN_BOOL,
     COLUMN_TEXT,  /* char *, or NULL */
     COLUMN_FIXED, /* char[n], "" is NULL */
@@ -48,8 +46,6 @@ extern const struct columns owner_columns;
 extern const struct columns kept_columns;
 extern const struct columns delivery_columns;
 
-enum { COLUMNS_ALL, COLUMNS_CHANGING };
-
 /* Appends "a, b, c". */
 void columns_add_names(const struct columns *c, struct buf *sql);
 /* The same for lists: a bulky text above this many characters reads as NULL, so that a page of a
@@ -60,11 +56,6 @@ void columns_add_light_names(const struct columns *c, struct buf *sql);
 void columns_add_sets(const struct columns *c, struct buf *sql);
 /* Appends "?, ?, ?". */
 void columns_add_marks(const struct columns *c, struct buf *sql);
-/* Binds a record from parameter `at` on; returns the next free parameter. Texts are not copied. */
-int columns_bind(const struct columns *c, int which, struct sqlite3_stmt *q, int at,
-                 const void *record);
-/* Reads a record from column `at` on; returns the next column. Owner of the texts: the caller. */
-int columns_read(const struct columns *c, struct sqlite3_stmt *q, int at, void *record);
 /* A deep copy of a record whose texts lie at *room, which is moved on. */
 void columns_copy(const struct columns *c, void *to, const void *from, char **room);
 /* How much room the texts of the copy take. */

@@ -20,7 +20,7 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/credentials.h"
 
-#include "inner.h"
+#include "sqlite_database.h"
 
 enum { PAGE = 4096 };
 
@@ -64,7 +64,7 @@ bool credentials_cut_log(sqlite3 *db)
 {
     (void)sqlite3_busy_timeout(db, 0); /* nobody waits for a reader */
     const int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    (void)sqlite3_busy_timeout(db, STORE_BUSY_MS);
+    (void)sqlite3_busy_timeout(db, DATABASE_BUSY_MS);
     return rc == SQLITE_OK;
 }
 

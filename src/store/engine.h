@@ -19,7 +19,6 @@
 #include "comfypool/store/profiles.h"
 
 #include "ops.h"
-#include "ops_apply.h"
 
 struct backend_record;
 struct delivery_record;
@@ -31,6 +30,16 @@ struct store;
 struct store_batch;
 struct stray_record;
 struct upload_record;
+struct write_session; /* what the writer thread writes with */
+
+/* How long an Idempotency-Key is kept. */
+#define KEY_LIFE_US (INT64_C(24) * 3600 * 1000000)
+
+enum write_result {
+    WRITE_GOOD,
+    WRITE_TROUBLE, /* the disk's fault: try again later */
+    WRITE_WRONG,   /* our fault: trying again would change nothing */
+};
 
 /* The place of a delivery in their list: this bit is set of those that were tried, the larger comes
    first. */
@@ -59,19 +68,23 @@ struct rollup_row {
 };
 
 struct engine {
-    /* ---- writing: on the writer's thread, but for open and close. */
+    /* ---- writing: on the writer's thread, but for open, close and the last scrub. */
 
-    /* Finds what is there, brings it to this version, and counts its jobs. */
-    bool (*open)(struct store *s, struct write_session *w, char *why, size_t why_size);
+    /* Finds or makes what is in the state directory, which is locked; brings it to this version,
+       and counts its jobs. False with a message for people in why. */
+    bool (*open)(struct store *s, struct write_session **ret, int64_t ret_counts[JOB_STATE_COUNT],
+                 char *why, size_t why_size);
     /* Writes all ops (none: something that shows whether it can be written) in one transaction. On
        WRITE_WRONG *ret_at is the op at fault; then, and on WRITE_TROUBLE, nothing was written. */
     enum write_result (*write)(struct store *s, struct write_session *w, const struct op_list *ops,
                                struct op **ret_at, char *why, size_t why_size);
     /* What is stored is still where it was: asked while there is nothing to write. */
     bool (*is_there)(const struct store *s);
-    /* Removes the last traces of secrets that were deleted. False: not now. */
+    /* Secrets that were deleted have left traces. */
+    bool (*has_traces)(const struct write_session *w);
+    /* Removes them. False: not now. */
     bool (*scrub)(struct write_session *w);
-    void (*close)(struct write_session *w);
+    void (*close)(struct write_session *w); /* or NULL */
 
     /* ---- reading: each connection is one thread's. */
 

@@ -1,5 +1,5 @@
 /*
- * What the files of store/ share: the store itself and its connections. Who touches what: `loop
+ * What the files of store/ share: the store itself. Who touches what: `loop
  * side` fields belong to the loop thread, `writer` fields to the writer thread, and the queue
  * between them is under its mutex.
  */
@@ -23,8 +23,6 @@
 
 struct engine;
 struct reader;
-struct sqlite3;
-struct sqlite3_stmt;
 
 struct store {
     uv_loop_t *loop;
@@ -54,20 +52,11 @@ struct store {
     struct async_reads async_reads;
 };
 
-/* False with a message when the database is damaged, as far as that is looked at: its encoding, and
-   after an unclean end its pages. Before the first write. */
-bool store_check(const struct store *s, struct sqlite3 *db, char *why, size_t why_size) MUST_CHECK;
-/* Its file still has its name. Any thread. */
-bool store_is_there(const struct store *s);
-enum { STORE_BUSY_MS = 2000 };
 /* What each connection that reads may keep of the database in memory. */
 enum { READER_CACHE_KIB = 512 };
-/* A connection with the options that all of them have. cache_kib bounds its page cache. */
-bool store_connect(const struct store *s, bool writes, int cache_kib, struct sqlite3 **ret,
-                   char *why, size_t why_size) MUST_CHECK;
-/* Prepares a statement that lives as long as its connection. */
-bool store_prepare(struct sqlite3 *db, const char *sql, struct sqlite3_stmt **ret, char *why,
-                   size_t why_size) MUST_CHECK;
+/* Makes a file 0600, also one that is there; follows no link. Returns its descriptor, or -1 with
+   errno. */
+int store_open_private(const char *path);
 void store_unref(struct store *s);
 
 #endif

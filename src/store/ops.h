@@ -96,6 +96,10 @@ struct op {
     int delta[JOB_STATE_COUNT]; /* what a commit of it makes of the counts */
 };
 
+const char *op_name(enum op_kind kind);
+/* Refused while the disk takes nothing; the others are kept. See store/store.h. */
+bool op_is_refusable(enum op_kind kind);
+
 /* First in, first out. */
 struct op_list {
     struct op *first;

@@ -10,12 +10,14 @@
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "columns.h"
 #include "credentials.h"
-#include "inner.h"
 #include "rollup_write.h"
+#include "sqlite_database.h"
+#include "sqlite_rows.h"
 
 enum { PRUNE_STEP = 200 };
 
@@ -214,7 +216,7 @@ bool write_session_open(struct write_session *w, char *why, size_t why_size)
         } else {
             buf_add_text(&sql, fixed_sql[i]);
         }
-        if (!store_prepare(w->db, buf_text(&sql), &w->q[i], why, why_size)) {
+        if (!database_prepare(w->db, buf_text(&sql), &w->q[i], why, why_size)) {
             return false;
         }
     }
@@ -223,11 +225,14 @@ bool write_session_open(struct write_session *w, char *why, size_t why_size)
 
 void write_session_close(struct write_session *w)
 {
+    if (w == NULL) {
+        return;
+    }
     for (int i = 0; i < Q_WRITE_COUNT; i++) {
         (void)sqlite3_finalize(w->q[i]);
     }
     (void)sqlite3_close(w->db);
-    *w = (struct write_session){0};
+    free(w);
 }
 
 /* ---- doing ops ------------------------------------------------------------------------------- */
@@ -311,7 +316,7 @@ static enum write_result put_attempt(struct write_session *w, const struct op *o
 {
     sqlite3_stmt *q = w->q[Q_PUT_ATTEMPT];
     (void)sqlite3_bind_int64(q, 1, op->job.seq);
-    (void)columns_bind(&attempt_columns, COLUMNS_ALL, q, 2, &op->attempt);
+    (void)row_bind(&attempt_columns, COLUMNS_ALL, q, 2, &op->attempt);
     return write_step(q);
 }
 
@@ -322,7 +327,7 @@ static enum write_result update_job(struct write_session *w, struct op *op)
         return r;
     }
     sqlite3_stmt *q = w->q[Q_UPDATE_JOB];
-    const int at = columns_bind(&job_columns, COLUMNS_CHANGING, q, 1, &op->job);
+    const int at = row_bind(&job_columns, COLUMNS_CHANGING, q, 1, &op->job);
     (void)sqlite3_bind_int64(q, at, op->job.seq);
     return write_step(q);
 }
@@ -345,14 +350,14 @@ static enum write_result step_changing(struct write_session *w, sqlite3_stmt *q)
 static enum write_result insert_key(struct write_session *w, const struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_INSERT_KEY];
-    (void)columns_bind(&key_columns, COLUMNS_ALL, q, 1, &op->key);
+    (void)row_bind(&key_columns, COLUMNS_ALL, q, 1, &op->key);
     return step_changing(w, q);
 }
 
 static enum write_result apply_insert(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_INSERT_JOB];
-    (void)columns_bind(&job_columns, COLUMNS_ALL, q, 1, &op->job);
+    (void)row_bind(&job_columns, COLUMNS_ALL, q, 1, &op->job);
     const enum write_result r = write_step(q);
     if (r != WRITE_GOOD) {
         return r;
@@ -382,14 +387,14 @@ static enum write_result set_batch_texts(struct write_session *w, const struct o
 static enum write_result apply_insert_batch(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_INSERT_BATCH];
-    (void)columns_bind(&batch_columns, COLUMNS_ALL, q, 1, &op->batch);
+    (void)row_bind(&batch_columns, COLUMNS_ALL, q, 1, &op->batch);
     enum write_result r = write_step(q);
     if (r == WRITE_GOOD) {
         r = set_batch_texts(w, op);
     }
     for (size_t i = 0; i < op->jobs_len && r == WRITE_GOOD; i++) {
         q = w->q[Q_INSERT_JOB];
-        (void)columns_bind(&job_columns, COLUMNS_ALL, q, 1, &op->jobs[i]);
+        (void)row_bind(&job_columns, COLUMNS_ALL, q, 1, &op->jobs[i]);
         r = write_step(q);
         count(w, op, (int)op->jobs[i].state, r == WRITE_GOOD ? 1 : 0);
     }
@@ -435,7 +440,7 @@ static enum write_result apply_begin_attempt(struct write_session *w, struct op 
 static enum write_result put_kept(struct write_session *w, const struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_KEPT];
-    (void)columns_bind(&kept_columns, COLUMNS_ALL, q, 1, &op->kept);
+    (void)row_bind(&kept_columns, COLUMNS_ALL, q, 1, &op->kept);
     return write_step(q);
 }
 
@@ -451,7 +456,7 @@ static enum write_result put_profile(struct write_session *w, const struct op *o
 static enum write_result put_stray(struct write_session *w, const struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_STRAY];
-    (void)columns_bind(&stray_columns, COLUMNS_ALL, q, 1, &op->stray);
+    (void)row_bind(&stray_columns, COLUMNS_ALL, q, 1, &op->stray);
     return write_step(q);
 }
 
@@ -547,7 +552,7 @@ static enum write_result apply_delete(struct write_session *w, struct op *op)
 static enum write_result apply_put_backend(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_BACKEND];
-    (void)columns_bind(&backend_columns, COLUMNS_ALL, q, 1, &op->backend);
+    (void)row_bind(&backend_columns, COLUMNS_ALL, q, 1, &op->backend);
     return write_step(q);
 }
 
@@ -561,7 +566,7 @@ static enum write_result apply_delete_backend(struct write_session *w, struct op
 static enum write_result apply_put_upload(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_UPLOAD];
-    (void)columns_bind(&upload_columns, COLUMNS_ALL, q, 1, &op->upload);
+    (void)row_bind(&upload_columns, COLUMNS_ALL, q, 1, &op->upload);
     return write_step(q);
 }
 
@@ -579,14 +584,14 @@ static enum write_result apply_delete_upload(struct write_session *w, struct op 
 static enum write_result apply_put_owner(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_OWNER];
-    (void)columns_bind(&owner_columns, COLUMNS_ALL, q, 1, &op->owner);
+    (void)row_bind(&owner_columns, COLUMNS_ALL, q, 1, &op->owner);
     return write_step(q);
 }
 
 static enum write_result apply_delete_owner(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_DELETE_OWNER];
-    (void)columns_bind(&owner_columns, COLUMNS_ALL, q, 1, &op->owner);
+    (void)row_bind(&owner_columns, COLUMNS_ALL, q, 1, &op->owner);
     return write_step(q);
 }
 
@@ -598,7 +603,7 @@ static enum write_result apply_put_kept(struct write_session *w, struct op *op)
 static enum write_result apply_put_stamps(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_PUT_STAMPS];
-    (void)columns_bind(&kept_columns, COLUMNS_ALL, q, 1, &op->kept);
+    (void)row_bind(&kept_columns, COLUMNS_ALL, q, 1, &op->kept);
     return write_step(q);
 }
 
@@ -629,7 +634,7 @@ static enum write_result apply_nothing(struct write_session *w, struct op *op)
 static enum write_result apply_update_delivery(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_UPDATE_DELIVERY];
-    const int at = columns_bind(&delivery_columns, COLUMNS_CHANGING, q, 1, &op->delivery);
+    const int at = row_bind(&delivery_columns, COLUMNS_CHANGING, q, 1, &op->delivery);
     (void)sqlite3_bind_text(q, at, op->delivery.id, -1, SQLITE_STATIC);
     return write_step(q);
 }
@@ -728,7 +733,7 @@ static enum write_result put_beside(struct write_session *w, const struct op *op
     }
     for (size_t i = 0; i < op->deliveries_len && r == WRITE_GOOD; i++) {
         sqlite3_stmt *q = w->q[Q_PUT_DELIVERY];
-        (void)columns_bind(&delivery_columns, COLUMNS_ALL, q, 1, &op->deliveries[i]);
+        (void)row_bind(&delivery_columns, COLUMNS_ALL, q, 1, &op->deliveries[i]);
         r = write_step(q);
     }
     if (op->measurement.n > 0 && r == WRITE_GOOD) {
@@ -739,51 +744,35 @@ static enum write_result put_beside(struct write_session *w, const struct op *op
     return r;
 }
 
-enum op_promise { REFUSABLE, KEPT };
-
-static const struct {
-    const char *name;
-    enum op_promise promise;
-    enum write_result (*apply)(struct write_session *w, struct op *op);
-} kinds[OP_KIND_COUNT] = {
-    [OP_INSERT] = {"insert", REFUSABLE, apply_insert},
-    [OP_INSERT_BATCH] = {"insert batch", REFUSABLE, apply_insert_batch},
-    [OP_END_BATCH] = {"end batch", KEPT, apply_end_batch},
-    [OP_PUT_UPLOAD] = {"put upload", KEPT, apply_put_upload},
-    [OP_DELETE_UPLOAD] = {"delete upload", KEPT, apply_delete_upload},
-    [OP_PUT_OWNER] = {"put owner of an upload", KEPT, apply_put_owner},
-    [OP_DELETE_OWNER] = {"delete owner of an upload", KEPT, apply_delete_owner},
-    [OP_PUT_KEPT] = {"put kept outputs", KEPT, apply_put_kept},
-    [OP_PUT_STAMPS] = {"put stamps of outputs", KEPT, apply_put_stamps},
-    [OP_DELETE_KEPT] = {"delete kept outputs", KEPT, apply_delete_kept},
-    [OP_KEY_STATUS] = {"set key status", KEPT, apply_key_status},
-    [OP_UPDATE_JOB] = {"update job", KEPT, update_job},
-    [OP_REVIVE_JOB] = {"revive job", KEPT, apply_revive_job},
-    [OP_BEGIN_ATTEMPT] = {"begin attempt", KEPT, apply_begin_attempt},
-    [OP_END_ATTEMPT] = {"end attempt", KEPT, apply_end_attempt},
-    [OP_END_STRAY] = {"end stray", KEPT, apply_end_stray},
-    [OP_WITHDRAW_ATTEMPT] = {"withdraw attempt", KEPT, apply_withdraw_attempt},
-    [OP_MARK_CANCEL] = {"mark cancel", KEPT, apply_mark_cancel},
-    [OP_DELETE] = {"delete", KEPT, apply_delete},
-    [OP_PUT_BACKEND] = {"put backend", KEPT, apply_put_backend},
-    [OP_DELETE_BACKEND] = {"delete backend", KEPT, apply_delete_backend},
-    [OP_PUT_SETTING] = {"put setting", KEPT, apply_put_setting},
-    [OP_ADD_DELIVERIES] = {"add deliveries", KEPT, apply_nothing},
-    [OP_UPDATE_DELIVERY] = {"update delivery", KEPT, apply_update_delivery},
-    [OP_DELETE_DELIVERY] = {"delete delivery", KEPT, apply_delete_delivery},
-    [OP_FOLD] = {"fold", KEPT, apply_fold},
-    [OP_PRUNE] = {"prune", KEPT, apply_prune},
+static enum write_result (*const apply[OP_KIND_COUNT])(struct write_session *w, struct op *op) = {
+    [OP_INSERT] = apply_insert,
+    [OP_INSERT_BATCH] = apply_insert_batch,
+    [OP_END_BATCH] = apply_end_batch,
+    [OP_PUT_UPLOAD] = apply_put_upload,
+    [OP_DELETE_UPLOAD] = apply_delete_upload,
+    [OP_PUT_OWNER] = apply_put_owner,
+    [OP_DELETE_OWNER] = apply_delete_owner,
+    [OP_PUT_KEPT] = apply_put_kept,
+    [OP_PUT_STAMPS] = apply_put_stamps,
+    [OP_DELETE_KEPT] = apply_delete_kept,
+    [OP_KEY_STATUS] = apply_key_status,
+    [OP_UPDATE_JOB] = update_job,
+    [OP_REVIVE_JOB] = apply_revive_job,
+    [OP_BEGIN_ATTEMPT] = apply_begin_attempt,
+    [OP_END_ATTEMPT] = apply_end_attempt,
+    [OP_END_STRAY] = apply_end_stray,
+    [OP_WITHDRAW_ATTEMPT] = apply_withdraw_attempt,
+    [OP_MARK_CANCEL] = apply_mark_cancel,
+    [OP_DELETE] = apply_delete,
+    [OP_PUT_BACKEND] = apply_put_backend,
+    [OP_DELETE_BACKEND] = apply_delete_backend,
+    [OP_PUT_SETTING] = apply_put_setting,
+    [OP_ADD_DELIVERIES] = apply_nothing,
+    [OP_UPDATE_DELIVERY] = apply_update_delivery,
+    [OP_DELETE_DELIVERY] = apply_delete_delivery,
+    [OP_FOLD] = apply_fold,
+    [OP_PRUNE] = apply_prune,
 };
-
-const char *op_name(enum op_kind kind)
-{
-    return kinds[kind].name;
-}
-
-bool op_is_refusable(enum op_kind kind)
-{
-    return kinds[kind].promise == REFUSABLE;
-}
 
 enum write_result op_apply(struct write_session *w, struct op *op)
 {
@@ -791,6 +780,6 @@ enum write_result op_apply(struct write_session *w, struct op *op)
     op->deleted = 0;
     op->more = false;
     op->missing = false;
-    const enum write_result r = kinds[op->kind].apply(w, op);
+    const enum write_result r = apply[op->kind](w, op);
     return r == WRITE_GOOD && !op->missing ? put_beside(w, op) : r;
 }

@@ -10,13 +10,11 @@
 #include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
 
+#include "engine.h"
 #include "ops.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
-
-/* How long an Idempotency-Key is kept. */
-#define KEY_LIFE_US (INT64_C(24) * 3600 * 1000000)
 
 enum write_statement {
     Q_BEGIN,
@@ -89,22 +87,14 @@ struct write_session {
     bool removed;                    /* credentials: the log has them still */
 };
 
-enum write_result {
-    WRITE_GOOD,
-    WRITE_TROUBLE, /* the disk's fault: try again later */
-    WRITE_WRONG,   /* our fault: trying again would change nothing */
-};
-
 /* Prepares the statements of w->db and loads the counts. */
 bool write_session_open(struct write_session *w, char *why, size_t why_size) MUST_CHECK;
+/* Frees it; or NULL. */
 void write_session_close(struct write_session *w);
 /* Steps a statement that returns nothing; resets it. */
 enum write_result write_step(struct sqlite3_stmt *q);
 /* Does op inside the open transaction. */
 enum write_result op_apply(struct write_session *w, struct op *op);
-const char *op_name(enum op_kind kind);
-/* Refused while the disk takes nothing; the others are kept. See store/store.h. */
-bool op_is_refusable(enum op_kind kind);
 
 /* Resets and clears a statement after its use; what its last result means. */
 enum write_result write_finish(struct sqlite3_stmt *q, int rc);

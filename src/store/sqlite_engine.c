@@ -9,6 +9,7 @@
 #include "inner.h"
 #include "ops_apply.h"
 #include "schema.h"
+#include "sqlite_database.h"
 #include "sqlite_read.h"
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -24,9 +25,9 @@ static bool journal_is_wal(sqlite3 *db)
     return is_wal;
 }
 
-static bool open_session(struct store *s, struct write_session *w, char *why, size_t why_size)
+static bool open_session(const struct store *s, struct write_session *w, char *why, size_t why_size)
 {
-    if (!store_connect(s, true, 2048, &w->db, why, why_size)) {
+    if (!database_connect(s, true, 2048, &w->db, why, why_size)) {
         return false;
     }
     if (!journal_is_wal(w->db)) {
@@ -35,11 +36,31 @@ static bool open_session(struct store *s, struct write_session *w, char *why, si
                        "network mount?); use a local directory");
         return false;
     }
-    if (!store_check(s, w->db, why, why_size) || !schema_migrate(w->db, why, why_size)) {
+    if (!database_check(s, w->db, why, why_size) || !schema_migrate(w->db, why, why_size)) {
         return false;
     }
     credentials_tidy(w->db);
     return write_session_open(w, why, why_size);
+}
+
+static bool open_database(struct store *s, struct write_session **ret,
+                          int64_t ret_counts[JOB_STATE_COUNT], char *why, size_t why_size)
+{
+    if (!database_find(s, why, why_size)) {
+        return false;
+    }
+    char reason[512] = "";
+    struct write_session *w = mem_zero(1, sizeof *w);
+    if (!open_session(s, w, reason, sizeof reason)) {
+        database_explain(reason, sizeof reason);
+        (void)snprintf(why, why_size, "cannot use the database %s: %s", s->path, reason);
+        write_session_close(w);
+        return false;
+    }
+    database_mark(s);
+    memcpy(ret_counts, w->counts, sizeof w->counts);
+    *ret = w;
+    return true;
 }
 
 /* Applies all. On a result other than good *ret_at is the op that failed. */
@@ -79,7 +100,7 @@ static enum write_result write_all(struct store *s, struct write_session *w,
 {
     int64_t before[JOB_STATE_COUNT];
     *ret_at = NULL;
-    if (!store_is_there(s)) {
+    if (!database_is_there(s)) {
         (void)snprintf(why, why_size, "%s", GONE);
         return WRITE_TROUBLE;
     }
@@ -94,15 +115,22 @@ static enum write_result write_all(struct store *s, struct write_session *w,
     return r == WRITE_WRONG && *ret_at != NULL ? r : WRITE_TROUBLE;
 }
 
+static bool has_traces(const struct write_session *w)
+{
+    return w->removed;
+}
+
 static bool scrub(struct write_session *w)
 {
-    return credentials_cut_log(w->db);
+    w->removed = !credentials_cut_log(w->db);
+    return !w->removed;
 }
 
 const struct engine sqlite_engine = {
-    .open = open_session,
+    .open = open_database,
     .write = write_all,
-    .is_there = store_is_there,
+    .is_there = database_is_there,
+    .has_traces = has_traces,
     .scrub = scrub,
     .close = write_session_close,
     .connect = reader_connect,

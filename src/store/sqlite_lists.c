@@ -9,6 +9,7 @@
 #include "columns.h"
 #include "engine.h"
 #include "sqlite_read.h"
+#include "sqlite_rows.h"
 
 /* client: ?1 of the statement, or NULL. */
 static enum err list(struct reader *r, struct buf *sql, const char *client,
@@ -83,7 +84,7 @@ static bool job_row(sqlite3_stmt *q, void *to)
 {
     const struct to_job *t = to;
     struct job_record j = {0};
-    (void)columns_read(&job_columns, q, 0, &j);
+    (void)row_read(&job_columns, q, 0, &j);
     t->each(t->ctx, &j);
     job_record_done(&j);
     return true;
@@ -109,7 +110,7 @@ static bool delivery_row(sqlite3_stmt *q, void *to)
 {
     const struct to_delivery *t = to;
     struct delivery_record d = {0};
-    (void)columns_read(&delivery_columns, q, 0, &d);
+    (void)row_read(&delivery_columns, q, 0, &d);
     t->each(t->ctx, &d);
     delivery_record_done(&d);
     return true;

@@ -23,8 +23,9 @@
 #include "comfypool/store/uploads.h"
 
 #include "columns.h"
-#include "inner.h"
-#include "ops_apply.h"
+#include "engine.h"
+#include "sqlite_database.h"
+#include "sqlite_rows.h"
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -130,7 +131,7 @@ static bool prepare_reads(struct reader *r, char *why, size_t why_size)
         } else {
             buf_add_text(&sql, fixed_sql[i]);
         }
-        if (!store_prepare(r->db, buf_text(&sql), &r->q[i], why, why_size)) {
+        if (!database_prepare(r->db, buf_text(&sql), &r->q[i], why, why_size)) {
             return false;
         }
     }
@@ -140,7 +141,7 @@ static bool prepare_reads(struct reader *r, char *why, size_t why_size)
 bool reader_last_seq(struct reader *r, int64_t *ret, char *why, size_t why_size)
 {
     sqlite3_stmt *q = NULL;
-    if (!store_prepare(r->db, "SELECT max(seq) FROM jobs", &q, why, why_size)) {
+    if (!database_prepare(r->db, "SELECT max(seq) FROM jobs", &q, why, why_size)) {
         return false;
     }
     const bool good = sqlite3_step(q) == SQLITE_ROW;
@@ -148,6 +149,7 @@ bool reader_last_seq(struct reader *r, int64_t *ret, char *why, size_t why_size)
         *ret = sqlite3_column_int64(q, 0);
     } else {
         (void)snprintf(why, why_size, "%s", sqlite3_errmsg(r->db));
+        database_explain(why, why_size);
     }
     (void)sqlite3_finalize(q);
     return good;
@@ -156,8 +158,9 @@ bool reader_last_seq(struct reader *r, int64_t *ret, char *why, size_t why_size)
 struct reader *reader_connect(const struct store *s, int cache_kib, char *why, size_t why_size)
 {
     struct reader *r = mem_zero(1, sizeof *r);
-    if (!store_connect(s, false, cache_kib, &r->db, why, why_size) ||
+    if (!database_connect(s, false, cache_kib, &r->db, why, why_size) ||
         !prepare_reads(r, why, why_size)) {
+        database_explain(why, why_size);
         reader_disconnect(r);
         return NULL;
     }
@@ -241,7 +244,7 @@ enum err reader_job(struct reader *r, struct str id, struct job_record *ret)
     (void)sqlite3_bind_text64(q, 1, id.p, id.n, SQLITE_STATIC, SQLITE_UTF8);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
-        (void)columns_read(&job_columns, q, 0, ret);
+        (void)row_read(&job_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_JOB_NOT_FOUND);
 }
@@ -318,7 +321,7 @@ enum err reader_attempts(struct reader *r, int64_t seq, struct attempt_record **
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         list = mem_grow(list, (len + 1) * sizeof *list);
         memset(&list[len], 0, sizeof *list);
-        (void)columns_read(&attempt_columns, q, 0, &list[len]);
+        (void)row_read(&attempt_columns, q, 0, &list[len]);
         len++;
     }
     *ret = list;
@@ -334,7 +337,7 @@ enum err reader_key(struct reader *r, const char *key, struct wall_us now, struc
     (void)sqlite3_bind_int64(q, 2, now.us - KEY_LIFE_US);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
-        (void)columns_read(&key_columns, q, 0, ret);
+        (void)row_read(&key_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_NONE);
 }
@@ -344,7 +347,7 @@ enum err reader_key(struct reader *r, const char *key, struct wall_us now, struc
 static void read_batch(sqlite3_stmt *q, struct store_batch *ret)
 {
     *ret = (struct store_batch){.workflow = NULL};
-    const int at = columns_read(&batch_columns, q, 0, &ret->r);
+    const int at = row_read(&batch_columns, q, 0, &ret->r);
     ret->workflow = column_copy(q, at, &ret->workflow_len);
     ret->extra_data = column_copy(q, at + 1, NULL);
     ret->credentials = keys_copy(q, at + 2);
@@ -411,7 +414,7 @@ enum err reader_due(struct reader *r, const char *host, struct wall_us until, un
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
         struct delivery_record d = {0};
-        (void)columns_read(&delivery_columns, q, 0, &d);
+        (void)row_read(&delivery_columns, q, 0, &d);
         each(ctx, &d);
         delivery_record_done(&d);
     }
@@ -437,7 +440,7 @@ enum err reader_delivery(struct reader *r, const char *id, struct delivery_recor
     (void)sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
-        (void)columns_read(&delivery_columns, q, 0, ret);
+        (void)row_read(&delivery_columns, q, 0, ret);
     }
     return give_back(q, rc, ERR_DELIVERY_NOT_FOUND);
 }
@@ -455,7 +458,7 @@ enum err reader_count_waiting(struct reader *r, int64_t *ret)
 static void read_whole(sqlite3_stmt *q, struct store_active *ret)
 {
     *ret = (struct store_active){0};
-    const int at = columns_read(&job_columns, q, 0, &ret->job);
+    const int at = row_read(&job_columns, q, 0, &ret->job);
     ret->workflow = column_copy(q, at, &ret->workflow_len);
     ret->extra_data = column_copy(q, at + 1, NULL);
     ret->credentials = keys_copy(q, at + 2);
@@ -479,7 +482,7 @@ sqlite3_stmt *reader_prepare(struct reader *r, const char *sql)
 {
     char why[256] = "";
     sqlite3_stmt *q = NULL;
-    if (!store_prepare(r->db, sql, &q, why, sizeof why)) {
+    if (!database_prepare(r->db, sql, &q, why, sizeof why)) {
         LOG(LOG_ERROR, "the store cannot be read", LOG_S("why", why));
     }
     return q;
@@ -521,7 +524,7 @@ static bool read_open_attempt(sqlite3_stmt *q, struct store_active *a)
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         a->has_attempt = true;
-        (void)columns_read(&attempt_columns, q, 0, &a->attempt);
+        (void)row_read(&attempt_columns, q, 0, &a->attempt);
     }
     (void)sqlite3_reset(q);
     return rc == SQLITE_ROW || rc == SQLITE_DONE;
@@ -572,8 +575,8 @@ enum err reader_load_active(struct reader *r, void (*each)(void *ctx, struct sto
     sqlite3_stmt *jobs = NULL;
     sqlite3_stmt *attempts = NULL;
     sqlite3 *db = r->db;
-    bool good = store_prepare(db, buf_text(&sql), &jobs, why, sizeof why) &&
-                store_prepare(db, buf_text(&sql_attempt), &attempts, why, sizeof why);
+    bool good = database_prepare(db, buf_text(&sql), &jobs, why, sizeof why) &&
+                database_prepare(db, buf_text(&sql_attempt), &attempts, why, sizeof why);
     if (good) {
         good = load_each(jobs, attempts, each, ctx) == SQLITE_DONE;
     }
@@ -634,7 +637,7 @@ static bool stray_row(sqlite3_stmt *q, void *to)
 {
     const struct to_stray *t = to;
     struct stray_record r = {0};
-    (void)columns_read(&stray_columns, q, 0, &r);
+    (void)row_read(&stray_columns, q, 0, &r);
     t->each(t->ctx, &r);
     stray_record_done(&r);
     return true;
@@ -656,7 +659,7 @@ static bool backend_row(sqlite3_stmt *q, void *to)
 {
     const struct to_backend *t = to;
     struct backend_record r = {0};
-    (void)columns_read(&backend_columns, q, 0, &r);
+    (void)row_read(&backend_columns, q, 0, &r);
     t->each(t->ctx, &r);
     backend_record_done(&r);
     return true;
@@ -678,7 +681,7 @@ static bool upload_row(sqlite3_stmt *q, void *to)
 {
     const struct to_upload *t = to;
     struct upload_record r = {.size = 0};
-    (void)columns_read(&upload_columns, q, 0, &r);
+    (void)row_read(&upload_columns, q, 0, &r);
     t->each(t->ctx, &r);
     return true;
 }
@@ -699,7 +702,7 @@ static bool owner_row(sqlite3_stmt *q, void *to)
 {
     const struct to_owner *t = to;
     struct owner_record r = {.client = NULL};
-    (void)columns_read(&owner_columns, q, 0, &r);
+    (void)row_read(&owner_columns, q, 0, &r);
     t->each(t->ctx, &r);
     owner_record_done(&r);
     return true;
@@ -721,7 +724,7 @@ static bool kept_row(sqlite3_stmt *q, void *to)
 {
     const struct to_kept *t = to;
     struct kept_record r = {.seq = 0};
-    (void)columns_read(&kept_columns, q, 0, &r);
+    (void)row_read(&kept_columns, q, 0, &r);
     t->each(t->ctx, &r);
     kept_record_done(&r);
     return true;

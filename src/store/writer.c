@@ -97,7 +97,7 @@ static void write_batch(struct store *s)
     const bool probe = w->batch.first == NULL;
     while (r == WRITE_WRONG && (probe || w->batch.first != NULL)) {
         struct op *at = NULL;
-        r = s->engine->write(s, &w->session, &w->batch, &at, why, sizeof why);
+        r = s->engine->write(s, w->session, &w->batch, &at, why, sizeof why);
         if (r == WRITE_WRONG) {
             refuse_wrong(w, at, why, &answered);
         }
@@ -177,14 +177,13 @@ static void cut_log(struct store *s)
 {
     struct writer *w = &s->writer;
     const uint64_t now = uv_hrtime();
-    if (w->session.removed && w->cut_at == 0) {
+    if (w->cut_at == 0 && s->engine->has_traces(w->session)) {
         w->cut_at = now + CUT_NS;
     }
     if (w->cut_at == 0 || now < w->cut_at || w->failing) {
         return;
     }
-    w->session.removed = !s->engine->scrub(&w->session);
-    w->cut_at = w->session.removed ? now + CUT_NS : 0;
+    w->cut_at = s->engine->scrub(w->session) ? 0 : now + CUT_NS;
 }
 
 static void run(void *arg)
@@ -230,11 +229,7 @@ bool writer_open(struct store *s, char *why, size_t why_size)
 {
     struct writer *w = &s->writer;
     w->writable = true;
-    if (!s->engine->open(s, &w->session, why, why_size)) {
-        return false;
-    }
-    memcpy(s->counts, w->session.counts, sizeof s->counts);
-    return true;
+    return s->engine->open(s, &w->session, s->counts, why, why_size);
 }
 
 bool writer_start(struct store *s, char *why, size_t why_size)
@@ -255,7 +250,8 @@ void writer_stop(struct store *s)
         uv_cond_signal(&w->wake);
         uv_mutex_unlock(&w->mutex);
         (void)uv_thread_join(&w->thread);
-        (void)s->engine->scrub(&w->session);
+        (void)s->engine->scrub(w->session);
     }
-    s->engine->close(&w->session);
+    s->engine->close(w->session);
+    w->session = NULL;
 }

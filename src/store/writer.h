@@ -10,7 +10,9 @@
 #include "comfypool/base/err.h"
 
 #include "ops.h"
-#include "ops_apply.h"
+
+struct store;
+struct write_session;
 
 struct writer {
     uv_thread_t thread;
@@ -26,7 +28,7 @@ struct writer {
     bool writable;
     char trouble[256];
     /* The writer's. */
-    struct write_session session;
+    struct write_session *session;
     struct op_list batch; /* taken; after a failure what is kept */
     bool failing;
     uint64_t retry_at; /* uv_hrtime */

@@ -1,7 +1,7 @@
 /*
  * The writes of the contract: each public function copies what it was given into one op (a single
  * piece of memory, made on the loop thread) and hands it to the writer. What is done with an op is
- * in ops_apply.c. Also the lists in which ops wait.
+ * the engine's.
  */
 #include <stddef.h>
 #include <string.h>
@@ -371,44 +371,4 @@ void store_prune(struct store *s, struct wall_us before, int64_t max_count, stor
     op->pruned = done;
     op->ctx = ctx;
     writer_add(s, op);
-}
-
-/* ---- lists of ops ---------------------------------------------------------------------------- */
-
-void op_list_add(struct op_list *l, struct op *op)
-{
-    op->next = NULL;
-    if (l->last == NULL) {
-        l->first = op;
-    } else {
-        l->last->next = op;
-    }
-    l->last = op;
-}
-
-void op_list_append(struct op_list *l, struct op_list *more)
-{
-    if (more->first == NULL) {
-        return;
-    }
-    if (l->last == NULL) {
-        l->first = more->first;
-    } else {
-        l->last->next = more->first;
-    }
-    l->last = more->last;
-    *more = (struct op_list){0};
-}
-
-struct op *op_list_take(struct op_list *l)
-{
-    struct op *op = l->first;
-    if (op != NULL) {
-        l->first = op->next;
-        if (l->first == NULL) {
-            l->last = NULL;
-        }
-        op->next = NULL;
-    }
-    return op;
 }
