@@ -1,6 +1,6 @@
 /*
  * Connections to the SQLite database: their options, whether it is ours, and whether it is sound.
- * Its file is sqlite_file.c, its tables schema.c.
+ * Its file is sqlite_file.c, its tables sqlite_schema.c.
  */
 #include "sqlite_database.h"
 

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "credentials.h"
 #include "inner.h"
-#include "ops_apply.h"
-#include "schema.h"
+#include "sqlite_credentials.h"
 #include "sqlite_database.h"
+#include "sqlite_ops.h"
 #include "sqlite_read.h"
+#include "sqlite_schema.h"
 
 /* ---- writing --------------------------------------------------------------------------------- */
 

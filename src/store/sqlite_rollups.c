@@ -2,7 +2,7 @@
 #include <sqlite3.h>
 
 #include "engine.h"
-#include "ops_apply.h"
+#include "sqlite_ops.h"
 #include "sqlite_read.h"
 
 struct to_rollup {

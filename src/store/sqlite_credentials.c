@@ -7,7 +7,7 @@
  * themselves lie in overflow pages only: those are never copied when the tree is balanced, which
  * may leave a copy in the gap of a page (findings/sqlite-secure-delete-leaves-copies.sh).
  */
-#include "credentials.h"
+#include "sqlite_credentials.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>

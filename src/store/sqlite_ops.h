@@ -1,6 +1,6 @@
 /* What each kind of op does inside the writer's transaction, and the statements for it. */
-#ifndef COMFYPOOL_SRC_STORE_OPS_APPLY_H
-#define COMFYPOOL_SRC_STORE_OPS_APPLY_H
+#ifndef COMFYPOOL_SRC_STORE_SQLITE_OPS_H
+#define COMFYPOOL_SRC_STORE_SQLITE_OPS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
  * where, how many keys there may be and how roll-ups age are rules of core/rollup_*.h; here is the
  * SQL. Called by the writer.
  */
-#include "rollup_write.h"
+#include "sqlite_fold.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>

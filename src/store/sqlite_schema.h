@@ -1,6 +1,6 @@
 /* The format on disk and its migrations. */
-#ifndef COMFYPOOL_SRC_STORE_SCHEMA_H
-#define COMFYPOOL_SRC_STORE_SCHEMA_H
+#ifndef COMFYPOOL_SRC_STORE_SQLITE_SCHEMA_H
+#define COMFYPOOL_SRC_STORE_SQLITE_SCHEMA_H
 
 #include <stdbool.h>
 #include <stddef.h>

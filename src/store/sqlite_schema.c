@@ -9,7 +9,7 @@
  * jobs.state and attempts.outcome hold the numbers of core/job.h (columns.c asserts them), times
  * are microseconds since the Unix epoch (0: not yet), errors are kept by their public code.
  */
-#include "schema.h"
+#include "sqlite_schema.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include "comfypool/base/log.h"
 
 #include "columns.h"
-#include "credentials.h"
+#include "sqlite_credentials.h"
 
 static const char *const migrations[] = {
     /* 1 */
@@ -274,8 +274,8 @@ static const char *const migrations[] = {
     "    files TEXT NOT NULL"
     ");"
     "ALTER TABLE jobs ADD COLUMN outputs_truncated INTEGER NOT NULL DEFAULT 0;",
-    /* 7. Account keys leave with their job's end; see credentials.c, and core/credentials.h for the
-       bits. owner: a job, or a batch. */
+    /* 7. Account keys leave with their job's end; see sqlite_credentials.c, and core/credentials.h
+       for the bits. owner: a job, or a batch. */
     "ALTER TABLE jobs ADD COLUMN credentials INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE credentials ("
     "    owner TEXT PRIMARY KEY,"

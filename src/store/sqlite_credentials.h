@@ -1,6 +1,6 @@
 /* Account keys of active jobs. */
-#ifndef COMFYPOOL_SRC_STORE_CREDENTIALS_H
-#define COMFYPOOL_SRC_STORE_CREDENTIALS_H
+#ifndef COMFYPOOL_SRC_STORE_SQLITE_CREDENTIALS_H
+#define COMFYPOOL_SRC_STORE_SQLITE_CREDENTIALS_H
 
 #include <stdbool.h>
 
@@ -8,7 +8,7 @@
 #include "comfypool/base/err.h"
 #include "comfypool/base/str.h"
 
-#include "ops_apply.h"
+#include "sqlite_ops.h"
 
 struct sqlite3;
 

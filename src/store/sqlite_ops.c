@@ -5,7 +5,7 @@
  * Invariant: an op applied twice in two transactions (the first one rolled back) writes the same.
  * A job without a key, a stray, a profile or a webhook costs no statement for them.
  */
-#include "ops_apply.h"
+#include "sqlite_ops.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "columns.h"
-#include "credentials.h"
-#include "rollup_write.h"
+#include "sqlite_credentials.h"
 #include "sqlite_database.h"
+#include "sqlite_fold.h"
 #include "sqlite_rows.h"
 
 enum { PRUNE_STEP = 200 };
