@@ -118,21 +118,30 @@ static void list_deliveries(void *ctx, struct http_request *rq, struct http_ref 
 
 /* ---- once more ------------------------------------------------------------------------------- */
 
+static void to_redeliver(void *ctx, enum err e, struct delivery_record *d)
+{
+    struct api_asking *q = ctx;
+    struct api *a = q->api;
+    if (a->http != NULL) { /* else the daemon stops */
+        const enum err refused = e != ERR_NONE ? e : webhooks_renew(pool_webhooks(a->pool), d);
+        if (refused != ERR_NONE) {
+            api_refuse(a, q->x, refused);
+        } else {
+            struct http_answer answer = http_answer_new(q->status);
+            struct js_out o = js_out_to(&answer.body);
+            render_delivery(&o, d);
+            http_answer(a->http, q->x, &answer);
+            webhooks_redeliver(pool_webhooks(a->pool), d);
+        }
+    }
+    api_asking_free(q);
+}
+
 static void redeliver(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
-    struct delivery_record r;
-    const enum err e = webhooks_renew(pool_webhooks(a->pool), args_of(rq)->delivery, &r);
-    if (e == ERR_NONE) {
-        struct http_answer answer = http_answer_new(202);
-        struct js_out o = js_out_to(&answer.body);
-        render_delivery(&o, &r);
-        http_answer(a->http, x, &answer);
-        webhooks_redeliver(pool_webhooks(a->pool), &r);
-    } else {
-        api_refuse(a, x, e);
-    }
-    delivery_record_done(&r);
+    store_find_delivery(a->store, args_of(rq)->delivery, NULL, to_redeliver,
+                        api_asking_new(a, x, 202, NULL));
 }
 
 static const struct http_route routes[] = {

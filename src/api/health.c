@@ -1,9 +1,12 @@
 /*
  * What is told of the daemon itself: GET /stats, /healthz, /readyz, and the description of the API.
  */
+#include <stdlib.h>
+
 #include "comfypool/base/json_write.h"
 #include "comfypool/pool/backends.h"
 #include "comfypool/pool/stats.h"
+#include "comfypool/store/deliveries.h"
 #include "comfypool/store/store.h"
 
 #include "args.h"
@@ -56,16 +59,18 @@ static void render_files(struct js_out *o, const struct pool_stats *s)
 }
 
 /* Who is told: event streams, receivers, the local program, a tracing endpoint. */
-static void render_telling(struct js_out *o, const struct pool_stats *s)
+static void render_telling(struct js_out *o, const struct pool_stats *s, uint64_t waiting)
 {
     const struct count events[] = {{"streams", s->events.streams},
                                    {"kept", s->events.kept},
                                    {"bytes", s->events.bytes},
                                    {"slowReaders", s->events.slow_readers}};
-    const struct count webhooks[] = {
-        {"waiting", s->webhooks.waiting},     {"inFlight", s->webhooks.in_flight},
-        {"delivered", s->webhooks.delivered}, {"failed", s->webhooks.failed},
-        {"dead", s->webhooks.dead},           {"forbidden", s->webhooks.forbidden}};
+    const struct count webhooks[] = {{"waiting", waiting},
+                                     {"inFlight", s->webhooks.in_flight},
+                                     {"delivered", s->webhooks.delivered},
+                                     {"failed", s->webhooks.failed},
+                                     {"dead", s->webhooks.dead},
+                                     {"forbidden", s->webhooks.forbidden}};
     const struct count hooks[] = {{"running", s->hooks.running},     {"waiting", s->hooks.waiting},
                                   {"completed", s->hooks.completed}, {"failed", s->hooks.failed},
                                   {"timedOut", s->hooks.timed_out},  {"dropped", s->hooks.dropped}};
@@ -102,13 +107,18 @@ static void render_jobs(struct api *a, struct js_out *o, const struct pool_stats
     js_close(o, '}');
 }
 
-static void get_stats(void *ctx, struct http_request *rq, struct http_ref x)
+/* Statistics that were asked for, of that moment. */
+struct asking {
+    struct api *api;
+    struct http_ref x;
+    struct pool_stats stats;
+};
+
+static void answer_stats(const struct asking *q, uint64_t waiting)
 {
-    struct api *a = ctx;
-    (void)rq;
-    struct pool_stats s;
+    struct api *a = q->api;
+    const struct pool_stats *s = &q->stats;
     struct http_stats http;
-    pool_get_stats(a->pool, &s);
     http_server_stats(a->http, &http);
     const struct count connections[] = {
         {"connections", http.connections}, {"waits", http.waits}, {"requests", http.requests}};
@@ -116,15 +126,37 @@ static void get_stats(void *ctx, struct http_request *rq, struct http_ref x)
     struct js_out o = js_out_to(&answer.body);
     js_open(&o, '{');
     js_member_string(&o, "version", a->options.version);
-    js_member_ms(&o, "uptime", s.uptime_us);
-    render_jobs(a, &o, &s);
-    render_utilization(&o, a->pool, s.uptime_us);
+    js_member_ms(&o, "uptime", s->uptime_us);
+    render_jobs(a, &o, s);
+    render_utilization(&o, a->pool, s->uptime_us);
     render_counts(&o, "http", connections, sizeof connections / sizeof *connections);
-    render_files(&o, &s);
-    render_telling(&o, &s);
-    js_member_int(&o, "badTransitions", (int64_t)s.bad_transitions);
+    render_files(&o, s);
+    render_telling(&o, s, waiting);
+    js_member_int(&o, "badTransitions", (int64_t)s->bad_transitions);
     js_close(&o, '}');
-    http_answer(a->http, x, &answer);
+    http_answer(a->http, q->x, &answer);
+}
+
+/* stored: deliveries that are to be tried, of which some are busy. */
+static void waiting_counted(void *ctx, enum err e, int64_t stored)
+{
+    struct asking *q = ctx;
+    const int64_t busy = (int64_t)q->stats.webhooks.busy;
+    if (q->api->http != NULL) {
+        answer_stats(q, e == ERR_NONE && stored > busy ? (uint64_t)(stored - busy) : 0);
+    }
+    free(q);
+}
+
+static void get_stats(void *ctx, struct http_request *rq, struct http_ref x)
+{
+    struct api *a = ctx;
+    (void)rq;
+    struct asking *q = mem_alloc(sizeof *q);
+    q->api = a;
+    q->x = x;
+    pool_get_stats(a->pool, &q->stats);
+    store_find_waiting_count(a->store, NULL, waiting_counted, q);
 }
 
 static void get_healthz(void *ctx, struct http_request *rq, struct http_ref x)

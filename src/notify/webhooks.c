@@ -4,8 +4,9 @@
  * of a host waits in the store until there is room. At most HOST_IN_FLIGHT of a host and a
  * configured number in all are under way; hosts take turns.
  *
- * A delivery stays here until its end is durable: what is read again from the store meanwhile is
- * known by its id.
+ * A delivery stays here until its end is durable, and until no read is under way that may tell of
+ * it as it was before: what is read from the store meanwhile is known by its id. The hosts of which
+ * the store has more are read one after the other.
  */
 #include "comfypool/notify/webhooks.h"
 
@@ -19,6 +20,7 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/store/deliveries.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/store.h"
 
 #include "webhook_hosts.h"
@@ -42,15 +44,24 @@ enum {
     MOST_RETRY_AFTER_S = 24 * 3600,
 };
 
-enum stage { STAGE_PLANNED, STAGE_DUE, STAGE_FLYING, STAGE_TAKEN, STAGE_ENDING };
+enum stage {
+    STAGE_PLANNED,
+    STAGE_DUE,
+    STAGE_READING, /* its body; it has its place among those that are under way */
+    STAGE_FLYING,
+    STAGE_TAKEN,
+    STAGE_ENDING,
+    STAGE_OVER, /* it goes when its host was read */
+};
 
 struct delivery {
     struct webhooks *all;
     struct delivery_record r; /* body NULL: it is in the store only */
     struct hook_target *target;
     enum stage stage;
-    struct delivery *next;  /* in the target's list, of those that are due; or in `taken` */
+    struct delivery *next;  /* in the target's list, of those that are due; in `taken`; or `over` */
     struct deadline due;    /* of a planned one */
+    struct store_read read; /* of its body */
     struct http_call *call; /* of a flying one */
     bool again;             /* asked for while its end was being written */
     bool taken;             /* by its receiver */
@@ -77,6 +88,16 @@ struct hook_host {
     struct hook_host *next_ready;
     bool is_ready;
     bool parked; /* the store has more of it */
+    bool listed; /* in the round: it stays */
+};
+
+/* What the store has of parked hosts is read, one host after the other. */
+struct round {
+    struct hook_host **hosts; /* NULL: none is under way */
+    size_t len;
+    size_t at;              /* the one that is read, or comes next */
+    struct store_read read; /* of hosts[at] */
+    struct delivery *over;  /* of hosts[at] */
 };
 
 struct webhooks {
@@ -90,12 +111,15 @@ struct webhooks {
     struct map targets;       /* by URL */
     struct map by_id;         /* deliveries in memory */
     struct hook_host *ready_first, *ready_last; /* hosts with a place and something that is due */
+    bool is_pumping;
     unsigned in_flight;
     size_t bodies;          /* bytes of those that are kept until their first try */
     struct delivery *taken; /* their rows go soon, together */
     unsigned taken_len;
+    unsigned going; /* were taken, and their rows are there still */
     struct deadline flush;
     struct deadline refill;
+    struct round round;
     uint64_t delivered, failed, dead, forbidden; /* since the start */
 };
 
@@ -127,7 +151,7 @@ static struct hook_target *target_of(struct webhooks *w, const struct delivery_r
 
 static void host_let_go(struct webhooks *w, struct hook_host *h)
 {
-    if (h->targets == 0 && !h->parked && !h->is_ready) {
+    if (h->targets == 0 && !h->parked && !h->is_ready && !h->listed) {
         (void)map_remove(&w->hosts, str_of(h->name));
         free(h->name);
         free(h);
@@ -276,12 +300,17 @@ static void add(struct webhooks *w, struct delivery_record *take)
     plan(d);
 }
 
+static bool has_room(const struct webhooks *w, const struct hook_host *h)
+{
+    return h->len < HOST_MOST && w->by_id.len < ALL_MOST;
+}
+
 void webhooks_take(struct webhooks *w, struct outbox *o)
 {
     for (size_t i = 0; i < o->len && !w->stopping; i++) {
         struct hook_host *h = host_named(w, o->list[i].host);
         const bool known = map_get(&w->by_id, str_of(o->list[i].id)) != NULL; /* a refill's */
-        if (h->len >= HOST_MOST || w->by_id.len >= ALL_MOST) {
+        if (!has_room(w, h)) {
             h->parked = true;
             plan_refill(w);
         } else if (!known) {
@@ -293,57 +322,113 @@ void webhooks_take(struct webhooks *w, struct outbox *o)
 
 /* ---- what waits in the store ----------------------------------------------------------------- */
 
-struct refilling {
-    struct webhooks *all;
-    struct hook_host *host;
-    unsigned found;
-};
-
-static void due_found(void *ctx, struct delivery_record *d)
+static bool is_being_read(const struct hook_host *h, const struct round *r)
 {
-    struct refilling *f = ctx;
-    struct webhooks *w = f->all;
-    f->found++;
-    if (map_get(&w->by_id, str_of(d->id)) == NULL && f->host->len < HOST_MOST) {
-        add(f->all, d);
+    return r->read.find != NULL && r->hosts[r->at] == h;
+}
+
+/* Its row is gone, or says that it is not to be tried soon; a read that is under way may have found
+   it before. */
+static void leave(struct delivery *d)
+{
+    struct round *r = &d->all->round;
+    if (is_being_read(d->target->host, r)) {
+        d->stage = STAGE_OVER;
+        d->next = r->over;
+        r->over = d;
+    } else {
+        forget(d);
     }
 }
 
-static bool refill_host(struct webhooks *w, struct hook_host *h)
+static void leave_over(struct webhooks *w)
 {
-    struct refilling f = {w, h, 0};
-    const struct wall_us until = {time_wall().us + (int64_t)SOON_MS * 1000};
-    bool later = false;
-    h->targets++; /* what the reading starts may end at once: the host stays */
-    const enum err e = store_load_due(w->store, h->name, until, HOST_MOST, due_found, &f, &later);
-    h->targets--;
-    h->parked = e != ERR_NONE || f.found >= HOST_MOST || later;
-    return e == ERR_NONE;
+    struct delivery *next = NULL;
+    struct delivery *d = w->round.over;
+    w->round.over = NULL;
+    for (; d != NULL; d = next) {
+        next = d->next;
+        if (d->again) { /* somebody wants it once more */
+            d->again = false;
+            plan(d);
+        } else {
+            forget(d);
+        }
+    }
+}
+
+static void read_next(struct webhooks *w);
+
+static void due_found(void *ctx, enum err e, struct delivery_record *list, size_t n, bool later)
+{
+    struct webhooks *w = ctx;
+    struct hook_host *h = w->round.hosts[w->round.at];
+    h->parked = h->parked || e != ERR_NONE || n >= HOST_MOST || later;
+    for (size_t i = 0; i < n; i++) {
+        if (map_get(&w->by_id, str_of(list[i].id)) != NULL) {
+            continue;
+        }
+        if (has_room(w, h)) {
+            add(w, &list[i]);
+        } else {
+            h->parked = true;
+        }
+    }
+    leave_over(w);
+    w->round.at = e == ERR_NONE ? w->round.at + 1 : w->round.len; /* all others later */
+    read_next(w);
+}
+
+static void end_round(struct webhooks *w)
+{
+    bool more = false;
+    for (size_t i = 0; i < w->round.len; i++) {
+        struct hook_host *h = w->round.hosts[i];
+        h->listed = false;
+        more = more || h->parked;
+        host_let_go(w, h);
+    }
+    free(w->round.hosts);
+    w->round.hosts = NULL;
+    if (more) {
+        plan_refill(w);
+    }
+}
+
+/* From the next host on that has room. */
+static void read_next(struct webhooks *w)
+{
+    struct round *r = &w->round;
+    while (r->at < r->len && (r->hosts[r->at]->len >= HOST_MOST / 2 || w->by_id.len >= ALL_MOST)) {
+        r->at++;
+    }
+    if (r->at == r->len) {
+        end_round(w);
+    } else {
+        const struct wall_us until = {time_wall().us + (int64_t)SOON_MS * 1000};
+        r->hosts[r->at]->parked = false; /* until the store, or somebody else, says so */
+        store_find_due(w->store, r->hosts[r->at]->name, until, HOST_MOST, &r->read, due_found, w);
+    }
 }
 
 static void refill(void *ctx)
 {
     struct webhooks *w = ctx;
-    struct hook_host **parked = mem_alloc((w->hosts.len + 1) * sizeof(struct hook_host *));
-    size_t n = 0;
+    struct round *r = &w->round;
+    if (r->hosts != NULL) { /* it may have passed what was parked since */
+        plan_refill(w);
+        return;
+    }
+    r->hosts = mem_alloc((w->hosts.len + 1) * sizeof *r->hosts);
+    r->len = r->at = 0;
     size_t at = 0;
     for (struct hook_host *h = map_next(&w->hosts, &at); h != NULL; h = map_next(&w->hosts, &at)) {
         if (h->parked) {
-            parked[n++] = h;
+            h->listed = true;
+            r->hosts[r->len++] = h;
         }
     }
-    bool more = false;
-    for (size_t i = 0; i < n; i++) {
-        if (parked[i]->len < HOST_MOST / 2 && w->by_id.len < ALL_MOST) {
-            (void)refill_host(w, parked[i]);
-        }
-        more = more || parked[i]->parked;
-        host_let_go(w, parked[i]);
-    }
-    free(parked);
-    if (more) {
-        plan_refill(w);
-    }
+    read_next(w);
 }
 
 static void plan_refill(struct webhooks *w)
@@ -364,11 +449,12 @@ static void written(void *ctx)
 {
     struct delivery *d = ctx;
     struct webhooks *w = d->all;
+    w->going -= d->taken;
     if (d->again && !w->stopping) { /* somebody wants it once more; its row is as it was */
         d->again = false;
         plan(d);
     } else {
-        forget(d);
+        leave(d);
         pump(w);
     }
     pending_remove(w->pending);
@@ -395,6 +481,7 @@ static void end_taken(struct delivery *d)
     struct webhooks *w = d->all;
     d->stage = STAGE_TAKEN;
     d->taken = true;
+    w->going++;
     d->next = w->taken;
     w->taken = d;
     if (++w->taken_len >= FLUSH_MOST) {
@@ -500,21 +587,33 @@ static bool judge(struct delivery *d, const struct http_result *r)
     return false;
 }
 
+/* One more is under way, or one less. */
+static void count_under_way(struct delivery *d, int change)
+{
+    d->all->in_flight += (unsigned)change;
+    d->target->in_flight += (unsigned)change;
+    d->target->host->in_flight += (unsigned)change;
+}
+
+/* A delivery of the URL is under way no longer: others have their turn. */
+static void go_on(struct webhooks *w, struct hook_target *t)
+{
+    target_is_ready(w, t);
+    target_let_go(w, t);
+    pump(w);
+}
+
 static void tried(void *ctx, const struct http_result *r)
 {
     struct delivery *d = ctx;
     struct webhooks *w = d->all;
     struct hook_target *t = d->target;
     d->call = NULL;
-    w->in_flight--;
-    t->in_flight--;
-    t->host->in_flight--;
+    count_under_way(d, -1);
     t->len++; /* judging may forget the delivery, but not its URL */
     t->took = judge(d, r);
     t->len--;
-    target_is_ready(w, t);
-    target_let_go(w, t);
-    pump(w);
+    go_on(w, t);
 }
 
 static bool may_connect(void *ctx, const struct sockaddr *a)
@@ -557,46 +656,56 @@ static void post(struct delivery *d, const char *secret, struct str body)
 
 static void fly(struct delivery *d, const struct delivery_record *whole)
 {
-    struct webhooks *w = d->all;
     d->stage = STAGE_FLYING;
-    w->in_flight++;
-    d->target->in_flight++;
-    d->target->host->in_flight++;
-    post(d, whole->configured ? w->options.secret : whole->secret, str_of(whole->body));
+    post(d, whole->configured ? d->all->options.secret : whole->secret, str_of(whole->body));
 }
 
-static void start(struct delivery *d)
+static void body_found(void *ctx, enum err e, struct delivery_record *whole)
 {
+    struct delivery *d = ctx;
     struct webhooks *w = d->all;
-    if (d->r.body != NULL) {
-        fly(d, &d->r);
-        drop_body(d);
+    struct hook_target *t = d->target;
+    if (e == ERR_NONE) {
+        fly(d, whole);
         return;
     }
-    struct delivery_record whole;
-    const enum err e = store_get_delivery(w->store, d->r.id, &whole);
-    if (e == ERR_NONE) {
-        fly(d, &whole);
-    } else if (e == ERR_DELIVERY_NOT_FOUND) { /* somebody deleted it */
-        forget(d);
+    count_under_way(d, -1);
+    t->len++;                          /* the delivery may go, but not its URL */
+    if (e == ERR_DELIVERY_NOT_FOUND) { /* somebody deleted it */
+        leave(d);
     } else {
         d->r.next_at.us = time_wall().us + (int64_t)STORE_PAUSE_MS * 1000;
         plan(d);
     }
-    delivery_record_done(&whole);
+    t->len--;
+    go_on(w, t);
+}
+
+static void start(struct delivery *d)
+{
+    count_under_way(d, 1);
+    if (d->r.body != NULL) {
+        fly(d, &d->r);
+        drop_body(d);
+    } else {
+        d->stage = STAGE_READING;
+        store_find_delivery(d->all->store, d->r.id, &d->read, body_found, d);
+    }
 }
 
 static void pump(struct webhooks *w)
 {
+    if (w->is_pumping) { /* a store that cannot be read says so at once */
+        return;
+    }
+    w->is_pumping = true;
     while (w->ready_first != NULL && w->in_flight < w->options.concurrency && !w->stopping) {
         struct delivery *d = take_turn(w);
         struct hook_target *t = d->target;
-        t->len++; /* the delivery may go, but not its URL */
         start(d);
-        t->len--;
         target_is_ready(w, t);
-        target_let_go(w, t);
     }
+    w->is_pumping = false;
 }
 
 /* ---- once more ------------------------------------------------------------------------------- */
@@ -608,10 +717,13 @@ static void begin_anew(struct delivery_record *r)
     r->made_at = r->next_at = time_wall();
 }
 
+/* Without its body: that is read again, which finds out whether it was taken a moment ago. */
 void webhooks_redeliver(struct webhooks *w, struct delivery_record *take)
 {
     struct delivery *d = map_get(&w->by_id, str_of(take->id));
     if (d == NULL) {
+        free(take->body);
+        take->body = NULL;
         add(w, take);
     } else if (d->stage == STAGE_PLANNED) {
         begin_anew(&d->r);
@@ -619,7 +731,7 @@ void webhooks_redeliver(struct webhooks *w, struct delivery_record *take)
         plan(d);
     } else {
         begin_anew(&d->r); /* due or on its way; or its end is being written */
-        d->again = d->stage == STAGE_ENDING;
+        d->again = d->stage == STAGE_ENDING || d->stage == STAGE_OVER;
     }
 }
 
@@ -629,18 +741,10 @@ bool webhooks_has_taken(const struct webhooks *w, const char *id)
     return d != NULL && d->taken;
 }
 
-static size_t count_waiting(const struct webhooks *w)
-{
-    const int64_t busy = w->in_flight + w->taken_len;
-    int64_t stored = 0;
-    const bool known = store_count_waiting(w->store, &stored) == ERR_NONE && stored > busy;
-    return known ? (size_t)(stored - busy) : 0;
-}
-
-void webhooks_count(struct webhooks *w, struct webhooks_stats *ret)
+void webhooks_count(const struct webhooks *w, struct webhooks_stats *ret)
 {
     *ret = (struct webhooks_stats){
-        .waiting = count_waiting(w),
+        .busy = w->in_flight + w->going,
         .in_flight = w->in_flight,
         .delivered = w->delivered,
         .failed = w->failed,
@@ -667,20 +771,17 @@ void webhooks_written(struct webhooks *w, struct outbox *o)
     pending_remove(w->pending);
 }
 
-enum err webhooks_renew(struct webhooks *w, const char *id, struct delivery_record *ret)
+enum err webhooks_renew(struct webhooks *w, struct delivery_record *d)
 {
-    enum err e = store_get_delivery(w->store, id, ret);
-    if (e == ERR_NONE && webhooks_has_taken(w, id)) {
-        e = ERR_DELIVERY_NOT_FOUND;
+    if (webhooks_has_taken(w, d->id)) {
+        return ERR_DELIVERY_NOT_FOUND;
     }
-    if (e == ERR_NONE && !store_is_writable(w->store)) {
-        e = ERR_STORE_UNAVAILABLE;
+    if (!store_is_writable(w->store)) {
+        return ERR_STORE_UNAVAILABLE;
     }
-    if (e == ERR_NONE) {
-        begin_anew(ret);
-        store_update_delivery(w->store, ret, NULL, NULL);
-    }
-    return e;
+    begin_anew(d);
+    store_update_delivery(w->store, d, NULL, NULL);
+    return ERR_NONE;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -713,9 +814,11 @@ void webhooks_stop(struct webhooks *w)
 {
     w->stopping = true;
     deadline_clear(w->deadlines, &w->refill);
+    store_read_forget(&w->round.read);
     flush_taken(w);
     size_t at = 0;
     for (struct delivery *d = map_next(&w->by_id, &at); d != NULL; d = map_next(&w->by_id, &at)) {
+        store_read_forget(&d->read);
         if (d->call != NULL) {
             http_call_cancel(d->call);
             d->call = NULL;
@@ -745,6 +848,7 @@ void webhooks_free(struct webhooks *w)
         free(h);
     }
     map_done(&w->hosts);
+    free(w->round.hosts);
     http_client_close(w->http);
     free(w);
 }

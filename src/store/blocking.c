@@ -118,23 +118,6 @@ enum err store_get_setting(struct store *s, const char *name, char **ret)
     return s->engine->setting(s->reader, name, ret);
 }
 
-enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
-                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
-                        bool *ret_later)
-{
-    return s->engine->due(s->reader, host, until, limit, each, ctx, ret_later);
-}
-
-enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
-{
-    return s->engine->delivery(s->reader, id, ret);
-}
-
-enum err store_count_waiting(struct store *s, int64_t *ret)
-{
-    return s->engine->count_waiting(s->reader, ret);
-}
-
 enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
 {
     return s->engine->whole_job(s->reader, id, ret);

@@ -35,6 +35,7 @@ static const struct named_suite suites[] = {
     {"store roll-ups", store_rollups_suite},
     {"store lists", store_lists_suite},
     {"store finds", store_finds_suite},
+    {"webhooks", webhooks_suite},
     {"http", http_suite},
     {"config", config_suite},
     {"deadlines", deadlines_suite},

@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <ftw.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "comfypool/core/event.h"
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/store.h"
+
+#include "../../src/store/inner.h"
 
 /* ---- a directory, a loop and a store --------------------------------------------------------- */
 
@@ -268,6 +271,71 @@ int active_jobs(void)
     return n;
 }
 
+/* ---- deliveries ------------------------------------------------------------------------------ */
+
+struct finding {
+    struct answer answer;
+    void (*each)(void *ctx, struct delivery_record *d);
+    void *ctx;
+    bool later;
+    struct delivery_record delivery;
+    int64_t n;
+};
+
+static void due_found(void *ctx, enum err e, struct delivery_record *list, size_t n, bool later)
+{
+    struct finding *f = ctx;
+    for (size_t i = 0; i < n; i++) {
+        f->each(f->ctx, &list[i]);
+    }
+    f->later = later;
+    on_done(&f->answer, e);
+}
+
+enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                        bool *ret_later)
+{
+    struct finding f = {.each = each, .ctx = ctx};
+    store_find_due(s, host, until, limit, NULL, due_found, &f);
+    const enum err e = wait_for(&f.answer);
+    *ret_later = f.later;
+    return e;
+}
+
+static void delivery_found(void *ctx, enum err e, struct delivery_record *d)
+{
+    struct finding *f = ctx;
+    f->delivery = *d;
+    *d = (struct delivery_record){0};
+    on_done(&f->answer, e);
+}
+
+enum err store_get_delivery(struct store *s, const char *id, struct delivery_record *ret)
+{
+    struct finding f = {.n = 0};
+    store_find_delivery(s, id, NULL, delivery_found, &f);
+    const enum err e = wait_for(&f.answer);
+    *ret = f.delivery;
+    return e;
+}
+
+static void waiting_counted(void *ctx, enum err e, int64_t n)
+{
+    struct finding *f = ctx;
+    f->n = n;
+    on_done(&f->answer, e);
+}
+
+enum err store_count_waiting(struct store *s, int64_t *ret)
+{
+    struct finding f = {.n = 0};
+    store_find_waiting_count(s, NULL, waiting_counted, &f);
+    const enum err e = wait_for(&f.answer);
+    *ret = f.n;
+    return e;
+}
+
 /* ---- the database itself --------------------------------------------------------------------- */
 
 sqlite3 *open_database(void)
@@ -291,6 +359,50 @@ int rows_in(const char *table)
     (void)sqlite3_finalize(q);
     (void)sqlite3_close(db);
     return n;
+}
+
+/* ---- writes that wait ------------------------------------------------------------------------ */
+
+static sqlite3 *holder;
+
+static void run_sql(sqlite3 *db, const char *sql)
+{
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+void hold_writes(void)
+{
+    holder = open_database();
+    run_sql(holder, "BEGIN IMMEDIATE");
+}
+
+static bool all_is_read(void)
+{
+    uv_mutex_lock(&store->finder.mutex);
+    const bool is = store->finder.answered.first != NULL;
+    uv_mutex_unlock(&store->finder.mutex);
+    return is;
+}
+
+static bool all_is_written(void)
+{
+    uv_mutex_lock(&store->writer.mutex);
+    const bool is = store->writer.answered.first != NULL;
+    uv_mutex_unlock(&store->writer.mutex);
+    return is;
+}
+
+void release_writes(void)
+{
+    while (!all_is_read()) {
+        (void)sched_yield();
+    }
+    ck_assert(!all_is_written());
+    run_sql(holder, "ROLLBACK");
+    (void)sqlite3_close(holder);
+    while (!all_is_written()) {
+        (void)sched_yield();
+    }
 }
 
 /* ---- a full disk ----------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include <sqlite3.h>
 
+#include "comfypool/store/deliveries.h"
 #include "comfypool/store/store.h"
 
 extern char dir[64];
@@ -52,9 +53,26 @@ void stored_as(const struct job_record *want);
 void counts_are(int queued, int running, int completed, int failed, int cancelled);
 int active_jobs(void);
 
+/* As the store_find_* of their names; the loop runs until they are answered. `each` may take a
+   delivery's texts by clearing them. Owner of *ret: the caller. */
+enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
+                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
+                        bool *ret_later) MUST_CHECK;
+enum err store_get_delivery(struct store *s, const char *id,
+                            struct delivery_record *ret) MUST_CHECK;
+enum err store_count_waiting(struct store *s, int64_t *ret) MUST_CHECK;
+
 /* A connection of the test's own; sqlite3_close it. */
 sqlite3 *open_database(void);
 int rows_in(const char *table);
+
+/*
+ * A read that is answered with what was true before a write, after whoever wrote has heard that it
+ * is durable: hold_writes; what is written then waits (let the loop turn once); what is asked is
+ * read; release_writes. The next turn of the loop tells of the writes first, then of the reads.
+ */
+void hold_writes(void);
+void release_writes(void);
 
 /* A full disk: files may not grow over 1 MiB, and the store has found out. In a child only. */
 void fill_disk(void);

@@ -45,11 +45,11 @@ void webhooks_stop(struct webhooks *w);
 void webhooks_free(struct webhooks *w);
 
 struct webhooks_stats {
-    size_t waiting; /* deliveries that are to be tried, those in the store alone too */
+    size_t busy; /* deliveries that the store counts as waiting, but are in flight or were taken */
     unsigned in_flight;
     uint64_t delivered, failed, dead, forbidden; /* since the start */
 };
-void webhooks_count(struct webhooks *w, struct webhooks_stats *ret);
+void webhooks_count(const struct webhooks *w, struct webhooks_stats *ret);
 
 /* ---- new deliveries -------------------------------------------------------------------------- */
 
@@ -89,9 +89,9 @@ void webhook_render_body(enum event_type type, struct str data, struct buf *out)
 
 /* It was taken a moment ago: its row goes soon. */
 bool webhooks_has_taken(const struct webhooks *w, const char *id);
-/* A delivery is, from now on, as if it was new. ERR_DELIVERY_NOT_FOUND, ERR_STORE_UNAVAILABLE.
-   Owner of *ret, also after an error: the caller. */
-enum err webhooks_renew(struct webhooks *w, const char *id, struct delivery_record *ret) MUST_CHECK;
+/* A delivery that was found in the store is, from now on, as if it was new.
+   ERR_DELIVERY_NOT_FOUND: it was taken meanwhile; ERR_STORE_UNAVAILABLE. */
+enum err webhooks_renew(struct webhooks *w, struct delivery_record *d) MUST_CHECK;
 /* ... and is tried. */
 void webhooks_redeliver(struct webhooks *w, struct delivery_record *take);
 

@@ -54,9 +54,9 @@ typedef void (*store_deliveries_fn)(void *ctx, enum err e, const struct delivery
 void store_list_deliveries(struct store *s, const char *client, unsigned state_mask, int64_t cursor,
                            unsigned limit, store_deliveries_fn done, void *ctx);
 int64_t store_delivery_cursor(const struct delivery_record *d);
-/* The same off the loop: those of one host that are to be tried until then, the earliest first, at
-   most `limit`; without their bodies. later: there are some that are to be tried later. The callee
-   may take their texts by clearing them. */
+/* Off the loop: those of one host that are to be tried until then, the earliest first, at most
+   `limit`; without their bodies. later: there are some that are to be tried later. The callee may
+   take their texts by clearing them. */
 typedef void (*store_found_due_fn)(void *ctx, enum err e, struct delivery_record *list, size_t n,
                                    bool later);
 void store_find_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
@@ -65,24 +65,13 @@ void store_find_due(struct store *s, const char *host, struct wall_us until, uns
 typedef void (*store_found_delivery_fn)(void *ctx, enum err e, struct delivery_record *d);
 void store_find_delivery(struct store *s, const char *id, struct store_read *read,
                          store_found_delivery_fn done, void *ctx);
-/* How many are to be tried. */
+/* How many are to be tried; along an index. */
 typedef void (*store_found_count_fn)(void *ctx, enum err e, int64_t n);
 void store_find_waiting_count(struct store *s, struct store_read *read, store_found_count_fn done,
                               void *ctx);
 
-/* Those of one host that are to be tried until then, the earliest first, at most `limit`; without
-   their bodies. Calls `each` for every one, which may take its texts by clearing them. *ret_later:
-   there are some that are to be tried later. On the loop. */
-enum err store_load_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
-                        void (*each)(void *ctx, struct delivery_record *d), void *ctx,
-                        bool *ret_later) MUST_CHECK;
 /* The hosts of all that are to be tried. On the loop, at the start. */
 enum err store_load_due_hosts(struct store *s, void (*each)(void *ctx, const char *host),
                               void *ctx) MUST_CHECK;
-/* A delivery with its body. ERR_DELIVERY_NOT_FOUND. Owner of its texts: the caller. */
-enum err store_get_delivery(struct store *s, const char *id,
-                            struct delivery_record *ret) MUST_CHECK;
-/* How many are to be tried. On the loop; along an index. */
-enum err store_count_waiting(struct store *s, int64_t *ret) MUST_CHECK;
 
 #endif
