@@ -1,7 +1,8 @@
 /*
  * The push of traces. Jobs wait by their id; a batch is rendered from the store when it goes, a
- * second after the first job came or as soon as it is full. An endpoint that is down is asked
- * again, later and later; meanwhile the oldest jobs make room for new ones.
+ * second after the first job came or as soon as it is full; its jobs are read one after the other.
+ * An endpoint that is down is asked again, later and later; meanwhile the oldest jobs make room for
+ * new ones.
  */
 #include "comfypool/notify/otlp.h"
 
@@ -15,11 +16,9 @@
 #include "comfypool/loop/deadlines.h"
 #include "comfypool/loop/http_client.h"
 #include "comfypool/render/render.h"
-#include "comfypool/store/jobs.h"
-#include "comfypool/store/profiles.h"
+#include "comfypool/store/finds.h"
 
 enum {
-    /* A batch is rendered in one turn of the loop. */
     BATCH = 16,
     BATCH_BYTES = 256 << 10,
     BATCH_MS = 1000,
@@ -39,20 +38,24 @@ struct otlp {
     bool stopping;
     char (*ids)[UUID_SIZE]; /* of jobs to be told, a ring of OTLP_MOST; NULL: none yet */
     size_t first, len;
-    size_t sending;    /* the first ones, in the request under way... */
+    size_t sending;    /* the first ones, in the body or the request under way... */
     size_t unreadable; /* ...though so many of them are not in it */
+    bool is_busy;      /* with a body, or a request */
+    struct buf body;
+    struct js_out out; /* into it */
+    struct store_read read;
     struct http_call *call;
     struct deadline next;
     int64_t pause_ms;       /* after failures */
     uint64_t sent, dropped; /* jobs, since the start */
 };
 
-static void send_batch(void *ctx);
+static void begin_batch(void *ctx);
 
 static void plan(struct otlp *t, int64_t ms)
 {
-    if (t->call == NULL && t->len > 0 && !t->stopping) {
-        deadline_set(t->deadlines, &t->next, mono_add(time_mono(), dur_ms(ms)), send_batch, t);
+    if (!t->is_busy && t->len > 0 && !t->stopping) {
+        deadline_set(t->deadlines, &t->next, mono_add(time_mono(), dur_ms(ms)), begin_batch, t);
     }
 }
 
@@ -60,53 +63,6 @@ static void drop_first(struct otlp *t, size_t n)
 {
     t->first = (t->first + n) % OTLP_MOST;
     t->len -= n;
-}
-
-/* ---- rendering ------------------------------------------------------------------------------- */
-
-/* Its attempts' profiles, in order. False: it cannot be read, or was deleted meanwhile. */
-static bool add_job(struct otlp *t, const char *id, struct js_out *o)
-{
-    struct job_record r = {.seq = 0};
-    if (store_get_job(t->store, (struct str){id, UUID_TEXT}, &r) != ERR_NONE) {
-        job_record_done(&r);
-        return false;
-    }
-    const unsigned first = r.attempts == 0 ? 0 : 1;
-    struct buf *texts = mem_zero(r.attempts + 1, sizeof *texts);
-    struct str *profiles = mem_zero(r.attempts + 1, sizeof *profiles);
-    size_t len = 0;
-    for (unsigned n = first; n <= r.attempts; n++) {
-        buf_init(&texts[len], BUF_NO_LIMIT);
-        if (store_get_profile(t->store, r.seq, n, &texts[len]) == ERR_NONE) {
-            profiles[len] = buf_str(&texts[len]);
-            len++;
-        } else {
-            buf_done(&texts[len]);
-        }
-    }
-    struct render_trace trace;
-    render_trace_of(&r, t->options.version, profiles, len, &trace);
-    render_otlp_spans(o, &trace);
-    for (size_t i = 0; i < len; i++) {
-        buf_done(&texts[i]);
-    }
-    free(texts);
-    free(profiles);
-    job_record_done(&r);
-    return true;
-}
-
-static void render_batch(struct otlp *t, struct buf *out)
-{
-    struct js_out o = js_out_to(out);
-    render_otlp_begin(&o, t->options.version);
-    t->sending = t->unreadable = 0;
-    while (t->sending < t->len && t->sending < BATCH && out->len < BATCH_BYTES) {
-        t->unreadable += !add_job(t, t->ids[(t->first + t->sending) % OTLP_MOST], &o);
-        t->sending++;
-    }
-    render_otlp_end(&o);
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -130,6 +86,7 @@ static void answered(void *ctx, const struct http_result *r)
 {
     struct otlp *t = ctx;
     t->call = NULL;
+    t->is_busy = false;
     if (is_for_later(r)) {
         if (t->pause_ms == 0) { /* said once */
             log_failure(t, r, "they are kept and tried again");
@@ -153,23 +110,76 @@ static void answered(void *ctx, const struct http_result *r)
     plan(t, t->len >= BATCH ? 0 : BATCH_MS);
 }
 
-static void send_batch(void *ctx)
+static void send_batch(struct otlp *t)
 {
-    struct otlp *t = ctx;
-    AUTO_BUF struct buf body;
-    buf_init(&body, BUF_NO_LIMIT);
-    render_batch(t, &body);
+    render_otlp_end(&t->out);
     t->call = http_call_start(t->http,
                               &(struct http_request_spec){
                                   .method = "POST",
                                   .url = t->options.url,
                                   .headers = t->options.headers,
-                                  .body = buf_str(&body),
+                                  .body = buf_str(&t->body),
                                   .connect_timeout = dur_ms(CONNECT_MS),
                                   .timeout = dur_ms(REQUEST_MS),
                                   .sink = &http_sink_none,
                               },
                               answered, t);
+    buf_done(&t->body);
+}
+
+/* ---- rendering ------------------------------------------------------------------------------- */
+
+/* Its attempts' profiles, in order. */
+static void add_job(struct otlp *t, const struct store_found *f)
+{
+    struct str *profiles = mem_alloc((f->profiles_len + 1) * sizeof *profiles);
+    size_t len = 0;
+    for (size_t i = 0; i < f->profiles_len; i++) {
+        if (f->profiles[i].attempt > 0 || f->job->attempts == 0) {
+            profiles[len++] = f->profiles[i].json;
+        }
+    }
+    struct render_trace trace;
+    render_trace_of(f->job, t->options.version, profiles, len, &trace);
+    render_otlp_spans(&t->out, &trace);
+    free(profiles);
+}
+
+static void add_next(struct otlp *t);
+
+static void job_found(void *ctx, const struct store_found *f)
+{
+    struct otlp *t = ctx;
+    if (f->error == ERR_NONE) {
+        add_job(t, f);
+    } else {
+        t->unreadable++; /* or it was deleted meanwhile */
+    }
+    t->sending++;
+    add_next(t);
+}
+
+/* Another job into the body, or it goes. */
+static void add_next(struct otlp *t)
+{
+    if (t->sending == t->len || t->sending == BATCH || t->body.len >= BATCH_BYTES) {
+        send_batch(t);
+        return;
+    }
+    struct store_wish wish = {.wants = STORE_WANT_PROFILES};
+    memcpy(wish.id, t->ids[(t->first + t->sending) % OTLP_MOST], sizeof wish.id);
+    store_find_job(t->store, &wish, &t->read, job_found, t);
+}
+
+static void begin_batch(void *ctx)
+{
+    struct otlp *t = ctx;
+    t->is_busy = true;
+    t->sending = t->unreadable = 0;
+    buf_init(&t->body, BUF_NO_LIMIT);
+    t->out = js_out_to(&t->body);
+    render_otlp_begin(&t->out, t->options.version);
+    add_next(t);
 }
 
 void otlp_add(struct otlp *t, const char *job_id)
@@ -180,7 +190,7 @@ void otlp_add(struct otlp *t, const char *job_id)
     if (t->ids == NULL) {
         t->ids = mem_zero(OTLP_MOST, sizeof *t->ids);
     }
-    if (t->len == OTLP_MOST && t->sending > 0) {
+    if (t->len == OTLP_MOST && t->is_busy) {
         t->dropped++; /* the oldest are on their way */
         return;
     }
@@ -201,6 +211,7 @@ void otlp_stop(struct otlp *t)
 {
     t->stopping = true;
     deadline_clear(t->deadlines, &t->next);
+    store_read_forget(&t->read);
     if (t->call != NULL) {
         http_call_cancel(t->call);
         t->call = NULL;
@@ -225,6 +236,7 @@ void otlp_count(const struct otlp *t, struct otlp_stats *ret)
 
 void otlp_free(struct otlp *t)
 {
+    buf_done(&t->body);
     free(t->ids);
     free(t);
 }
