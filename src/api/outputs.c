@@ -188,10 +188,10 @@ static void view_ended(void *ctx, const struct http_result *result)
 /* What the client asks of a part of it is the server's to answer. False: there is no such server.
  */
 static bool start_relay(struct api *a, const struct http_request *rq, struct http_ref x,
-                        const struct job_record *job, const struct render_output *o)
+                        const struct store_found *f, const struct render_output *o)
 {
     enum { LINE = HTTP_PASSED_SIZE + 24 };
-    struct file_server *from = file_server_find(pool_file_servers(a->pool), job->backend);
+    struct file_server *from = file_server_find(pool_file_servers(a->pool), f->job->backend);
     char lines[3][LINE];
     const char *headers[4] = {NULL};
     size_t n = 0;
@@ -213,7 +213,7 @@ static bool start_relay(struct api *a, const struct http_request *rq, struct htt
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = a->http;
     r->x = x;
-    r->stamp = stamps_find(pool_stamps(a->pool), job->seq, job->completed_at, args_of(rq)->number);
+    r->stamp = stamps_find(pool_stamps(a->pool), f->stamps, args_of(rq)->number);
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);
     r->call = output_view(from, o, headers, &sink, view_ended, r);
@@ -247,7 +247,7 @@ static bool answer_copy(struct api *a, const struct http_request *rq, struct htt
 }
 
 static void answer_output(struct api *a, const struct http_request *rq, struct http_ref x,
-                          const struct job_record *r, const struct render_output *list, size_t len)
+                          const struct store_found *f, const struct render_output *list, size_t len)
 {
     if (args_of(rq)->number >= len) {
         http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,
@@ -258,7 +258,7 @@ static void answer_output(struct api *a, const struct http_request *rq, struct h
         /* it outlives its backend */
     } else if (!render_output_is_at_server(&list[args_of(rq)->number])) {
         http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, fetch_was_streamed, NULL);
-    } else if (!start_relay(a, rq, x, r, &list[args_of(rq)->number])) {
+    } else if (!start_relay(a, rq, x, f, &list[args_of(rq)->number])) {
         http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, "its backend is not configured any more",
                      NULL);
     }
@@ -273,13 +273,13 @@ static void output_found(struct api *a, struct http_request *rq, struct http_ref
     }
     size_t len = 0;
     struct render_output *list = render_outputs_read(str_of(f->job->outputs), &len);
-    answer_output(a, rq, x, f->job, list, len);
+    answer_output(a, rq, x, f, list, len);
     render_outputs_free(list, len);
 }
 
 static void get_output(void *ctx, struct http_request *rq, struct http_ref x)
 {
-    static const struct api_find find = {.found = output_found};
+    static const struct api_find find = {.wants = STORE_WANT_STAMPS, .found = output_found};
     struct api *a = ctx;
     if (pool_has_job(a->pool, args_of(rq)->job_id)) {
         http_problem(a->http, x, ERR_OUTPUT_NOT_FOUND,

@@ -16,7 +16,7 @@
 #include "comfypool/base/names.h"
 #include "comfypool/files/output_fetch.h"
 #include "comfypool/loop/deadlines.h"
-#include "comfypool/store/jobs.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/outputs.h"
 
 #include "server.h"
@@ -63,6 +63,11 @@ struct copies {
     uint64_t bytes;
     size_t pending; /* jobs of which some are still to be fetched */
     struct deadline expire;
+    struct deleted { /* whether retention took the oldest, too */
+        struct store_read read;
+        char id[UUID_SIZE]; /* of whom it asks */
+        bool again;         /* more was deleted since */
+    } deleted;
 };
 
 /* A file, whichever jobs have it. */
@@ -92,6 +97,7 @@ struct kept_job {
     size_t unwritten;              /* files since its row was written */
     struct render_output *outputs; /* while they are fetched; NULL: not read yet */
     size_t outputs_len;
+    struct buf stamps; /* of them, when they are known */
 };
 
 /* A row names all files of a job: so many times it is written at most while they come. What was
@@ -287,6 +293,9 @@ static void unqueue(struct kept_job *k)
         return;
     }
     struct copying *w = &k->server->copying;
+    if (w->first == k) {
+        store_read_forget(&w->read);
+    }
     if (w->first == k && w->fetch != NULL) {
         fetch_cancel(w->fetch);
         w->fetch = NULL;
@@ -294,6 +303,7 @@ static void unqueue(struct kept_job *k)
     render_outputs_free(k->outputs, k->outputs_len);
     k->outputs = NULL;
     k->outputs_len = 0;
+    buf_done(&k->stamps);
     *(k->before == NULL ? &w->first : &k->before->behind) = k->behind;
     *(k->behind == NULL ? &w->last : &k->behind->before) = k->before;
     k->before = k->behind = NULL;
@@ -331,6 +341,7 @@ static struct kept_job *add_job(struct copies *all, int64_t seq, const char *id,
     k->seq = seq;
     memcpy(k->id, id, sizeof k->id);
     k->ended_at = ended_at;
+    buf_init(&k->stamps, BUF_NO_LIMIT);
     read_files(k, files);
     struct kept_job *older = all->newest; /* nearly always the place */
     while (older != NULL && older->ended_at.us > ended_at.us) {
@@ -482,39 +493,65 @@ static void fetched(void *ctx, enum fetch_end end, const char *why, const char *
     copies_up(s);
 }
 
-static bool read_outputs(struct kept_job *k)
-{
-    struct job_record r = {0};
-    if (store_get_job(k->all->store, (struct str){k->id, UUID_TEXT}, &r) != ERR_NONE) {
-        return false;
-    }
-    k->outputs = render_outputs_read(str_of(r.outputs), &k->outputs_len);
-    job_record_done(&r);
-    return true;
-}
-
+/* False: there is no such output. */
 static bool start_fetch(struct file_server *s, struct kept_job *k)
 {
     struct copies *all = s->copying.copies;
     const size_t n = next_pending(k);
-    if (k->outputs == NULL && !read_outputs(k)) {
-        return false;
-    }
     const bool good = n < k->outputs_len && k->outputs_len == k->len;
     if (good) {
-        const struct output_stamp stamp = stamps_find(all->stamps, k->seq, k->ended_at, n);
+        const struct output_stamp stamp = stamps_find(all->stamps, buf_str(&k->stamps), n);
         s->copying.fetch = fetch_begin(s, &stamp, &k->outputs[n], all->options.blobs,
                                        all->options.bytes, fetched, s);
     }
     return good;
 }
 
+/* The first job, as the store has it. */
+static void job_found(void *ctx, const struct store_found *f)
+{
+    struct file_server *s = ctx;
+    struct kept_job *k = s->copying.first;
+    if (s->copying.copies->stopping) {
+        return;
+    }
+    if (f->error == ERR_STORE_UNAVAILABLE) {
+        wait_after(s, 0);
+        return;
+    }
+    if (f->error == ERR_NONE && k->outputs == NULL) {
+        k->outputs = render_outputs_read(str_of(f->job->outputs), &k->outputs_len);
+    }
+    buf_add_str(&k->stamps, f->stamps);
+    if (f->error == ERR_NONE && !s->up) {
+        return;
+    }
+    if (f->error != ERR_NONE || !start_fetch(s, k)) {
+        fail_rest(k, "its job, or the output, is gone");
+        copies_up(s);
+    }
+}
+
+static void read_job(struct file_server *s, const struct kept_job *k)
+{
+    struct store_wish wish = {.wants = STORE_WANT_STAMPS};
+    memcpy(wish.id, k->id, sizeof wish.id);
+    store_find_job(k->all->store, &wish, &s->copying.read, job_found, s);
+}
+
 void copies_up(struct file_server *s)
 {
     struct copying *w = &s->copying;
-    while (s->up && w->first != NULL && !w->copies->stopping && w->fetch == NULL &&
-           !heap_holds(&w->again.node) && !start_fetch(s, w->first)) {
-        fail_rest(w->first, "its job, or the output, is gone");
+    struct kept_job *k = w->first;
+    if (!s->up || k == NULL || w->copies->stopping || w->fetch != NULL || w->read.find != NULL ||
+        heap_holds(&w->again.node)) {
+        return;
+    }
+    if (k->outputs == NULL || k->stamps.len == 0) { /* stamps may come while it is copied */
+        read_job(s, k);
+    } else if (!start_fetch(s, k)) {
+        fail_rest(k, "its job, or the output, is gone");
+        copies_up(s);
     }
 }
 
@@ -566,30 +603,52 @@ void copies_forget(struct copies *all, const char *job_id)
     }
 }
 
-/* Retention takes the oldest first. */
+static void ask_for_oldest(struct copies *all);
+
+/* Retention takes the oldest first: when it left this one, it left all others. */
+static void oldest_found(void *ctx, const struct store_found *f)
+{
+    struct copies *all = ctx;
+    struct kept_job *k = find(all, all->deleted.id);
+    const bool is_gone = f->error == ERR_JOB_NOT_FOUND;
+    if (is_gone && k != NULL) {
+        drop_job(k);
+    }
+    if (is_gone || all->deleted.again) {
+        ask_for_oldest(all);
+    }
+}
+
+static void ask_for_oldest(struct copies *all)
+{
+    struct deleted *d = &all->deleted;
+    d->again = false;
+    if (all->oldest != NULL && !all->stopping) {
+        struct store_wish wish = {.wants = 0};
+        memcpy(d->id, all->oldest->id, sizeof d->id);
+        memcpy(wish.id, d->id, sizeof wish.id);
+        store_find_job(all->store, &wish, &d->read, oldest_found, all);
+    }
+}
+
 void copies_of_deleted(struct copies *all)
 {
-    struct job_record r = {0};
-    while (all->oldest != NULL &&
-           store_get_job(all->store, (struct str){all->oldest->id, UUID_TEXT}, &r) ==
-               ERR_JOB_NOT_FOUND) {
-        drop_job(all->oldest);
+    if (all->deleted.read.find == NULL) {
+        ask_for_oldest(all);
+    } else {
+        all->deleted.again = true;
     }
-    job_record_done(&r);
 }
 
 /* ---- the start and the end ------------------------------------------------------------------- */
 
-static void found_row(void *ctx, const struct kept_record *row)
+static void found_row(void *ctx, const struct kept_record *row, const char *backend)
 {
     struct copies *all = ctx;
-    struct job_record r = {0};
     struct kept_job *k = add_job(all, row->seq, row->job_id, row->ended_at, str_of(row->files));
-    if (next_pending(k) < k->len &&
-        store_get_job(all->store, (struct str){k->id, UUID_TEXT}, &r) == ERR_NONE) {
-        queue_at(k, r.backend);
+    if (next_pending(k) < k->len && backend != NULL) {
+        queue_at(k, backend);
     }
-    job_record_done(&r);
 }
 
 static void found_file(void *ctx, const char *sha256, uint64_t size)
@@ -633,6 +692,7 @@ struct copies *copies_new(struct store *store, struct deadlines *deadlines,
 void copies_stop(struct copies *all)
 {
     all->stopping = true;
+    store_read_forget(&all->deleted.read);
 }
 
 void copies_free(struct copies *all)

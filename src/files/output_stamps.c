@@ -150,18 +150,15 @@ static struct output_stamp read_stamp(struct js_reader *r, struct buf *scratch)
     return s;
 }
 
-struct output_stamp stamps_find(const struct stamps *all, int64_t seq, struct wall_us ended_at,
-                                size_t n)
+struct output_stamp stamps_find(const struct stamps *all, struct str files, size_t n)
 {
-    AUTO_BUF struct buf files;
     AUTO_BUF struct buf scratch;
-    buf_init(&files, BUF_NO_LIMIT);
     buf_init(&scratch, BUF_NO_LIMIT);
-    if (!all->is_on || store_get_stamps(all->store, seq, ended_at, &files) != ERR_NONE) {
+    if (!all->is_on) {
         return not_known;
     }
     struct js_reader reader;
-    js_read_strict(&reader, buf_str(&files), JS_MAX_DEPTH);
+    js_read_strict(&reader, files, JS_MAX_DEPTH);
     (void)js_next(&reader);
     for (size_t i = 0; js_next(&reader).kind == JS_OBJECT; i++) {
         const struct output_stamp s = read_stamp(&reader, &scratch);

@@ -6,6 +6,7 @@
 
 #include "comfypool/files/file_servers.h"
 #include "comfypool/loop/deadlines.h"
+#include "comfypool/store/finds.h"
 
 struct copies;
 struct fetch;
@@ -19,6 +20,7 @@ struct file_server {
     struct copying { /* of output_copies.c: what is still to be fetched */
         struct copies *copies;
         struct kept_job *first, *last; /* in the order in which the jobs ended */
+        struct store_read read;        /* of the first */
         struct fetch *fetch;           /* of a file of the first */
         struct deadline again;
     } copying;

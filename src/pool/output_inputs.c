@@ -11,6 +11,7 @@
 #include "comfypool/files/output_fetch.h"
 #include "comfypool/files/output_stamps.h"
 #include "comfypool/files/uploads.h"
+#include "comfypool/store/finds.h"
 #include "comfypool/store/jobs.h"
 
 #include "backends.h"
@@ -32,6 +33,7 @@ struct source {
     char job_id[UUID_SIZE];
     int64_t n;
     char *extension; /* of its name; NULL: not known yet */
+    struct store_read read;
     struct fetch *fetch;
     bool keeping; /* a text is being made a file */
     unsigned tries;
@@ -50,6 +52,7 @@ static void input_join(struct input *in, struct source *s)
 static void source_free(struct source *s)
 {
     deadline_clear(&s->pool->deadlines, &s->again);
+    store_read_forget(&s->read);
     if (s->fetch != NULL) {
         fetch_cancel(s->fetch);
     }
@@ -216,7 +219,7 @@ static bool share_copy(struct source *s, size_t outputs_len)
     return true;
 }
 
-static void bring(struct source *s, const struct job_record *r, const struct render_output *list,
+static void bring(struct source *s, const struct store_found *f, const struct render_output *list,
                   size_t len)
 {
     struct pool *p = s->pool;
@@ -235,38 +238,49 @@ static void bring(struct source *s, const struct job_record *r, const struct ren
         fail(s, fetch_was_streamed);
         return;
     }
-    struct backend *b =
-        r->backend == NULL ? NULL : map_get(&p->backends_by_name, str_of(r->backend));
+    const char *name = f->job->backend;
+    struct backend *b = name == NULL ? NULL : map_get(&p->backends_by_name, str_of(name));
     if (b == NULL) {
         fail(s, "its backend is not configured any more");
     } else if (!b->conn.up) {
         try_again(s, "its backend is not up");
     } else {
-        const struct output_stamp stamp =
-            stamps_find(p->stamps, r->seq, r->completed_at, (size_t)s->n);
+        const struct output_stamp stamp = stamps_find(p->stamps, f->stamps, (size_t)s->n);
         s->fetch = fetch_begin(b->file_server, &stamp, o, uploads_blobs(p->uploads),
                                p->options.uploads.file_bytes, fetched, s);
     }
 }
 
+static void job_found(void *ctx, const struct store_found *f)
+{
+    struct source *s = ctx;
+    size_t len = 0;
+    if (s->pool->stopping) { /* the next daemon brings it */
+        return;
+    }
+    if (f->error == ERR_JOB_NOT_FOUND) {
+        fail(s, "the job is not known any more");
+        return;
+    }
+    if (f->error != ERR_NONE) {
+        try_again(s, "the store cannot be read");
+        return;
+    }
+    struct render_output *list = render_outputs_read(str_of(f->job->outputs), &len);
+    if ((uint64_t)s->n >= len) {
+        fail(s, "the job has no such output");
+    } else {
+        bring(s, f, list, len);
+    }
+    render_outputs_free(list, len);
+}
+
 static void start(void *ctx)
 {
     struct source *s = ctx;
-    struct job_record r = {0};
-    size_t len = 0;
-    const enum err e = store_get_job(s->pool->store, (struct str){s->job_id, UUID_TEXT}, &r);
-    struct render_output *list = render_outputs_read(str_of(r.outputs), &len);
-    if (e == ERR_JOB_NOT_FOUND) {
-        fail(s, "the job is not known any more");
-    } else if (e != ERR_NONE) {
-        try_again(s, "the store cannot be read");
-    } else if ((uint64_t)s->n >= len) {
-        fail(s, "the job has no such output");
-    } else {
-        bring(s, &r, list, len);
-    }
-    render_outputs_free(list, len);
-    job_record_done(&r);
+    struct store_wish wish = {.wants = STORE_WANT_STAMPS};
+    memcpy(wish.id, s->job_id, sizeof wish.id);
+    store_find_job(s->pool->store, &wish, &s->read, job_found, s);
 }
 
 /* ---- who asks -------------------------------------------------------------------------------- */

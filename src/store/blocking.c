@@ -59,7 +59,8 @@ enum err store_load_owners(struct store *s, void (*each)(void *ctx, const struct
     return s->engine->load_owners(s->reader, each, ctx);
 }
 
-enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
+enum err store_load_kept(struct store *s,
+                         void (*each)(void *ctx, const struct kept_record *r, const char *backend),
                          void *ctx)
 {
     return s->engine->load_kept(s->reader, each, ctx);
@@ -80,11 +81,6 @@ enum err store_get_client(struct store *s, enum store_owned what, const char *id
 enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
 {
     return s->engine->workflow(s->reader, seq, out);
-}
-
-enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at, struct buf *out)
-{
-    return s->engine->stamps(s->reader, seq, ended_at, out);
 }
 
 enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)

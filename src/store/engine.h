@@ -148,7 +148,8 @@ struct engine {
                              void (*each)(void *ctx, const struct upload_record *u), void *ctx);
     enum err (*load_owners)(struct reader *r, void (*each)(void *ctx, const struct owner_record *o),
                             void *ctx);
-    enum err (*load_kept)(struct reader *r, void (*each)(void *ctx, const struct kept_record *k),
+    enum err (*load_kept)(struct reader *r,
+                          void (*each)(void *ctx, const struct kept_record *k, const char *backend),
                           void *ctx);
 };
 

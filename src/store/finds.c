@@ -1,7 +1,8 @@
 /*
  * The thread that reads at run time; see store/finds.h. One thread with a connection of its own
  * takes what waits, some at a time, reads it in one transaction, and hands all of that back at
- * once. It starts with the first read. A connection that cannot be made is tried again with the next one.
+ * once. It starts with the first read. A connection that cannot be made is tried again with the
+ * next one.
  */
 #include "finds.h"
 

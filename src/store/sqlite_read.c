@@ -590,17 +590,25 @@ enum err reader_load_active(struct reader *r, void (*each)(void *ctx, struct sto
 
 /* ---- whole tables, at start-up --------------------------------------------------------------- */
 
-/* Calls each_row for every row of a table in the order of its key, from column 0 on. */
-static enum err load_table(struct reader *r, const char *table, const char *key,
-                           const struct columns *c, bool (*each_row)(sqlite3_stmt *q, void *to),
-                           void *to)
+/* Calls each_row for every row of a table in the order of its key, from column 0 on. more: columns
+   behind its own, beginning with a comma, or "". */
+static enum err load_more(struct reader *r, const char *table, const char *key,
+                          const struct columns *c, const char *more,
+                          bool (*each_row)(sqlite3_stmt *q, void *to), void *to)
 {
     AUTO_BUF struct buf sql;
     buf_init(&sql, BUF_NO_LIMIT);
     buf_add_text(&sql, "SELECT ");
     columns_add_names(c, &sql);
-    buf_printf(&sql, " FROM %s ORDER BY %s", table, key);
+    buf_printf(&sql, "%s FROM %s ORDER BY %s", more, table, key);
     return reader_run(reader_prepare(r, buf_text(&sql)), each_row, to, NULL);
+}
+
+static enum err load_table(struct reader *r, const char *table, const char *key,
+                           const struct columns *c, bool (*each_row)(sqlite3_stmt *q, void *to),
+                           void *to)
+{
+    return load_more(r, table, key, c, "", each_row, to);
 }
 
 struct to_batch {
@@ -716,7 +724,7 @@ enum err reader_load_owners(struct reader *r, void (*each)(void *ctx, const stru
 }
 
 struct to_kept {
-    void (*each)(void *ctx, const struct kept_record *r);
+    void (*each)(void *ctx, const struct kept_record *r, const char *backend);
     void *ctx;
 };
 
@@ -724,14 +732,17 @@ static bool kept_row(sqlite3_stmt *q, void *to)
 {
     const struct to_kept *t = to;
     struct kept_record r = {.seq = 0};
-    (void)row_read(&kept_columns, q, 0, &r);
-    t->each(t->ctx, &r);
+    const int at = row_read(&kept_columns, q, 0, &r);
+    t->each(t->ctx, &r, (const char *)sqlite3_column_text(q, at));
     kept_record_done(&r);
     return true;
 }
 
-enum err reader_load_kept(struct reader *r, void (*each)(void *ctx, const struct kept_record *r),
+enum err reader_load_kept(struct reader *r,
+                          void (*each)(void *ctx, const struct kept_record *r, const char *backend),
                           void *ctx)
 {
-    return load_table(r, "kept", "ended_at", &kept_columns, kept_row, &(struct to_kept){each, ctx});
+    return load_more(r, "kept", "ended_at", &kept_columns,
+                     ", (SELECT backend FROM jobs WHERE jobs.id = kept.job_id)", kept_row,
+                     &(struct to_kept){each, ctx});
 }

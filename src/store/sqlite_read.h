@@ -102,7 +102,8 @@ enum err reader_load_uploads(struct reader *r,
                              void *ctx) MUST_CHECK;
 enum err reader_load_owners(struct reader *r, void (*each)(void *ctx, const struct owner_record *r),
                             void *ctx) MUST_CHECK;
-enum err reader_load_kept(struct reader *r, void (*each)(void *ctx, const struct kept_record *r),
+enum err reader_load_kept(struct reader *r,
+                          void (*each)(void *ctx, const struct kept_record *r, const char *backend),
                           void *ctx) MUST_CHECK;
 
 /* sqlite_lists.c */

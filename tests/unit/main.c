@@ -36,6 +36,7 @@ static const struct named_suite suites[] = {
     {"store lists", store_lists_suite},
     {"store finds", store_finds_suite},
     {"webhooks", webhooks_suite},
+    {"copies", copies_suite},
     {"otlp", otlp_suite},
     {"http", http_suite},
     {"config", config_suite},

@@ -38,6 +38,7 @@ Suite *store_rollups_suite(void);
 Suite *store_lists_suite(void);
 Suite *store_finds_suite(void);
 Suite *webhooks_suite(void);
+Suite *copies_suite(void);
 Suite *otlp_suite(void);
 Suite *http_suite(void);
 Suite *config_suite(void);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "comfypool/base/time.h"
+#include "comfypool/base/str.h"
 #include "comfypool/core/job.h"
 
 struct file_servers;
@@ -35,9 +35,8 @@ void stamps_free(struct stamps *all);
 
 /* The end of the job is durable: its files are asked for. */
 void stamps_begin(struct stamps *all, const struct job_record *ended);
-/* Of output n of the job that ended then. */
-struct output_stamp stamps_find(const struct stamps *all, int64_t seq, struct wall_us ended_at,
-                                size_t n);
+/* Of output n; files: of its job, as the store found them (STORE_WANT_STAMPS). */
+struct output_stamp stamps_find(const struct stamps *all, struct str files, size_t n);
 /* Whether the answer to GET /view (status 200 or 206; length of its body, below 0: not known) is
    the file of that stamp, as far as both tell. */
 bool stamp_matches(const struct output_stamp *s, struct http_call *call, unsigned status,

@@ -6,7 +6,6 @@
 
 #include <stdint.h>
 
-#include "comfypool/base/buf.h"
 #include "comfypool/base/err.h"
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
@@ -28,12 +27,10 @@ void store_delete_kept(struct store *s, int64_t seq);
    the job. */
 void store_put_stamps(struct store *s, const struct kept_record *r);
 
-/* Calls `each` for every job with copies, the one that ended first first. Blocks. */
-enum err store_load_kept(struct store *s, void (*each)(void *ctx, const struct kept_record *r),
+/* Calls `each` for every job with copies, the one that ended first first. backend: the job's; NULL:
+   there is no such job any more. Blocks. */
+enum err store_load_kept(struct store *s,
+                         void (*each)(void *ctx, const struct kept_record *r, const char *backend),
                          void *ctx) MUST_CHECK;
-
-/* Appends what store_put_stamps stored for that end of the job. ERR_OUTPUT_NOT_FOUND: nothing. */
-enum err store_get_stamps(struct store *s, int64_t seq, struct wall_us ended_at,
-                          struct buf *out) MUST_CHECK;
 
 #endif
