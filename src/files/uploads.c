@@ -343,7 +343,7 @@ static bool load_salt(struct uploads *all)
     if (!all->options.hides_names) {
         return true;
     }
-    const bool good = store_get_setting(all->store, "uploads.salt", &kept) == ERR_NONE;
+    const bool good = store_load_setting(all->store, "uploads.salt", &kept) == ERR_NONE;
     if (good && kept != NULL) {
         (void)snprintf(all->salt, sizeof all->salt, "%s", kept);
     } else if (good) {

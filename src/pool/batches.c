@@ -124,7 +124,8 @@ void batch_join_again(struct job *j, struct store_batch *found)
     struct pool *p = j->pool;
     struct batch *b = map_get(&p->batches, (struct str){j->r.batch_id, UUID_TEXT});
     struct store_batch read = {.workflow = NULL};
-    if (b == NULL && found == NULL && store_get_batch(p->store, j->r.batch_id, &read) == ERR_NONE) {
+    if (b == NULL && found == NULL &&
+        store_load_batch(p->store, j->r.batch_id, &read) == ERR_NONE) {
         found = &read;
     }
     if (b == NULL && found != NULL) {

@@ -226,7 +226,7 @@ struct events *pool_events(struct pool *p)
 static bool load_paused(struct pool *p)
 {
     char *value = NULL;
-    const bool good = store_get_setting(p->store, "queue.paused", &value) == ERR_NONE;
+    const bool good = store_load_setting(p->store, "queue.paused", &value) == ERR_NONE;
     p->paused = value != NULL && strcmp(value, "true") == 0;
     free(value);
     return good;

@@ -1,7 +1,4 @@
-/*
- * Reads that block: what is read once, at the start, and what is not read otherwise yet (see
- * store/finds.h). They use the loop's own connection.
- */
+/* Reads that block: what is read once, at the start. They use the loop's own connection. */
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/batches.h"
 #include "comfypool/store/deliveries.h"
@@ -15,8 +12,6 @@
 
 #include "engine.h"
 #include "inner.h"
-
-/* ---- at the start ---------------------------------------------------------------------------- */
 
 enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
                            void *ctx)
@@ -66,55 +61,12 @@ enum err store_load_kept(struct store *s,
     return s->engine->load_kept(s->reader, each, ctx);
 }
 
-/* ---- one thing ------------------------------------------------------------------------------- */
-
-enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
-{
-    return s->engine->job(s->reader, id, ret);
-}
-
-enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
-{
-    return s->engine->client(s->reader, what, id, ret);
-}
-
-enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
-{
-    return s->engine->workflow(s->reader, seq, out);
-}
-
-enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)
-{
-    return s->engine->profile(s->reader, seq, attempt, out);
-}
-
-enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
-                            size_t *ret_len)
-{
-    return s->engine->attempts(s->reader, seq, ret, ret_len);
-}
-
-enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
-{
-    return s->engine->key(s->reader, key, now, ret);
-}
-
-enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret)
+enum err store_load_batch(struct store *s, const char *id, struct store_batch *ret)
 {
     return s->engine->batch(s->reader, id, ret);
 }
 
-enum err store_count_batch(struct store *s, const char *id, int64_t ret[JOB_STATE_COUNT])
-{
-    return s->engine->count_batch(s->reader, id, ret);
-}
-
-enum err store_get_setting(struct store *s, const char *name, char **ret)
+enum err store_load_setting(struct store *s, const char *name, char **ret)
 {
     return s->engine->setting(s->reader, name, ret);
-}
-
-enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
-{
-    return s->engine->whole_job(s->reader, id, ret);
 }

@@ -19,6 +19,7 @@
 #include "comfypool/store/jobs.h"
 #include "comfypool/store/store.h"
 
+#include "../../src/store/engine.h"
 #include "../../src/store/inner.h"
 
 /* ---- a directory, a loop and a store --------------------------------------------------------- */
@@ -334,6 +335,44 @@ enum err store_count_waiting(struct store *s, int64_t *ret)
     const enum err e = wait_for(&f.answer);
     *ret = f.n;
     return e;
+}
+
+/* ---- reads that block ------------------------------------------------------------------------ */
+
+enum err store_get_job(struct store *s, struct str id, struct job_record *ret)
+{
+    return s->engine->job(s->reader, id, ret);
+}
+
+enum err store_get_client(struct store *s, enum store_owned what, const char *id, char **ret)
+{
+    return s->engine->client(s->reader, what, id, ret);
+}
+
+enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out)
+{
+    return s->engine->workflow(s->reader, seq, out);
+}
+
+enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt, struct buf *out)
+{
+    return s->engine->profile(s->reader, seq, attempt, out);
+}
+
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len)
+{
+    return s->engine->attempts(s->reader, seq, ret, ret_len);
+}
+
+enum err store_get_key(struct store *s, const char *key, struct wall_us now, struct key_record *ret)
+{
+    return s->engine->key(s->reader, key, now, ret);
+}
+
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret)
+{
+    return s->engine->whole_job(s->reader, id, ret);
 }
 
 /* ---- the database itself --------------------------------------------------------------------- */

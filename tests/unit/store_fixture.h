@@ -9,6 +9,8 @@
 
 #include "comfypool/store/deliveries.h"
 #include "comfypool/store/store.h"
+#include "comfypool/store/finds.h"
+#include "comfypool/store/keys.h"
 
 extern char dir[64];
 extern uv_loop_t loop;
@@ -61,6 +63,19 @@ enum err store_load_due(struct store *s, const char *host, struct wall_us until,
 enum err store_get_delivery(struct store *s, const char *id,
                             struct delivery_record *ret) MUST_CHECK;
 enum err store_count_waiting(struct store *s, int64_t *ret) MUST_CHECK;
+
+/* What the engine says, by the connection of the loop. Owner of what is given: the caller. */
+enum err store_load_job(struct store *s, struct str id, struct store_active *ret) MUST_CHECK;
+enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;
+enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out) MUST_CHECK;
+enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
+                            size_t *ret_len) MUST_CHECK;
+enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,
+                           struct buf *out) MUST_CHECK;
+enum err store_get_key(struct store *s, const char *key, struct wall_us now,
+                       struct key_record *ret) MUST_CHECK;
+enum err store_get_client(struct store *s, enum store_owned what, const char *id,
+                          char **ret) MUST_CHECK;
 
 /* A connection of the test's own; sqlite3_close it. */
 sqlite3 *open_database(void);

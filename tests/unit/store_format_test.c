@@ -219,7 +219,7 @@ START_TEST(format_2_is_brought_up_to_date)
         ck_assert_str_eq(b.labels, "[\"gpu=4090\"]");
         backend_record_done(&b);
         AUTO_FREE char *paused = NULL;
-        ck_assert_int_eq(store_get_setting(store, "queue.paused", &paused), ERR_NONE);
+        ck_assert_int_eq(store_load_setting(store, "queue.paused", &paused), ERR_NONE);
         ck_assert_str_eq(paused, "true");
         struct key_record k = {.key = NULL};
         ck_assert_int_eq(store_get_key(store, "/order-1", (struct wall_us){1700000000000002}, &k),

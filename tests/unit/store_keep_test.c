@@ -520,7 +520,7 @@ END_TEST
 static void setting_is(const char *name, const char *want)
 {
     AUTO_FREE char *value = NULL;
-    ck_assert_int_eq(store_get_setting(store, name, &value), ERR_NONE);
+    ck_assert_int_eq(store_load_setting(store, name, &value), ERR_NONE);
     same_text(name, want, value);
 }
 
@@ -795,7 +795,7 @@ START_TEST(account_keys_of_a_batch)
     ck_assert_int_eq(wait_for(&done[1]), ERR_NONE);
     reopen();
     struct store_batch found;
-    ck_assert_int_eq(store_get_batch(store, b.id, &found), ERR_NONE);
+    ck_assert_int_eq(store_load_batch(store, b.id, &found), ERR_NONE);
     ck_assert_str_eq(found.credentials, "{\"k\":\"of-the-batch\"}");
     ck_assert_str_eq(found.r.client, "ann");
     store_batch_done(&found);

@@ -61,11 +61,6 @@ void store_end_stray(struct store *s, const struct stray_record *stray, enum att
 void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
                             store_kept_fn done, void *ctx);
 
-/* The attempts of a job in order; *ret is the caller's, also after an error: attempt_record_done
-   each, then free. */
-enum err store_get_attempts(struct store *s, int64_t seq, struct attempt_record **ret,
-                            size_t *ret_len) MUST_CHECK;
-
 /* Calls `each` for every stray. Blocks; at start-up only. The callee takes texts by clearing them.
  */
 enum err store_load_strays(struct store *s, void (*each)(void *ctx, struct stray_record *r),

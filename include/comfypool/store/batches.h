@@ -50,10 +50,7 @@ struct store_batch {
 };
 void store_batch_done(struct store_batch *b);
 /* ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. */
-enum err store_get_batch(struct store *s, const char *id, struct store_batch *ret) MUST_CHECK;
-/* How many of its jobs are in each state, as committed. O(jobs of the batch). */
-enum err store_count_batch(struct store *s, const char *id,
-                           int64_t ret[JOB_STATE_COUNT]) MUST_CHECK;
+enum err store_load_batch(struct store *s, const char *id, struct store_batch *ret) MUST_CHECK;
 
 /* Calls `each` for every batch whose end was not told. Blocks; at start-up only. */
 enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),

@@ -86,9 +86,6 @@ typedef void (*store_found_client_fn)(void *ctx, enum err e, const char *client)
 void store_find_client(struct store *s, enum store_owned what, const char *id,
                        struct store_read *read, store_found_client_fn done, void *ctx);
 
-enum err store_get_client(struct store *s, enum store_owned what, const char *id,
-                          char **ret) MUST_CHECK;
-
 /* A batch without its texts, and how many of its jobs are in each state. ERR_NONE,
    ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. O(jobs of the batch). */
 typedef void (*store_found_batch_fn)(void *ctx, enum err e, const struct batch_record *r,

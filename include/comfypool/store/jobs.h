@@ -54,15 +54,6 @@ struct store_active {
 enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store_active *a),
                            void *ctx) MUST_CHECK;
 
-/* A job in any state with its workflow and extra data; no attempt is read.
-   ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of its texts: the caller. */
-enum err store_load_job(struct store *s, struct str id, struct store_active *ret) MUST_CHECK;
-
-/* ERR_JOB_NOT_FOUND, ERR_STORE_UNAVAILABLE. Owner of the record: the caller. */
-enum err store_get_job(struct store *s, struct str id, struct job_record *ret) MUST_CHECK;
-/* Appends the workflow's text as it was submitted. */
-enum err store_get_workflow(struct store *s, int64_t seq, struct buf *out) MUST_CHECK;
-
 /*
  * Jobs by seq, newest first: those below before_seq (0: from the newest) whose state is in the mask
  * (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left out. Runs

@@ -42,7 +42,4 @@ typedef void (*store_found_key_fn)(void *ctx, enum err e, const struct store_key
 void store_find_key(struct store *s, const char *key, bool is_batch, struct wall_us now,
                     struct store_read *read, store_found_key_fn done, void *ctx);
 
-enum err store_get_key(struct store *s, const char *key, struct wall_us now,
-                       struct key_record *ret) MUST_CHECK;
-
 #endif

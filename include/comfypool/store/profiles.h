@@ -15,11 +15,6 @@
 
 struct store;
 
-/* Appends the profile of an attempt (number 0: of a job that had none).
-   ERR_PROFILING_DISABLED when there is none. */
-enum err store_get_profile(struct store *s, int64_t seq, unsigned attempt,
-                           struct buf *out) MUST_CHECK;
-
 /* A profile of an ended job. Texts are borrowed. */
 struct profile_row {
     int64_t seq;

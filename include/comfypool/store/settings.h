@@ -38,7 +38,7 @@ enum err store_load_backends(struct store *s, void (*each)(void *ctx, struct bac
 
 /* The value of a setting; NULL when it was never put. Blocks; at start-up only. Owner: the caller.
  */
-enum err store_get_setting(struct store *s, const char *name, char **ret) MUST_CHECK;
+enum err store_load_setting(struct store *s, const char *name, char **ret) MUST_CHECK;
 /* The same off the loop; the value lives for the call. */
 typedef void (*store_found_setting_fn)(void *ctx, enum err e, const char *value);
 void store_find_setting(struct store *s, const char *name, struct store_read *read,

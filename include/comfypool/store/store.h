@@ -5,10 +5,9 @@
  *
  * Writes are asynchronous and durable: each is queued to one writer thread, everything that waits
  * is committed in one transaction (WAL, synchronous=FULL), then all of it is answered on the loop
- * thread, in the order in which it was queued. What requests ask of one job or batch is read by a
+ * thread, in the order in which it was queued. What the loop asks of single things is read by a
  * thread of its own (store/finds.h); lists run on libuv's pool, at most two at a time. Functions
- * named store_get_ and store_load_ block: they are for the start, and for what is not read
- * otherwise yet.
+ * named store_load_ block: they are for the start alone.
  *
  * When the disk is full or read-only, a new job or batch is answered with ERR_STORE_UNAVAILABLE;
  * every other write is kept, in order, and tried again each second until it succeeds. Each new
