@@ -12,12 +12,7 @@ void submission_done(struct submission *s)
     free(s->after);
     free(s->overrides);
     for (size_t i = 0; i < s->attachments_len; i++) {
-        struct attachment *a = &s->attachments[i];
-        free(a->node_id);
-        free(a->input);
-        free(a->extension);
-        free(a->part);
-        free(a->data);
+        attachment_done(&s->attachments[i]);
     }
     free(s->attachments);
     job_options_done(&s->spec);

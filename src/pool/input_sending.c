@@ -15,7 +15,7 @@
 
 static char *key_of(const struct input *in)
 {
-    return input_key(in->job->pool->uploads, in->sha256, in->extension);
+    return input_key(in->job->pool->uploads, in->file.sha256, in->file.extension);
 }
 
 static bool needs(const struct attempt *a, const char *key)
@@ -87,8 +87,8 @@ static void put_in(struct attempt *a, const struct input *in, const char *name)
     struct js_out o = js_out_to(&value);
     js_string(&o, name);
     const struct str text = {a->job->texts.workflow, a->job->texts.workflow_len};
-    (void)!splices_set_input(&a->splices, a->workflow, text, str_of(in->node_id), str_of(in->name),
-                             buf_str(&value));
+    (void)!splices_set_input(&a->splices, a->workflow, text, str_of(in->file.node_id),
+                             str_of(in->file.input), buf_str(&value));
 }
 
 /* begins: what it finds was sent for others. */
@@ -106,7 +106,7 @@ static void send_files(struct attempt *a, bool begins)
             continue;
         }
         all = false;
-        if (!input_send(to, in->sha256, key)) {
+        if (!input_send(to, in->file.sha256, key)) {
             fail(a, &(struct input_mishap){
                         .why = "the file of an input is gone from the state directory"});
             return;
@@ -127,7 +127,7 @@ void inputs_send(struct attempt *a, void (*ready)(struct attempt *a))
 static bool is_given_file(const struct job *j, struct str node_id)
 {
     for (size_t i = 0; i < j->files.len; i++) {
-        if (str_is(node_id, j->files.inputs[i].node_id)) {
+        if (str_is(node_id, j->files.inputs[i].file.node_id)) {
             return true;
         }
     }

@@ -122,22 +122,6 @@ bool inputs_are_there(struct pool *p, struct intake *in)
     return true;
 }
 
-/* [{nodeId, inputName, sha256, extension, job, output}]; the last two of an output. */
-static void write_one(struct js_out *o, const char *node_id, const char *name, const char *sha256,
-                      const char *extension, const char *job_id, int64_t output)
-{
-    js_open(o, '{');
-    js_member_string(o, "nodeId", node_id);
-    js_member_string(o, "inputName", name);
-    js_member_string(o, "sha256", sha256);
-    js_member_string(o, "extension", extension);
-    if (*job_id != '\0') {
-        js_member_string(o, "job", job_id);
-        js_member_int(o, "output", output);
-    }
-    js_close(o, '}');
-}
-
 char *inputs_write(const struct submission *s)
 {
     if (s->attachments_len == 0) {
@@ -148,8 +132,7 @@ char *inputs_write(const struct submission *s)
     struct js_out o = js_out_to(&b);
     js_open(&o, '[');
     for (size_t i = 0; i < s->attachments_len; i++) {
-        const struct attachment *a = &s->attachments[i];
-        write_one(&o, a->node_id, a->input, a->sha256, a->extension, a->job_id, a->output);
+        attachment_write(&o, &s->attachments[i]);
     }
     js_close(&o, ']');
     return buf_take(&b);
@@ -162,8 +145,7 @@ char *inputs_write_again(const struct job *j)
     struct js_out o = js_out_to(&b);
     js_open(&o, '[');
     for (size_t i = 0; i < j->files.len; i++) {
-        const struct input *in = &j->files.inputs[i];
-        write_one(&o, in->node_id, in->name, in->sha256, in->extension, in->job_id, in->output);
+        attachment_write(&o, &j->files.inputs[i].file);
     }
     js_close(&o, ']');
     return buf_take(&b);
@@ -171,69 +153,23 @@ char *inputs_write_again(const struct job *j)
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
-static void read_member(struct js_token key, struct js_token value, struct input *in)
-{
-    AUTO_BUF struct buf scratch;
-    buf_init(&scratch, BUF_NO_LIMIT);
-    const struct str text = js_text(value, &scratch);
-    if (js_is(key, "nodeId")) {
-        in->node_id = mem_copy(text);
-    } else if (js_is(key, "inputName")) {
-        in->name = mem_copy(text);
-    } else if (js_is(key, "extension")) {
-        in->extension = mem_copy(text);
-    } else if (js_is(key, "sha256")) {
-        (void)snprintf(in->sha256, sizeof in->sha256, "%.*s", (int)text.n, text.p);
-    } else if (js_is(key, "job")) {
-        (void)snprintf(in->job_id, sizeof in->job_id, "%.*s", (int)text.n, text.p);
-    } else if (js_is(key, "output")) {
-        (void)js_int(value, &in->output);
-    }
-}
-
 void inputs_hold(struct input *in, struct upload *u)
 {
     struct job *j = in->job;
-    memcpy(in->sha256, u->sha256, sizeof in->sha256);
+    memcpy(in->file.sha256, u->sha256, sizeof in->file.sha256);
     uploads_hold(j->pool->uploads, u, j->r.client);
     j->files.largest = u->size > j->files.largest ? u->size : j->files.largest;
-}
-
-static void begin_row(struct js_reader *r, const char *attachments)
-{
-    js_read_strict(r, str_of(attachments == NULL ? "[]" : attachments), JS_MAX_DEPTH);
-    (void)js_next(r);
-}
-
-/* The next one of a row; false: there is no more. */
-static bool read_row(struct js_reader *r, struct input *ret)
-{
-    *ret = (struct input){.job = NULL};
-    if (js_next(r).kind != JS_OBJECT) {
-        return false;
-    }
-    for (struct js_token key = js_next(r); key.kind == JS_KEY; key = js_next(r)) {
-        read_member(key, js_next(r), ret);
-    }
-    return true;
-}
-
-static void input_done(struct input *in)
-{
-    free(in->node_id);
-    free(in->name);
-    free(in->extension);
 }
 
 bool inputs_are_kept(struct pool *p, const char *wall, const char *attachments)
 {
     struct js_reader r;
-    struct input in;
+    struct attachment a;
     bool kept = true;
-    begin_row(&r, attachments);
-    while (read_row(&r, &in)) {
-        kept = kept && (in.job_id[0] != '\0' || uploads_seen(p->uploads, wall, in.sha256) != NULL);
-        input_done(&in);
+    attachments_read(&r, attachments);
+    while (attachments_next(&r, &a)) {
+        kept = kept && (a.job_id[0] != '\0' || uploads_seen(p->uploads, wall, a.sha256) != NULL);
+        attachment_done(&a);
     }
     return kept;
 }
@@ -241,15 +177,15 @@ bool inputs_are_kept(struct pool *p, const char *wall, const char *attachments)
 void inputs_join(struct job *j)
 {
     struct js_reader r;
-    struct input in;
-    begin_row(&r, j->r.attachments);
-    while (read_row(&r, &in)) {
+    struct input in = {.job = NULL};
+    attachments_read(&r, j->r.attachments);
+    while (attachments_next(&r, &in.file)) {
         in.job = j;
-        struct upload *u = uploads_find(j->pool->uploads, in.sha256);
+        struct upload *u = uploads_find(j->pool->uploads, in.file.sha256);
         if (u != NULL) {
             inputs_hold(&in, u);
-        } else if (in.job_id[0] != '\0') {
-            in.sha256[0] = '\0'; /* it can be had again */
+        } else if (in.file.job_id[0] != '\0') {
+            in.file.sha256[0] = '\0'; /* it can be had again */
         }
         j->files.inputs = mem_grow(j->files.inputs, (j->files.len + 1) * sizeof *j->files.inputs);
         j->files.inputs[j->files.len++] = in;
@@ -261,11 +197,11 @@ void inputs_leave(struct job *j)
     output_inputs_leave(j);
     for (size_t i = 0; i < j->files.len; i++) {
         struct input *in = &j->files.inputs[i];
-        struct upload *u = uploads_find(j->pool->uploads, in->sha256);
+        struct upload *u = uploads_find(j->pool->uploads, in->file.sha256);
         if (u != NULL) {
             uploads_release(j->pool->uploads, u, j->r.client);
         }
-        input_done(in);
+        attachment_done(&in->file);
     }
     free(j->files.inputs);
     j->files.inputs = NULL;

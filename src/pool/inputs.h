@@ -14,14 +14,8 @@ struct source;
 struct upload;
 
 struct input {
-    char *node_id;
-    char *name;
-    char *extension;
-    char
-        sha256[DIGEST_HEX_SIZE]; /* "": it is an output that is not here yet; see output_inputs.h */
-    char job_id[UUID_SIZE];      /* whose; "": it is none */
-    int64_t output;
-    struct job *job; /* that is given it */
+    struct attachment file; /* sha256 "": an output that is not here yet; see output_inputs.h */
+    struct job *job;        /* that is given it */
     struct source *source;
     struct input *source_next, **source_link;
 };

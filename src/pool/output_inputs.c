@@ -92,7 +92,7 @@ void output_inputs_done(struct pool *p)
 static bool has_all(const struct job *j)
 {
     size_t i = 0;
-    while (i < j->files.len && j->files.inputs[i].sha256[0] != '\0') {
+    while (i < j->files.len && j->files.inputs[i].file.sha256[0] != '\0') {
         i++;
     }
     return i == j->files.len;
@@ -141,9 +141,9 @@ static void settle(struct source *s, const char *sha256, uint64_t size)
             fail(s, "uploads.maxBytes has no room for it");
             return;
         }
-        if (in->extension[0] == '\0' && s->extension != NULL) {
-            free(in->extension);
-            in->extension = mem_strdup(s->extension);
+        if (in->file.extension[0] == '\0' && s->extension != NULL) {
+            free(in->file.extension);
+            in->file.extension = mem_strdup(s->extension);
         }
         inputs_hold(in, u);
         input_leave(in);
@@ -309,9 +309,9 @@ bool output_inputs_wait(struct job *j)
 {
     for (size_t i = 0; i < j->files.len; i++) {
         struct input *in = &j->files.inputs[i];
-        if (in->sha256[0] == '\0') {
-            struct source *s = find(j->pool, in->job_id, in->output);
-            input_join(in, s != NULL ? s : source_new(j->pool, in->job_id, in->output));
+        if (in->file.sha256[0] == '\0') {
+            struct source *s = find(j->pool, in->file.job_id, in->file.output);
+            input_join(in, s != NULL ? s : source_new(j->pool, in->file.job_id, in->file.output));
         }
     }
     return !has_all(j);

@@ -28,10 +28,10 @@ static void digest(const struct job *j, uint64_t ret[LIKENESSES])
     buf_init(&files, BUF_NO_LIMIT);
     for (size_t i = 0; i < j->files.len; i++) {
         const struct input *in = &j->files.inputs[i];
-        buf_printf(&inputs, "%s\n%s\n", in->node_id, in->name);
-        const bool is_output = in->job_id[0] != '\0'; /* its hash is known later */
-        buf_printf(&files, "%s %lld\n", is_output ? in->job_id : in->sha256,
-                   is_output ? (long long)in->output : -1LL);
+        buf_printf(&inputs, "%s\n%s\n", in->file.node_id, in->file.input);
+        const bool is_output = in->file.job_id[0] != '\0'; /* its hash is known later */
+        buf_printf(&files, "%s %lld\n", is_output ? in->file.job_id : in->file.sha256,
+                   is_output ? (long long)in->file.output : -1LL);
     }
     ret[SAME_INPUTS] = map_hash(buf_str(&inputs));
     ret[SAME_FILES] = map_hash(buf_str(&files));

@@ -11,6 +11,7 @@
 #include "comfypool/base/digest.h"
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
+#include "comfypool/core/attachment.h"
 #include "comfypool/core/job.h"
 #include "comfypool/core/job_options.h"
 #include "comfypool/core/webhook.h"
@@ -19,19 +20,6 @@
 enum tristate { UNSET = -1, OFF = 0, ON = 1 };
 
 enum { BATCH_MOST = 10000, AFTER_MOST = 100, ATTACHMENTS_MOST = 64 };
-
-/* A file that a node is to be given. One source is there. */
-struct attachment {
-    char *node_id;
-    char *input;
-    char *extension; /* of the file's name, with its dot; or "" */
-    char *part;
-    char *data; /* bytes that came as base64; or NULL */
-    size_t data_len;
-    char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
-    char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
-    int64_t output;               /* ... n */
-};
 
 /* One job, or a batch of jobs. */
 struct submission {
