@@ -143,7 +143,7 @@ struct api_asking *api_asking_new(struct api *a, struct http_ref x, unsigned sta
                                   const char *name)
 {
     struct api_asking *q = mem_alloc(sizeof *q);
-    *q = (struct api_asking){.api = a, .x = x, .status = status, .name = mem_strdup(name)};
+    *q = (struct api_asking){.api = a, .request = x, .status = status, .name = mem_strdup(name)};
     return q;
 }
 
@@ -156,7 +156,7 @@ void api_asking_free(struct api_asking *q)
 bool api_asking_goes_on(const struct api_asking *q, struct refusal *why)
 {
     if (q->api->http != NULL && why != NULL) {
-        api_refuse_as(q->api, q->x, why);
+        api_refuse_as(q->api, q->request, why);
     }
     return q->api->http != NULL && why == NULL;
 }
@@ -166,7 +166,7 @@ void api_answer_no_content(void *asking, struct refusal *why)
     struct api_asking *q = asking;
     if (api_asking_goes_on(q, why)) {
         struct http_answer answer = http_answer_new(204);
-        http_answer(q->api->http, q->x, &answer);
+        http_answer(q->api->http, q->request, &answer);
     }
     api_asking_free(q);
 }
@@ -217,7 +217,7 @@ static const char *write_problem(const struct http_refused *r, struct buf *out)
 /* A caller who waits at a door, until the store has said whose the thing behind it is. */
 struct entering {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     char *wall;
     enum err when_none;
 };
@@ -229,9 +229,9 @@ static void owner_came(void *ctx, enum err e, const char *client)
     if (a->http != NULL) { /* else the daemon stops */
         const enum err refused = e == ERR_NONE && !wall_lets(q->wall, client) ? q->when_none : e;
         if (refused == ERR_NONE) {
-            http_let_in(a->http, q->x);
+            http_let_in(a->http, q->request);
         } else {
-            api_refuse(a, q->x, refused);
+            api_refuse(a, q->request, refused);
         }
     }
     free(q->wall);

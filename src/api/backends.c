@@ -172,7 +172,7 @@ static void changed(void *ctx, struct refusal *why)
             (void)snprintf(answer.location, sizeof answer.location, "/backends/%s",
                            buf_text(&name));
         }
-        answer_backend(q->api, q->x, q->name, &answer);
+        answer_backend(q->api, q->request, q->name, &answer);
     }
     api_asking_free(q);
 }
@@ -181,7 +181,7 @@ static void changed(void *ctx, struct refusal *why)
 static void settle(bool goes_on, struct api_asking *q, struct refusal *why)
 {
     if (!goes_on) {
-        api_refuse_as(q->api, q->x, why);
+        api_refuse_as(q->api, q->request, why);
         api_asking_free(q);
     }
 }
@@ -262,7 +262,7 @@ static void queue_changed(void *ctx, struct refusal *why)
         js_open(&o, '{');
         js_member_bool(&o, "paused", pool_is_paused(q->api->pool));
         js_close(&o, '}');
-        http_answer(q->api->http, q->x, &answer);
+        http_answer(q->api->http, q->request, &answer);
     }
     api_asking_free(q);
 }

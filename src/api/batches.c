@@ -37,7 +37,7 @@ static void render_batch(struct api *a, const struct batch_record *r,
 /* A batch that was asked for. */
 struct asking {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
 };
 
 static void batch_found(void *ctx, enum err e, const struct batch_record *r,
@@ -46,11 +46,11 @@ static void batch_found(void *ctx, enum err e, const struct batch_record *r,
     struct asking *q = ctx;
     struct api *a = q->api;
     if (a->http != NULL && e != ERR_NONE) {
-        api_refuse(a, q->x, e);
+        api_refuse(a, q->request, e);
     } else if (a->http != NULL) {
         struct http_answer answer = http_answer_new(200);
         render_batch(a, r, counts, &answer.body);
-        http_answer(a->http, q->x, &answer);
+        http_answer(a->http, q->request, &answer);
     }
     free(q);
 }

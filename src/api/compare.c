@@ -34,7 +34,7 @@ enum { CIRCLES = sizeof circles / sizeof *circles };
 
 struct comparing {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     enum format format;
     struct {
         int64_t seq;
@@ -117,7 +117,7 @@ static void find(struct comparing *c, const char *which, const char *id, store_f
     struct store_wish wish = {.wants = STORE_WANT_PROFILE};
     const enum err e = look_in_memory(c, id);
     if (e != ERR_NONE) {
-        refuse(c->api, c->x, which, e);
+        refuse(c->api, c->request, which, e);
         let_go(c);
         return;
     }
@@ -130,7 +130,7 @@ static bool goes_on(struct comparing *c, const char *which, const struct store_f
 {
     const enum err e = judge_found(c, f);
     if (c->api->http != NULL && e != ERR_NONE) {
-        refuse(c->api, c->x, which, e);
+        refuse(c->api, c->request, which, e);
     }
     if (c->api->http == NULL || e != ERR_NONE) {
         let_go(c);
@@ -163,9 +163,9 @@ static void answer(struct comparing *c)
         buf_done(&answer.body);
         answer.body = c->out;
         buf_init(&c->out, BUF_NO_LIMIT);
-        http_answer(a->http, c->x, &answer);
+        http_answer(a->http, c->request, &answer);
     } else {
-        refuse(a, c->x, "base", ERR_PROFILE_NOT_FOUND);
+        refuse(a, c->request, "base", ERR_PROFILE_NOT_FOUND);
     }
     let_go(c);
 }
@@ -223,7 +223,7 @@ static void looked(void *ctx, enum err e, const struct profile_row *rows, size_t
     if (c->api->http == NULL) {
         let_go(c);
     } else if (e != ERR_NONE) {
-        api_refuse(c->api, c->x, e);
+        api_refuse(c->api, c->request, e);
         let_go(c);
     } else if (!c->made && ++c->circle < CIRCLES) {
         seek(c);
@@ -276,7 +276,8 @@ static void compare(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;
     struct comparing *c = mem_zero(1, sizeof *c);
-    *c = (struct comparing){.api = a, .x = x, .format = rq->format, .runs = args_of(rq)->runs};
+    *c =
+        (struct comparing){.api = a, .request = x, .format = rq->format, .runs = args_of(rq)->runs};
     c->wall = mem_strdup(api_wall(a, rq));
     (void)snprintf(c->base, sizeof c->base, "%s", args_of(rq)->base);
     buf_init(&c->target_json, BUF_NO_LIMIT);

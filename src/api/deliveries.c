@@ -52,7 +52,7 @@ static void render_delivery(struct js_out *o, const struct delivery_record *d)
 
 struct asking {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     unsigned limit;
     unsigned states;
 };
@@ -77,7 +77,7 @@ static void listed(void *ctx, enum err e, const struct delivery_record *list, si
     struct asking *q = ctx;
     struct api *a = q->api;
     if (a->http != NULL && e != ERR_NONE) {
-        api_refuse(a, q->x, e);
+        api_refuse(a, q->request, e);
     } else if (a->http != NULL) {
         struct http_answer answer = http_answer_new(200);
         struct js_out o = js_out_to(&answer.body);
@@ -102,7 +102,7 @@ static void listed(void *ctx, enum err e, const struct delivery_record *list, si
             js_null(&o);
         }
         js_close(&o, '}');
-        http_answer(a->http, q->x, &answer);
+        http_answer(a->http, q->request, &answer);
     }
     free(q);
 }
@@ -125,12 +125,12 @@ static void to_redeliver(void *ctx, enum err e, struct delivery_record *d)
     if (a->http != NULL) { /* else the daemon stops */
         const enum err refused = e != ERR_NONE ? e : webhooks_renew(pool_webhooks(a->pool), d);
         if (refused != ERR_NONE) {
-            api_refuse(a, q->x, refused);
+            api_refuse(a, q->request, refused);
         } else {
             struct http_answer answer = http_answer_new(q->status);
             struct js_out o = js_out_to(&answer.body);
             render_delivery(&o, d);
-            http_answer(a->http, q->x, &answer);
+            http_answer(a->http, q->request, &answer);
             webhooks_redeliver(pool_webhooks(a->pool), d);
         }
     }

@@ -67,7 +67,7 @@ struct mark {
 struct listener {
     struct api *api;
     struct listener *next, **link; /* in api->streams.first */
-    struct http_ref x;
+    struct http_ref request;
     char job_id[UUID_SIZE]; /* "": all jobs */
     char *wall;             /* only what is seen there, see walls.h; NULL: everything */
     unsigned types;
@@ -181,13 +181,13 @@ static void drop(struct listener *l, const char *why)
 {
     LOG(LOG_INFO, "the reader of an event stream is dropped", LOG_S("why", why));
     l->api->streams.events->slow_readers++;
-    http_stream_drop(l->api->http, l->x);
+    http_stream_drop(l->api->http, l->request);
     listener_over(l);
 }
 
 static void finish(struct listener *l)
 {
-    http_stream_end(l->api->http, l->x, true);
+    http_stream_end(l->api->http, l->request, true);
     listener_over(l);
 }
 
@@ -223,7 +223,7 @@ static const char *is_behind(struct listener *l, struct mono_us now)
 {
     size_t waiting = 0;
     uint64_t taken = 0;
-    if (!http_stream_state(l->api->http, l->x, &waiting, &taken)) {
+    if (!http_stream_state(l->api->http, l->request, &waiting, &taken)) {
         return NULL;
     }
     /* A mark is behind us when everything up to the next one was read. */
@@ -252,7 +252,7 @@ static bool put(struct listener *l, struct str text)
 {
     add_mark(l, time_mono());
     if (l->written == 0) {
-        (void)http_stream_write(l->api->http, l->x, hello.p, hello.n);
+        (void)http_stream_write(l->api->http, l->request, hello.p, hello.n);
         l->written += hello.n;
     }
     if (text.n > BEHIND_BYTES) {
@@ -260,7 +260,7 @@ static bool put(struct listener *l, struct str text)
         l->large_to = l->written + text.n;
     }
     l->written += text.n;
-    return http_stream_write(l->api->http, l->x, text.p, text.n);
+    return http_stream_write(l->api->http, l->request, text.p, text.n);
 }
 
 static void heartbeat(void *ctx)
@@ -649,7 +649,7 @@ static void offer_preview(struct listener *l)
     uint64_t taken = 0;
     struct preview_view v;
     if (!l->previews || l->mode != MODE_LIVE || (l->types >> EVENT_PREVIEW & 1u) == 0 ||
-        !http_stream_state(l->api->http, l->x, &waiting, &taken) || waiting > 0) {
+        !http_stream_state(l->api->http, l->request, &waiting, &taken) || waiting > 0) {
         return;
     }
     if (pool_next_preview(l->api->pool, l->wall, l->job_id, l->preview_seen, &v)) {
@@ -697,7 +697,7 @@ static void open_stream(struct api *a, struct http_request *rq, struct http_ref 
     struct event_streams *s = &a->streams;
     struct listener *l = mem_zero(1, sizeof *l);
     l->api = a;
-    l->x = x;
+    l->request = x;
     memcpy(l->job_id, args_of(rq)->job_id, sizeof l->job_id);
     l->types = args_of(rq)->event_types;
     l->previews = args_of(rq)->previews || args_of(rq)->names_previews;

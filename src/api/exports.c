@@ -19,7 +19,7 @@
 struct export
 {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     enum format format;
     struct profile_query query;
     char workflow_hash[DIGEST_HEX_SIZE];
@@ -63,12 +63,12 @@ static bool begin(struct export *e)
     struct http_answer answer = http_answer_new(200);
     answer.content_type = format_media_type(e->format);
     answer.no_store = true;
-    e->begun = http_stream_begin(e->api->http, e->x, &answer, -1, &stream_ops, e);
+    e->begun = http_stream_begin(e->api->http, e->request, &answer, -1, &stream_ops, e);
     if (e->begun && e->format == FORMAT_CSV) {
         AUTO_BUF struct buf head;
         buf_init(&head, BUF_NO_LIMIT);
         render_csv_head(true, &head);
-        (void)http_stream_write(e->api->http, e->x, head.data, head.len);
+        (void)http_stream_write(e->api->http, e->request, head.data, head.len);
     }
     return e->begun;
 }
@@ -96,7 +96,7 @@ static void render_page(void *ctx, const struct profile_row *rows, size_t n)
 static bool write_page(struct export *e)
 {
     const bool room =
-        e->page.len == 0 || http_stream_write(e->api->http, e->x, e->page.data, e->page.len);
+        e->page.len == 0 || http_stream_write(e->api->http, e->request, e->page.data, e->page.len);
     buf_done(&e->page);
     return room;
 }
@@ -106,9 +106,9 @@ static void fail(struct export *e, enum err why)
     struct http_server *server = e->api->http;
     if (server != NULL && e->begun) {
         LOG_PLAIN(LOG_ERROR, "an export is cut: the store cannot be read");
-        http_stream_end(server, e->x, false);
+        http_stream_end(server, e->request, false);
     } else if (server != NULL) {
-        api_refuse(e->api, e->x, why);
+        api_refuse(e->api, e->request, why);
     }
     let_go(e);
 }
@@ -131,7 +131,7 @@ static void page_came(void *ctx, enum err why, const struct profile_row *rows, s
         e->place = last;
         const bool room = write_page(e);
         if (!more) {
-            http_stream_end(server, e->x, true);
+            http_stream_end(server, e->request, true);
             let_go(e);
         } else if (room) {
             read_page(e);
@@ -150,7 +150,7 @@ static void export_profiles(void *ctx, struct http_request *rq, struct http_ref 
     struct api *a = ctx;
     struct export *e = mem_zero(1, sizeof *e);
     e->api = a;
-    e->x = x;
+    e->request = x;
     e->format = rq->format;
     buf_init(&e->page, BUF_NO_LIMIT);
     memcpy(e->workflow_hash, args_of(rq)->workflow_hash, sizeof e->workflow_hash);

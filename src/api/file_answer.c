@@ -17,7 +17,7 @@ enum { BLOCK = 128 << 10 };
 struct sending {
     struct api *api;
     uv_fs_t read;
-    struct http_ref x;
+    struct http_ref request;
     int fd;
     uint64_t at;
     uint64_t end;
@@ -48,14 +48,14 @@ static void block_read(uv_fs_t *req)
     }
     if (n <= 0) { /* the end, or a disk that fails, or a file that became shorter */
         struct http_server *server = s->api->http;
-        const struct http_ref x = s->x;
+        const struct http_ref x = s->request;
         const bool whole = s->at == s->end;
         sending_free(s);
         http_stream_end(server, x, whole);
         return;
     }
     s->at += (uint64_t)n;
-    s->full = !http_stream_write(s->api->http, s->x, s->block, (size_t)n);
+    s->full = !http_stream_write(s->api->http, s->request, s->block, (size_t)n);
     if (!s->full) {
         read_on(s);
     }
@@ -96,7 +96,7 @@ void api_answer_file(struct api *a, const struct http_request *rq, struct http_r
                      uint64_t size, const char *sha256, struct http_answer *answer)
 {
     struct sending *s = mem_alloc(sizeof *s);
-    *s = (struct sending){.api = a, .x = x, .fd = fd};
+    *s = (struct sending){.api = a, .request = x, .fd = fd};
     uint64_t len = size;
     (void)snprintf(answer->given_etag, sizeof answer->given_etag, "\"%s\"", sha256);
     answer->ranges = true;

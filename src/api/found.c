@@ -12,7 +12,7 @@
 struct finding {
     struct api *api;
     struct http_request *rq; /* while x is open */
-    struct http_ref x;
+    struct http_ref request;
     struct store_wish wish;
     bool active_too;
     api_found_fn found;
@@ -22,11 +22,11 @@ static void came(void *ctx, const struct store_found *f)
 {
     struct finding *q = ctx;
     struct api *a = q->api;
-    if (a->http != NULL && http_is_open(a->http, q->x)) {
+    if (a->http != NULL && http_is_open(a->http, q->request)) {
         if (!q->active_too && pool_has_job(a->pool, q->wish.id)) {
-            q->rq->route->serve(a, q->rq, q->x); /* it was queued again meanwhile */
+            q->rq->route->serve(a, q->rq, q->request); /* it was queued again meanwhile */
         } else {
-            q->found(a, q->rq, q->x, f);
+            q->found(a, q->rq, q->request, f);
         }
     }
     free(q);

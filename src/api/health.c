@@ -110,7 +110,7 @@ static void render_jobs(struct api *a, struct js_out *o, const struct pool_stats
 /* Statistics that were asked for, of that moment. */
 struct asking {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     struct pool_stats stats;
 };
 
@@ -134,7 +134,7 @@ static void answer_stats(const struct asking *q, uint64_t waiting)
     render_telling(&o, s, waiting);
     js_member_int(&o, "badTransitions", (int64_t)s->bad_transitions);
     js_close(&o, '}');
-    http_answer(a->http, q->x, &answer);
+    http_answer(a->http, q->request, &answer);
 }
 
 /* stored: deliveries that are to be tried, of which some are busy. */
@@ -154,7 +154,7 @@ static void get_stats(void *ctx, struct http_request *rq, struct http_ref x)
     (void)rq;
     struct asking *q = mem_alloc(sizeof *q);
     q->api = a;
-    q->x = x;
+    q->request = x;
     pool_get_stats(a->pool, &q->stats);
     store_find_waiting_count(a->store, NULL, waiting_counted, q);
 }

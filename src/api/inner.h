@@ -74,7 +74,7 @@ void api_refuse_as(struct api *a, struct http_ref x, struct refusal *take);
 /* A request whose answer comes when the pool calls back. */
 struct api_asking {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     unsigned status; /* of its answer */
     char *name;      /* of what it is about, or NULL */
 };

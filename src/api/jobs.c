@@ -75,7 +75,7 @@ static void send_job(struct api *a, struct http_ref x, const char *id, const str
 /* A job that is not in memory is on its way from the store. */
 struct answering {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     char id[UUID_SIZE];
     struct job_answer how;
 };
@@ -90,14 +90,14 @@ static void job_came(void *ctx, const struct store_found *f)
                            : f->error;
     if (a->http == NULL) { /* nobody is answered any more */
     } else if (pool_has_job(a->pool, q->id)) {
-        api_answer_job(a, q->x, q->id, &q->how);
+        api_answer_job(a, q->request, q->id, &q->how);
     } else if (e != ERR_NONE) {
-        api_refuse(a, q->x, e);
+        api_refuse(a, q->request, e);
     } else {
         struct http_answer answer = http_answer_new(200);
         const struct render_job_more more = {.profile = f->profile, .traceback = q->how.traceback};
         render_job_json(f->job, &more, &answer.body);
-        send_job(a, q->x, q->id, &q->how, &answer);
+        send_job(a, q->request, q->id, &q->how, &answer);
     }
     free(q);
 }
@@ -107,7 +107,7 @@ static void find_ended(struct api *a, struct http_ref x, const char *id,
 {
     struct store_wish wish = {.wants = STORE_WANT_PROFILE};
     struct answering *q = mem_alloc(sizeof *q);
-    *q = (struct answering){.api = a, .x = x, .how = *how};
+    *q = (struct answering){.api = a, .request = x, .how = *how};
     (void)snprintf(q->id, sizeof q->id, "%.36s", id);
     memcpy(wish.id, q->id, sizeof wish.id);
     store_find_job(a->store, &wish, NULL, job_came, q);
@@ -148,7 +148,7 @@ static void get_job(void *ctx, struct http_request *rq, struct http_ref x)
 
 struct listing {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     unsigned state_mask;
     unsigned limit;
     char batch[UUID_SIZE];
@@ -204,11 +204,11 @@ static void listed(void *ctx, enum err e, struct job_record *jobs, size_t n)
     struct listing *l = ctx;
     struct api *a = l->api;
     if (a->http != NULL && e != ERR_NONE) {
-        api_refuse(a, l->x, e);
+        api_refuse(a, l->request, e);
     } else if (a->http != NULL) { /* else the daemon stops */
         struct http_answer answer = http_answer_new(200);
         render_list(l, jobs, n, &answer);
-        http_answer(a->http, l->x, &answer);
+        http_answer(a->http, l->request, &answer);
     }
     free(l);
 }
@@ -319,7 +319,7 @@ static void changed(void *ctx, struct refusal *why)
     if (api_asking_goes_on(q, why)) {
         const struct job_answer how = {.active_status = q->status,
                                        .has_location = q->status == 202};
-        api_answer_job(q->api, q->x, q->name, &how);
+        api_answer_job(q->api, q->request, q->name, &how);
     }
     api_asking_free(q);
 }

@@ -18,7 +18,7 @@
 
 struct relay {
     struct http_server *server; /* outlives the relay: it tells `gone` before it goes */
-    struct http_ref x;
+    struct http_ref request;
     struct http_call *call;
     bool begun;
     bool unchanged; /* the client has it: 304 */
@@ -118,7 +118,7 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
         return false;
     }
     struct http_answer a = relayed(r, status);
-    if (http_matches_etag(r->server, r->x, a.given_etag)) { /* the server did not look */
+    if (http_matches_etag(r->server, r->request, a.given_etag)) { /* the server did not look */
         buf_done(&a.body);
         r->unchanged = true;
         return false;
@@ -128,14 +128,14 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
         r->outdated = true;
         return false;
     }
-    r->begun = http_stream_begin(r->server, r->x, &a, length, &stream_ops, r);
+    r->begun = http_stream_begin(r->server, r->request, &a, length, &stream_ops, r);
     return r->begun;
 }
 
 static bool view_bytes(void *ctx, const char *data, size_t n)
 {
     struct relay *r = ctx;
-    return http_stream_write(r->server, r->x, data, n);
+    return http_stream_write(r->server, r->request, data, n);
 }
 
 static const struct http_sink sink = {.begin = view_begins, .bytes = view_bytes};
@@ -148,10 +148,10 @@ static bool answer_short(struct relay *r, unsigned status)
     }
     struct http_answer a = relayed(r, status);
     if (status == 416) {
-        http_problem_range(r->server, r->x, a.content_range);
+        http_problem_range(r->server, r->request, a.content_range);
         buf_done(&a.body);
     } else {
-        http_answer(r->server, r->x, &a);
+        http_answer(r->server, r->request, &a);
     }
     return true;
 }
@@ -162,15 +162,15 @@ static void view_ended(void *ctx, const struct http_result *result)
     const bool whole = result->outcome == HTTP_ANSWERED;
     char detail[160];
     if (r->begun) {
-        http_stream_end(r->server, r->x, whole);
+        http_stream_end(r->server, r->request, whole);
         return;
     }
     if (r->outdated) {
-        http_again(r->server, r->x);
+        http_again(r->server, r->request);
         return;
     }
     if (r->foreign) {
-        http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, fetch_is_another, NULL);
+        http_problem(r->server, r->request, ERR_OUTPUT_UNAVAILABLE, fetch_is_another, NULL);
         return;
     }
     if (answer_short(r, r->unchanged ? 304 : result->status)) {
@@ -182,7 +182,7 @@ static void view_ended(void *ctx, const struct http_result *result)
         (void)snprintf(detail, sizeof detail, "the backend did not give the file: %.100s",
                        result->error);
     }
-    http_problem(r->server, r->x, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
+    http_problem(r->server, r->request, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
 }
 
 /* What the client asks of a part of it is the server's to answer. False: there is no such server.
@@ -212,7 +212,7 @@ static bool start_relay(struct api *a, const struct http_request *rq, struct htt
     }
     struct relay *r = mem_zero(1, sizeof *r);
     r->server = a->http;
-    r->x = x;
+    r->request = x;
     r->stamp = stamps_find(pool_stamps(a->pool), f->stamps, args_of(rq)->number);
     (void)snprintf(r->if_range, sizeof r->if_range, "%s", rq->if_range);
     (void)snprintf(r->filename, sizeof r->filename, "%s", o->filename);

@@ -56,7 +56,7 @@ enum { RENDER_APART = 128 * 1024 };
 /* What is rendered and answered; it owns all that it needs. */
 struct rendering {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     enum format format;
     bool waits;
     bool live; /* given_etag is set already, and the client does not have it */
@@ -93,7 +93,7 @@ static struct rendering *rendering_new(struct api *a, const struct http_request 
 {
     struct rendering *r = mem_zero(1, sizeof *r);
     r->api = a;
-    r->x = x;
+    r->request = x;
     r->format = rq->format;
     r->waits = rq->waits;
     r->live = live_etag != NULL;
@@ -159,7 +159,7 @@ static void rendered(void *ctx, bool worked)
     struct rendering *r = ctx;
     struct http_server *server = r->api->http;
     if (worked && server != NULL) {
-        const bool known = !r->live && http_matches_etag(server, r->x, r->etag);
+        const bool known = !r->live && http_matches_etag(server, r->request, r->etag);
         struct http_answer answer = http_answer_new(known ? 304 : 200);
         answer.wait_applied = r->waits;
         answer.content_type = format_media_type(r->format);
@@ -168,7 +168,7 @@ static void rendered(void *ctx, bool worked)
             answer.body = r->out;
             buf_init(&r->out, BUF_NO_LIMIT);
         }
-        http_answer(server, r->x, &answer);
+        http_answer(server, r->request, &answer);
     }
     rendering_free(r);
 }

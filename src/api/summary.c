@@ -22,7 +22,7 @@ enum { FOLD_PATIENCE_MS = 500 };
 
 struct summing {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     enum group_by group;
     struct wall_us since;
     char workflow_hash[DIGEST_HEX_SIZE];
@@ -137,7 +137,7 @@ static void summed(void *ctx, enum err e, const struct summary_row *rows, size_t
     struct summing *s = ctx;
     struct api *a = s->api;
     if (a->http != NULL && e != ERR_NONE) {
-        api_refuse(a, s->x, e);
+        api_refuse(a, s->request, e);
     } else if (a->http != NULL) {
         struct http_answer answer = http_answer_new(200);
         struct summary_row *sorted = mem_alloc((n + 1) * sizeof *sorted); /* borrows */
@@ -146,7 +146,7 @@ static void summed(void *ctx, enum err e, const struct summary_row *rows, size_t
         }
         render_groups(s, sorted, n, &answer.body);
         free(sorted);
-        http_answer(a->http, s->x, &answer);
+        http_answer(a->http, s->request, &answer);
     }
     s->answered = true;
     let_go(s);
@@ -189,7 +189,7 @@ static void summarize(void *ctx, struct http_request *rq, struct http_ref x)
     struct api *a = ctx;
     struct summing *s = mem_zero(1, sizeof *s);
     s->api = a;
-    s->x = x;
+    s->request = x;
     s->group = args_of(rq)->group_by;
     s->since = rollup_since(args_of(rq)->since, time_wall());
     s->limit = args_of(rq)->limit;

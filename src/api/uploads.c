@@ -17,7 +17,7 @@
 /* A file of a request that is being kept. */
 struct incoming {
     struct api *api;
-    struct http_ref x;
+    struct http_ref request;
     size_t index; /* which of its files */
     struct upload_writing *writing;
 };
@@ -26,7 +26,7 @@ static void has_room(void *ctx)
 {
     struct incoming *in = ctx;
     if (in->api->http != NULL) {
-        http_file_resume(in->api->http, in->x);
+        http_file_resume(in->api->http, in->request);
     }
 }
 
@@ -34,7 +34,7 @@ static void file_kept(void *ctx, enum err e, const char *why, const char *sha256
 {
     struct incoming *in = ctx;
     if (in->api->http != NULL) {
-        http_file_done(in->api->http, in->x, in->index, e, why, sha256, size);
+        http_file_done(in->api->http, in->request, in->index, e, why, sha256, size);
     }
     free(in);
 }
@@ -62,7 +62,7 @@ static enum err file_begin(void *ctx, const struct http_request *rq, struct http
         .sha256 = sha256[0] == '\0' ? NULL : sha256,
     };
     struct incoming *in = mem_zero(1, sizeof *in);
-    *in = (struct incoming){.api = a, .x = x, .index = index};
+    *in = (struct incoming){.api = a, .request = x, .index = index};
     enum err e = ERR_NONE;
     in->writing = upload_begin(pool_uploads(a->pool), &upload, &incoming_ops, in, &e, ret_why);
     if (in->writing == NULL) {

@@ -62,14 +62,14 @@ static struct http_ref take_slot(struct http_server *s, struct exchange *x)
     }
     const uint32_t i = s->free_slot - 1;
     s->free_slot = s->slots[i].next_free;
-    s->slots[i].x = x;
+    s->slots[i].exchange = x;
     return (struct http_ref){i, s->slots[i].generation};
 }
 
 static void give_slot(struct http_server *s, struct http_ref ref)
 {
     struct slot *slot = &s->slots[ref.slot];
-    slot->x = NULL;
+    slot->exchange = NULL;
     slot->generation++;
     slot->next_free = s->free_slot;
     s->free_slot = ref.slot + 1;
@@ -77,7 +77,7 @@ static void give_slot(struct http_server *s, struct http_ref ref)
 
 struct exchange *exchange_at(struct http_server *s, uint32_t slot)
 {
-    return slot < s->slots_len ? s->slots[slot].x : NULL;
+    return slot < s->slots_len ? s->slots[slot].exchange : NULL;
 }
 
 struct exchange *exchange_find(struct http_server *s, struct http_ref ref)

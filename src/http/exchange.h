@@ -69,7 +69,7 @@ struct exchange {
 };
 
 struct slot {
-    struct exchange *x; /* NULL: free */
+    struct exchange *exchange; /* NULL: free */
     uint32_t generation;
     uint32_t next_free; /* slot + 1; 0: none */
 };

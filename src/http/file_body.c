@@ -26,7 +26,7 @@
 enum { RETRY_S = 2, FILES_MOST = 64 };
 
 struct file_body {
-    struct exchange *x;
+    struct exchange *exchange;
     struct multipart *parts; /* NULL: the body is one file */
     void *open;              /* the file that is coming; or NULL */
     uint64_t come;           /* bytes of it */
@@ -264,7 +264,7 @@ bool file_body_begin(struct exchange *x)
         return false;
     }
     struct file_body *f = mem_zero(1, sizeof *f);
-    f->x = x;
+    f->exchange = x;
     x->files = f;
     buf_init(&f->head, FILE_NAME_MOST);
     f->may_be_name = (x->rq.route->flags & HTTP_MAY_BE_NAME) != 0 && headers_say_form(&x->headers);

@@ -18,7 +18,7 @@
 struct watch {
     uv_poll_t poll;
     struct http_server *server;
-    struct exchange *x; /* NULL once it is not watched any more */
+    struct exchange *exchange; /* NULL once it is not watched any more */
 };
 
 /* ---- hang-ups -------------------------------------------------------------------------------- */
@@ -35,7 +35,7 @@ void watch_end(struct exchange *x)
     struct watch *w = x->watch;
     if (w != NULL) {
         x->watch = NULL;
-        w->x = NULL;
+        w->exchange = NULL;
         (void)uv_poll_stop(&w->poll); /* before libmicrohttpd closes the descriptor */
         uv_close((uv_handle_t *)&w->poll, on_watch_closed);
     }
@@ -51,7 +51,7 @@ static void over(void *ctx)
 static void on_disconnect(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
-    struct exchange *x = w->x;
+    struct exchange *x = w->exchange;
     if (x == NULL || (status >= 0 && (events & UV_DISCONNECT) == 0)) {
         return;
     }
@@ -78,7 +78,7 @@ void watch_begin(struct exchange *x)
     }
     w->poll.data = w;
     w->server = x->server;
-    w->x = x;
+    w->exchange = x;
     x->watch = w;
     x->server->refs++;
     (void)uv_poll_start(&w->poll, UV_DISCONNECT, on_disconnect);

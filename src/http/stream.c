@@ -22,7 +22,7 @@ enum { STREAM_FULL = 256 * 1024, STREAM_HALF = STREAM_FULL / 2, STREAM_BLOCK = 3
 enum { TOO_MANY_RETRY_S = 1 };
 
 struct stream {
-    struct exchange *x;
+    struct exchange *exchange;
     const struct http_stream_ops *ops;
     void *ctx;
     struct buf data;
@@ -74,7 +74,7 @@ static void tell_drained(struct stream *st)
 static ssize_t end_it(const struct stream *st, char *out)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(st->x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(st->exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info == NULL) {
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
@@ -99,8 +99,8 @@ static ssize_t pull(void *ctx, uint64_t at, char *out, size_t max)
         return MHD_CONTENT_READER_END_OF_STREAM;
     }
     if (n == 0) {
-        exchange_suspend(st->x);
-        watch_begin(st->x);
+        exchange_suspend(st->exchange);
+        watch_begin(st->exchange);
         return 0;
     }
     memcpy(out, st->data.data + st->taken, n);
@@ -119,7 +119,7 @@ static struct MHD_Response *make_stream_response(struct stream *st, int64_t leng
 {
     struct MHD_Response *r = MHD_create_response_from_callback(
         length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, STREAM_BLOCK, pull, st, NULL);
-    if (length < 0 && st->x->rq.head) {
+    if (length < 0 && st->exchange->rq.head) {
         (void)MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     }
     return r;
@@ -143,7 +143,7 @@ bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_a
     }
     s->streams++;
     struct stream *st = mem_zero(1, sizeof *st);
-    st->x = x;
+    st->exchange = x;
     st->ops = ops;
     st->ctx = ctx;
     buf_init(&st->data, BUF_NO_LIMIT);
@@ -168,7 +168,7 @@ static struct stream *find_open(struct http_server *s, struct http_ref ref)
 static struct stream *find(struct http_server *s, struct http_ref ref)
 {
     struct stream *st = find_open(s, ref);
-    return st == NULL || st->x->gone ? NULL : st;
+    return st == NULL || st->exchange->gone ? NULL : st;
 }
 
 /* Bytes for a client that is gone are taken and forgotten: nobody would say drained. */
@@ -180,7 +180,7 @@ bool http_stream_write(struct http_server *s, struct http_ref ref, const void *b
     }
     buf_add(&st->data, bytes, n);
     if (n > 0) {
-        exchange_resume(st->x);
+        exchange_resume(st->exchange);
     }
     st->paused = left(st) >= STREAM_FULL;
     return !st->paused;
@@ -192,7 +192,7 @@ void http_stream_end(struct http_server *s, struct http_ref ref, bool whole)
     if (st != NULL) {
         st->ended = true; /* nobody is told that its client is gone, if it is */
         st->cut = st->cut || !whole;
-        exchange_resume(st->x);
+        exchange_resume(st->exchange);
     }
 }
 
@@ -216,7 +216,7 @@ void http_stream_drop(struct http_server *s, struct http_ref ref)
         return;
     }
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(st->x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(st->exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info != NULL) {
         const struct linger at_once = {.l_onoff = 1};
         (void)setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -227,7 +227,7 @@ void http_stream_drop(struct http_server *s, struct http_ref ref)
     buf_done(&st->data);
     buf_init(&st->data, BUF_NO_LIMIT);
     st->taken = 0;
-    exchange_resume(st->x);
+    exchange_resume(st->exchange);
 }
 
 void stream_cut(struct stream *st)
@@ -239,11 +239,11 @@ void stream_cut(struct stream *st)
 void stream_shut(struct stream *st)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(st->x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(st->exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info != NULL) {
         (void)shutdown(info->connect_fd, SHUT_RDWR);
     }
-    exchange_abandon(st->x);
+    exchange_abandon(st->exchange);
 }
 
 void stream_free(struct stream *st)
@@ -252,7 +252,7 @@ void stream_free(struct stream *st)
         st->ended = true;
         st->ops->gone(st->ctx);
     }
-    st->x->server->streams--;
+    st->exchange->server->streams--;
     buf_done(&st->data);
     free(st);
 }
