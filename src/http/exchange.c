@@ -179,7 +179,7 @@ static void admit(struct exchange *x)
 void http_let_in(struct http_server *s, struct http_ref ref)
 {
     struct exchange *x = exchange_find(s, ref);
-    if (x != NULL) {
+    if (x != NULL && exchange_is_still_let_in(x)) {
         serve(x);
     }
 }
