@@ -18,7 +18,7 @@
 #include "run_measurement.h"
 #include "state.h"
 
-/* It was checked at its submission; NULL: on disk it was damaged since. */
+/* The submission was checked; NULL means that the stored text was damaged since. */
 static struct workflow *read_workflow(const struct job *j)
 {
     struct workflow *w = workflow_reparse((struct str){j->texts.workflow, j->texts.workflow_len});
@@ -67,7 +67,7 @@ void attempt_link(struct attempt *a)
     if (is_only) {
         b->load.busy_since = time_mono();
     }
-    /* A new one is POSTed with the connection's own id. */
+    /* A new attempt is POSTed with the connection's own id. */
     if (is_only || a->state.origin == ORIGIN_BEGUN) {
         comfy_pin(b->comfy, a->r.client_id);
     }
@@ -156,7 +156,7 @@ void attempt_free(struct attempt *a)
     }
     progress_pace_done(&a->told.pace);
     if (a->end.awaits_images) {
-        pending_remove(&a->pool->pending); /* its backend may be gone */
+        pending_remove(&a->pool->pending); /* the backend may be gone */
     }
     streamed_done(&a->streamed);
     free(a->preview.node_id);

@@ -1,7 +1,7 @@
 /*
- * One try to run a job on a backend, from its intent to its stored end. Here is its life in memory;
- * its beginning is attempt_begin.h, its end attempt_end.h. Each of its structs is changed by the
- * file alone that its header belongs to.
+ * One try to run a job on a backend, from the stored intent to the stored end. This header has its
+ * life in memory; attempt_begin.h has the beginning, attempt_end.h the end. Only the file that a
+ * struct's header belongs to changes that struct.
  */
 #ifndef COMFYPOOL_SRC_POOL_ATTEMPT_H
 #define COMFYPOOL_SRC_POOL_ATTEMPT_H
@@ -36,16 +36,16 @@ struct workflow;
 
 struct attempt {
     struct pool *pool;
-    struct job *job; /* NULL: it goes on without it, or is being freed */
+    struct job *job; /* NULL: the job goes on without this attempt, or is being freed */
     struct backend *backend;
-    struct attempt *backend_next, **backend_link; /* of backend->attempts; NULL: not in it */
+    struct attempt *backend_next, **backend_link; /* of backend->attempts; NULL: not linked */
     struct attempt_record r;
     struct attempt_state state; /* changed by attempt_happens; its verdict by attempt_end.c */
     struct workflow *workflow;
     struct profiler *profiler; /* NULL: not profiled */
     struct progress progress;
     struct timeline timeline;
-    struct splices splices; /* what it changes in the workflow's text */
+    struct splices splices; /* changes to the workflow's text */
     bool runs_cold;         /* see run_measurement.c */
     struct attempt_post post;
     struct attempt_sending sending;
@@ -55,31 +55,32 @@ struct attempt {
     struct attempt_clock clock;
     struct attempt_trial trial;
     struct attempt_outputs outputs;
-    struct sampled_run *sampled; /* NULL: it is not profiled, or did not begin */
+    struct sampled_run *sampled; /* NULL: not profiled, or not begun */
     struct streamed streamed;
     struct told told;
     struct preview preview;
     struct attempt_end end;
-    struct attempt_texts texts; /* what its job said of it, while a stray keeps it */
+    struct attempt_texts texts; /* what the job said of it, while a stray keeps the attempt */
 };
 
-/* What happens to it: the one setter of its phase and evidence. What the table does not have is
+/* Applies an event: the only setter of phase and evidence. A transition that the table lacks is
    logged and counted, and changes nothing. */
 void attempt_happens(struct attempt *a, enum attempt_event e);
 
-/* Makes one that is not the job's yet, in this state. NULL: the job's workflow cannot be read. */
+/* Makes an attempt in this state; the job does not have it yet. NULL: the job's workflow cannot be
+   read. */
 struct attempt *attempt_new(struct job *j, struct backend *b, struct attempt_state state);
-/* It is the job's attempt, and runs for its client. */
+/* Makes it the job's attempt; it counts for the job's client. */
 void attempt_join(struct attempt *a, struct job *j);
-/* It is on its backend, takes a slot there, and its frames come. */
+/* Links it to its backend: it takes a slot and gets its frames. */
 void attempt_link(struct attempt *a);
-/* Its slot is free. Nothing when it was. */
+/* Frees the slot. Does nothing if the attempt is not linked. */
 void attempt_unlink(struct attempt *a);
-/* It runs; stamp_ms 0: the server said no time of its start. */
+/* Notes the start of execution; stamp_ms 0: the server gave no time. */
 void attempt_started(struct attempt *a, struct mono_us now, int64_t stamp_ms);
-/* It is over for us: its timers and the question that is under way end. */
+/* Stops watching it: clears timers and cancels the question under way. */
 void attempt_unwatch(struct attempt *a);
-/* Its job goes on without it. */
+/* Detaches it from its job. */
 void attempt_leave(struct attempt *a);
 void attempt_free(struct attempt *a);
 

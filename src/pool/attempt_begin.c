@@ -1,6 +1,6 @@
 /*
- * The beginning of an attempt: its intent is stored, its files go to the backend, then its prompt
- * is POSTed, once. Who calls: dispatch.c for a new one, pool.c for one from before a restart.
+ * The beginning of an attempt: the intent is stored, files go to the backend, then the prompt is
+ * POSTed, once. Called by dispatch.c for a new attempt, by pool.c for one from before a restart.
  */
 #include "attempt_begin.h"
 
@@ -19,7 +19,7 @@
 #include "strays.h"
 #include "unlisted.h"
 
-/* What the job tells of its last attempt. */
+/* Copies what a job shows of its last attempt. */
 static void tell_job(struct attempt *a)
 {
     struct job *j = a->job;
@@ -108,7 +108,7 @@ static void submit_answered(void *ctx, struct comfy_submit_answer *answer)
     pending_remove(&p->pending);
 }
 
-/* Its inputs are there: the prompt goes out, or the attempt is withdrawn. */
+/* All inputs are at the backend: POSTs the prompt, or withdraws the attempt. */
 static void post(struct attempt *a)
 {
     const struct pool *p = a->job->pool;
@@ -117,7 +117,7 @@ static void post(struct attempt *a)
         return;
     }
     attempt_happens(a, ATTEMPT_EVENT_POST);
-    strays_hurry(a->job); /* those before it are told to stop now */
+    strays_hurry(a->job); /* earlier attempts are told to stop now */
     attempt_send_post(a, submit_answered);
 }
 
@@ -139,7 +139,7 @@ static void intent_stored(void *ctx)
     pending_remove(&p->pending);
 }
 
-/* What is stored of it before anything is sent. */
+/* Fills the record that is stored before anything is sent. */
 static void make_record(struct attempt *a)
 {
     struct job *j = a->job;
@@ -187,7 +187,7 @@ bool attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take
     attempt_join(a, j);
     a->r = *take;
     *take = (struct attempt_record){0};
-    free(a->r.backend); /* it may have another name by now */
+    free(a->r.backend); /* the backend may have been renamed */
     a->r.backend = mem_strdup(b->name);
     const struct mono_us intent =
         mono_min(j->times.anchor.mono, anchor_mono(&j->times.anchor, a->r.intent_at));

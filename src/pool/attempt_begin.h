@@ -1,4 +1,4 @@
-/* The beginning of an attempt: its intent is stored, its files are sent, its prompt is POSTed. */
+/* The beginning of an attempt: intent stored, files sent, prompt POSTed. */
 #ifndef COMFYPOOL_SRC_POOL_ATTEMPT_BEGIN_H
 #define COMFYPOOL_SRC_POOL_ATTEMPT_BEGIN_H
 
@@ -9,10 +9,10 @@ struct attempt_record;
 struct backend;
 struct job;
 
-/* A job that was queued goes to this backend: its intent is stored, the rest follows. */
+/* Gives a queued job to this backend: stores the intent; the rest follows by callbacks. */
 void attempt_begin(struct job *j, struct backend *b);
-/* An attempt from before a restart, on the backend that it ran on. False: its job cannot be read,
-   and nothing was taken. */
+/* Takes over an attempt from before a restart, on the backend that it ran on. False: the job's
+   workflow cannot be read; *take is untouched. */
 bool attempt_adopt(struct job *j, struct backend *b, struct attempt_record *take);
 
 #endif

@@ -33,7 +33,7 @@ enum {
     HISTORY_PAUSE_MS = 150,
     HISTORY_AWAY_MS = 500,
     HISTORY_MOST_MS = 10000,
-    /* Where only its time is wanted, which is asked for once. */
+    /* When /history is asked once, only to improve the times. */
     CLOCK_MOST_MS = 300,
     MAX_MESSAGE = 16384,
     MAX_EXCEPTION = 1000,
@@ -69,7 +69,7 @@ void attempt_withdraw(struct attempt *a)
     attempt_free(a);
     pending_add(&p->pending);
     store_withdraw_attempt(p->store, &j->r, number, withdrawn, j);
-    p->ops->give_jobs(p); /* its slot is free */
+    p->ops->give_jobs(p); /* the slot is free */
 }
 
 /* ---- what it means --------------------------------------------------------------------------- */
@@ -87,7 +87,7 @@ static struct attempt_ending ending_of(const struct attempt *a)
     };
 }
 
-/* Two backends died under it: nobody wants to be the third. */
+/* Fails a job under which two backends died, rather than risk a third. */
 static void judge_poison(struct attempt *a)
 {
     struct attempt_end *e = &a->end;
@@ -100,10 +100,11 @@ static void judge_poison(struct attempt *a)
     e->job_error = attempt_error(ERR_BACKEND_ERROR, poison_message);
 }
 
-/* What its end says of the job and of the backend, before the backend gets another one. */
+/* Judges the end: consequences for the job and for the backend, before the backend gets another
+   job. */
 static void judge(struct attempt *a)
 {
-    if (a->state.origin != ORIGIN_FOUND) { /* else that was judged when it was given up */
+    if (a->state.origin != ORIGIN_FOUND) { /* else judged when the attempt was given up */
         trust_judge_probe(a);
         trust_judge_fault(a, &a->end.job_error);
     }
@@ -187,7 +188,7 @@ static void conclude_now(struct attempt *a)
     }
 }
 
-/* What the socket missed is in /history, perhaps a moment later. */
+/* /history has what the socket missed, perhaps a moment later. */
 static void history_came(void *ctx, struct comfy_locate_answer *answer);
 
 static void ask_history(void *ctx)
@@ -240,7 +241,7 @@ static void history_came(void *ctx, struct comfy_locate_answer *answer)
     }
 }
 
-/* Nobody waits longer for what only makes its times better. */
+/* Stops waiting for better times. */
 static void clock_is_over(void *ctx)
 {
     struct attempt *a = ctx;
@@ -249,7 +250,7 @@ static void clock_is_over(void *ctx)
     conclude_now(a);
 }
 
-/* Nobody has them but us: a shutdown waits for them, too. */
+/* Waits for streamed images: no one else has them, so a shutdown waits as well. */
 static bool await_images(struct attempt *a)
 {
     if (a->streamed.pending > 0 && !a->end.awaits_images) {
@@ -277,7 +278,7 @@ void attempt_conclude(struct attempt *a)
     }
     deadline_clear(&a->backend->pool->deadlines, &a->end.patience);
     const enum attempt_outcome outcome = a->end.outcome;
-    /* Only what the server itself ended. */
+    /* Only for ends that the server itself reached. */
     const bool history_may_know = attempt_is_nowhere(&a->state) &&
                                   (outcome == ATTEMPT_COMPLETED || outcome == ATTEMPT_FAILED ||
                                    outcome == ATTEMPT_CANCELLED || outcome == ATTEMPT_TIMED_OUT);
@@ -316,7 +317,7 @@ void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
     attempt_unlink(a);
     client_rests(a->job);
     judge(a);
-    p->ops->give_jobs(p); /* the next job's intent goes first: somebody's backend is idle */
+    p->ops->give_jobs(p); /* the next job's intent goes first: a backend is idle */
     attempt_conclude(a);
 }
 
@@ -384,7 +385,7 @@ static bool is_hit_by_us(const struct attempt *a, struct mono_us now)
                             a->timeline.started.received, now);
 }
 
-/* True: the interruption was our own doing. */
+/* Ends an attempt that we interrupted ourselves. False: it was somebody else's interrupt. */
 static bool end_by_us(struct attempt *a, struct mono_us now, int64_t stamp_ms)
 {
     if (a->stop.why != STOP_NONE) {
@@ -415,7 +416,7 @@ static char *name_exception(struct str type, struct str message)
     return buf_take(&b);
 }
 
-/* Of an interruption by somebody else, or of a node that threw. */
+/* Makes the error for a foreign interrupt or a node that raised an exception. */
 static struct job_error error_of(struct attempt *a, const struct frame *f)
 {
     struct job_error e = {0};
@@ -445,7 +446,7 @@ static struct job_error error_of(struct attempt *a, const struct frame *f)
 
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f)
 {
-    attempt_happens(a, ATTEMPT_EVENT_VANISH); /* whatever it says: the server is done with it */
+    attempt_happens(a, ATTEMPT_EVENT_VANISH); /* in any case the server is done with the prompt */
     if (f->type == FRAME_SUCCESS) {
         attempt_end(a, now, f->stamp_ms, ATTEMPT_COMPLETED, NULL);
     } else if (f->type != FRAME_INTERRUPTED) {
@@ -457,7 +458,7 @@ void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct 
     }
 }
 
-/* The end as history tells it. */
+/* Ends the attempt by what /history says. */
 static void end_by_history(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
     for (size_t i = 0; i < h->messages_len; i++) {

@@ -16,61 +16,61 @@ struct frame;
 struct history_answer;
 struct job;
 
-/* Of an attempt. */
+/* The part of an attempt that attempt_end.c owns. */
 struct attempt_end {
     enum attempt_outcome outcome;
     enum attempt_excuse excuse;
     enum attempt_remains remains;
-    enum attempt_phase reached; /* its phase until then */
+    enum attempt_phase reached; /* phase before the end */
     struct mono_us at;
     struct job_error error;
-    struct job_error job_error; /* of the job, where that is another one */
-    char *exception;            /* of the node that threw: type and first line; or NULL */
-    const char *remedy;         /* of a fault of its server; static, or NULL */
-    int executed;               /* nodes that were, as far as anybody saw */
-    bool by_history;            /* what /history knows is in it */
-    bool awaits_images;         /* they are being written; one of pool.writes */
+    struct job_error job_error; /* the job's error where it differs */
+    char *exception;            /* type and first line of the node's exception; or NULL */
+    const char *remedy;         /* advice for a server fault; static, or NULL */
+    int executed;               /* nodes executed, as far as seen */
+    bool by_history;            /* /history was applied */
+    bool awaits_images;         /* images are being written */
     unsigned history_tries;
     struct comfy_locate *history; /* the question under way, or NULL */
-    struct deadline patience;     /* with the POST's answer, or history */
+    struct deadline patience;     /* for the POST's answer, or /history */
 };
 
 extern const char poison_message[];
 
 struct job_error attempt_error(enum err code, const char *message);
-/* Of one that was told to stop since a time was over. */
+/* Returns the error of a timeout. */
 struct job_error attempt_timeout_error(enum err code);
-/* The outcome is known; error is taken. Frees the slot at once. stamp_ms 0: the server said none.
- */
+/* Ends the attempt with an outcome; takes error. Frees the slot at once. stamp_ms 0: the server
+   gave no time. */
 void attempt_end(struct attempt *a, struct mono_us now, int64_t stamp_ms,
                  enum attempt_outcome outcome, struct job_error *take_error);
-/* The same of one that its backend is not done with. */
+/* Ends an attempt whose prompt the backend still has. */
 void attempt_end_leaving(struct attempt *a, struct mono_us now, enum attempt_outcome outcome,
                          enum attempt_remains remains, struct job_error *take_error);
-/* The backend refused the workflow; elsewhere: another one may run it. */
+/* Ends an attempt whose workflow the backend rejected; elsewhere: another backend may run it. */
 void attempt_end_rejected(struct attempt *a, struct mono_us now, bool elsewhere,
                           struct job_error *take_error);
-/* The end that a terminal message means. */
+/* Ends the attempt by a terminal message. */
 void attempt_end_by_message(struct attempt *a, struct mono_us now, const struct frame *f);
-/* It ended because it was told to. */
+/* Ends an attempt that stopped because it was told to. */
 void attempt_end_stopped(struct attempt *a, struct mono_us now, int64_t stamp_ms);
-/* In history: it ended while nobody listened. */
+/* Ends an attempt found in /history: it ended unseen. */
 void attempt_found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h);
-/* POST /prompt, or the upload of a file of so many bytes (0: none), was refused by the server or a
-   gateway before it. */
+/* Ends an attempt whose POST /prompt, or whose upload of `file` bytes (0: none), was refused by the
+   server or by a gateway in front of it. */
 void attempt_refused(struct attempt *a, unsigned status, bool page, uint64_t file);
-/* The same of one whose POST was answered by a gateway's page, and nobody says whether it is there:
-   it leaves a stray. */
+/* As attempt_refused, when a gateway's page leaves open whether the prompt was taken: leaves a
+   stray. */
 void attempt_refused_perhaps(struct attempt *a);
-/* Its backend is in the configuration no more: r's job goes on without it. */
+/* Ends an attempt whose backend is no longer configured; the job goes on without it. */
 void attempt_orphaned(struct job *j, struct attempt_record *r);
-/* Nothing was sent: the attempt never was. It is freed. */
+/* Withdraws an attempt of which nothing was sent, and frees it. */
 void attempt_withdraw(struct attempt *a);
 /* Concludes an ended attempt when nothing more is waited for. */
 void attempt_conclude(struct attempt *a);
-/* The same; its images are written. */
+/* Called when the attempt's images are written; concludes it. */
 void attempt_images_written(struct attempt *a);
-/* It was given up and is found again: it has not ended. */
+/* Undoes the end of an attempt that was given up and found again. */
 void attempt_end_undone(struct attempt *a);
 
 #endif

@@ -1,4 +1,5 @@
-/* What the frames of an attempt's prompt mean. Who calls: backends.c, for one that was POSTed. */
+/* What the frames of an attempt's prompt mean. Called by backends.c for attempts that were POSTed.
+ */
 #include "attempt_frame.h"
 
 #include "comfypool/notify/events.h"
@@ -10,7 +11,7 @@
 #include "jobs.h"
 #include "state.h"
 
-/* Where it is now: started, and one of its nodes runs. */
+/* Notes the phase that the frame shows: started, or a node runs. */
 static void note_phase(struct attempt *a, struct mono_us now, const struct frame *f)
 {
     if (f->type == FRAME_START) {

@@ -5,7 +5,7 @@
 struct attempt;
 struct comfy_event;
 
-/* A frame of its prompt. Cost: its changed part. */
+/* Handles a frame of the attempt's prompt. Cost: the changed part of the frame. */
 void attempt_frame(struct attempt *a, const struct comfy_event *e);
 
 #endif

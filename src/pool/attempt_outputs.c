@@ -1,6 +1,6 @@
 /*
- * The outputs of an attempt: one a node, the last one that it said, in the order in which they
- * came. Invariant: all together have at most MAX_OUTPUTS bytes. Finding one is O(1).
+ * The outputs of an attempt: the last one of each node, in the order of arrival. Invariant:
+ * together they have at most MAX_OUTPUTS bytes. Lookup is O(1).
  */
 #include "attempt_outputs.h"
 
@@ -17,15 +17,15 @@
 
 struct output {
     char *json;
-    size_t bytes; /* as they came */
-    size_t files; /* that are listed of it, and texts */
+    size_t bytes; /* as received */
+    size_t files; /* listed files and texts */
     char node_id[];
 };
 
 /* A node's output, or all of them, may be text; beyond this they are no outputs any more. */
 enum { MAX_OUTPUTS = 16 << 20 };
 
-/* Of a job that names its outputs only those count, and what is inside of expanded nodes. */
+/* If the job names its outputs, only those count, and outputs inside expanded nodes. */
 bool attempt_includes(const struct attempt *a, struct str node_id)
 {
     const struct job_options *s = a->job->spec;
@@ -56,7 +56,7 @@ static struct output *add_output(struct attempt *a, struct str node_id)
     return o;
 }
 
-/* of: what the node has said before, which this replaces; or NULL. */
+/* of: the node's earlier output, which is replaced; or NULL. */
 static bool has_room_for(struct attempt *a, const struct output *of, size_t bytes)
 {
     const size_t others = a->outputs.bytes - (of == NULL ? 0 : of->bytes);
@@ -69,7 +69,7 @@ static bool has_room_for(struct attempt *a, const struct output *of, size_t byte
     return false;
 }
 
-/* They are kept with the others, but nobody sees them in lists. */
+/* Counts files for the limit of listed outputs; files beyond it are stored but not listed. */
 static void count_files(struct attempt *a, struct output *of, size_t files)
 {
     a->outputs.files += files - of->files;
@@ -89,7 +89,7 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     AUTO_BUF struct buf clean;
     buf_init(&clean, BUF_NO_LIMIT);
     if (!js_clean(ui, &clean) || (to != NULL && str_is(buf_str(&clean), to->json))) {
-        return; /* said twice, or history says it too */
+        return; /* repeated, or also told by /history */
     }
     const size_t files = publish_output(a, node_id, buf_str(&clean));
     if (to == NULL) {
@@ -102,7 +102,7 @@ void attempt_add_output(struct attempt *a, struct str node_id, struct str ui)
     to->bytes = ui.n;
 }
 
-/* The members of an output but `streamed`. */
+/* Copies the members of an output except `streamed`. */
 static void copy_members(struct str ui, struct js_out *to)
 {
     AUTO_BUF struct buf scratch;
@@ -135,7 +135,8 @@ void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list
     attempt_add_output(a, node_id, buf_str(&ui));
 }
 
-/* {nodeId: ui} in the order of the workflow, then expanded nodes as they came; NULL: none. */
+/* Returns {nodeId: ui} in the order of the workflow, then expanded nodes in order of arrival; NULL:
+   none. */
 char *attempt_render_outputs(const struct attempt *a)
 {
     if (a->outputs.len == 0) {

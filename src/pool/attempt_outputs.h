@@ -1,4 +1,4 @@
-/* The outputs of an attempt, as its backend says them. */
+/* The outputs of an attempt, as its backend reports them. */
 #ifndef COMFYPOOL_SRC_POOL_ATTEMPT_OUTPUTS_H
 #define COMFYPOOL_SRC_POOL_ATTEMPT_OUTPUTS_H
 
@@ -11,25 +11,25 @@
 struct attempt;
 struct output;
 
-/* Of an attempt. */
+/* The part of an attempt that attempt_outputs.c owns. */
 struct attempt_outputs {
     struct output **list; /* as they came */
     size_t len, cap;
     struct map by_id;
     size_t bytes;
     size_t files;
-    bool truncated; /* some are left out */
+    bool truncated; /* some outputs were left out */
 };
 
-/* Whether the outputs of this node are wanted. */
+/* True if the outputs of this node are wanted. */
 bool attempt_includes(const struct attempt *a, struct str node_id);
-/* ui: valid JSON. */
+/* Adds or replaces a node's output. ui: valid JSON. */
 void attempt_add_output(struct attempt *a, struct str node_id, struct str ui);
-/* ... and a list "streamed" to it, in place of one that is there. */
+/* Adds a list "streamed" to the node's output, replacing an earlier one. */
 void attempt_add_streamed(struct attempt *a, struct str node_id, struct str list);
-/* Some are left out. True: it is the first time. */
+/* Notes that outputs were left out. True the first time. */
 bool attempt_leaves_out(struct attempt *a);
-/* {nodeId: ui}; NULL: none. Owner: the caller. */
+/* Returns {nodeId: ui}; NULL: none. Owner: the caller. */
 char *attempt_render_outputs(const struct attempt *a);
 void attempt_outputs_done(struct attempt_outputs *o);
 

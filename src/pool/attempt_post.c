@@ -1,4 +1,4 @@
-/* The POST of an attempt; see the header. What its answer means is attempt_begin.c's. */
+/* The POST of an attempt; see the header. attempt_begin.c judges the answer. */
 #include "attempt_post.h"
 
 #include "comfypool/base/pending.h"

@@ -1,4 +1,4 @@
-/* The POST /prompt of an attempt: at most one, and what its answer said. */
+/* The POST /prompt of an attempt, at most one, and its answer. */
 #ifndef COMFYPOOL_SRC_POOL_ATTEMPT_POST_H
 #define COMFYPOOL_SRC_POOL_ATTEMPT_POST_H
 
@@ -11,23 +11,23 @@
 struct attempt;
 struct http_call;
 
-/* Of an attempt. */
+/* The part of an attempt that attempt_post.c owns. */
 struct attempt_post {
-    struct http_call *call; /* NULL: it is not under way */
+    struct http_call *call; /* NULL: not under way */
     struct mono_us at;
-    int64_t created_ms; /* create_time as the client gave it; 0: it did not */
-    unsigned status;    /* of an answer that leaves it in doubt; 0: there was none */
-    bool page;          /* ... which was a gateway's */
-    char *node_errors;  /* of a 200 that runs in part; or NULL */
+    int64_t created_ms; /* the client's create_time; 0: none */
+    unsigned status;    /* HTTP status of an answer that leaves the outcome in doubt; 0: none */
+    bool page;          /* that answer was a gateway's page */
+    char *node_errors;  /* of a prompt that was accepted in part; or NULL */
 };
 
-/* Sends its prompt; answered is called with the attempt, unless the call is cancelled before. */
+/* Sends the prompt; `answered` is called with the attempt, unless the POST is cancelled first. */
 void attempt_send_post(struct attempt *a, comfy_submit_fn answered);
-/* It was answered: keeps what is needed later. */
+/* Keeps what is needed of the answer. */
 void attempt_keep_answer(struct attempt *a, struct comfy_submit_answer *answer);
-/* Nobody waits for the answer any more. */
+/* Cancels the POST. */
 void attempt_cancel_post(struct attempt *a);
-/* It was POSTed then, by another life of the daemon. */
+/* Notes that an earlier run of the daemon POSTed it at that time. */
 void attempt_was_posted(struct attempt *a, struct mono_us at);
 
 #endif

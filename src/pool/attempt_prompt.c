@@ -1,4 +1,4 @@
-/* The prompt of an attempt: its parts, from its job and its backend. */
+/* The prompt of an attempt, made from its job and for its backend. */
 #include "attempt_prompt.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static bool takes_targets(const struct backend *b)
     return true;
 }
 
-/* As the client gave it, verbatim, its account keys in their places. */
+/* Appends the client's extra_data verbatim, with the account keys put back. */
 static void add_extra_data(const struct job *j, struct buf *out)
 {
     const char *keys = j->texts.credentials != NULL ? j->texts.credentials

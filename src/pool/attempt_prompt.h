@@ -7,9 +7,9 @@
 struct attempt;
 struct buf;
 
-/* The texts that the attempt POSTs: seeds are chosen. Before the intent is stored. */
+/* Chooses seeds and spellings for the prompt. Called before the intent is stored. */
 void attempt_prepare_prompt(struct attempt *a);
-/* The body of POST /prompt. Returns its create_time, which the client gave; 0: it has none. */
+/* Appends the body of POST /prompt. Returns the client's create_time (ms); 0: none. */
 int64_t attempt_render_prompt(struct attempt *a, struct buf *body);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * An attempt that was given up while its prompt may go on: a stray (strays.c) keeps it. When it is
- * found while its job waits for the retry it is the job's attempt again, in place of a retry that
- * was not POSTed yet. Who calls: strays.c, and jobs.c to give one up.
+ * Attempts that were given up while their prompt may go on. A stray (strays.c) keeps such an
+ * attempt. If the prompt is found while the job waits for its retry, the attempt is resumed in
+ * place of a retry that was not POSTed yet. Called by strays.c, and by jobs.c to give one up.
  */
 #include "attempt_return.h"
 
@@ -40,8 +40,8 @@ static void retry_withdrawn(void *ctx)
     pending_remove(&p->pending);
 }
 
-/* Its retry was not POSTed: it never was. Where the earlier one goes on its row goes now, so that a
-   restart finds a job that waits; else with the end of the job. */
+/* Withdraws a retry that was not POSTed. If the earlier attempt goes on, the retry's row is deleted
+   now, so that a restart finds a waiting job; else it goes with the end of the job. */
 static void take_back_retry(struct job *j, bool goes_on)
 {
     struct attempt *retry = j->attempt;
@@ -95,7 +95,7 @@ void attempt_past_done(struct attempt_past *p)
     *p = (struct attempt_past){.r = {0}};
 }
 
-/* One from before a restart of the daemon. */
+/* Makes an attempt from its stored record, after a restart. */
 static struct attempt *attempt_from_past(struct job *j, struct backend *b,
                                          struct attempt_past *take)
 {
@@ -103,7 +103,7 @@ static struct attempt *attempt_from_past(struct job *j, struct backend *b,
     const struct mono_us intent = mono_min(now.mono, anchor_mono(&now, take->r.intent_at));
     struct attempt *a = attempt_new(j, b, attempt_state_given_up());
     if (a == NULL) {
-        abort(); /* who asks has read its workflow */
+        abort(); /* the caller has read the workflow */
     }
     timeline_init(&a->timeline, now, mono_min(now.mono, anchor_mono(&now, take->since)));
     a->timeline.intent = (struct time_mark){.set = true, .received = intent};
@@ -114,7 +114,7 @@ static struct attempt *attempt_from_past(struct job *j, struct backend *b,
     return a;
 }
 
-/* As it was when it was given up, but that it goes on. */
+/* Restores the state before the attempt was given up. */
 static void attempt_return(struct attempt *a, struct job *j)
 {
     const enum attempt_phase reached = a->end.reached;
@@ -133,8 +133,8 @@ static void attempt_return(struct attempt *a, struct job *j)
     a->timeline.ended = (struct time_mark){0};
 }
 
-/* What the job tells of its attempt, its texts included. Of one from before a restart they are only
-   known when none came after it. */
+/* Makes the job show this attempt again, texts included. After a restart the texts are known only
+   if no later attempt was made. */
 static void tell_job(struct attempt *a, bool kept)
 {
     struct job *j = a->job;
@@ -156,7 +156,7 @@ struct attempt *attempt_take_up(struct job *j, struct backend *b, struct attempt
     dependencies_forget(j);
     struct attempt *a = kept != NULL ? kept : attempt_from_past(j, b, past);
     if (!job_apply(j, JOB_EVENT_ASSIGN)) {
-        abort(); /* who asks has seen that it waits */
+        abort(); /* the caller has seen that the job waits */
     }
     const struct mono_us since = kept != NULL ? a->end.at : a->timeline.intent.received;
     attempt_return(a, j);

@@ -1,4 +1,5 @@
-/* An attempt that was given up is found again while its job waits for a retry. */
+/* Resuming an attempt that was given up, when its prompt is found while the job waits for a retry.
+ */
 #ifndef COMFYPOOL_SRC_POOL_ATTEMPT_RETURN_H
 #define COMFYPOOL_SRC_POOL_ATTEMPT_RETURN_H
 
@@ -11,30 +12,29 @@ struct backend;
 struct job;
 struct store_found;
 
-/* What its job says of an attempt, kept while the job says it of another one. */
+/* What a job says of this attempt, kept while it says the same of a later one. */
 struct attempt_texts {
     char *auto_seeds, *placement; /* or NULL */
 };
 
-/* It is given up, and kept in case that it is found again: its job goes on without it. */
+/* Gives the attempt up: the job goes on without it. It is kept in case the prompt is found. */
 void attempt_give_up(struct attempt *a);
-/* One from before a restart of the daemon, as the store has it. */
+/* An attempt from before a restart, as stored. */
 struct attempt_past {
-    struct attempt_record r; /* number 0: it is not known */
-    struct wall_us since;    /* when it began to wait */
+    struct attempt_record r; /* number 0: not known */
+    struct wall_us since;    /* when its job began to wait */
 };
-/* Takes attempt `number` out of what was found of its job, unless the store has it as open still.
- */
+/* Takes attempt `number` from what was found, unless it is still open in the store. */
 void attempt_past_find(struct attempt_past *ret, const struct store_found *f, unsigned number);
 void attempt_past_done(struct attempt_past *p);
 /*
- * It is the job's attempt again. kept: as it was given up (then it is taken), or NULL; past is
- * taken then. goes_on: it has not ended. NULL: it cannot be had just now, since the store is asked
- * for the job's texts, or since it is not known.
+ * Resumes an attempt. kept: the attempt as it was given up (taken), or NULL: it is made from `past`
+ * (taken). goes_on: the prompt has not ended. Returns NULL if it cannot be resumed now: the job's
+ * texts are being read, or `past` is not known.
  */
 struct attempt *attempt_take_up(struct job *j, struct backend *b, struct attempt *kept,
                                 struct attempt_past *past, bool goes_on);
-/* It goes on there: followed like any other. */
+/* Follows the resumed prompt like any other. */
 void attempt_follow(struct attempt *a);
 
 #endif

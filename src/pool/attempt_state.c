@@ -1,4 +1,4 @@
-/* The one setter of an attempt's phase and evidence, whose table is core/attempt.h's. */
+/* The only setter of an attempt's phase and evidence; the table is in core/attempt.h. */
 #include "comfypool/base/log.h"
 
 #include "attempt.h"

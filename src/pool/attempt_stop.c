@@ -1,8 +1,7 @@
 /*
- * When an attempt is to end before its time: the timers that watch it, and how its prompt is told
- * to stop. It ends by the server's word, whatever that is, or, when the server says nothing within
- * jobs.cancelGraceMs, without it: then a stray is left behind (strays.c) and the backend gets no
- * other job before it is over.
+ * Ending an attempt early: the timers that watch it, and telling its prompt to stop. It ends by the
+ * server's word or, if the server says nothing within jobs.cancelGraceMs, without: then a stray is
+ * left (strays.c) and the backend gets no other job until that is over.
  */
 #include "attempt_stop.h"
 
@@ -17,9 +16,9 @@
 #include "jobs.h"
 #include "state.h"
 
-/* Behind the time in which a POST settles, for the question that is asked then. */
+/* Added to the time in which a POST settles, for the question that is asked then. */
 enum { GRACE_AGAIN_MS = 2000 };
-/* A timer that is so late says that the process stood still; then it reads for a moment first. */
+/* A timer this late means that the process stood still: sockets are read for a moment first. */
 enum { LATE_MS = 50, READ_MS = 200 };
 
 /* ---- timers ---------------------------------------------------------------------------------- */
@@ -27,7 +26,7 @@ enum { LATE_MS = 50, READ_MS = 200 };
 static void start_overdue(void *ctx)
 {
     struct attempt *a = ctx;
-    a->timers.start_late = true; /* attempt_stop_found decides */
+    a->timers.start_late = true; /* attempt_stop_found() decides */
     attempt_ask_in(a, 0);
 }
 
@@ -41,7 +40,7 @@ void attempt_watch_start(struct attempt *a, struct mono_us since)
     }
 }
 
-/* The start timer is over; whether something else runs there is known now. */
+/* Called when the start timer has fired and it is known whether another prompt runs there. */
 static void start_is_late(struct attempt *a, bool others_run)
 {
     if (others_run) {
@@ -60,7 +59,8 @@ static void node_overdue(void *ctx)
     const struct mono_us due = mono_add(a->watch.trusted ? a->watch.last_sign : now, limit);
     if (!mono_before(now, due) && !a->timers.looked &&
         mono_diff(now, due).us > (int64_t)LATE_MS * 1000) {
-        /* We stood still, and what came meanwhile is not read yet: timers run before sockets. */
+        /* The process stood still and has not read what came meanwhile: timers run before sockets.
+         */
         a->timers.looked = true;
         deadline_set(&a->backend->pool->deadlines, &a->timers.node, mono_add(now, dur_ms(READ_MS)),
                      node_overdue, a);
@@ -74,7 +74,7 @@ static void node_overdue(void *ctx)
     }
 }
 
-/* Costs nothing a frame: the timer looks. */
+/* Frames only note the time; the timer looks at it. */
 void attempt_watch_nodes(struct attempt *a, struct mono_us now)
 {
     const int64_t ms = a->job->r.policy.node_timeout_ms;
@@ -86,15 +86,15 @@ void attempt_watch_nodes(struct attempt *a, struct mono_us now)
 
 /* ---- told to stop ---------------------------------------------------------------------------- */
 
-/* It goes on, whatever it is told: lost with its backend, which gets no other job before it ends.
- */
+/* The prompt ignores the stop: gives the attempt up as lost; the backend gets no other job before
+   the prompt ends. */
 static void grace_is_over(void *ctx)
 {
     struct attempt *a = ctx;
     struct backend *b = a->backend;
     const struct mono_us now = time_mono();
     const struct mono_us settled = mono_add(a->post.at, b->pool->options.submit_settle);
-    /* Whether it is there at all is still open. */
+    /* It is still open whether the prompt arrived. */
     if (!attempt_was_there(&a->state) && mono_before(now, settled)) {
         deadline_set(&b->pool->deadlines, &a->stop.grace, mono_add(settled, dur_ms(GRACE_AGAIN_MS)),
                      grace_is_over, a);
@@ -109,11 +109,11 @@ static void grace_is_over(void *ctx)
     attempt_end_leaving(a, now, cancelled ? ATTEMPT_LOST : ATTEMPT_TIMED_OUT, REMAINS_HELD, &e);
 }
 
-/* It is posted, and nothing is in the way. False: the attempt is over, and freed. */
+/* Tells a POSTed prompt to stop. False: the attempt is over, and freed. */
 static bool stop_now(struct attempt *a)
 {
     struct pool *p = a->backend->pool;
-    /* Nobody waits for a cancelled one: it is cleaned up when the backend is back. */
+    /* A cancelled attempt is not awaited: the stray is stopped when the backend is back. */
     const bool unreachable =
         !a->backend->conn.up && comfy_link_state(a->backend->comfy) != COMFY_UP;
     const bool asked = a->state.origin == ORIGIN_BEGUN || a->watch.unreachable_since.us != 0;
@@ -128,7 +128,7 @@ static bool stop_now(struct attempt *a)
     if (!unreachable) {
         comfy_cancel_prompt(a->backend->comfy, a->r.prompt_id);
         a->stop.sent = true;
-        /* A pending prompt that is deleted leaves no trace but its absence. */
+        /* A deleted pending prompt shows only by its absence. */
         attempt_ask_in(a, 200);
     }
     return true;
@@ -146,10 +146,10 @@ bool attempt_stop_again(struct attempt *a)
         a->post.call != NULL || p->stopping) {
         return true; /* at intent_stored, or when the POST is answered */
     }
-    return why == STOP_TIMEOUT || stop_now(a); /* a timeout is stored first: stop_stored goes on */
+    return why == STOP_TIMEOUT || stop_now(a); /* a timeout is stored first; see stop_stored */
 }
 
-/* Who waits for a timeout to be durable. */
+/* Waits for a timeout to be durable. */
 struct stopping {
     struct pool *pool;
     char job_id[UUID_SIZE];
@@ -170,8 +170,8 @@ static void stop_stored(void *ctx)
     pending_remove(&p->pending);
 }
 
-/* An interrupt that the next daemon finds must not look like somebody else's: what we do is written
-   down before it is done, as the code of an attempt that has not ended. */
+/* Stores the code of a timeout in the open attempt before the interrupt is sent, so that after a
+   restart the interrupt does not look like somebody else's. */
 static void store_stop(struct attempt *a)
 {
     struct job *j = a->job;
@@ -189,7 +189,8 @@ void attempt_stop(struct attempt *a, enum stop why, enum err code)
     if (a->stop.why != STOP_NONE && (!is_timeout || why != STOP_CANCEL)) {
         return;
     }
-    /* Of one that was found again nothing is stored while it runs: its next finder looks anew. */
+    /* Nothing is stored for a resumed attempt while it runs; after a restart it is searched again.
+     */
     const bool found = a->state.origin == ORIGIN_FOUND;
     a->stop.why = why == STOP_TIMEOUT && found ? STOP_TIMEOUT_STORED : why;
     a->stop.code = code;
@@ -202,7 +203,7 @@ void attempt_stop(struct attempt *a, enum stop why, enum err code)
 void attempt_stop_adopted(struct attempt *a, bool cancelled, enum err code)
 {
     if (cancelled) {
-        a->stop.why = STOP_CANCEL; /* when it is known where it is */
+        a->stop.why = STOP_CANCEL; /* once it is known where the prompt is */
     } else if (code != ERR_NONE) {
         a->stop.why = STOP_TIMEOUT_STORED;
         a->stop.code = code;
@@ -220,7 +221,7 @@ void attempt_stop_undone(struct attempt *a)
 void attempt_stop_found(struct attempt *a, bool waits, bool others_run)
 {
     const struct backend *b = a->backend;
-    const bool blocked = b->trust.quarantine == QUARANTINE_HELD; /* what it stands behind stays */
+    const bool blocked = b->trust.quarantine == QUARANTINE_HELD; /* that one stays */
     if (waits && (blocked || a->timers.start_late)) {
         start_is_late(a, others_run && !blocked);
     }

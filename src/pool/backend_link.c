@@ -1,11 +1,11 @@
 /*
- * How long the link of a backend has been down, or its port refuses, and what follows: a fresh
- * connection, and when nothing is waited for there any more.
+ * Tracks how long a backend's link is down, or its port refuses, and acts on it: opens a fresh
+ * connection, or gives up what runs there.
  */
 #include "backends.h"
 #include "state.h"
 
-/* Down for so long that nothing is waited for there. */
+/* Fires when the link was down for so long that jobs no longer wait for the backend. */
 static void is_gone(void *ctx)
 {
     struct backend *b = ctx;

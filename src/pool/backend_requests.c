@@ -1,6 +1,6 @@
 /*
- * What people change of backends and of the queue while the daemon runs. Everything is durable
- * before it is answered, and outlives a restart: it lies over what is configured.
+ * Changes to backends and the queue while the daemon runs. Each is durable before it is answered,
+ * survives a restart and overrides the configuration.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static struct backend *find_to_change(struct pool *p, const char *name, struct r
     return b != NULL && change_is_storable(p, ret) ? b : NULL;
 }
 
-/* The row of what people said of it, made when nothing was said yet. */
+/* Returns the backend's row of overrides, made if there is none. */
 static struct backend_record *own_of(struct backend *b)
 {
     if (b->terms.overrides.name == NULL) {
@@ -93,7 +93,7 @@ bool pool_steer_backend(struct pool *p, const char *name, enum backend_wish wish
         return false;
     }
     own_of(b)->admin = admins[wish];
-    if (wish == BACKEND_RESUME) { /* somebody has looked at it */
+    if (wish == BACKEND_RESUME) { /* an operator has looked at it */
         trust_forget_refusals(b);
         if (b->trust.quarantine != QUARANTINE_HELD) {
             backend_lift_quarantine(b, true);
@@ -107,7 +107,7 @@ bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret)
 {
     struct backend *b = find(p, name, ret);
     if (b != NULL) {
-        breaker_forget_refusals(&p->breaker, b->id); /* somebody put there what it lacked */
+        breaker_forget_refusals(&p->breaker, b->id); /* it may have got what it lacked */
         knowledge_changed(p);
         knowledge_read(b);
         backend_settle(b);
@@ -117,7 +117,7 @@ bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret)
 
 /* ---- more and fewer of them ------------------------------------------------------------------ */
 
-/* "host:port" when no name was given; the change's name is then set. */
+/* Sets the change's name to "host:port" if none was given. */
 static void name_change(struct backend_change *c)
 {
     AUTO_BUF struct buf url;
@@ -130,7 +130,7 @@ static void name_change(struct backend_change *c)
     }
 }
 
-/* There is one of this name. When it is on its way out, this takes the removal back. */
+/* Handles POST for a name that exists: if that backend is being removed, takes the removal back. */
 static bool add_again(struct backend *b, struct backend_change *take, pool_done_fn done, void *ctx,
                       struct refusal *ret)
 {
@@ -150,7 +150,7 @@ static bool add_again(struct backend *b, struct backend_change *take, pool_done_
     return true;
 }
 
-/* The backend with this URL, as --check-config compares them; NULL: there is none. */
+/* Finds a backend by URL, compared as --check-config does; NULL: none. */
 static const struct backend *find_server(const struct pool *p, const char *url)
 {
     AUTO_BUF struct buf clean;
@@ -166,7 +166,7 @@ static const struct backend *find_server(const struct pool *p, const char *url)
     return NULL;
 }
 
-/* A server under two names would be given twice what it takes. */
+/* Refuses a second name for a server: it would get twice the prompts that it takes. */
 static bool refuse_twin(const struct backend *b, struct refusal *ret)
 {
     char why[NAME_MOST + 160];
@@ -231,7 +231,7 @@ bool pool_remove_backend(struct pool *p, const char *name, pool_done_fn done, vo
     b->terms.removing = true;
     unlisted_forget(b);
     backend_settle(b);
-    own_of(b)->removed = true; /* the row of an added one goes when it goes */
+    own_of(b)->removed = true; /* the row of an added backend is deleted with it */
     store_put_backend(p->store, &b->terms.overrides, change_stored, change_new(p, "", done, ctx));
     backend_maybe_reap(b);
     return true;

@@ -1,4 +1,4 @@
-/* What others see of backends, and of the pool as a whole. */
+/* Views of backends and of the pool for other rooms. */
 #include <string.h>
 
 #include "comfypool/notify/webhooks.h"

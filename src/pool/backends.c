@@ -1,8 +1,7 @@
 /*
- * The backends: their links, and what people said of them. A backend gets jobs when its link is up
- * and nothing else speaks against it (backend_settle); whether its prompts' ends do is trust.c,
- * which of them gets the next job dispatch.c. Invariant: while an attempt or a
- * stray of it lives, a backend lives.
+ * The backends: their links and the operator's settings. A backend gets jobs when its link is up
+ * and nothing else bars it (backend_settle); trust.c judges the ends of its prompts, dispatch.c
+ * picks the backend of the next job. Invariant: a backend outlives its attempts and strays.
  */
 #include "backends.h"
 
@@ -32,7 +31,7 @@
 #include "unlisted.h"
 
 enum {
-    IDLE_MS = 5000, /* node threads may still say something of a prompt that ended */
+    IDLE_MS = 5000, /* node threads may still report on a prompt that has ended */
 };
 
 /* ---- whether it gets jobs -------------------------------------------------------------------- */
@@ -68,7 +67,7 @@ const char *backend_state_name(const struct backend *b)
 
 /* ---- a port that refuses --------------------------------------------------------------------- */
 
-/* All that was there is asked for once more: who is refused then knows it. */
+/* The port has refused for long: asks for every attempt there again, so that each learns of it. */
 static void refused_long(void *ctx)
 {
     struct backend *b = ctx;
@@ -82,7 +81,7 @@ static void refused_long(void *ctx)
 static void port_refuses(struct backend *b, struct mono_us now)
 {
     if (b->conn.refused_lost.us == 0) {
-        return; /* a tunnel: that says nothing of the server behind it */
+        return; /* a tunnel: says nothing about the server behind it */
     }
     b->conn.refused_at = now;
     if (b->conn.refuses_since.us == 0) {
@@ -109,7 +108,8 @@ static struct attempt *find_attempt(struct backend *b, struct str prompt_id)
     return a;
 }
 
-/* A new connection under the client id of a prompt is told that one of its nodes has begun. */
+/* Handles the frame that a new connection under a prompt's client id gets: one of its nodes has
+   begun. */
 static void node_runs(struct backend *b)
 {
     for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
@@ -120,9 +120,8 @@ static void node_runs(struct backend *b)
     }
 }
 
-/* Messages of nodes go to the client id of the prompt that runs. One that names no prompt is a sign
-   of life of whatever of ours has started there.
-   Cost: O(attempts there). */
+/* Servers send node messages to the client id of the running prompt. A message that names no prompt
+   is a sign of life of every started attempt there. Cost: O(attempts there). */
 static void sign_came(struct backend *b, struct mono_us now, struct str prompt_id, bool proves_node)
 {
     for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
@@ -144,16 +143,17 @@ static bool is_bystander(const struct backend *b, uint64_t type)
     return i < n;
 }
 
-/* Nothing runs there, nor did lately: what comes now is sent whether something does or not. */
+/* True if nothing runs there or ran lately: messages that come now are sent regardless of prompts.
+ */
 static bool is_idle(const struct backend *b, struct mono_us now)
 {
     return b->load.attempts == NULL && b->said.queue == 0 &&
            mono_diff(now, b->load.ended_at).us > IDLE_MS * INT64_C(1000);
 }
 
-/* A type that is no server's: of a node, mostly. But extensions send to everybody, too: those that
-   came while nothing ran tell nothing, and of the others only one that names its prompt proves that
-   a node began. */
+/* Handles a message of a type that servers do not have, mostly a node's. Extensions broadcast such
+   messages as well: types seen while nothing ran prove nothing, and of the others only a message
+   that names its prompt proves that a node has begun. */
 static void own_type_came(struct backend *b, struct mono_us now, const struct frame *f)
 {
     const uint64_t type = map_hash(f->name);
@@ -204,7 +204,7 @@ static void frame_came(struct backend *b, const struct comfy_event *e)
             measurement_foreign(b);
         }
         if (f->type == FRAME_EXECUTING && f->node.p == NULL) {
-            b->load.leaving = 0; /* said behind the status without it */
+            b->load.leaving = 0; /* this frame comes after the status without them */
         }
     }
 }
@@ -214,13 +214,13 @@ static void went_up(struct backend *b)
     struct pool *p = b->pool;
     free(b->said.last_error);
     b->said.last_error = NULL;
-    b->said.no_creation = false; /* it may be another version now */
+    b->said.no_creation = false; /* the server may have been updated */
     b->conn.up = true;
     file_server_set_up(b->file_server, true);
     b->conn.up_since = b->conn.last_status = time_mono();
     b->load.leaving = 0;
     deadline_clear(&p->deadlines, &b->conn.gone);
-    breaker_forget_refusals(&p->breaker, b->id); /* it may have other models now */
+    breaker_forget_refusals(&p->breaker, b->id); /* the server may have other models now */
     struct attempt *next = NULL;
     for (struct attempt *a = b->load.attempts; a != NULL; a = next) {
         next = a->backend_next;
@@ -234,7 +234,7 @@ static void went_up(struct backend *b)
     input_server_forget(b->input_server);
     copies_up(b->file_server);
     knowledge_read(b);
-    trust_up(b); /* behind the strays: it may give jobs away */
+    trust_up(b); /* after the strays: this may dispatch jobs */
     backend_settle(b);
 }
 
@@ -280,7 +280,8 @@ static void stats_came(struct backend *b, struct mono_us now, const struct stats
     b->said.vram = s->vram;
 }
 
-/* The attempt of which a node runs whose images are outputs: a server runs one prompt at a time. */
+/* Returns the attempt whose running node streams its outputs as images; a server runs one prompt at
+   a time. */
 static struct attempt *streaming_attempt(struct backend *b, const struct frame_preview *f)
 {
     struct attempt *a = b->load.attempts;
@@ -290,8 +291,8 @@ static struct attempt *streaming_attempt(struct backend *b, const struct frame_p
     return a;
 }
 
-/* One that names no prompt may be anybody's: it is ours only when nothing else runs, or when our
-   node does. */
+/* Returns the attempt that a preview belongs to. A preview that names no prompt is ours only if
+   nothing else runs there, or if our node does. */
 static struct attempt *attempt_of_preview(struct backend *b, const struct frame_preview *f)
 {
     if (f->prompt_id.p != NULL) {
@@ -349,7 +350,7 @@ static void on_backend_event(void *ctx, const struct comfy_event *e)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-/* The URL with credentials; the one that people gave counts. */
+/* Returns the URL with credentials; an operator's URL overrides the configured one. */
 static const char *url_of(const struct backend *b)
 {
     return b->terms.overrides.url != NULL || b->terms.configured == NULL ? b->terms.overrides.url
@@ -406,7 +407,8 @@ static void name_backend(struct backend *b)
     b->name = given != NULL ? mem_strdup(given) : buf_take(&name);
 }
 
-/* They are for the server of the configuration, not for one that people gave its name. */
+/* Returns the configured headers; they are not sent to a server that an operator put under the same
+   name. */
 static const char *const *headers_of(const struct backend *b)
 {
     return b->terms.configured == NULL || b->terms.overrides.url != NULL
@@ -432,7 +434,7 @@ struct backend *backend_new(struct pool *p, const struct pool_backend_options *c
         b->terms.overrides = *take_own;
         *take_own = (struct backend_record){0};
         b->terms.removing =
-            b->terms.overrides.removed; /* what still runs there is seen to its end */
+            b->terms.overrides.removed; /* prompts still running there are followed to their end */
     }
     b->said.version = mem_strdup("");
     b->said.devices = mem_strdup("[]");
@@ -497,8 +499,8 @@ void backend_free(struct backend *b)
     free(b);
 }
 
-/* Nothing of ours is there, or may turn up. One that is out of reach for link.backendLostMs is not
-   waited for: its strays are forgotten with it. */
+/* True if no prompt of ours is there or may turn up. A backend out of reach for link.backendLostMs
+   is not awaited: its strays are forgotten with it. */
 static bool is_free_of_us(const struct backend *b)
 {
     const int64_t down_us = b->conn.up ? 0 : mono_diff(time_mono(), b->conn.down_since).us;
@@ -512,7 +514,7 @@ static void reap(void *ctx)
     struct backend *b = ctx;
     struct pool *p = b->pool;
     if (!b->terms.removing || !is_free_of_us(b)) {
-        return; /* somebody wants it back, or something came back */
+        return; /* the removal was taken back, or a prompt came back */
     }
     size_t i = 0;
     while (p->backends[i] != b) {
@@ -585,7 +587,7 @@ static void load_configured(struct pool *p, const struct pool_backend_options *o
     (void)backend_new(p, o, own);
 }
 
-/* One that was added, and then written into the configuration under another name. */
+/* Warns of a backend that was added and later configured under another name. */
 static void warn_of_twin(const struct backend *b)
 {
     for (size_t i = 0; i < b->pool->backends_len; i++) {

@@ -1,8 +1,8 @@
 /*
- * Batches: one workflow, an object of overrides for each job. The workflow is stored once and in
- * memory once; a job's text is made of it when its turn comes. Ten thousand jobs are made, queued
- * and cancelled some at a time, so that nobody else waits for it. The end of the last job is the
- * end of the batch; it is told once, when that is durable.
+ * Batches: one workflow, and an object of overrides for each job. The workflow is stored and held
+ * in memory once; a job's text is made when its turn comes. Up to 10,000 jobs are made, queued and
+ * cancelled some a turn, so that other work is not held up. A batch ends with its last job; the end
+ * is told once, when it is durable.
  */
 #include "batches.h"
 
@@ -34,20 +34,20 @@
 #include "state.h"
 #include "submission_check.h"
 
-/* Until a batch that could not be counted is counted again. */
+/* Delay before a failed count is tried again. */
 enum { STORE_PAUSE_MS = 1000 };
 
-/* In one turn of the loop, and no new one is begun after FOR_US. */
+/* Per turn of the loop; no further job is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
 
 /* While its jobs are made. */
 struct making {
-    struct intake *intake; /* NULL: its client has gone */
+    struct intake *intake; /* NULL: the client has gone */
     struct submission submission;
     char *trace;
-    size_t rechecked;           /* of the intake, when it began */
-    size_t at;                  /* in the text of the overrides */
-    char able[DIGEST_HEX_SIZE]; /* a structure that can be run; "": none is known */
+    size_t rechecked;           /* intake.rechecked when the making began */
+    size_t at;                  /* offset in the text of the overrides */
+    char able[DIGEST_HEX_SIZE]; /* hash of a structure known to be runnable; "": none */
     struct workflow *workflow;
     struct override_hashes hashes;
     char *key; /* Idempotency-Key, or NULL */
@@ -105,7 +105,7 @@ void batch_join(struct job *j, struct batch *b)
     b->active++;
 }
 
-/* The texts may be large: they are taken. */
+/* Makes a batch from its record; takes the texts, which may be large. */
 static struct batch *from_store(struct pool *p, struct store_batch *take)
 {
     struct batch *b = batch_new(p, &take->r);
@@ -171,7 +171,7 @@ static void end_stored(void *ctx)
     events_add(&p->events, EVENT_BATCH, (struct event_subject){"", b->r.client}, &data, 0, 0);
     b->r.told = true;
     b->ending = false;
-    if (b->active == 0) { /* else a job of it is tried again meanwhile */
+    if (b->active == 0) { /* else one of its jobs was retried meanwhile */
         batch_free(b);
     }
     pending_remove(&p->pending);
@@ -179,7 +179,7 @@ static void end_stored(void *ctx)
 
 static void count(void *ctx);
 
-/* Another of its jobs may be tried again by now: then this was not its end. */
+/* Ends the batch, unless one of its jobs was retried meanwhile. */
 static void counted(void *ctx, enum err e, const struct batch_record *r,
                     const int64_t counts[JOB_STATE_COUNT])
 {
@@ -289,7 +289,7 @@ static void making_free(struct batch *b)
     free(m);
 }
 
-/* Queued, some at a time, in their order. */
+/* Queues some of the jobs, in order. */
 static void admit_some(void *ctx)
 {
     struct batch *b = ctx;
@@ -310,7 +310,7 @@ static void admit_some(void *ctx)
     }
 }
 
-/* None of it is stored. */
+/* Frees all jobs of a batch that was not stored. */
 static void drop_all(struct batch *b)
 {
     const size_t n = b->active;
@@ -319,7 +319,7 @@ static void drop_all(struct batch *b)
     }
 }
 
-/* Tells the submitter that it is stored, or why not. The batch may be gone by then. */
+/* Tells the submitter that the batch is stored, or why not. The batch may be freed already. */
 static void tell_intake(struct pool *p, struct intake *in, enum err e)
 {
     if (in == NULL) {
@@ -379,7 +379,7 @@ static void insert(struct batch *b)
     store_insert_batch(p->store, &b->r, records, n, (struct str){b->workflow, b->workflow_len},
                        str_of(b->extra_data), m->key == NULL ? NULL : &k, &beside, batch_inserted,
                        b);
-    free(outbox.list); /* its texts are the jobs' */
+    free(outbox.list); /* the texts belong to the jobs */
     free(records);
 }
 
@@ -392,7 +392,7 @@ static void hash(struct job *j, struct making *m, struct str one)
     }
 }
 
-/* The submission goes back to its intake, as it came. */
+/* Gives the submission back to its intake, as received. */
 static void give_back(struct batch *b)
 {
     struct making *m = b->making;
@@ -415,8 +415,8 @@ static void give_back(struct batch *b)
     in->subject[0] = '\0';
 }
 
-/* Backends that lack something for this job are asked first: then all begins anew. False: there
-   are none. */
+/* Asks backends that seem to lack something for this job; then the intake begins anew. False: none
+   to ask. */
 static bool is_asked_first(struct batch *b, struct job *j)
 {
     struct intake *in = b->making->intake;
@@ -428,8 +428,8 @@ static bool is_asked_first(struct batch *b, struct job *j)
     return true;
 }
 
-/* True: the batch is gone, since no backend can run this job of it, or they are asked first. Where
-   some may, they are asked once; for what surely none can, for each such job. */
+/* True if the batch was dropped: no backend can run this job, or backends are asked first. They are
+   asked once where some backend may be able, and for each job that surely none can run. */
 static bool is_refused(struct batch *b, struct job *j)
 {
     struct pool *p = b->pool;
@@ -545,7 +545,7 @@ static void cancel_one(struct job *j)
     }
 }
 
-/* One that is profiled has a profile of its whole workflow. */
+/* Cancels some of the jobs; each profiled one gets a profile of its whole workflow. */
 static void cancel_some(void *ctx)
 {
     struct batch *b = ctx;
@@ -566,7 +566,7 @@ static void cancel_some(void *ctx)
 void batch_cancel(struct batch *b)
 {
     b->cancelling = true;
-    if (b->next == NULL) { /* else it is being queued, or cancelled, still */
+    if (b->next == NULL) { /* else jobs are still being queued or cancelled */
         b->next = b->jobs;
         cancel_some(b);
     }

@@ -1,4 +1,4 @@
-/* Changes on their way to the store; see the header. */
+/* Changes that are being stored; see the header. */
 #include "changes.h"
 
 #include <stdio.h>

@@ -1,7 +1,6 @@
 /*
- * Whom jobs are for: how many active ones each client has, and how many of them run. A client that
- * runs jobs.maxRunningPerClient is passed by in the queue until one of them is over. Clients that
- * have no active job are forgotten.
+ * Clients: how many active and running jobs each has. The queue skips a client that runs
+ * jobs.maxRunningPerClient jobs. A client without active jobs is forgotten.
  */
 #include "clients.h"
 

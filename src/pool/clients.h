@@ -1,4 +1,4 @@
-/* For whom jobs are submitted: how many each has, and how many run. */
+/* Clients: how many jobs each has, and how many of them run. */
 #ifndef COMFYPOOL_SRC_POOL_CLIENTS_H
 #define COMFYPOOL_SRC_POOL_CLIENTS_H
 
@@ -8,22 +8,22 @@
 struct job;
 struct pool;
 
-/* A client for which jobs are submitted, while any of them is active. */
+/* A client with active jobs. */
 struct client {
-    char *name; /* "": those who name none */
+    char *name; /* "": submissions that name no client */
     size_t active;
     size_t running;
     bool held;        /* jobs.maxRunningPerClient are running */
-    struct job *jobs; /* the active ones */
+    struct job *jobs; /* active jobs */
 };
 
-/* The job is one of its client's from now on, until client_leave. */
+/* Counts the job for its client, until client_leave. */
 void client_join(struct job *j);
 void client_leave(struct job *j);
-/* An attempt of the job runs, or not any more. */
+/* Notes that the job has an attempt, or no longer has one. */
 void client_runs(struct job *j);
 void client_rests(struct job *j);
-/* True when it may have `more` jobs beside those that it has. */
+/* True if the client may have `more` jobs in addition. */
 bool client_has_room(struct pool *p, const char *name, size_t more);
 void clients_done(struct pool *p);
 

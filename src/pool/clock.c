@@ -1,10 +1,10 @@
 /*
- * The clocks of the backends: what an attempt tells of its server's clock (core/server_clock.h),
- * and when it is worth a question. The question goes to /history, once, at the end of an attempt of
- * which the first frames may have been late and nothing else says so: as a rule the first prompt of
- * a server that had to wait there; and of every ninth where all wait behind others, since a clock
- * may drift there unseen. Servers before 0.3.69 have no create_time: they are not asked, nor
- * believed when they pass on a client's.
+ * The clocks of the backends: what an attempt teaches about its server's clock
+ * (core/server_clock.h), and when /history is asked for more. It is asked once, at the end of an
+ * attempt whose first frames may have been late without any other evidence: as a rule the first
+ * prompt that had to wait at a server, and every ninth where all prompts wait behind others, since
+ * a clock could drift there unseen. Servers before 0.3.69 have no create_time: they are not asked,
+ * and not believed when they pass on a client's.
  */
 #include "clock.h"
 
@@ -28,7 +28,8 @@ struct timeline clock_timeline(const struct attempt *a)
     return t;
 }
 
-/* When more is known it is judged anew, but not by what it taught itself. */
+/* Judges an attempt's clock, again when more is known, but never by what the attempt itself taught.
+ */
 void clock_settle(struct attempt *a)
 {
     if (!a->clock.judged) {
@@ -39,8 +40,8 @@ void clock_settle(struct attempt *a)
     server_clock_learn(&a->backend->clock, &a->timeline);
 }
 
-/* Only by its version: an older server passes on what a client calls create_time, and one that says
-   none may be old. */
+/* True if the server's version has create_time. Older servers pass on a client's create_time, and a
+   server that tells no version may be old. */
 static bool tells_creation(const struct backend *b)
 {
     static const unsigned first[3] = {0, 3, 69};
@@ -66,7 +67,7 @@ bool clock_wants_history(const struct attempt *a)
 bool clock_history(struct attempt *a, const struct history_answer *h)
 {
     if (h->found && tells_creation(a->backend)) {
-        /* What we sent is the client's word. */
+        /* A create_time that we sent came from the client. */
         a->timeline.created_ms = h->created_ms != a->post.created_ms ? h->created_ms : 0;
         a->backend->said.no_creation = h->created_ms == 0;
     }
@@ -80,13 +81,13 @@ void clock_undone(struct attempt *a)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
-/* Its first frame is no execution_start, though the socket was trusted: that one was lost. What
-   /history has of it is asked for at the end. */
+/* Notes a lost execution_start: the first frame is another one though the socket was trusted.
+   /history is asked for it at the end. */
 static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_type first)
 {
     a->timeline.unseen = now;
     if (first == FRAME_CACHED) {
-        return; /* nothing else lies between the two */
+        return; /* no other frame lies between the two */
     }
     progress_gap(&a->progress);
     if (a->profiler != NULL) {
@@ -94,9 +95,9 @@ static void start_was_missed(struct attempt *a, struct mono_us now, enum frame_t
     }
 }
 
-/* A node's frame, without execution_cached before it: that is always sent, so it was lost. What was
-   cached is in /history. Not a progress_state: what looks for changes before the plan may show
-   progress. */
+/* True if execution_cached, which is always sent, was lost: a node's frame came without it.
+   /history has what was cached. A progress_state does not count: the check for changes may show
+   progress before the plan. */
 static bool plan_was_missed(const struct attempt *a, const struct frame *f)
 {
     const bool of_node =
@@ -105,7 +106,7 @@ static bool plan_was_missed(const struct attempt *a, const struct frame *f)
            !a->watch.missed;
 }
 
-/* It lay unread while we were busy. */
+/* Tells the profiler when the frame lay unread because the loop was busy. */
 static void note_late(struct profiler *p, const struct comfy_event *e)
 {
     profiler_late(p, e->waited_since, e->now, "daemon_busy");

@@ -1,4 +1,4 @@
-/* What an attempt learns of its server's clock. */
+/* What an attempt learns about its server's clock. */
 #ifndef COMFYPOOL_SRC_POOL_CLOCK_H
 #define COMFYPOOL_SRC_POOL_CLOCK_H
 
@@ -12,26 +12,26 @@ struct attempt;
 struct comfy_event;
 struct history_answer;
 
-/* Of an attempt. */
+/* The part of an attempt that clock.c owns. */
 struct attempt_clock {
-    bool judged;                /* it is over, and its timeline has the reading */
-    struct server_clock before; /* what was known of the clock then, without it */
+    bool judged;                /* the attempt is over and its timeline has the reading */
+    struct server_clock before; /* the clock as known before this attempt */
 };
 
-/* What is known so far of its server's clock, for this attempt. */
+/* Returns the server's clock as known so far for this attempt. */
 struct clock_reading clock_read(const struct attempt *a);
-/* Its timeline with that. */
+/* Returns the attempt's timeline with that reading. */
 struct timeline clock_timeline(const struct attempt *a);
-/* It is over: judges its clock, and what that teaches of the server's. Also when more is known. */
+/* Judges the clock of an attempt that is over, and learns from it. Again when more is known. */
 void clock_settle(struct attempt *a);
-/* It is over, and create_time would tell whether its first frames were late. */
+/* True if the attempt is over and create_time would tell whether its first frames were late. */
 bool clock_wants_history(const struct attempt *a);
-/* What /history says of it; false: nothing yet. */
+/* Takes what /history says of the attempt; false: nothing yet. */
 bool clock_history(struct attempt *a, const struct history_answer *h);
-/* A frame of its prompt, before anybody else is given it. True: what shows that others before it
-   were lost. */
+/* Looks at a frame of the prompt before others do. True if it shows that earlier frames were lost.
+ */
 bool clock_frame(struct attempt *a, const struct comfy_event *e) MUST_CHECK;
-/* It has not ended after all. */
+/* Undoes clock_settle for an attempt that is resumed. */
 void clock_undone(struct attempt *a);
 
 #endif

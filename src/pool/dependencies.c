@@ -1,10 +1,9 @@
 /*
- * Jobs that follow others. While those are active, an edge ties the two; what has ended already is
- * asked of the store. A job's row names what it still waits for, and is written each time when that
- * becomes less, so that a restart, or the deletion of a job that has ended, changes nothing.
- *
- * What is found when a job is submitted counts from then on, before its row is written: a job that
- * ends, and is deleted, while the insert is under way has ended all the same.
+ * Jobs that follow others. An edge ties a job to each active job that it waits for; the store is
+ * asked about jobs that have ended. A job's row names the jobs that it still waits for and is
+ * rewritten whenever the list gets shorter, so that a restart, or the deletion of an ended job,
+ * changes nothing. What is found at submission counts from then on, even before the row is written:
+ * a job that ends and is deleted while the insert is under way has ended all the same.
  */
 #include "dependencies.h"
 
@@ -23,7 +22,7 @@
 #include "known_jobs.h"
 #include "state.h"
 
-/* Until the store is asked again. */
+/* Delay before a failed read is tried again. */
 enum { STORE_PAUSE_MS = 1000 };
 
 /* ---- edges ----------------------------------------------------------------------------------- */
@@ -61,7 +60,7 @@ void dependencies_untie(struct job *j)
 
 /* ---- what a job waits for -------------------------------------------------------------------- */
 
-/* Whether it is active, and its existence may be told. */
+/* True if the job is active and its existence may be told. */
 static bool is_there(const struct job *j)
 {
     return j != NULL && j->insert.stored;
@@ -131,7 +130,7 @@ static void filter(struct job *j, bool (*stays)(struct job *j, struct str id, co
     j->r.after = any ? buf_take(&b) : NULL;
 }
 
-/* What has not become what is wanted stays, and fails the job when it is admitted. */
+/* Ids of jobs that ended in an unwanted state stay, and fail this job when it is admitted. */
 static bool is_waited_for(struct job *j, struct str id, const void *known)
 {
     struct job *other = job_find(j->pool, id);
@@ -180,10 +179,11 @@ static bool is_tied(const struct job *j, const struct job *other)
     return e != NULL;
 }
 
-/* Its row is behind: it was inserted while a job ended. */
+/* Writes a row that is behind: a job that it waits for ended during the insert. */
 static void catch_up(struct job *j);
 
-/* What is said of a job that is not active. False: the store cannot be read now. */
+/* Judges a job that is not active: *ret_why says why it fails this one, or is NULL. False: the
+   store cannot be read now. */
 static bool judge(struct job *j, struct str id, char **ret_why)
 {
     const struct known_job *k = known_jobs_find(j->chain.known, id);
@@ -194,7 +194,7 @@ static bool judge(struct job *j, struct str id, char **ret_why)
     return true;
 }
 
-/* Ties it to those that are active. False: the store cannot be read now. */
+/* Ties the job to active jobs and judges the others. False: the store cannot be read now. */
 static bool tie_all(struct job *j, char **ret_why)
 {
     struct js_reader r;
@@ -253,7 +253,7 @@ enum tied dependencies_tie(struct job *j, char **ret_why)
 
 /* ---- the end of what is waited for ----------------------------------------------------------- */
 
-/* Written before it may run. */
+/* Called when the shorter list is durable. */
 static void written(void *ctx)
 {
     struct pool *p = ctx;
@@ -308,7 +308,7 @@ void dependencies_ended(struct job *j)
         next = e->next_dependent;
         edge_free(e);
         if (waits->end.ending || waits->doom.code != ERR_NONE) {
-            continue; /* cancelled; or it fails */
+            continue; /* cancelled, or about to fail */
         }
         if (!waits->chain.blocked) { /* not admitted yet */
             if (accepts(waits, j->r.state)) {

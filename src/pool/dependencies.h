@@ -12,34 +12,35 @@ struct known_jobs;
 struct pool;
 struct str;
 
-/* A job that waits for another one's end; in a list of each. */
+/* An edge: one job waits for the end of another. It is in a list of each. */
 struct edge {
     struct job *waits, *for_job;
     struct edge *next_dep, **dep_link;             /* of waits->chain.deps */
     struct edge *next_dependent, **dependent_link; /* of for_job->chain.dependents */
 };
 
-/* Whether all ids of `after` (JSON, or NULL) name jobs that are seen there (see walls.h): those
-   that are not active are in the set. Else the first that does not, and its place. */
+/* Checks that all ids of `after` (JSON, or NULL) name jobs visible behind the wall (walls.h); jobs
+   that are not active must be in the set. On failure *ret_id and *ret_place are the first bad one.
+ */
 enum err dependencies_check(struct pool *p, const char *wall, const struct known_jobs *known,
                             const char *after, struct str *ret_id, size_t *ret_place) MUST_CHECK;
 
-/* A new job, checked in this turn and not inserted yet: ties it to those that are active, and drops
-   those of the set that have become what it wants. */
+/* Begins with a new job, checked in this turn and not inserted yet: ties it to active jobs, and
+   drops jobs of the set that ended as wanted. */
 void dependencies_begin(struct job *j, const struct known_jobs *known);
-/* The job is admitted: ties it to those that it still waits for. TIED_ASKING: it is admitted again
-   when the store has said what became of those that are not active. TIED_FAILED: *ret_why tells of
-   one that did not complete. Owner of the text: the caller. */
+/* Ties a job that is being admitted to the jobs that it still waits for. TIED_ASKING: the store is
+   being asked about jobs that are not active; the job is admitted again afterwards. TIED_FAILED:
+   *ret_why names one that did not complete. Owner of the text: the caller. */
 enum tied { TIED, TIED_TO_NOBODY, TIED_FAILED, TIED_ASKING };
 enum tied dependencies_tie(struct job *j, char **ret_why) MUST_CHECK;
-/* The store is asked no more on behalf of the job. */
+/* Drops reads of the store for this job. */
 void dependencies_forget(struct job *j);
-/* It waits for others from now on; or not any more, and is admitted. */
+/* Marks the job as waiting for others; or ends that and admits it. */
 void dependencies_block(struct job *j);
 void dependencies_unblock(struct job *j);
-/* The job has ended: those that wait for it go on, or fail. */
+/* Lets jobs that waited for this one continue, or fail. */
 void dependencies_ended(struct job *j);
-/* It leaves memory: nobody waits for it, and it for nobody. */
+/* Removes all edges of a job that leaves memory. */
 void dependencies_untie(struct job *j);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * What keeps a job from a backend, in which lane it therefore waits, and giving it away. A job is
- * restricted when some backend cannot run it, or is preferred (eligible.c), refused its workflow,
- * has a breaker open, or failed with it the last time; all others share one lane. Which of the
- * waiting jobs is next, and where it goes, is routing.c.
+ * What bars a job from a backend, the lane in which it therefore waits, and dispatching it. A job
+ * is restricted if some backend cannot run it or is preferred (eligible.c), refused its workflow,
+ * has an open breaker for it, or failed with it last time; all other jobs share one lane. routing.c
+ * decides which waiting job is next and where it goes.
  */
 #include "dispatch.h"
 
@@ -24,21 +24,20 @@
 #include "submission_check.h"
 #include "trust.h"
 
-/* What speaks against a backend for a job. */
+/* Reasons that bar a backend for a job. */
 enum {
-    BAR_REFUSED = 1, /* it refused this job, or this workflow since the job was submitted */
-    BAR_BREAKER = 2, /* it failed on this workflow too often */
-    BAR_REFUSED_OLD =
-        4, /* it refused this workflow before: asked again before the job is given up */
+    BAR_REFUSED = 1,     /* refused this job, or its workflow since submission */
+    BAR_BREAKER = 2,     /* failed on this workflow too often */
+    BAR_REFUSED_OLD = 4, /* refused this workflow before: asked again before giving up */
     BAR_FAILED_HERE = 8, /* the job's last attempt failed there */
-    BAR_SMALL = 16,      /* it has no more memory than the one that had too little */
-    BAR_SMALLER = 32,    /* it has even less */
-    BAR_UNABLE = 64,     /* it is not for it: by name, label, rule, or by what it knows */
-    BAR_SIZE = 128,      /* a gateway before it refused what is as large as this job */
-    BAR_SHUNNED = 256,   /* the job tried it, and it was sick or refused: others try it first */
+    BAR_SMALL = 16,      /* no more memory than the backend that ran out */
+    BAR_SMALLER = 32,    /* even less memory */
+    BAR_UNABLE = 64,     /* excluded by name, label, rule, or by what it has */
+    BAR_SIZE = 128,      /* a gateway refused bodies of this size */
+    BAR_SHUNNED = 256,   /* the job tried it while sick: others go first */
 };
 
-/* What may be overlooked when nobody better is there, in this order. */
+/* Reasons that may be overlooked when there is no better backend, in this order. */
 static const unsigned overlooked[] = {
     0,
     BAR_SMALL,
@@ -49,7 +48,7 @@ static const unsigned overlooked[] = {
 
 enum {
     LEVELS = sizeof overlooked / sizeof *overlooked,
-    /* See dispatch_passed: bytes a turn, about 5 ms of them, and what each job counts at least. */
+    /* See dispatch_passed: bytes a turn (about 5 ms), and the least that a job counts. */
     PASSED_A_TURN = 1 << 20,
     PASSED_LEAST = 1 << 14,
 };
@@ -63,7 +62,7 @@ bool dispatch_is_known(const struct job *j)
     return known;
 }
 
-/* Restricted by what happened before, to the job or to its workflow. */
+/* True if the job is restricted by past failures of itself or of its workflow. */
 static bool has_history(const struct job *j)
 {
     return j->past.elsewhere || j->past.wants_memory || j->shun.backend != 0 ||
@@ -75,14 +74,15 @@ static bool is_restricted(struct job *j)
     return has_history(j) || eligible_is_restricted(j) || trust_bars_anywhere(j);
 }
 
-/* Of the workflow that would run there: of variants, the one for that backend. */
+/* Returns the hash of the workflow, or of the variant, that would run there. */
 static struct str hash_on(struct job *j, const struct backend *b)
 {
     const int variant = job_has_variants(j) ? eligible_variant(j, b) : -1;
     return variant < 0 ? job_hash(j) : str_of(j->spec->variants[variant].hash);
 }
 
-/* A breaker that closes again lets one through, until one has completed. */
+/* True if a job of this workflow runs there: a breaker that closes again lets one at a time
+ * through. */
 static bool runs_there(struct str hash, const struct backend *b)
 {
     const struct attempt *a = b->load.attempts;
@@ -92,7 +92,7 @@ static bool runs_there(struct str hash, const struct backend *b)
     return a != NULL;
 }
 
-/* Of its attempts that count there is one left. */
+/* True if one counted attempt is left. */
 static bool is_last_attempt(const struct job *j)
 {
     return (int64_t)j->r.attempts - j->r.free_attempts >= j->r.policy.max_attempts - 1;
@@ -111,7 +111,7 @@ static unsigned bars(struct job *j, const struct backend *b, struct mono_us now)
     static const unsigned refusals[] = {
         [REFUSAL_NONE] = 0, [REFUSAL_OLD] = BAR_REFUSED_OLD, [REFUSAL_HERE] = BAR_REFUSED};
     found |= refusals[refusal_of(j, hash, b, now, NULL)];
-    const bool patient = mono_before(now, j->past.prefers_until); /* for a better one */
+    const bool patient = mono_before(now, j->past.prefers_until); /* waits for a better backend */
     if (!patient && !j->past.never_back && !is_last_attempt(j)) {
         return found;
     }
@@ -170,13 +170,13 @@ bool dispatch_level(struct job *j, unsigned *ret)
 void dispatch_lane_key(struct job *j, struct buf *ret)
 {
     const struct pool *p = j->pool;
-    if (eligible_is_restricted(j)) { /* those of the same backends share one */
+    if (eligible_is_restricted(j)) { /* jobs for the same backends share a lane */
         for (size_t i = 0; i < p->backends_len; i++) {
             const int variant = eligible_variant(j, p->backends[i]);
             const char able = eligible_is_preferred(j, p->backends[i]) ? 'A' : 'a';
             buf_add_char(ret, (char)(variant < 0 ? '-' : able + variant));
         }
-        if (job_has_variants(j)) { /* and of the same variants */
+        if (job_has_variants(j)) { /* ... and with the same variants */
             buf_printf(ret, "/%s", j->spec->variants_key);
         }
     }
@@ -207,7 +207,7 @@ bool dispatch_change_lane(struct job *j)
 
 /* ---- giving away ----------------------------------------------------------------------------- */
 
-/* Why it runs where it runs, as GET /jobs/<id> tells it. */
+/* Renders why the job runs there, for GET /jobs/<id>. */
 static char *render_placement(const struct route *r)
 {
     AUTO_BUF struct buf b;
@@ -263,7 +263,7 @@ void dispatch_passed(struct pool *p, size_t bytes)
     }
 }
 
-/* How large it is may be known only now that its texts are here: too large for that backend. */
+/* True if the job is too large for the backend, now that its texts are here and tell the size. */
 static bool is_too_large(const struct route *r)
 {
     return trust_bars(r->backend, r->job) && dispatch_change_lane(r->job);
@@ -272,7 +272,7 @@ static bool is_too_large(const struct route *r)
 void pool_dispatch(struct pool *p)
 {
     if (p->dispatch.is_running) {
-        return; /* the outer call goes on */
+        return; /* the outer call continues */
     }
     p->dispatch.is_running = true;
     while (!p->stopping && !p->paused && queue_length(&p->queue) > 0 &&
@@ -283,7 +283,7 @@ void pool_dispatch(struct pool *p)
         }
         const enum texts texts = job_want_texts(r.job);
         if (texts == TEXTS_COMING) {
-            break; /* it is the first: nobody goes before it meanwhile */
+            break; /* it is first: no other job overtakes it */
         }
         if (texts == TEXTS_LOST) {
             p->ops->defer_job(r.job);
@@ -330,7 +330,7 @@ bool dispatch_is_supported(struct job *j, struct buf *ret_why)
     return !refused;
 }
 
-/* Of the backends that nothing in the workflow speaks against: what keeps the job from them. */
+/* Returns what keeps the job from the backends that could run its workflow. */
 static const char *reason_among(struct job *j)
 {
     const struct pool *p = j->pool;
@@ -350,7 +350,7 @@ static const char *reason_among(struct job *j)
         }
         away = away || (!b->conn.up && !b->terms.removing && (found & BAR_REFUSED) == 0);
         if (b->slot.up && (found & (BAR_REFUSED | BAR_BREAKER | BAR_SIZE | BAR_SHUNNED)) == 0) {
-            return NULL; /* it is busy */
+            return NULL; /* that backend is merely busy */
         }
         breaker = breaker || (b->slot.up && (found & BAR_BREAKER) != 0);
         const bool shunned = (found & BAR_SHUNNED) != 0;

@@ -1,6 +1,6 @@
 /*
- * Which backends can run what; see the header. A backend whose classes were never read counts as
- * able, and so does everything that is not surely refused: a wrong "no" is worse than a refusal by
+ * Which backends can run a workflow; see the header. A backend whose classes were never read counts
+ * as able, and so does one that would not surely refuse: a wrong "no" is worse than a refusal by
  * the backend, which is remembered and tried elsewhere.
  */
 #include "eligible.h"
@@ -21,7 +21,7 @@
 #include "rules.h"
 #include "state.h"
 
-/* What the backend said of what it has counts for the job. */
+/* True if the backend's catalog meets the need, or does not count for this job. */
 bool wish_is_met(struct need *n, const struct wish_traits *t, const struct backend *b)
 {
     const struct need_catalog has = knowledge_of(b);
@@ -55,11 +55,11 @@ const struct names *wish_outputs(const struct job_options *s)
     return s == NULL ? NULL : &s->include_outputs;
 }
 
-/* Of jobs whose needs nobody knows, the texts of so many are read at a time. */
+/* Texts read at a time for jobs whose needs are not known. */
 enum { TEXTS_COMING_MOST = 16 };
 
-/* While the jobs of its batch are made: what its classes and models depend on, in place of its
-   workflow. Appends; false: it is no such job. */
+/* Appends, while a batch is being made, the part of the job's workflow that classes and models
+   depend on. False: no such job. */
 static bool skeleton_of(const struct job *j, struct buf *out)
 {
     const struct buf *skeleton = j->batch == NULL ? NULL : j->batch->skeleton;
@@ -69,8 +69,8 @@ static bool skeleton_of(const struct job *j, struct buf *out)
     return skeleton != NULL;
 }
 
-/* n == 0: nobody knows yet what the job needs. Its texts are being read then, unless too many are;
-   dispatch reads them before it goes anywhere. */
+/* A need_text_fn of a job. n == 0: the texts are not in memory; they are being read, unless too
+   many are. Dispatch reads them before the job goes anywhere. */
 static struct str job_text(void *ctx, struct buf *room)
 {
     struct job *j = ctx;
@@ -87,10 +87,10 @@ static struct str job_text(void *ctx, struct buf *room)
 void eligible_texts_came(struct job *j)
 {
     job_make_wishes(j);
-    j->able.generation = 0; /* it was judged without */
+    j->able.generation = 0; /* it was judged without its needs */
 }
 
-/* The job's own place counts for each of its variants. */
+/* A need_text_fn of a variant. */
 struct str wish_variant_text(void *ctx, struct buf *room)
 {
     (void)room;
@@ -133,7 +133,7 @@ static bool is_able_job(struct job *j, size_t variant, const struct backend *b)
            (!several || job_where_allows(&j->spec->where, b->name, &b->terms.label_names));
 }
 
-/* It said no to that variant since the job was submitted. */
+/* True if the backend refused that variant since the job was submitted. */
 static bool was_refused(const struct job *j, size_t variant, const struct backend *b)
 {
     const struct str hash = str_of(j->spec->variants[variant].hash);
@@ -207,7 +207,7 @@ bool eligible_is_preferred(const struct job *j, const struct backend *b)
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
-/* Many nodes lack the same: it is said once. */
+/* Lists each missing thing once, however many nodes lack it. */
 struct listing {
     struct js_out *o;
     struct map told; /* text -> a copy of it */
@@ -246,7 +246,7 @@ static void list_lack(void *ctx, const struct workflow_node *node, const struct 
     }
 }
 
-/* The elements of "missing". */
+/* Writes elements of "missing" for the job's own conditions. */
 static void list_where(struct js_out *o, const struct job_where *w, const struct backend *b)
 {
     if (w == NULL) {
@@ -287,7 +287,7 @@ void wish_list_missing(struct pool *p, const struct wish *w, const struct wish_t
     }
 }
 
-/* "a; b" of a JSON list of texts. */
+/* Joins a JSON list of texts as "a; b". */
 static void join_list(struct str list, struct buf *out)
 {
     AUTO_BUF struct buf scratch;

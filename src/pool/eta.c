@@ -1,8 +1,8 @@
 /*
- * When queued and running jobs will begin and end, as far as measurements tell: the whole queue is
- * played through in its order, each job on the backend that is free first, for as long as such runs
- * took lately. A ComfyUI server runs one prompt at a time, whatever its slots. Played when somebody
- * asks, at most once a second; what a workflow may not run on is left to the real dispatch.
+ * Estimates when queued and running jobs will start and end: simulates the whole queue in order,
+ * each job on the backend that is free first, for the time that such runs took lately. A ComfyUI
+ * server runs one prompt at a time, whatever its slots. Simulated on demand, at most once a second;
+ * which backends a workflow may not run on is left to the real dispatch.
  */
 #include "eta.h"
 
@@ -17,7 +17,8 @@
 #include "run_measurement.h"
 #include "state.h"
 
-/* More jobs that wait than this would hold the loop for too long: nobody is told then. */
+/* With more waiting jobs than ETA_MOST the loop would be held too long: there are no estimates
+   then. */
 enum { FRESH_MS = 1000, ETA_MOST = 20000 };
 
 static bool is_free_first(const struct heap_node *a, const struct heap_node *b)
@@ -35,7 +36,7 @@ static void set_eta(struct job *j, struct mono_us starts, struct mono_us complet
 
 /* ---- what is on a backend already ------------------------------------------------------------ */
 
-/* The one that runs first, then in the order of their POSTs. */
+/* Orders the running attempt first, then by the time of the POST. */
 static int by_turn(const void *x, const void *y)
 {
     const struct attempt *a = *(struct attempt *const *)x;
@@ -90,7 +91,7 @@ static int by_order(const void *x, const void *y)
     return a->r.seq < b->r.seq ? -1 : a->r.seq > b->r.seq;
 }
 
-/* In the order of the queue. Owner: the caller. */
+/* Returns waiting jobs in queue order. Owner: the caller. */
 static struct job **waiting_jobs(struct pool *p, size_t *ret_len)
 {
     struct job **list = mem_alloc((p->jobs.len + 1) * sizeof(struct job *));
@@ -108,7 +109,7 @@ static struct job **waiting_jobs(struct pool *p, size_t *ret_len)
     return list;
 }
 
-/* The backend has it when it is free of all before. */
+/* Simulates a job on the backend, after all jobs before it. */
 static void play_job(struct job *j, struct backend *b)
 {
     struct dur_us expected;
@@ -122,7 +123,7 @@ static void play_job(struct job *j, struct backend *b)
     b->eta.free_at = j->forecast.completes;
 }
 
-/* When no backend takes jobs nobody knows anything. */
+/* True if the backend takes jobs; if none does there are no estimates. */
 static bool takes_jobs(const struct backend *b)
 {
     return b->slot.up && !b->pool->paused;
@@ -152,7 +153,7 @@ static void play(struct pool *p, struct mono_us now)
     free(list);
 }
 
-/* It came after the play: behind all others, until the next one. */
+/* Estimates a job that came after the simulation: behind all others. */
 static void play_late(struct job *j, struct mono_us now)
 {
     struct pool *p = j->pool;
@@ -170,7 +171,7 @@ static void play_late(struct job *j, struct mono_us now)
     }
 }
 
-/* What is known of the job is not older than FRESH_MS then. */
+/* Simulates again if the job's estimate is older than FRESH_MS. */
 static void refresh(struct job *j, struct mono_us now)
 {
     struct pool *p = j->pool;

@@ -8,9 +8,9 @@
 
 struct job;
 
-/* Of an active job. False: nobody knows. */
+/* Estimates an active job. False: unknown. */
 bool eta_of(struct job *j, struct wall_us *ret_starts, struct wall_us *ret_completes);
-/* When the last of a batch's active jobs (NULL: none) will be done. */
+/* Estimates when the last of a batch's active jobs (NULL: none) will be done. False: unknown. */
 bool eta_of_all(struct job *jobs, struct wall_us *ret);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * What is told of jobs and backends: the data of each event, made when it happens. Durable ones are
- * told when they are true on disk (queued and the ends), or seen (accepted, started, outputs); the
- * others only when somebody listens. Progress is told at most PROGRESS_A_SECOND times a second for
- * a job, its last value always.
+ * Publishes events of jobs and backends; the data is made when the event happens. Durable events
+ * are published when they are true on disk (queued, ends) or seen (accepted, started, outputs); the
+ * others only while there are listeners. Progress is published at most PROGRESS_A_SECOND times a
+ * second for a job, its last value always.
  */
 #include "event_publish.h"
 
@@ -19,7 +19,7 @@
 #include "jobs.h"
 #include "state.h"
 
-/* A preview image that is kept although nobody listens: bytes. */
+/* Largest preview image that is kept, in bytes. */
 enum { PREVIEW_MOST = 8 << 20 };
 
 /* ---- the Job --------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ static struct event_attempt facts_of(const struct attempt *a)
     };
 }
 
-/* Owner: the caller. */
+/* Owner of the text: the caller. */
 char *publish_render_retry(const struct job *j, const struct attempt *a)
 {
     AUTO_BUF struct buf b;
@@ -92,7 +92,7 @@ static void tell_hooks(struct attempt *a, enum event_type type, struct str data)
     webhooks_send(a->job->pool->webhooks, &a->job->r, type, data);
 }
 
-/* data: taken. */
+/* Publishes an event of an attempt; takes data. */
 static void tell_attempt(struct attempt *a, enum event_type type, struct buf *data)
 {
     if (data->len <= EVENT_DATA_MOST) {
@@ -122,7 +122,7 @@ void publish_accepted(struct attempt *a)
 
 void publish_started(struct attempt *a)
 {
-    publish_accepted(a); /* its answer may still be on the way */
+    publish_accepted(a); /* the answer to the POST may still be on its way */
     if (a->told.of != TOLD_STARTED) {
         a->told.of = TOLD_STARTED;
         const struct timeline t = clock_timeline(a);
@@ -198,7 +198,8 @@ void publish_node(void *attempt, const struct progress_change *c)
 {
     struct attempt *a = attempt;
     struct progress_pace *t = &a->told.pace;
-    /* Its last value goes before its end, or, when that were too many, not at all. */
+    /* The last value is published before the node's end, or not at all if that would be too many.
+     */
     if (t->owed && c->status != PROFILE_EXECUTING && str_is(c->node_id, t->node_id)) {
         const bool is_last = a->progress.nodes_done >= a->job->r.nodes_total;
         t->owed = is_last || progress_pace_has_room(t, time_mono());
@@ -232,7 +233,7 @@ void publish_preview(struct attempt *a, const struct frame_preview *f)
 
 void publish_backend(struct backend *b, const char *state)
 {
-    /* Its tries to connect are nobody's news. */
+    /* Attempts to connect are not news. */
     if (b->told_state == state || (strcmp(state, "connecting") == 0 && b->told_state == NULL)) {
         return;
     }

@@ -1,4 +1,4 @@
-/* The files of jobs on their way to backends; see the header. */
+/* Sends the files of jobs to backends; see the header. */
 #include "input_sending.h"
 
 #include <stdlib.h>
@@ -50,8 +50,8 @@ static struct attempt *first_that_waits(const struct backend *b)
 
 static void send_files(struct attempt *a, bool begins);
 
-/* Those that wait for this file fail, or go on when they have all of theirs. Each may end others
-   meanwhile: they are marked first, and looked for anew. */
+/* Continues or fails the attempts that wait for this file. Each may end others: they are marked
+   first, and searched again. */
 static void transfer_ends(struct backend *b, const char *key, const struct input_mishap *m)
 {
     struct attempt *a = NULL;
@@ -91,7 +91,7 @@ static void put_in(struct attempt *a, const struct input *in, const char *name)
                              str_of(in->file.input), buf_str(&value));
 }
 
-/* begins: what it finds was sent for others. */
+/* begins: files found there were sent for other attempts. */
 static void send_files(struct attempt *a, bool begins)
 {
     struct input_server *to = a->backend->input_server;

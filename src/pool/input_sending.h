@@ -1,4 +1,4 @@
-/* The files of a job on their way to its backend: once for each connection and content. */
+/* Sending the files of a job to its backend: once per connection and content. */
 #ifndef COMFYPOOL_SRC_POOL_INPUT_SENDING_H
 #define COMFYPOOL_SRC_POOL_INPUT_SENDING_H
 
@@ -10,17 +10,17 @@
 struct attempt;
 struct input_mishap;
 
-/* Of an attempt. */
+/* The part of an attempt that input_sending.c owns. */
 struct attempt_sending {
-    void (*ready)(struct attempt *a); /* its files are there */
-    bool reuses;                      /* some of them had been sent before it */
-    bool waits;                       /* for the one that is sent, or failed, just now */
+    void (*ready)(struct attempt *a); /* called when all files are there */
+    bool reuses;                      /* some files had been sent before */
+    bool waits;                       /* waits for the file that was just sent, or failed */
 };
 
-/* Sends what the attempt's backend does not have yet; ready is called when that is done. */
+/* Sends the files that the backend does not have; ready is called when they are there. */
 void inputs_send(struct attempt *a, void (*ready)(struct attempt *a));
-/* The backend refuses a node that was given a file, and had been sent it before: somebody may have
-   emptied its input folder. True, once a job: whatever it has been sent is sent anew. */
+/* Called when the backend rejects a node whose file it was sent earlier: its input folder may have
+   been emptied. True, once per job: all its files are sent again. */
 bool inputs_are_lost(struct attempt *a, const struct verdict_error *errors, size_t len);
 /* An input_sent_fn of a struct backend. */
 void inputs_sent(void *ctx, const char *key, const struct input_mishap *failed);

@@ -16,7 +16,7 @@
 
 /* ---- submissions ----------------------------------------------------------------------------- */
 
-/* Files of one submission that are being written. */
+/* Files of a submission that are being written. */
 struct keeping {
     struct pool *pool;
     uint64_t ticket;
@@ -35,7 +35,7 @@ static void kept(void *ctx, enum err e, const char *why, const char *sha256)
     }
 }
 
-/* Data of the body becomes files: their hashes are known, the files are there later. */
+/* Writes data of the body to files: the hashes are known now, the files are there later. */
 static void keep_data(struct pool *p, struct intake *in)
 {
     struct keeping *k = mem_alloc(sizeof *k);
@@ -69,7 +69,7 @@ static bool has_data(const struct submission *s)
     return false;
 }
 
-/* Whether the job of an attachment may have such an output: it has not ended, or is known. */
+/* True if the attachment's job has this output, or has not ended. */
 static bool may_have_output(struct pool *p, const struct intake *in, const struct attachment *a)
 {
     const struct str id = {a->job_id, UUID_TEXT};
@@ -185,7 +185,7 @@ void inputs_join(struct job *j)
         if (u != NULL) {
             inputs_hold(&in, u);
         } else if (in.file.job_id[0] != '\0') {
-            in.file.sha256[0] = '\0'; /* it can be had again */
+            in.file.sha256[0] = '\0'; /* it can be fetched again */
         }
         j->files.inputs = mem_grow(j->files.inputs, (j->files.len + 1) * sizeof *j->files.inputs);
         j->files.inputs[j->files.len++] = in;

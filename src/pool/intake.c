@@ -1,7 +1,7 @@
 /*
- * From a submission to a stored job, or a batch: limits, Idempotency-Keys, what the job needs, and
- * the insert; see the header. Each step may be the last of this call: the next call begins anew,
- * and finds what was done.
+ * From a submission to a stored job or batch: limits, Idempotency-Keys, what the job needs, and the
+ * insert; see the header. A call may stop at any step to wait; the next call starts over and finds
+ * what is done.
  */
 #include "intake.h"
 
@@ -76,7 +76,7 @@ unsigned pool_ended_last_minute(const struct pool *p)
     return n;
 }
 
-/* Seconds until a place is free, by the rate at which jobs ended in the last minute. */
+/* Returns the seconds until a place is free, by the rate at which jobs ended in the last minute. */
 static int drain_seconds(const struct pool *p)
 {
     const unsigned ended = pool_ended_last_minute(p);
@@ -104,7 +104,7 @@ bool intake_client_has_room(struct pool *p, const char *client, size_t more, str
 
 /* ---- Idempotency-Key ------------------------------------------------------------------------- */
 
-/* Before anything that can wait beside the look into the store, so that of two requests with one
+/* Reserves the key as soon as the store has said that it is new, so that of two requests with one
    key only one goes on. */
 static void claim_key(struct pool *p, struct intake *in)
 {
@@ -131,8 +131,8 @@ void intake_take_key(struct intake *in, char *take_key)
     }
 }
 
-/* An earlier submission had the key: what it was answered. Its token may have submitted for another
-   client, when its role was a larger one. */
+/* Answers as the earlier submission with this key was answered. Its token may have submitted for
+   another client, if it had a larger role then. */
 static void replay(struct intake *in, const struct store_key *k)
 {
     if (strcmp(k->record.digest, in->digest) != 0) {
@@ -161,7 +161,7 @@ static void key_came(void *ctx, enum err e, const struct store_key *k)
     pool_wake(in->pool, in->ticket);
 }
 
-/* Whether the key decides this step: then *ret says how. */
+/* True if the key decides this step; *ret says how. */
 static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret)
 {
     *ret = INTAKE_WAITS;
@@ -186,7 +186,7 @@ static bool key_decides(struct pool *p, struct intake *in, enum intake_step *ret
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
-/* Whose the job is: its caller's, or of whom the body names. */
+/* Sets the job's client: the caller, or the one that the body names. */
 static bool settle_client(struct intake *in)
 {
     struct submission *s = &in->submission;
@@ -210,7 +210,7 @@ static void others_came(void *ctx)
     pool_wake(in->pool, in->ticket);
 }
 
-/* The store is asked what has become of the jobs that it is to follow. */
+/* True while the store is being asked about the jobs that this one is to follow. */
 static bool must_wait_for_others(struct pool *p, struct intake *in)
 {
     if (in->submission.after == NULL) {
@@ -222,7 +222,7 @@ static bool must_wait_for_others(struct pool *p, struct intake *in)
     return known_jobs_must_wait(in->known, in->submission.after, others_came, in);
 }
 
-/* The jobs that it is to follow are there. */
+/* Checks that the jobs that this one is to follow exist. */
 static bool check_after(struct pool *p, struct intake *in)
 {
     const struct submission *s = &in->submission;
@@ -243,7 +243,7 @@ static bool check_after(struct pool *p, struct intake *in)
                          pointer);
 }
 
-/* The address of its webhook may be told at once. */
+/* Checks the webhook's address as far as it can be judged without a lookup. */
 static bool check_webhook(struct pool *p, struct intake *in)
 {
     const char *url = in->submission.webhook.url;
@@ -318,7 +318,7 @@ static void insert_job(struct pool *p, struct intake *in)
 
 /* ---- the steps ------------------------------------------------------------------------------- */
 
-/* INTAKE_STORED here means that nothing speaks against it: it may be stored. */
+/* Checks a submission; INTAKE_STORED means here that it may be stored. */
 static enum intake_step check(struct pool *p, struct intake *in)
 {
     if (!check_webhook(p, in) || !settle_client(in)) {

@@ -1,6 +1,5 @@
 /*
- * What people want of a job that is there: to be cancelled, to be moved in the queue, to be tried
- * again, to be deleted.
+ * Requests about existing jobs: cancel, delete, change of priority, retry.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +29,7 @@ static struct job *find(struct pool *p, const char *id)
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
-/* Who waits for the mark of a running job's cancel to be durable. */
+/* A request that waits until the cancel mark of a running job is durable. */
 struct marking {
     struct pool *pool;
     uint64_t ticket;
@@ -65,10 +64,10 @@ bool pool_cancel_job(struct pool *p, const char *id, uint64_t ticket)
     if (j != NULL && !j->r.cancel_requested) {
         job_cancel(j);
     }
-    if (j == NULL || !store_is_writable(p->store)) { /* nobody knows when it will be durable */
+    if (j == NULL || !store_is_writable(p->store)) { /* it is unknown when it will be durable */
         return false;
     }
-    if (j->end.ending || j->r.state == JOB_QUEUED) { /* its end is being stored */
+    if (j->end.ending || j->r.state == JOB_QUEUED) { /* the end is being stored */
         job_add_waiter(j, ticket);
         return true;
     }
@@ -90,7 +89,7 @@ static void delete_found(void *ctx, const struct store_found *f)
     struct refusal why;
     if (p->stopping || f->error != ERR_NONE) {
         change_fail(c, p->stopping ? ERR_STORE_UNAVAILABLE : f->error);
-    } else if (find(p, c->job_id) != NULL) { /* it was queued again meanwhile */
+    } else if (find(p, c->job_id) != NULL) { /* queued again meanwhile */
         (void)refusal_say(&why, ERR_JOB_ACTIVE, not_ended);
         change_refuse(c, &why);
     } else {
@@ -170,7 +169,8 @@ void pool_change_priority(struct pool *p, const char *id, int priority, pool_don
 
 /* ---- retry ----------------------------------------------------------------------------------- */
 
-/* Its row may be gone by now (DELETE, retention): then it never was. */
+/* Called when the retry is stored. The row may be gone (DELETE, retention): then the retry never
+   was. */
 static void revived(void *ctx, bool found)
 {
     struct change *c = ctx;
@@ -191,7 +191,7 @@ static void revived(void *ctx, bool found)
     }
 }
 
-/* It has the account keys that it needs, or is given them. */
+/* Checks that the job has the account keys that it needs, or is given them. */
 static bool has_keys(const struct job_record *r, unsigned given, struct refusal *ret)
 {
     const unsigned lacks = (r->credentials & CREDENTIALS_GONE) != 0 ? r->credentials & ~given : 0;
@@ -211,7 +211,7 @@ static bool has_keys(const struct job_record *r, unsigned given, struct refusal 
     return refusal_point(ret, ERR_CREDENTIALS_GONE, buf_text(&why), "/extraData");
 }
 
-/* What is given beside account keys must be what the job has. */
+/* Checks that anything given beside account keys equals what the job has. */
 static bool keeps_extra_data(const struct store_found *f, const char *given, struct refusal *ret)
 {
     const char *extra = f->batch != NULL ? f->batch->extra_data : f->whole->extra_data;
@@ -229,7 +229,8 @@ static bool keeps_extra_data(const struct store_found *f, const char *given, str
     return refusal_point(ret, ERR_MEMBER_INVALID, buf_text(&why), "/extraData");
 }
 
-/* A file that its client has deleted is none, though somebody else may have sent the same. */
+/* Checks state, files and room. A file that its client has deleted is missing, even if another
+   client sent the same. */
 static bool may_be_retried(struct pool *p, const struct job_record *r, const char *wall,
                            struct refusal *ret)
 {
@@ -245,11 +246,11 @@ static bool may_be_retried(struct pool *p, const struct job_record *r, const cha
     return intake_client_has_room(p, r->client, 1, ret);
 }
 
-/* A retry, from the question to the answer. */
+/* A retry that waits for the store. */
 struct retrying {
     struct change *change;
     char *wall;       /* or NULL */
-    char *extra_data; /* what is given anew, or NULL */
+    char *extra_data; /* extra data that is given anew, or NULL */
 };
 
 static void retrying_free(struct retrying *t)
@@ -269,7 +270,7 @@ static void revive(struct pool *p, const struct store_found *f, struct retrying 
     store_revive_job(p->store, &j->r, &beside, revived, t->change);
 }
 
-/* Before the store is asked, and after. */
+/* Checked before the store is asked, and again after. */
 static bool has_room(struct pool *p, const char *id, struct refusal *ret)
 {
     if (p->stopping) {

@@ -1,4 +1,4 @@
-/* The state of a job: its one setter, and whether it waits. */
+/* The state of a job: its only setter, and whether it waits. */
 #include "comfypool/base/log.h"
 
 #include "jobs.h"

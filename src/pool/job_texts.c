@@ -1,7 +1,7 @@
 /*
- * The texts of jobs (workflow and extra data): clients may send megabytes each, and ten thousand
- * jobs may wait. So what waits keeps its texts in memory only up to QUEUED_TEXT_BYTES in all; the
- * others have them on disk and get them back when their turn comes (a read of one row).
+ * The texts of jobs (workflow and extra data). Clients may send megabytes each, and ten thousand
+ * jobs may wait: so waiting jobs keep texts in memory up to QUEUED_TEXT_BYTES in all. Texts of the
+ * others are on disk and are read back when needed (one row).
  */
 #include "job_texts.h"
 
@@ -66,7 +66,7 @@ void job_drop_texts(struct job *j)
     free(j->texts.extra_data);
     j->texts.workflow = j->texts.extra_data = NULL;
     j->texts.workflow_len = 0;
-    if (j->batch == NULL) { /* else its texts are made of the batch's, and these are not there */
+    if (j->batch == NULL) { /* else the texts are made from the batch, which has the keys */
         free(j->texts.credentials);
         j->texts.credentials = NULL;
     }
@@ -124,7 +124,7 @@ void job_spare_texts(struct job *j)
     }
 }
 
-/* What a job of a batch shares with the others, under its own overrides. */
+/* Makes the texts of a batch's job: the shared workflow with its own overrides. */
 static void make_of_batch(struct job *j)
 {
     const struct batch *b = j->batch;
@@ -136,7 +136,7 @@ static void make_of_batch(struct job *j)
     j->texts.extra_data = mem_strdup(b->extra_data);
 }
 
-/* Whoever needs them is told by the hook, also when they cannot be read. */
+/* Takes the texts that were read, and tells by the hook, also if they cannot be read. */
 static void texts_came(void *ctx, const struct store_found *f)
 {
     struct job *j = ctx;

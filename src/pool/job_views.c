@@ -1,4 +1,4 @@
-/* What others see of active jobs; see the header. */
+/* Views of active jobs for other rooms; see the header. */
 #include "comfypool/pool/jobs.h"
 
 #include <stdlib.h>
@@ -97,7 +97,7 @@ bool pool_workflow_of(struct pool *p, const char *id, struct buf *out)
     return true;
 }
 
-/* What is in memory of an attempt is newer than its row. */
+/* Updates the list by the open attempt: memory is newer than its row. */
 void pool_refresh_attempts(struct pool *p, const char *id, struct attempt_record *list, size_t len)
 {
     const struct job *j = find(p, id);
@@ -170,7 +170,7 @@ static int by_seq(const void *x, const void *y)
     return (a->r.seq > b->r.seq) - (a->r.seq < b->r.seq);
 }
 
-/* The active jobs of a client, or (NULL) all. */
+/* Lists the active jobs of a client, or of all (NULL). */
 static size_t list_active(struct pool *p, const struct client *c, struct job **list)
 {
     size_t n = 0;

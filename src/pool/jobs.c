@@ -1,7 +1,7 @@
 /*
- * The life of a job in memory: from its submission to the moment when the store has its end. Only
- * active jobs are here; ended ones live on disk. Invariants: a job's state changes in job_apply
- * alone; nobody is told an end before it is durable.
+ * The life of a job in memory, from its submission until the store has its end. Only active jobs
+ * are in memory; ended ones are on disk. Invariants: only job_apply changes a job's state; an end
+ * is told only when it is durable.
  */
 #include "jobs.h"
 
@@ -40,9 +40,9 @@
 #include "state.h"
 #include "strays.h"
 
-/* How long a job that failed somewhere waits for another backend than that. */
+/* How long a job that failed on a backend waits for another one. */
 enum { PREFER_MS = 30000 };
-/* Until a workflow that could not be read is asked for again. */
+/* Delay before a failed read of a workflow is tried again. */
 enum { STORE_PAUSE_MS = 1000 };
 
 static void job_register(struct job *j)
@@ -50,7 +50,7 @@ static void job_register(struct job *j)
     (void)map_put(&j->pool->jobs, (struct str){j->r.id, UUID_TEXT}, j);
 }
 
-/* What the job says, and the configuration where it is silent. */
+/* Merges the job's policy with the configured defaults. */
 static struct job_policy merge_policy(const struct job_policy *defaults,
                                       const struct job_policy *own)
 {
@@ -90,8 +90,8 @@ struct job *job_loaded(struct pool *p, struct store_active *take, struct store_b
 struct job *job_resumed(struct pool *p, struct store_active *take)
 {
     struct job *j = job_loaded(p, take, NULL);
-    /* The monotonic clock may be another one than when it was queued: carry by the wall. Not later
-       than now: the wall clock may have been set back meanwhile. */
+    /* The monotonic clock may have restarted: convert by the wall clock. Not later than now, since
+       the wall clock may have been set back. */
     const struct time_anchor now = time_anchor_now();
     j->times.anchor = now;
     j->times.queued = mono_min(now.mono, anchor_mono(&now, j->r.waiting_since));
@@ -106,7 +106,7 @@ struct job *job_resumed(struct pool *p, struct store_active *take)
     return j;
 }
 
-/* The job that a submission describes, without its texts. */
+/* Makes the job that a submission describes, without its texts. */
 static struct job *describe(struct pool *p, const struct submission *from, const char *trace)
 {
     struct job *j = mem_zero(1, sizeof *j);
@@ -168,7 +168,7 @@ struct job *job_new_of_batch(struct pool *p, const struct submission *from,
     j->r.credentials = credentials_in(str_of(b->credentials));
     batch_join(j, b);
     settle_in(j);
-    if (b->jobs != j) { /* what the first one found, in an earlier turn perhaps */
+    if (b->jobs != j) { /* what the first job found, perhaps in an earlier turn */
         free(j->r.after);
         j->r.after = mem_strdup(b->jobs->r.after);
     }
@@ -216,7 +216,7 @@ void job_free(struct job *j)
     job_record_done(&j->end.next);
     job_error_done(&j->past.refusal);
     outbox_done(&j->end.outbox);
-    if (j->texts.reading.find != NULL) { /* dispatch waits for them */
+    if (j->texts.reading.find != NULL) { /* dispatch may wait for them */
         dispatch_again(p, time_mono());
     }
     job_drop_texts(j);
@@ -229,7 +229,7 @@ void job_free(struct job *j)
     free(j);
 }
 
-/* Wakes all who wait; the list is empty then. */
+/* Wakes all tickets and empties the list. */
 static void wake(struct pool *p, struct waiters *w)
 {
     struct waiters all = *w;
@@ -253,7 +253,7 @@ void job_forget(struct job *j)
     wake(p, &watchers);
 }
 
-/* Those whose wait is over or who hung up; amortised O(1) a waiter. */
+/* Drops tickets that no longer wait; amortised O(1) per ticket. */
 static void forget_gone(struct pool *p, struct waiters *w)
 {
     size_t kept = 0;
@@ -297,7 +297,7 @@ void job_add_watcher(struct job *j, uint64_t ticket)
     add_waiter(j->pool, &j->waits.for_change, ticket);
 }
 
-/* In a turn of its own: many things change together. */
+/* Wakes watchers once for many changes, in a turn of its own. */
 static void wake_watchers(void *ctx)
 {
     struct job *j = ctx;
@@ -322,7 +322,7 @@ static void queue_time_is_over(void *ctx)
 static void job_time_is_over(void *ctx)
 {
     struct job *j = ctx;
-    j->end.timed_out = true; /* seen by whoever is storing something of it now */
+    j->end.timed_out = true; /* seen when the write under way is done */
     if (job_waits(j)) {
         job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
     } else if (j->attempt != NULL && !attempt_is_over(&j->attempt->state)) {
@@ -352,14 +352,14 @@ void job_enqueue(struct job *j)
 {
     AUTO_BUF struct buf lane;
     buf_init(&lane, 4096);
-    dispatch_lane_key(j, &lane); /* which looks at its texts */
+    dispatch_lane_key(j, &lane); /* reads the texts, so before they are spared */
     job_spare_texts(j);
     queue_push(&j->pool->queue, &j->entry, buf_str(&lane), str_of(j->of_client.client->name),
                j->r.priority, j->r.seq);
     job_set_timers(j);
 }
 
-/* From now on its time counts. */
+/* Queues the job; its waiting time counts from now. */
 static void begin_to_wait(struct job *j)
 {
     j->times.anchor = time_anchor_now();
@@ -406,7 +406,7 @@ bool job_may_wait(struct job *j)
     AUTO_BUF struct buf why;
     buf_init(&why, 65536);
     buf_add_text(&why, "no backend can run this workflow");
-    if (j->r.cancel_requested) { /* while the store wrote */
+    if (j->r.cancel_requested) { /* cancelled while the store wrote */
         job_end_queued(j, ERR_NONE, NULL);
     } else if (j->end.timed_out) {
         job_end_queued(j, ERR_JOB_TIMEOUT, "it took longer than jobTimeoutMs");
@@ -424,8 +424,8 @@ static void settles_for_less(void *ctx)
     p->ops->give_jobs(p);
 }
 
-/* It waits for a backend that is better than the one that it failed on, but not for ever: that one
-   may be busy for hours. */
+/* Lets the job wait for a better backend than the one that it failed on, for a limited time: the
+   better one may be busy for hours. */
 static void prefer_for_a_while(struct job *j)
 {
     if (j->past.elsewhere || j->past.wants_memory) {
@@ -471,7 +471,7 @@ void job_wait_again(struct job *j)
 {
     struct pool *p = j->pool;
     if (!job_may_wait(j)) {
-        p->ops->review_jobs(p); /* others may stand where it stood */
+        p->ops->review_jobs(p); /* others may wait for the same reason */
         return;
     }
     if (!mono_before(time_mono(), j->timers.delay.at)) {
@@ -484,7 +484,8 @@ void job_wait_again(struct job *j)
     }
 }
 
-/* The store has it: a terminal job leaves memory and its waiters are told; others wait again. */
+/* Called when the end is durable: a terminal job leaves memory and its waiters are woken; others
+   wait again. */
 static void concluded(void *ctx)
 {
     struct job *j = ctx;
@@ -524,7 +525,7 @@ void job_wait_first(struct job *j)
     }
 }
 
-/* A copy of what a job is now, to be changed into what it becomes. */
+/* Copies the record, to be changed into the next one. */
 static struct job_record copy_record(const struct job_record *r)
 {
     struct job_record c = *r;
@@ -552,7 +553,7 @@ static struct wall_us when(const struct timeline *t, struct mono_us at)
     return anchor_wall(&t->anchor, at);
 }
 
-/* Times of the attempt's row and of the job's. */
+/* Sets the times of the attempt's row and of the job's. */
 static void note_times(struct attempt *a, struct job_record *next)
 {
     const struct timeline_points at = timeline_points(&a->timeline);
@@ -568,7 +569,8 @@ static void note_times(struct attempt *a, struct job_record *next)
     next->completed_at = a->r.completed_at;
 }
 
-/* Queued again: the next attempt's profile counts from here. */
+/* Prepares the next record of a job that is queued again; the next attempt's profile counts from
+   here. */
 static void prepare_requeue(struct job *j, struct attempt *a)
 {
     j->times.anchor = time_anchor_now();
@@ -583,7 +585,7 @@ static void prepare_requeue(struct job *j, struct attempt *a)
         job_error_done(&j->past.refusal);
         job_error_copy(&j->past.refusal, &a->end.error);
     }
-    if (!at_once || spared) { /* else what it failed on before still counts */
+    if (!at_once || spared) { /* else the earlier failure still counts */
         free(j->past.failed_on);
         j->past.failed_on = a->backend == NULL ? NULL : mem_strdup(a->backend->name);
         j->past.elsewhere = true;
@@ -605,7 +607,7 @@ static void prepare_requeue(struct job *j, struct attempt *a)
                              : mono_add(j->times.anchor.mono, retry_delay(first, failures, random));
 }
 
-/* What the job's end says of the attempt's. */
+/* Sets the job's error from the attempt's. */
 static void set_error(struct job *j, enum job_event e, const struct attempt *a)
 {
     const bool asked_for = e == JOB_EVENT_CANCEL && j->r.cancel_requested;
@@ -617,21 +619,21 @@ static void set_error(struct job *j, enum job_event e, const struct attempt *a)
     }
 }
 
-/* j->end.next becomes what event e makes of the job. */
+/* Sets j->end.next to the record after event e. */
 static void prepare_next(struct job *j, enum job_event e)
 {
     j->end.next = copy_record(&j->r);
     j->end.ending = true;
     if (!job_transition(j->r.state, e, &j->end.next.state)) {
-        (void)job_apply(j, e); /* logs and counts it */
+        (void)job_apply(j, e); /* logs and counts the bad transition */
         j->end.next.state = JOB_FAILED;
     }
     if (j->end.next.credentials != 0 && job_state_is_terminal(j->end.next.state)) {
-        j->end.next.credentials |= CREDENTIALS_GONE; /* the store removes them with this */
+        j->end.next.credentials |= CREDENTIALS_GONE; /* the store removes them with this write */
     }
 }
 
-/* What is written with the end, or with the job's going back into the queue. */
+/* Collects what is written together with the end or the requeue. */
 static struct store_beside prepare_beside(struct job *j, struct str measurement)
 {
     const enum event_type type =
@@ -643,12 +645,12 @@ static struct store_beside prepare_beside(struct job *j, struct str measurement)
     return beside;
 }
 
-/* What is known of the attempt in the end. One that was given up keeps its outcome. */
+/* Notes the outcome in the attempt's row. An attempt that was given up keeps its first outcome. */
 static void note_outcome(struct attempt *a)
 {
     const enum attempt_outcome outcome = a->end.outcome;
     if (a->state.origin == ORIGIN_FOUND) {
-        a->r.late = outcome == ATTEMPT_LOST        ? ATTEMPT_OPEN /* nobody knows */
+        a->r.late = outcome == ATTEMPT_LOST        ? ATTEMPT_OPEN /* unknown */
                     : outcome == ATTEMPT_TIMED_OUT ? ATTEMPT_CANCELLED
                                                    : outcome;
         return;
@@ -657,7 +659,7 @@ static void note_outcome(struct attempt *a)
     a->r.outcome = outcome;
 }
 
-/* It was one, and is surely nowhere any more. */
+/* Deletes the stray's row of an attempt whose prompt is surely gone. */
 static void forget_stray(const struct attempt *a)
 {
     if (a->state.origin == ORIGIN_FOUND && a->r.late == ATTEMPT_OPEN) {
@@ -697,7 +699,7 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     if (kept.files != NULL) {
         free(j->end.kept_files);
         j->end.kept_files = mem_strdup(kept.files);
-        streamed_move(&j->end.streamed, &a->streamed); /* they stay until the row is there */
+        streamed_move(&j->end.streamed, &a->streamed); /* kept until the row is durable */
     }
     beside.withdraw = j->end.withdraw;
     j->end.withdraw = 0;
@@ -716,12 +718,12 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
     if (left == NULL || e != JOB_EVENT_REQUEUE) {
         return false;
     }
-    attempt_give_up(a); /* its prompt may be found again while the job waits */
+    attempt_give_up(a); /* the prompt may be found again while the job waits */
     stray_keep(left, a);
     return true;
 }
 
-/* The profile of a job that has no attempt, and whose texts are in memory: everything is pending.
+/* Renders the profile of a job without attempts, whose texts are in memory: all nodes are pending.
  */
 static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, struct mono_us at,
                                    struct buf *out)
@@ -744,7 +746,7 @@ static void render_waiting_profile(struct job *j, enum attempt_outcome outcome, 
     job_spare_texts(j);
 }
 
-/* Its profile tells of its nodes. */
+/* True if the job's end gets a profile with all nodes pending. */
 static bool has_waiting_profile(const struct job *j)
 {
     return j->r.profiled && j->r.attempts == 0;
@@ -781,7 +783,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     deadline_clear(&p->deadlines, &j->timers.job);
     prepare_next(j, cancelled ? JOB_EVENT_CANCEL : JOB_EVENT_FAIL);
     job_error_done(&j->end.next.error);
-    if (code == ERR_WORKFLOW_NOT_SUPPORTED) { /* where, as the last one said */
+    if (code == ERR_WORKFLOW_NOT_SUPPORTED) { /* the last backend's reason */
         job_error_copy(&j->end.next.error, &j->past.refusal);
     }
     if (!cancelled) {
@@ -796,8 +798,7 @@ void job_end_queued(struct job *j, enum err code, const char *message)
     }
 }
 
-/* Of a job that waits: what it needs may be known only now. False: it ends, since no backend can
-   run it. */
+/* Judges a waiting job whose needs are known only now. False: no backend can run it, so it ends. */
 static bool judge_anew(struct job *j)
 {
     eligible_texts_came(j);
@@ -823,7 +824,7 @@ void job_texts_came(struct job *j)
     }
     p->ops->give_jobs(p);
     if (job_find(p, (struct str){id, UUID_TEXT}) == j && job_waits(j)) {
-        job_spare_texts(j); /* another one went before it */
+        job_spare_texts(j); /* another job went first */
     }
 }
 
@@ -867,7 +868,7 @@ struct job *job_revive(struct pool *p, struct store_active *take, struct store_b
     return j;
 }
 
-/* What is known of a running attempt: to the profiler, or without one. */
+/* Makes the profile of a running attempt so far. */
 static void finish_so_far(struct attempt *a, struct profiler *profiler, struct profile *ret)
 {
     struct timeline t = clock_timeline(a);
@@ -903,7 +904,7 @@ void job_cancel(struct job *j)
 {
     j->r.cancel_requested = true;
     if (j->end.ending) {
-        return; /* seen when the end of its attempt is durable */
+        return; /* seen when the attempt's end is durable */
     }
     if (job_waits(j)) {
         job_end_queued(j, ERR_NONE, NULL);

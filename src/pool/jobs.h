@@ -1,4 +1,4 @@
-/* The life of a job: made, queued, run, ended; one setter of its state. */
+/* The life of a job: made, queued, run, ended. */
 #ifndef COMFYPOOL_SRC_POOL_JOBS_H
 #define COMFYPOOL_SRC_POOL_JOBS_H
 
@@ -37,21 +37,21 @@ bool job_apply(struct job *j, enum job_event e);
    traceparent, or "". */
 struct job *job_new(struct pool *p, struct submission *take, const struct known_jobs *known,
                     const char *trace);
-/* Makes a job of a batch, which shares one submission. */
+/* Makes a job of a batch; all its jobs share one submission. */
 struct job *job_new_of_batch(struct pool *p, const struct submission *from,
                              const struct known_jobs *known, const char *trace, struct batch *b,
                              struct str overrides);
-/* Makes a job from its row, which is taken. The caller sets its clocks. batch: the one that it is
-   of, whose texts are taken, or NULL: it is read when it is needed, at the start of the daemon. */
+/* Makes a job from its row, which is taken. The caller sets its clocks. batch: its batch, whose
+   texts are taken; or NULL to read it if needed (at the start only). */
 struct job *job_loaded(struct pool *p, struct store_active *take, struct store_batch *batch);
-/* The same at the start of the daemon: its clocks are carried over from its row. */
+/* As job_loaded, at the start of the daemon: the clocks are carried over from the row. */
 struct job *job_resumed(struct pool *p, struct store_active *take);
 void job_free(struct job *j);
-/* It waits for other jobs, or the store is being asked about them. */
+/* True if it waits for other jobs, or the store is being asked about them. */
 bool job_is_chained(const struct job *j);
 /* True while it has no attempt, whatever it waits for: jobs, files, its time, or a backend. */
 bool job_waits(const struct job *j);
-/* Its row is durable: from now on it waits for other jobs, for its time, or in the queue. */
+/* Admits a job whose row is durable: it waits for other jobs, for its time, or in the queue. */
 void job_admit(struct job *j);
 /* Drops it from memory, as if it had never been submitted, and wakes its tickets. */
 void job_forget(struct job *j);
@@ -78,27 +78,27 @@ bool job_conclude(struct job *j, enum job_event e, struct attempt *a, char *take
 void job_stop_waiting(struct job *j);
 /* Ends a queued job without another attempt: cancelled when code is ERR_NONE, else failed. */
 void job_end_queued(struct job *j, enum err code, const char *message);
-/* The same for one of many jobs that end together: some each turn, since every profile takes time.
-   The first reason that is given counts. */
+/* As job_end_queued, for one of many jobs that end together: some each turn, since every profile
+   takes time. The first reason counts. */
 void job_end_queued_soon(struct job *j, enum err code, const char *message);
-/* Cancels a job that has not ended, as far as where it is allows. A second call does nothing. */
+/* Cancels a job that has not ended. A second call does nothing. */
 void job_cancel(struct job *j);
 /* Queues a terminal job again, for POST /retry. batch: as of job_loaded. */
 struct job *job_revive(struct pool *p, struct store_active *take, struct store_batch *batch);
-/* True: some backend may run it. False: its end is on its way, with the reason of each backend. */
+/* True if some backend may run it. False: it ends, with the reason of each backend. */
 bool job_may_wait(struct job *j);
 /* Wakes the ticket when the job has ended, or at the next change of its live profile. */
 void job_add_waiter(struct job *j, uint64_t ticket);
 void job_add_watcher(struct job *j, uint64_t ticket);
-/* True: its live profile needs its texts, and the ticket is woken when they have been read.
- *ret_lost: they cannot be read. */
+/* True if its live profile needs texts that are being read; the ticket is woken when they are
+   there. *ret_lost: they cannot be read. */
 bool job_must_wait_for_texts(struct job *j, uint64_t ticket, bool *ret_lost);
 /* A pool_ops.texts_came. */
 void job_texts_came(struct job *j);
-/* Its live profile has changed. */
+/* Notes that its live profile has changed. */
 void job_has_changed(struct job *j);
-/* Appends the profile of a running job, as of its last change; the states of its nodes, without
-   times, when it is not profiled. */
+/* Appends the profile of a running job as of its last change; if it is not profiled, the states of
+   its nodes without times. */
 void job_live_profile(struct job *j, struct buf *out);
 
 #endif

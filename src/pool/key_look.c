@@ -11,7 +11,7 @@ struct key_look {
     struct pool *pool;
     const char *key;
     struct store_read read;
-    bool is_first; /* in p->key_looks, until it knows */
+    bool is_first; /* in p->key_looks, until answered */
     struct followers {
         struct pool *pool;
         uint64_t *list;
@@ -21,7 +21,7 @@ struct key_look {
     void *ctx;
 };
 
-/* It is not the first any more. What it gives goes to wake_all. */
+/* Ends its turn as the first. The result is for wake_all. */
 static struct followers leave(struct key_look *l)
 {
     const struct followers all = l->followers;
@@ -48,7 +48,7 @@ static void follow(struct key_look *first, uint64_t ticket)
     f->list[f->len++] = ticket;
 }
 
-/* Who is told may free the look, and may claim the key before the others begin anew. */
+/* Answers first: the caller may claim the key, and may free the look. Then wakes the followers. */
 static void came(void *ctx, enum err e, const struct store_key *k)
 {
     struct key_look *l = ctx;

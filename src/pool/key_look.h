@@ -1,6 +1,6 @@
 /*
- * Looks for what belongs to an Idempotency-Key. Of several that look for one key at a time only one
- * goes first; the others are woken when it knows, and begin anew.
+ * Looks up Idempotency-Keys. Of several lookups of one key only the first reads; the others are
+ * woken when it is answered, and begin anew.
  */
 #ifndef COMFYPOOL_SRC_POOL_KEY_LOOK_H
 #define COMFYPOOL_SRC_POOL_KEY_LOOK_H
@@ -13,11 +13,12 @@
 struct key_look;
 struct pool;
 
-/* NULL: another one looks; the ticket is woken when that one knows. key is borrowed. */
+/* Returns NULL if the key is being looked up already: the ticket is woken when that is answered.
+   key is borrowed. */
 struct key_look *key_look_new(struct pool *p, const char *key, uint64_t ticket);
-/* done comes once, perhaps before this returns. */
+/* Calls `done` once, perhaps before this returns. */
 void key_look_begin(struct key_look *l, bool is_batch, store_found_key_fn done, void *ctx);
-/* Also before it knows; NULL is none. */
+/* Also cancels a lookup under way. NULL is allowed. */
 void key_look_free(struct key_look *l);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * What a backend has, read from it when its link comes up, when somebody asks for that, and class
- * by class when a submission lacks one; see the header. While a prompt of ours runs there nothing
- * is read: the answer may have megabytes.
+ * Reads what a backend has: when its link comes up, on request, and class by class when a
+ * submission lacks one; see the header. Nothing is read while a prompt of ours runs there: the
+ * answer may have megabytes.
  */
 #include "knowledge.h"
 
@@ -16,7 +16,7 @@
 
 enum {
     READ_PATIENCE_MS = 5000,
-    IDLE_PATIENCE_MS = 10000, /* until it has no prompt of ours, where several run at a time */
+    IDLE_PATIENCE_MS = 10000, /* until no prompt of ours is there, where several run at a time */
 };
 
 static bool forgives(const void *ctx, struct str class_type, struct str input)
@@ -67,7 +67,7 @@ static void read_is_over(struct backend *b)
     if (k->classes == NULL && k->replacements == NULL && k->features == NULL) {
         deadline_clear(&b->pool->deadlines, &k->patience);
         b->pool->ops->settle_backend(b);
-        if (b->pool->breaker.by_hash.len > 0) { /* it may have been the last hope of some */
+        if (b->pool->breaker.by_hash.len > 0) { /* it may be the last hope of some jobs */
             b->pool->ops->review_jobs(b->pool);
         }
     }
@@ -125,8 +125,7 @@ static void features_came(void *ctx, struct str body)
 static void patience_is_over(void *ctx)
 {
     struct backend *b = ctx;
-    b->pool->ops->settle_backend(
-        b); /* it gets jobs while it is still being read, or before it is */
+    b->pool->ops->settle_backend(b); /* it gets jobs before the read is done */
 }
 
 static void be_patient(struct backend *b, int64_t ms)
@@ -153,8 +152,8 @@ void knowledge_read(struct backend *b)
 {
     b->knows.due = true;
     knowledge_settle(b);
-    /* While a prompt runs nothing is read. Where several run at a time there is always one, unless
-       no other begins for a while. */
+    /* Nothing is read while a prompt runs. With several slots there is always one, unless no other
+       begins for a while. */
     if (b->knows.due && b->conn.up && b->slot.max_in_flight > 1) {
         be_patient(b, IDLE_PATIENCE_MS);
     }

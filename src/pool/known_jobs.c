@@ -1,6 +1,6 @@
 /*
- * Sets of jobs that are not active; see the header. An id that several sets ask for is read once:
- * it is one entry of the pool, with a use for each set. Cost of a job's end: a look into a map.
+ * Sets of jobs that are not active; see the header. An id in several sets is read once: one entry
+ * of the pool with a use for each set. Cost of a job's end: a lookup in a map.
  */
 #include "known_jobs.h"
 
@@ -17,7 +17,7 @@
 struct entry {
     struct known_job job;
     struct pool *pool;
-    struct store_read read; /* under way until it is known */
+    struct store_read read; /* under way until known */
     bool is_known;
     struct use *uses;
 };
@@ -26,14 +26,14 @@ struct entry {
 struct use {
     struct known_jobs *set;
     struct entry *entry;
-    struct use *next, **link; /* of the entry's */
+    struct use *next, **link; /* of entry->uses */
     struct use *next_of_set;
 };
 
 struct known_jobs {
     struct pool *pool;
     struct use *uses;
-    size_t missing; /* that are not known yet */
+    size_t missing; /* entries not known yet */
     struct deadline told;
     known_jobs_fn done;
     void *ctx;
@@ -79,12 +79,12 @@ static void take_note(struct known_job *k, enum err e, const struct job_record *
 static void tell(void *ctx)
 {
     struct known_jobs *set = ctx;
-    if (set->missing == 0) { /* else more was asked for */
+    if (set->missing == 0) { /* else more ids were added */
         set->done(set->ctx);
     }
 }
 
-/* The sets are told in a turn of their own: who is told may free any of them. */
+/* Tells complete sets in a turn of their own: a callback may free any set. */
 static void settle(struct entry *e)
 {
     e->is_known = true;
@@ -135,7 +135,7 @@ void known_jobs_ended(const struct job *j)
     }
     take_note(&e->job, ERR_NONE, &j->r);
     if (!e->is_known) {
-        store_read_forget(&e->read); /* what it finds is older */
+        store_read_forget(&e->read); /* its answer would be older */
         settle(e);
     }
 }
@@ -185,7 +185,7 @@ bool known_jobs_must_wait(struct known_jobs *k, const char *after, known_jobs_fn
             join(k, id);
         }
     }
-    if (k->missing == 0) { /* what it asked for was in memory */
+    if (k->missing == 0) { /* all ids were answered from memory */
         deadline_clear(&k->pool->deadlines, &k->told);
     }
     return k->missing > 0;

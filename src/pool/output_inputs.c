@@ -1,4 +1,4 @@
-/* Outputs as inputs; see the header. A job's row has the hash before the job may run. */
+/* Outputs as inputs; see the header. A job's row names the hash before the job may run. */
 #include "output_inputs.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 
 enum {
     TRIES = 11,      /* two minutes in all */
-    PAUSE_MS = 1000, /* after the first in vain; doubled each time */
+    PAUSE_MS = 1000, /* after the first failed try; doubled each time */
     PAUSE_MOST_MS = 15000,
 };
 
@@ -32,13 +32,13 @@ struct source {
     struct source *next, **link;
     char job_id[UUID_SIZE];
     int64_t n;
-    char *extension; /* of its name; NULL: not known yet */
+    char *extension; /* of the file name; NULL: not known yet */
     struct store_read read;
     struct fetch *fetch;
-    bool keeping; /* a text is being made a file */
+    bool keeping; /* a text is being written to a file */
     unsigned tries;
     struct deadline again;
-    struct input *inputs; /* who waits for it */
+    struct input *inputs; /* inputs that wait for it */
 };
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -121,7 +121,7 @@ static void fail(struct source *s, const char *why)
     AUTO_BUF struct buf b;
     buf_init(&b, 1024);
     buf_printf(&b, "output %lld of job %s: %s", (long long)s->n, s->job_id, why);
-    s->keeping = true; /* it stays until here */
+    s->keeping = true; /* keeps the source until the end of this function */
     while (s->inputs != NULL) {
         struct job *j = s->inputs->job;
         output_inputs_leave(j);
@@ -133,7 +133,7 @@ static void fail(struct source *s, const char *why)
 static void settle(struct source *s, const char *sha256, uint64_t size)
 {
     struct pool *p = s->pool;
-    s->keeping = true; /* it stays until here */
+    s->keeping = true; /* keeps the source until the end of this function */
     while (s->inputs != NULL) {
         struct input *in = s->inputs;
         struct upload *u = uploads_add(p->uploads, sha256, size);
@@ -192,7 +192,7 @@ static void text_kept(void *ctx, enum err e, const char *why, const char *sha256
     struct source *s = ctx;
     s->keeping = false;
     const struct upload *u = e == ERR_NONE ? uploads_find(s->pool->uploads, sha256) : NULL;
-    if (s->inputs == NULL) { /* nobody waits any more */
+    if (s->inputs == NULL) { /* no input waits any more */
         source_free(s);
     } else if (u == NULL) {
         try_again(s, why);
@@ -201,7 +201,7 @@ static void text_kept(void *ctx, enum err e, const char *why, const char *sha256
     }
 }
 
-/* There is a copy of it. */
+/* Uses a copy of the output, if there is one. */
 static bool share_copy(struct source *s, size_t outputs_len)
 {
     struct pool *p = s->pool;
@@ -255,7 +255,7 @@ static void job_found(void *ctx, const struct store_found *f)
 {
     struct source *s = ctx;
     size_t len = 0;
-    if (s->pool->stopping) { /* the next daemon brings it */
+    if (s->pool->stopping) { /* the next run of the daemon fetches it */
         return;
     }
     if (f->error == ERR_JOB_NOT_FOUND) {

@@ -1,7 +1,7 @@
 /*
- * Outputs of jobs that other jobs are given as inputs: brought among the uploads when the job that
- * made them has ended, and before the one that needs them is queued. Jobs that need the same output
- * wait for it together.
+ * Outputs of jobs that other jobs take as inputs: fetched into the uploads when the job that made
+ * them has ended, before the job that needs them is queued. Jobs that need the same output wait for
+ * it together.
  */
 #ifndef COMFYPOOL_SRC_POOL_OUTPUT_INPUTS_H
 #define COMFYPOOL_SRC_POOL_OUTPUT_INPUTS_H
@@ -12,12 +12,12 @@
 struct pool;
 struct job;
 
-/* What the job waits for has ended. True: outputs are on their way; then the job goes on by
-   job_admit, or fails. */
+/* Called when all jobs before this one have ended. True: outputs are being fetched; the job then
+   continues by job_admit, or fails. */
 bool output_inputs_wait(struct job *j);
-/* The job does not wait for outputs any more. */
+/* Stops waiting for outputs. */
 void output_inputs_leave(struct job *j);
-/* When no job is there any more. */
+/* Called when no job is left. */
 void output_inputs_done(struct pool *p);
 
 #endif

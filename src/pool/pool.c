@@ -1,7 +1,6 @@
 /*
- * The conductor itself: what it begins with, the store's pruning, its end. Which job goes where is
- * dispatch.c; what becomes of an attempt attempt.c and reconcile.c; of a job, jobs.c; of a backend,
- * backends.c.
+ * The pool itself: its start, pruning of the store, its end. dispatch.c decides which job goes
+ * where; attempt.c and reconcile.c run attempts, jobs.c jobs, backends.c backends.
  */
 #include <stdlib.h>
 
@@ -43,8 +42,8 @@
 enum {
     PRUNE_EVERY_MS = 60000,
     STOP_PATIENCE_MS = 1000,
-    /* How long a backend's refusal of a workflow counts for later jobs: meanwhile somebody may have
-       copied the model there. */
+    /* How long a backend's refusal of a workflow counts for later jobs; a missing model may have
+       been copied there since. */
     REFUSAL_REMEMBERED_MS = 600000,
 };
 
@@ -78,7 +77,7 @@ static void prune(void *ctx)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-/* By its name, else by its URL: it may have another name by now. */
+/* Finds a backend by name, else by URL: it may have been renamed. */
 static struct backend *find_backend(struct pool *p, const char *name, const char *url)
 {
     struct backend *b = name == NULL ? NULL : map_get(&p->backends_by_name, str_of(name));

@@ -1,8 +1,8 @@
 /* What the pool waits for before it stops: store operations, POSTs and reads under way. */
 #include "state.h"
 
-/* Tells of it at its end, or when it has taken too long. What began in this turn is awaited, too:
-   requests that came before the stop are read until then. */
+/* Tells that the stop is complete, or has taken too long. Work that began in this turn is awaited
+   as well: requests that came before the stop are read until then. */
 static void stop_is_complete(void *ctx)
 {
     struct pool *p = ctx;

@@ -1,8 +1,8 @@
 /*
- * How many jobs are before one that waits: in the order of the queue (priority, turns of clients,
- * age), as if every job could run anywhere and nothing else came; then those that wait for a time,
- * in the order of these. Counted when somebody asks; where that takes long, seldom enough to cost
- * the loop little: a job that came since the last count is then told nothing.
+ * Counts the jobs before a waiting one: in queue order (priority, turns of clients, age), as if
+ * every job could run anywhere and nothing else came; then those that wait for a time, by that
+ * time. Counted on demand; if that takes long, seldom enough to cost the loop little: a job that
+ * came since the last count then has no position.
  */
 #include "position.h"
 
@@ -12,18 +12,18 @@
 #include "state.h"
 
 enum {
-    POSITION_MOST = 20000, /* waiting jobs; with more nobody is told */
-    CHEAP_US = 1000,       /* a count that takes no longer is made for everybody who asks */
-    PAUSE_TIMES = 20,      /* after another one: so many times as long as it took */
+    POSITION_MOST = 20000, /* waiting jobs; with more there are no positions */
+    CHEAP_US = 1000,       /* a count this cheap is made on every request */
+    PAUSE_TIMES = 20,      /* pause after a count, in multiples of its time */
 };
 
 struct place {
     struct job *job;
-    const void *turn; /* which client and priority */
+    const void *turn; /* identifies client and priority */
     struct queue_rank rank;
 };
 
-/* Jobs of one client and priority beside each other, in their order. */
+/* Orders jobs by client and priority, then by age. */
 static int by_turn(const void *x, const void *y)
 {
     const struct place *a = x;
@@ -51,7 +51,7 @@ static int by_delay(const void *x, const void *y)
     return a->r.seq < b->r.seq ? -1 : 1;
 }
 
-/* Of each client and priority one job a turn. */
+/* Deals turns: one job per client and priority each. */
 static void give_turns(struct place *list, size_t len)
 {
     qsort(list, len, sizeof *list, by_turn);

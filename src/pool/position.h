@@ -6,8 +6,8 @@
 
 struct job;
 
-/* How many jobs are before this one, as things are; -1: it does not wait for its turn (or for a
-   time), or nobody knows. */
+/* Returns how many jobs are before this one now; -1: it does not wait for its turn or for a time,
+   or there are too many to count. */
 int64_t position_of(struct job *j);
 
 #endif

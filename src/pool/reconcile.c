@@ -1,9 +1,8 @@
 /*
- * When the socket cannot be trusted: silence is never proof, so the backend is asked, /queue first
- * and then /history. An untrusted socket is polled after 1 s, backing off to 10 s; a trusted one
- * that is silent while a prompt runs every quiet_poll, and soon when the length of the queue that
- * the server tells falls and no end of ours explains it. Trust comes back with the first frame of
- * the prompt.
+ * Asking when the socket cannot be trusted. Silence is never proof, so the backend is asked: /queue
+ * first, then /history. With an untrusted socket it is asked after 1 s, backing off to 10 s; with a
+ * trusted one that is silent while a prompt runs, every quiet_poll, and soon when the server's
+ * queue length falls and no end of ours explains it. Trust returns with the prompt's first frame.
  */
 #include "reconcile.h"
 
@@ -23,7 +22,7 @@ enum {
     AGAIN_MS = 1000,
     PROBE_MS = 1000,
     DOUBT_MS = 150,
-    /* The server broadcasts a status when a prompt is put, before it answers the POST. */
+    /* Servers broadcast a status when a prompt is queued, before they answer the POST. */
     STATUS_DUE_MS = 3000,
 };
 
@@ -76,7 +75,7 @@ void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason)
     }
 }
 
-/* The backend has it: told once. */
+/* Notes that the backend has the prompt; told once. */
 static void is_there(struct attempt *a)
 {
     if (a->state.evidence != EVIDENCE_HAD) {
@@ -94,7 +93,7 @@ void attempt_heard(struct attempt *a, struct mono_us now, bool proves_worker)
     w->trusted = true;
     w->worker = proves_worker ? WORKER_SEEN : w->worker;
     if (w->missed && a->profiler != NULL) {
-        profiler_gap_end(a->profiler, now); /* does nothing when it has ended */
+        profiler_gap_end(a->profiler, now); /* no effect if the gap has ended */
     }
 }
 
@@ -116,7 +115,7 @@ int64_t attempt_quiet_ms(const struct attempt *a)
     return (may_be_dead ? dur_min(o->quiet_poll, o->dead_worker) : o->quiet_poll).us / 1000;
 }
 
-/* It waits in the server's queue, or did: what runs cannot be deleted. */
+/* True if the prompt is, or was, pending in the server's queue: a running one cannot be deleted. */
 static bool is_doubted(const struct attempt *a)
 {
     return a->watch.doubted && a->state.phase == PHASE_POSTED;
@@ -133,8 +132,8 @@ static void plan_next(struct attempt *a)
     w->poll_ms = w->poll_ms * 2 > LAST_POLL_MS ? LAST_POLL_MS : w->poll_ms * 2;
 }
 
-/* Not at once: behind a prompt that ended ours begins in some milliseconds. Less and less often:
-   what falls may be somebody else's queue, and each answer has the whole of it. */
+/* Plans a question, not at once: behind a prompt that ended, ours starts within milliseconds. Backs
+   off, since the falling queue may be of foreign prompts and each answer holds all of it. */
 static void doubt(struct attempt *a)
 {
     struct attempt_watch *w = &a->watch;
@@ -166,11 +165,11 @@ void reconcile_deaf(struct backend *b, struct mono_us now)
     for (struct attempt *a = b->load.attempts; a != NULL; a = a->backend_next) {
         if (attempt_is_posted(&a->state)) {
             attempt_distrust(a, mono_min(now, a->watch.last_sign), "socket_silent");
-            attempt_worker_seen(a); /* nobody knows any more */
+            attempt_worker_seen(a); /* unknown from now on */
             attempt_ask_in(a, 1000);
         }
     }
-    comfy_unpin(b->comfy); /* the server may never speak to this id again */
+    comfy_unpin(b->comfy); /* the server may never send to this client id again */
     backend_renew(b, now);
 }
 
@@ -195,10 +194,10 @@ void reconcile_expect_status(struct backend *b, struct mono_us posted_at)
 
 /* ---- what the answer means ------------------------------------------------------------------- */
 
-/* In history: it ended while nobody listened, or the socket is deaf. */
+/* Handles a prompt found in /history: it ended unseen, or the socket is deaf. */
 static void found_ended(struct attempt *a, struct mono_us now, const struct history_answer *h)
 {
-    if (a->watch.trusted) { /* it gets no job until it has a fresh connection */
+    if (a->watch.trusted) { /* no job until it has a fresh connection */
         reconcile_deaf(a->backend, now);
     }
     attempt_found_ended(a, now, h);
@@ -210,13 +209,13 @@ static void end_lost(struct attempt *a, struct mono_us now, const char *message)
     attempt_end(a, now, 0, ATTEMPT_LOST, &e);
 }
 
-/* Nobody listened there since the POST: the server that may have had it is gone. */
+/* True if the port refused since the POST: the server that may have had the prompt is gone. */
 static bool has_restarted(const struct attempt *a)
 {
     return mono_before(a->post.at, a->backend->conn.refused_at);
 }
 
-/* In neither, though the backend had it. */
+/* Handles a prompt in neither /queue nor /history that the backend had. */
 static void found_vanished(struct attempt *a, struct mono_us now)
 {
     if (!has_restarted(a) && a->watch.absent < 2) {
@@ -224,7 +223,7 @@ static void found_vanished(struct attempt *a, struct mono_us now)
         return;
     }
     attempt_happens(a, ATTEMPT_EVENT_VANISH);
-    if (has_restarted(a)) { /* if it was running, the server that had it died */
+    if (has_restarted(a)) { /* if it was running, its server died */
         const enum attempt_remains left =
             attempt_is_started(&a->state) ? REMAINS_DEAD : REMAINS_NOTHING;
         struct job_error e =
@@ -239,7 +238,7 @@ static void found_vanished(struct attempt *a, struct mono_us now)
     }
 }
 
-/* True: it may still turn up; asked again. */
+/* True if the prompt may still turn up; plans another question. */
 static bool may_settle(struct attempt *a, struct mono_us now)
 {
     const struct pool_options *o = &a->backend->pool->options;
@@ -250,14 +249,14 @@ static bool may_settle(struct attempt *a, struct mono_us now)
     return left_us > 0;
 }
 
-/* The socket broke since its POST: that may have been the server's end, under this prompt, and the
-   gateway's page a sign of just that. */
+/* True if the socket broke since the POST: the server may have died under this prompt, and the
+   gateway's page may be a sign of that. */
 static bool lost_its_link(const struct attempt *a)
 {
     return has_restarted(a) || mono_before(a->post.at, a->backend->conn.down_since);
 }
 
-/* In neither, and nobody ever saw it there. */
+/* Handles a prompt in neither /queue nor /history that was never seen there. */
 static void found_never(struct attempt *a, struct mono_us now)
 {
     if (!has_restarted(a) && may_settle(a, now)) {
@@ -282,7 +281,7 @@ static void found_never(struct attempt *a, struct mono_us now)
     }
 }
 
-/* In neither queue nor history. */
+/* Handles a prompt in neither /queue nor /history. */
 static void found_absent(struct attempt *a, struct mono_us now)
 {
     a->watch.absent++;
@@ -297,8 +296,8 @@ static void found_absent(struct attempt *a, struct mono_us now)
     }
 }
 
-/* Nothing came after execution_start for so long that its worker must be dead. Later on silence
-   proves nothing: a node may run for hours, whoever waits behind it. */
+/* True if nothing came after execution_start for so long that the worker must be dead. Later
+   silence proves nothing: a node may run for hours. */
 static bool worker_is_dead(const struct attempt *a, struct mono_us now)
 {
     const int64_t silent_us = mono_diff(now, a->watch.last_sign).us;
@@ -307,9 +306,9 @@ static bool worker_is_dead(const struct attempt *a, struct mono_us now)
 }
 
 /*
- * The same for a socket that is not trusted: it may have become deaf. A connection that begins
- * under the prompt's client id is told at once which node runs. So when it has been silent for too
- * long it is made anew; if even then nothing is said, no node ever began.
+ * As worker_is_dead, for an untrusted socket, which may be deaf. A new connection under the
+ * prompt's client id is told at once which node runs. So after too long a silence the connection is
+ * renewed; if nothing is told even then, no node ever began.
  */
 static bool worker_proves_dead(struct attempt *a, struct mono_us now)
 {
@@ -341,7 +340,7 @@ static void found_dead(struct attempt *a, struct mono_us now)
     attempt_end_leaving(a, now, ATTEMPT_LOST, REMAINS_HUNG, &e);
 }
 
-/* In its queue. */
+/* Handles a prompt found in /queue. */
 static void found_there(struct attempt *a, struct mono_us now,
                         const struct comfy_locate_answer *answer)
 {
@@ -358,15 +357,14 @@ static void found_there(struct attempt *a, struct mono_us now,
     plan_next(a);
 }
 
-/* Somebody answered its POST, with an error or a page. */
+/* True if the POST was answered by an error or a page. */
 static bool was_answered(const struct attempt *a)
 {
     return !attempt_was_there(&a->state) && a->post.status != 0 && !lost_its_link(a);
 }
 
-/* Nobody could say whether it is there. What a gateway answered in the server's place, the POST and
-   the questions alike, most likely never passed: a refusal; the stray that it leaves is looked for.
- */
+/* Ends an attempt of which nothing could be learned. If a gateway answered the POST and all
+   questions, the prompt most likely never passed: a refusal; a stray is left and searched for. */
 static void end_untold(struct attempt *a, struct mono_us now, const char *message)
 {
     if (!was_answered(a)) {
@@ -378,7 +376,7 @@ static void end_untold(struct attempt *a, struct mono_us now, const char *messag
     }
 }
 
-/* Nobody could tell for link.backendLostMs. */
+/* True if nothing could be learned for link.backendLostMs. */
 static bool untold_for_long(struct attempt *a, struct mono_us now)
 {
     if (a->watch.unreachable_since.us == 0) {
@@ -408,8 +406,8 @@ static void found_unreachable(struct attempt *a, struct mono_us now,
     }
 }
 
-/* It left the queue, and how it ended cannot be had: real servers answer 500 where a prompt's
-   outputs cannot be written as JSON. */
+/* Handles a prompt that left the queue and whose history cannot be read: servers answer 500 if a
+   prompt's outputs cannot be written as JSON. */
 static void found_unreadable(struct attempt *a, struct mono_us now)
 {
     if (untold_for_long(a, now)) {
@@ -421,9 +419,9 @@ static void found_unreadable(struct attempt *a, struct mono_us now)
 }
 
 /*
- * Somebody answers, but no ComfyUI: a gateway before it has closed, or the server is down behind
- * one. While its socket lives the server does, and a prompt that it has goes on there, whoever
- * stands before the questions: its frames will tell. Else it is as out of reach as with no answer.
+ * Handles an answer that is not ComfyUI's: a gateway closed, or the server behind it is down. While
+ * the socket lives the server does, and frames will tell how the prompt goes on. Otherwise the
+ * backend counts as unreachable.
  */
 static void found_untold(struct attempt *a, struct mono_us now,
                          const struct comfy_locate_answer *answer)
@@ -492,6 +490,6 @@ static void ask(void *ctx)
         attempt_ask_in(a, (quiet_us - silent_us) / 1000 + 1);
         return;
     }
-    w->doubted = false; /* what comes after this question doubts anew */
+    w->doubted = false; /* later evidence starts a new doubt */
     w->locate = comfy_locate(a->backend->comfy, a->r.prompt_id, answered, a);
 }

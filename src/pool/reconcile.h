@@ -12,58 +12,57 @@ struct attempt;
 struct backend;
 struct comfy_locate;
 
-/* Whether the worker of its backend is known to work on it: then silence proves nothing. */
+/* Whether the backend's worker is known to run the prompt; then silence proves nothing. */
 enum attempt_worker {
     WORKER_UNSEEN,
-    WORKER_PROBED, /* ... and its socket was made anew to see whether a node runs */
-    WORKER_SEEN,   /* something came after execution_start, or may have come unseen */
+    WORKER_PROBED, /* ... and the socket was renewed to see whether a node runs */
+    WORKER_SEEN,   /* a frame came after execution_start, or may have been missed */
 };
 
-/* Of an attempt: what is seen of its prompt, and the questions for it. They end with it, by
-   attempt_unwatch. */
+/* The part of an attempt that reconcile.c owns: what was seen of its prompt, and questions about
+   it. attempt_unwatch ends them. */
 struct attempt_watch {
-    bool
-        trusted; /* the socket saw everything since its last frame, and the backend answered well */
-    bool missed; /* the socket did not see everything: history must be asked at the end */
-    bool doubted; /* the server's queue fell, and nothing of ours explains it */
-    bool untold;  /* the last answer was no ComfyUI's */
+    bool trusted; /* the socket missed nothing since the last frame, and the backend answers */
+    bool missed;  /* the socket missed something: /history must be asked at the end */
+    bool doubted; /* the server's queue fell, and no end of ours explains it */
+    bool untold;  /* the last answer was not ComfyUI's */
     enum attempt_worker worker;
     struct comfy_locate *locate; /* the question under way, or NULL */
     struct deadline poll;
     int64_t poll_ms;
-    int64_t doubt_ms;                 /* how long a doubt waited the last time; 0: never */
-    unsigned absent;                  /* polls in a row that found it nowhere */
-    struct mono_us unreachable_since; /* 0: the backend can be reached */
+    int64_t doubt_ms;                 /* last delay of a doubt; 0: none yet */
+    unsigned absent;                  /* consecutive answers without the prompt */
+    struct mono_us unreachable_since; /* 0: reachable */
     struct mono_us last_sign;
 };
 
-/* A new attempt: the socket is trusted. */
+/* Starts watching a new attempt: the socket is trusted. */
 void attempt_watch_begin(struct attempt *a);
-/* One that was given up and is found again. */
+/* Starts watching a resumed attempt. */
 void attempt_watch_again(struct attempt *a);
-/* Ask from here on until it is known what became of it. reason (static): the socket does not see
-   everything either, a gap begins; NULL: it does. */
+/* Asks from now on until the prompt's fate is known. reason (static): the socket misses frames, so
+   a gap begins; NULL: it does not. */
 void attempt_distrust(struct attempt *a, struct mono_us now, const char *reason);
-/* The socket has missed something of it. */
+/* Notes that the socket missed frames of the prompt. */
 void attempt_missed(struct attempt *a);
 /* Asks in `ms` milliseconds, unless an earlier question is planned. */
 void attempt_ask_in(struct attempt *a, int64_t ms);
-/* A status came, which tells that many prompts; b->said.queue is as of the one before. Asks
-   for those of ours that wait there when somebody else's doing may have taken one. */
+/* Handles a status with this queue length; b->said.queue still has the earlier one. Asks about our
+   pending prompts if somebody else may have removed one. */
 void reconcile_status(struct backend *b, int64_t remaining);
-/* The socket of a backend says nothing: its prompts are asked for, and it gets a fresh connection
-   with a fresh client id. */
+/* Handles a deaf socket: asks about all prompts there, and opens a fresh connection with a fresh
+   client id. */
 void reconcile_deaf(struct backend *b, struct mono_us now);
-/* A POST of ours was answered: a status frame must come. */
+/* Starts the deadline for the status frame that follows the answer to a POST. */
 void reconcile_expect_status(struct backend *b, struct mono_us posted_at);
-/* How long a trusted socket may be silent before the backend is asked. */
+/* Returns how long a trusted socket may be silent before the backend is asked. */
 int64_t attempt_quiet_ms(const struct attempt *a);
-/* A frame of this prompt came: the socket speaks to us. proves_worker: it comes behind
+/* Notes a frame of this prompt: the socket works. proves_worker: the frame comes after
    execution_start. */
 void attempt_heard(struct attempt *a, struct mono_us now, bool proves_worker);
-/* A sign of life that names no prompt, and may be its. */
+/* Notes a sign of life that names no prompt and may be of this one. */
 void attempt_sign(struct attempt *a, struct mono_us now, bool proves_worker);
-/* Something came behind its execution_start, or may have. */
+/* Notes that a frame came after execution_start, or may have been missed. */
 void attempt_worker_seen(struct attempt *a);
 
 #endif

@@ -1,5 +1,5 @@
-/* Which refusals count for which jobs; see the header. They are kept by core/breaker.c, whose keys
-   are made here: a workflow's hash, and behind it what its job's nodes are given. */
+/* Which refusals count for which jobs; see the header. core/breaker.c keeps them; the keys are made
+   here: a workflow's hash, followed by the files that the job's nodes are given. */
 #include "refusals.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "jobs.h"
 #include "state.h"
 
-/* A hash, and two numbers in hexadecimal. */
+/* A hash and two numbers in hexadecimal. */
 enum { KEY_SIZE = DIGEST_HEX_SIZE + 2 * 17 };
 
 enum likeness {
@@ -19,7 +19,7 @@ enum likeness {
     LIKENESSES,
 };
 
-/* A number for the inputs that are given files, and one for these files. */
+/* Computes a number for the inputs that are files, and one for the files. */
 static void digest(const struct job *j, uint64_t ret[LIKENESSES])
 {
     AUTO_BUF struct buf inputs;
@@ -29,7 +29,7 @@ static void digest(const struct job *j, uint64_t ret[LIKENESSES])
     for (size_t i = 0; i < j->files.len; i++) {
         const struct input *in = &j->files.inputs[i];
         buf_printf(&inputs, "%s\n%s\n", in->file.node_id, in->file.input);
-        const bool is_output = in->file.job_id[0] != '\0'; /* its hash is known later */
+        const bool is_output = in->file.job_id[0] != '\0'; /* the hash is known later */
         buf_printf(&files, "%s %lld\n", is_output ? in->file.job_id : in->file.sha256,
                    is_output ? (long long)in->file.output : -1LL);
     }
@@ -54,7 +54,7 @@ static struct str make_key(const struct job *j, struct str hash, enum likeness l
     return (struct str){*ret, (size_t)n};
 }
 
-/* Without files all likenesses are one. */
+/* Returns the number of likenesses; without files all are the same. */
 static int likenesses(const struct job *j)
 {
     return j->files.len == 0 ? 1 : LIKENESSES;

@@ -1,8 +1,8 @@
 /*
- * That a backend refused a workflow, and of which jobs that counts. It refused what it was sent: a
- * job whose nodes are given files was sent other values than its workflow has, so what is known of
- * one without files says nothing of it, nor the other way round. Of the same workflow with other
- * files it says only that the backend is asked last.
+ * Refusals of a workflow by a backend, and the jobs for which they count. A backend refuses what it
+ * was sent: a job whose nodes are given files is sent other values than its workflow has, so a
+ * refusal without files says nothing about one with files, and vice versa. For the same workflow
+ * with other files a refusal only makes the backend the last one to be asked.
  */
 #ifndef COMFYPOOL_SRC_POOL_REFUSALS_H
 #define COMFYPOOL_SRC_POOL_REFUSALS_H
@@ -16,21 +16,21 @@ struct job;
 
 enum refused {
     REFUSAL_NONE,
-    REFUSAL_OLD,  /* before the job came, or of its like: others are asked first */
-    REFUSAL_HERE, /* since it came: the backend is not asked again */
+    REFUSAL_OLD,  /* before the job came, or of a like job: others are asked first */
+    REFUSAL_HERE, /* since the job came: the backend is not asked again */
 };
 
-/* The attempt's backend refused its prompt for what it lacks. */
+/* Remembers that the attempt's backend refused the prompt for something that it lacks. */
 void refusals_add(struct attempt *a, struct mono_us now, const char *why);
-/* It ran there: nothing that is remembered holds. */
+/* Forgets refusals, since the workflow ran there. */
 void refusals_over(struct attempt *a);
-/* hash: of the variant that would run there. *ret_why, unless NULL: what was said; it lives until
-   the next change. */
+/* Returns what is remembered. hash: of the variant that would run there. *ret_why, unless NULL: the
+   backend's words; valid until the next change. */
 enum refused refusal_of(const struct job *j, struct str hash, const struct backend *b,
                         struct mono_us now, const char **ret_why);
-/* False: nothing of it is remembered anywhere, neither a refusal nor a failure. */
+/* True if a refusal or failure of it is remembered for any backend. */
 bool refusals_know(const struct job *j, struct str hash);
-/* What tells jobs of one workflow apart in this: a part of the key of their lane. */
+/* Appends to a lane's key what tells jobs of one workflow apart here. */
 void refusals_add_lane(const struct job *j, struct buf *ret);
 
 #endif

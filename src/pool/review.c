@@ -1,10 +1,9 @@
 /*
- * All jobs that wait are looked at anew after something changed that decides where they may run: a
- * backend's labels or what it knows, a backend that went, a job that nobody could run. Each fails
- * when no backend can run it any more, else it goes to the lane that is right now. So many jobs of
- * so many backends are too much for one turn of the loop: each turn takes some of them. Until its
- * turn comes a job may stand in a lane that was right before; routing looks at those that are
- * first.
+ * Judges all waiting jobs again after a change in where they may run: a backend's labels or
+ * catalog, a backend that left, a job that no backend could run. Each job fails if no backend can
+ * run it any more; else it moves to its current lane. That is too much for one turn of the loop, so
+ * each turn takes some jobs. Meanwhile a job may stand in an outdated lane; routing checks the
+ * first ones.
  */
 #include "review.h"
 
@@ -14,7 +13,7 @@
 #include "jobs.h"
 #include "state.h"
 
-/* A turn ends after so long; the clock is read once in so many jobs, which may be slow to judge. */
+/* Time of a turn; the clock is read once every JOBS_A_READING jobs, which may be slow to judge. */
 enum { TURN_US = 5000, JOBS_A_READING = 4 };
 
 static void list_jobs(struct pool *p)
@@ -33,7 +32,7 @@ static void list_jobs(struct pool *p)
 static void look_at(struct job *j)
 {
     if (!job_waits(j)) {
-        return; /* meanwhile somebody has it */
+        return; /* dispatched meanwhile */
     }
     if (dispatch_is_known(j) && !j->pool->ops->may_wait(j)) {
         return;

@@ -1,4 +1,4 @@
-/* All waiting jobs are looked at anew, some a turn. */
+/* Judging all waiting jobs again, some a turn. */
 #ifndef COMFYPOOL_SRC_POOL_REVIEW_H
 #define COMFYPOOL_SRC_POOL_REVIEW_H
 
@@ -10,18 +10,18 @@
 struct job;
 struct pool;
 
-/* The jobs that are looked at anew; see review.c. */
+/* The jobs of a review; see review.c. */
 struct review {
-    struct job **list; /* NULL: none is under way; NULL in it: one that was freed */
+    struct job **list; /* NULL: no review under way; NULL entries: freed jobs */
     size_t len, at;
-    bool wanted; /* another one, after it */
+    bool wanted; /* another review follows */
     struct deadline turn;
 };
 
-/* Every job that waits is looked at anew, soon: it fails when no backend can run it any more, else
-   it goes to the lane that is right now. */
+/* Starts a review of all waiting jobs: each fails if no backend can run it any more, else moves to
+   its current lane. */
 void review_begin(struct pool *p);
-/* The job is to be freed. */
+/* Removes a job that is being freed. */
 void review_leave(struct job *j);
 
 #endif

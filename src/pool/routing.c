@@ -29,35 +29,35 @@
 enum {
     KINDS_MOST = 64,
     LOOK_IN_ALL = 4 * QUEUE_LOOK,
-    /* Backends that would finish within this share of each other are equals. */
+    /* Backends that would finish within this percentage of each other are equals. */
     EQUAL_PERCENT = 5,
-    /* Of a run that takes longer than expected nobody knows what is left: this share of it. */
+    /* What is assumed to be left of a run that takes longer than expected: this share of it. */
     OVERRUN_SHARE = 8,
     HELD_LEAST_MS = 1,
 };
 
-/* A backend as it is played. */
+/* A backend in the simulation. */
 struct seat {
     struct backend *b;
-    bool free;          /* it has a place now */
-    struct mono_us at;  /* when it has done what it has */
-    const char *models; /* what is loaded then; NULL: nobody knows */
+    bool free;          /* has a free slot */
+    struct mono_us at;  /* when it will have finished its work */
+    const char *models; /* models loaded then; NULL: unknown */
     const char *hash;
 };
 
-/* What a workflow takes on each backend. */
+/* How long a workflow takes on each backend. */
 struct kind {
     const char *cost_key;
     const char *models;
     const char *hash;
-    bool any; /* something is known */
+    bool any; /* some time is known */
     struct kind_time {
         bool known;
         int64_t warm, cold;
-    } * times; /* one a seat */
+    } * times; /* one per seat */
 };
 
-/* An entry that was played on a backend that is not free, or is worth waiting for. */
+/* An entry simulated on a backend that is busy, or worth waiting for. */
 struct played {
     struct job *job;
     size_t lane;
@@ -69,14 +69,14 @@ struct play {
     struct mono_us now;
     struct seat *seats;
     size_t len;
-    size_t free; /* seats with a place */
+    size_t free; /* free seats */
     struct kind kinds[KINDS_MOST];
     size_t kinds_len;
-    struct kind others; /* whatever else is met: nothing is known of them */
+    struct kind others; /* all other workflows: times unknown */
     struct played played[LOOK_IN_ALL];
     size_t played_len;
-    struct route reserve;   /* job NULL: none. Somebody for whom models would be loaded */
-    struct mono_us look_at; /* somebody is held: looked at anew then; 0: nobody is */
+    struct route reserve;   /* a job for which models would be loaded; job NULL: none */
+    struct mono_us look_at; /* when a held job is looked at again; 0: none held */
 };
 
 /* ---- seats ----------------------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static bool is_warm(const struct seat *s, const struct kind *k)
 
 /* ---- what a run takes ------------------------------------------------------------------------ */
 
-/* By the classes of its nodes, where each was measured there. */
+/* Estimates by node classes, if each was measured there. */
 static bool by_classes(struct pool *p, const struct need *n, const struct backend *b, int64_t *ret)
 {
     *ret = 0;
@@ -142,7 +142,7 @@ static void measure(struct play *y, struct kind *k, const struct need *n)
 {
     struct pool *p = y->p;
     k->times = mem_zero(y->len + 1, sizeof *k->times);
-    int64_t best = INT64_MAX; /* weighed: of a backend of weight 1 */
+    int64_t best = INT64_MAX; /* as of a backend of weight 1 */
     for (size_t i = 0; i < y->len; i++) {
         const struct backend *b = y->seats[i].b;
         struct kind_time *t = &k->times[i];
@@ -158,7 +158,7 @@ static void measure(struct play *y, struct kind *k, const struct need *n)
             k->any = true;
         }
     }
-    for (size_t i = 0; i < y->len && k->any; i++) { /* whoever was not tried may be as good */
+    for (size_t i = 0; i < y->len && k->any; i++) { /* an untried backend may be as good */
         struct kind_time *t = &k->times[i];
         if (!t->known) {
             t->warm = t->cold = (int64_t)((double)best / y->seats[i].b->slot.weight);
@@ -194,7 +194,7 @@ static const struct kind *kind_of(struct play *y, struct job *j, size_t variant)
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
-/* One backend for one job. */
+/* A backend for a job. */
 struct option {
     struct seat *seat;
     const struct kind *kind;
@@ -220,9 +220,9 @@ static bool is_better(const struct option *a, const struct option *b, struct mon
 }
 
 struct choice {
-    struct option best;      /* of all */
-    struct option free;      /* of those with a place */
-    struct option preferred; /* of those with a place that are preferred */
+    struct option best;      /* best of all */
+    struct option free;      /* best with a free slot */
+    struct option preferred; /* best preferred one with a free slot */
     size_t able_backends;
 };
 
@@ -244,7 +244,7 @@ static void consider(struct play *y, struct job *j, unsigned level, struct choic
         o.preferred = restricted && eligible_is_preferred(j, s->b);
         o.warm = is_warm(s, k);
         o.takes = o.warm ? k->times[i].warm : k->times[i].cold;
-        /* Of what nobody knows the backends' loads decide. */
+        /* Without times the backends' loads decide. */
         o.done = k->any ? mono_add(s->at, (struct dur_us){o.takes}) : y->now;
         ret->able_backends++;
         if (is_better(&o, &ret->best, y->now)) {
@@ -259,7 +259,7 @@ static void consider(struct play *y, struct job *j, unsigned level, struct choic
     }
 }
 
-/* Whether the job waits for its best backend though another one is free. */
+/* True if the job waits for its best backend though another one is free. */
 static bool is_held(struct play *y, struct job *j, const struct choice *c)
 {
     const struct option *best = &c->best;
@@ -301,12 +301,12 @@ static const char *reason_of(const struct job *j, const struct choice *c, const 
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
-/* A lane as it is walked. */
+/* A lane during a walk. */
 struct lane_walk {
     struct heap_node node;
     size_t lane;
-    struct queue_rank next;  /* of the entry that comes */
-    struct queue_walk *walk; /* NULL: nothing of it was looked at */
+    struct queue_rank next;  /* of the next entry */
+    struct queue_walk *walk; /* NULL: not begun */
 };
 
 static bool lane_before(const struct heap_node *a, const struct heap_node *b)
@@ -321,7 +321,7 @@ static struct job *next_job(const struct queue *q, struct lane_walk *l)
     return heap_item(e, struct job, entry);
 }
 
-/* False: there is no more in the lane. Most lanes are looked at once: a walk is begun when more is
+/* True if the lane has more entries. Most lanes are looked at once: a walk is begun only if more is
    wanted. */
 static bool has_more(const struct queue *q, struct lane_walk *l)
 {
@@ -333,8 +333,8 @@ static bool has_more(const struct queue *q, struct lane_walk *l)
     return queue_walk_peek(l->walk, &l->next);
 }
 
-/* One of the same kind that came before: what is free is as good for it. Those of a lane that have
-   variants have the same ones. */
+/* Returns an earlier job of the same kind, to which free backends mean the same. Jobs of a lane
+   with variants have the same variants. */
 static struct job *first_of_kind(const struct play *y, struct job *j, size_t lane,
                                  const struct kind *k)
 {
@@ -360,8 +360,8 @@ static bool settle_on(struct play *y, struct job *j, size_t lane, const struct c
 }
 
 /*
- * The run would begin with loading models: a later job whose models are there may go first, for as
- * long as the loading takes.
+ * True if the run would begin with loading models: a later job whose models are loaded may go
+ * first, for as long as the loading takes.
  */
 static bool lets_others_pass(const struct play *y, struct job *j, const struct option *o)
 {
@@ -370,7 +370,7 @@ static bool lets_others_pass(const struct play *y, struct job *j, const struct o
         return false;
     }
     if (y->reserve.job != NULL) {
-        return true; /* it is not its turn yet */
+        return true; /* not its turn yet */
     }
     if (j->route.held_until.us == 0) {
         j->route.held_until = mono_add(y->now, (struct dur_us){t->cold - t->warm});
@@ -378,7 +378,7 @@ static bool lets_others_pass(const struct play *y, struct job *j, const struct o
     return mono_before(y->now, j->route.held_until);
 }
 
-/* True when it is settled; else the job was played, or nobody can run it now. */
+/* True if the route is settled; else the job was simulated, or no backend can run it now. */
 static bool play_job(struct play *y, struct job *j, size_t lane, struct route *ret)
 {
     struct choice c;
@@ -409,12 +409,12 @@ static bool play_job(struct play *y, struct job *j, size_t lane, struct route *r
     return false;
 }
 
-/* False in *ret_moved: the lanes are as they were. Of each lane the first one is looked at, of all
-   together no more than LOOK_IN_ALL others. */
+/* Looks at the first entry of each lane, and at no more than LOOK_IN_ALL others in all. *ret_moved:
+   a job changed its lane. */
 static bool walk(struct play *y, struct route *ret, bool *ret_moved)
 {
     const struct queue *q = &y->p->queue;
-    const size_t len = q->lanes_len; /* a job that changes its lane may end one */
+    const size_t len = q->lanes_len; /* a job that changes its lane may remove one */
     struct lane_walk *lanes = mem_zero(len + 1, sizeof *lanes);
     struct heap next;
     heap_init(&next, lane_before);
@@ -448,7 +448,7 @@ static bool walk(struct play *y, struct route *ret, bool *ret_moved)
     return found;
 }
 
-/* Somebody who tried that backend before, since nobody else goes there. */
+/* Takes a job that tried the backend before, since no other job goes there. */
 static bool take_reluctant(struct play *y, struct route *ret)
 {
     struct job *j = NULL;

@@ -1,4 +1,4 @@
-/* Which job is next, and where it goes. */
+/* Which job is next, and its backend. */
 #ifndef COMFYPOOL_SRC_POOL_ROUTING_H
 #define COMFYPOOL_SRC_POOL_ROUTING_H
 
@@ -9,16 +9,16 @@ struct backend;
 struct job;
 struct pool;
 
-/* A job and the backend that is to have it, now. */
+/* A job and its backend. */
 struct route {
     struct job *job;
     struct backend *backend;
     const char *reason;  /* static */
-    int64_t expected_us; /* that the run will take; -1: not known */
+    int64_t expected_us; /* expected duration of the run; -1: unknown */
     bool warm;
 };
 
-/* False: nothing can be given to anybody now. */
+/* Finds the next job and its backend. False: nothing can be dispatched now. */
 bool routing_next(struct pool *p, struct route *ret);
 
 #endif

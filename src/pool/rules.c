@@ -1,11 +1,11 @@
-/* The affinity rules of the configuration: which workflows, and which backends they go to. */
+/* The affinity rules of the configuration: which workflows go to which backends. */
 #include "rules.h"
 
 #include "comfypool/base/json_read.h"
 
 #include "state.h"
 
-/* "KEY=VALUE" of a member of metadata: a text, a number or a word as it stands. */
+/* True if metadata has the member of "KEY=VALUE": a text, or a number or word as written. */
 static bool metadata_is(const char *metadata, struct str want)
 {
     AUTO_BUF struct buf scratch;

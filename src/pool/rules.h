@@ -1,4 +1,4 @@
-/* Rules of the configuration: which jobs may go where, and where they had better go. */
+/* Rules of the configuration: where jobs may go, and where they should go. */
 #ifndef COMFYPOOL_SRC_POOL_RULES_H
 #define COMFYPOOL_SRC_POOL_RULES_H
 
@@ -7,7 +7,8 @@
 struct pool;
 struct job_options;
 
-/* No hard rule keeps such a job from the backend; a soft one prefers it. */
+/* rules_allow: no hard rule bars the backend for such a job. rules_prefer: a soft rule prefers it.
+ */
 bool rules_allow(const struct pool *p, const char *hash, const char *metadata,
                  const struct job_options *spec, const char *backend);
 bool rules_prefer(const struct pool *p, const char *hash, const char *metadata,

@@ -1,13 +1,10 @@
 /*
- * What runs teach. Each end of a job leaves a measurement, written with it; some of them together
- * are folded into the roll-ups of the store, soon. How long runs took lately is also kept in
- * memory, for estimates. Every job counts, profiled or not; nodes only of profiled ones.
- *
- * Nothing is learned of times that are not known: neither from an attempt in which the server's
- * clock was set, nor from what lies in a gap.
- *
- * A run is cold when its backend ran something else before, perhaps was restarted, or had a prompt
- * of somebody else's: nothing of it is in memory there.
+ * Measurements of runs. Each end of a job writes one, and several are folded into the store's roll-
+ * ups together. Recent durations are also kept in memory, for estimates. Every job counts, profiled
+ * or not; nodes only of profiled jobs. Unknown times are never used: neither of an attempt in which
+ * the server's clock was set, nor within a gap. A run is cold if its backend ran something else
+ * before, may have been restarted, or ran a foreign prompt: nothing of the workflow is in memory
+ * there.
  */
 #include "run_measurement.h"
 
@@ -29,14 +26,14 @@
 enum {
     FOLD_SOON_MS = 2000,
     FOLD_MANY = 256,
-    /* How old a measurement may be to be an estimate after a restart. */
+    /* Age up to which measurements serve as estimates after a restart. */
     REMEMBERED_DAYS = 30,
 };
 
 /* ---- cold and warm --------------------------------------------------------------------------- */
 
-/* Its queue has more than what is ours. A prompt that ended may be counted by the server for a
-   moment longer than by us: until its next status. */
+/* True if its queue has foreign prompts. The server may count an ended prompt of ours until its
+   next status. */
 static bool has_foreign(const struct backend *b)
 {
     int64_t own = b->load.settling;
@@ -72,7 +69,7 @@ void measurement_start(struct attempt *a)
     memcpy(b->warm.hash, a->job->r.workflow_hash, sizeof b->warm.hash);
     const struct need *need = eligible_need(a->job, a->job->route.variant);
     (void)snprintf(b->warm.models, sizeof b->warm.models, "%s", need == NULL ? "" : need->models);
-    b->warm.foreign = has_foreign(b); /* it may come behind this one */
+    b->warm.foreign = has_foreign(b); /* a foreign prompt may come after this one */
 }
 
 /* ---- folding --------------------------------------------------------------------------------- */
@@ -115,7 +112,8 @@ static void plan_fold(struct pool *p)
 
 /* ---- the end of a job ------------------------------------------------------------------------ */
 
-/* A slice that nothing but the attempt's end ended says how long the attempt was. */
+/* False for a slice that only the attempt's end closed: it tells how long the attempt was, not the
+   node. */
 static bool run_of(const struct profile_node *n, struct node_run *ret)
 {
     *ret = (struct node_run){.node_id = n->id, .class_type = n->type};
@@ -223,7 +221,7 @@ static void remember(struct pool *p, const struct summary_row *row)
 
 static void remembered(void *ctx, enum err e, const struct summary_row *rows, size_t n)
 {
-    (void)e; /* logged; there are no estimates then, before something has run */
+    (void)e; /* logged; there are no estimates until something has run */
     for (size_t i = 0; i < n; i++) {
         remember(ctx, &rows[i]);
     }
@@ -236,7 +234,8 @@ static void recall(struct pool *p)
     store_summarize(p->store, GROUP_RUN, rollup_since(since, time_wall()), "", NULL, remembered, p);
 }
 
-/* What the last daemon left is in the roll-ups, as far as the store can be written. */
+/* Called when measurements of the last run are in the roll-ups, as far as the store can be written.
+ */
 static void rest_folded(void *ctx, bool more)
 {
     struct pool *p = ctx;

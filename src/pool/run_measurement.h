@@ -1,4 +1,4 @@
-/* What runs took where: measurements, and what they let us expect. */
+/* Measurements of runs, and estimates made of them. */
 #ifndef COMFYPOOL_SRC_POOL_RUN_MEASUREMENT_H
 #define COMFYPOOL_SRC_POOL_RUN_MEASUREMENT_H
 
@@ -14,20 +14,20 @@ struct job;
 struct pool;
 struct profile;
 
-/* At the start: what the store remembers, and what waits there is folded. */
+/* At the start: loads recent times and folds waiting measurements. */
 void measurement_begin(struct pool *p);
-/* Of a job that an older daemon stored, whose cost key it did not know yet. */
+/* Sets the cost key of a job that an older version stored without one. */
 void measurement_key(struct job *j);
-/* A status frame came; a prompt of somebody else's was seen; its link was lost, perhaps with it. */
+/* Events that may make a backend's memory cold: a status frame, a foreign prompt, a lost link. */
 void measurement_status(struct backend *b);
 void measurement_foreign(struct backend *b);
 void measurement_lost(struct backend *b);
-/* The attempt runs: is it cold? */
+/* Notes at the start of an attempt whether the run is cold. */
 void measurement_start(struct attempt *a);
-/* The job ends as `state`: writes its measurement. profile: NULL when it is not profiled. */
+/* Writes the measurement of a job that ends in `state`. profile: NULL if not profiled. */
 void measurement_end(struct attempt *a, enum job_state state, const struct profile *profile,
                      struct buf *out);
-/* What such a run takes there; false: nothing was measured yet. */
+/* Estimates how long such a run takes there; false: not measured yet. */
 bool measurement_expect(const struct job *j, const struct backend *b, struct dur_us *ret);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Jobs that tried a backend and found it sick, or refusing, leave the next try there to others: one
- * job alone must not take every try, and a job that brings the fault itself must not keep those
- * from it that are well. When nobody else can go there, whoever tried it longest ago does, unless
- * another backend is able and merely busy. It ends when something went well there, was accepted
- * again, or somebody mended it.
+ * A job that found a backend sick or refusing leaves the next try there to other jobs: one job must
+ * not take every try, and a job that causes the fault itself must not keep healthy jobs away. If no
+ * other job can go there, the one that tried it longest ago does, unless another backend is able
+ * and merely busy. Shunning ends when something completes or is accepted there, or an operator
+ * intervenes.
  */
 #include "shun.h"
 

@@ -40,8 +40,8 @@ struct uploads;
 struct ws_client;
 
 /*
- * The calls that go up. Files call down those that they know; a file that must tell one of those
- * that know it (an attempt its job, trust the dispatch) does it by this table. pool.c fills it.
+ * Calls from lower to higher files. A file calls the files that it includes; to call one that
+ * includes it (an attempt its job, trust the dispatch) it uses this table. pool.c fills it.
  */
 struct pool_ops {
     void (*give_jobs)(struct pool *p);                         /* pool_dispatch */
@@ -65,35 +65,35 @@ struct pool_ops {
 };
 
 /*
- * The parts of the pool. Each names the file that changes it; what several files change stands in
- * struct pool itself.
+ * The parts of the pool. Each names the file that changes it; members that several files change are
+ * in struct pool itself.
  */
 
-/* pool_stop.c: who is told when nothing is under way any more. */
+/* pool_stop.c: whom to tell when no work is under way. */
 struct pool_stopping {
-    struct deadline late;    /* it is told then, or looked at again */
-    struct mono_us patience; /* no longer than this anything is awaited */
+    struct deadline late;    /* tells then, or looks again */
+    struct mono_us patience; /* nothing is awaited longer than this */
     void (*done)(void *ctx);
     void *ctx;
 };
 
-/* trust.c: backends that are not quite trusted; there are few. */
+/* trust.c: backends that are not fully trusted; there are few. */
 struct pool_distrust {
-    size_t suspects; /* backends on which something failed since they last completed something */
-    struct backend **limited; /* those that refuse a size, or files */
+    size_t suspects;          /* backends with a failure since their last success */
+    struct backend **limited; /* backends that refuse a size, or files */
     size_t limited_len;
-    struct deadline breaker_closing; /* the first breaker to close again */
+    struct deadline breaker_closing; /* when the first breaker half-opens */
 };
 
-/* shun.c: jobs that leave a backend to others, the one that tried its backend longest ago first. */
+/* shun.c: jobs that shun a backend, the one that tried its backend longest ago first. */
 struct pool_shunning {
     struct job *first, **end;
 };
 
-/* dispatch.c: giving jobs to backends. */
+/* dispatch.c. */
 struct pool_dispatching {
     bool is_running;
-    struct deadline held; /* a job waits for a better backend: it is looked at again then */
+    struct deadline held; /* when a job that is held for a better backend is looked at again */
     size_t passed;        /* see dispatch_passed */
 };
 
@@ -124,19 +124,19 @@ struct pool {
     struct store *store;
     struct http_client *http;
     struct ws_client *ws;
-    struct pool_callers callers; /* wake NULL: nobody waits any more, the daemon stops */
+    struct pool_callers callers; /* wake NULL: the daemon stops */
     struct pool_options options;
     struct backend **backends;
     size_t backends_len;
     uint32_t last_backend_id;
     struct map backends_by_name;
-    struct map jobs;      /* active ones, by id */
+    struct map jobs;      /* active jobs, by id */
     struct map clients;   /* by name */
     struct map batches;   /* with active jobs, by id */
-    struct map known;     /* ended jobs that somebody asks for, by id; see known_jobs.h */
-    struct map key_looks; /* the first look for each Idempotency-Key; see key_look.h */
+    struct map known;     /* see known_jobs.h; by id */
+    struct map key_looks; /* first lookup of each Idempotency-Key; see key_look.h */
     struct map keys; /* submissions under way, later their jobs and batches, by Idempotency-Key */
-    size_t attempts; /* jobs with an attempt: they are not queued */
+    size_t attempts; /* jobs with an attempt, so not queued */
     struct pool_texts texts;
     struct events events;
     struct uploads *uploads;
@@ -148,11 +148,11 @@ struct pool {
     struct webhooks *webhooks;
     struct hooks *hooks;
     struct otlp *otlp;
-    uint64_t previews; /* so far */
+    uint64_t previews; /* counted so far */
     struct samplers *samplers;
     struct measures *measures;
     struct pool_folding folding;
-    struct mono_us eta_at; /* when estimates were made last; 0: never */
+    struct mono_us eta_at; /* when the queue was last simulated; 0: never */
     struct positions {
         struct mono_us counted;
         int64_t took_us;
@@ -169,20 +169,20 @@ struct pool {
     struct deadline prune;
     bool paused;
     bool stopping;
-    struct pending pending; /* store operations and POSTs under way, of all rooms */
+    struct pending pending; /* work under way in all rooms that a stop awaits */
     struct pool_stopping on_stop;
     struct mono_us began;
     struct pool_counts counts;
 };
 
-/* Nothing is under way any more: perhaps the stop is complete. pool: a struct pool. */
+/* Called when no work is under way: completes a stop. pool: a struct pool. */
 void pool_look_for_end(void *pool);
-/* The stop is complete when nothing is under way, or after so long. */
+/* Completes the stop when no work is under way, or after this time. */
 void pool_await_stop(struct pool *p, struct dur_us most);
 
-/* Wakes whoever waits under this ticket, if anybody is woken at all. */
+/* Wakes the holder of a ticket, unless the daemon stops. */
 void pool_wake(struct pool *p, uint64_t ticket);
-/* Somebody still waits under it. */
+/* True if the ticket's holder still waits. */
 bool pool_is_waiting(const struct pool *p, uint64_t ticket);
 
 #endif

@@ -1,12 +1,11 @@
 /*
- * Prompts that may still be, or turn up, on a backend though nobody waits for them: their job was
- * cancelled while the backend could not be reached, or their attempt was given up. Each is looked
- * for (at once when the backend's queue changes, else after 1 s, backing off to 10 s). While the
- * job waits for its retry, and nobody told it to stop, it is taken up again when it is found; else
- * it is told to stop. One that went well while the job waits is its result. It is over when the
- * backend has it in its history, has it no more, or, for one that the backend was never seen to
- * have, when it did not turn up for a while. The store has them too, so that a restart of the
- * daemon forgets none.
+ * Strays: prompts that may still be, or turn up, on a backend though no job waits for them. Their
+ * job was cancelled while the backend was unreachable, or their attempt was given up. Each is
+ * searched for (at once when the backend's queue changes, else after 1 s, backing off to 10 s). If
+ * it is found while the job waits for its retry, and it was not told to stop, the attempt is
+ * resumed; else it is told to stop. One that completed while the job waits is the job's result. A
+ * stray is over when the backend has it in /history, has it no more or, if it was never seen there,
+ * did not turn up for a while. The store has strays as well, so that a restart forgets none.
  */
 #include "strays.h"
 
@@ -29,13 +28,13 @@ enum {
     LAST_MS = 10000,
     SOON_MS = 50,
     AT_ONCE_MS = 0,
-    /* How long a prompt whose POST was never answered may take to turn up: a proxy, or a server
-       whose loop was blocked. Seconds were seen. */
+    /* How long a prompt whose POST was never answered may take to turn up, behind a proxy or a
+       blocked server. Seconds were observed. */
     TURN_UP_MS = 120000,
-    /* Of those that may turn up, as many are looked for on one backend; a sick one makes more. */
+    /* Unseen strays that are searched for on one backend; a sick one makes more. */
     MAX_UNSEEN = 64,
-    /* At the start of the daemon a backend is waited for so long, before a job that it may have
-       goes to another one. */
+    /* How long after the start a job waits for the backend that may have its prompt, before it goes
+       elsewhere. */
     START_MS = 5000,
 };
 
@@ -55,7 +54,7 @@ static void plan(struct stray *s)
     ask_in(s, s->search.poll_ms);
 }
 
-/* Its job goes on without it, or is over. */
+/* Detaches the stray from its job. */
 static void leave_job(struct stray *s)
 {
     if (s->job != NULL) {
@@ -80,7 +79,7 @@ static void past_came(void *ctx, const struct store_found *f)
     }
 }
 
-/* One from before a restart is read before its server has told where it is. */
+/* Reads the attempt of a stray from before a restart, before its server tells where it is. */
 static void read_past(struct stray *s)
 {
     if (s->kept == NULL && s->past.r.number == 0 && s->reading.find == NULL) {
@@ -109,7 +108,7 @@ static void stray_free(struct stray *s)
     free(s);
 }
 
-/* Its slot is free again; with the last one that held one the backend is as good as any. */
+/* Frees the stray's slot; with the last one the backend leaves quarantine. */
 static void give_slot_back(struct stray *s)
 {
     struct backend *b = s->backend;
@@ -143,7 +142,7 @@ static void stray_over(struct stray *s, enum attempt_outcome late)
     b->pool->ops->give_jobs(b->pool);
 }
 
-/* How history says that it ended. */
+/* Returns the outcome that /history tells. */
 static enum attempt_outcome late_outcome(const struct history_answer *h)
 {
     for (size_t i = 0; i < h->messages_len; i++) {
@@ -156,11 +155,11 @@ static enum attempt_outcome late_outcome(const struct history_answer *h)
 
 /* ---- its job --------------------------------------------------------------------------------- */
 
-/* Whether its job waits for a retry that was not POSTed yet. */
+/* Whether the job waits for a retry that was not POSTed yet. */
 enum waiting {
     WAITS,
-    NOT_NOW, /* something of it is being stored, or the daemon stops: asked again */
-    NEVER,   /* it ended, is to end, or its retry was POSTed */
+    NOT_NOW, /* a write is under way, or the daemon stops: ask again */
+    NEVER,   /* it ended, will end, or its retry was POSTed */
 };
 
 static enum waiting job_waits_for_it(const struct stray *s)
@@ -185,7 +184,7 @@ static enum waiting job_waits_for_it(const struct stray *s)
     return job_waits(j) ? WAITS : NOT_NOW;
 }
 
-/* Also of what is being stored just now. */
+/* Also changes the record that is being stored. */
 static void count_death(struct job *j, int by)
 {
     if (j == NULL || (by < 0 && j->r.left_dead == 0)) {
@@ -197,7 +196,7 @@ static void count_death(struct job *j, int by)
     }
 }
 
-/* Its server lives: it did not leave that one dead after all. */
+/* Takes back the death: its server lives. */
 static void show_life(struct stray *s)
 {
     s->alive = true;
@@ -207,7 +206,7 @@ static void show_life(struct stray *s)
     s->r.silent = false;
 }
 
-/* Its server came back without it: that one died, with this prompt on it. */
+/* Counts the death of a server that came back without this prompt. */
 static void note_death(struct stray *s)
 {
     struct job *j = s->job;
@@ -222,8 +221,8 @@ static void note_death(struct stray *s)
     }
 }
 
-/* It is its job's attempt again. NULL: not just now. The stray is gone then; its row goes with the
-   attempt's end. */
+/* Resumes the attempt and frees the stray, whose row goes with the attempt's end. NULL: not
+   possible now. */
 static struct attempt *take_up(struct stray *s, bool goes_on)
 {
     struct backend *b = s->backend;
@@ -247,7 +246,7 @@ static struct attempt *take_up(struct stray *s, bool goes_on)
 
 /* ---- what its server says -------------------------------------------------------------------- */
 
-/* Nobody listened there since its POST, if that is known: the server that had it is gone. */
+/* True if the port refused since the POST, as far as known: the server that had it is gone. */
 static bool has_restarted(const struct stray *s)
 {
     const struct mono_us since = s->kept != NULL ? s->kept->post.at : s->since;
@@ -258,7 +257,7 @@ static void found_absent(struct stray *s, struct mono_us now)
 {
     s->search.absent++;
     const bool was_there = s->evidence == EVIDENCE_HAD;
-    if (s->r.holds_slot && !was_there) { /* it may turn up, but it holds nothing now */
+    if (s->r.holds_slot && !was_there) { /* it may turn up, but holds no slot now */
         give_slot_back(s);
     }
     const bool restarted = has_restarted(s);
@@ -275,14 +274,15 @@ static void found_absent(struct stray *s, struct mono_us now)
     }
 }
 
-/* Its job waits for the answer, when it waits. */
+/* Asks again; a waiting job waits for the answer. */
 static void ask_again_first(struct stray *s)
 {
     s->search.in_doubt = s->job != NULL;
     ask_in(s, FIRST_MS);
 }
 
-/* In its history. One that went well is the result of its job while that waits. */
+/* Handles a stray found in /history. If it completed while the job waits, it is the job's result.
+ */
 static void found_ended(struct stray *s, const struct history_answer *h)
 {
     struct pool *p = s->backend->pool;
@@ -298,8 +298,8 @@ static void found_ended(struct stray *s, const struct history_answer *h)
     }
 }
 
-/* In its queue. One whose worker was taken for dead stands there in any case: it is waited for, and
-   taken up when it gives a sign of life. */
+/* Handles a stray found in /queue. If its worker was taken for dead it stays there in any case: it
+   is resumed when it gives a sign of life. */
 static void found_there(struct stray *s, enum comfy_place place)
 {
     s->evidence = EVIDENCE_HAD;
@@ -336,7 +336,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
         if (!answer->not_queued && !has_restarted(s)) {
             plan(s);
             break;
-        } /* else it is over, however it ended */
+        } /* else it is over; its outcome is unknown */
         found_absent(s, time_mono());
         break;
     case COMFY_ABSENT:
@@ -356,7 +356,7 @@ static void answered(void *ctx, struct comfy_locate_answer *answer)
     }
 }
 
-/* The daemon has just begun, and it was not seen to be down. */
+/* True if the daemon has just started and the backend was not seen to be down. */
 static bool may_come_up(const struct backend *b)
 {
     const struct mono_us began = b->pool->began;
@@ -372,7 +372,7 @@ static void ask(void *ctx)
         ask_in(s, FIRST_MS);
     } else if (!s->backend->conn.up) {
         const bool doubt = s->search.in_doubt;
-        s->search.in_doubt = false; /* it left again */
+        s->search.in_doubt = false; /* the backend left again */
         if (doubt) {
             s->backend->pool->ops->give_jobs(s->backend->pool);
         }
@@ -400,7 +400,7 @@ struct stray_record stray_record_of(const struct attempt *a)
     return r;
 }
 
-/* The list begins with the newest. */
+/* Drops the oldest unseen strays beyond MAX_UNSEEN; the list begins with the newest. */
 static void bound_unseen(struct backend *b)
 {
     unsigned unseen = 0;
@@ -466,7 +466,7 @@ bool strays_doubt(const struct job *j)
     return s != NULL;
 }
 
-/* What was told to stop in a life before POST /retry is none of the new one's. */
+/* True if the stray may be of the job's present life: strays stopped before POST /retry are not. */
 static bool may_be_of(const struct stray *s, const struct job *j)
 {
     return !s->r.stopped || s->r.since.us >= j->r.budget_since.us;
@@ -501,7 +501,7 @@ void strays_join(struct pool *p)
             if (j != NULL && s->job == NULL && may_be_of(s, j)) {
                 join_job(s, j);
                 read_past(s);
-                s->search.in_doubt = true; /* it may go on there: that is asked first */
+                s->search.in_doubt = true; /* it may still run there: ask first */
             }
         }
     }

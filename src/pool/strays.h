@@ -1,4 +1,4 @@
-/* Prompts that nobody waits for and that may still be on a backend. */
+/* Strays: prompts that may still be on a backend though no job waits for them. */
 #ifndef COMFYPOOL_SRC_POOL_STRAYS_H
 #define COMFYPOOL_SRC_POOL_STRAYS_H
 
@@ -21,52 +21,52 @@ struct comfy_locate;
 struct job;
 struct pool;
 
-/* See store/attempts.h: a prompt that may be on a backend though nobody waits for it. strays.c
-   alone changes it. */
+/* A stray; see store/attempts.h. Only strays.c changes it. */
 struct stray {
     struct stray_record r;
     struct backend *backend;
     struct stray *stray_next, **stray_link; /* of backend->strays */
-    struct job *job;                        /* that waits, or goes on without it; NULL: it ended */
+    struct job *job;                        /* waits, or goes on without it; NULL: ended */
     struct stray *job_next, **job_link;
-    struct attempt *kept;     /* the attempt as it was given up; NULL: from before a restart */
-    struct attempt_past past; /* ... then: as the store has it */
+    struct attempt *kept;     /* the given-up attempt; NULL: from before a restart */
+    struct attempt_past past; /* the stored attempt, if from before a restart */
     struct store_read reading;
-    enum attempt_evidence evidence; /* EVIDENCE_HAD: the backend surely had it */
-    bool alive;                     /* it gave a sign of life since it was given up */
-    struct mono_us since;           /* it was given up */
+    enum attempt_evidence evidence; /* EVIDENCE_HAD: the backend had it */
+    bool alive;                     /* gave a sign of life since it was given up */
+    struct mono_us since;           /* when it was given up */
     struct stray_search {
         struct comfy_locate *locate; /* the question under way, or NULL */
         struct deadline poll;
         int64_t poll_ms;
-        unsigned absent; /* answers in a row that found it nowhere */
-        bool in_doubt;   /* its backend came back and was not asked yet: the job waits for it */
+        unsigned absent; /* consecutive answers without it */
+        bool in_doubt;   /* the backend came back and was not asked yet; the job waits */
         struct mono_us asked;
     } search;
 };
 
-/* The prompt of an attempt that is over for us and perhaps not for its backend. */
+/* Makes the record of an attempt's prompt that the backend may still have. */
 struct stray_record stray_record_of(const struct attempt *a);
-/* j: whose attempt it was; NULL: it is over, or the job is. NULL: there are too many there. */
+/* Begins a stray. j: the job that it may be resumed for, or NULL. Returns NULL if there are too
+   many strays there. */
 struct stray *stray_begin(struct backend *b, struct stray_record *take,
                           enum attempt_evidence evidence, struct job *j);
-/* The attempt as it was given up, for the case that it is found again; taken. */
+/* Keeps the given-up attempt (taken), in case the prompt is found. */
 void stray_keep(struct stray *s, struct attempt *take);
-/* Those of a job that leaves memory, or was cancelled, are told to stop soon; so are those of one
-   whose retry is POSTed. */
+/* Has the strays of a job stopped soon: strays_leave when it leaves memory, strays_hurry when it
+   was cancelled or its retry is POSTed. */
 void strays_leave(struct job *j);
 void strays_hurry(struct job *j);
-/* A job that had ended is queued again: those of its attempts are its own again. O(strays). */
+/* Reattaches strays to a job that is retried. O(strays). */
 void strays_rejoin(struct job *j);
-/* The store has them all: each learns of its job. */
+/* Attaches all loaded strays to their jobs. */
 void strays_join(struct pool *p);
-/* An earlier attempt of it may have gone well: a backend is being asked. */
+/* True if a backend is being asked about an earlier attempt that may have completed. */
 bool strays_doubt(const struct job *j);
-/* The backend is up: everything is asked for. */
+/* Asks about all strays of a backend that came up. */
 void strays_up(struct backend *b);
-/* A status frame: something was put into its queue. */
+/* Asks soon after a status frame: the queue changed. */
 void strays_status(struct backend *b);
-/* A frame of a prompt that no attempt waits for. */
+/* Handles a frame of a prompt without attempt. */
 void strays_frame(struct backend *b, struct str prompt_id, enum frame_type type);
 void strays_free(struct backend *b);
 

@@ -1,4 +1,4 @@
-/* Images of nodes whose images are outputs; see the header. */
+/* Streamed images; see the header. */
 #include "streamed.h"
 
 #include "comfypool/base/log.h"
@@ -22,7 +22,7 @@ static bool is_stream_class(const struct pool *p, struct str class_type)
     return i < p->options.stream_classes_len;
 }
 
-/* The node that sent it: as it says itself, else the one that runs. */
+/* Returns the node that sent the image: as named by the frame, else the running node. */
 static struct str node_of(const struct attempt *a, const struct frame_preview *f)
 {
     return f->node_id.p != NULL ? f->node_id : str_of(a->progress.node_id);
@@ -73,10 +73,10 @@ static bool has_run(const struct attempt *a, size_t node)
     const struct workflow_node *n = &a->workflow->nodes[node];
     return status == PROFILE_COMPLETED ||
            (status != PROFILE_CACHED && str_is(n->class_type, own_class) &&
-            attempt_includes(a, n->id)); /* an output always runs, seen or not */
+            attempt_includes(a, n->id)); /* an output node always runs, seen or not */
 }
 
-/* Nobody listened for a while: a node that ran and of which nothing is here sent it then. */
+/* True if a node ran, none of its images are here and frames were missed: its images are lost. */
 static bool misses_some(const struct attempt *a, const struct map *sent)
 {
     for (size_t i = 0; i < a->workflow->len; i++) {
@@ -89,7 +89,7 @@ static bool misses_some(const struct attempt *a, const struct map *sent)
     return false;
 }
 
-/* What streamed_lists finds. */
+/* Collects what streamed_lists finds. */
 struct found {
     struct attempt *attempt;
     struct map nodes;

@@ -1,7 +1,7 @@
 /*
- * Whether any backend can run what is submitted, or a job of a batch; see the header. Those that
- * look able but for what they know are asked once more. A submission is refused only on the word of
- * backends that are up and were asked just now: who is down may come back with other classes.
+ * Checks whether any backend can run a submission, or a job of a batch; see the header. Backends
+ * that only lack classes or values are asked once more. A submission is refused only on the word of
+ * backends that are up and were asked just now: one that is down may come back with other classes.
  */
 #include "submission_check.h"
 
@@ -21,11 +21,11 @@
 #include "state.h"
 
 enum {
-    LATE_MS = 3000, /* no longer than this a submission waits for answers */
+    LATE_MS = 3000, /* longest wait of a submission for answers */
     JUST_NOW_MS = LATE_MS + 2000,
 };
 
-/* Asks of one submission; lives until all of them were answered. */
+/* Questions for one submission; lives until all are answered. */
 struct recheck {
     struct pool *pool;
     struct recheck *next, **link;
@@ -41,7 +41,7 @@ struct recheck_one {
     struct recheck_one *next;
     uint32_t backend;
     char *class_type;
-    struct comfy_ask *ask; /* NULL: it was answered */
+    struct comfy_ask *ask; /* NULL: answered */
 };
 
 static void recheck_free(struct recheck *r)
@@ -136,7 +136,7 @@ static void ask_lack(void *ctx, const struct workflow_node *node, const struct w
     a->r->pending++;
 }
 
-/* A submission, or a job of a batch, as it is looked at. */
+/* A submission, or a job of a batch, being checked. */
 struct look {
     struct pool *p;
     struct wish_traits traits;
@@ -151,7 +151,7 @@ static struct str submission_text(void *ctx, struct buf *room)
     return (struct str){s->workflow, s->workflow_len};
 }
 
-/* The largest file of a submission, in bytes. */
+/* Returns the size of a submission's largest file, in bytes. */
 static uint64_t largest_input(struct pool *p, const struct submission *s)
 {
     uint64_t most = 0;
@@ -198,21 +198,20 @@ static void look_end(struct look *l)
     free(l->wishes);
 }
 
-/* Named and labelled well: whatever it knows. */
+/* True if names, labels and rules allow the backend, whatever it has. */
 static bool is_meant(const struct look *l, size_t i, const struct backend *b)
 {
     const struct wish *w = &l->wishes[i];
     struct wish bare = *w;
     bare.need = NULL;
     struct wish_traits traits = l->traits;
-    traits.largest =
-        b->conn.up ? traits.largest : 0; /* how large a file it takes it says anew, too */
+    traits.largest = b->conn.up ? traits.largest : 0; /* it tells its upload limit again, too */
     return wish_is_able(l->p, &bare, &traits, b) &&
            (l->traits.spec == NULL ||
             job_where_allows(&l->traits.spec->where, b->name, &b->terms.label_names));
 }
 
-/* Its "no" counts: it is up, and said on this connection what it has, and lately enough. */
+/* True if its "no" counts: it is up and told what it has on this connection, lately enough. */
 static bool has_word(const struct backend *b, struct mono_us since)
 {
     return b->conn.up && b->knows.known &&
@@ -232,7 +231,7 @@ bool eligible_may_be(struct job *j, const struct backend *b)
     return meant;
 }
 
-/* since: what it said before is no reason to say no. */
+/* Returns the chance on a backend. since: older answers are no reason to say no. */
 static enum chance chance_on(const struct look *l, const struct backend *b, struct mono_us since)
 {
     bool meant = false;
@@ -247,7 +246,7 @@ static enum chance chance_on(const struct look *l, const struct backend *b, stru
     return meant && !has_word(b, since) ? CHANCE_MAYBE : CHANCE_NO;
 }
 
-/* Whatever backends know: some are meant. */
+/* True if names, labels and rules allow some backend. */
 static bool any_meant(const struct look *l)
 {
     bool any = false;
@@ -259,7 +258,7 @@ static bool any_meant(const struct look *l)
     return any;
 }
 
-/* No backends: it waits, unless the job names some. */
+/* True without backends, unless the job names some: then it waits. */
 static bool may_wait_for_any(const struct look *l)
 {
     const struct job_options *s = l->traits.spec;
@@ -280,20 +279,20 @@ static enum chance best_chance(const struct look *l, struct mono_us since)
     return best;
 }
 
-/* Who did not answer since then has refused nothing. */
+/* Returns the time since which a backend must have answered to count as refusing. */
 static struct mono_us just_now(void)
 {
     return mono_add(time_mono(), dur_ms(-JUST_NOW_MS));
 }
 
-/* Asks those that look able but for what they know. True: the ticket is woken when they have
+/* Asks backends that only lack classes or values. True: the ticket is woken when they have
    answered. */
 static bool ask_again(const struct look *l, uint64_t ticket)
 {
     enum { AT_ONCE = 32 };
     struct pool *p = l->p;
     if (p->eligibility.rechecks_len == AT_ONCE) {
-        return false; /* somebody asks for nonsense, and often */
+        return false; /* bounds the cost of many invalid submissions */
     }
     p->eligibility.rechecks_len++;
     struct recheck *r = mem_zero(1, sizeof *r);
@@ -318,8 +317,8 @@ static bool ask_again(const struct look *l, uint64_t ticket)
     return true;
 }
 
-/* Names in "only" that nobody has: "there is no backend nope; there are a, b". True: it has no
-   others, there is nothing more to say. */
+/* Appends names in "only" that no backend has: "there is no backend nope; there are a, b". True:
+   there are no others, so nothing more to say. */
 static bool say_unknown(const struct look *l, struct buf *detail)
 {
     const struct job_where *w = l->wishes[0].where;
@@ -357,7 +356,7 @@ static void say_why_not(const struct look *l, const char *pointer, struct refusa
     (void)refusal_point(ret, ERR_WORKFLOW_NOT_SUPPORTED, buf_text(&detail), pointer);
 }
 
-/* null: its classes are not known. */
+/* Writes the problems found by a backend's catalog; null if its classes are not known. */
 static void add_problems(const struct backend *b, const struct submission *s,
                          const struct workflow *w, const bool *wanted, struct js_out *o)
 {
@@ -374,7 +373,7 @@ static void add_problems(const struct backend *b, const struct submission *s,
 static void try_dry(const struct look *l, const struct submission *s, struct mono_us since,
                     struct buf *out)
 {
-    /* Not its need's: that may be of another text with the same hash. */
+    /* Not the need's workflow, which may be of another text with the same hash. */
     struct workflow *w = workflow_reparse((struct str){s->workflow, s->workflow_len});
     struct js_out o = js_out_to(out);
     js_open(&o, '{');
@@ -405,7 +404,7 @@ static void try_dry(const struct look *l, const struct submission *s, struct mon
     workflow_free(w);
 }
 
-/* Whether servers say that this class gives outputs; true as long as none says no. */
+/* True unless a server says that the class is no output node. */
 static bool may_be_output(const struct pool *p, struct str class_type)
 {
     bool denied = false;
@@ -440,8 +439,9 @@ enum eligible_step eligible_check(struct pool *p, struct intake *in)
     look_begin(&l, p, &in->submission);
     enum eligible_step step = check_outputs(&l, &in->refusal) ? ELIGIBLE_SURE : ELIGIBLE_REFUSED;
     const struct mono_us ever = {0};
-    const bool sure = in->is_batch ? any_meant(&l) || may_wait_for_any(&l) /* its jobs come later */
-                                   : best_chance(&l, ever) == CHANCE_YES;
+    /* The jobs of a batch are checked later. */
+    const bool sure =
+        in->is_batch ? any_meant(&l) || may_wait_for_any(&l) : best_chance(&l, ever) == CHANCE_YES;
     if (step == ELIGIBLE_SURE && !sure && in->rechecked == 0) {
         in->rechecked = 1;
         step = ask_again(&l, in->ticket) ? ELIGIBLE_ASKING : step;

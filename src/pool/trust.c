@@ -1,7 +1,7 @@
 /*
- * What prompts' ends say of a server; see the header. The rules are core/streak.h; here is what
- * follows from them. A backend out of quarantine is on probation: one prompt at a time, and one
- * that fails costs its job nothing but a place.
+ * Consequences of the ends of prompts for a server; see the header. The rules are in core/streak.h.
+ * A backend out of quarantine is on probation: one prompt at a time, and a failure does not count
+ * against its job.
  */
 #include "trust.h"
 
@@ -44,14 +44,14 @@ static void count_suspect(struct backend *b)
     }
 }
 
-/* 0: nobody said. */
+/* Returns the client's hash; 0: no client. */
 static uint64_t client_of(const struct job *j)
 {
     const char *client = j->r.client;
     return client == NULL || client[0] == '\0' ? 0 : map_hash(str_of(client)) | 1;
 }
 
-/* The pool lists those that bar sizes, files or a client: they are few. */
+/* Keeps the pool's list of backends that bar sizes, files or a client; they are few. */
 static void list_limited(struct backend *b)
 {
     struct pool *p = b->pool;
@@ -93,7 +93,7 @@ void trust_add_lane(const struct job *j, struct buf *key)
 
 static void set_doubts(struct backend *b, uint64_t client);
 
-/* Nobody answered: somebody of that client tries again. */
+/* Lets a job of the doubted client try again: no other backend gave an answer. */
 static void doubts_are_old(void *ctx)
 {
     struct backend *b = ctx;
@@ -186,7 +186,7 @@ void backend_quarantine(struct backend *b, enum quarantine why, const char *reas
     t->failed = t->failed || why == QUARANTINE_FAILURES;
     t->quarantine = why;
     t->link_lost = false;
-    char *text = mem_strdup(reason); /* it may be the one that was told */
+    char *text = mem_strdup(reason); /* it may be the reason that is freed here */
     free(t->reason);
     t->reason = text;
     if (why == QUARANTINE_FAILURES) {
@@ -239,8 +239,8 @@ static void judge(struct backend *b)
     backend_quarantine(b, QUARANTINE_FAILURES, buf_text(&why));
 }
 
-/* A restart is tried at once; where the tries before it failed, the server fails faster than it is
-   mended, and each would cost a job a place. */
+/* A restarted server is tried at once; after failed probes later, since it fails faster than it is
+   repaired. */
 static int64_t rest_after(unsigned failed_probes)
 {
     const unsigned shift = failed_probes < REST_DOUBLINGS ? failed_probes : REST_DOUBLINGS;
@@ -311,7 +311,7 @@ void trust_judge_fault(struct attempt *a, struct job_error *ret)
     }
 }
 
-/* Type and first line; 0: there was none. */
+/* Returns the hash of the exception's type and first line; 0: none. */
 static uint64_t exception_of(const struct attempt *a)
 {
     const bool node = a->end.error.code == ERR_NODE_FAILED ||
@@ -324,8 +324,8 @@ static uint64_t exception_of(const struct attempt *a)
     return hash == 0 ? 1 : hash;
 }
 
-/* A node's error as the one that failed here last is the server's until somebody proves otherwise;
-   another one may be the job's own, which another backend tells once. */
+/* Judges a failed probe: the same exception as the last failure here is the server's until proven
+   otherwise; another one may be the job's own, which one try elsewhere will tell. */
 void trust_judge_probe(struct attempt *a)
 {
     struct job *j = a->job;
@@ -359,7 +359,7 @@ bool trust_fault_counts(const struct attempt *a)
 
 static void plan_breaker(struct pool *p);
 
-/* The next breaker that closes again wakes the queue. */
+/* Wakes the queue when the next breaker half-opens. */
 static void breaker_closes(void *ctx)
 {
     struct pool *p = ctx;
@@ -404,7 +404,7 @@ static void went_well(struct attempt *a)
     }
     t->probe_ms = 0;
     t->failed_probes = 0;
-    if (t->quarantine == QUARANTINE_FAILURES) { /* what was under way says that it is well */
+    if (t->quarantine == QUARANTINE_FAILURES) { /* a prompt from before shows that it is well */
         backend_lift_quarantine(b, true);
     }
     if (t->fault != NULL) {
@@ -429,7 +429,7 @@ static bool kind_of(const struct attempt *a, enum streak_kind *ret)
     return blame != RETRY_BLAMES_NOBODY || node;
 }
 
-/* Something of that client runs on another backend. */
+/* True if a job of that client runs on another backend. */
 static bool client_runs_elsewhere(const struct backend *b, uint64_t client)
 {
     const struct pool *p = b->pool;
@@ -444,7 +444,8 @@ static bool client_runs_elsewhere(const struct backend *b, uint64_t client)
     return false;
 }
 
-/* Nobody can tell yet: those that run elsewhere will. */
+/* Holds the client's other jobs while the question is open: its jobs that run elsewhere will tell.
+ */
 static void hold_if_open(struct backend *b, struct str workflow)
 {
     set_doubts(b, b->trust.quarantine == QUARANTINE_NONE ? streak_author(&b->trust.streak) : 0);
@@ -486,8 +487,8 @@ static void went_wrong(struct attempt *a, enum streak_kind kind, bool forgiven)
     hold_if_open(b, workflow);
 }
 
-/* Something else of that client went well elsewhere: so it is that workflow, or the server, and no
-   more of it is held. */
+/* Ends doubts about a client whose other job completed elsewhere: it is that workflow, or the
+   server. */
 static void answer_doubts(struct backend *b, struct str workflow)
 {
     const struct streak *s = &b->trust.streak;
@@ -497,7 +498,7 @@ static void answer_doubts(struct backend *b, struct str workflow)
     }
 }
 
-/* What it says of the others on which prompts failed. True: it failed there just so. */
+/* Compares with other suspect backends. True: a prompt failed there in the same way. */
 static bool tell_suspects(struct attempt *a, enum streak_kind kind)
 {
     struct pool *p = a->backend->pool;
@@ -527,7 +528,7 @@ static bool tell_suspects(struct attempt *a, enum streak_kind kind)
     return there_too;
 }
 
-/* In words that tell what to do; told until something completes there. */
+/* Notes the fault in words that say what to do; shown until something completes there. */
 static void note_fault(struct attempt *a)
 {
     struct backend *b = a->backend;
@@ -544,8 +545,8 @@ static void note_fault(struct attempt *a)
         LOG_S("job", a->job->r.id), LOG_S("why", buf_text(&text)));
 }
 
-/* The prompt that tried it failed, too, whatever the rules say: it is not well. Of another error
-   nobody knows: somebody else's prompt tries next. */
+/* Judges a failed probe: the server is not well, whatever the rules say. For a different error it
+   is unknown: another client's prompt tries next. */
 static void judge_probe(const struct attempt *a)
 {
     struct backend *b = a->backend;
@@ -570,7 +571,7 @@ void trust_note_end(struct attempt *a)
 {
     struct backend *b = a->backend;
     enum streak_kind kind;
-    /* When it was given up. */
+    /* The end was judged when it was given up. */
     const bool told = a->state.origin == ORIGIN_FOUND && a->end.outcome == ATTEMPT_LOST;
     const bool failed = kind_of(a, &kind) && attempt_verdict_tells(a->state.verdict) && !told;
     b->load.ends[a->end.outcome] += told ? 0 : 1;
@@ -644,7 +645,7 @@ void trust_forget_refusals(struct backend *b)
     b->pool->ops->settle_backend(b);
 }
 
-/* Somebody tries already. */
+/* True if a prompt with files is there: one try at a time. */
 static bool sends_files(const struct backend *b)
 {
     const struct attempt *a = b->load.attempts;

@@ -12,7 +12,7 @@
 #include "knowledge.h"
 #include "state.h"
 
-/* "CLASS.INPUT" or "CLASS.*"; a class may have dots in its name. */
+/* True if an entry "CLASS.INPUT" or "CLASS.*" names the input; a class name may contain dots. */
 static bool names_input(const char *entry, struct str class_type, struct str input)
 {
     const char *dot = strrchr(entry, '.');
@@ -51,7 +51,7 @@ static void save(const struct backend *b)
     store_put_setting(b->pool->store, buf_text(&name), buf_text(&value), NULL, NULL);
 }
 
-/* What it took before, beside what it has taken since it was asked for. */
+/* Adds what the backend took in earlier runs to what it has taken since. */
 static void came(void *ctx, enum err e, const char *value)
 {
     struct backend *b = ctx;

@@ -1,4 +1,4 @@
-/* Who may see what; see the header. Cost: a look at what is in memory. */
+/* Who may see what; see the header. Cost: a lookup in memory. */
 #include "comfypool/pool/walls.h"
 
 #include <string.h>
