@@ -1,6 +1,6 @@
 /*
- * Backends, as others see them: what they are now, and what people change of them. Changes outlive
- * a restart and lie over the configuration.
+ * Backends as other rooms see them: their present state, and changes by operators. Changes survive
+ * a restart and override the configuration.
  */
 #ifndef COMFYPOOL_POOL_BACKENDS_H
 #define COMFYPOOL_POOL_BACKENDS_H
@@ -16,7 +16,7 @@
 #include "comfypool/pool/pool.h"
 #include "comfypool/sampling/sampler.h"
 
-/* A backend as it is now. What it points to lives until the loop turns. */
+/* A backend as it is now. Pointers are valid until the loop turns. */
 struct backend_view {
     const char *name;
     const char *url;               /* without credentials */
@@ -26,10 +26,10 @@ struct backend_view {
     unsigned max_in_flight;
     double weight;
     const char *labels;  /* JSON array */
-    int64_t queue;       /* prompts there, as it said last; -1: not known */
-    const char *version; /* NULL: not known */
-    int64_t classes;     /* how many node classes it has; -1: not known */
-    bool is_reading;     /* it is asked for them */
+    int64_t queue;       /* prompts in its queue, as last told; -1: unknown */
+    const char *version; /* NULL: unknown */
+    int64_t classes;     /* number of node classes; -1: unknown */
+    bool is_reading;     /* its classes are being read */
     const char *devices; /* JSON array */
     struct sampling_view sampling;
     const char *last_error; /* or NULL */
@@ -37,33 +37,34 @@ struct backend_view {
     int64_t busy_us;        /* time with a prompt in flight */
 };
 
-/* The rule for the URL of a backend; false with a message for people. */
+/* Checks the URL of a backend; false with a message for people. */
 bool pool_url_check(const char *url, char *why, size_t why_size);
 
 size_t pool_backends(const struct pool *p);
 void pool_view_backend(const struct pool *p, size_t i, struct backend_view *ret);
-/* False: none has this name. */
+/* False: no backend has this name. */
 bool pool_find_backend(const struct pool *p, const char *name, struct backend_view *ret);
-/* Workflows that left two backends dead, by hash: the next one; *at NULL: the first. NULL: no more.
- */
+/* Returns the hash of the next workflow that left two backends dead; *at NULL: the first. NULL: no
+   more. */
 const char *pool_next_poison(const struct pool *p, const void **at);
 
-/* Those below return false when they refuse; else `done` comes once, when the change is durable. */
+/* The functions below return false if they refuse; else `done` is called once, when the change is
+   durable. */
 enum backend_wish { BACKEND_RESUME, BACKEND_DRAIN, BACKEND_QUARANTINE };
-/* What `take` points to is taken. ret_name: what it is called; owner: the caller. */
+/* Adds a backend. What `take` points to is taken. ret_name: its name; owner: the caller. */
 bool pool_add_backend(struct pool *p, struct backend_change *take, pool_done_fn done, void *ctx,
                       char **ret_name, struct refusal *ret);
 bool pool_change_backend(struct pool *p, const char *name, struct backend_change *take,
                          pool_done_fn done, void *ctx, struct refusal *ret);
 bool pool_steer_backend(struct pool *p, const char *name, enum backend_wish wish, pool_done_fn done,
                         void *ctx, struct refusal *ret);
-/* It goes when its prompts have ended. */
+/* Removes a backend once its prompts have ended. */
 bool pool_remove_backend(struct pool *p, const char *name, pool_done_fn done, void *ctx,
                          struct refusal *ret);
-/* Asks it at once what it can run. Nothing is stored. */
+/* Reads at once what it can run. Nothing is stored. */
 bool pool_refresh_backend(struct pool *p, const char *name, struct refusal *ret);
 
-/* No job is given away while the queue is paused. */
+/* Pauses or resumes the queue: no job is dispatched while it is paused. */
 bool pool_pause(struct pool *p, bool paused, pool_done_fn done, void *ctx, struct refusal *ret);
 bool pool_is_paused(const struct pool *p);
 

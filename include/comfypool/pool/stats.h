@@ -1,5 +1,4 @@
-/* Counters of the pool, for GET /stats and whatever watches it. Those named "since the start" only
-   go up. */
+/* Counters of the pool, for GET /stats and monitoring. Those "since the start" only go up. */
 #ifndef COMFYPOOL_POOL_STATS_H
 #define COMFYPOOL_POOL_STATS_H
 
@@ -37,7 +36,7 @@ struct pool_stats {
     struct otlp_stats otlp;
 };
 
-/* Some backend takes jobs: it is up, and neither drained nor quarantined. */
+/* True if some backend takes jobs: up, and neither drained nor quarantined. */
 bool pool_has_able_backend(const struct pool *p);
 bool pool_is_stopping(const struct pool *p);
 void pool_get_stats(struct pool *p, struct pool_stats *ret);
