@@ -31,7 +31,7 @@ struct intake {
     bool may_name_client; /* may submit for another client */
     bool dry_run;         /* only tells what backends would say; nothing is stored */
     const char *key;      /* Idempotency-Key, of this caller only; "": none */
-    const char *digest;   /* SHA-256 of the body, in hex */
+    const char *digest;   /* SHA-256 of route, files and body, in hex */
     const char *trace;    /* traceparent; "": none */
     uint64_t ticket;
     /* Results. */
