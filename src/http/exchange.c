@@ -163,7 +163,7 @@ static void serve(struct exchange *x)
     do {
         x->again = false;
         x->rq.route->serve(x->family->ctx, &x->rq, x->ref);
-        x->rq.asked_again = true;
+        x->rq.asked_again = x->rq.asked_again || x->again;
     } while (x->again && !x->answered);
     x->serving = false;
 }

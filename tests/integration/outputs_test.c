@@ -96,6 +96,20 @@ START_TEST(test_outputs)
 }
 END_TEST
 
+/* A part of a file that the backend has, and that of another one, which is none. */
+START_TEST(test_part_of_an_output)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s});
+    char *path = big_job(d, "a", 2);
+    struct answer *a = ask(d, "GET", path, "Range: bytes=5-9", NULL);
+    CHECK(a->status == 206 && a->len == 5, "%ld, %zu bytes", a->status, a->len);
+    CHECK(strcmp(header_of(a, "Content-Range"), "bytes 5-9/2097152") == 0);
+    a = ask(d, "GET", path, "Range: bytes=5-9\nIf-Range: \"x\"", NULL);
+    CHECK(a->status == 200 && is_pattern(a, 2), "%ld, %zu bytes", a->status, a->len);
+}
+END_TEST
+
 START_TEST(test_big_output)
 {
     struct sim *s = sim_plain();
@@ -583,6 +597,7 @@ Suite *outputs_suite(void)
 {
     static const struct named_test tests[] = {
         {"outputs", &test_outputs, 1},
+        {"part of an output", &test_part_of_an_output, 1},
         {"big output", &test_big_output, 1},
         {"stop in mid-stream", &test_stop_in_mid_stream, 1},
         {"copies", &test_copies, 1},
