@@ -217,7 +217,9 @@ static bool tie_all(struct job *j, char **ret_why)
 static void admit_again(void *ctx)
 {
     struct job *j = ctx;
-    j->pool->ops->admit_job(j);
+    struct pool *p = j->pool;
+    p->ops->admit_job(j);
+    p->ops->give_jobs(p);
 }
 
 void dependencies_forget(struct job *j)

@@ -193,6 +193,28 @@ START_TEST(test_after_a_failure)
 }
 END_TEST
 
+/* One that failed with the job that it follows is tried again, when nothing else happens. The store
+   is asked what became of the other one: a restart has emptied its memory. */
+START_TEST(test_after_by_hand)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    char *first = plug(d);
+    char *a = submit(d, sleep_body("a", 1, ""));
+    char *b = submit(d, sleep_body("b", 1, q(",'after':['%s']", a)));
+    (void)cancel(d, a);
+    CHECK(strcmp(str_at(await_end(d, b), "error.code"), "dependency_failed") == 0);
+    (void)cancel(d, first);
+    expect(post(d, text("/jobs/%s/retry", a), ""), 202, NULL);
+    CHECK(strcmp(str_at(await_end(d, a), "state"), "completed") == 0);
+    daemon_stop(d);
+    d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    expect(post(d, text("/jobs/%s/retry", b), ""), 202, NULL);
+    CHECK(strcmp(str_at(await_end(d, b), "state"), "completed") == 0);
+}
+END_TEST
+
 START_TEST(test_client_limits)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
@@ -453,6 +475,7 @@ Suite *queue_suite(void)
         {"notBefore, killed", &test_not_before_over_a_kill, 1},
         {"after", &test_after, 2},
         {"after a failure", &test_after_a_failure, 2},
+        {"after, by hand", &test_after_by_hand, 1},
         {"limits of clients", &test_client_limits, 1},
         {"seeds", &test_seeds, 2},
         {"included outputs", &test_included_outputs, 1},
