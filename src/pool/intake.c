@@ -47,16 +47,23 @@ static void drop_key(struct intake *in)
     }
 }
 
+/* What is known of other jobs is old as soon as it has decided. */
+static void drop_known(struct intake *in)
+{
+    known_jobs_free(in->known);
+    in->known = NULL;
+}
+
 void intake_done(struct intake *in)
 {
     drop_key(in);
+    drop_known(in);
     if (in->job != NULL) {
         in->job->insert.intake = NULL;
     }
     if (in->batch != NULL) {
         batch_loses_intake(in->batch);
     }
-    known_jobs_free(in->known);
     submission_done(&in->submission);
     refusal_done(&in->refusal);
     buf_done(&in->dry);
@@ -382,6 +389,7 @@ enum intake_step pool_submit(struct pool *p, struct intake *in)
     const enum intake_step step = go_on(p, in);
     if (step != INTAKE_WAITS) {
         drop_key(in);
+        drop_known(in);
     }
     return step;
 }

@@ -215,6 +215,25 @@ START_TEST(test_after_by_hand)
 }
 END_TEST
 
+/* What was known of a job when another one was accepted counts no more when it was deleted. */
+START_TEST(test_after_a_deleted_one)
+{
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    const char *a = str_at(run_job(d, sleep_body("a", 1, "")), "id");
+    char *first = plug(d);
+    const char *after = q(",'after':['%s']", a);
+    const int waits = raw_request(d, "POST", "/jobs?wait=30", sleep_body("b", 1, after));
+    AWAIT(num_at(get(d, "/stats")->json, "http.waits") == 1 &&
+          num_at(get(d, "/stats")->json, "queue.depth") == 1);
+    expect(ask(d, "DELETE", text("/jobs/%s", a), NULL, NULL), 204, NULL);
+    expect(post(d, "/jobs", sleep_body("c", 1, after)), 404, "dependency_not_found");
+    (void)cancel(d, first);
+    struct answer *b = raw_answer(waits);
+    CHECK(b != NULL && b->status == 200 && strcmp(str_at(b->json, "state"), "completed") == 0);
+}
+END_TEST
+
 START_TEST(test_client_limits)
 {
     struct sim *s[2] = {sim_plain(), sim_plain()};
@@ -476,6 +495,7 @@ Suite *queue_suite(void)
         {"after", &test_after, 2},
         {"after a failure", &test_after_a_failure, 2},
         {"after, by hand", &test_after_by_hand, 1},
+        {"after a deleted one", &test_after_a_deleted_one, 1},
         {"limits of clients", &test_client_limits, 1},
         {"seeds", &test_seeds, 2},
         {"included outputs", &test_included_outputs, 1},
