@@ -209,23 +209,49 @@ static void answer_unchanged(struct api *a, struct http_ref x, const char *etag)
 
 static void get_profile(void *ctx, struct http_request *rq, struct http_ref x);
 
-/* stored: with the profiles of earlier attempts, or NULL. */
-static void answer_live(struct api *a, struct http_request *rq, struct http_ref x,
-                        const struct job_view *v, const struct store_found *stored)
-{
+/* What is known so far, while the profiles of earlier attempts are read for its trace. */
+struct so_far {
+    struct buf json;
+    unsigned attempts; /* of the job then */
     char etag[64];
-    make_live_etag(v, rq->format, etag, sizeof etag);
-    struct found f = {.job = &v->record, .stored = stored};
-    buf_init(&f.json, BUF_NO_LIMIT);
-    switch (pool_live_profile(a->pool, args_of(rq)->job_id, api_ticket(x), &f.json)) {
-    case LIVE_PROFILE_HERE:
-        answer_profile(a, rq, x, &f, etag);
-        break;
-    case LIVE_PROFILE_LATER:
-        break;
-    case LIVE_PROFILE_NONE:
+};
+
+static void so_far_free(void *note)
+{
+    struct so_far *s = note;
+    buf_done(&s->json);
+    free(s);
+}
+
+static struct so_far *so_far_of(struct http_request *rq)
+{
+    if (rq->note == NULL) {
+        struct so_far *s = mem_zero(1, sizeof *s);
+        buf_init(&s->json, BUF_NO_LIMIT);
+        rq->note = s;
+        rq->note_done = so_far_free;
+    }
+    return rq->note;
+}
+
+/* False: it was refused, or is served again when the texts of its job are there. */
+static bool take_live(struct api *a, const struct http_request *rq, struct http_ref x,
+                      struct buf *out)
+{
+    const enum live_profile p = pool_live_profile(a->pool, args_of(rq)->job_id, api_ticket(x), out);
+    if (p == LIVE_PROFILE_NONE) {
         api_refuse(a, x, ERR_STORE_UNAVAILABLE);
-        break;
+    }
+    return p == LIVE_PROFILE_HERE;
+}
+
+static void answer_live(struct api *a, const struct http_request *rq, struct http_ref x,
+                        const struct job_view *v, const char *etag)
+{
+    struct found f = {.job = &v->record};
+    buf_init(&f.json, BUF_NO_LIMIT);
+    if (take_live(a, rq, x, &f.json)) {
+        answer_profile(a, rq, x, &f, etag);
     }
 }
 
@@ -234,18 +260,34 @@ static void live_found(struct api *a, struct http_request *rq, struct http_ref x
                        const struct store_found *stored)
 {
     struct job_view v;
-    if (pool_view_job(a->pool, args_of(rq)->job_id, &v)) {
-        answer_live(a, rq, x, &v, stored);
+    struct so_far *s = so_far_of(rq);
+    if (pool_view_job(a->pool, args_of(rq)->job_id, &v) && v.record.attempts == s->attempts) {
+        struct found f = {.job = &v.record, .json = s->json, .stored = stored};
+        buf_init(&s->json, BUF_NO_LIMIT);
+        answer_profile(a, rq, x, &f, s->etag);
     } else {
-        get_profile(a, rq, x); /* it ended meanwhile */
+        get_profile(a, rq, x); /* it ended meanwhile, or is tried again */
+    }
+}
+
+/* What is known so far is taken first: the texts that it is made of may be gone again by then. */
+static void find_earlier(struct api *a, struct http_request *rq, struct http_ref x,
+                         const struct job_view *v, const char *etag)
+{
+    static const struct api_find earlier = {
+        .wants = STORE_WANT_PROFILES, .active_too = true, .found = live_found};
+    struct so_far *s = so_far_of(rq);
+    buf_clear(&s->json);
+    s->attempts = v->record.attempts;
+    (void)snprintf(s->etag, sizeof s->etag, "%s", etag);
+    if (take_live(a, rq, x, &s->json)) {
+        api_find_job(a, rq, x, args_of(rq)->job_id, &earlier);
     }
 }
 
 /* A client that knows it already may wait for a change. */
 static void get_live(struct api *a, struct http_request *rq, struct http_ref x, struct job_view *v)
 {
-    static const struct api_find earlier = {
-        .wants = STORE_WANT_PROFILES, .active_too = true, .found = live_found};
     if (v->is_ending && store_is_writable(a->store)) {
         pool_wait_for_change(a->pool, args_of(rq)->job_id, api_ticket(x)); /* told in a moment */
         return;
@@ -261,9 +303,9 @@ static void get_live(struct api *a, struct http_request *rq, struct http_ref x, 
     if (knows) {
         answer_unchanged(a, x, etag);
     } else if (rq->format == FORMAT_OTLP) {
-        api_find_job(a, rq, x, args_of(rq)->job_id, &earlier);
+        find_earlier(a, rq, x, v, etag);
     } else {
-        answer_live(a, rq, x, v, NULL);
+        answer_live(a, rq, x, v, etag);
     }
 }
 

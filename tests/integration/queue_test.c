@@ -470,6 +470,7 @@ START_TEST(test_more_text_than_memory)
         a = get(d, "/jobs/%s/profile?live=1", ids[i]);
         CHECK(a->status == 200 && json_array_size(at(a->json, "nodes")) == 2);
         CHECK(strcmp(str_at(a->json, "nodes.0.status"), "pending") == 0);
+        expect(get(d, "/jobs/%s/profile?live=1&format=otlp", ids[i]), 200, NULL);
     }
     (void)cancel(d, ids[JOBS - 1]);
     CHECK(strcmp(str_at(await_end(d, ids[JOBS - 1]), "state"), "cancelled") == 0);
