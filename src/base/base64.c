@@ -1,11 +1,11 @@
-/* Base64; see the header. libcrypto is lenient about blanks and padding: what is read is checked
-   here first. */
+/* Base64; see the header. libcrypto is lenient about blanks and padding, so input is checked
+   first. */
 #include "comfypool/base/base64.h"
 
 #include <limits.h>
 #include <openssl/evp.h>
 
-enum { PIECE = 3 << 20 }; /* bytes at a time: a multiple of three, and the lengths are ints */
+enum { PIECE = 3 << 20 }; /* bytes a piece: a multiple of three that fits an int */
 
 void base64_write(struct buf *out, struct str bytes)
 {

@@ -65,7 +65,7 @@ void buf_add_text(struct buf *b, const char *c_string)
 void buf_add_char(struct buf *b, char c)
 {
     if (b->len + 1 < b->cap && b->len < b->max && !b->overflow) {
-        b->data[b->len++] = c; /* most of them: no call */
+        b->data[b->len++] = c; /* the common case: no call */
         return;
     }
     buf_add(b, &c, 1);
@@ -73,7 +73,7 @@ void buf_add_char(struct buf *b, char c)
 
 void buf_add_uint(struct buf *b, uint64_t v)
 {
-    char field[20]; /* of 2^64 - 1 */
+    char field[20]; /* fits 2^64 - 1 */
     char *p = field + sizeof field;
     do {
         *--p = (char)('0' + v % 10);

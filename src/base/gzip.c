@@ -11,10 +11,10 @@ enum { GZIP_ONLY = 15 + 16 };
 
 struct gunzip {
     z_stream z;
-    struct buf in; /* not used yet: from `at` on */
+    struct buf in; /* unused input, from `at` on */
     size_t at;
-    bool begun; /* a member has, and has not ended */
-    bool ended; /* one has */
+    bool begun; /* inside a member */
+    bool ended; /* a member has ended */
     const char *why;
 };
 
@@ -52,7 +52,7 @@ static const char *broken(const struct gunzip *g)
                                  : "it is no gzip, or damaged";
 }
 
-/* One call of zlib; what it made is appended. */
+/* Calls zlib once and appends its output. */
 static int inflate_once(struct gunzip *g, size_t most, struct buf *out)
 {
     const size_t left = g->in.len - g->at;
@@ -95,7 +95,7 @@ enum gunzip_step gunzip_step(struct gunzip *g, size_t most, struct buf *out, con
         *ret_why = g->why = broken(g);
         return GUNZIP_BROKEN;
     }
-    /* Z_BUF_ERROR: it could not go on. It may hold output still when all that it could write was
+    /* Z_BUF_ERROR: no progress possible. Output may still be held when `most` bytes were
        written. */
     const bool full = out->len - before == most;
     const bool moved = full || g->in.len - g->at < left;

@@ -16,7 +16,7 @@ enum expect {
     EXPECT_KEY,          /* behind , in an object */
     EXPECT_COMMA_OR_END,
     EXPECT_NOTHING, /* the value is complete */
-    EXPECT_STOPPED, /* an error was told */
+    EXPECT_STOPPED, /* an error was returned */
 };
 
 static void reader_init(struct js_reader *r, struct str text, unsigned max_depth, bool lenient)
@@ -251,7 +251,7 @@ static struct js_token read_string(struct js_reader *r, enum js_kind kind)
                 return fail(r, "a string is not valid UTF-8");
             }
             if (n == 0) {
-                t.escaped = true; /* must be mended when it is decoded */
+                t.escaped = true; /* must be repaired when decoded */
             }
             p += n == 0 ? 1 : n;
         }
@@ -423,7 +423,7 @@ struct js_token js_next(struct js_reader *r)
     return js_next(r);
 }
 
-/* Behind a string whose quote was read. */
+/* Returns the end of a string whose quote was read. */
 static const char *behind_string(const char *p, const char *end)
 {
     for (;;) {
@@ -437,7 +437,7 @@ static const char *behind_string(const char *p, const char *end)
     }
 }
 
-/* Of a checked text: behind an object or array whose bracket was read. NULL: it has no end. */
+/* Returns the end of an object or array whose bracket was read; text checked. NULL: none. */
 static const char *behind_value(const char *p, const char *end)
 {
     unsigned depth = 1;
@@ -454,7 +454,7 @@ static const char *behind_value(const char *p, const char *end)
     return depth == 0 ? p : NULL;
 }
 
-/* Passes the object or array that has begun. False: an error. */
+/* Skips the object or array that has begun. False: an error. */
 static bool pass_value(struct js_reader *r)
 {
     const unsigned outer = r->depth - 1;
@@ -572,7 +572,7 @@ struct str js_text(struct js_token t, struct buf *scratch)
         return t.text;
     }
     const size_t from = scratch->len;
-    /* Decoding never makes it longer, but for a stray byte that becomes U+FFFD. */
+    /* Decoding never lengthens it, except for a stray byte that becomes U+FFFD. */
     if (buf_reserve(scratch, t.text.n * 3) == NULL) {
         return (struct str){"", 0};
     }
@@ -588,7 +588,7 @@ bool js_is(struct js_token t, const char *c_string)
     if (t.kind != JS_STRING && t.kind != JS_KEY) {
         return false;
     }
-    if (!t.escaped) { /* most differ in their first byte: no call for these */
+    if (!t.escaped) { /* most differ in their first byte: no call then */
         return (t.text.n == 0 || t.text.p[0] == *c_string) && str_is(t.text, c_string);
     }
     const size_t want = strlen(c_string);

@@ -27,7 +27,7 @@ void js_close(struct js_out *o, char bracket)
     o->comma = true;
 }
 
-/* What a byte below 0x20, a quote or a backslash is written as. */
+/* Escapes a byte below 0x20, a quote or a backslash. */
 static void add_escape(struct buf *b, unsigned char c)
 {
     static const char plain[] = "\"\\\b\f\n\r\t";
@@ -46,7 +46,7 @@ static void add_escape(struct buf *b, unsigned char c)
 /* Length of a valid UTF-8 sequence that starts with a byte above 0x7f; 0 when it is none. */
 static size_t sequence_length(struct str s)
 {
-    /* A reader of strings knows what is valid: ask it about this one character. */
+    /* The JSON reader knows what is valid: ask it about this one character. */
     const unsigned char c = (unsigned char)s.p[0];
     const size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
     if (s.n < n) {

@@ -95,5 +95,5 @@ void log_write(enum log_level level, const char *message, const struct log_field
     }
     buf_add_char(&line, '\n');
     const ssize_t written = write(STDERR_FILENO, line.data, line.len);
-    (void)written; /* nobody is left to tell */
+    (void)written; /* there is no one left to tell */
 }

@@ -16,7 +16,7 @@ uint64_t map_hash(struct str key)
 {
     if (seed == 0) {
         if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) {
-            seed = (uint64_t)(uintptr_t)&key; /* the stack's own randomness */
+            seed = (uint64_t)(uintptr_t)&key; /* falls back to the stack's randomness */
         }
         seed |= 1;
     }
@@ -60,7 +60,7 @@ static struct map_slot *find(const struct map *m, struct str key, uint64_t hash)
     }
 }
 
-/* Of a key that is not there. */
+/* Returns a free slot for a key that is not in the map. */
 static struct map_slot *free_slot(const struct map *m, uint64_t hash)
 {
     const size_t mask = m->cap - 1;

@@ -1,4 +1,4 @@
-/* Which name is meant; see the header. */
+/* Finds the nearest name; see the header. */
 #include "comfypool/base/near.h"
 
 #include <ctype.h>
@@ -22,7 +22,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Levenshtein's, of squeezed names. */
+/* Levenshtein distance of squeezed names. */
 size_t near_distance(struct str left, struct str right)
 {
     char a[SHORT_NAME];

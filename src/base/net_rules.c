@@ -1,7 +1,7 @@
 /*
- * Addresses and who may be sent requests; see the header. All addresses are compared as 16 bytes,
- * IPv4 ones in their v4-mapped form, so that one comparison serves both families; a network of
- * IPv4 is then 96 bits longer. Only net_rules_new allocates.
+ * Which addresses requests may go to; see the header. All addresses are compared as 16 bytes, IPv4
+ * ones in their v4-mapped form, so that one comparison serves both families; a network of IPv4 is
+ * then 96 bits longer. Only net_rules_new allocates.
  */
 #include "comfypool/base/net_rules.h"
 
@@ -100,7 +100,7 @@ static const struct special4 not_public4[] = {
 };
 
 /*
- * What in 2000::/3 is not public. Outside of it nothing is: unspecified, loopback, fc00::/7,
+ * Non-public parts of 2000::/3. Nothing outside it is public: unspecified, loopback, fc00::/7,
  * fe80::/10, fec0::/10, ff00::/8, 100::/64, 64:ff9b:1::/48, 5f00::/16
  * (https://www.iana.org/assignments/iana-ipv6-special-registry).
  */
@@ -188,11 +188,11 @@ static bool means_loopback(struct str host)
            (host.n > tail.n && same_name((struct str){host.p + host.n - tail.n, tail.n}, tail));
 }
 
-/* All forms that inet_aton takes, which is what resolvers do with numbers. */
+/* Accepts all forms of inet_aton, as resolvers do. */
 static bool parse_v4(struct str host, struct in_addr *ret)
 {
     if (!is_made_of(host, "0123456789abcdefABCDEFxX.")) {
-        return false; /* inet_aton would ignore what follows a blank */
+        return false; /* inet_aton would ignore anything after a blank */
     }
     AUTO_FREE char *text = mem_copy(host);
     return inet_aton(text, ret) != 0;
@@ -250,7 +250,7 @@ static bool refuse(char *why, size_t size, const char *text)
     return false;
 }
 
-/* A full address: four numbers with dots, or IPv6. No short forms: they are mostly mistakes. */
+/* Reads a full address: dotted IPv4, or IPv6. No short forms: they are mostly mistakes. */
 static bool read_address(struct str text, struct net *ret)
 {
     char four[INET_ADDRSTRLEN];
@@ -310,7 +310,7 @@ static const char *trouble_of_label(struct str label)
     return NULL;
 }
 
-/* NULL when it is a host name. */
+/* Says why it is no host name, or NULL. */
 static const char *trouble_of_name(struct str name)
 {
     struct in_addr number;
@@ -415,7 +415,7 @@ bool net_rules_allow(const struct net_rules *r, struct str url_host, const struc
         return false;
     }
     for (size_t i = 0; i < r->nets_len; i++) {
-        /* ::/0 and the like are networks of IPv6: they do not hold an IPv4 address. */
+        /* ::/0 and the like are IPv6 networks: they hold no IPv4 address. */
         const bool of_v6 = r->nets[i].bits < MAPPED_BITS;
         if (net_holds(&r->nets[i], bytes) && !(of_v6 && a->sa_family == AF_INET)) {
             return true;

@@ -1,6 +1,6 @@
 /*
- * Bodies that are no JSON: what they are, and what to send instead. People send the name of a file,
- * an image with a workflow in it, what an editor saved as UTF-16. Pure.
+ * Recognises bodies that are no JSON and says what to send instead. People send the name of a file,
+ * an image with a workflow in it, a file that an editor saved as UTF-16. Pure.
  */
 #include "comfypool/base/sniff.h"
 
@@ -70,7 +70,7 @@ bool sniff_is_file_name(struct str body)
     return i < sizeof endings / sizeof *endings;
 }
 
-/* Line ends too. */
+/* Trims blanks and line ends. */
 static struct str trim(struct str s)
 {
     while (s.n > 0 && memchr(" \t\r\n", s.p[0], 4) != NULL) {

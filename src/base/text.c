@@ -1,4 +1,4 @@
-/* Small text work of http/: percent escapes, lists in headers, words without case. Pure. */
+/* Text helpers for http/: percent escapes, lists in headers, words without case. Pure. */
 #include "comfypool/base/text.h"
 
 #include <string.h>
@@ -13,7 +13,8 @@ static int hex(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* The length of the UTF-8 sequence at p, 0 when it is none (overlong, surrogate, cut, too high). */
+/* Returns the length of the UTF-8 sequence at p, 0 when it is none (overlong, surrogate, cut,
+   too high). */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
     if (p[0] < 0x80) {
@@ -114,7 +115,7 @@ bool text_same_word(struct str a, const char *word)
 
 bool text_is_name(struct str s)
 {
-    size_t part = 0; /* where it begins */
+    size_t part = 0; /* where the part begins */
     if (s.n == 0) {
         return false;
     }

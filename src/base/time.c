@@ -1,5 +1,5 @@
 /*
- * The one file that reads the clocks. Everything else is given the time or carries it with an
+ * The one file that reads the clocks. Everything else is given the time or converts it with an
  * anchor.
  */
 #include "comfypool/base/time.h"

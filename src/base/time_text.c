@@ -33,7 +33,7 @@ static bool take_char(struct str *s, char c)
     return true;
 }
 
-/* ".5" as millionths; digits beyond the sixth are cut off. Nothing there: 0. */
+/* Reads ".5" as millionths, ignoring digits beyond the sixth. Nothing there: 0. */
 static bool take_fraction(struct str *s, int *ret)
 {
     *ret = 0;
@@ -73,7 +73,7 @@ static bool take_date(struct str *s, struct tm *ret)
     return true;
 }
 
-/* "Z" or "+01:00", in seconds. */
+/* Reads "Z" or "+01:00", in seconds. */
 static bool take_offset(struct str *s, int *ret)
 {
     int hours = 0;

@@ -1,4 +1,5 @@
-/* UUIDs; see the header. Random bytes come in batches, since a system call a job would show. */
+/* UUIDs; see the header. Random bytes come in batches, since a system call a job would be
+   noticeable. */
 #include "comfypool/base/uuid.h"
 
 #include <stdint.h>

@@ -11,11 +11,11 @@ enum { DIGEST_HEX_SIZE = 65 };
 /* The lowercase hex SHA-256 of s, terminated. */
 void digest_sha256_hex(struct str s, char ret[DIGEST_HEX_SIZE]);
 
-/* The same of text that comes in pieces. */
+/* SHA-256 of text that comes in pieces. */
 struct digest;
 struct digest *digest_begin(void);
 void digest_add(struct digest *d, struct str s);
-/* Frees it. ret may be NULL: nobody wants to know any more. */
+/* Frees d. ret may be NULL: no digest wanted. */
 void digest_end(struct digest *d, char *ret);
 
 enum { DIGEST_SIZE = 32 };
@@ -23,7 +23,7 @@ enum { DIGEST_SIZE = 32 };
 /* The HMAC-SHA256 of text under key. */
 void digest_hmac_sha256(struct str key, struct str text, unsigned char ret[DIGEST_SIZE]);
 
-/* Compares two hex digests; the time that it takes says nothing about where they differ. */
+/* Compares two hex digests in constant time. */
 bool digest_hex_equal(const char a[DIGEST_HEX_SIZE], const char b[DIGEST_HEX_SIZE]);
 
 #endif

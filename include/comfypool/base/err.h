@@ -89,11 +89,11 @@ enum err {
 
 /* The public code, such as "job_not_found"; "" for ERR_NONE. Static. */
 const char *err_code(enum err e);
-/* What it means, for people. Static. */
+/* Returns its title, for people. Static. */
 const char *err_title(enum err e);
 /* The HTTP status, 500 for errors that have none. */
 unsigned err_http_status(enum err e);
-/* True when the same thing may succeed later or on another backend. */
+/* True when a retry may succeed later or on another backend. */
 bool err_is_retryable(enum err e);
 /* The error with this public code; ERR_NONE when there is none (or code is empty). */
 enum err err_from_code(struct str code);

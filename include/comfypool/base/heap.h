@@ -28,7 +28,7 @@ void heap_push(struct heap *h, struct heap_node *n);
 struct heap_node *heap_top(const struct heap *h);
 /* Does nothing when the node is in no heap. */
 void heap_remove(struct heap *h, struct heap_node *n);
-/* After the key of a node in the heap has changed. */
+/* Call after the key of a node in the heap has changed. */
 void heap_update(struct heap *h, struct heap_node *n);
 
 static inline bool heap_holds(const struct heap_node *n)

@@ -60,11 +60,11 @@ struct js_reader {
 void js_read_strict(struct js_reader *r, struct str text, unsigned max_depth);
 void js_read_lenient(struct js_reader *r, struct str text, unsigned max_depth);
 
-/* A text that js_check has accepted: what js_skip and js_rest pass is not looked at again. */
+/* Reads a text that js_check has accepted: js_skip and js_rest do not check again. */
 void js_read_checked(struct js_reader *r, struct str text);
 
-/* The same from inside an object, as if its brace had just been read: members follow, then the
-   brace, then JS_END is not looked for (see js_offset). */
+/* Reads strictly from inside an object, as if its brace had just been read: members follow, then
+   the brace; JS_END is not looked for (see js_offset). */
 void js_read_members(struct js_reader *r, struct str text, unsigned max_depth);
 
 /* The next token. After JS_END and JS_ERROR it stays there. */
@@ -75,7 +75,7 @@ struct js_token js_next(struct js_reader *r);
  * when no value follows (the end of an array or object is then read).
  */
 struct str js_skip(struct js_reader *r);
-/* The same where `first` was read already. */
+/* Like js_skip, with the first token `first` already read. */
 struct str js_rest(struct js_reader *r, struct js_token first);
 
 /* Byte offset of the reader, for messages. */
@@ -104,7 +104,7 @@ bool js_int(struct js_token t, int64_t *ret);
  */
 bool js_check(struct str text, unsigned max_depth, size_t *ret_offset, const char **ret_why);
 
-/* How many bytes at the beginning of s stand for themselves in a string of any text: ASCII without
+/* Counts the bytes at the beginning of s that need no escape in a JSON string: ASCII without
    controls, quotes and backslashes. */
 size_t js_plain_length(struct str s);
 

@@ -1,6 +1,6 @@
 /*
- * Lists through their items: each has the next one, and the place that points to it (the head of
- * the list, or the `next` of the one before). next and link name these members; an item may be in
+ * Intrusive lists: each item has the next one, and the place that points to it (the head of the
+ * list, or the `next` of the one before). next and link name these members; an item may be in
  * several lists, by several pairs. Arguments are evaluated more than once.
  */
 #ifndef COMFYPOOL_BASE_LIST_H
@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-/* Puts the item in front; head: the place that points to the first. O(1). */
+/* Puts the item in front; head: the pointer to the first. O(1). */
 #define list_push(head, item, next, link)                                                          \
     do {                                                                                           \
         (item)->next = *(head);                                                                    \
@@ -19,7 +19,7 @@
         *(head) = (item);                                                                          \
     } while (0)
 
-/* Takes the item out of the list that it is in; its link is NULL then. O(1). */
+/* Takes the item out of its list and sets its link to NULL. O(1). */
 #define list_remove(item, next, link)                                                              \
     do {                                                                                           \
         *(item)->link = (item)->next;                                                              \

@@ -14,7 +14,7 @@
 struct map_slot {
     struct str key;
     void *value;   /* NULL: free */
-    uint64_t hash; /* of the key: others need not be looked at, and growing touches none */
+    uint64_t hash; /* of the key: saves comparisons, and rehashing when it grows */
 };
 
 struct map {

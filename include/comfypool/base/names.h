@@ -6,8 +6,8 @@
 
 #include "comfypool/base/str.h"
 
-/* The place of a name among `len` rows of `row` bytes each; len: it is not there. Rows without a
-   name (NULL) are passed over, and an empty name is never found. */
+/* Returns the index of a name among `len` rows of `row` bytes each; len: not found. Rows without
+   a name (NULL) are skipped, and an empty name is never found. */
 static inline size_t names_find(const void *table, size_t len, size_t row, struct str name)
 {
     size_t i = 0;
@@ -20,7 +20,7 @@ static inline size_t names_find(const void *table, size_t len, size_t row, struc
     return i;
 }
 
-/* The same of an array. */
+/* names_find() of an array. */
 #define names_index(table, name)                                                                   \
     names_find((table), sizeof(table) / sizeof *(table), sizeof *(table), (name))
 

@@ -1,4 +1,4 @@
-/* "Did you mean": which of some names a wrong one is nearest to. Case, - and _ do not count. */
+/* "Did you mean": finds the name nearest to a wrong one, ignoring case, - and _. */
 #ifndef COMFYPOOL_BASE_NEAR_H
 #define COMFYPOOL_BASE_NEAR_H
 
@@ -6,13 +6,13 @@
 
 #include "comfypool/base/str.h"
 
-/* Letters to be changed, added or taken away, among the first 40 of each. */
+/* Counts the letters to change, add or remove, among the first 40 of each. */
 size_t near_distance(struct str a, struct str b);
 
 struct near {
     struct str given;
-    size_t best;      /* a nearer one takes its place */
-    const char *name; /* the nearest so far; NULL: none is near enough */
+    size_t best;      /* distance to beat */
+    const char *name; /* the nearest so far; NULL: none near enough */
 };
 /* given is borrowed. */
 struct near near_to(struct str given);

@@ -1,6 +1,6 @@
 /*
- * Work that is under way: what is written, asked for, or read, and must be over before a part of
- * the program may stop. Whoever stops hears when nothing is left.
+ * Counts work under way (writes, requests, reads) that must finish before a part of the program may
+ * stop, and reports when none is left.
  */
 #ifndef COMFYPOOL_BASE_PENDING_H
 #define COMFYPOOL_BASE_PENDING_H

@@ -1,6 +1,6 @@
 /*
- * Why something that was asked for is refused: a code, words for people and, where a document was
- * given, the place in it. What is asked by HTTP is answered with it; rules know no more of that.
+ * Why a request is refused: a code, words for people and, where a document was given, the place in
+ * it. The rules fill it in; HTTP answers with it.
  */
 #ifndef COMFYPOOL_BASE_REFUSAL_H
 #define COMFYPOOL_BASE_REFUSAL_H
@@ -10,10 +10,10 @@
 #include "comfypool/base/err.h"
 
 struct refusal {
-    enum err code;    /* ERR_NONE: it is not refused */
-    char *detail;     /* NULL: the code says all there is to say */
+    enum err code;    /* ERR_NONE: not refused */
+    char *detail;     /* NULL: the code says it all */
     char pointer[64]; /* a JSON pointer (RFC 6901); "": none */
-    int retry_after;  /* seconds; 0: nobody knows when to try again */
+    int retry_after;  /* seconds; 0: unknown */
 };
 
 /* All of these set an empty refusal and return false. detail (copied) and pointer may be NULL. */
@@ -21,7 +21,7 @@ bool refusal_set(struct refusal *r, enum err code);
 bool refusal_say(struct refusal *r, enum err code, const char *detail);
 bool refusal_point(struct refusal *r, enum err code, const char *detail, const char *pointer);
 bool refusal_wait(struct refusal *r, enum err code, const char *detail, int retry_after);
-/* Frees what it points to; it may be set again. */
+/* Frees what r points to; it may be set again. */
 void refusal_done(struct refusal *r);
 
 #endif

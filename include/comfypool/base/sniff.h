@@ -1,4 +1,4 @@
-/* What somebody sent in place of JSON, to tell them what to send. Pure. */
+/* Recognises what was sent in place of JSON, to say what to send. Pure. */
 #ifndef COMFYPOOL_BASE_SNIFF_H
 #define COMFYPOOL_BASE_SNIFF_H
 
@@ -6,10 +6,10 @@
 
 #include "comfypool/base/str.h"
 
-/* What a body is that is no JSON, and what to send instead; static. NULL: nobody knows. */
+/* Says what a non-JSON body is and what to send instead; static. NULL: unknown. */
 const char *sniff(struct str body);
-/* A short text without braces and line ends that ends as the name of a file does: what curl sends
-   of -d workflow.json. FILE_NAME_MOST and more bytes are none. */
+/* True for a short text without braces and line ends that ends like a file name: what curl sends
+   for -d workflow.json. False from FILE_NAME_MOST bytes on. */
 enum { FILE_NAME_MOST = 1024 };
 bool sniff_is_file_name(struct str body);
 

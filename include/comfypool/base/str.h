@@ -1,8 +1,10 @@
 /*
- * A borrowed piece of text: pointer and length, no terminator, NUL bytes allowed. Whoever hands one
- * out says how long it lives. Also the allocation policy of the whole program: small allocations
- * do not fail, they end the process (every accepted job is on disk, the service manager restarts);
- * buffers that a peer feeds have a maximum instead (base/buf.h).
+ * A borrowed piece of text: pointer and length, no terminator, NUL bytes allowed. The function that
+ * hands one out says how long it lives.
+ *
+ * The allocation policy of the whole program is here, too: small allocations do not fail, they end
+ * the process (every accepted job is on disk, the service manager restarts); buffers that a peer
+ * feeds have a maximum instead (base/buf.h).
  */
 #ifndef COMFYPOOL_BASE_STR_H
 #define COMFYPOOL_BASE_STR_H
@@ -19,7 +21,7 @@ struct str {
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 
-/* The same as an initialiser of a static table. */
+/* STR() as an initialiser of a static table. */
 #define STR_INIT(literal)                                                                          \
     {                                                                                              \
         (literal), sizeof(literal) - 1                                                             \
@@ -30,7 +32,7 @@ static inline struct str str_of(const char *c_string)
     return (struct str){c_string, c_string == NULL ? 0 : strlen(c_string)};
 }
 
-/* At most `most` bytes of its beginning, without a part of a character at the end. */
+/* Returns at most the first `most` bytes, ending at a character boundary. */
 struct str str_clip(struct str s, size_t most);
 
 static inline bool str_eq(struct str a, struct str b)
@@ -48,14 +50,14 @@ static inline bool str_ends_with(struct str a, struct str end)
     return a.n >= end.n && memcmp(a.p + a.n - end.n, end.p, end.n) == 0;
 }
 
-/* Of a file's name (or NULL): the dot, and up to 15 letters and digits behind it; "" when it has
-   none. Owner: the caller. */
+/* Returns the extension of a file name (or NULL): the dot and up to 15 letters and digits; ""
+   when it has none. Owner: the caller. */
 char *str_extension(const char *filename);
 
 /* Parses a whole decimal integer (optional '-', digits). Returns false on anything else. */
 bool str_to_int64(struct str s, int64_t *ret);
 
-/* malloc, calloc and realloc that end the process with a message when memory is out. */
+/* malloc, calloc and realloc that end the process with a message when out of memory. */
 void *mem_alloc(size_t n);
 void *mem_zero(size_t count, size_t size);
 void *mem_grow(void *p, size_t n);

@@ -26,8 +26,8 @@ struct dur_us {
 };
 
 /*
- * One reading of both clocks: what carries monotonic points to wall points. A clock step after the
- * reading cannot bend what is carried with it.
+ * One reading of both clocks, to convert monotonic points to wall points. A clock step after the
+ * reading does not affect conversions.
  */
 struct time_anchor {
     struct mono_us mono;

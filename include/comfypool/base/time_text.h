@@ -1,4 +1,4 @@
-/* Points in time as people and programs write them. */
+/* Reads and writes points in time as text. */
 #ifndef COMFYPOOL_BASE_TIME_TEXT_H
 #define COMFYPOOL_BASE_TIME_TEXT_H
 
@@ -14,12 +14,12 @@
  */
 bool time_read(struct str text, struct wall_us *ret);
 
-/* A number of milliseconds since the epoch that is meant as seconds: before 1973, but not 0. */
+/* True for milliseconds since the epoch that are meant as seconds: before 1973, but not 0. */
 static inline bool time_ms_is_seconds(double ms)
 {
     return ms > 0 && ms < 1e11;
 }
-/* What both are, for messages. */
+/* The accepted forms, for messages. */
 #define TIME_SHAPE "milliseconds since the epoch (not seconds), or RFC 3339"
 
 /* RFC 3339 in UTC with milliseconds: "2026-11-25T18:15:00.123Z". */
