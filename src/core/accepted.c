@@ -1,4 +1,4 @@
-/* Values that servers took although no list has them; see the header. */
+/* Values that servers accepted outside their lists; see the header. */
 #include "comfypool/core/accepted.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/core/catalog.h"
 
-/* Of a server; more are not remembered, nor longer ones: all are written whenever one is learnt. */
+/* Limits of entries a server and bytes an entry: all are written whenever one is added. */
 enum { MAX_TAKEN = 1000, MAX_TEXT = 4096 };
 
 struct taken {
@@ -17,7 +17,7 @@ struct taken {
     char *class_type;
     char *input;
     char *value;
-    char shape[DIGEST_HEX_SIZE]; /* of the class at the time */
+    char shape[DIGEST_HEX_SIZE]; /* of the class when it was accepted */
 };
 
 static void taken_free(struct taken *t)
@@ -124,7 +124,7 @@ void accepted_write(const struct accepted *a, struct buf *out)
     js_close(&o, ']');
 }
 
-/* One object that has begun. */
+/* Reads one entry, whose brace was read. */
 static void load_one(struct accepted *a, struct js_reader *r)
 {
     static const char *const names[] = {"class", "input", "value", "shape"};

@@ -1,9 +1,9 @@
 /*
  * Where the time went, from a finished account: the heaviest path through the graph, the stretches
  * in which nothing ran, model loading, cache hits, and the steps of nodes with progress. Called
- * once by profile.c when nodes, slices and counts are there; what it allocates belongs to the
- * profiler and lives until the next account. Cycles in a workflow cost nothing extra: a link back
- * to a node that is still being looked at is left out. What a gap hides is not known, and never 0.
+ * once by profile.c when nodes, slices and counts are there; its allocations belong to the profiler
+ * and live until the next account. Cycles in a workflow cost nothing extra: a link back to a node
+ * on the stack is ignored. What a gap hides is unknown, never 0.
  */
 #include "profiler_inner.h"
 
@@ -15,16 +15,16 @@ enum visit { VISIT_NEVER, VISIT_OPEN, VISIT_DONE };
 
 /* The heaviest path that ends at a node of the workflow. */
 struct reach {
-    int64_t weight_us; /* its own */
+    int64_t weight_us; /* the node's own */
     int64_t total_us;
-    uint32_t via;  /* the node before it */
+    uint32_t via;  /* previous node on the path */
     uint32_t len;  /* nodes on the path */
-    uint32_t next; /* dependency to be looked at; while open */
+    uint32_t next; /* next dependency to visit, while open */
     bool has_via;
     unsigned char visit;
 };
 
-/* Of two paths of one weight the longer one tells more. */
+/* Compares weights; of equal paths the longer one tells more. */
 static bool is_heavier(const struct reach *a, const struct reach *b)
 {
     return a->total_us != b->total_us ? a->total_us > b->total_us : a->len > b->len;
@@ -46,7 +46,7 @@ static void close_node(const struct workflow *w, struct reach *all, uint32_t ind
     r->visit = VISIT_DONE;
 }
 
-/* Everything that `from` depends on, depth first, on a stack of our own. */
+/* Visits everything that `from` depends on, depth first, with an explicit stack. */
 static void visit_from(const struct workflow *w, struct reach *all, uint32_t *stack, uint32_t from)
 {
     size_t depth = 0;
@@ -82,7 +82,7 @@ static void keep_path(struct profiler *p, const struct reach *all, uint32_t end,
     out->path_length.us = all[end].total_us;
 }
 
-/* It may have run for a time that nobody knows, since something was missed. */
+/* True if a gap may hide how long the node ran. */
 static bool is_hidden(const struct profile *profile, const struct profile_node *n)
 {
     if (n->has_duration || n->status == PROFILE_CACHED || (n->runs && n->has_start)) {
@@ -98,13 +98,13 @@ static bool is_hidden(const struct profile *profile, const struct profile_node *
     return false;
 }
 
-/* Without the copies of other nodes that it expanded into: their time is theirs. */
+/* Returns a node's time without that of the copies it expanded into. */
 static int64_t own_time(const struct profile_node *n)
 {
     return n->loops ? n->self.us : n->duration.us;
 }
 
-/* Of one that is displayed for its copies: theirs. */
+/* Returns a node's time, or that of its copies if it has some. */
 static int64_t weight_of(const struct profiler *p, const struct profile *profile,
                          const struct profile_node *n)
 {
@@ -168,7 +168,7 @@ static void add_idle(struct profile_idle *list, size_t *len, struct profile_idle
     }
 }
 
-/* When something ran, or may have run: in order of time. Owner: the caller. */
+/* Collects, in order of time, when nodes ran or gaps may hide it. Owner: the caller. */
 static struct stretch *gather_stretches(const struct profile *profile, size_t all_slices,
                                         size_t *ret_len)
 {
@@ -188,7 +188,7 @@ static struct stretch *gather_stretches(const struct profile *profile, size_t al
     return s;
 }
 
-/* Sweeps over what ran in order of its starts. */
+/* Sweeps over the stretches in order of their starts. */
 static void find_idle(struct profiler *p, struct profile *profile, size_t all_slices)
 {
     size_t n = 0;
@@ -230,7 +230,7 @@ static int by_value(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Some 300 years: a step that advanced by next to nothing would last longer. */
+/* Some 300 years: caps steps that advanced by almost nothing. */
 static const int64_t MOST_US = INT64_C(1) << 53;
 
 static struct dur_us rounded(double us)
@@ -238,13 +238,13 @@ static struct dur_us rounded(double us)
     return (struct dur_us){us < (double)MOST_US ? (int64_t)(us + 0.5) : MOST_US};
 }
 
-/* It was read then, and may have come before. */
+/* True if a read at this time may have come late. */
 static bool was_late(const struct profile *profile, struct mono_us at)
 {
     return profiler_gap_at(profile->gaps, profile->gaps_len, at, GAP_LATE) != NULL;
 }
 
-/* The times between advances; `each` has room for one a progress event. */
+/* Measures the times between advances; `each` has room for one a progress event. */
 static void time_steps(const struct profile *profile, const struct profile_node *n, double *each,
                        struct profile_steps *ret)
 {
@@ -273,7 +273,7 @@ static void time_steps(const struct profile *profile, const struct profile_node 
     ret->p95 = rounded(each[len * 95 / 100]);
 }
 
-/* From the start of the slice in which it lies. */
+/* Measures the first progress from the start of its slice. */
 static void time_first(const struct profile_node *n, struct profile_steps *ret)
 {
     const struct mono_us at = n->progress[0].at;
@@ -328,7 +328,8 @@ static void sum_loading(const struct profile *profile, struct profile_analysis *
     }
 }
 
-/* While it runs: what is planned is not known yet, nor how long the first node takes. */
+/* Leaves out of a running attempt what its future decides: its plan, and how long the first node
+   takes. */
 static void leave_out_what_is_to_come(const struct profile *profile, bool planned,
                                       struct profile_analysis *a)
 {
@@ -352,7 +353,7 @@ void profiler_analyse(struct profiler *p, const struct timeline *t, struct profi
     a->path_share = a->path_share > 1 ? 1 : a->path_share;
     sum_loading(profile, a);
     a->cache_hit_rate = profile->total > 0 ? (double)profile->cached / (double)profile->total : 0;
-    a->hits_known = t->planned.set; /* what was cached is told at its planning */
+    a->hits_known = t->planned.set; /* the plan says what was cached */
     a->known = profile->at.has_started || profile->outcome != ATTEMPT_OPEN;
     leave_out_what_is_to_come(profile, t->planned.set, a);
     profile->unaccounted_known = profile->unaccounted_known && a->known && profile->execution_seen;

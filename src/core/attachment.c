@@ -1,4 +1,4 @@
-/* The files of a job as its row has them; see the header. */
+/* Reads and writes the files in a job's row; see the header. */
 #include "comfypool/core/attachment.h"
 
 #include <stdio.h>

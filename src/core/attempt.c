@@ -34,13 +34,12 @@ static const char *const verdicts[VERDICT_COUNT] = {
 #define SAME_EVIDENCE EVIDENCE_COUNT
 
 /*
- * What each event makes of an attempt, by its phase and its evidence. What is in no row is a bug
- * that the caller reports. Frames may come before the answer to the POST, and that answer after the
- * end.
+ * Transitions by event, phase and evidence. A combination without a row is a bug that the caller
+ * reports. Frames may come before the answer to the POST, and that answer after the end.
  */
 static const struct {
     enum attempt_event event;
-    unsigned phases, evidence; /* P and E each */
+    unsigned phases, evidence; /* sets of P() and E() */
     enum attempt_phase to_phase;
     enum attempt_evidence to_evidence;
 } rules[] = {
@@ -147,13 +146,13 @@ static bool is_refused(const struct attempt_ending *e)
     return e->outcome == ATTEMPT_REJECTED && e->excuse == EXCUSE_HERE;
 }
 
-/* The last of too many faults is no longer spared. */
+/* True if a probe spares its job; not with too many faults. */
 static bool is_spared(const struct attempt_ending *e, unsigned faults)
 {
     return (e->probe == PROBE_SPARED || e->probe == PROBE_SICK) && faults < RETRY_MAX_FAULTS;
 }
 
-/* What it did was counted when it was given up; only what it has become since is new. */
+/* Judges an attempt found again: its failure was counted when it was given up. */
 static enum attempt_verdict judge_found(const struct attempt_ending *e)
 {
     return e->outcome == ATTEMPT_COMPLETED                      ? VERDICT_COMPLETED
@@ -219,9 +218,9 @@ enum job_event attempt_decide(const struct attempt_state *s, const struct attemp
         return JOB_EVENT_COMPLETE;
     }
     if (v == VERDICT_ELSEWHERE) {
-        return JOB_EVENT_REQUEUE; /* whether a backend is left, or a cancel, is seen there */
+        return JOB_EVENT_REQUEUE; /* the queue checks for backends left, and cancels */
     }
-    /* Told to stop, and it did not run to an end of its own: that is what was asked for. */
+    /* An interrupted prompt that did not end by itself counts as cancelled. */
     const bool gone = e->outcome == ATTEMPT_LOST || e->error == ERR_BACKEND_ERROR ||
                       e->error == ERR_UPLOAD_FAILED;
     if (e->outcome == ATTEMPT_CANCELLED || (job->cancel_requested && gone)) {

@@ -1,4 +1,4 @@
-/* A change owns its texts. */
+/* Frees the texts of a change. */
 #include "comfypool/core/backend_change.h"
 
 #include <stdlib.h>

@@ -1,12 +1,12 @@
-/* What a connection holds back for us; see the header. */
+/* What a connection holds back; see the header. */
 #include "comfypool/core/backlog.h"
 
 enum {
     /* Half of the smallest window that a kernel begins with (64 KiB). */
     FULL_BYTES = 32 * 1024,
-    /* What waited in our kernel is read in one go, but for what it costs. */
+    /* A burst from our kernel is read at once, but for processing. */
     BURST_US = 1000,
-    /* What waited at the server comes as the network lets it. */
+    /* Bytes held at the server come at the network's pace. */
     DRAIN_US = 20000,
 };
 

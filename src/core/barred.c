@@ -30,7 +30,7 @@ static const char *cause_of(unsigned status)
            "does not let the request through";
 }
 
-/* Nothing is refused any more. */
+/* Drops the reason when nothing is barred. */
 static void forget_why(struct barred *r)
 {
     if (!r->all && !barred_limits(r)) {

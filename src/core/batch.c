@@ -7,7 +7,7 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/core/splice.h"
 
-/* Ids of nodes that are looked for in one name. */
+/* Dots tried in one name. */
 enum { DOTS_MOST = 32 };
 
 void override_check_begin(struct override_check *c, const struct workflow *w, struct str text)
@@ -20,7 +20,7 @@ void override_check_end(struct override_check *c)
     places_done(&c->places);
 }
 
-/* The node of the longest id before a dot; NULL: there is none. */
+/* Finds the node of the longest id before a dot; NULL: none. */
 static const struct workflow_node *split(const struct workflow *w, struct str name,
                                          struct str *ret_input)
 {
@@ -102,13 +102,13 @@ void override_apply(struct str workflow, struct str one, struct buf *out)
     workflow_free(w);
 }
 
-/* Whether a value is, or names, a part of the structural hash. */
+/* True if a value is, or names, a part of the structural hash. */
 static bool is_structural(struct str input, struct str value)
 {
     return (value.n > 0 && value.p[0] == '[') || workflow_names_model(input, value);
 }
 
-/* A text that is no model counts for nothing, and neither does a seed. */
+/* True if a value counts for the hash: no seed, and no text but a model's name. */
 static bool is_hashed(struct str input, struct str value)
 {
     return value.n > 0 && value.p[0] != '"' && !str_ends_with(input, STR("seed"));
@@ -148,7 +148,7 @@ bool override_is_structural(struct override_check *c, struct str one, struct buf
 
 /* ---- what the hashes depend on --------------------------------------------------------------- */
 
-/* The inputs, whose brace was read. */
+/* Reduces inputs, whose brace was read. */
 static void reduce_inputs(struct js_reader *r, struct js_out *o, struct buf *scratch)
 {
     js_open(o, '{');
@@ -227,7 +227,7 @@ static struct override_hash *hash_anew(const struct override_hashes *h, struct s
     return made;
 }
 
-/* Another structure (a model, a link) is another workflow to backends and estimates. */
+/* A changed structure (a model, a link) is another workflow to backends and estimates. */
 const struct override_hash *override_hash_of(struct override_hashes *h, struct str one)
 {
     AUTO_BUF struct buf key;

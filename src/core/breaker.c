@@ -1,4 +1,4 @@
-/* Pairs (backend, workflow hash); see the header. A hash leaves when nothing is known of it. */
+/* Pairs (backend, workflow hash); see the header. A hash is dropped when nothing is known of it. */
 #include "comfypool/core/breaker.h"
 
 #include <stdlib.h>
@@ -142,7 +142,7 @@ bool breaker_failed(struct breaker *a, struct str hash, uint32_t backend, struct
     return true;
 }
 
-/* Nothing is known of the pair any more: it goes. */
+/* Drops a pair of which nothing is known. */
 static void drop_if_empty(struct breaker *a, struct breaker_hash *h, struct pair *p)
 {
     if (p->failures == 0 && !p->refused) {
@@ -174,7 +174,7 @@ void breaker_release(struct breaker *a, struct str hash, uint32_t backend)
     struct breaker_hash *h = map_get(&a->by_hash, hash);
     struct pair *p = find_pair(h, backend);
     if (p == NULL || p->failures >= a->limits.failures) {
-        return; /* it is open by its own failures */
+        return; /* opened by its own failures */
     }
     p->open_until = (struct mono_us){0};
     drop_if_empty(a, h, p);

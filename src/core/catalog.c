@@ -1,4 +1,4 @@
-/* What servers know; see the header. */
+/* Catalogs of servers; see the header. */
 #include "comfypool/core/catalog.h"
 
 #include <math.h>
@@ -50,7 +50,7 @@ static char slash(char c)
     return (char)(c == '\\' ? '/' : c);
 }
 
-/* As paths: \ is / in them. */
+/* Compares as paths: \ is / in them. */
 static int compare_paths(const char *a, const char *b)
 {
     while (*a != '\0' && slash(*a) == slash(*b)) {
@@ -60,7 +60,7 @@ static int compare_paths(const char *a, const char *b)
     return (int)(unsigned char)slash(*a) - (int)(unsigned char)slash(*b);
 }
 
-/* Spellings of one path stand beside each other. */
+/* Sorts the spellings of one path together. */
 static int by_path(const void *a, const void *b)
 {
     const char *const x = *(char *const *)a;
@@ -69,7 +69,7 @@ static int by_path(const void *a, const void *b)
     return order != 0 ? order : strcmp(x, y);
 }
 
-/* A list may hold one path in very many spellings: none of them is looked at. */
+/* Searches in logarithmic time, though one path may have very many spellings. */
 const char *catalog_spelling(const struct catalog_class *c, struct str input, struct str value)
 {
     const struct catalog_input *in = catalog_input(c, input);
@@ -81,7 +81,7 @@ const char *catalog_spelling(const struct catalog_class *c, struct str input, st
     if (exact != NULL) {
         return *exact;
     }
-    size_t from = 0; /* the first that is not before it as a path */
+    size_t from = 0; /* first entry not before it as a path */
     for (size_t to = in->values_len; from < to;) {
         const size_t middle = from + (to - from) / 2;
         const bool before = compare_paths(in->values[middle], key) < 0;
@@ -109,7 +109,7 @@ bool catalog_unfolds(const struct catalog_class *c)
 
 /* ---- types of links -------------------------------------------------------------------------- */
 
-/* The next of "A, B", without blanks; *at goes behind it. */
+/* Returns the next type of "A, B" without blanks and advances *at past it. */
 static struct str next_type(const char **at)
 {
     const size_t n = strcspn(*at, ",");
@@ -143,7 +143,7 @@ bool catalog_types_match(const char *from, const char *to)
     return match;
 }
 
-/* The text of a type that links are held against, or NULL. */
+/* Returns the type's name if links of it are checked, else NULL. */
 static char *held_type(struct js_token t)
 {
     enum { LONGEST = 256 };
@@ -162,8 +162,8 @@ static char *held_type(struct js_token t)
     return type;
 }
 
-/* One that is not text is a list, whose links nobody holds; "*" may be several that are not said.
- */
+/* Reads the outputs. A type that is no text is a list, whose links are not checked; "*" may stand
+   for several unlisted outputs. */
 static void read_outputs(struct str text, struct catalog_class *c)
 {
     struct js_reader r;
@@ -197,7 +197,7 @@ static void add_value(struct catalog_input *in, struct str text)
     in->values[in->values_len++] = mem_copy(text);
 }
 
-/* An array that has begun: its strings. One of objects is something else than a list of names. */
+/* Reads the strings of an array that has begun. Objects in it make it no list of names. */
 static void read_values(struct js_reader *r, struct catalog_input *in)
 {
     AUTO_BUF struct buf scratch;
@@ -217,7 +217,7 @@ static void read_values(struct js_reader *r, struct catalog_input *in)
     }
 }
 
-/* Members of an input's options that say: nobody holds values against this list. */
+/* True for input options that turn the check against the list off. */
 static bool frees_list(struct js_token key, struct js_token value)
 {
     static const char *const names[] = {"remote",       "remote_combo", "dynamic",
@@ -253,7 +253,7 @@ static void read_options(struct js_reader *r, bool is_combo, struct catalog_inpu
     in->loose = in->loose || freed;
 }
 
-/* [type or list, options?] */
+/* Reads [type or list, options?]. */
 static void read_input(struct str text, struct catalog_input *in)
 {
     struct js_reader r;
@@ -270,7 +270,7 @@ static void read_input(struct str text, struct catalog_input *in)
         in->type = js_is(type, "INT")     ? CATALOG_INT
                    : js_is(type, "FLOAT") ? CATALOG_FLOAT
                                           : CATALOG_OTHER;
-        /* Inputs that unfold into others, as they are filled in: nobody says which are required. */
+        /* Inputs that unfold as they are filled in: required ones are unknown. */
         in->loose =
             type.kind != JS_STRING || (type.text.n >= 6 && memcmp(type.text.p, "COMFY_", 6) == 0);
         in->required = in->required && !in->loose;
@@ -308,7 +308,7 @@ static void read_inputs(struct str text, bool required, struct catalog_class *c)
     }
 }
 
-/* In order of their names, each once. */
+/* Sorts inputs by name and drops duplicates. */
 static void sort_inputs(struct catalog_class *c)
 {
     if (c->inputs_len > 1) {
@@ -326,7 +326,7 @@ static void sort_inputs(struct catalog_class *c)
     c->inputs_len = n;
 }
 
-/* {"required": {...}, "optional": {...}} */
+/* Reads {"required": {...}, "optional": {...}}. */
 static void read_groups(struct str text, struct catalog_class *c)
 {
     struct js_reader r;
@@ -344,8 +344,8 @@ static void read_groups(struct str text, struct catalog_class *c)
     sort_inputs(c);
 }
 
-/* A class that is none of ComfyUI's own may take links of other types (a type that is equal to
-   others, VALIDATE_INPUTS with input_types), and have outputs that it does not list. */
+/* Unchecks a custom class: it may take links of other types (a type equal to others,
+   VALIDATE_INPUTS with input_types), and have unlisted outputs. */
 static void let_loose(struct catalog_class *c)
 {
     c->is_custom = true;
@@ -471,7 +471,7 @@ static void release(struct catalog_pool *p, struct catalog_class *c)
     }
 }
 
-/* The one that is kept of those equal to c (taken). */
+/* Returns the shared class equal to c (taken). */
 static struct catalog_class *share(struct catalog_pool *p, struct catalog_class *take)
 {
     struct catalog_class *c = map_get(&p->classes, str_of(take->digest));
@@ -535,7 +535,7 @@ bool catalog_replace(struct catalog *c, struct catalog_pool *p, struct catalog_d
         struct catalog_class *x = share(p, take->classes[i]);
         changed = changed || map_get(&old, str_of(x->name)) != x;
         struct catalog_class *twin = map_put(&c->classes, str_of(x->name), x);
-        if (twin != NULL) { /* said twice: the last one counts */
+        if (twin != NULL) { /* duplicate: the last one counts */
             release(p, twin);
         }
     }

@@ -1,8 +1,8 @@
 /*
- * Deltas and verdicts; see the header. What base runs say is collected node by node of the target
- * as they come, so that only numbers of them are kept; medians are made once, at the end. Which
- * node is which is compare_match.c's business. Durations are kept as doubles, which hold whole
- * microseconds of three centuries exactly.
+ * Deltas and verdicts; see the header. Numbers of base runs are collected by target node as runs
+ * are added, so that only numbers are kept; medians are computed once, at the end. compare_match.c
+ * matches the nodes. Durations are kept as doubles, which hold whole microseconds of three
+ * centuries exactly.
  */
 #include "compare_inner.h"
 
@@ -45,7 +45,7 @@ static int by_value(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Sorts them. NAN of none. */
+/* Sorts n and returns its median; NAN if empty. */
 static double median(struct numbers *n)
 {
     if (n->len == 0) {
@@ -55,7 +55,7 @@ static double median(struct numbers *n)
     return (n->v[(n->len - 1) / 2] + n->v[n->len / 2]) / 2;
 }
 
-/* The median distance from `centre`; they are the distances then. */
+/* Returns the median distance from `centre`; turns n into the distances. */
 static double mad(struct numbers *n, double centre)
 {
     for (size_t i = 0; i < n->len; i++) {
@@ -80,7 +80,7 @@ const char *compare_verdict_name(enum compare_verdict v)
 
 enum { RUNS_FOR_SPREAD = 3, LEAST_US = 5000 };
 
-/* All factors are whole, so that the edges are exact. */
+/* Factors are whole numbers, so that the edges are exact. */
 enum compare_verdict compare_judge(struct dur_us base, struct dur_us target, struct dur_us mad_,
                                    size_t runs)
 {
@@ -102,22 +102,22 @@ struct collected {
     struct numbers vram;
     struct numbers ram;
     struct numbers gpu;
-    size_t there; /* base runs that have it */
+    size_t there; /* base runs that have the node */
     size_t cached;
-    bool cut_off; /* one of them did not come to its end */
+    bool cut_off; /* one of them did not finish */
     bool has_idle;
-    struct dur_us idle; /* the duration that the newest cached one has */
+    struct dur_us idle; /* duration of the newest cached one */
     struct str base_id;
-    char *own_id; /* holds base_id, when the newest run does not */
+    char *own_id; /* owns base_id when the newest run lacks the node */
 };
 
 struct comparison {
     const struct compare_run *target;
     struct placed_run placed;
-    struct collected *nodes; /* of the target's */
+    struct collected *nodes; /* by target node */
     struct collected total;
     size_t runs;
-    size_t *match; /* of the last run */
+    size_t *match; /* of the last run added */
     size_t *added;
     size_t *removed;
     struct compare_pair *pairs;
@@ -211,7 +211,7 @@ static void collect_run(struct collected *total, const struct compare_run *base,
     collect_resources(total, &base->resources, &target->resources);
 }
 
-/* Of the newest run: what nobody was matched with. */
+/* Collects the unmatched nodes of the newest run. */
 static void collect_removed(struct comparison *c, const struct compare_run *base)
 {
     AUTO_FREE bool *taken = mem_zero(base->nodes_len, sizeof *taken);
@@ -256,7 +256,7 @@ static struct compare_side side_of_base(struct collected *n)
     return s;
 }
 
-/* Fills in what follows from both sides. */
+/* Derives delta, ratio and verdict from both sides. */
 static void judge(struct compare_times *t, struct collected *n, bool target_finished)
 {
     t->base = side_of_base(n);
@@ -275,7 +275,7 @@ static void judge(struct compare_times *t, struct collected *n, bool target_fini
     }
 }
 
-/* NAN where one side is not known. */
+/* Returns target - base; NAN where a side is unknown. */
 static struct compare_resources deltas_of(struct collected *n, const struct compare_resources *r)
 {
     return (struct compare_resources){

@@ -1,9 +1,9 @@
 /*
- * Which node of one run is which of another; the steps are in compare.h. A run is made ready once
- * (signatures, depths, places); each step then sorts what is left of both runs by a key and walks
- * the two lists side by side, so that nothing is quadratic. A signature is a hash over the class
- * and the signatures of what the node depends on; a link that closes a circle counts as one to
- * nobody, so that circles cost nothing extra. Hashes are seeded: clients choose ids and classes.
+ * Matches the nodes of two runs; the steps are in compare.h. A run is prepared once (signatures,
+ * depths, places); each step then sorts what is left of both runs by a key and merges the two
+ * lists, so that nothing is quadratic. A signature hashes the class and the signatures of all
+ * dependencies; a link that closes a cycle counts as one to nowhere, so cycles cost nothing extra.
+ * Hashes are seeded: clients choose ids and classes.
  */
 #include "compare_inner.h"
 
@@ -25,7 +25,7 @@ static int by_number(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* All it depends on was looked at. scratch: room for its dependencies and one more. */
+/* Computes depth and signature; all dependencies are done. scratch: room for them and one more. */
 static void close_node(const struct placed_run *r, struct placed_node *p, uint64_t *scratch)
 {
     const struct compare_node *n = p->node;
@@ -42,7 +42,7 @@ static void close_node(const struct placed_run *r, struct placed_node *p, uint64
     p->visit = VISIT_DONE;
 }
 
-/* Everything that `from` depends on, depth first, on a stack of our own. */
+/* Visits everything that `from` depends on, depth first, with an explicit stack. */
 static void visit_from(const struct placed_run *r, struct placed_node *from,
                        struct placed_node **stack, uint64_t *scratch)
 {
@@ -87,7 +87,7 @@ static int by_size(size_t a, size_t b)
     return (a > b) - (a < b);
 }
 
-/* Most ids are decimal numbers: the shorter is the smaller. */
+/* Orders ids: most are decimal numbers, so the shorter is the smaller. */
 static int by_id(struct str a, struct str b)
 {
     if (a.n != b.n || a.n == 0) {
@@ -143,18 +143,18 @@ void placed_run_done(struct placed_run *r)
 
 /* ---- the steps ------------------------------------------------------------------------------- */
 
-/* One step looks at them: what is left, in order of a key, then of place. */
+/* A candidate of one step, sorted by key, then place. */
 struct candidate {
     uint64_t key;
     const struct placed_node *p;
 };
 
-/* Both runs while they are matched. */
+/* Both runs during matching. */
 struct matching {
     const struct placed_run *target;
     const struct placed_run *base;
     size_t *match;
-    bool *taken; /* of the base */
+    bool *taken; /* by base node */
     struct candidate *targets;
     struct candidate *bases;
 };
@@ -183,7 +183,7 @@ static bool contradict(struct str class_a, struct str class_b)
     return class_a.n > 0 && class_b.n > 0 && !str_eq(class_a, class_b);
 }
 
-/* How a step sees a node: false when it does not. */
+/* Computes a step's key of a node; false: the step skips it. */
 typedef bool (*key_fn)(const struct placed_node *p, uint64_t *ret);
 
 static bool id_key(const struct placed_node *p, uint64_t *ret)
@@ -204,7 +204,7 @@ static bool class_key(const struct placed_node *p, uint64_t *ret)
     return p->node->class_type.n > 0;
 }
 
-/* Children have longer ids than their parents. */
+/* Uses the length: children have longer ids than their parents. */
 static bool child_key(const struct placed_node *p, uint64_t *ret)
 {
     *ret = p->node->id.n;
@@ -233,7 +233,7 @@ static size_t candidates_of(const struct matching *m, const struct placed_run *r
     return len;
 }
 
-/* Pairs those of one key in order of their places. */
+/* Pairs nodes of equal keys in order of their places. */
 static void match_by(struct matching *m, key_fn key)
 {
     const size_t targets = candidates_of(m, m->target, key, m->targets);
@@ -249,7 +249,7 @@ static void match_by(struct matching *m, key_fn key)
     }
 }
 
-/* Of the base: the child that it would be of its parent's match; NULL: none is left there. */
+/* Finds the corresponding child of the parent's match in the base; NULL: none is left. */
 static const struct placed_node *
 match_of_child(const struct matching *m, const struct compare_node *child, struct buf *scratch)
 {

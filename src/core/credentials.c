@@ -24,7 +24,7 @@ struct member {
     struct str value;
 };
 
-/* False: it is no object. */
+/* False: no object. */
 static bool begin(struct js_reader *r, struct str text)
 {
     js_read_strict(r, text, JS_MAX_DEPTH);
@@ -38,7 +38,7 @@ static bool next(struct js_reader *r, struct member *ret)
     return ret->value.n > 0;
 }
 
-/* CREDENTIAL_COUNT: it is none. */
+/* CREDENTIAL_COUNT: none. */
 static enum credential credential_of(const struct member *m)
 {
     for (int i = 0; i < CREDENTIAL_COUNT; i++) {
@@ -71,7 +71,7 @@ unsigned credentials_cut(struct str extra_data, struct buf *rest, struct buf *ke
     struct js_reader r;
     struct member m;
     unsigned found = 0;
-    const char *from = extra_data.p; /* what is not in rest yet */
+    const char *from = extra_data.p; /* not copied to rest yet */
     struct js_out o = js_out_to(keys);
     for (bool more = begin(&r, extra_data) && next(&r, &m); more; more = next(&r, &m)) {
         const enum credential c = credential_of(&m);
@@ -96,7 +96,7 @@ unsigned credentials_cut(struct str extra_data, struct buf *rest, struct buf *ke
     return found;
 }
 
-/* The values of an object of keys; n == 0: not there. */
+/* Reads the values of an object of keys; n == 0: not there. */
 static void read_keys(struct str keys, struct str ret[CREDENTIAL_COUNT])
 {
     struct js_reader r;
@@ -112,7 +112,7 @@ static void read_keys(struct str keys, struct str ret[CREDENTIAL_COUNT])
     }
 }
 
-/* Those that have no place in the text yet, before its last brace. */
+/* Inserts keys without a place in the text before its last brace. */
 static void add_at_end(struct str values[CREDENTIAL_COUNT], bool is_empty, struct buf *out)
 {
     while (out->len > 0 && out->data[out->len - 1] != '}') {
@@ -159,10 +159,10 @@ void credentials_join(struct str extra_data, struct str keys, struct buf *out)
     }
 }
 
-/* A member of `given` that is sought. */
+/* A member of `given` not found yet. */
 struct sought {
     char *text;
-    struct str name; /* in text; it may have a NUL */
+    struct str name; /* in text; may contain a NUL */
     struct str value;
 };
 
@@ -178,7 +178,7 @@ static void sought_new(struct map *all, const struct member *m)
     (void)map_put(all, s->name, s);
 }
 
-/* Takes out of `all` what extra_data has as well. */
+/* Removes from `all` the members that extra_data has too. */
 static void strike(struct map *all, struct str extra_data)
 {
     struct js_reader r;

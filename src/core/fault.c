@@ -1,4 +1,4 @@
-/* One table of what sick servers say; see the header. */
+/* Table of messages of sick servers; see the header. */
 #include "comfypool/core/fault.h"
 
 #include <ctype.h>
@@ -17,7 +17,7 @@ static const char open_files[] = "restart this ComfyUI, or raise its limit of op
 static const char paging_file[] =
     "enlarge the paging file of its host or free memory there, then restart this ComfyUI";
 
-/* By the end of the type's name: modules move. */
+/* Matched by the end of the type's name: modules move. */
 static const struct {
     struct str end;
     const char *remedy;
@@ -29,9 +29,9 @@ static const struct {
 };
 
 /*
- * Words of the message, whatever its type and line: what wraps others' exceptions (TorchScript, a
- * compiler, ONNX Runtime) has a first line of its own. The first row that fits. Compared without
- * regard to case, as whole words: what ends with '_' is the beginning of a name.
+ * Matched anywhere in the message, whatever its type: wrappers of exceptions (TorchScript, a
+ * compiler, ONNX Runtime) put a first line of their own. The first row that matches counts.
+ * Compared without regard to case, as whole words; an entry that ends with '_' is a prefix.
  */
 static const struct {
     struct str words;
@@ -107,7 +107,7 @@ static bool is_letter(struct str s, size_t i)
     return i < s.n && isalnum((unsigned char)s.p[i]);
 }
 
-/* A letter or digit beside another one: in the middle of a word. */
+/* True inside a word: a letter or digit on both sides. */
 static bool splits_word(struct str in, size_t at)
 {
     return at > 0 && is_letter(in, at - 1) && is_letter(in, at);
@@ -128,7 +128,7 @@ static bool has_words(struct str in, struct str needle)
     return false;
 }
 
-/* Torch's own, which has had several modules: torch.cuda, torch, torch._C. */
+/* True for torch's own type, in any of its modules: torch.cuda, torch, torch._C. */
 static bool is_torch_memory(struct str type)
 {
     const struct str torch = STR("torch.");
@@ -141,7 +141,7 @@ enum err fault_judge(struct str type, struct str message, const char **ret_remed
     if (is_torch_memory(type)) {
         return ERR_OUT_OF_MEMORY;
     }
-    for (size_t i = 0; i < MESSAGES; i++) { /* they say more than the type */
+    for (size_t i = 0; i < MESSAGES; i++) { /* more specific than the type */
         if (has_words(message, messages[i].words)) {
             *ret_remedy = messages[i].remedy;
             return ERR_SERVER_FAULT;

@@ -1,4 +1,4 @@
-/* What a server would refuse in a graph; see the header. */
+/* Checks graphs as servers do; see the header. */
 #include "comfypool/core/graph_check.h"
 
 #include <ctype.h>
@@ -11,10 +11,10 @@
 
 struct check {
     const struct graph_asked *asked;
-    size_t left; /* problems that may still be told */
+    size_t left; /* problems that may still be reported */
     bool (*each)(void *ctx, const struct graph_problem *p);
     void *ctx;
-    size_t *seen; /* by input of the class: the last round in which it was there */
+    size_t *seen; /* by input of the class: last round that had it */
     size_t seen_cap;
     size_t round; /* counts nodes */
     struct graph_links links;
@@ -29,10 +29,10 @@ static void tell(struct check *c, struct graph_problem p)
 
 /* ---- links ----------------------------------------------------------------------------------- */
 
-/* The input that is looked at. */
+/* The input being checked. */
 struct place {
     const struct workflow_node *node;
-    const struct catalog_class *class; /* NULL: it is not known */
+    const struct catalog_class *class; /* NULL: unknown */
     struct str input;
     const struct catalog_input *known; /* NULL: the class has no such input */
 };
@@ -48,7 +48,7 @@ static bool is_slot(struct js_token t)
     return t.kind == JS_NUMBER || t.kind == JS_TRUE || t.kind == JS_FALSE;
 }
 
-/* Which output: a list of Python is asked for it, -1 is the last one. False: it is refused. */
+/* Reads an output's index: servers index a Python list, -1 is the last. False: refused. */
 static bool read_slot(struct js_token slot, size_t outputs, int64_t *ret)
 {
     *ret = slot.kind == JS_TRUE ? 1 : 0;
@@ -59,7 +59,7 @@ static bool read_slot(struct js_token slot, size_t outputs, int64_t *ret)
     return true;
 }
 
-/* A link to a node that is there: to an output that it has, of a type that is taken. */
+/* Checks a link to an existing node: the output exists and its type matches. */
 static void check_source(struct check *c, const struct place *at, const struct workflow_node *from,
                          struct js_token slot)
 {
@@ -80,7 +80,7 @@ static void check_source(struct check *c, const struct place *at, const struct w
     }
 }
 
-/* ["ID", SLOT] whose bracket was read; the reader goes behind the value. */
+/* Checks ["ID", SLOT] whose bracket was read; moves the reader past it. */
 static void check_link(struct check *c, const struct place *at, struct js_reader *r,
                        struct js_token bracket)
 {
@@ -105,7 +105,7 @@ static void check_link(struct check *c, const struct place *at, struct js_reader
     if (from == NULL) {
         struct graph_problem p = problem_at(at, GRAPH_LINK_NOWHERE);
         p.value = id.text;
-        if (at->known != NULL || slot.kind == JS_NUMBER) { /* else it is a value */
+        if (at->known != NULL || slot.kind == JS_NUMBER) { /* else a plain value */
             tell(c, p);
         }
     } else if (is_held) {
@@ -151,8 +151,8 @@ static void check_number(struct check *c, const struct place *at, struct js_toke
     }
 }
 
-/* It ends in .png or "x.png [output]", or has a folder: lists of files are another thing a moment
-   later, and many nodes take what is not in them. What names a model is told as missing. */
+/* True if it ends in .png or "x.png [output]", or has a folder: lists of files change any moment,
+   and many nodes take others. Missing models are reported elsewhere. */
 static bool may_be_file(struct str value)
 {
     enum { EXTENSION = 12 };
@@ -187,7 +187,7 @@ static void check_listed(struct check *c, const struct place *at, struct js_toke
     }
 }
 
-/* One that is no array. */
+/* Checks a value that is no array. */
 static void check_value(struct check *c, const struct place *at, struct js_token v)
 {
     if (at->known == NULL || (c->asked->chooses_seeds && workflow_seed_is_open(at->input, v.text) &&
@@ -196,14 +196,14 @@ static void check_value(struct check *c, const struct place *at, struct js_token
     }
     if (at->known->type != CATALOG_OTHER) {
         check_number(c, at, v);
-    } else if (at->known->listed && !at->class->is_custom) { /* it may take more than it lists */
+    } else if (at->known->listed && !at->class->is_custom) { /* may accept unlisted values */
         check_listed(c, at, v);
     }
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-/* Costs what the class has only where something is missing, which is told: few times. */
+/* Walks the class's inputs only where one is missing: rare, as that is reported. */
 static void check_missing(struct check *c, const struct workflow_node *n,
                           const struct catalog_class *class, size_t seen_required)
 {
@@ -227,7 +227,7 @@ static void begin_round(struct check *c, const struct catalog_class *class)
     }
 }
 
-/* class may be NULL: a class that is not known takes anything. */
+/* class NULL: unknown, takes anything. */
 static void check_node(struct check *c, const struct workflow_node *n,
                        const struct catalog_class *class)
 {
@@ -258,7 +258,7 @@ static void check_node(struct check *c, const struct workflow_node *n,
     check_missing(c, n, class, seen_required);
 }
 
-/* Marks the outputs; *ret_any whether there may be one: a class that is not known may be. */
+/* Marks the outputs; *ret_any: there may be one, as an unknown class may be. */
 static void mark_outputs(const struct graph_asked *a, bool *needed, bool *ret_any)
 {
     const struct workflow *w = a->w;
@@ -291,7 +291,7 @@ void graph_check(const struct graph_asked *a,
         }
         check.links.first[i + 1] = check.links.len;
     }
-    if (check.left > 0) { /* then all links are there */
+    if (check.left > 0) { /* then all links are recorded */
         graph_links_cycles(&check.links, w->len, tell_cycle, &check);
     }
     graph_links_done(&check.links);

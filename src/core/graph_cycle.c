@@ -1,4 +1,4 @@
-/* Links that close cycles, found without recursion: graphs may be as deep as they are long. */
+/* Finds links that close cycles, without recursion: graphs may be as deep as they are long. */
 #include <stdlib.h>
 
 #include "comfypool/base/str.h"
@@ -30,11 +30,11 @@ void graph_links_add(struct graph_links *l, uint32_t node, uint32_t to)
 
 enum state { STATE_NEW, STATE_OPEN, STATE_DONE };
 
-/* A walk in depth; the nodes that are open are those on the stack. */
+/* A depth-first walk; open nodes are on the stack. */
 struct walk {
     const struct graph_links *l;
     unsigned char *states;
-    size_t *next; /* by node: which link of it is gone next */
+    size_t *next; /* by node: its next link */
     uint32_t *stack;
     size_t depth;
 };

@@ -1,6 +1,6 @@
 /*
- * Which values a server takes where it wants a number: it calls int() or float() of Python, so that
- * "20", " 2_0 " and true are numbers, and "20.0" is none where an INT is wanted. O(length).
+ * Accepts numbers as a server does: it calls Python's int() or float(), so that "20", " 2_0 " and
+ * true are numbers, but "20.0" is none for an INT. O(length).
  */
 #include <ctype.h>
 #include <math.h>
@@ -9,7 +9,7 @@
 
 #include "graph_inner.h"
 
-/* Whatever is longer may meet other limits of Python's. */
+/* Longer numbers may meet other limits of Python. */
 enum { LONGEST = 300 };
 
 /* The blanks that Python strips. */
@@ -34,8 +34,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Moves digits from `from` to the number; single _ between two of them are none. False: there are
-   none. */
+/* Moves digits from `from` to the number, dropping single _ between two of them. False: none. */
 static bool take_digits(const char **from, char **to)
 {
     const char *p = *from;
@@ -78,7 +77,7 @@ static bool is_special(const char *s)
     return strcasecmp(s, "inf") == 0 || strcasecmp(s, "infinity") == 0 || strcasecmp(s, "nan") == 0;
 }
 
-/* s has no bytes but ASCII. */
+/* s is ASCII. */
 static bool read_text(struct str s, bool is_int, double *ret)
 {
     AUTO_FREE char *text = mem_copy(strip(s));
@@ -107,7 +106,7 @@ static enum graph_number read_string(struct js_token v, bool is_int, double *ret
         return GRAPH_NUMBER_MAY_BE;
     }
     for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == '\0') { /* there are other digits, too */
+        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == '\0') { /* Unicode has other digits */
             return GRAPH_NUMBER_MAY_BE;
         }
     }
@@ -127,7 +126,7 @@ enum graph_number graph_number_read(struct js_token v, bool is_int, double *ret)
         return GRAPH_NUMBER_IS_NOT;
     }
     double x = 0;
-    if (!js_double(v, &x)) { /* an object may hold the value: {"__value__": 1} */
+    if (!js_double(v, &x)) { /* an object may wrap the value: {"__value__": 1} */
         return GRAPH_NUMBER_MAY_BE;
     }
     *ret = is_int ? trunc(x) : x;

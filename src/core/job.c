@@ -35,7 +35,7 @@ static const struct {
 #undef X
 };
 
-/* Complete over state x event; NEVER is the bug that the setter reports. */
+/* Complete over state x event; NEVER is a bug that the setter reports. */
 #define NEVER JOB_STATE_COUNT
 static const enum job_state next[JOB_STATE_COUNT][JOB_EVENT_COUNT] = {
     /*                 assign       requeue     complete       fail        cancel         retry */

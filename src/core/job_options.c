@@ -1,4 +1,4 @@
-/* What a submission asks, to JSON and back; see the header. */
+/* Submission options, to JSON and back; see the header. */
 #include "comfypool/core/job_options.h"
 
 #include <stdio.h>
@@ -123,7 +123,7 @@ static void read_where(struct js_token key, struct str value, struct job_where *
     }
 }
 
-/* A text of ours, without escapes. */
+/* Copies a text of ours, which has no escapes. */
 static void read_text(struct str value, char *ret, size_t size)
 {
     if (value.n >= 2) {
@@ -164,7 +164,7 @@ static void read_variants(struct str value, struct job_options *s)
     }
 }
 
-/* Of what their runs cost. */
+/* Hashes the variants' cost keys. */
 static void make_variants_key(struct job_options *s)
 {
     AUTO_BUF struct buf keys;

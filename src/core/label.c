@@ -47,7 +47,7 @@ void names_done(struct names *n)
 
 enum op { OP_NONE, OP_EQUAL, OP_OTHER, OP_LEAST, OP_MOST, OP_MORE, OP_LESS };
 
-/* Longer ones first. */
+/* Longer operators first. */
 static const struct {
     const char *text;
     enum op op;
@@ -137,7 +137,7 @@ static bool is_equal(struct str a, struct str b)
     return str_eq(a, b);
 }
 
-/* Whether a label of the selector's key meets it. */
+/* True if a value of the selector's key matches. */
 static bool meets(const struct selector *s, struct str value)
 {
     double have = 0;
@@ -165,7 +165,7 @@ static bool meets(const struct selector *s, struct str value)
     return false;
 }
 
-/* The value of a label "KEY=VALUE" of this key. */
+/* Finds the value of a label "KEY=VALUE". */
 static bool value_of(struct str label, struct str key, struct str *ret)
 {
     if (label.n <= key.n || memcmp(label.p, key.p, key.n) != 0 || label.p[key.n] != '=') {

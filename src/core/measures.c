@@ -1,5 +1,4 @@
-/* Times of the last runs by key; see the header. Keys are one text: which kind it is, and its
- * parts. */
+/* Durations of the last runs by key; see the header. A key is one text: its kind and its parts. */
 #include "comfypool/core/measures.h"
 
 #include <stdlib.h>
@@ -8,7 +7,7 @@
 #include "comfypool/base/map.h"
 #include "comfypool/core/workflow.h"
 
-/* The last values, a ring. */
+/* Ring of the last values. */
 struct recent {
     int64_t us[MEASURES_LAST];
     unsigned char len;
@@ -16,7 +15,7 @@ struct recent {
 };
 
 struct entry {
-    struct entry *newer, *older; /* by use */
+    struct entry *newer, *older; /* by last use */
     struct recent warm;
     struct recent cold;
     char key[];
@@ -69,7 +68,7 @@ void measures_free(struct measures *m)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-/* Nearest first; what comes behind LEVELS is asked for by name. */
+/* Nearest first; those from LEVELS on are asked for by name. */
 enum level {
     LEVEL_RUN,
     LEVEL_COST,
@@ -77,8 +76,8 @@ enum level {
     LEVEL_BACKEND,
     LEVEL_ALL,
     LEVELS,
-    LEVEL_STRUCTURE_HERE = LEVELS, /* by structure and backend */
-    LEVEL_CLASS,                   /* by class of a node and backend */
+    LEVEL_STRUCTURE_HERE = LEVELS, /* structure and backend */
+    LEVEL_CLASS,                   /* node class and backend */
 };
 
 static void write_key(struct buf *out, enum level level, struct str cost_key, struct str backend)
@@ -200,7 +199,7 @@ bool measures_class(struct measures *m, struct str class_type, struct str backen
     return e != NULL;
 }
 
-/* What loading takes, over all backends; false: nobody knows. */
+/* Returns the time of loading, over all backends; false: unknown. */
 static bool loading_us(struct measures *m, struct str cost_key, struct buf *key, int64_t *ret)
 {
     write_key(key, LEVEL_STRUCTURE, cost_key, STR(""));
@@ -212,7 +211,7 @@ static bool loading_us(struct measures *m, struct str cost_key, struct buf *key,
     return *ret > 0;
 }
 
-/* A guess, where only one of the two was seen: loading takes a fifth of it. */
+/* Guess where only one of the two was seen: loading takes a fifth. */
 enum { GUESSED_SHARE = 5, LEAST_SHARE = 8 };
 
 static void complete(const struct entry *e, bool known, int64_t loading, struct measures_times *t)
@@ -226,7 +225,7 @@ static void complete(const struct entry *e, bool known, int64_t loading, struct 
         t->cold.us = t->warm.us + (known ? loading : t->warm.us / GUESSED_SHARE);
     }
     if (t->cold.us < t->warm.us) {
-        t->cold = t->warm; /* noise: loading gives no time back */
+        t->cold = t->warm; /* noise: loading never saves time */
     }
 }
 

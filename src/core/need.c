@@ -1,10 +1,10 @@
-/* What workflows need, and who has it; see the header. */
+/* Needs of workflows, and who meets them; see the header. */
 #include "comfypool/core/need.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_NEEDS = 256 }; /* remembered though nobody has them */
+enum { IDLE_NEEDS = 256 }; /* unused ones that are cached */
 
 void needs_init(struct needs *all)
 {
@@ -52,7 +52,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The set of models, whatever loads them. */
+/* Hashes the set of models, regardless of their loaders. */
 static void hash_models(struct need *n)
 {
     const struct workflow *w = n->w;
@@ -62,7 +62,8 @@ static void hash_models(struct need *n)
     char **values = mem_alloc(w->models_len * sizeof(char *));
     for (size_t i = 0; i < w->models_len; i++) {
         values[i] = mem_copy(w->models[i].value);
-        for (char *p = values[i]; *p != '\0'; p++) { /* a Windows server's are the same files */
+        for (char *p = values[i]; *p != '\0'; p++) { /* \ of a Windows server names the same
+                                                        files */
             *p = (char)(*p == '\\' ? '/' : *p);
         }
     }
@@ -134,7 +135,7 @@ struct need *need_join(struct needs *all, const char *hash, const struct names *
 
 /* ---- what is lacking ------------------------------------------------------------------------- */
 
-/* Marks what outputs hang on: only that is validated by a server. */
+/* Marks the nodes that outputs depend on: a server validates only those. */
 static void mark_needed(const struct need *n, const struct catalog *c, bool *needed)
 {
     const struct workflow *w = n->w;

@@ -1,10 +1,10 @@
-/* The nodes of one running prompt, and how they move; see the header for the rules. */
+/* The nodes of one running prompt, and their moves; see the header for the rules. */
 #include "comfypool/core/nodes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A backend that invents nodes without end is not followed beyond this. */
+/* Limit for a backend that invents nodes without end. */
 enum { MAX_EXPANDED = 20000 };
 
 void nodes_init(struct nodes *ns, const struct workflow *w, size_t size)
@@ -83,7 +83,7 @@ bool nodes_is_under(const struct nodes *ns, const struct node *n, struct str abo
     for (int i = 1; i < NODES_MAX_PARENTS && id != NULL && !str_is(above, id) && up != NULL; i++) {
         id = above_of(up);
         struct node *next = up->up != NULL ? up->up : nodes_above(ns, up);
-        up->up = up->parent == NULL ? NULL : next; /* what it is displayed as may change */
+        up->up = up->parent == NULL ? NULL : next; /* its display may change */
         up = next;
     }
     return id != NULL && str_is(above, id);
@@ -103,8 +103,8 @@ bool nodes_is_inside_of_copy(const struct nodes *ns, const struct node *n)
 
 /* ---- what threw ------------------------------------------------------------------------------ */
 
-/* A node of the workflow runs beside the one that an error names: then nobody knows whose copy a
-   loose one is. */
+/* True if a node of the workflow runs beside the one that an error names: then it is unknown whose
+   copy a loose one is. */
 static bool runs_beside(const struct nodes *ns, struct str named)
 {
     bool any = false;
@@ -115,7 +115,7 @@ static bool runs_beside(const struct nodes *ns, struct str named)
     return any;
 }
 
-/* A copy of which nobody says what expanded into it. */
+/* True for a copy with an unknown parent. */
 static bool is_loose_copy(const struct nodes *ns, const struct node *n,
                           bool (*is_silent)(const struct node *shown))
 {
@@ -140,14 +140,14 @@ struct node *nodes_innermost(const struct nodes *ns, struct str named,
 
 /* ---- how they move --------------------------------------------------------------------------- */
 
-/* The end of one that was not seen to run: cached, or completed where frames were missed. */
+/* End of a node not seen running: cached, or completed where frames were missed. */
 enum { UNSEEN = PROFILE_FAILED + 1 };
 
 enum {
-    ENDS = 1,       /* it has ended by this */
-    ENDS_UNRUN = 2, /* ... when it was pending */
-    ENDED_TOO = 4,  /* what was said holds of one that has ended */
-    ITSELF = 8,     /* from here on it speaks for itself, not its copies */
+    ENDS = 1,       /* ends the node */
+    ENDS_UNRUN = 2, /* ends it if pending */
+    ENDED_TOO = 4,  /* applies to an ended node too */
+    ITSELF = 8,     /* it now speaks for itself, not its copies */
 };
 
 static const struct rule {
@@ -160,7 +160,7 @@ static const struct rule {
 #define H PROFILE_CACHED
 #define F PROFILE_FAILED
     [NODE_LISTED] = {0, {H, E, C, H, F}},
-    [NODE_RUNS] = {ITSELF, {E, E, E, E, E}}, /* one that was listed as cached may run */
+    [NODE_RUNS] = {ITSELF, {E, E, E, E, E}}, /* a cached one may run */
     [NODE_FOLLOWED] = {0, {P, C, C, H, F}},
     [NODE_GAVE] = {ENDS_UNRUN | ENDED_TOO, {UNSEEN, E, C, H, F}},
     [NODE_FINISHED] = {ENDS | ITSELF, {UNSEEN, C, C, H, F}},

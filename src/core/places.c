@@ -1,4 +1,4 @@
-/* Places of inputs; see the header. They are kept as offsets: the text may move. */
+/* Positions of inputs; see the header. Offsets are kept: the text may move. */
 #include "comfypool/core/places.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * what is open, leaves out what gaps make unknown, counts, sorts. Reads the profiler, changes only
  * its result. Invariants of the result: executed + cached + failed + pending = total; no slice
  * outside [started, ended]; order is 0, 1, 2... over the nodes that have a start; a duration is the
- * sum of slices that were seen from their starts to their ends.
+ * sum of slices seen from start to end.
  */
 #include "profiler_inner.h"
 
@@ -37,7 +37,7 @@ void profiler_free_result(struct profiler *p)
     p->result_path = NULL;
 }
 
-/* What computing the result needs at hand. */
+/* Working state of the computation. */
 struct account {
     struct profiler *p;
     const struct timeline *timeline;
@@ -45,7 +45,7 @@ struct account {
     struct mono_us planned_at;
     struct profile_slice *slices; /* next free */
     struct profile_progress *progress;
-    const struct profile_gap *gaps; /* by when frames were read */
+    const struct profile_gap *gaps; /* by times of reading */
     size_t gaps_len;
 };
 
@@ -54,7 +54,7 @@ static struct mono_us clamp(const struct account *a, struct mono_us t)
     return mono_max(a->out->at.started, mono_min(t, a->out->at.ended));
 }
 
-/* The gap in which a frame that was read then came late; NULL: it did not. */
+/* Returns the gap in which a frame read then came late; NULL: it was in time. */
 static const struct profile_gap *late_at(const struct account *a, struct mono_us read)
 {
     const struct profile_gap *gap = profiler_gap_at(a->gaps, a->gaps_len, read, GAP_LATE);
@@ -66,8 +66,8 @@ static const struct profile_gap *late_at(const struct account *a, struct mono_us
     return gap;
 }
 
-/* There may be more copies of it: what made the newest one still runs; where nobody knows what that
-   is, nothing else has begun since. */
+/* True if more copies may come: the newest one's parent still runs; if unknown, nothing else has
+   begun since. */
 static bool may_go_on(const struct account *a, const struct timed_node *n,
                       const struct timed_node *newest)
 {
@@ -80,7 +80,7 @@ static bool may_go_on(const struct account *a, const struct timed_node *n,
     return began != NULL && began->node.display != NULL && str_is(n->node.id, began->node.display);
 }
 
-/* Of one that never runs itself: as its copies together. */
+/* Returns the status of a node that only its copies run. */
 static enum profile_status status_of_copies(const struct account *a, const struct timed_node *n)
 {
     bool open = false;
@@ -117,7 +117,7 @@ static enum profile_status status_of(const struct account *a, const struct timed
     return n->started || n->node.ended ? PROFILE_COMPLETED : PROFILE_PENDING;
 }
 
-/* Between which points something lies that was read then. */
+/* Bounds of the time of something read then. */
 struct between {
     struct mono_us first, last;
     bool exact;
@@ -129,9 +129,8 @@ static struct between read_at(const struct account *a, struct mono_us read)
     return (struct between){clamp(a, gap == NULL ? read : gap->from), clamp(a, read), gap == NULL};
 }
 
-/* An end that was read after the attempt's own is that one, when it was the last. Where no stamp
-   says when that was it may have been at any time since the frame before those that came with it:
-   a garbage collection holds them back. */
+/* Bounds an end: the last one, read after the attempt's own, is that one. Without a usable stamp it
+   may be at any time since the frame before its burst: a garbage collection holds frames back. */
 static struct between end_of(const struct account *a, const struct timed_node *n,
                              struct mono_us read)
 {
@@ -147,7 +146,7 @@ static struct between end_of(const struct account *a, const struct timed_node *n
     return read_at(a, read);
 }
 
-/* Adds a slice as it was read. True when both of its ends are where they were read. */
+/* Adds a slice. True if both ends are exact. */
 static bool add_slice(struct account *a, const struct timed_node *n, struct profile_node *to,
                       struct profile_slice s)
 {
@@ -179,7 +178,7 @@ static void account_progress(struct account *a, const struct timed_node *n, stru
     }
 }
 
-/* What was seen of it is a duration, or bounds of one, or neither. */
+/* Decides whether the time seen is a duration, and the end known. */
 static void settle_duration(struct profile_node *to, bool exact, bool end_missed)
 {
     to->has_duration = to->has_start && exact && !end_missed && !to->runs && to->seen_len > 0;
@@ -192,7 +191,7 @@ static void settle_duration(struct profile_node *to, bool exact, bool end_missed
     }
 }
 
-/* Times of a node that ran. */
+/* Computes the times of a node that ran. */
 static void account_run(struct account *a, const struct timed_node *n, struct profile_node *to)
 {
     bool exact = true;
@@ -203,10 +202,10 @@ static void account_run(struct account *a, const struct timed_node *n, struct pr
         const struct profile_slice open = {n->open_since, a->out->at.ended};
         exact = add_slice(a, n, to, open) && exact;
     }
-    /* Its start or end lay in a gap, or the socket was blind when the prompt ended. */
+    /* An end in a gap, or at the end of the prompt with the socket blind. */
     const bool end_missed = n->end_missed || (profiler_is_open(n) && a->p->unwatched &&
                                               to->status == PROFILE_COMPLETED);
-    /* It runs at this moment: its slice counts as time that is accounted for, and has no end. */
+    /* A running node: its slice counts as accounted time, and has no end. */
     to->runs = profiler_is_open(n) && a->out->outcome == ATTEMPT_OPEN;
     to->open_ended = profiler_is_open(n) && a->p->saw_state;
     to->has_start = n->start_known && late_at(a, n->start) == NULL;
@@ -223,7 +222,7 @@ static int by_slice(const void *x, const void *y)
     return (a->from.us > b->from.us) - (a->from.us < b->from.us);
 }
 
-/* Times of a node that never ran itself: those of its copies, which are accounted for. */
+/* Computes the times of a node run by its copies: their slices. */
 static void account_copies(struct account *a, const struct timed_node *n, struct profile_node *to)
 {
     bool all = true;
@@ -249,7 +248,7 @@ static void account_copies(struct account *a, const struct timed_node *n, struct
     }
     qsort(first, to->seen_len, sizeof *first, by_slice);
     to->slices = first;
-    /* Between two of them it runs too. */
+    /* A node also runs between two of its copies. */
     to->runs = to->runs || (to->status == PROFILE_EXECUTING && a->out->outcome == ATTEMPT_OPEN);
     settle_duration(to, all, false);
     to->has_bounds = !all && bounds;
@@ -278,7 +277,7 @@ static void account_node(struct account *a, const struct timed_node *n, struct p
         to->deps_len = n->node.planned->deps;
     }
     if (!a->out->at.has_started) {
-        return; /* nothing of an attempt that never started has a time */
+        return; /* an attempt that never started has no times */
     }
     if (to->status == PROFILE_CACHED) {
         to->has_start = to->has_end = to->has_duration = true;
@@ -293,8 +292,8 @@ static void account_node(struct account *a, const struct timed_node *n, struct p
     }
 }
 
-/* Where a node is expanded nobody says before progress_state, and some loops never say: then what
-   is displayed as a node that never began is a copy of it. */
+/* True if n, displayed as a node that never began, is a copy of it: servers without progress_state,
+   and some loops, never name the parent. */
 static bool is_copy_of(struct profiler *p, const struct timed_node *n,
                        const struct timed_node *shown)
 {
@@ -308,9 +307,9 @@ static bool is_copy_of(struct profiler *p, const struct timed_node *n,
 }
 
 /*
- * A node of the workflow that never runs itself may be run as copies, which are expanded elsewhere
- * and displayed as it: the body of a loop. What is expanded inside of a node, or of a copy, is
- * displayed as it too, and is no copy.
+ * Finds the copies that run in place of a workflow node: expanded elsewhere and displayed as it,
+ * such as the body of a loop. What is expanded inside a node or a copy is displayed as it too, but
+ * is no copy.
  */
 static void find_copies(struct profiler *p)
 {
@@ -341,7 +340,7 @@ static struct mono_us planning_end(const struct account *a)
     const struct time_mark *started = &a->timeline->started;
     const struct time_mark *planned = &a->timeline->planned;
     if (a->timeline->clock.changed && planned->by_history) {
-        /* When it was read says nothing; both stamps together tell how long it took. */
+        /* The time of reading says nothing; the difference of both stamps does. */
         const int64_t took_ms = time_mark_is_stamped(started) && time_mark_is_stamped(planned)
                                     ? planned->stamp_ms - started->stamp_ms
                                     : 0;
@@ -360,7 +359,7 @@ struct ranked {
     struct mono_us at;
     bool has_start;
     size_t index; /* in profiler.nodes */
-    size_t from;  /* in the unsorted result */
+    size_t from;  /* index in the unsorted result */
 };
 
 static int by_start(const void *x, const void *y)
@@ -401,11 +400,11 @@ static void sort_nodes(const struct profiler *p, struct profile_node *nodes)
 
 /* ---- unions of slices ------------------------------------------------------------------------ */
 
-/* A child's slice, by the parent's id. */
+/* A child's slice, with the parent's id. */
 struct child {
     struct str parent;
     struct profile_slice slice;
-    bool known; /* false: it ran, and nobody knows when */
+    bool known; /* false: it ran at an unknown time */
 };
 
 static int by_parent(const void *x, const void *y)
@@ -427,7 +426,7 @@ static int by_parent_and_time(const void *x, const void *y)
                   : (a->slice.from.us > b->slice.from.us) - (a->slice.from.us < b->slice.from.us);
 }
 
-/* Puts those together that meet; they are in order of time. Returns how many are left. */
+/* Joins slices that touch, in order of time. Returns how many are left. */
 static size_t join_children(const struct child *c, size_t len, struct profile_slice *ret)
 {
     size_t n = 0;
@@ -441,12 +440,12 @@ static size_t join_children(const struct child *c, size_t len, struct profile_sl
     return n;
 }
 
-/* How much of it they cover: in order of time, none touches another. O(log n + those in it). */
+/* Measures how much of a slice others cover; sorted and disjoint. O(log n + those in it). */
 static struct dur_us covered(const struct profile_slice *s, size_t n, struct profile_slice of)
 {
     size_t low = 0;
     size_t high = n;
-    while (low < high) { /* the first that ends behind its beginning */
+    while (low < high) { /* first one that ends after its start */
         const size_t middle = low + (high - low) / 2;
         if (mono_before(of.from, s[middle].to)) {
             high = middle;
@@ -461,7 +460,7 @@ static struct dur_us covered(const struct profile_slice *s, size_t n, struct pro
     return total;
 }
 
-/* duration without what the children took; children sorted by parent. */
+/* Sets self: duration without the children's; children sorted by parent. */
 static void account_self(struct profile_node *n, const struct child *children, size_t len,
                          struct profile_slice *scratch)
 {
@@ -497,7 +496,7 @@ static bool is_without_times(const struct profile_node *n)
     return !n->has_duration && n->status != PROFILE_PENDING && n->status != PROFILE_CACHED;
 }
 
-/* Of one that is displayed for its copies: theirs. */
+/* Sets self of a node run by its copies: the sum of theirs. */
 static void add_selves_of_copies(const struct profiler *p, struct profile *out)
 {
     for (size_t i = 0; i < p->workflow->len; i++) {
@@ -625,14 +624,14 @@ static enum profile_source source_of(const struct profiler *p)
     return p->saw_events ? PROFILE_FROM_BOTH : PROFILE_FROM_HISTORY;
 }
 
-/* Room for the result. Returns for how many slices. */
+/* Allocates the result. Returns the number of slices. */
 static size_t make_room(struct profiler *p)
 {
     profiler_free_result(p);
     size_t slices = 0;
     size_t progress = 0;
     for (size_t i = 0; i < p->len; i++) {
-        slices += 2 * (p->nodes[i]->slices_len + 1); /* those of copies are told twice */
+        slices += 2 * (p->nodes[i]->slices_len + 1); /* copies' slices appear twice */
         progress += p->nodes[i]->progress_len;
     }
     p->result = mem_alloc(p->len * sizeof *p->result);
@@ -671,7 +670,7 @@ void profiler_finish(struct profiler *p, const struct timeline *t, enum attempt_
     gather_gaps(&a);
     a.planned_at = planning_end(&a);
     account_phases(ret, a.planned_at);
-    for (size_t i = p->len; i > 0; i--) { /* copies before what is displayed */
+    for (size_t i = p->len; i > 0; i--) { /* copies before their displayed node */
         account_node(&a, p->nodes[i - 1], &p->result[i - 1]);
     }
     sort_nodes(p, p->result);

@@ -1,23 +1,21 @@
 /*
- * The gaps of an attempt: those that were told while it ran, and those that its marks show when it
- * is over: stamped frames that came later than this server's usually do, frames that were read
- * after the end that the stamp tells, a start that was not seen, a clock that was set. Called by
- * profile.c. Cost: O(gaps squared), of which MAX_GAPS are kept, and O(reads log reads) where frames
- * were late.
+ * The gaps of an attempt: those reported while it ran, and those that its marks show afterwards:
+ * stamped frames later than usual for this server, frames read after the end by its stamp, a start
+ * not seen, a changed clock. Called by profile.c. Cost: O(gaps squared), of which MAX_GAPS are
+ * kept, and O(reads log reads) where frames were late.
  *
- * A terminal frame alone that is late is no gap: a server's garbage collection delays it, and with
- * it the last node's end, as a rule. Its stamp is the end of both.
+ * A late terminal frame alone is no gap: a server's garbage collection regularly delays it, and the
+ * last node's end with it. Its stamp is the end of both.
  */
 #include "profiler_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What marks can show: the start, the plan, the end, a start or a plan unseen, a doubtful start, a
-   clock. */
+/* From marks: the start, the plan, the end, a start or a plan unseen, a doubtful start, a clock. */
 enum { MOST_SHOWN = 8 };
 
-/* What waited for us is read in one go, but for what it costs. */
+/* A burst from our kernel is read at once, but for processing. */
 enum { OUR_BURST_US = 1000 };
 
 struct gathering {
@@ -25,7 +23,7 @@ struct gathering {
     const struct timeline *t;
     struct profile_gap *list;
     size_t len;
-    struct mono_us *reads; /* when frames were read that began or ended something; sorted */
+    struct mono_us *reads; /* times of reading starts and ends, sorted */
     size_t reads_len;
 };
 
@@ -78,13 +76,13 @@ static void gather_reads(struct gathering *g)
     qsort(g->reads, g->reads_len, sizeof *g->reads, by_time);
 }
 
-/* It was our own doing: it is known when that was over. */
+/* True for a standstill of our own, whose end is known. */
 static bool is_ours(const struct profile_gap *gap)
 {
     return strcmp(gap->reason, "daemon_busy") == 0;
 }
 
-/* The first that was read then or later. */
+/* Finds the first read at or after this time. */
 static size_t first_read(const struct gathering *g, struct mono_us at)
 {
     size_t low = 0;
@@ -100,7 +98,7 @@ static size_t first_read(const struct gathering *g, struct mono_us at)
     return low;
 }
 
-/* It was read when it was sent, as far as its stamp tells. */
+/* True if it was read in time, by its stamp. */
 static bool is_punctual(const struct timeline *t, const struct time_mark *m)
 {
     return t->clock.known && !t->clock.changed && !t->clock.doubtful && time_mark_is_stamped(m) &&
@@ -108,7 +106,7 @@ static bool is_punctual(const struct timeline *t, const struct time_mark *m)
            mono_diff(m->received, timeline_carried(t, m)).us <= t->clock.tolerance_us;
 }
 
-/* Frames came in time then, by the last stamp that did; nobody knows of those behind it. */
+/* Returns the last time at which frames are known to come in time. */
 static struct mono_us last_punctual(const struct timeline *t)
 {
     return is_punctual(t, &t->planned)   ? t->planned.received
@@ -117,8 +115,8 @@ static struct mono_us last_punctual(const struct timeline *t)
                                          : t->queued;
 }
 
-/* Frames that were read close behind a late one waited with it: not all that follow one another,
-   and none that was sent behind a plan that came in time. */
+/* Returns when the late gap's burst ends: frames read close behind waited too, but not a whole
+   sequence, nor any after a plan that came in time. */
 static struct mono_us end_of_burst(const struct gathering *g, const struct profile_gap *gap)
 {
     const struct time_mark *plan = &g->t->planned;
@@ -155,7 +153,7 @@ bool profiler_ends_last(const struct profiler *p, const struct timed_node *n)
                             nodes_is_under(&p->known, &last->node, n->node.id));
 }
 
-/* Of those that were read at one time the one that began last. */
+/* Orders ends; of those read together the one that began last. */
 static bool ends_later(const struct timed_node *a, const struct timed_node *b)
 {
     return a->end.us != b->end.us ? a->end.us > b->end.us : a->open_index > b->open_index;
@@ -173,8 +171,8 @@ static void find_last(struct profiler *p)
     }
 }
 
-/* How late a frame may be without telling anything. Python switches its threads every 5 ms, so that
-   one may be that late on a healthy server; nodes that began in one burst say more. */
+/* Returns how late a frame may be without meaning anything. Python switches threads every 5 ms, so
+   even a healthy server may be that late; nodes that began in one burst mean more. */
 static int64_t no_news_us(const struct gathering *g)
 {
     const struct profiler *p = g->p;
@@ -188,7 +186,7 @@ static int64_t no_news_us(const struct gathering *g)
                                                                : t->clock.jitter_us;
 }
 
-/* The first start of a node, or end of one that is not the last, that was read after `edge`. */
+/* Finds the first node start, or end except the last, read after `edge`. */
 static bool first_behind(struct profiler *p, struct mono_us edge, struct mono_us *ret)
 {
     bool any = false;
@@ -210,7 +208,7 @@ static bool first_behind(struct profiler *p, struct mono_us edge, struct mono_us
     return any;
 }
 
-/* The last read before `edge`, of whatever frame. */
+/* Returns the time of the last read of any frame before `edge`. */
 static struct mono_us last_before(const struct gathering *g, struct mono_us edge)
 {
     const struct timeline *t = g->t;
@@ -222,7 +220,7 @@ static struct mono_us last_before(const struct gathering *g, struct mono_us edge
     return before;
 }
 
-/* When it began by the server's stamp; long ago where that is not known. */
+/* Returns the start by the server's stamp; 0 if unknown. */
 static struct mono_us began_by_stamp(const struct timeline *t)
 {
     return time_mark_is_stamped(&t->started) ? timeline_carried(t, &t->started)
@@ -230,10 +228,10 @@ static struct mono_us began_by_stamp(const struct timeline *t)
 }
 
 /*
- * Frames by which nodes began or ended were read after the end that the stamp tells. Where all of
- * them were read together with it they were held back and let go: a gap from the last read before
- * the end, or its start by the stamp. Where they were read one by one all frames were late, nobody
- * knows since when. Less than the tolerance is no news: quick prompts are read in one go.
+ * Adds a gap when starts or ends of nodes were read after the end by its stamp. If all of them came
+ * together with it, they were held back: the gap begins at the last read before the end, or at the
+ * start by its stamp. If they came one by one, all frames were late since an unknown time. Less
+ * than the tolerance is ignored: quick prompts are read at once.
  */
 static void show_held(struct gathering *g)
 {
@@ -273,8 +271,8 @@ static void show_start(struct gathering *g)
     show_late(g, &t->planned);
 }
 
-/* An end that came too late to be believed: what ended last did so at any time since the last frame
-   before it; and those before it were late too, when they came one by one behind its stamp. */
+/* Adds a gap for an end that came too late to be believed: what ended last did so at any time since
+   the frame before it; those before were late too if they came one by one after its stamp. */
 static void show_end(struct gathering *g)
 {
     const struct timeline *t = g->t;
@@ -297,8 +295,8 @@ static int by_from(const void *x, const void *y)
     return (b->to.us > a->to.us) - (b->to.us < a->to.us);
 }
 
-/* What a late gap and another one have in common is told once: by what was lost, else by what we
-   did ourselves. False: b is to be told beside a. */
+/* Merges a late gap into one that meets it; the reason is loss, else our own standstill. False: b
+   stays separate. */
 static bool take_in(struct profile_gap *a, const struct profile_gap *b)
 {
     if (b->kind != GAP_LATE || a->kind == GAP_CLOCK || mono_before(a->to, b->from)) {
@@ -375,7 +373,7 @@ const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t
 {
     size_t low = 0;
     size_t high = len;
-    while (low < high) { /* those that begin before it */
+    while (low < high) { /* count of those that begin before it */
         const size_t middle = low + (high - low) / 2;
         if (mono_before(gaps[middle].from, read)) {
             low = middle + 1;

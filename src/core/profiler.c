@@ -1,14 +1,13 @@
 /*
- * What the profiler learns while the attempt runs; see the header for the rules. What becomes of a
- * node is core/nodes.c's; here are the times of that. The account at the end is in profile.c.
- * Invariants: the nodes that run are those with an open slice; every slice start is in `starts`, in
- * order of time.
+ * What the profiler learns while the attempt runs; see the header for the rules. core/nodes.c moves
+ * the nodes; here are their times. The account at the end is in profile.c. Invariants: exactly the
+ * running nodes have an open slice; every slice start is in `starts`, in order of time.
  */
 #include "profiler_inner.h"
 
 #include <stdlib.h>
 
-/* Beyond so many gaps the last one grows. */
+/* Beyond this the last gap grows. */
 enum { MAX_GAPS = 200 };
 
 struct profiler *profiler_new(const struct workflow *w, unsigned max_progress)
@@ -48,7 +47,7 @@ void profiler_free(struct profiler *p)
     free(p);
 }
 
-/* Finds a node, or makes it one that the server expanded. NULL when there are too many. */
+/* Finds a node, or adds it as expanded by the server. NULL: too many. */
 static struct timed_node *find_or_expand(struct profiler *p, struct str id)
 {
     struct timed_node *n = profiler_find(p, id);
@@ -94,8 +93,8 @@ static void open_slice(struct profiler *p, struct timed_node *n, struct mono_us 
     remember_start(p, n, now);
 }
 
-/* Of frames that waited the kernel knows when the last one came. Those before it came no later,
- * though they were read later. */
+/* Caps progress times at that of a frame whose arrival the kernel recorded: those before came no
+   later. */
 static void progress_came_by(struct timed_node *n, struct mono_us at)
 {
     for (size_t i = n->progress_len; i > 0 && mono_before(at, n->progress[i - 1].at); i--) {
@@ -122,8 +121,8 @@ static void mark_cached(struct profiler *p, struct timed_node *n, struct mono_us
     n->seq = p->seq++;
 }
 
-/* What was said of a node, and what its new status means for its times. False: it has the one that
-   it had. A node that ended in a gap has completed, but nobody knows when. */
+/* Moves a node and its times. False: no change. A node that ended in a gap has completed, at an
+   unknown time. */
 static bool move(struct profiler *p, struct timed_node *n, enum node_said said, struct mono_us now)
 {
     const enum profile_status old = n->node.status;
@@ -132,7 +131,7 @@ static bool move(struct profiler *p, struct timed_node *n, enum node_said said, 
     }
     const enum profile_status status = n->node.status;
     if (status == PROFILE_EXECUTING) {
-        n->started = n->started && old != PROFILE_CACHED; /* it starts anew */
+        n->started = n->started && old != PROFILE_CACHED; /* starts anew */
         open_slice(p, n, now);
     } else if (old == PROFILE_EXECUTING) {
         close_slice(n, now);
@@ -149,7 +148,7 @@ static int by_place(const void *x, const void *y)
     return (a->node.planned > b->node.planned) - (a->node.planned < b->node.planned);
 }
 
-/* In the order of the workflow: the server's list is a set. */
+/* Feeds cached ids in workflow order: the server's list is a set. */
 static void feed_cached(struct profiler *p, struct mono_us now, const struct frame *f)
 {
     struct timed_node **fresh = mem_alloc((f->ids_len + 1) * sizeof(struct timed_node *));
@@ -171,7 +170,7 @@ static void feed_cached(struct profiler *p, struct mono_us now, const struct fra
     free(fresh);
 }
 
-/* The first start of another node after n's open slice began; false when there was none. */
+/* Finds the first start of another node after n's open slice began; false: none. */
 static bool start_of_another(const struct profiler *p, const struct timed_node *n,
                              struct mono_us *ret)
 {
@@ -184,14 +183,15 @@ static bool start_of_another(const struct profiler *p, const struct timed_node *
     return false;
 }
 
-/* Without progress_state the next `executing` is the only end there is. */
+/* Ends running nodes: without progress_state the next `executing` is the only sign. */
 static void close_previous(struct profiler *p, const struct timed_node *but, struct mono_us now)
 {
     if (p->saw_state) {
         return;
     }
     const struct nodes *ns = &p->known;
-    for (size_t i = ns->running_len; i > 0; i--) { /* what takes the place of one was looked at */
+    for (size_t i = ns->running_len; i > 0; i--) { /* backwards: a removed one is replaced by the
+                                                      last */
         struct timed_node *n = (struct timed_node *)ns->running[i - 1];
         if (n != but) {
             (void)move(p, n, NODE_FOLLOWED, now);
@@ -201,7 +201,7 @@ static void close_previous(struct profiler *p, const struct timed_node *but, str
     }
 }
 
-/* Its `executing` came sooner than what was read before it was read; both are sent together. */
+/* Moves the start back: `executing` came before what was read earlier; both are sent together. */
 static void began_before(struct profiler *p, struct timed_node *n, struct mono_us at)
 {
     n->start = n->start.us == n->open_since.us ? at : n->start;
@@ -217,7 +217,7 @@ static void feed_executing(struct profiler *p, struct mono_us now, const struct 
         return;
     }
     if (n->node.planned == NULL && n->node.display == NULL && f->display_node.p != NULL) {
-        n->node.display = mem_copy(f->display_node); /* its own id too */
+        n->node.display = mem_copy(f->display_node); /* even if it is its own id */
     }
     struct mono_us other;
     if (!profiler_is_open(n)) {
@@ -237,11 +237,11 @@ static void feed_running(struct profiler *p, struct mono_us now, struct timed_no
                          bool unwatched)
 {
     if (profiler_is_open(n)) {
-        return; /* nearly always */
+        return; /* the usual case */
     }
     const bool anew = !n->started || n->node.status == PROFILE_CACHED;
-    /* The first snapshot after a gap: it may have started at any time before. Its own
-       `executing`, when it follows, proves that it started just now. */
+    /* The first snapshot after a gap: it may have started at any time before. Its own `executing`,
+       if it follows, proves a start just now. */
     if (move(p, n, NODE_RUNS, now) && anew) {
         n->start_known = !unwatched;
     }
@@ -285,9 +285,9 @@ static void feed_progress(struct profiler *p, struct mono_us now, const struct f
 {
     struct timed_node *n = profiler_find(p, f->node);
     if (n == NULL || !profiler_is_open(n)) {
-        return; /* a stray thread of another prompt, or a node that is over */
+        return; /* a stray thread of another prompt, or an ended node */
     }
-    /* A value that falls begins a new series, at 0. */
+    /* A falling value begins a new series, at 0. */
     n->steps += f->value - (f->value < n->progress_last ? 0 : n->progress_last);
     n->progress_last = f->value;
     progress_came_by(n, now);
@@ -304,7 +304,7 @@ static void feed_progress(struct profiler *p, struct mono_us now, const struct f
 
 static void set_error(struct timed_node *n, struct str message)
 {
-    /* A message of the server ends with a line break. */
+    /* Server messages end with a line break. */
     while (message.n > 0 && (message.p[message.n - 1] == '\n' || message.p[message.n - 1] == ' ')) {
         message.n--;
     }
@@ -312,13 +312,13 @@ static void set_error(struct timed_node *n, struct str message)
     n->error = mem_copy(message);
 }
 
-/* No time is known at which it began itself. */
+/* True if no start of the node itself is known. */
 static bool is_silent(const struct node *shown)
 {
     return !((const struct timed_node *)shown)->started;
 }
 
-/* It threw, and with it all that it lies in. */
+/* Fails the node that threw and everything that it lies in. */
 static void fail(struct profiler *p, struct node *inner, const struct timed_node *outermost,
                  struct str message)
 {

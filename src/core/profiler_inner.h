@@ -1,4 +1,4 @@
-/* What profiler.c (learning) and profile.c (the account at the end) share; nobody else's. */
+/* Shared by profiler.c (learning) and profile.c (the account at the end) alone. */
 #ifndef COMFYPOOL_SRC_CORE_PROFILER_INNER_H
 #define COMFYPOOL_SRC_CORE_PROFILER_INNER_H
 
@@ -28,11 +28,11 @@ struct timed_node {
     uint64_t progress_dropped;
     double progress_last; /* value of the last progress event, kept or not */
     double steps;         /* advances of value */
-    /* For the account at the end. */
+    /* Used by the account. */
     size_t index; /* in profiler.nodes, then in the result */
     struct timed_node *copies,
-        *next_copy; /* what is displayed as this one, which never runs itself */
-    bool loops;     /* it expanded into such copies of others */
+        *next_copy; /* nodes displayed as this one, which never runs itself */
+    bool loops;     /* expanded into such copies of others */
 };
 
 struct start {
@@ -43,18 +43,18 @@ struct start {
 struct profiler {
     const struct workflow *workflow;
     unsigned max_progress;
-    struct nodes known;        /* those that run have an open slice */
-    struct timed_node **nodes; /* the workflow's in its order, then expanded ones as they came */
+    struct nodes known;        /* running ones have an open slice */
+    struct timed_node **nodes; /* the workflow's in order, then expanded ones as they came */
     size_t len, cap;
     struct start *starts;
     size_t starts_len, starts_cap;
     struct profile_gap *gaps;
     size_t gaps_len, gaps_cap;
-    struct mono_us *punctual; /* frames in late gaps of which it is known when they came */
+    struct mono_us *punctual; /* times of frames in late gaps that are exact */
     size_t punctual_len, punctual_cap;
     bool gap_open;
-    bool lost;      /* there is a gap in which something may not have been seen */
-    bool unwatched; /* no progress_state was seen since the last gap began */
+    bool lost;      /* a gap may hide something */
+    bool unwatched; /* no progress_state since the last gap began */
     bool saw_events;
     bool saw_state;
     bool inferred;
@@ -62,44 +62,44 @@ struct profiler {
     bool has_first_start;
     struct mono_us first_start;
     uint32_t seq;
-    bool loose_copies; /* some have no parent: nobody knows in whose time they ran */
-    const struct timed_node *ends_last; /* whose end was read last; see profile_gaps.c */
+    bool loose_copies; /* some have an unknown parent, so whose time they took is unknown */
+    const struct timed_node *ends_last; /* node whose end was read last; see profile_gaps.c */
     /* The result, kept until the next profiler_finish. */
     struct profile_node *result;
     struct profile_slice *result_slices;
     struct profile_progress *result_progress;
-    struct profile_gap *result_gaps; /* as they were seen, then as they are told */
+    struct profile_gap *result_gaps; /* as recorded, then as merged */
     struct profile_idle *result_idle;
     uint32_t *result_path;
 };
 
 void profiler_free_result(struct profiler *p);
 
-/* NULL: no such node. */
+/* Finds a node; NULL: none. */
 static inline struct timed_node *profiler_find(const struct profiler *p, struct str id)
 {
     return (struct timed_node *)nodes_find(&p->known, id);
 }
 
-/* It has an open slice. */
+/* True if it has an open slice. */
 static inline bool profiler_is_open(const struct timed_node *n)
 {
     return n->node.status == PROFILE_EXECUTING;
 }
 
-/* profile_gaps.c: all gaps of the attempt, those that its marks show included, by when frames were
-   read; in order of their beginnings, none behind its end. Owner: the caller. */
+/* profile_gaps.c: collects all gaps of the attempt, including those that its marks show, by when
+   frames were read; in order of their beginnings, none behind its end. Owner: the caller. */
 struct profile_gap *profiler_gaps(struct profiler *p, const struct timeline *t, size_t *ret_len);
-/* Of those the one of `kind` in which a frame was read then; NULL: none. Those of one kind do not
+/* Finds the gap of `kind` in which a frame was read then; NULL: none. Gaps of one kind do not
    overlap. O(log gaps), and the gaps of other kinds between. */
 const struct profile_gap *profiler_gap_at(const struct profile_gap *gaps, size_t len,
                                           struct mono_us read, enum gap_kind kind);
-/* Its end was the last that was read, or belongs to that one: the attempt's end is its own. Valid
+/* True if its end was the last one read, or belongs to that: the attempt's end is its own. Valid
    after profiler_gaps. */
 bool profiler_ends_last(const struct profiler *p, const struct timed_node *n);
 
-/* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, when all
-   else is there. all_slices: at least as many as the nodes have together. */
+/* analysis.c: fills profile->analysis, the nodes' step times and profile->unaccounted, once all
+   else is there. all_slices: at least the number of all nodes' slices. */
 void profiler_analyse(struct profiler *p, const struct timeline *t, struct profile *profile,
                       size_t all_slices);
 

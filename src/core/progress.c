@@ -1,26 +1,26 @@
-/* How far a running prompt is; see the header. */
+/* Progress of a running prompt; see the header. */
 #include "comfypool/core/progress.h"
 
 #include <stdlib.h>
 
 struct progress_node {
     struct node node;
-    bool is_copy; /* it was counted as one */
+    bool is_copy; /* counted as a copy */
 };
 
 struct progress_shown {
     size_t index;                        /* in the workflow */
-    size_t open;                         /* copies that run */
-    bool failed;                         /* one of them */
-    uint32_t since;                      /* progress.begins when the newest one began */
-    struct progress_parent *parent;      /* of the newest copy: what may bring more; or NULL */
-    struct progress_parent *settled_for; /* it was, for this one, in the pass that is under way */
+    size_t open;                         /* running copies */
+    bool failed;                         /* a copy failed */
+    uint32_t since;                      /* progress.begins at the start of the newest copy */
+    struct progress_parent *parent;      /* parent of the newest copy, may make more; or NULL */
+    struct progress_parent *settled_for; /* parent it was settled for in the current pass */
 };
 
 struct progress_parent {
     struct progress_parent *next_moved;
     bool has_moved;
-    struct progress_places shown; /* some of them are other ones' by now, or are there twice */
+    struct progress_places shown; /* may hold duplicates, and nodes that now have another parent */
     char id[];
 };
 
@@ -33,7 +33,7 @@ static void add_place(struct progress_places *l, size_t place)
     l->list[l->len++] = (uint32_t)place;
 }
 
-/* Whom to tell. */
+/* Callback and context of a feed. */
 struct telling {
     struct progress *p;
     progress_fn on_change;
@@ -99,7 +99,7 @@ static void tell(const struct telling *t, const struct node *n)
     }
 }
 
-/* What it brought copies of may be over, too. */
+/* Queues the parent: its copies may be over too. */
 static void note_parent(struct progress *p, struct str id)
 {
     struct progress_parent *parent = map_get(&p->parents, id);
@@ -110,7 +110,7 @@ static void note_parent(struct progress *p, struct str id)
     }
 }
 
-/* A node of the workflow, or an expanded one, has another status: counts it, and tells. */
+/* Counts a status change and reports it. */
 static void count_and_tell(const struct telling *t, const struct node *n, enum profile_status old)
 {
     struct progress *p = t->p;
@@ -135,7 +135,7 @@ static bool is_running(const struct progress *p, const char *id)
     return n != NULL && n->status == PROFILE_EXECUTING;
 }
 
-/* One that was seen to run itself speaks for itself. */
+/* True if the node has not been seen running itself. */
 static bool is_silent(const struct node *n)
 {
     return n->planned != NULL && (n->status == PROFILE_PENDING || n->by_copies);
@@ -158,7 +158,7 @@ static struct progress_shown *shown_of(struct progress *p, size_t index)
     return &p->shown[p->shown_at[index] - 1];
 }
 
-/* NULL: it is no copy of anything. */
+/* Returns what displays a copy; NULL: no copy. */
 static struct progress_shown *shown_by(struct progress *p, struct node *n)
 {
     const struct node *shown = nodes_find(&p->nodes, str_of(n->display));
@@ -173,7 +173,7 @@ static struct progress_shown *shown_by(struct progress *p, struct node *n)
     return is_silent(shown) ? shown_of(p, (size_t)(shown->planned - p->workflow->nodes)) : NULL;
 }
 
-/* Something that is displayed as another node began since the newest copy did. */
+/* True if something displayed as another node began since the newest copy. */
 static bool is_left(const struct progress *p, const struct progress_shown *s)
 {
     return (p->same_as == s->index ? p->same_from - 1 : p->begins) > s->since;
@@ -193,7 +193,7 @@ static void settle_shown(const struct telling *t, const struct progress_shown *s
     }
 }
 
-/* Something began that is displayed as this; NULL: as itself. */
+/* Notes a start displayed as this; NULL: as itself. */
 static void note_begin(struct progress *p, const char *display)
 {
     const struct workflow_node *as =
@@ -204,7 +204,7 @@ static void note_begin(struct progress *p, const char *display)
         p->same_as = index;
         p->same_from = p->begins;
     }
-    /* Each of them came here by a begin of its own. */
+    /* Amortized: each was added by a start of its own. */
     size_t kept = 0;
     for (size_t i = 0; i < p->fresh.len; i++) {
         const uint32_t place = p->fresh.list[i];
@@ -217,7 +217,7 @@ static void note_begin(struct progress *p, const char *display)
     p->fresh.len = kept;
 }
 
-/* Those of one that began or ended. What moves by that is the next pass's. */
+/* Settles the copies of a parent that began or ended. What that moves waits for the next pass. */
 static void settle_parent(const struct telling *t, struct progress_parent *parent)
 {
     struct progress_places *l = &parent->shown;
@@ -236,7 +236,7 @@ static void settle_parent(const struct telling *t, struct progress_parent *paren
     }
 }
 
-/* What brought copies may be over. */
+/* Settles the nodes whose copies may be over. */
 static void settle_all_shown(const struct telling *t)
 {
     struct progress *p = t->p;
@@ -310,7 +310,7 @@ static void move(const struct telling *t, struct node *n, enum node_said said)
     }
 }
 
-/* Expanded ones first, as they began; then those of the workflow in its order. */
+/* Sorts expanded nodes first, by start, then those of the workflow in its order. */
 static int by_begin(const void *x, const void *y)
 {
     const struct node *a = *(struct node *const *)x;
@@ -324,7 +324,7 @@ static int by_begin(const void *x, const void *y)
     return (a->planned > b->planned) - (a->planned < b->planned);
 }
 
-/* All that run are over, but one (p == NULL: none). */
+/* Completes all running nodes but one (p == NULL: none). */
 static void complete_all(const struct telling *t, struct str but)
 {
     const struct nodes *ns = &t->p->nodes;
@@ -354,7 +354,7 @@ static void node_runs(struct progress *p, struct str id)
     }
 }
 
-/* Only nodes of the workflow are cached by a list, each only before it ran. */
+/* A list of cached nodes applies only to workflow nodes that have not run. */
 static void feed_cached(const struct telling *t, const struct frame *f)
 {
     for (size_t i = 0; i < f->ids_len; i++) {
@@ -371,8 +371,8 @@ static struct node *find_or_expand(struct progress *p, struct str id)
     return n != NULL || id.p == NULL ? n : nodes_expand(&p->nodes, id);
 }
 
-/* Where it lies is said before its state is, so that its change tells that. Nothing lies above a
-   node of the workflow. */
+/* Finds a node, places it before its state changes, so that the change reports the place. Workflow
+   nodes have no parent. */
 static struct node *find_in_place(struct progress *p, struct str id, struct str parent,
                                   struct str display)
 {
@@ -390,7 +390,7 @@ static void feed_executing(const struct telling *t, const struct frame *f)
     }
     node_runs(t->p, f->node);
     struct node *n = find_in_place(t->p, f->node, (struct str){NULL, 0}, f->display_node);
-    if (!t->p->saw_state) { /* the next one is the only end that there is */
+    if (!t->p->saw_state) { /* the next start is the only sign of an end */
         complete_all(t, f->node);
     }
     if (n != NULL) {
@@ -418,7 +418,7 @@ static void feed_error(const struct telling *t, const struct frame *f)
         return;
     }
     struct nodes *ns = &t->p->nodes;
-    /* With it all that it lies in. */
+    /* Fails the node that threw and all that it lies in. */
     struct node *inner = f->node.p == NULL ? NULL : nodes_innermost(ns, f->node, is_silent);
     for (int i = 0; i < NODES_MAX_PARENTS && inner != NULL && inner->planned == NULL &&
                     !str_eq(f->node, inner->id);

@@ -8,10 +8,10 @@
 
 enum {
     PAUSE_MS = 100,
-    AT_ENDS = 4, /* of PROGRESS_A_SECOND only for the last values of nodes */
+    AT_ENDS = 4, /* of PROGRESS_A_SECOND, reserved for last values of nodes */
 };
 
-/* When there were less than `most` in the second before. */
+/* Returns when fewer than `most` lie within the last second. */
 static struct mono_us second_is_over(const struct progress_pace *p, unsigned most)
 {
     return mono_add(p->at[(p->oldest + PROGRESS_A_SECOND - most) % PROGRESS_A_SECOND],

@@ -11,10 +11,10 @@
 
 /* ---- seeds ----------------------------------------------------------------------------------- */
 
-/* JavaScript and jq can read them back. */
+/* Exact in JavaScript and jq. */
 #define SEED_MOST ((UINT64_C(1) << 53) - 1)
 
-/* Uniform from 0 to most. */
+/* Returns a uniform number from 0 to most. */
 static uint64_t random_seed(uint64_t most)
 {
     const uint64_t limit = UINT64_MAX - UINT64_MAX % (most + 1);
@@ -25,7 +25,7 @@ static uint64_t random_seed(uint64_t most)
     return n % (most + 1);
 }
 
-/* The largest value that an input may have there. */
+/* Returns the input's maximum on that server. */
 static uint64_t input_max(const struct catalog *catalog, struct str class_type, const char *input)
 {
     const struct catalog_class *c = catalog_find(catalog, class_type);
@@ -36,7 +36,7 @@ static uint64_t input_max(const struct catalog *catalog, struct str class_type, 
     return in->max < 0 ? 0 : (uint64_t)in->max;
 }
 
-/* The least of what the inputs of a node may be, the first of which is this one. */
+/* Returns the least maximum of a node's seed inputs, beginning with this one. */
 static uint64_t most_of(const struct workflow *w, const struct catalog *c, size_t first)
 {
     const uint32_t node = w->seeds[first].node;
@@ -100,7 +100,7 @@ void prompt_spell_as_listed(const struct workflow *w, struct str text, const str
 
 /* ---- only some outputs ----------------------------------------------------------------------- */
 
-/* Which nodes the wanted outputs need. Owner: the caller. */
+/* Marks the nodes that the wanted outputs need. Owner: the caller. */
 static bool *needed_nodes(const struct workflow *w, const struct names *outputs)
 {
     bool *needed = mem_zero(w->len + 1, sizeof *needed);
@@ -114,7 +114,7 @@ static bool *needed_nodes(const struct workflow *w, const struct names *outputs)
     return needed;
 }
 
-/* For older servers: the workflow without whatever its wanted outputs do not need. */
+/* Writes the workflow without what its wanted outputs do not need, for older servers. */
 static void prune(const struct workflow *w, const struct names *outputs, struct str text,
                   struct buf *rest)
 {
@@ -150,7 +150,7 @@ static void add_targets(const struct names *n, struct js_out *o)
     js_close(o, ']');
 }
 
-/* Its create_time, if it is one. */
+/* Returns create_time if it is valid, else 0. */
 static int64_t created_in(struct str extra_data)
 {
     int64_t found = 0;

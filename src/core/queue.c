@@ -12,7 +12,7 @@
 
 #include "comfypool/base/list.h"
 
-/* Clients that do not wait are remembered so many at most. */
+/* Limit of remembered clients that do not wait. */
 enum { IDLE_MOST = 4096 };
 
 struct queue_lane {
@@ -153,7 +153,7 @@ static void client_free(struct queue *q, struct queue_client *c)
     free(c);
 }
 
-/* A flow that is forgotten loses no turn: it would get the same ones when it came back. */
+/* True if forgetting it loses no turn: it would get the same ones when it came back. */
 static bool is_forgettable(struct queue *q, const struct queue_client *c)
 {
     for (const struct queue_turn *t = c->turns; t != NULL; t = t->next) {
@@ -164,7 +164,7 @@ static bool is_forgettable(struct queue *q, const struct queue_client *c)
     return true;
 }
 
-/* Perhaps it does not wait any more. */
+/* Frees or parks a client that no longer waits. */
 static void client_settle(struct queue *q, struct queue_client *c)
 {
     if (c->flows > 0 || c->held || c->idle) {
@@ -387,8 +387,7 @@ static struct queue_rank cursor_place(const struct queue_cursor *c)
     return (struct queue_rank){c->flow->turn->priority, c->turn, c->next->seq};
 }
 
-/* The cursor whose entry is next; NULL: it is that of a flow that was not begun, or there is none.
- */
+/* Returns the cursor of the next entry; NULL: that of a flow not begun yet, or none. */
 static struct queue_cursor *least(const struct queue_walk *w, struct queue_rank *ret)
 {
     const struct queue_cursor *best = NULL;
@@ -420,7 +419,7 @@ bool queue_walk_peek(const struct queue_walk *w, struct queue_rank *ret)
     return w->steps < QUEUE_LOOK && ret->seq != -1;
 }
 
-/* Whoever was served goes one behind the one that is being served. */
+/* A served client moves one behind the turn being served. */
 struct queue_entry *queue_walk_next(struct queue_walk *w)
 {
     struct queue_rank place;

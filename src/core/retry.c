@@ -1,7 +1,7 @@
 /* Retry policy; see the header. */
 #include "comfypool/core/retry.h"
 
-/* Ends that may be tried again. What is not here never is. */
+/* Ends that may be retried; no others. */
 static const struct {
     enum attempt_outcome outcome;
     enum err error;

@@ -1,5 +1,5 @@
-/* Measurements and roll-ups; see the header. Both are bytes on disk: a change of either needs
-   another version number here and reads the old one. */
+/* Measurements and roll-ups; see the header. Both are stored on disk: a change of either needs a
+   new version number here and must read the old one. */
 #include "comfypool/core/rollup.h"
 
 #include <math.h>
@@ -34,7 +34,7 @@ void measurement_write(const struct measurement *m, struct buf *out)
     }
 }
 
-/* The head of a measurement as it is read. */
+/* Decoded head of a measurement. */
 struct head {
     struct measurement m;
     uint64_t runs;
@@ -191,7 +191,7 @@ void rollup_merge(struct rollup *r, const struct rollup *from)
     }
     r->min = r->count == 0 || from->min < r->min ? from->min : r->min;
     r->max = r->count == 0 || from->max > r->max ? from->max : r->max;
-    /* Variances of two parts together: Chan, Golub, LeVeque 1979. */
+    /* Merges variances: Chan, Golub, LeVeque 1979. */
     const double a = (double)r->count;
     const double b = (double)from->count;
     const double distance = from->mean - r->mean;
@@ -214,7 +214,7 @@ double rollup_quantile(const struct rollup *r, double q)
     sketch_merge(&both, &r->warm);
     const double value = sketch_quantile(&both, q);
     sketch_done(&both);
-    /* A bucket's middle may lie outside of what there was. */
+    /* The middle of a bucket may lie outside the range. */
     return value < r->min ? r->min : value > r->max ? r->max : value;
 }
 

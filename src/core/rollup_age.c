@@ -27,7 +27,7 @@ struct rollup_span rollup_day_of(struct rollup_span hour)
     return (struct rollup_span){day_start(hour.start), ROLLUP_DAY};
 }
 
-/* Whole days alone: one that is half hours, half a day would be counted by halves. */
+/* Whole days only: a day that is half hours would be counted by halves. */
 int64_t rollup_hours_from(struct wall_us now)
 {
     return day_start(hour_at(now)) - WEEK_HOURS;

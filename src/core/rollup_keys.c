@@ -9,7 +9,7 @@
 enum {
     MOST_KEYS = 2000,
     MOST_RUNS = 4000,       /* cost keys and backends */
-    MOST_OF_CLIENTS = 8000, /* of each kind, of all clients together */
+    MOST_OF_CLIENTS = 8000, /* of each kind, over all clients */
 };
 
 /* ---- kinds ----------------------------------------------------------------------------------- */
@@ -70,7 +70,7 @@ struct key_range rollup_range_of_kind(int kind)
     return (struct key_range){kind, STR(""), STR("\xff")};
 }
 
-/* The two texts of a range, one behind the other in b. from_end '\0': none. */
+/* Builds a range with both texts in b. from_end '\0': none. */
 static struct key_range range_of(int kind, struct str text, char from_end, char to_end,
                                  struct buf *b)
 {
@@ -84,13 +84,13 @@ static struct key_range range_of(int kind, struct str text, char from_end, char 
     return (struct key_range){kind, {b->data, n}, {b->data + n, b->len - n}};
 }
 
-/* Up to the first text behind it. */
+/* Ends at the first text after the key. */
 struct key_range rollup_range_of_key(int kind, struct str key, struct buf *b)
 {
     return range_of(kind, key, '\0', '\1', b);
 }
 
-/* '0' comes behind '/'. */
+/* '0' follows '/'. */
 struct key_range rollup_range_of_nodes(int kind, struct str workflow, struct buf *b)
 {
     return range_of(kind, workflow, '/', '0', b);
@@ -114,7 +114,7 @@ int rollup_kind_asked(const struct rollup_question *q)
 bool rollup_range_asked(const struct rollup_question *q, struct buf *from, struct buf *to)
 {
     static const char ends[GROUP_COUNT][2] = {
-        /* '0' comes behind '/' and '.' behind '-'; one key is all up to the first text behind it */
+        /* '0' follows '/', '.' follows '-'; a single key ends at the first text after it */
         [GROUP_NODE] = {'/', '0'},
         [GROUP_WORKFLOW] = {'\0', '\1'},
         [GROUP_RUN] = {'-', '.'},

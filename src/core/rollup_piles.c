@@ -29,7 +29,7 @@ struct str pile_key(const struct pile *p)
     return (struct str){p->id + p->key_at, p->id_len - p->key_at};
 }
 
-/* The pile of this kind, hour and key. client: n == 0: everybody's. */
+/* Returns the pile of this kind, hour and key. client: n == 0: all. */
 static struct pile *pile_of(struct piles *p, int kind, struct rollup_span span, struct str client,
                             struct str key)
 {
@@ -37,7 +37,7 @@ static struct pile *pile_of(struct piles *p, int kind, struct rollup_span span, 
     buf_clear(id);
     buf_add_uint(id, (uint64_t)kind);
     buf_add_char(id, ' ');
-    buf_add_uint(id, (uint64_t)span.start); /* only to tell them apart */
+    buf_add_uint(id, (uint64_t)span.start); /* only to distinguish them */
     buf_add_char(id, ' ');
     const size_t key_at = id->len;
     rollup_add_key(client, key, id);

@@ -1,6 +1,6 @@
 /*
- * Samples of an attempt and what lies in each of its nodes; see the header. Kept per source in
- * order of time, so that a slice's samples are a run that is found by bisection.
+ * Samples of an attempt and those inside its nodes; see the header. Kept per source in order of
+ * time, so that a slice's samples are a range found by bisection.
  */
 #include "comfypool/core/samples.h"
 
@@ -104,7 +104,7 @@ static size_t first_from(const struct series *s, struct mono_us t)
     return low;
 }
 
-/* A maximum and an average of what is known. */
+/* Maximum and average of known values. */
 struct gauge {
     double max;
     double sum;
@@ -125,10 +125,10 @@ static double gauge_max(const struct gauge *g)
     return g->known == 0 ? NAN : g->max;
 }
 
-/* Counting up; a node may have several slices. */
+/* Totals of a node over its slices. */
 struct tally {
     size_t count;
-    size_t first; /* of the samples inside */
+    size_t first; /* index of the first sample inside */
     double vram_last;
     struct gauge gpu, vram, ram, temperature;
 };
@@ -147,7 +147,7 @@ static void tally_range(struct tally *t, const struct series *s, size_t from, si
     t->count += to - from;
 }
 
-/* The last known value before the sample with this index. */
+/* Returns the last known value before the sample with this index. */
 static double vram_before(const struct series *s, size_t index)
 {
     while (index > 0) {
@@ -168,7 +168,7 @@ static struct resources tally_result(const struct tally *t, const struct series 
         .gpu_avg = t->gpu.known == 0 ? NAN : t->gpu.sum / (double)t->gpu.known,
         .gpu_max = gauge_max(&t->gpu),
         .vram_max = gauge_max(&t->vram),
-        .vram_delta = t->vram_last - vram_before(s, t->first), /* NaN when either is */
+        .vram_delta = t->vram_last - vram_before(s, t->first), /* NaN if either is */
         .ram_max = gauge_max(&t->ram),
         .temperature_max = gauge_max(&t->temperature),
     };
@@ -193,7 +193,7 @@ static void account_node(const struct series *s, enum sample_source source, stru
 
 /* ---- the whole attempt ----------------------------------------------------------------------- */
 
-/* Evenly thinned, the last one always among them. */
+/* Thins samples evenly, keeping the last one. */
 static void keep_shown(struct samples *s, const struct sample *list, size_t len)
 {
     const size_t shown = len < SAMPLES_SHOWN ? len : SAMPLES_SHOWN;

@@ -1,8 +1,8 @@
-/* The scheduler; see the header. Invariant: a slot is in the heap exactly when it is up and has
- * room. */
+/* The scheduler; see the header. Invariant: a slot is in the heap exactly when it is up and not
+   full. */
 #include "comfypool/core/scheduler.h"
 
-/* What its load would be with the next job: among idle ones the heaviest comes first. */
+/* Returns the load including the next job: of idle ones the one of most weight comes first. */
 static double load(const struct slot *b)
 {
     return ((double)b->in_flight + 1.0) / b->weight;

@@ -1,41 +1,40 @@
-/* A server's clock beside ours; see the header for the rules. */
+/* A server's clock relative to ours; see the header for the rules. */
 #include "comfypool/core/server_clock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    /* Healthy servers send within 1 to 5 ms; what is within this is no news. */
+    /* Healthy servers send within 1 to 5 ms; less than this is ignored. */
     LEAST_TOLERANCE_US = 20000,
     JITTERS = 3,
-    /* A stamp is cut to whole milliseconds. */
+    /* Stamps are truncated to milliseconds. */
     STAMP_US = 1000,
     /* NTP slews by 500 ppm at most, quartz is within 100. */
     DRIFT_PPM = 200,
-    DRIFTS_AFTER_US = 30 * 1000000, /* before that it is less than what frames are late by */
+    DRIFTS_AFTER_US = 30 * 1000000, /* before that, frames are late by more */
     SETTING_PPM = 1000,
-    /* What was learned so long ago says nothing of a clock that drifts. */
+    /* An older offset is useless with a drifting clock. */
     OLD_US = 600 * 1000000,
-    /* Stamps further apart than this were not sent together; frames that were held back and sent
-       together lie closer when they are read. */
+    /* Stamps further apart were not sent together; frames that were held back and sent together are
+       read closer together. */
     APART_MS = 30,
     AGREE_US = 10000,
-    /* Frames that are read one by one for longer than this were not held back and let go. */
+    /* Frames read one by one over a longer time were not held back and released. */
     SPREAD_US = 50000,
-    /* No server delays its first frames by more. */
+    /* Largest delay of a server's first frames. */
     MOST_LATE_US = 300000,
-    /* No garbage collection delays an end by more. */
+    /* Largest delay of an end by garbage collection. */
     END_LATE_US = 500000,
-    /* As a rule it is less. */
+    /* Usual largest delay. */
     USUAL_LATE_US = 150000,
-    /* The lags of two attempts that lie so close are no accident. */
+    /* Closer lags of two attempts are no accident. */
     SAME_US = 5000,
-    /* A POST that is answered within a turn of the loop that is not called slow is answered soon.
-     */
+    /* A POST answered within a turn of the loop that does not count as slow was answered soon. */
     SOON_US = 50000,
-    /* What comes in time comes within so much. */
+    /* Jitter of frames that come in time. */
     JITTER_US = 3000,
-    /* So many attempts in a row may wait behind others before create_time is asked for. */
+    /* Attempts in a row that may wait behind others before create_time is asked for. */
     UNBOUNDED = 8,
 };
 
@@ -63,7 +62,7 @@ static void learn_tolerance(struct server_clock *c)
     c->jitter_us = larger(late, JITTER_US);
 }
 
-/* The smallest offset of the last attempts, as seen from `now`. False: nothing of worth. */
+/* Returns the smallest offset of the last attempts, as seen from `now`. False: none recent. */
 static bool carried(const struct server_clock *c, struct mono_us now, int64_t *ret)
 {
     bool any = false;
@@ -84,30 +83,30 @@ static int64_t lag_of(const struct time_mark *m)
     return m->received.us - m->stamp_ms * 1000;
 }
 
-/* Its stamp, and when it was read. */
+/* True if it has a stamp and its time of reading. */
 static bool was_heard(const struct time_mark *m)
 {
     return time_mark_is_stamped(m) && !m->by_history;
 }
 
-/* What is being judged. */
+/* State of a judgement. */
 struct judging {
     const struct timeline *t;
     struct clock_reading out;
     bool has_carried;
     int64_t carried_us;
     bool has_low;
-    int64_t low_us; /* O is not below */
+    int64_t low_us; /* lower bound of O */
     bool has_high;
-    int64_t high_us; /* O is not above */
+    int64_t high_us; /* upper bound of O */
     bool has_frames;
-    int64_t frames_us; /* the smallest lag of its frames */
+    int64_t frames_us; /* smallest lag of its frames */
     int64_t lasted_us;
-    int64_t waited_us;     /* from its POST to its start, as both were told */
-    struct mono_us posted; /* or its intent, when nobody knows more: no prompt begins before it */
+    int64_t waited_us;     /* from its POST to its start, as both were reported */
+    struct mono_us posted; /* or its intent, if unknown: no prompt begins before it */
     bool has_posted;
     const struct server_clock *known;
-    bool has_candidate; /* an attempt before it was in doubt */
+    bool has_candidate; /* an earlier attempt was in doubt */
     bool start_is_trusted;
 };
 
@@ -123,15 +122,15 @@ static void bound_high(struct judging *j, int64_t high)
     j->has_high = true;
 }
 
-/* How far two clocks may drift apart in so long. */
+/* Returns how far two clocks may drift apart in that time. */
 static int64_t drift_in(int64_t us)
 {
     const int64_t long_us = us - DRIFTS_AFTER_US;
     return long_us > 0 ? long_us / 1000000 * DRIFT_PPM : 0;
 }
 
-/* Causality: what the POST says of the stamps that follow it. create_time tells of the clock when
-   it was POSTed, and it may have waited since. */
+/* Bounds the offset by causality: stamps follow the POST. create_time shows the clock at the POST;
+   the prompt may have waited since. */
 static void bound_by_post(struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -153,7 +152,7 @@ static void bound_by_post(struct judging *j)
     }
 }
 
-/* It was read when it was sent: at once behind the POST, or as the clock that was known says. */
+/* True if it was read in time: right after the POST, or as the known clock says. */
 static bool is_trusted(const struct judging *j, const struct time_mark *m)
 {
     const bool at_once =
@@ -162,7 +161,7 @@ static bool is_trusted(const struct judging *j, const struct time_mark *m)
            (at_once || (j->has_carried && llabs(lag_of(m) - j->carried_us) <= j->out.tolerance_us));
 }
 
-/* Whether the clock was set between two marks, by their stamps and what bounds the first. */
+/* True if the clock was set between two marks, by their stamps and what bounds the first. */
 static bool set_between(const struct judging *j, const struct time_mark *a,
                         const struct time_mark *b)
 {
@@ -178,8 +177,8 @@ static bool set_between(const struct judging *j, const struct time_mark *a,
     return fell || early || (punctual && lag_of(b) < j->carried_us - allowed);
 }
 
-/* Frames were read one by one, long after the end that the stamp tells, and before that end: a link
-   on which all of them are late, or a clock that was set back. */
+/* True if frames were read one by one, long after the end by its stamp, yet before that end was
+   read: a link on which all are late, or a clock that was set back. */
 static bool ended_before_its_frames(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -189,7 +188,7 @@ static bool ended_before_its_frames(const struct judging *j)
            mono_diff(t->ended.received, t->watched).us > SPREAD_US;
 }
 
-/* What is doubtful begins behind the last mark before `until` that is trusted. */
+/* Notes that the clock was set: doubt begins at the last trusted mark before `until`. */
 static void found_set(struct judging *j, const struct time_mark *until)
 {
     const struct timeline *t = j->t;
@@ -211,7 +210,7 @@ static void look_for_setting(struct judging *j)
     }
 }
 
-/* What bounds it from below lies above what bounds it from above. */
+/* Detects a lower bound above the upper one. */
 static void look_for_contradiction(struct judging *j)
 {
     const int64_t allowed = j->out.tolerance_us + j->lasted_us / 1000000 * SETTING_PPM;
@@ -220,7 +219,7 @@ static void look_for_contradiction(struct judging *j)
     }
 }
 
-/* Two frames that were not sent together came equally late: so they came in time. */
+/* True if two frames not sent together came equally late: then both came in time. */
 static bool agree(const struct time_mark *a, const struct time_mark *b, int64_t most_us)
 {
     const int64_t later = lag_of(b) - lag_of(a);
@@ -228,8 +227,8 @@ static bool agree(const struct time_mark *a, const struct time_mark *b, int64_t 
            later >= -AGREE_US && later <= most_us;
 }
 
-/* By the clock that was known it began long after the POST's answer: others were before it. By no
-   clock: longer after it than first frames are late by. */
+/* True if it began long after the POST's answer, behind others: by the known clock; without one,
+   later than first frames can be late. */
 static bool has_waited(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -242,8 +241,8 @@ static bool has_waited(const struct judging *j)
                : t->started.received.us - accepted > MOST_LATE_US;
 }
 
-/* The end speaks for the start only where it waited: else a garbage collection at the end would
-   make a late start true. */
+/* The end confirms the start only if the prompt waited: else a garbage collection at the end would
+   confirm a late start. */
 static bool marks_agree(const struct judging *j, int64_t most_us)
 {
     const struct timeline *t = j->t;
@@ -252,7 +251,7 @@ static bool marks_agree(const struct judging *j, int64_t most_us)
             (agree(&t->started, &t->ended, most_us) || agree(&t->planned, &t->ended, most_us)));
 }
 
-/* create_time tells that what was known held when it was POSTed. */
+/* True if create_time confirms the known offset at the POST. */
 static bool is_confirmed(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -265,15 +264,15 @@ static bool is_confirmed(const struct judging *j)
            j->carried_us <= most + j->out.tolerance_us;
 }
 
-/* Its frames agree that it is later than what is known, by more than `most`. */
+/* True if its frames agree that the offset exceeds the known one by more than most_us. */
 static bool agree_on_later(const struct judging *j, int64_t most_us)
 {
     const struct time_mark *start = &j->t->started;
     return was_heard(start) && lag_of(start) > j->carried_us + most_us && marks_agree(j, AGREE_US);
 }
 
-/* No POST bounds the start of one that waited, so what is known would stay behind a clock that
-   drifts: its own frames count, where they agree. create_time is older than they are. */
+/* Follows a drifting clock where the prompt waited and no POST bounds its start: its own frames
+   count if they agree. create_time is older than they are. */
 static void follow_drift(struct judging *j)
 {
     const bool fits = j->frames_us - j->high_us <= j->out.tolerance_us + AGREE_US;
@@ -284,7 +283,7 @@ static void follow_drift(struct judging *j)
     }
 }
 
-/* Forgets what was known when the attempt forbids it. */
+/* Forgets the known offset when the attempt contradicts it. */
 static void doubt_carried(struct judging *j)
 {
     if (!j->has_carried) {
@@ -295,7 +294,7 @@ static void doubt_carried(struct judging *j)
     const bool all_later = agree_on_later(j, j->out.tolerance_us);
     const bool all_sooner = j->has_high && j->high_us < j->carried_us - j->out.tolerance_us;
     if (agree_on_later(j, j->out.tolerance_us + slewed) && !j->out.changed && is_confirmed(j)) {
-        found_set(j, &j->t->started); /* while it waited, or all of them were late: nobody knows */
+        found_set(j, &j->t->started); /* set while it waited, or all frames were late: unknown */
     }
     if (!j->out.changed) {
         follow_drift(j);
@@ -303,7 +302,8 @@ static void doubt_carried(struct judging *j)
     j->has_carried = j->has_carried && !too_low && !all_later && !all_sooner;
 }
 
-/* Its end came as soon after its stamp as its start did, to the jitter: both came in time. */
+/* True if its end came as soon after its stamp as its start did, but for the jitter: both came in
+   time. */
 static bool end_vouches(const struct judging *j, int64_t jitter_us)
 {
     const struct timeline *t = j->t;
@@ -318,8 +318,8 @@ static bool came_with_the_answer(const struct judging *j)
            mono_diff(t->started.received, t->accepted.received).us <= j->out.tolerance_us;
 }
 
-/* The frames came as soon as the POST was answered, and that was soon; or it took long, as
-   validation may, and its end says the same. */
+/* True if the frames came with the POST's answer, and that came soon; or late, as validation may
+   take long, and the end confirms it. */
 static bool is_at_once(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -328,9 +328,11 @@ static bool is_at_once(const struct judging *j)
             end_vouches(j, AGREE_US));
 }
 
-/* create_time is stamped when the POST is about to be answered. The start came as soon behind its
-   stamp as the answer behind that, and nothing came sooner: both came in time, or both are from as
-   far away. */
+/*
+ * True if start and answer confirm each other: create_time is stamped just before the POST is
+ * answered. The start lagged as much as the answer, and nothing came sooner: both came in time, or
+ * over the same distance.
+ */
 static bool answer_vouches(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -342,8 +344,8 @@ static bool answer_vouches(const struct judging *j)
            lag_of(&t->started) - j->frames_us <= SAME_US;
 }
 
-/* An attempt before it had the same lag, though it waited longer or shorter; or both waited for the
-   POST's answer, as validation makes them. */
+/* True if an earlier attempt had the same lag after a different wait; or both waited for the POST's
+   answer, as validation makes them. */
 static bool is_seconded(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -353,7 +355,7 @@ static bool is_seconded(const struct judging *j)
             came_with_the_answer(j));
 }
 
-/* How much is left between the bounds, and whether anything else speaks for the upper one. */
+/* Judges how far apart the bounds are, and whether anything else confirms the upper one. */
 static void judge_doubt(struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -370,11 +372,11 @@ static void judge_doubt(struct judging *j)
     j->out.unbounded = first > most && t->created_ms == 0 && j->known->unbounded >= UNBOUNDED;
     j->out.unsettled = j->out.changed ? first > most && !j->start_is_trusted && !vouched
                                       : j->out.wide && !j->has_carried && !vouched;
-    /* While it runs its end may still tell. */
+    /* The end of a running attempt may still confirm it. */
     j->out.doubtful = t->ended.set && j->out.unsettled;
 }
 
-/* How far the clocks may have drifted apart from its start to its end. */
+/* Returns how far the clocks may drift apart from its start to its end. */
 static int64_t drift_of(const struct judging *j)
 {
     return drift_in(j->lasted_us);
@@ -390,7 +392,7 @@ static void bound_by_frame(struct judging *j, int64_t lag_us)
 static void bound_by_frames(struct judging *j)
 {
     const struct timeline *t = j->t;
-    if (time_mark_is_stamped(&t->started)) { /* it ran when it was seen first, however that was */
+    if (time_mark_is_stamped(&t->started)) { /* it ran when first seen, by whatever frame */
         bound_by_frame(j, lag_of(&t->started));
     }
     if (was_heard(&t->planned) && !j->out.changed) {
@@ -401,7 +403,7 @@ static void bound_by_frames(struct judging *j)
     }
 }
 
-/* The offsets, when it is known what bounds them. */
+/* Computes the offsets from the bounds. */
 static void settle(struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -414,7 +416,7 @@ static void settle(struct judging *j)
                      : j->has_high && j->high_us < j->carried_us ? j->high_us
                                                                  : j->carried_us;
     if (j->has_low && !out->changed && out->offset_us < j->low_us) {
-        out->offset_us = j->low_us; /* an end says little of a start long before it */
+        out->offset_us = j->low_us; /* a late end says little of its start */
     }
     out->end_offset_us = out->offset_us;
     if (out->known && time_mark_is_stamped(&t->ended)) {
@@ -423,8 +425,8 @@ static void settle(struct judging *j)
     }
 }
 
-/* All frames were equally late, its start as well, and came one by one: by our own clock its times
-   are right, whatever the reason. Else nobody knows which of them were late. */
+/* If all frames, the start included, were equally late and came one by one, our own clock times
+   them right, whatever the reason. Else it is unknown which were late. */
 static void look_behind_the_end(struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -440,8 +442,8 @@ static void look_behind_the_end(struct judging *j)
     }
 }
 
-/* The start may have been late, but the end was no sooner behind its stamp, and no later than a
-   garbage collection makes it; and the start came with the answer to a POST that took long. */
+/* True if the end lagged no less than the start, and no more than a garbage collection explains,
+   and the start came with the answer to a POST that took long. */
 static bool is_usual_end(const struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -449,9 +451,8 @@ static bool is_usual_end(const struct judging *j)
     return came_with_the_answer(j) && later >= -JITTER_US && later < USUAL_LATE_US;
 }
 
-/* The end is later than anything explains, and nothing was read meanwhile that tells a frame that
-   was held from a clock that was set back. Neither is it told apart where the start was late too.
- */
+/* Doubts an end later than anything explains, if no frame read meanwhile tells a held frame from a
+   clock that was set back; and one after a late start. */
 static void judge_end(struct judging *j)
 {
     const struct timeline *t = j->t;
@@ -470,7 +471,7 @@ static void judge_end(struct judging *j)
         (start_was_late && late > j->out.tolerance_us && (has_waited(j) || !is_confirmed(j)));
 }
 
-/* The attempt before it whose lag was in doubt; not this one, when it is judged again. */
+/* Recalls the earlier attempt with a doubtful lag; not this one, when judged again. */
 static void recall_candidate(struct judging *j, struct mono_us now)
 {
     const struct mono_us at = j->known->doubted.at;
@@ -505,14 +506,14 @@ struct clock_reading server_clock_judge(const struct server_clock *c, const stru
 
 /* ---- learning -------------------------------------------------------------------------------- */
 
-/* Its POST bounds its start. */
+/* True if the POST bounds its start. */
 static bool began_at_once(const struct timeline *t)
 {
     return was_heard(&t->started) && t->posted.set &&
            mono_diff(t->started.received, t->posted.received).us <= t->clock.tolerance_us;
 }
 
-/* One that was late counts as what just is not: only when most are is it usual. */
+/* Adds a lag. A late frame counts as barely in time: only if most are late it is usual. */
 static void learn_lag(struct server_clock *c, const struct timeline *t, int64_t in_time_us,
                       const struct time_mark *m)
 {
@@ -530,7 +531,7 @@ static void learn_offset(struct server_clock *c, int64_t offset_us, struct mono_
     c->len += c->len < SERVER_CLOCK_RUNS ? 1 : 0;
 }
 
-/* The smallest lag of its frames, and what create_time allows. */
+/* Returns the smallest lag of its frames, capped by create_time. */
 static bool smallest(const struct timeline *t, int64_t *ret)
 {
     const struct time_mark *marks[] = {&t->ended, &t->started, &t->planned};
@@ -554,8 +555,7 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
     int64_t before = 0;
     const struct clock_reading *r = &t->clock;
     if (r->known && r->changed) {
-        /* What was known holds no more. Its end is of the new clock, and may be late as ends are.
-         */
+        /* The known offset is void. The end is of the new clock, and may be late as ends are. */
         c->len = c->next = 0;
         c->doubted.at.us = 0;
         return;
@@ -570,12 +570,12 @@ void server_clock_learn(struct server_clock *c, const struct timeline *t)
     }
     const bool had = carried(c, t->ended.received, &before);
     if (had && r->offset_us > before) {
-        c->len = c->next = 0; /* what was known holds no more */
+        c->len = c->next = 0; /* the known offset is void */
     }
     const bool bounded = began_at_once(t);
     c->unbounded = bounded || t->created_ms > 0 ? 0 : c->unbounded + 1;
     if (!r->wide || t->created_ms > 0) {
-        /* Of one that waited its own frames alone tell: drift is no jitter. */
+        /* A prompt that waited is measured by its own frames: drift is no jitter. */
         const int64_t in_time = bounded ? r->offset_us : offset;
         learn_lag(c, t, in_time, &t->started);
         learn_lag(c, t, in_time, &t->planned);

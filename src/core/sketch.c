@@ -9,7 +9,7 @@
 
 #include "comfypool/base/pack.h"
 
-/* Each bucket ends this many times further than the one before. */
+/* Growth factor of bucket bounds. */
 #define GROWTH ((1 + SKETCH_ERROR) / (1 - SKETCH_ERROR))
 
 enum { MAX_INDEX = 1 << 20, MAX_BUCKETS = 1 << 16 };
@@ -26,7 +26,7 @@ static int32_t index_of(double value)
     return i > MAX_INDEX ? MAX_INDEX : (int32_t)i;
 }
 
-/* The bucket with this index, made when it is not there. */
+/* Finds or inserts the bucket with this index. */
 static struct sketch_bucket *bucket_at(struct sketch *s, int32_t index)
 {
     size_t low = 0;
@@ -71,7 +71,7 @@ double sketch_quantile(const struct sketch *s, double q)
     if (s->count == 0) {
         return NAN;
     }
-    const double rank = ceil(q * (double)s->count); /* nearest rank: from 1, 0 is as 1 */
+    const double rank = ceil(q * (double)s->count); /* nearest rank, from 1; q 0 is rank 1 */
     uint64_t up_to = 0;
     size_t i = 0;
     for (; i + 1 < s->len; i++) {
@@ -80,7 +80,7 @@ double sketch_quantile(const struct sketch *s, double q)
             break;
         }
     }
-    /* The middle of the bucket, as far from its ends in proportion. */
+    /* The point with equal relative distance to both ends. */
     return s->buckets[i].index == 0 ? 0 : 2 * pow(GROWTH, s->buckets[i].index) / (GROWTH + 1);
 }
 

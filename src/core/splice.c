@@ -1,4 +1,4 @@
-/* Changes to a workflow's text; see the header. Places are offsets into the text as it was. */
+/* Changes to a workflow's text; see the header. Places are offsets into the original text. */
 #include "comfypool/core/splice.h"
 
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 #include "comfypool/base/json_write.h"
 
 struct splice {
-    size_t at;  /* of the value, or behind the brace of the inputs */
-    size_t len; /* of what it replaces; 0: it is put in */
+    size_t at;  /* of the value, or after the brace of the inputs */
+    size_t len; /* of the replaced text; 0: inserted */
     size_t order;
-    bool first;  /* put in: into an object that is empty */
-    char *input; /* put in: its name */
+    bool first;  /* inserted into an empty object */
+    char *input; /* name of an inserted input */
     char *value;
     char *key; /* in by_place */
 };
@@ -29,7 +29,7 @@ void splices_done(struct splices *s)
     *s = (struct splices){0};
 }
 
-/* The reader stands behind the key when it was found. */
+/* Searches an object; true with the reader behind the key. */
 static bool find_key(struct js_reader *r, struct str input)
 {
     AUTO_BUF struct buf scratch;
@@ -60,7 +60,8 @@ static bool is_empty_object(struct str text)
     return js_next(&r).kind == JS_OBJECT_END;
 }
 
-/* A value that is there, or an input that is put in, by name. Owner: the caller. */
+/* Builds the key: place of an existing value, or place and name of an inserted input. Owner: the
+   caller. */
 static char *key_of(size_t at, bool is_there, struct str input)
 {
     AUTO_BUF struct buf key;

@@ -92,7 +92,7 @@ void streak_forgive_job(struct streak *s, int64_t job)
 
 /* ---- the rules ------------------------------------------------------------------------------- */
 
-/* Of the last n: all are of a kind. */
+/* True if the last n are all server faults. */
 static bool all_faults(const struct streak_failure *f, size_t n)
 {
     size_t i = 0;
@@ -102,7 +102,7 @@ static bool all_faults(const struct streak_failure *f, size_t n)
     return i == n;
 }
 
-/* Two named clients, or one who gave no name, or one whose prompts go well elsewhere. */
+/* True with two named clients, an unnamed one, or one whose prompts succeed elsewhere. */
 static bool is_no_author(const struct streak_failure *f, size_t n)
 {
     bool several = false;
@@ -134,7 +134,7 @@ static bool all_elsewhere(const struct streak_failure *f, size_t n)
     return i == n;
 }
 
-/* Whoever has the right values has them twice: then it is no wrong workflow that is tried out. */
+/* A client that succeeds twice has the right values: it is not trying out a wrong workflow. */
 enum { WINS = 2 };
 
 static bool wins_elsewhere(const struct streak_failure *f, size_t n)
@@ -143,12 +143,12 @@ static bool wins_elsewhere(const struct streak_failure *f, size_t n)
     return f[0].wins >= WINS && one_exception(f, n, &one_workflow) && one_workflow;
 }
 
-/* Different workflows among all that is kept. A fresh one that was forgotten is not counted again
-   by a later failure of its workflow: at worst the rule holds one failure later. */
+/* True if enough different workflows failed. A forgotten fresh one is not recounted when its
+   workflow fails again: at worst the rule applies one failure later. */
 static bool many_workflows(const struct streak *s)
 {
     size_t n = 0;
-    size_t brought = 0; /* perhaps by the jobs */
+    size_t brought = 0; /* possibly the jobs' fault */
     for (size_t i = 0; i < s->len; i++) {
         const enum streak_kind kind = s->list[i].kind;
         n += s->list[i].fresh ? 1 : 0;

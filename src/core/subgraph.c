@@ -5,10 +5,10 @@
 
 #include "comfypool/base/map.h"
 
-/* Subgraphs inside of each other that are told apart. */
+/* Limit of nested subgraphs. */
 enum { MAX_DEPTH = 8 };
 
-/* What one node ran at a time, of a subgraph. */
+/* A time in which one node of a subgraph ran. */
 struct span {
     size_t subgraph;
     struct mono_us from;
@@ -20,7 +20,7 @@ struct gathering {
     size_t len, cap;
     struct span *spans;
     size_t spans_len, spans_cap;
-    struct map places; /* by id: the place in list, and 1 */
+    struct map places; /* by id: index in list, plus 1 */
 };
 
 static size_t place_of(struct gathering *g, struct str id)
@@ -84,7 +84,7 @@ static int by_begin(const void *x, const void *y)
     return a->from.us < b->from.us ? -1 : a->from.us > b->from.us;
 }
 
-/* Overlaps count once. */
+/* Sums the spans, overlaps once. */
 static void sum_spans(struct gathering *g)
 {
     if (g->spans_len > 1) {

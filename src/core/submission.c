@@ -1,4 +1,4 @@
-/* A submission owns its texts. */
+/* Frees the texts of a submission. */
 #include "comfypool/core/submission.h"
 
 #include <stdlib.h>

@@ -82,7 +82,7 @@ struct timeline_points timeline_points(const struct timeline *t)
     p.intent = p.ended;
     p.started = p.ended;
     if (t->intent.set) {
-        /* An end carried to before our own POST would be a clock that lies: causality wins. */
+        /* An end converted to before our own POST is wrong: causality wins. */
         p.ended = mono_max(p.ended, t->intent.received);
         p.intent = clamp(t->intent.received, p.queued, p.ended);
         p.started = p.ended;

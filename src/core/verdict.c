@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* What may be fine elsewhere; of a node that links to nowhere an exception is no wonder. */
+/* Errors that may pass elsewhere; not exceptions on a node with a dangling link. */
 static const struct elsewhere {
     const char *type;
     bool dangling_too;
@@ -26,14 +26,16 @@ static const struct elsewhere *find_elsewhere(struct str type)
     return NULL;
 }
 
-/* The same, of a node: the workflow itself may be the reason. n NULL: a node that nobody knows. */
+/* True if a node's error may pass elsewhere: the workflow itself may be the reason. n NULL: an
+   unknown node. */
 static bool excuses(const struct workflow_node *n, struct str type)
 {
     const struct elsewhere *e = find_elsewhere(type);
     return e != NULL && (e->dangling_too || n == NULL || !n->dangling);
 }
 
-/* The error as a whole. 0.3 says invalid_prompt of an unknown class and of a missing class_type. */
+/* Judges the overall error. 0.3 says invalid_prompt for an unknown class and for a missing
+   class_type. */
 static bool whole_is_elsewhere(struct str type, struct str message)
 {
     return find_elsewhere(type) != NULL ||
@@ -43,8 +45,8 @@ static bool whole_is_elsewhere(struct str type, struct str message)
 
 enum mark { UNSEEN, ON_STACK, CLEAN, TAINTED };
 
-/* Whether a node or anything upstream of it has an elsewhere error. Iterative: graphs are deep. A
-   cycle's own nodes are clean unless something else taints them. */
+/* Marks a node that has an excused error, itself or upstream. Iterative: graphs are deep. Nodes of
+   a cycle are clean unless something else taints them. */
 static void taint(const struct workflow *w, unsigned char *marks, size_t *stack, size_t start)
 {
     size_t depth = 0;
@@ -72,7 +74,7 @@ static void taint(const struct workflow *w, unsigned char *marks, size_t *stack,
     }
 }
 
-/* True when an error that fails everywhere stands on a node that nothing excuses. */
+/* True if a decisive error is on a node that nothing excuses. */
 static bool any_decides(const struct workflow *w, unsigned char *marks,
                         const struct verdict_error *errors, size_t len)
 {

@@ -31,7 +31,7 @@ void webhook_done(struct webhook *w)
     *w = (struct webhook){0};
 }
 
-/* Behind the first two, as Standard Webhooks proposes it: rarer and rarer, over a day. */
+/* After the first two as Standard Webhooks proposes: rarer and rarer, over a day. */
 static const int64_t pauses_s[] = {3, 10, 60, 300, 900, 3600, 7200, 14400, 21600, 28800};
 enum { FIRST_TRIES = 3 };
 enum { PAUSES = sizeof pauses_s / sizeof *pauses_s };
@@ -46,11 +46,11 @@ bool webhook_pause(unsigned tries, struct wall_us since, struct wall_us now, uin
     /* Plus or minus 10 %. */
     const int64_t jitter_us = pause_us / 5 * (random % 1024) / 1023 - pause_us / 10;
     const int64_t left_us = since.us + LIFE_US - now.us;
-    /* The first three tries are had even by one that waited for a day, or seems to have. */
+    /* Three tries are granted even if a day has passed, or seems to have. */
     if (left_us <= 0 && tries >= FIRST_TRIES) {
         return false;
     }
-    /* The last one lies at the end of its day. */
+    /* The last try is at the end of the day. */
     ret->us = left_us <= 0 || pause_us + jitter_us < left_us ? pause_us + jitter_us : left_us;
     return true;
 }

@@ -33,15 +33,15 @@ struct span {
     bool there;
 };
 
-/* A path counts for no hash. */
+/* Paths are not hashed. */
 enum input_kind { INPUT_LINK, INPUT_MODEL, INPUT_NUMBER, INPUT_PATH };
 
-/* An input of a node that matters, in order of the text. */
+/* A relevant input of a node, in order of the text. */
 struct input {
     enum input_kind kind;
     struct span name;
-    struct span value; /* the id that is linked to, a model's name, a path, or a number, raw */
-    struct span slot;  /* of a link: its number, raw */
+    struct span value; /* raw: the linked id, a model's name, a path, or a number */
+    struct span slot;  /* of a link: its output number, raw */
 };
 
 struct draft_node {
@@ -94,7 +94,7 @@ static struct str span_str(const struct draft *d, struct span s)
     return s.n == 0 ? (struct str){"", 0} : (struct str){d->texts.data + s.at, s.n};
 }
 
-/* A string input names a model by its name or by its value's ending. */
+/* True if a string input names a model by its name or by its value's ending. */
 static bool names_a_model(struct str name, struct str value)
 {
     static const char *const endings[] = {".safetensors", ".sft", ".ckpt", ".pt",
@@ -110,7 +110,7 @@ static bool names_a_model(struct str name, struct str value)
     return false;
 }
 
-/* It may be a file in a folder. */
+/* True if it may be a file in a folder. */
 static bool is_path(struct str value)
 {
     enum { MOST = 1024 }; /* longer ones are prose */
@@ -137,7 +137,7 @@ static void add_input(struct draft *d, struct input in)
     d->inputs[d->inputs_len++] = in;
 }
 
-/* A token's text as it stands. */
+/* Stores the raw text of a token. */
 static struct span keep_raw(struct draft *d, struct js_token t)
 {
     const size_t at = d->texts.len;
@@ -145,13 +145,13 @@ static struct span keep_raw(struct draft *d, struct js_token t)
     return (struct span){at, t.text.n, true};
 }
 
-/* seed, noise_seed: what makes a result another one and not dearer. */
+/* True for seed, noise_seed: they change the result, not its cost. */
 static bool is_seed(struct str name)
 {
     return str_ends_with(name, STR("seed"));
 }
 
-/* The name of a seed that is to be chosen; NULL: it is none. */
+/* Returns the name of a seed to be chosen; NULL: none. */
 static const char *open_seed(struct str name, struct str value)
 {
     static const char *const names[] = {"seed", "noise_seed"};
@@ -168,7 +168,7 @@ bool workflow_seed_is_open(struct str input, struct str value)
     return open_seed(input, value) != NULL;
 }
 
-/* The node is the one that is being read. */
+/* Notes an open seed of the node being read. */
 static void note_seed(struct draft *d, struct str name, struct str value)
 {
     const char *open = open_seed(name, value);
@@ -182,7 +182,7 @@ static void note_seed(struct draft *d, struct str name, struct str value)
     d->seeds[d->seeds_len++] = (struct workflow_seed){(uint32_t)d->len, open};
 }
 
-/* An array that has begun: [nodeId, slot] is a link, everything else is a value. */
+/* Reads an array that has begun: [nodeId, slot] is a link, anything else a value. */
 static void read_array(struct draft *d, struct js_reader *r, struct span name)
 {
     const unsigned outer = r->depth - 1;
@@ -225,7 +225,7 @@ static void read_inputs(struct draft *d, struct js_reader *r)
             (void)js_rest(r, v);
         }
         if (d->inputs_len == inputs_before) {
-            d->texts.len = before; /* a plain value: nothing of it is kept */
+            d->texts.len = before; /* a plain value: discarded */
         }
     }
 }
@@ -326,7 +326,8 @@ static bool read_nodes(struct draft *d, struct str text, struct workflow_problem
 static void resolve_links(const struct draft *d, struct workflow *w)
 {
     w->deps = mem_alloc((d->inputs_len + 1) * sizeof *w->deps);
-    uint32_t *linked_by = mem_zero(w->len, sizeof *linked_by); /* the last node, from 1 */
+    uint32_t *linked_by = mem_zero(w->len, sizeof *linked_by); /* by node: the last one linking to
+                                                                  it, from 1 */
     for (size_t i = 0; i < w->len; i++) {
         struct workflow_node *n = &w->nodes[i];
         n->first_dep = (uint32_t)w->deps_len;
@@ -352,7 +353,7 @@ static void resolve_links(const struct draft *d, struct workflow *w)
     free(linked_by);
 }
 
-/* Owner: the caller. */
+/* Lists the values of a kind. Owner: the caller. */
 static struct workflow_value *list_values(const struct draft *d, enum input_kind kind,
                                           size_t *ret_len)
 {
@@ -393,7 +394,7 @@ static int compare_items(const void *a, const void *b)
     return by_bytes(x->key, y->key);
 }
 
-/* Length-prefixed, so that no two different workflows write the same bytes. */
+/* Hashes with a length prefix, so that different workflows never write the same bytes. */
 static void hash_text(struct buf *b, char kind, struct str s)
 {
     buf_add_char(b, kind);
@@ -402,7 +403,7 @@ static void hash_text(struct buf *b, char kind, struct str s)
     buf_add_str(b, s);
 }
 
-/* Structure and models go into one text, numbers (with their node) into the other. */
+/* One text of structure and models, one of numbers (with their node). */
 struct hash_texts {
     struct buf structure;
     struct buf numbers;
@@ -431,7 +432,7 @@ static void hash_inputs(struct hash_texts *t, const struct draft *d, const struc
     free(items);
 }
 
-/* The hash of the structure, and beside it that of the numbers. */
+/* Computes the structural hash and the cost key. */
 static void compute_hashes(const struct draft *d, struct workflow *w)
 {
     struct hash_item *items = mem_alloc(d->len * sizeof *items);
@@ -501,7 +502,7 @@ static bool parse(struct str text, bool hashed, struct workflow **ret,
     if (good) {
         *ret = finish(&d, hashed);
         buf_done(&problem->pointer);
-    } else if (workflow_is_ui_format(text)) { /* no node is an array, so this was not good */
+    } else if (workflow_is_ui_format(text)) { /* no node is an array, so parsing failed */
         buf_clear(&problem->pointer);
         problem->code = ERR_WORKFLOW_FORMAT_UI;
         problem->detail = "this is the editor's format; in ComfyUI use Workflow > Export (API)";

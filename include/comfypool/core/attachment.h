@@ -1,6 +1,4 @@
-/*
- * A file that a node is to be given: as a submission names it, and as a job's row has it. Pure.
- */
+/* A file for an input of a node, as a submission names it and as a job's row stores it. Pure. */
 #ifndef COMFYPOOL_CORE_ATTACHMENT_H
 #define COMFYPOOL_CORE_ATTACHMENT_H
 
@@ -13,26 +11,26 @@
 #include "comfypool/base/json_write.h"
 #include "comfypool/base/uuid.h"
 
-/* One source is there. */
+/* Has exactly one source. */
 struct attachment {
     char *node_id;
     char *input;
-    char *extension; /* of the file's name, with its dot; or "" */
+    char *extension; /* of the file name, with its dot; or "" */
     char *part;      /* of a submission: the part of its body that has the bytes; or NULL */
     char *data;      /* of a submission: bytes that came as base64; or NULL */
     size_t data_len;
     char sha256[DIGEST_HEX_SIZE]; /* "": not known yet */
-    char job_id[UUID_SIZE];       /* an output of this job, which is in `after`, too; "": none */
-    int64_t output;               /* ... n */
+    char job_id[UUID_SIZE];       /* source job, which is in `after` too; "": none */
+    int64_t output;               /* number of that job's output */
 };
 void attachment_done(struct attachment *a);
 
-/* A job's row is a JSON array of {nodeId, inputName, sha256, extension, job, output}; the last two
-   of an output. Each call writes one element. */
+/* Writes one element of the JSON array in a job's row: {nodeId, inputName, sha256, extension, job,
+   output}; the last two for an output. */
 void attachment_write(struct js_out *o, const struct attachment *a);
-/* Reads a row (NULL: no files) that attachment_write wrote. */
+/* Begins to read a row (NULL: no files) written by attachment_write. */
 void attachments_read(struct js_reader *r, const char *row);
-/* False: there is no more. Owner of *ret: the caller. */
+/* Reads the next one; false at the end. Owner of *ret: the caller. */
 bool attachments_next(struct js_reader *r, struct attachment *ret);
 
 #endif

@@ -1,4 +1,4 @@
-/* What people want of a backend: a new one, or a change of one that is there. */
+/* A requested change: a new backend, or members of an existing one. */
 #ifndef COMFYPOOL_CORE_BACKEND_CHANGE_H
 #define COMFYPOOL_CORE_BACKEND_CHANGE_H
 
@@ -6,8 +6,8 @@
 
 /* Checked values. Labels are "text" or "key=value". */
 struct backend_change {
-    char *name;            /* POST: or NULL */
-    char *url;             /* POST: good for comfy_url_check's rules, as far as text can tell */
+    char *name;            /* of POST; or NULL */
+    char *url;             /* of POST: passes comfy_url_check, as far as text can tell */
     int64_t weight;        /* -1: not given; 1 to 1000 */
     int64_t max_in_flight; /* -1: not given; 1 to 100 */
     char *labels;          /* JSON array of strings as sent, or NULL: not given */

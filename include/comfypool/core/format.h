@@ -1,6 +1,6 @@
 /*
- * The formats in which profiles leave the daemon: what ?format= calls them, and their media types.
- * render/ makes them, http/ chooses among them.
+ * Formats of profiles: their names in ?format=, and their media types. render/ produces them, http/
+ * chooses among them.
  */
 #ifndef COMFYPOOL_CORE_FORMAT_H
 #define COMFYPOOL_CORE_FORMAT_H
@@ -10,14 +10,14 @@
 /* symbol, name, media type, by_accept: Accept may choose it */
 #define FORMAT_TABLE(X)                                                                            \
     X(FORMAT_JSON, "json", "application/json", true)                                               \
-    X(FORMAT_NDJSON, "ndjson", "application/x-ndjson", true) /* of several profiles */             \
+    X(FORMAT_NDJSON, "ndjson", "application/x-ndjson", true) /* several profiles */                \
     X(FORMAT_TEXT, "text", "text/plain; charset=utf-8", true)                                      \
     X(FORMAT_CSV, "csv", "text/csv; charset=utf-8", true)                                          \
     X(FORMAT_CHROME, "chrome", "application/json", false)          /* Trace Event Format */        \
-    X(FORMAT_SPEEDSCOPE, "speedscope", "application/json", false)  /* its file format */           \
+    X(FORMAT_SPEEDSCOPE, "speedscope", "application/json", false)  /* speedscope's file format */  \
     X(FORMAT_FOLDED, "folded", "text/plain; charset=utf-8", false) /* for flame graphs */          \
     X(FORMAT_OTLP, "otlp", "application/json", false)              /* OTLP/HTTP JSON */            \
-    X(FORMAT_EVENTS, "", "text/event-stream", true)                /* no profile: what happens */
+    X(FORMAT_EVENTS, "", "text/event-stream", true)                /* no profile: live events */
 
 enum format {
 #define X(symbol, name, media_type, by_accept) symbol,
@@ -29,7 +29,7 @@ enum format {
 const char *format_name(enum format f);
 const char *format_media_type(enum format f);
 bool format_is_by_accept(enum format f);
-/* FORMAT_COUNT when there is none of this name. */
+/* FORMAT_COUNT: none of this name. */
 enum format format_from_name(struct str name);
 
 #endif

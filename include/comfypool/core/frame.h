@@ -1,7 +1,7 @@
 /*
- * What a ComfyUI server says on its WebSocket, decoded: comfy/ makes frames, the profiler and the
- * conductor read them. Everything a frame points to lives until the next one is decoded.
- * Source: the recordings of v0.3.64 and v0.28.0 in tests/traces.
+ * A decoded WebSocket message of a ComfyUI server: comfy/ makes frames, the profiler and the
+ * conductor read them. Everything a frame points to lives until the next one is decoded. Source:
+ * the recordings of v0.3.64 and v0.28.0 in tests/traces.
  */
 #ifndef COMFYPOOL_CORE_FRAME_H
 #define COMFYPOOL_CORE_FRAME_H
@@ -13,7 +13,7 @@
 #include "comfypool/base/str.h"
 
 enum frame_type {
-    FRAME_OTHER, /* unreadable, or said whether or not something runs: changes nothing */
+    FRAME_OTHER, /* unreadable, or sent regardless of prompts: no effect */
     FRAME_STATUS,
     FRAME_START,
     FRAME_CACHED,
@@ -25,7 +25,7 @@ enum frame_type {
     FRAME_ERROR,
     FRAME_INTERRUPTED,
     FRAME_MONITOR, /* crystools.monitor: memory and GPUs of the server's host */
-    FRAME_SIGN,    /* of a node's own type, such as progress_text: something runs there */
+    FRAME_SIGN,    /* of a node's own type, such as progress_text: it runs */
 };
 
 enum node_state { NODE_STATE_OTHER, NODE_STATE_RUNNING, NODE_STATE_FINISHED };
@@ -58,7 +58,7 @@ struct frame {
     double max;
     const struct str *ids; /* CACHED: the nodes; ERROR, INTERRUPTED: those executed */
     size_t ids_len;
-    const struct frame_node *nodes; /* STATE: at least those that changed since the prompt's last */
+    const struct frame_node *nodes; /* STATE: at least those changed since the prompt's last */
     size_t nodes_len;
     struct str output;       /* EXECUTED: the ui output, raw JSON (lenient); n == 0: null or none */
     struct str message;      /* ERROR */
@@ -66,7 +66,7 @@ struct frame {
     struct str node_type;    /* ERROR, INTERRUPTED */
     struct str traceback;    /* ERROR: raw JSON (lenient) */
     int64_t queue_remaining; /* STATUS; -1: not said */
-    struct str sid;          /* STATUS: first one of a connection */
+    struct str sid;          /* STATUS: the first of a connection */
     double ram_used;         /* MONITOR: bytes of the host; 0 or NaN: unknown */
     const struct frame_gpu *gpus; /* MONITOR: all of the host's, in the driver's order */
     size_t gpus_len;
@@ -80,15 +80,15 @@ struct frame_preview {
     struct str image;
 };
 
-/* True for an end of the prompt: an error that only blocks a branch (ExecutionBlocked) is none. */
+/* True if it ends the prompt: ExecutionBlocked, an error that only blocks a branch, does not. */
 static inline bool frame_is_terminal(const struct frame *f)
 {
     return f->type == FRAME_SUCCESS || f->type == FRAME_INTERRUPTED ||
            (f->type == FRAME_ERROR && !str_is(f->error_type, "ExecutionBlocked"));
 }
 
-/* True for what comes of no prompt that does not run: where it is the first frame of one, its
-   execution_start was lost. A progress may be a stray one of a thread of the prompt before. */
+/* True if only a running prompt causes it: as first frame, it means execution_start was lost. A
+   progress may come from a stray thread of the prompt before. */
 static inline bool frame_proves_start(const struct frame *f)
 {
     return f->type == FRAME_EXECUTING || f->type == FRAME_STATE || f->type == FRAME_EXECUTED ||

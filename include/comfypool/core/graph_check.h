@@ -1,8 +1,7 @@
 /*
- * What a server would refuse in a graph, by what it says of its classes: ComfyUI's own validation
- * as far as it can be seen from outside; where that is not sure, nothing is told. Only nodes that
- * an output needs are looked at, as a server does. Pure. Source: execution.py of ComfyUI,
- * validate_inputs.
+ * Checks a graph as a server would, by its classes: ComfyUI's own validation as far as it is
+ * visible from outside; uncertain problems are not reported. Only nodes that an output needs are
+ * checked, as by a server. Pure. Source: execution.py of ComfyUI, validate_inputs.
  */
 #ifndef COMFYPOOL_CORE_GRAPH_CHECK_H
 #define COMFYPOOL_CORE_GRAPH_CHECK_H
@@ -16,46 +15,46 @@
 #include "comfypool/core/workflow.h"
 
 enum graph_fault {
-    GRAPH_NO_OUTPUT,       /* no node gives outputs (node NULL) */
-    GRAPH_INPUT_MISSING,   /* a required input is not there */
-    GRAPH_TOO_SMALL,       /* a number is below the least that the server takes */
-    GRAPH_TOO_LARGE,       /* ... above the most */
-    GRAPH_NO_NUMBER,       /* what int() or float() of the server does not take */
-    GRAPH_NOT_LISTED,      /* a value that is not in the input's list; none that names a file */
+    GRAPH_NO_OUTPUT,       /* no output node (node NULL) */
+    GRAPH_INPUT_MISSING,   /* a required input is missing */
+    GRAPH_TOO_SMALL,       /* a number below the server's minimum */
+    GRAPH_TOO_LARGE,       /* a number above its maximum */
+    GRAPH_NO_NUMBER,       /* not accepted by Python's int() or float() */
+    GRAPH_NOT_LISTED,      /* a value outside the input's list, not a file name */
     GRAPH_LINK_BAD,        /* an array that is no link */
-    GRAPH_LINK_NOWHERE,    /* a link to a node that is not there */
-    GRAPH_LINK_NO_OUTPUT,  /* ... to an output that the node does not have */
-    GRAPH_LINK_OTHER_TYPE, /* ... to one of another type */
-    GRAPH_CYCLE,           /* the node links to one that needs it; of no input */
+    GRAPH_LINK_NOWHERE,    /* a link to a missing node */
+    GRAPH_LINK_NO_OUTPUT,  /* a link to an output that the node lacks */
+    GRAPH_LINK_OTHER_TYPE, /* a link to an output of another type */
+    GRAPH_CYCLE,           /* the node links to one that needs it; no input */
 };
 
-/* All of it borrowed, for the time of the call. */
+/* A problem found. Borrowed, for the call. */
 struct graph_problem {
     enum graph_fault fault;
     const struct workflow_node *node;
     struct str input;
-    struct str value; /* or the id of the node that is not there; JSON text, without quotes */
-    bool is_text;     /* quotes were around the value */
+    struct str value; /* or the id of the missing node; JSON text, without quotes */
+    bool is_text;     /* the value was quoted */
     double bound;     /* of GRAPH_TOO_SMALL and GRAPH_TOO_LARGE */
-    const struct catalog_input *known;  /* what is said of the input, or NULL */
-    const struct workflow_node *from;   /* that is linked to, or NULL */
-    const struct catalog_class *source; /* its class, or NULL */
-    int64_t output;                     /* which of its outputs, from 0 */
+    const struct catalog_input *known;  /* the input's description, or NULL */
+    const struct workflow_node *from;   /* node linked to, or NULL */
+    const struct catalog_class *source; /* class of `from`, or NULL */
+    int64_t output;                     /* index of its output, from 0 */
 };
 
-/* What is looked at, and how much of it. Borrowed. */
+/* What to check, and limits. Borrowed. */
 struct graph_asked {
     const struct workflow *w;
-    struct str text; /* what w was parsed from */
+    struct str text; /* the source of w */
     const struct catalog *classes;
-    const bool *wanted; /* of each node, whether it is an output that is asked for; NULL: all are */
-    bool chooses_seeds; /* a seed of -1 will be another number: nothing is wrong with it */
-    size_t most;        /* problems that may be told */
+    const bool *wanted; /* by node: an output that is wanted; NULL: all are */
+    bool chooses_seeds; /* a seed of -1 is replaced: no problem */
+    size_t most;        /* problems to report */
 };
 
 /*
- * Calls `each` for problems, in the order of the graph, until it has said of `most` of them that it
- * told them (true). Cost: O(length log inputs of a class), and each.
+ * Calls `each` for problems, in the order of the graph, until it returned true (reported) for
+ * `most` of them. Cost: O(length log inputs of a class), and each.
  */
 void graph_check(const struct graph_asked *a,
                  bool (*each)(void *ctx, const struct graph_problem *p), void *ctx);

@@ -1,11 +1,11 @@
 /*
- * A job as everybody sees it (job_record), and the one table of what may become of it.
+ * A job as the API shows it (job_record), and the one table of its states.
  *
  *   queued -> running -> completed | failed | cancelled
  *      ^         |
  *      +--retry--+          (also queued -> failed | cancelled)
  *
- * A client may have a failed or cancelled one tried again: it is then queued as after a submission.
+ * A client may retry a failed or cancelled one: it is then queued as after a submission.
  */
 #ifndef COMFYPOOL_CORE_JOB_H
 #define COMFYPOOL_CORE_JOB_H
@@ -39,14 +39,14 @@ enum job_state {
         JOB_STATE_COUNT
 };
 
-/* What happens to a job. */
+/* Events of a job. symbol, name */
 #define JOB_EVENT_TABLE(X)                                                                         \
-    X(JOB_EVENT_ASSIGN, "assign")     /* a backend takes it */                                     \
-    X(JOB_EVENT_REQUEUE, "requeue")   /* its attempt is over, another one will follow */           \
-    X(JOB_EVENT_COMPLETE, "complete") /* its prompt succeeded */                                   \
+    X(JOB_EVENT_ASSIGN, "assign")     /* assigned to a backend */                                  \
+    X(JOB_EVENT_REQUEUE, "requeue")   /* attempt ended, another one follows */                     \
+    X(JOB_EVENT_COMPLETE, "complete") /* prompt succeeded */                                       \
     X(JOB_EVENT_FAIL, "fail")                                                                      \
-    X(JOB_EVENT_CANCEL, "cancel") /* by a client in the queue, or by the backend's word */         \
-    X(JOB_EVENT_RETRY, "retry")   /* a client wants another try of what has ended */
+    X(JOB_EVENT_CANCEL, "cancel") /* by a client while queued, or reported by the backend */       \
+    X(JOB_EVENT_RETRY, "retry")   /* a client retries an ended job */
 
 enum job_event {
 #define X(symbol, name) symbol,
@@ -55,7 +55,7 @@ enum job_event {
         JOB_EVENT_COUNT
 };
 
-/* How an attempt ended; the profile of an attempt has the same outcome. */
+/* How an attempt ended; its profile has the same outcome. */
 #define ATTEMPT_OUTCOME_TABLE(X)                                                                   \
     X(ATTEMPT_OPEN, "")                                                                            \
     X(ATTEMPT_COMPLETED, "completed")                                                              \
@@ -72,10 +72,10 @@ enum attempt_outcome {
         ATTEMPT_OUTCOME_COUNT
 };
 
-/* Which ends of an attempt may leave the job another one. symbol, public name, by default */
+/* Failures that may be retried. symbol, public name, by default */
 #define RETRY_CLASS_TABLE(X)                                                                       \
-    X(RETRY_TRANSIENT, "transient", true)         /* 5xx, 429, disconnected before it was taken */ \
-    X(RETRY_LOST, "lost", true)                   /* the backend had it and has it no more */      \
+    X(RETRY_TRANSIENT, "transient", true)         /* 5xx, 429, disconnected before acceptance */   \
+    X(RETRY_LOST, "lost", true)                   /* the backend had it and lost it */             \
     X(RETRY_OUT_OF_MEMORY, "out_of_memory", true) /* once */                                       \
     X(RETRY_TIMEOUT, "timeout", true)             /* start and node timeouts */                    \
     X(RETRY_NODE_ERROR, "node_error", false)                                                       \
@@ -89,8 +89,8 @@ enum retry_class {
 };
 
 /*
- * What a job may decide for itself; the configuration has defaults by the same names (jobs.NAME).
- * symbol, public name, member, least, most, default. Times in milliseconds, 0: off.
+ * Policy that a job may override; the configuration has the defaults under the same names
+ * (jobs.NAME). symbol, public name, member, least, most, default. Times in milliseconds, 0: off.
  */
 #define JOB_POLICY_TABLE(X)                                                                        \
     X(POLICY_MAX_ATTEMPTS, "maxAttempts", max_attempts, 1, 20, 3)                                  \
@@ -113,14 +113,14 @@ struct job_policy {
 #define X(symbol, name, member, least, most, value) int64_t member;
     JOB_POLICY_TABLE(X)
 #undef X
-    unsigned retry_on; /* 1u << retry_class each */
+    unsigned retry_on; /* set of 1u << retry_class */
 };
 
-/* In a submission: the member was not given, the default counts. */
+/* In a submission: not given, use the default. */
 enum { POLICY_UNSET = -1 };
 #define RETRY_ON_UNSET (~0u)
 
-/* Why a job or attempt did not complete. Texts are owned by whoever owns the struct. */
+/* Why a job or attempt did not complete. The struct's owner owns the texts. */
 struct job_error {
     enum err code; /* ERR_NONE: no error */
     char *message;
@@ -130,7 +130,7 @@ struct job_error {
     char *traceback;   /* valid JSON: a list of lines, or NULL */
 };
 
-/* What the API shows of a job; also what the store keeps of it. Owns its texts. */
+/* A job as the API shows it and the store keeps it. Owns its texts. */
 struct job_record {
     char id[UUID_SIZE];
     int64_t seq; /* order of submission, from 1; the store's key */
@@ -141,88 +141,88 @@ struct job_record {
     struct wall_us completed_at;  /* 0: not ended */
     char *backend;                /* of the last attempt, or NULL */
     char prompt_id[UUID_SIZE];    /* of the last attempt, or "" */
-    struct wall_us waiting_since; /* when it was queued for the last time: here queue_timeout_ms and
-                                     the next attempt's profile begin */
-    struct wall_us budget_since;  /* its submission, or POST /retry: here job_timeout_ms begins */
-    unsigned attempts;            /* how many there are */
-    unsigned free_attempts;       /* of them, those that do not count against policy.max_attempts:
-                                     rejected, cut off, ended by our own doing, and all
-                                     before POST /retry */
-    unsigned lost_by_restart; /* attempts that a restart of the daemon cut off before the backend
-                                 took them */
+    struct wall_us waiting_since; /* last queued: start of queue_timeout_ms and of the next
+                                     attempt's profile */
+    struct wall_us budget_since;  /* submission or POST /retry: start of job_timeout_ms */
+    unsigned attempts;            /* number of all attempts */
+    unsigned free_attempts;       /* of these, those that do not count against policy.max_attempts:
+                                     rejected, cut off, ended by our own doing, and all before POST
+                                     /retry */
+    unsigned lost_by_restart; /* attempts cut off by a restart of the daemon before the backend took
+                                 them */
     unsigned oom;             /* attempts that ran out of memory, since budget_since */
     unsigned left_dead;       /* attempts that left their backend dead, since budget_since */
-    unsigned result_of;       /* the attempt that its end and its profile are of; 0: the last one */
-    unsigned faults;          /* attempts that a fault of their server ended, since budget_since */
-    char *faulted_on;         /* the first of these servers that was well before, or NULL */
+    unsigned result_of;       /* attempt of its result and profile; 0: the last one */
+    unsigned faults;          /* attempts ended by a server fault, since budget_since */
+    char *faulted_on;         /* the first such server that was well before, or NULL */
     struct job_policy policy;
     unsigned nodes_total;
     bool profiled;
     bool cancel_requested;
     bool partial; /* the backend refused some outputs and ran the rest */
-    bool keep;    /* its outputs are copied when it has completed */
+    bool keep;    /* copy its outputs when it completes */
     char workflow_hash[DIGEST_HEX_SIZE];
-    char cost_key[WORKFLOW_KEY_SIZE]; /* "": not known, it is from an older store */
-    int executed; /* nodes that ran in its last attempt, once it has ended; -1: not known */
-    char *trace;  /* "TRACEID-SPANID" of its submission's traceparent, or NULL */
+    char cost_key[WORKFLOW_KEY_SIZE]; /* "": unknown, from an older store */
+    int executed;                     /* nodes run in its last attempt, once ended; -1: unknown */
+    char *trace; /* "TRACEID-SPANID" of its submission's traceparent, or NULL */
     struct webhook hook;
-    unsigned credentials;      /* that it came with: see core/credentials.h */
+    unsigned credentials;      /* as submitted: see core/credentials.h */
     char *client;              /* or NULL */
-    char batch_id[UUID_SIZE];  /* "": it is of no batch */
+    char batch_id[UUID_SIZE];  /* "": in no batch */
     struct wall_us not_before; /* 0: at once */
-    char *after;               /* valid JSON: the ids of jobs that it still waits for, or NULL */
+    char *after;               /* valid JSON: ids of jobs it still waits for, or NULL */
     char *spec;                /* valid JSON: see core/job_options.h, or NULL */
     char *attachments;         /* valid JSON: see pool/inputs.c, or NULL */
     char *overrides;           /* valid JSON: of a batch's job, see core/batch.h, or NULL */
     char *auto_seeds;          /* valid JSON: {nodeId: number} of the last attempt, or NULL */
     char *placement;           /* valid JSON: why it runs where it runs, or NULL */
     char *metadata;            /* valid JSON object as the client sent it, or NULL */
-    bool outputs_truncated;    /* outputs lacks some: there were too many, or no room for them */
+    bool outputs_truncated;    /* some outputs are missing: too many, or no room */
     char *node_errors;         /* valid JSON: of a partial job, or NULL */
     char *outputs;             /* valid JSON: {nodeId: ui output}, or NULL */
     struct job_error error;
 };
 
-/* The attempt that its profile is of; 0: it never had one. */
+/* Returns the attempt that its profile is of; 0: none. */
 static inline unsigned job_told_attempt(const struct job_record *r)
 {
     return r->result_of > 0 ? r->result_of : r->attempts;
 }
 
-/* One try to run a job. Owns its texts. */
+/* One attempt to run a job. Owns its texts. */
 struct attempt_record {
     unsigned number; /* from 1 */
     enum attempt_outcome outcome;
     char *backend;     /* its name */
-    char *backend_url; /* without credentials: finds the backend again when its name changed */
+    char *backend_url; /* without credentials: finds the backend after a rename */
     char prompt_id[UUID_SIZE];
-    char client_id[UUID_SIZE];   /* the WebSocket client id that its events go to */
+    char client_id[UUID_SIZE];   /* WebSocket client id for its events */
     struct wall_us intent_at;    /* when the intent was stored */
-    struct wall_us submitted_at; /* when the backend accepted it; 0: it did not, or nobody saw it */
+    struct wall_us submitted_at; /* when the backend accepted it; 0: never, or not seen */
     struct wall_us started_at;   /* 0: never */
     struct wall_us completed_at; /* 0: open */
-    enum attempt_outcome late;   /* how its prompt ended after it was given up; ATTEMPT_OPEN: not
-                                    known, or it was not given up */
+    enum attempt_outcome late;   /* how its prompt ended after it was given up; ATTEMPT_OPEN:
+                                    unknown, or not given up */
     struct job_error error;
 };
 
 const char *job_state_name(enum job_state s);
 bool job_state_is_terminal(enum job_state s);
-/* The state of this name; JOB_STATE_COUNT when there is none. */
+/* Finds a state by name; JOB_STATE_COUNT: none. */
 enum job_state job_state_from_name(struct str name);
 const char *job_event_name(enum job_event e);
 
 /*
- * The transition table: what event makes of state. Returns false (and leaves *ret alone) when the
- * pair is not in the table, which is a bug of the caller: it logs and counts, and changes nothing.
+ * Looks up the transition. False (leaving *ret alone) when the table has none, which is a bug of
+ * the caller: it logs and counts, and changes nothing.
  */
 bool job_transition(enum job_state from, enum job_event event, enum job_state *ret) MUST_CHECK;
 
 const char *attempt_outcome_name(enum attempt_outcome o);
 const char *retry_class_name(enum retry_class c);
-/* RETRY_CLASS_COUNT when there is none of this name. */
+/* RETRY_CLASS_COUNT: none of this name. */
 enum retry_class retry_class_from_name(struct str name);
-/* The defaults of the table. */
+/* Returns the table's defaults. */
 struct job_policy job_policy_default(void);
 enum attempt_outcome attempt_outcome_from_name(struct str name);
 

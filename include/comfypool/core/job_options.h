@@ -1,6 +1,6 @@
 /*
- * What a submission asks of where and how its job runs, beyond its policy: kept with the job as one
- * JSON text (job_options_write, job_options_read), NULL where nothing was asked. Pure.
+ * What a submission asks beyond its policy about where and how its job runs: stored with the job as
+ * one JSON text (job_options_write, job_options_read), NULL where nothing was asked. Pure.
  */
 #ifndef COMFYPOOL_CORE_JOB_OPTIONS_H
 #define COMFYPOOL_CORE_JOB_OPTIONS_H
@@ -16,16 +16,16 @@
 
 enum { SPEC_NAMES_MOST = 64, SPEC_NAME_MOST = 256, SPEC_VARIANTS_MOST = 16 };
 
-/* Which backends: by name, and by selectors of their labels (all must be met). */
+/* Allowed backends: by name, and by label selectors (all must match). */
 struct job_where {
-    bool has_only; /* an empty `only` is none at all */
+    bool has_only; /* an empty `only` allows none */
     struct names only;
     struct names prefer;
     struct names exclude;
     struct names labels;
 };
 
-/* One of several workflows that would do. */
+/* One of several alternative workflows. */
 struct job_variant {
     char *workflow; /* text, verbatim */
     size_t workflow_len;
@@ -38,31 +38,31 @@ struct job_variant {
 struct job_options {
     bool keep_seeds;       /* autoSeed: false */
     bool run_on_failure;   /* onFailure: run */
-    bool skip_eligibility; /* what backends know is no reason to say no */
+    bool skip_eligibility; /* ignores what backends are known to lack */
     struct names include_outputs;
     struct job_where where;
     struct job_variant *variants;
     size_t variants_len;
-    char variants_key[DIGEST_HEX_SIZE]; /* by job_options_read: the same for the same variants, but
-                                           for what does not count; "": there are none */
+    char variants_key[DIGEST_HEX_SIZE]; /* set by job_options_read: equal for variants of equal
+                                           cost; "": no variants */
 };
 
 void job_where_done(struct job_where *w);
 void job_options_done(struct job_options *s);
-/* Nothing is asked. */
+/* True if nothing is asked. */
 bool job_options_is_empty(const struct job_options *s);
 /* Appends the JSON object. */
 void job_options_write(const struct job_options *s, struct buf *out);
-/* From what job_options_write wrote; anything else in it is left out. Owner: the caller, by
- * job_options_free. */
+/* Reads what job_options_write wrote, ignoring anything else. Owner: the caller, by
+   job_options_free. */
 struct job_options *job_options_read(struct str json);
 void job_options_free(struct job_options *s);
 
-/* Which variant a placement (JSON, or NULL) names; NULL: none, or there are none. */
+/* Returns the variant named by a placement (JSON, or NULL); NULL: none. */
 const struct job_variant *job_options_chosen(const struct job_options *s, const char *placement,
                                              size_t *ret_place);
 
-/* True when a backend of this name with these labels may be used. */
+/* True if a backend of this name with these labels may be used. */
 bool job_where_allows(const struct job_where *w, const char *name, const struct names *labels);
 
 #endif

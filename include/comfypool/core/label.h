@@ -1,9 +1,7 @@
 /*
- * Labels of backends ("fast", "gpu=4090", "vram=24") and selectors of jobs: a label as it stands
- * ("fast"), or KEY, an operator and a value: = and != compare texts, or numbers where both are
- * some;
- * >=, <=, > and < compare numbers ("vram>=24"). A selector with != is met too where there is no
- * such key. Pure.
+ * Labels of backends ("fast", "gpu=4090", "vram=24") and selectors of jobs: a plain label ("fast"),
+ * or KEY, an operator and a value: = and != compare texts, or numbers where both are some; >=, <=,
+ * > and < compare numbers ("vram>=24"). != also matches where the key is absent. Pure.
  */
 #ifndef COMFYPOOL_CORE_LABEL_H
 #define COMFYPOOL_CORE_LABEL_H
@@ -13,7 +11,7 @@
 
 #include "comfypool/base/str.h"
 
-/* Texts, owned. {0} is an empty list. */
+/* A list of texts, owned. {0} is empty. */
 struct names {
     char **list;
     size_t len;
@@ -26,7 +24,7 @@ void names_done(struct names *n);
 
 /* True when text is a selector. */
 bool label_is_selector(struct str text);
-/* True when one of the labels meets the selector. */
+/* True if one of the labels matches the selector. */
 bool label_is_met(struct str selector, const struct names *labels);
 
 #endif

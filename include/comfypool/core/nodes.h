@@ -1,24 +1,23 @@
 /*
- * The nodes of one running prompt: which there are, what lies in what, and what frames make of the
- * state of each. One rule set for two readers, each of which keeps nodes of its own:
- * core/progress.h (states, for Job.progress) and core/profiler.h (times). Pure: it knows no frames
- * and no times.
+ * The nodes of one running prompt: which exist, how they nest, and how frames change their state.
+ * One rule set for two readers, each with nodes of its own: core/progress.h (states, for
+ * Job.progress) and core/profiler.h (times). Pure: no frames, no times.
  *
  * Rules:
  *   - The nodes are the workflow's, and those that the server expands, up to a limit.
- *   - A node that ended stays so; it may only fail. One that was listed as cached may run.
- *   - One that ended and was never seen to run came from the cache, unless frames may have been
+ *   - An ended node stays so; it may only fail. One listed as cached may run.
+ *   - One that ended and was never seen running came from the cache, unless frames may have been
  *     missed: then it has completed.
  *
  * Where the readers differ, each answers a question of its own:
- *   - What makes a node known? To the profiler whatever names one, since the account lists it; to
- *     progress what moves it, since it tells moves.
+ *   - What makes a node known? To the profiler any mention, since the account lists it; to progress
+ *     a move, since it reports moves.
  *   - What did a node fail as? Progress ends it. To the profiler that is a mark beside the state:
  *     its slice is open until the account closes it at the attempt's end.
- *   - What else failed with what threw? Progress fails what expanded into it, as far as that was
- *     expanded itself. The profiler also asks what one without a parent is displayed as.
+ *   - What else failed with the node that threw? Progress fails what expanded into it, as far as
+ *     that was expanded itself. The profiler also uses the display id of one without a parent.
  *   - Where does a node lie? To the profiler a node of the workflow may lie in another one, and a
- *     display that `executing` told is kept, though it is the node itself: the account shows them.
+ *     display from `executing` is kept even if it is the node itself: the account shows them.
  *   - What are copies to the node that they are displayed as? Progress moves it with them, now; the
  *     account gathers them at the end.
  *   - Did a node begin itself? Progress asks for its state, the profiler for a time: one that ended
@@ -43,56 +42,56 @@ enum profile_status {
     PROFILE_FAILED,
 };
 
-/* Beyond so many parents they are a circle. */
+/* Longer chains of parents are cycles. */
 enum { NODES_MAX_PARENTS = 100 };
 
-/* A reader's node begins with this. */
+/* First member of a reader's node. */
 struct node {
     struct str id;
     const struct workflow_node *planned; /* NULL: the server expanded it */
-    char *parent;                        /* what expanded into it; NULL: nobody said */
-    char *display;                       /* what it is displayed as; NULL: nobody said */
-    struct node *up;                     /* what expanded into it, once that was found */
-    uint32_t running_at;  /* its place in nodes.running, from 1; 0: it does not run */
-    uint32_t began;       /* nodes.begun when it began last */
-    unsigned char status; /* enum profile_status */
-    bool ended;           /* it has: but for its failure, what is said of it later says nothing */
-    bool by_copies;       /* its status is that of its copies: of itself nothing was said */
+    char *parent;                        /* id of the node that expanded into it; NULL: unknown */
+    char *display;                       /* display id; NULL: unknown */
+    struct node *up;                     /* node of `parent`, once found */
+    uint32_t running_at;                 /* index in nodes.running, from 1; 0: not running */
+    uint32_t began;                      /* nodes.begun when it last began */
+    unsigned char status;                /* enum profile_status */
+    bool ended;     /* it ended: later messages change nothing, except failure */
+    bool by_copies; /* status copied from its copies: nothing was said of itself */
 };
 
 struct nodes {
     const struct workflow *workflow; /* borrowed */
-    size_t size;                     /* of a reader's node */
-    char *planned;                   /* the workflow's, in its order */
+    size_t size;                     /* bytes of a reader's node */
+    char *planned;                   /* nodes of the workflow, in its order */
     struct map expanded;             /* by id */
-    struct node **running;           /* in no order */
+    struct node **running;           /* unordered */
     size_t running_len, running_cap;
-    uint32_t begun; /* how often nodes began to run */
+    uint32_t begun; /* counts starts of nodes */
 };
 
-/* What was said of a node. */
+/* What a message says of a node. */
 enum node_said {
-    NODE_LISTED,   /* as cached */
-    NODE_RUNS,     /* it does */
-    NODE_FOLLOWED, /* something else runs, or the prompt is over: if it ran, it runs no more */
-    NODE_GAVE,     /* an output, which one that runs may give before its end */
-    NODE_FINISHED, /* it is */
-    NODE_DONE,     /* it is, and nobody says how: an answer of /history */
-    NODE_THREW,    /* an error */
+    NODE_LISTED,   /* cached */
+    NODE_RUNS,     /* runs */
+    NODE_FOLLOWED, /* something else runs, or the prompt is over: it no longer runs */
+    NODE_GAVE,     /* has output, perhaps before its end */
+    NODE_FINISHED, /* finished */
+    NODE_DONE,     /* finished, unknown how: an answer of /history */
+    NODE_THREW,    /* threw an error */
 };
 
-/* size: of a reader's node, which is zero behind its struct node. */
+/* size: bytes of a reader's node, zeroed behind its struct node. */
 void nodes_init(struct nodes *ns, const struct workflow *w, size_t size);
-/* done (may be NULL) frees what the reader keeps in a node. */
+/* Frees the nodes; done (may be NULL) frees a reader's data in one. */
 void nodes_done(struct nodes *ns, void (*done)(struct node *n));
 
-/* The workflow's node at this place there. */
+/* Returns the workflow's node at this index. */
 static inline struct node *nodes_planned(const struct nodes *ns, size_t index)
 {
     return (struct node *)(void *)(ns->planned + index * ns->size);
 }
 
-/* NULL: no such node. id.p may be NULL. Here, as every frame asks. */
+/* Finds a node; NULL: none. id.p may be NULL. Inline, as every frame calls it. */
 static inline struct node *nodes_find(const struct nodes *ns, struct str id)
 {
     const struct workflow_node *planned = id.p == NULL ? NULL : workflow_find(ns->workflow, id);
@@ -101,10 +100,10 @@ static inline struct node *nodes_find(const struct nodes *ns, struct str id)
                            : (struct node *)map_get(&ns->expanded, id);
 }
 
-/* Makes one that is not there a node that the server expanded. NULL: there are too many. */
+/* Adds a node that the server expanded. NULL: too many. */
 struct node *nodes_expand(struct nodes *ns, struct str id);
 
-/* What was said of where it lies; what was said first holds. display: its own id says nothing. */
+/* Sets parent and display unless known. A display equal to its id says nothing. */
 static inline void node_place(struct node *n, struct str parent, struct str display)
 {
     if (n->parent == NULL && parent.p != NULL) {
@@ -115,28 +114,29 @@ static inline void node_place(struct node *n, struct str parent, struct str disp
     }
 }
 
-/* The node that expanded into this; NULL: there is none. */
+/* Returns the node that expanded into this; NULL: none. */
 struct node *nodes_parent(const struct nodes *ns, const struct node *n);
-/* ... or, where nobody said, the one that an expanded node is displayed as. */
+/* Like nodes_parent, or, if unknown, the node that an expanded one is displayed as. */
 struct node *nodes_above(const struct nodes *ns, const struct node *n);
-/* One of those above it has this id, though it may be no node that is known. */
+/* True if an ancestor has this id, known node or not. */
 bool nodes_is_under(const struct nodes *ns, const struct node *n, struct str above);
-/* One of its parents is displayed as the same node. n->display is not NULL. */
+/* True if an ancestor is displayed as the same node. n->display is not NULL. */
 bool nodes_is_inside_of_copy(const struct nodes *ns, const struct node *n);
 
-/* What threw, when an error names the outermost node: of the expanded ones that run inside of that
-   the one that began last; NULL: none does. One of which nobody says what expanded into it counts
-   when it is displayed as a node that is_silent, and no node of the workflow runs beside the named
-   one. Cost: O(running). */
+/*
+ * Finds what threw, when an error names the outermost node: of the expanded nodes running inside it
+ * the one that began last; NULL: none. One with an unknown parent counts when it is displayed as a
+ * node that is_silent, and no node of the workflow runs beside the named one. Cost: O(running).
+ */
 struct node *nodes_innermost(const struct nodes *ns, struct str named,
                              bool (*is_silent)(const struct node *shown));
 
-/* Makes of a node what was said of it. missed: frames may have been. True when its status is
-   another one now. Cost: O(1). */
+/* Applies a message to a node. missed: frames may be missing. True if its status changed. Cost:
+   O(1). */
 bool nodes_move(struct nodes *ns, struct node *n, enum node_said said, bool missed);
-/* Gives a node the status of its copies. True when that is another one. */
+/* Gives a node the status of its copies. True if it changed. */
 bool nodes_move_by_copies(struct nodes *ns, struct node *n, enum profile_status status);
-/* One that runs has begun anew. */
+/* Notes that a running node began again. */
 void nodes_begin_again(struct nodes *ns, struct node *n);
 
 #endif

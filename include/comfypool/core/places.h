@@ -1,7 +1,6 @@
 /*
- * Where the inputs of a workflow's nodes lie in its text: for whoever looks up many of them, so
- * that a node's text is read once and not for each. A node is read when it is asked for first.
- * Pure.
+ * Finds the inputs of nodes in a workflow's text, for many look-ups: a node is read once, when
+ * first asked for. Pure.
  */
 #ifndef COMFYPOOL_CORE_PLACES_H
 #define COMFYPOOL_CORE_PLACES_H
@@ -14,16 +13,16 @@
 
 struct node_places;
 
-/* {0} knows nothing yet. */
+/* {0} is empty. */
 struct places {
-    struct node_places **of; /* by node; NULL: none was read */
+    struct node_places **of; /* by node; NULL: not read */
     size_t len;
 };
 
 /*
- * The value of an input as it stands; n == 0: the node has no such input. text is what w was parsed
- * from: the same bytes each time, wherever they lie.
- * Cost: O(length of the input's name); the first time of each node O(length of its inputs).
+ * Returns the raw value of an input; n == 0: the node has none such. text: the source of w, the
+ * same bytes each time, wherever they lie. Cost: O(length of the input's name); the first time for
+ * each node O(length of its inputs).
  */
 struct str places_input(struct places *p, const struct workflow *w, struct str text,
                         const struct workflow_node *n, struct str input);

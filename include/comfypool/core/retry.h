@@ -1,4 +1,4 @@
-/* When a job is tried again, and after how long; and who is to blame for an end. Pure. */
+/* When a job is retried, and after how long; and who is to blame for an end. Pure. */
 #ifndef COMFYPOOL_CORE_RETRY_H
 #define COMFYPOOL_CORE_RETRY_H
 
@@ -9,38 +9,37 @@
 #include "comfypool/core/job.h"
 
 enum {
-    /* Attempts that a restart cut off before the backend took them are free, this many times. */
+    /* Free attempts that a restart cut off before the backend took them. */
     RETRY_MAX_CUT_OFF = 5,
-    /* Out of memory: once more. */
+    /* Retries after running out of memory. */
     RETRY_MAX_OOM = 1,
-    /* A job that left so many backends dead is not given another one. */
+    /* A job that left this many backends dead is not retried. */
     RETRY_MAX_LEFT_DEAD = 1,
-    /* Attempts that a fault of their server ended are free, this many times; then it is the job's
-       own. */
+    /* Free attempts ended by server faults; then the job is to blame. */
     RETRY_MAX_FAULTS = 5,
 };
 
-/* Which class an end belongs to; RETRY_CLASS_COUNT: none, it is never tried again as such. */
+/* Classifies an end; RETRY_CLASS_COUNT: never retried as such. */
 enum retry_class retry_class_of(enum attempt_outcome outcome, enum err error);
 
 /*
- * True when an attempt that ended like this leaves the job another one. The job's counters
- * (attempts, free_attempts, faults, oom, left_dead) count this attempt already. Rejected attempts
- * are not judged here: whether a backend is left decides.
+ * True if an attempt that ended like this is followed by another. The job's counters (attempts,
+ * free_attempts, faults, oom, left_dead) include this attempt. Not for rejected attempts: whether a
+ * backend is left decides.
  */
 bool retry_wanted(const struct job_record *job, enum attempt_outcome outcome, enum err error);
 
 /*
- * Who is to blame for an end that may be tried again. A breaker opens for what is the backend's
- * alone; what the job itself may have brought (too large a picture, too short a timeout) counts
- * where several workflows tell the same of a backend.
+ * Who is to blame for an end that may be retried. A breaker opens for the backend's fault alone;
+ * what the job itself may have caused (too large a picture, too short a timeout) counts where
+ * several workflows show it on one backend.
  */
 enum retry_blame { RETRY_BLAMES_NOBODY, RETRY_BLAMES_EITHER, RETRY_BLAMES_BACKEND };
 enum retry_blame retry_blame_of(enum attempt_outcome outcome, enum err error);
 
 /*
- * The pause before the next attempt: first * 2^(n-1), at most 5 minutes, plus or minus 50 %.
- * failures: attempts so far, from 1; random: any 32 random bits.
+ * Returns the pause before the next attempt: first * 2^(n-1), at most 5 minutes, plus or minus 50
+ * %. failures: attempts so far, from 1; random: any 32 random bits.
  */
 struct dur_us retry_delay(struct dur_us first, unsigned failures, uint32_t random);
 

@@ -1,7 +1,7 @@
 /*
- * What is kept of many runs: a measurement is what the end of one job says, a roll-up what many of
- * them say of one key (a class, a node, a workflow, a backend) in one stretch of time. Roll-ups
- * merge. Times are microseconds. Pure.
+ * Statistics of many runs: a measurement is the data of one job's end, a roll-up the sum of many
+ * for one key (a class, a node, a workflow, a backend) in one stretch of time. Roll-ups merge.
+ * Times are microseconds. Pure.
  */
 #ifndef COMFYPOOL_CORE_ROLLUP_H
 #define COMFYPOOL_CORE_ROLLUP_H
@@ -35,37 +35,37 @@ struct measurement {
     enum job_state state;
     bool cold; /* the first run on its backend after another workflow, a restart or a foreign prompt
                 */
-    bool executed;        /* something was: what was only found in a cache teaches no estimate */
-    int64_t execution_us; /* -1: it never began */
+    bool executed;        /* some node was executed: only cached results teach no estimate */
+    int64_t execution_us; /* -1: never began */
     uint64_t nodes;
     uint64_t nodes_cached;
     struct str workflow_hash;
     struct str cost_key;
     struct str backend;          /* n == 0: none */
-    struct str client;           /* whose it was; n == 0: nobody's */
+    struct str client;           /* n == 0: none */
     const struct node_run *runs; /* profiled ones only */
     size_t runs_len;
 };
 
-/* Appends it as bytes. */
+/* Appends it in binary form. */
 void measurement_write(const struct measurement *m, struct buf *out);
 
-/* What it says of one key. */
+/* The data of a measurement for one key. */
 struct observation {
     enum group_by group;
     struct str key;    /* lives for the call */
     struct str label;  /* of GROUP_NODE: its class; n == 0: none */
-    struct str client; /* n == 0: nobody's */
+    struct str client; /* n == 0: none */
     enum run_status status;
     bool has_value;
     bool cold;
     double us;
-    uint64_t hits;    /* cached, ... */
-    uint64_t lookups; /* ... of so many */
+    uint64_t hits;    /* cached results */
+    uint64_t lookups; /* out of so many */
 };
 typedef void (*observation_fn)(void *ctx, struct wall_us at, const struct observation *o);
 
-/* Calls `each` for everything that a written measurement says. False: the bytes are broken. */
+/* Calls `each` for every observation in a written measurement. False: the bytes are broken. */
 bool measurement_observe(struct str bytes, observation_fn each, void *ctx);
 
 /* ---- roll-ups -------------------------------------------------------------------------------- */
@@ -87,11 +87,11 @@ void rollup_done(struct rollup *r);
 void rollup_add(struct rollup *r, const struct observation *o);
 void rollup_merge(struct rollup *r, const struct rollup *from);
 double rollup_stddev(const struct rollup *r);
-/* Of cold and warm runs together. */
+/* Returns the quantile of cold and warm runs together. */
 double rollup_quantile(const struct rollup *r, double q);
 
 void rollup_write(const struct rollup *r, struct buf *out);
-/* r must be empty. False: the bytes are broken; r is then to be rollup_done. */
+/* Reads into r, which must be empty. False: the bytes are broken; call rollup_done on r. */
 bool rollup_read(struct rollup *r, struct str bytes);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * How roll-ups age: there is one an hour for a week, then one a day, and after 400 days none. Hours
- * and days are those of UTC. Pure.
+ * How roll-ups age: one an hour for a week, then one a day, deleted after 400 days. Hours and days
+ * are in UTC. Pure.
  */
 #ifndef COMFYPOOL_CORE_ROLLUP_AGE_H
 #define COMFYPOOL_CORE_ROLLUP_AGE_H
@@ -11,22 +11,22 @@
 
 enum { ROLLUP_HOUR = 1, ROLLUP_DAY = 24 };
 
-/* The stretch of time that a roll-up is of. The numbers are on disk. */
+/* The time that a roll-up covers. The numbers are on disk. */
 struct rollup_span {
     int64_t start; /* hours since the epoch */
     int hours;     /* ROLLUP_HOUR, ROLLUP_DAY */
 };
 
-/* Where a measurement of this time counts. */
+/* Returns the hour of a measurement. */
 struct rollup_span rollup_hour_of(struct wall_us at);
-/* The day that an hour belongs to. */
+/* Returns the day of an hour. */
 struct rollup_span rollup_day_of(struct rollup_span hour);
-/* Hours that start before this are made into days. */
+/* Returns the start before which hours become days. */
 int64_t rollup_hours_from(struct wall_us now);
-/* Days that start before this are deleted. */
+/* Returns the start before which days are deleted. */
 int64_t rollup_days_from(struct wall_us now);
-/* `since` as roll-ups can tell it: the beginning of its hour, or of its day when that is over a
-   week ago. */
+/* Rounds `since` down to what roll-ups resolve: its hour, or its day when that is over a week
+   ago. */
 struct wall_us rollup_since(struct wall_us since, struct wall_us now);
 
 #endif

@@ -1,8 +1,7 @@
 /*
  * Under which keys roll-ups are kept, and how many keys there may be. A kind of roll-ups is a
- * group, of everybody's runs or of those of single clients; its number is on disk. Keys are
- * bounded: what was least recently seen makes room, and is forgotten or goes into the key "other".
- * Pure.
+ * group, of all runs or of those of single clients; its number is on disk. Keys are bounded: the
+ * least recently seen is forgotten or merged into the key "other". Pure.
  */
 #ifndef COMFYPOOL_CORE_ROLLUP_KEYS_H
 #define COMFYPOOL_CORE_ROLLUP_KEYS_H
@@ -21,53 +20,53 @@ enum { ROLLUP_KIND_COUNT = GROUP_OF_CLIENT + GROUP_COUNT };
 /* ---- kinds ----------------------------------------------------------------------------------- */
 
 int rollup_kind(enum group_by group, bool of_clients);
-/* The kind of the same clients in another group. */
+/* Returns the kind of another group with the same clients. */
 int rollup_kind_beside(int kind, enum group_by group);
 enum group_by rollup_group(int kind);
-/* What is forgotten of this kind goes into "other". Elsewhere it would say nothing: nobody asks for
-   the other estimates, or for the other workflows of a client. */
+/* True if forgotten keys of this kind merge into "other". Elsewhere it would be useless: no one
+   asks for the other estimates, or for the other workflows of a client. */
 bool rollup_has_other(int kind);
-/* How many keys of this kind there may be; nodes are bounded by workflow instead. */
+/* Returns the limit of keys of this kind; nodes are limited by workflow instead. */
 int64_t rollup_most_keys(int kind);
-/* How many nodes of one workflow there may be; the rest counts under its "HASH/other". */
+/* Limit of nodes of one workflow; more count under "HASH/other". */
 enum { ROLLUP_MOST_NODES = 200 };
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-/* Appends the key under which an observation of this key counts; client: n == 0: everybody's. */
+/* Appends the stored key of an observation; client: n == 0: all. */
 void rollup_add_key(struct str client, struct str key, struct buf *out);
-/* The workflow's part of a node's key, with its client if it has one. */
+/* Returns the workflow's part of a node's key, with its client if any. */
 struct str rollup_workflow_of_node(struct str key);
-/* Appends the key of a workflow's other nodes. */
+/* Appends the "other" key of a workflow. */
 void rollup_add_other_node(struct str workflow, struct buf *out);
 
-/* Keys from `from` on and before `to`, in the order of their bytes. */
+/* Keys from `from` up to but not including `to`, in byte order. */
 struct key_range {
     int kind;
     struct str from;
     struct str to;
 };
-/* All keys of a kind. */
+/* Returns the range of all keys of a kind. */
 struct key_range rollup_range_of_kind(int kind);
-/* One key alone. The texts lie in b, which must live as long. */
+/* Returns the range of one key. The texts are in b, which must live as long. */
 struct key_range rollup_range_of_key(int kind, struct str key, struct buf *b);
-/* All nodes of a workflow; workflow: with its client, where the kind has one. */
+/* Returns the range of a workflow's nodes; workflow: with its client, where the kind has one. */
 struct key_range rollup_range_of_nodes(int kind, struct str workflow, struct buf *b);
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
-/* What a summary asks for. */
+/* The query of a summary. */
 struct rollup_question {
     enum group_by group;
     const char *workflow_hash; /* "": all */
-    const char *client;        /* NULL: everybody's */
+    const char *client;        /* NULL: all */
 };
-/* The kind that answers it: of one workflow, classes are the labels of its nodes, and backends are
-   the ends of its runs' keys. */
+/* Returns the kind that answers it: of one workflow, classes are the labels of its nodes, and
+   backends the suffixes of its runs' keys. */
 int rollup_kind_asked(const struct rollup_question *q);
-/* Which of its keys are looked at; false: all of them. The texts lie in from and to. */
+/* Limits the keys to look at; false: all. The texts are in from and to. */
 bool rollup_range_asked(const struct rollup_question *q, struct buf *from, struct buf *to);
-/* Under which key of the answer a roll-up counts; n == 0: under none. */
+/* Returns the answer's key for a roll-up; n == 0: not in the answer. */
 struct str rollup_key_told(const struct rollup_question *q, struct str key, struct str label);
 
 #endif

@@ -1,10 +1,9 @@
 /*
- * Memory and GPU beside time: what was sampled while an attempt ran, and what of it lies in each
- * node. Pure.
+ * Memory and GPU over time: samples taken while an attempt ran, and those inside each node. Pure.
  *
- * There are three sources; the best one that gave a sample within the attempt counts for the whole
- * attempt, so that values of different sources are never mixed. A value that a source cannot know
- * is NaN; a node without a sample inside has no resources at all, never 0.
+ * There are three sources; the best one with a sample within the attempt counts for all of it, so
+ * that values of different sources are never mixed. A value unknown to a source is NaN; a node
+ * without a sample inside has no resources at all, never 0.
  */
 #ifndef COMFYPOOL_CORE_SAMPLES_H
 #define COMFYPOOL_CORE_SAMPLES_H
@@ -32,16 +31,16 @@ const char *sample_source_name(enum sample_source s);
 
 /* Values are NaN when unknown. */
 struct sample {
-    struct mono_us at;      /* received */
+    struct mono_us at;      /* time of receipt */
     double gpu_utilization; /* per cent */
     double gpu_temperature; /* degrees Celsius */
     double vram_used;       /* bytes, of the backend's GPU */
     double ram_used;        /* bytes: of the host, or (SAMPLE_LOCAL) of the process */
 };
-/* A sample of which nothing is known. */
+/* Returns a sample of unknown values. */
 struct sample sample_unknown(struct mono_us at);
 
-/* What lies in a node, or in the whole attempt. NaN: unknown. */
+/* Resources of a node, or of the whole attempt. NaN: unknown. */
 struct resources {
     enum sample_source source;
     size_t count;
@@ -53,7 +52,7 @@ struct resources {
     double temperature_max;
 };
 
-/* What the process read and wrote during the attempt, in bytes; -1: unknown. */
+/* I/O of the process during the attempt, in bytes; -1: unknown. */
 struct process_io {
     int64_t disk_read;
     int64_t disk_written;
@@ -62,10 +61,10 @@ struct process_io {
 };
 
 struct resources_of_job {
-    bool sampled; /* else `all` says nothing */
+    bool sampled; /* false: `all` is not set */
     struct resources all;
     bool has_interval;
-    struct dur_us interval; /* between two samples, as measured: the mean */
+    struct dur_us interval; /* measured mean between two samples */
     struct process_io io;
     const struct sample *samples; /* at most SAMPLES_SHOWN, evenly thinned */
     size_t samples_len;
@@ -73,17 +72,17 @@ struct resources_of_job {
 
 enum {
     SAMPLES_SHOWN = 600,
-    /* Kept of a source for one attempt: 18 hours of one a second. Later ones are not kept. */
+    /* Samples kept per source and attempt: 18 hours of one a second; later ones are dropped. */
     SAMPLES_KEPT = 65536,
 };
 
 /* The samples of one attempt. */
 struct samples;
 
-/* before: the last sample of each source so far; at.us == 0: there was none. Owner: the caller. */
+/* before: the last sample of each source so far; at.us == 0: none. Owner: the caller. */
 struct samples *samples_new(const struct sample before[SAMPLE_SOURCE_COUNT]);
 void samples_free(struct samples *s);
-/* In order of time. Cost: O(1). */
+/* Adds a sample, in order of time. Cost: O(1). */
 void samples_add(struct samples *s, enum sample_source source, const struct sample *sample);
 
 /*

@@ -1,6 +1,6 @@
 /*
- * What a client submits: one job, or a batch of jobs, as checked values. Texts (workflow, metadata,
- * extra data) are kept verbatim.
+ * A submission: one job, or a batch of jobs, as checked values. Texts (workflow, metadata, extra
+ * data) are kept verbatim.
  */
 #ifndef COMFYPOOL_CORE_SUBMISSION_H
 #define COMFYPOOL_CORE_SUBMISSION_H
@@ -29,24 +29,24 @@ struct submission {
     char *extra_data; /* JSON object as sent, or NULL */
     int priority;
     enum tristate profile;
-    enum tristate keep;       /* copies of its outputs */
+    enum tristate keep;       /* copy its outputs */
     struct job_policy policy; /* POLICY_UNSET, RETRY_ON_UNSET: the default */
     struct webhook webhook;
     char *client;              /* or NULL */
     struct wall_us not_before; /* 0: at once */
-    char *after;               /* JSON array of different ids of jobs, or NULL */
-    struct job_options spec;   /* of its variants the first is the workflow */
+    char *after;               /* JSON array of distinct job ids, or NULL */
+    struct job_options spec;   /* its first variant is the workflow */
     struct attachment *attachments;
     size_t attachments_len;
-    char *overrides;      /* of a batch: JSON array of objects as sent; each names inputs that
-                             are there, as spliced by batch_override */
-    size_t overrides_len; /* how many; 0: it is no batch */
+    char *overrides;      /* of a batch: JSON array of objects as sent; the named inputs exist, as
+                             spliced by override_apply */
+    size_t overrides_len; /* 0: no batch */
     size_t nodes_total;
     char hash[DIGEST_HEX_SIZE];
     char cost_key[WORKFLOW_KEY_SIZE];
 };
 
-/* Frees what it points to. */
+/* Frees everything s points to. */
 void submission_done(struct submission *s);
 
 #endif

@@ -1,5 +1,4 @@
-/* By what GET /profiles/summary groups: the names, and the kinds of roll-ups that belong to them.
- */
+/* Groups of GET /profiles/summary: their names, and their kinds of roll-ups. */
 #ifndef COMFYPOOL_CORE_SUMMARY_GROUP_H
 #define COMFYPOOL_CORE_SUMMARY_GROUP_H
 
@@ -8,10 +7,10 @@
 /* symbol, public name. The numbers are on disk. */
 #define GROUP_TABLE(X)                                                                             \
     X(GROUP_CLASS, "classType")   /* executed runs of nodes, by class */                           \
-    X(GROUP_NODE, "node")         /* the same, by workflow hash, "/" and node id */                \
+    X(GROUP_NODE, "node")         /* executed runs, by workflow hash, "/" and node id */           \
     X(GROUP_WORKFLOW, "workflow") /* executionTime of completed jobs, by workflow hash */          \
-    X(GROUP_BACKEND, "backend")   /* the same, by backend */                                       \
-    X(GROUP_RUN, "")              /* the same, by cost key, "/" and backend: for estimates */
+    X(GROUP_BACKEND, "backend")   /* executionTime, by backend */                                  \
+    X(GROUP_RUN, "")              /* executionTime, by cost key, "/" and backend: for estimates */
 
 enum group_by {
 #define X(symbol, name) symbol,
@@ -20,12 +19,12 @@ enum group_by {
         GROUP_COUNT
 };
 
-/* Roll-ups of one client's runs are kept apart, as the kind of the group and this; their keys begin
-   with the client and the separator. The numbers are on disk. */
+/* Added to a group for the separate roll-ups of single clients, whose keys begin with the client
+   and GROUP_CLIENT_END. The numbers are on disk. */
 enum { GROUP_OF_CLIENT = 16 };
 #define GROUP_CLIENT_END '\x1f'
 
-/* GROUP_COUNT when there is none of this name. */
+/* GROUP_COUNT: none of this name. */
 enum group_by group_from_name(struct str name);
 
 #endif

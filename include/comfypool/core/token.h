@@ -1,10 +1,10 @@
-/* Who may do what: roles, and the bearer tokens that give them. */
+/* Permissions: roles, and the bearer tokens that grant them. */
 #ifndef COMFYPOOL_CORE_TOKEN_H
 #define COMFYPOOL_CORE_TOKEN_H
 
 #include "comfypool/base/digest.h"
 
-/* What a caller may do; each role includes those before it. ROLE_ANYBODY needs no token. */
+/* A caller's permissions; each role includes those before it. ROLE_ANYBODY needs no token. */
 enum role { ROLE_ANYBODY, ROLE_READ, ROLE_SUBMIT, ROLE_OPERATE };
 
 enum { CALLER_SIZE = 101 };
