@@ -23,7 +23,7 @@ struct aparts {
     uv_mutex_t mutex;
     uv_cond_t finished;
     struct apart *running[APART_AT_ONCE];
-    struct apart *first, *last; /* those that wait */
+    struct apart *first, *last; /* waiting work */
     unsigned refs;
     bool closing;
 };

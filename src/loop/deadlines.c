@@ -1,10 +1,10 @@
-/* Many deadlines on one timer; see the header. Deadlines due in one turn run in order of time, as
-   many as there is time for; the others in the next one. */
+/* Many deadlines on one timer; see the header. Deadlines due in one turn run in order of time,
+   within the turn's time limit; the others in the next one. */
 #include "comfypool/loop/deadlines.h"
 
 #include "comfypool/loop/loop.h"
 
-/* After so long in a turn no other deadline begins. */
+/* Time limit of a turn: no deadline begins after it. */
 enum { TURN_US = 10000 };
 
 static bool before(const struct heap_node *a, const struct heap_node *b)
@@ -44,8 +44,8 @@ static void arm(struct deadlines *d)
         return;
     }
     const struct deadline *e = heap_item(top, const struct deadline, node);
-    /* libuv counts from when it last read the clock: it may fire a little early, and is armed
-     * again. A timer of 0 ms that is started by its own callback fires again in the same turn. */
+    /* libuv uses the time when it last read the clock: it may fire a little early, and is armed
+       again. A timer of 0 ms that is started by its own callback fires again in the same turn. */
     const int64_t left = mono_diff(e->at, time_mono()).us;
     const uint64_t least = d->running ? 1 : 0;
     (void)uv_timer_start(&d->timer, time_is_up, left <= 0 ? least : (uint64_t)(left + 999) / 1000,
@@ -81,6 +81,6 @@ void deadline_set(struct deadlines *d, struct deadline *e, struct mono_us at,
 
 void deadline_clear(struct deadlines *d, struct deadline *e)
 {
-    /* The timer may fire once for nothing: cheaper than arming it at each change. */
+    /* The timer may fire once in vain: cheaper than arming it at each change. */
     heap_remove(&d->heap, &e->node);
 }

@@ -19,7 +19,7 @@ struct http_client {
     CURLM *multi;
     uv_loop_t *loop;
     uv_timer_t timer;
-    struct http_call *calls; /* all that are under way */
+    struct http_call *calls; /* running calls */
     CURL *spare[SPARE_HANDLES];
     size_t spares;
     bool closing;
@@ -38,9 +38,9 @@ struct http_call {
     bool has_sink;
     bool begun;
     bool (*may_connect)(void *ctx, const struct sockaddr *a);
-    bool forbidden; /* by may_connect, one address at least ... */
-    bool tried;     /* ... and another one was not */
-    bool refused;   /* the sink ended it, or the answer is too large */
+    bool forbidden; /* may_connect denied an address */
+    bool tried;     /* may_connect allowed an address */
+    bool refused;   /* ended by the sink, or answer too large */
     bool paused;
     struct buf out;
     size_t out_at;
@@ -48,7 +48,7 @@ struct http_call {
     char error[CURL_ERROR_SIZE];
 };
 
-/* A socket that libcurl watches. */
+/* A socket watched for libcurl. */
 struct watch {
     uv_poll_t poll;
     curl_socket_t fd;
@@ -215,7 +215,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
     return n;
 }
 
-/* The one place where the address is known that a name led to. */
+/* Asks may_connect here, the only place that knows the resolved address. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
     (void)purpose;
@@ -286,20 +286,20 @@ static void set_options(struct http_call *call, const struct http_request_spec *
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    /* A call that ends while its name is looked up leaves that thread behind: else the loop would
-       wait for the resolver, however long that takes. */
+    /* A call that ends during its name lookup leaves that thread behind: else the loop would wait
+       for the resolver, however long that takes. */
     (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     /* ComfyUI closes idle connections after 75 s: stay off the stale ones. */
     (void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 60L);
-    /* As the WebSocket's TLS does by itself. */
+    /* Same default as the WebSocket's TLS. */
     const char *authorities = spec->ca_file != NULL ? spec->ca_file : getenv("SSL_CERT_FILE");
     if (authorities != NULL && *authorities != '\0') {
         (void)curl_easy_setopt(easy, CURLOPT_CAINFO, authorities);
     }
-    if (spec->ca_file != NULL) { /* it may be renewed; the system's is too large to be read often */
+    if (spec->ca_file != NULL) { /* it may be renewed; the system's is too large to reread */
         (void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     }
     if (spec->credentials != NULL) {
@@ -393,12 +393,12 @@ void http_call_resume(struct http_call *call)
     if (call->paused) {
         call->paused = false;
         (void)curl_easy_pause(call->easy, CURLPAUSE_CONT);
-        /* Let it go on in the next turn: resume is called from other people's callbacks. */
+        /* Continues in the next turn: resume is called from other callbacks. */
         (void)uv_timer_start(&call->client->timer, time_is_up, 0, 0);
     }
 }
 
-/* Seconds, or a date (RFC 9110, section 10.2.3). */
+/* Reads seconds, or a date (RFC 9110, section 10.2.3). */
 static struct dur_us read_retry_after(CURL *easy)
 {
     struct curl_header *h = NULL;
@@ -442,7 +442,7 @@ static void finish(struct http_call *call, CURLcode code)
         long os_errno = 0;
         (void)curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
         r.connection_refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
-        curl_off_t taken = 0; /* how long a connection of its own took; 0: there was none */
+        curl_off_t taken = 0; /* time to make a new connection; 0: none */
         (void)curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &taken);
         r.connected = taken > 0 && code != CURLE_COULDNT_CONNECT;
         r.forbidden = call->forbidden && !call->tried && unsent;

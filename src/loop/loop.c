@@ -1,10 +1,10 @@
 /*
  * The loop and the watch over its turns. libuv notes the time when it wakes and when it begins a
- * turn; a check handle (behind the I/O) and a prepare handle (behind the timers) see how long that
- * is ago. A process that is stopped while it polls sees nothing of that: it wakes, reads what came
- * meanwhile, and only then do timers run. So while somebody cares a timer beats, and what is read
- * when its beat is overdue, or in the next poll, may have waited since the poll began. The three do
- * not keep the loop alive.
+ * turn; a check handle (after the I/O) and a prepare handle (after the timers) measure how long ago
+ * that is. A process stopped while it polls does not notice: it wakes, reads what came meanwhile,
+ * and only then do timers run. So, on request, a timer beats, and what is read when its beat is
+ * overdue, or in the next poll, may have waited since the poll began. The three do not keep the
+ * loop alive.
  */
 #include "comfypool/loop/loop.h"
 
@@ -14,10 +14,10 @@
 #include "comfypool/base/log.h"
 #include "comfypool/base/time.h"
 
-/* POLLED_AT_ONCE_US: a poll that takes longer found nothing that waited. */
+/* POLLED_AT_ONCE_US: a longer poll found nothing waiting. */
 enum { SLOW_TURN_MS = 50, BEAT_MS = 100, POLLED_AT_ONCE_US = 2000 };
 
-/* A poll that woke so long after what it reads came was not let run. Three ticks of a kernel that
+/* A poll that woke this long after its input came was not scheduled. Three ticks of a kernel that
    counts by 4 ms; and what is within the tolerance of clocks. */
 enum { STOOD_MANY_US = 12000, STOOD_US = 20000 };
 
@@ -28,17 +28,17 @@ static struct {
     struct mono_us since;
     const char *longest;
     int64_t longest_us;
-    /* What may have waited. */
+    /* For loop_waited_since and loop_stood_since. */
     uv_loop_t *loop;
     uv_timer_t beat;
     unsigned beats_for;
     struct mono_us beat_at;
     bool asked;            /* something was read since the poll */
-    struct mono_us polled; /* the poll began; 0: what runs now is no I/O */
+    struct mono_us polled; /* start of the poll; 0: not in I/O now */
     unsigned polls;
-    struct mono_us idle_from; /* the poll before it began, and gave nothing; 0: it gave something */
-    struct mono_us woke;      /* that one ended */
-    struct mono_us slow_from; /* the part before this one began, when it was slow; 0: it was not */
+    struct mono_us idle_from; /* start of the poll before, if it read nothing; else 0 */
+    struct mono_us woke;      /* end of that poll */
+    struct mono_us slow_from; /* start of the previous part, if slow; else 0 */
 } watch;
 
 void loop_note(const char *what)
@@ -53,13 +53,13 @@ void loop_note(const char *what)
     watch.since = now;
 }
 
-/* When libuv read its clock last: the turn, or its I/O, began. */
+/* Returns when libuv last read its clock: the start of the turn, or of its I/O. */
 static struct mono_us part_began(void)
 {
     return (struct mono_us){(int64_t)uv_now(watch.loop) * 1000};
 }
 
-/* A part of a turn ends: how long is it since it began? */
+/* Ends a part of a turn. True if it was slow. */
 static bool part_ends(void)
 {
     loop_note("something without a name");
@@ -90,7 +90,7 @@ static void timers_done(uv_prepare_t *handle)
     watch.polled = watch.since;
     watch.polls++;
     if (mono_diff(watch.polled, watch.woke).us > POLLED_AT_ONCE_US) {
-        watch.idle_from.us = 0; /* it gave something else than frames */
+        watch.idle_from.us = 0; /* it handled something other than frames */
     }
 }
 
@@ -99,7 +99,7 @@ static void io_done(uv_check_t *handle)
     (void)handle;
     const struct mono_us began = part_began();
     const bool slow = part_ends();
-    /* A poll that a signal ends, as SIGCONT does, gives nothing: the next one does. */
+    /* A poll ended by a signal, as by SIGCONT, reads nothing: the next one does. */
     watch.slow_from = beat_is_overdue(watch.since) && !watch.asked ? watch.polled
                       : slow                                       ? began
                                                                    : (struct mono_us){0};

@@ -12,7 +12,7 @@
 #include "comfypool/base/str.h"
 #include "comfypool/loop/loop.h"
 
-/* Runs in a row for kicks that came meanwhile; then others have their turn. */
+/* RUNS_IN_A_ROW: runs for kicks that came meanwhile, before others get a turn. */
 enum { RUNS_IN_A_ROW = 4, HANDLES = 4 };
 
 struct mhd_host {
@@ -65,9 +65,10 @@ static unsigned connections(struct mhd_host *h)
 }
 
 /*
- * When accept() finds no descriptor, or there are as many connections as there may be, 0.9.75 takes
- * its socket out of its epoll set, and puts it back at the beginning of a run when a connection was
- * closed in the one before. Nobody causes that run where the last ones were closed: we do.
+ * Runs the daemon. When accept() finds no descriptor, or the limit of connections is reached,
+ * 0.9.75 takes its socket out of its epoll set, and restores it at the start of a run if a
+ * connection was closed in the one before. If the last ones closed, nothing triggers that run: we
+ * do.
  */
 static void run_once(struct mhd_host *h)
 {

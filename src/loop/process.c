@@ -24,7 +24,7 @@ struct process {
     uv_timer_t timer; /* the deadline, the grace after a kill, or a deferred failure */
     uv_pipe_t in;
     uv_write_t write;
-    unsigned handles; /* not closed yet */
+    unsigned handles; /* open handles */
     char *path, *input;
     size_t input_n;
     struct dur_us timeout;
@@ -32,7 +32,7 @@ struct process {
     void *ctx;
     bool started;
     bool killed;
-    bool over; /* the callback was called, or must not be called any more */
+    bool over; /* the callback is done, or cancelled */
     char why[256];
 };
 
@@ -134,14 +134,14 @@ void process_cancel(struct process *p)
     close_handle((uv_handle_t *)&p->in);
     if (p->started) {
         kill_group(p);
-    } /* else its timer runs out in the next turn and closes the rest */
+    } /* else its timer fires in the next turn and closes the rest */
 }
 
 /* ---- its start ------------------------------------------------------------------------------- */
 
 static void input_written(uv_write_t *write, int status)
 {
-    (void)status; /* what it did not want to read says nothing: its exit does */
+    (void)status; /* an unread rest means nothing: the exit status does */
     struct process *p = write->data;
     close_handle((uv_handle_t *)&p->in);
 }
@@ -188,8 +188,8 @@ static void ignore_sigpipe(void)
     }
 }
 
-/* libuv closes nothing in the child, and not every library opens with O_CLOEXEC (libcurl's
-   sockets, as of 7.88). */
+/* Makes descriptors close-on-exec: libuv closes none in the child, and not every library opens with
+   O_CLOEXEC (libcurl's sockets, as of 7.88). */
 static void keep_descriptors_here(void)
 {
     (void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
@@ -239,7 +239,7 @@ struct process *process_start(uv_loop_t *loop, const struct process_spec *spec,
     p->timer.data = p->in.data = p;
     ignore_sigpipe();
     const int pipe_error = uv_pipe(fds, 0, UV_NONBLOCK_PIPE);
-    /* Without a pipe it fails as well, and the handle is made: one way to the end. */
+    /* Without a pipe spawn fails too, but makes the handle: one way to the end. */
     int error = spawn(p, loop, fds[0]);
     p->child.data = p;
     error = pipe_error != 0 ? pipe_error : error;

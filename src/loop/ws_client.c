@@ -1,11 +1,11 @@
 /*
  * WebSockets over libwebsockets' raw connections: it has the sockets, TLS and the loop; the upgrade
- * and the framing are here and in ws_frames.c, since its own parser of a client's frames goes byte
- * by byte (docs/decisions/0006-websocket-framing.md). With TLS that parser serves after all: a raw
+ * and the framing are here and in ws_frames.c, since its own parser of client frames goes byte by
+ * byte (docs/decisions/0006-websocket-framing.md). With TLS that parser is used after all: a raw
  * connection of 4.1.6 begins TLS before it is connected, and fails.
  *
  * Rules learned from 4.1.6: it would block in getaddrinfo, so it is given addresses; lws_write only
- * in the WRITEABLE callback, with LWS_PRE; a connect that fails may say so from inside
+ * in the WRITEABLE callback, with LWS_PRE; a failing connect may report that from inside
  * lws_client_connect_via_info; destroying a context on a foreign loop takes two calls with a run of
  * the loop between. A connection is freed in WSI_DESTROY or, when there is no wsi, by its timer's
  * close callback.
@@ -29,13 +29,13 @@
 
 enum { MAX_ADDRESSES = 8, READ_CHUNK = 128 * 1024, MAX_ANSWER_HEAD = 16384 };
 
-/* Whom a connection trusts is a matter of its vhost: one for each file of certificates, and one
-   more each time that the file was renewed. Old ones go with the context: connections have them. */
+/* A vhost determines trust: one for each file of certificates, and another after each renewal of
+   the file. Old ones live as long as the context: connections use them. */
 struct trust {
     struct trust *next;
     struct lws_vhost *vhost;
     char *ca_file;    /* NULL: the system's */
-    struct stat read; /* the file that the vhost has read */
+    struct stat read; /* the file as the vhost read it */
     unsigned reads;
 };
 
@@ -51,10 +51,10 @@ struct ws_conn {
     struct ws_client *client;
     struct ws_conn *next, **link;
     struct lws *wsi;
-    const struct lws *failed; /* it could not connect, and is about to go */
+    const struct lws *failed; /* failed to connect, about to be destroyed */
     struct ws_events events;
     void *ctx;
-    bool dropped; /* nobody is told anything any more */
+    bool dropped; /* no more callbacks */
     bool opened;
     bool resolving;
     bool connecting; /* inside lws_client_connect_via_info */
@@ -63,7 +63,7 @@ struct ws_conn {
     int port;
     bool tls;
     struct lws_vhost *vhost;
-    int untrusted;      /* what is wrong with its certificate: X509_V_ERR_...; 0: nothing */
+    int untrusted;      /* X509_V_ERR_... of its certificate; 0: none */
     struct buf headers; /* raw header lines */
     char addresses[MAX_ADDRESSES][INET6_ADDRSTRLEN];
     size_t addresses_len, address_at;
@@ -71,9 +71,9 @@ struct ws_conn {
     uv_timer_t timer; /* the connect deadline, and the deferred end */
     bool timer_live;
     char key[32];      /* Sec-WebSocket-Key */
-    struct buf answer; /* the server's answer to the upgrade, until it is whole */
+    struct buf answer; /* the server's answer to the upgrade, until complete */
     struct ws_frames in;
-    struct buf out; /* LWS_PRE bytes, then what is to be sent: frames, or one text (TLS) */
+    struct buf out; /* LWS_PRE bytes, then data to send: frames, or one text (TLS) */
     bool ping_due;  /* TLS */
     char why[160];
 };
@@ -99,7 +99,7 @@ static void free_conn(struct ws_conn *c)
     free(c);
 }
 
-/* Nothing that will call back has it any more. */
+/* Frees it once nothing that calls back is left. */
 static void free_when_over(struct ws_conn *c)
 {
     if (!c->timer_live && !c->resolving && c->wsi == NULL && c->failed == NULL) {
@@ -114,7 +114,7 @@ static void timer_closed(uv_handle_t *handle)
     free_when_over(c);
 }
 
-/* The connection is over: tells once, and lets go of what still lives. */
+/* Ends the connection: reports it once, and closes what is left. */
 static void end(struct ws_conn *c, const char *why)
 {
     if (!c->dropped) {
@@ -255,7 +255,7 @@ static struct str header_value(struct str head, const char *name)
     return (struct str){"", 0};
 }
 
-/* The head of the answer is whole. NULL, or what is wrong with it. */
+/* Judges the complete head of the answer. Returns NULL, or the error. */
 static const char *judge_answer(struct ws_conn *c, struct str head)
 {
     char accept[64];
@@ -285,8 +285,8 @@ static void opened(struct ws_conn *c)
     c->events.open(c->ctx);
 }
 
-/* Bytes before the connection is open. Returns what is wrong; *at goes behind what was used: frames
-   may follow at once, as many as the server likes. */
+/* Reads bytes before the connection is open. Returns an error or NULL; advances *at past what it
+   used: any number of frames may follow. */
 static const char *read_answer(struct ws_conn *c, const char **at, size_t *n)
 {
     const size_t before = c->answer.len;
@@ -358,7 +358,7 @@ static int receive(struct ws_conn *c, const char *bytes, size_t n)
     return c->dropped ? -1 : 0;
 }
 
-/* With TLS: what the library's own parser hands out, in pieces. */
+/* With TLS: a piece from the library's own parser. */
 static int receive_piece(struct ws_conn *c, struct lws *wsi, const void *in, size_t len)
 {
     if (lws_is_first_fragment(wsi) != 0) {
@@ -408,7 +408,7 @@ static const char *remedy_of(int untrusted)
                : "name the file of who signed it in caFile of the backend, or in link.caFile";
 }
 
-/* The library's own words for a refused connection, or for TLS that fails, help nobody. */
+/* Replaces the library's unhelpful words for a refused connection, or for failed TLS. */
 static void explain(struct ws_conn *c, const char *why)
 {
     if (strcmp(why, "closed before established") == 0) {
@@ -452,7 +452,7 @@ static void wsi_gone(struct ws_conn *c, const struct lws *wsi)
     free_when_over(c);
 }
 
-/* OpenSSL looks at the certificate; the library asks for an opinion, and we only listen. */
+/* Notes OpenSSL's error; the library asks for our opinion, but we only listen. */
 static int certificate_judged(struct lws *wsi, X509_STORE_CTX *x509, bool good)
 {
     struct ws_conn *c = lws_wsi_user(wsi);
@@ -603,12 +603,12 @@ static void resolve(struct ws_conn *c)
     }
 }
 
-/* Whether its file is another one than what was read; it is noted. */
+/* True if the file changed since it was read; notes the new one. */
 static bool is_renewed(struct trust *t)
 {
     struct stat now;
     if (t->ca_file == NULL || stat(t->ca_file, &now) != 0) {
-        return false; /* who is trusted stays trusted */
+        return false; /* keeps trusting what it read */
     }
     const bool same = now.st_ino == t->read.st_ino && now.st_dev == t->read.st_dev &&
                       now.st_size == t->read.st_size &&
@@ -619,7 +619,8 @@ static bool is_renewed(struct trust *t)
     return !same;
 }
 
-/* The library reads no file twice, by its name: "/a.pem" is "//a.pem" the next time. */
+/* Spells the path differently each time, as the library reads no name twice: "/a.pem", then
+   "//a.pem". */
 static void spell_anew(const struct trust *t, struct buf *ret)
 {
     for (unsigned i = 1; t->ca_file != NULL && i < t->reads; i++) {
@@ -628,7 +629,7 @@ static void spell_anew(const struct trust *t, struct buf *ret)
     buf_add_text(ret, t->ca_file == NULL ? "" : t->ca_file);
 }
 
-/* NULL: there is none that trusts this file: it cannot be read, or holds no certificate. */
+/* Returns the vhost that trusts this file. NULL: it cannot be read, or holds no certificate. */
 static struct lws_vhost *vhost_for(struct ws_client *client, const char *ca_file)
 {
     struct trust *t = client->trusts;
@@ -708,7 +709,7 @@ struct mono_us ws_came_at(const struct ws_conn *c, struct mono_us now)
         return (struct mono_us){0};
     }
     const int fd = lws_get_socket_fd(c->wsi);
-    /* In this order: what comes between the two makes the first one void. */
+    /* In this order: bytes that come in between invalidate the first result. */
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
         ioctl(fd, FIONREAD, &waiting) != 0 || waiting > 0) {
         return (struct mono_us){0};
@@ -761,7 +762,7 @@ struct ws_client *ws_client_new(uv_loop_t *loop)
         .pt_serv_buf_size = READ_CHUNK,
         .gid = -1,
         .uid = -1,
-        .pcontext = &c->context, /* cleared when the context is really gone */
+        .pcontext = &c->context, /* cleared when the context is gone */
     };
     c->context = lws_create_context(&info);
     if (c->context == NULL || vhost_for(c, NULL) == NULL) {
@@ -786,7 +787,7 @@ void ws_client_close(struct ws_client *c)
 
 void ws_client_finish(struct ws_client *c)
 {
-    /* The second call frees what the first one had to leave to the loop. */
+    /* The second call frees what the first one left to the loop. */
     if (c->context != NULL) {
         lws_context_destroy(c->context);
     }

@@ -34,7 +34,7 @@ static bool is_control(const struct ws_frames *f)
     return (f->head[0] & 0x08) != 0;
 }
 
-/* How long the head is, as far as its second byte tells. */
+/* Returns the size of the head, as far as its second byte tells. */
 static size_t head_size(const struct ws_frames *f)
 {
     const unsigned length = f->head_len < 2 ? 0 : f->head[1] & 0x7fu;
@@ -54,7 +54,7 @@ static uint64_t payload_length(const struct ws_frames *f)
     return n;
 }
 
-/* A head is complete: what it says must fit what came before. */
+/* Checks a complete head against what came before. */
 static const char *begin_payload(struct ws_frames *f)
 {
     const enum ws_opcode opcode = opcode_of(f);

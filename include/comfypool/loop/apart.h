@@ -1,7 +1,7 @@
 /*
- * Work that would hold the loop (a large body to be read, a large profile to be rendered) on a
- * thread of libuv's pool: APART_AT_ONCE at a time, since names and files need its threads too; the
- * rest waits in order.
+ * Runs work that would block the loop (reading a large body, rendering a large profile) on libuv's
+ * thread pool: APART_AT_ONCE at a time, since names and files need its threads too; the rest waits
+ * in order.
  */
 #ifndef COMFYPOOL_LOOP_APART_H
 #define COMFYPOOL_LOOP_APART_H
@@ -16,15 +16,14 @@ struct aparts;
 /* Owner: the caller, until aparts_close. */
 struct aparts *aparts_new(uv_loop_t *loop);
 
-/* On another thread: touches nothing but what ctx lends it. */
+/* Runs on another thread: touches nothing but what ctx lends it. */
 typedef void (*apart_work_fn)(void *ctx);
-/* On the loop's, once. worked false: it was not done, since all of it ends. */
+/* Called once on the loop's thread. worked false: not run, since the loop ends. */
 typedef void (*apart_done_fn)(void *ctx, bool worked);
 
 void aparts_start(struct aparts *a, apart_work_fn work, apart_done_fn done, void *ctx);
 
-/* Waits for what is under way; each `done` that is due is called before it returns. Freed when the
-   loop has run. */
+/* Waits for running work; calls each due `done` before it returns. Freed when the loop has run. */
 void aparts_close(struct aparts *a);
 
 #endif

@@ -11,27 +11,27 @@
 #include "comfypool/base/heap.h"
 #include "comfypool/base/time.h"
 
-/* Embedded in whatever waits; zero-initialised it is not set. */
+/* Embedded in its owner; zeroed: not set. */
 struct deadline {
     struct heap_node node;
     struct mono_us at;
-    void (*due)(void *ctx); /* called once; the deadline is then not set any more */
+    void (*due)(void *ctx); /* called once; the deadline is then no longer set */
     void *ctx;
 };
 
 struct deadlines {
     struct heap heap;
     uv_timer_t timer;
-    bool running;         /* those that are due... */
-    struct mono_us until; /* ... by then */
+    bool running;         /* inside the callbacks of those due... */
+    struct mono_us until; /* ... by this time */
 };
 
 void deadlines_init(struct deadlines *d, uv_loop_t *loop);
 /* Closes the timer; the memory must live until `closed` is called with it. */
 void deadlines_close(struct deadlines *d, uv_close_cb closed);
 
-/* Sets it, or moves it when it was set. One that is set for now while another one runs is due in
-   the next turn of the loop: so work is done some at a time, and what came in meanwhile is read. */
+/* Sets or moves a deadline. One set for now by another's callback is due in the next turn of the
+   loop: so long work is split, and input is read in between. */
 void deadline_set(struct deadlines *d, struct deadline *e, struct mono_us at,
                   void (*due)(void *ctx), void *ctx);
 void deadline_clear(struct deadlines *d, struct deadline *e);

@@ -20,40 +20,41 @@ struct http_client;
 struct http_call;
 
 enum http_outcome {
-    HTTP_ANSWERED,  /* there is a status */
+    HTTP_ANSWERED,  /* has a status */
     HTTP_NOT_SENT,  /* no connection: the server never saw the request */
-    HTTP_AMBIGUOUS, /* sent, or partly; no answer: it may have been carried out */
+    HTTP_AMBIGUOUS, /* sent, at least partly, but unanswered: may have been executed */
 };
 
 struct http_result {
     enum http_outcome outcome;
     unsigned status;
     struct str body;          /* borrowed, for the callback only; empty for streams */
-    const char *content_type; /* as the body; "" when it was not said */
+    const char *content_type; /* lives as long as body; "" if not given */
     const char *error;        /* for people; "" when answered */
     bool timed_out;
-    bool connection_refused;   /* nobody listens there: with NOT_SENT */
-    bool connected;            /* somebody took a connection for it, whatever came of that */
-    bool forbidden;            /* may_connect said no to each address: with NOT_SENT */
-    struct dur_us retry_after; /* what the answer's Retry-After asks for; 0: nothing */
+    bool connection_refused;   /* no listener there: with NOT_SENT */
+    bool connected;            /* a connection was accepted for it, whatever followed */
+    bool forbidden;            /* may_connect denied each address: with NOT_SENT */
+    struct dur_us retry_after; /* the answer's Retry-After; 0: none */
 };
 
 typedef void (*http_done_fn)(void *ctx, const struct http_result *r);
 
-/* For answers that are passed on as they come. */
+/* For answers that are streamed. */
 struct http_sink {
-    /* Status and headers are in: length < 0 is unknown. False ends the call (done still comes). */
+    /* Called with status and headers: length < 0 is unknown. False ends the call (done still
+       comes). */
     bool (*begin)(void *ctx, unsigned status, const char *content_type, int64_t length);
     /* Takes the bytes. Returns false to pause: no more come until http_call_resume. */
     bool (*bytes)(void *ctx, const char *data, size_t n);
 };
-/* For answers of which nothing but the status matters, whatever their size. */
+/* For answers of which only the status matters, of any size. */
 extern const struct http_sink http_sink_none;
 
-/* A multipart/form-data body: a file as it is on disk, and plain fields. */
+/* A multipart/form-data body: a file on disk, and plain fields. */
 struct http_form {
     const char *path;
-    const char *part; /* its name, and the file's */
+    const char *part; /* name of the file's part */
     const char *filename;
     const char *const *fields; /* name, value, name, value, NULL */
 };
@@ -63,18 +64,18 @@ struct http_request_spec {
     const char *url;
     const char *const *headers;   /* "Name: value", NULL at the end; or NULL */
     const char *credentials;      /* "user:password", or NULL */
-    const char *ca_file;          /* of certificates that TLS trusts beside the system's; or NULL */
+    const char *ca_file;          /* certificates that TLS trusts beside the system's; or NULL */
     struct str body;              /* copied */
     const struct http_form *form; /* in place of the body; or NULL */
-    struct dur_us stall;          /* with a timeout of 0: how long nothing may move; 0: 60 s */
-    bool once; /* the body is never sent a second time, stale connections included */
+    struct dur_us stall;          /* with timeout 0: longest stall; 0: 60 s */
+    bool once;                    /* never resends the body, even on stale connections */
     struct dur_us connect_timeout;
-    struct dur_us timeout;        /* in all; 0: none (streams: stalls of 60 s end it) */
-    size_t max_answer;            /* bytes of the body; more is an error */
+    struct dur_us timeout;        /* in total; 0: none (streams: stalls of 60 s end it) */
+    size_t max_answer;            /* limit of the body in bytes; more is an error */
     const struct http_sink *sink; /* or NULL: the body is collected */
-    /* Asked for each address that is to be connected to, with the call's ctx; NULL: all are good. A
-       connection that is kept is used again without asking, so a client whose calls have rules has
-       rules for all of them. */
+    /* Asked for each address to connect to, with the call's ctx; NULL: all are allowed. A
+       kept-alive connection is reused without asking, so within a client either all calls have
+       rules or none. */
     bool (*may_connect)(void *ctx, const struct sockaddr *a);
 };
 
@@ -89,12 +90,12 @@ struct http_call *http_call_start(struct http_client *c, const struct http_reque
 /* Ends it without its callback. Not from inside the call's own sink. */
 void http_call_cancel(struct http_call *call);
 void http_call_resume(struct http_call *call);
-/* A header of the answer, from the sink's begin on until the callback has returned; NULL: it has
+/* Returns a header of the answer, from the sink's begin until the callback has returned; NULL:
    none. Lives until the next call. */
 const char *http_call_header(struct http_call *call, const char *name);
-/* The same of a date: seconds since the epoch; -1: there is none that can be read. */
+/* Like http_call_header for a date: seconds since the epoch; -1: none, or unreadable. */
 int64_t http_call_header_time(struct http_call *call, const char *name);
-/* `memory` is freed with the call, however it ends. */
+/* Frees `memory` with the call, however it ends. */
 void http_call_own(struct http_call *call, void *memory);
 
 /* Percent-encodes s as a query value or path segment; appends. */

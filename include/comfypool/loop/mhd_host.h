@@ -14,16 +14,16 @@ struct mhd_host;
 struct mhd_host *mhd_host_new(uv_loop_t *loop, struct MHD_Daemon *daemon);
 
 /*
- * After every MHD_resume_connection: the daemon is run in this turn of the loop, before it polls
- * again; once, however many have kicked. May be called inside a handler of the daemon.
+ * Call after every MHD_resume_connection: runs the daemon once in this turn of the loop, before it
+ * polls again, for any number of kicks. May be called inside a handler of the daemon.
  */
 void mhd_host_kick(struct mhd_host *h);
 
 /* Runs the daemon now. Not inside one of its handlers. */
 void mhd_host_run(struct mhd_host *h);
 
-/* Stops watching; the daemon may be stopped after it. Freed when the loop has run the close
-   callbacks, then `closed` is called. */
+/* Stops watching; the daemon may be stopped then. Freed, and `closed` called, when the loop has run
+   the close callbacks. */
 void mhd_host_close(struct mhd_host *h, void (*closed)(void *ctx), void *ctx);
 
 #endif

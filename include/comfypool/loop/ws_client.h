@@ -17,16 +17,15 @@ struct ws_client;
 struct ws_conn;
 
 struct ws_events {
-    /* Somebody took the connection; whether he speaks WebSocket is open. With TLS only once that is
-       known, too. */
+    /* Connected, WebSocket not negotiated yet. With TLS only after negotiation. */
     void (*taken)(void *ctx);
     void (*open)(void *ctx);
-    /* A whole text message; the callee may exchange the buffer for another one. */
+    /* A whole text message; the callee may swap the buffer. */
     void (*text)(void *ctx, struct buf *message);
     /* A whole binary message. */
     void (*binary)(void *ctx, struct str message);
     void (*pong)(void *ctx);
-    /* The end, exactly once, also when it never opened; the connection is gone. */
+    /* The end, exactly once, even if it never opened; the connection is gone. */
     void (*closed)(void *ctx, const char *why);
 };
 
@@ -37,13 +36,13 @@ struct ws_spec {
     const char *host_header;    /* "name:port" as in the URL */
     const char *path;           /* with its query */
     const char *const *headers; /* "Name: value", NULL at the end; or NULL. Copied */
-    const char *ca_file;        /* of certificates that TLS trusts beside the system's; or NULL */
+    const char *ca_file;        /* certificates that TLS trusts beside the system's; or NULL */
     struct dur_us connect_timeout;
     size_t max_message;
 };
 
 struct ws_client *ws_client_new(uv_loop_t *loop);
-/* Drops all connections without their callbacks; then run the loop until it is empty, then
+/* Drops all connections without their callbacks; then run the loop until it is empty, and call
    ws_client_finish. */
 void ws_client_close(struct ws_client *c);
 void ws_client_finish(struct ws_client *c);
@@ -55,13 +54,13 @@ struct ws_conn *ws_connect(struct ws_client *c, const struct ws_spec *spec,
 void ws_send_text(struct ws_conn *conn, struct str text);
 void ws_ping(struct ws_conn *conn);
 /*
- * When the message that is told just now came to this machine, to some milliseconds: however late
- * we read it, the kernel knows when the last byte of a connection came. 0: it is not the last one,
- * or the connection is TLS. For the callbacks text and binary. Cost: two system calls.
+ * Returns when the message now delivered came to this machine, to some milliseconds: however late
+ * we read it, the kernel knows when the last byte of a connection came. 0: later bytes came, or
+ * TLS. For the callbacks text and binary. Cost: two system calls.
  */
 struct mono_us ws_came_at(const struct ws_conn *conn, struct mono_us now);
-/* When the last byte of a connection came, read or not, to a tick of the kernel. 0: nobody knows.
-   Cost: a system call. */
+/* Returns when the last byte of a connection came, read or not, to a tick of the kernel. 0:
+   unknown. Cost: a system call. */
 struct mono_us ws_last_came(const struct ws_conn *conn, struct mono_us now);
 /* Cuts the connection; no callback comes after. */
 void ws_drop(struct ws_conn *conn);

@@ -1,5 +1,5 @@
 /*
- * WebSocket framing (RFC 6455) on the client's side, pure: bytes in, messages out. Why it is ours:
+ * WebSocket framing (RFC 6455) for clients, pure: bytes in, messages out. Why it is ours:
  * docs/decisions/0006-websocket-framing.md.
  */
 #ifndef COMFYPOOL_LOOP_WS_FRAMES_H
@@ -22,7 +22,7 @@ enum ws_opcode {
 };
 
 struct ws_frames_events {
-    /* A whole text or binary message. It may be exchanged for another buffer. False: stop. */
+    /* A whole text or binary message; the buffer may be swapped. False: stop. */
     bool (*message)(void *ctx, bool binary, struct buf *message);
     /* A close, ping or pong and its payload (at most 125 bytes). False: stop. */
     bool (*control)(void *ctx, enum ws_opcode opcode, struct str payload);
@@ -31,8 +31,8 @@ struct ws_frames_events {
 struct ws_frames {
     unsigned char head[10];
     size_t head_len;
-    uint64_t left; /* payload bytes of the present frame still to come */
-    size_t behind; /* bytes that were fed and lie behind what is told just now */
+    uint64_t left; /* payload bytes left in the current frame */
+    size_t behind; /* fed bytes after the message now delivered */
     bool in_payload;
     bool in_message; /* a fragmented message is open */
     bool binary;
@@ -48,9 +48,8 @@ void ws_frames_init(struct ws_frames *f, size_t max_message, const struct ws_fra
 void ws_frames_done(struct ws_frames *f);
 
 /*
- * Takes bytes as they come, in pieces of any size. Returns NULL, or what is wrong (static, for
- * people); after that, and after a callback said false, nothing more may be fed.
- * Cost: a copy of the payload.
+ * Takes bytes in pieces of any size. Returns NULL, or the error (static, for people); after that,
+ * and after a callback returned false, nothing more may be fed. Cost: a copy of the payload.
  */
 const char *ws_frames_feed(struct ws_frames *f, const char *bytes, size_t n);
 
