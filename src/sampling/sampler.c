@@ -1,7 +1,7 @@
 /*
- * Samplers; see the header. Which GPU is a server's own, of those that its host has: the
- * configuration's backends[].gpu, else the only one, else the one on which NVML sees its process,
- * else the --cuda-device of its arguments. Never simply the first, never a sum.
+ * Samplers; see the header. A server's own GPU, among its host's: the configuration's
+ * backends[].gpu, else the only one, else the one on which NVML sees its process, else the
+ * --cuda-device of its arguments. Never simply the first, never a sum.
  */
 #include "comfypool/sampling/sampler.h"
 
@@ -33,31 +33,31 @@ struct sampler {
     struct sampler *next, **link; /* of all->first */
     const char *url;
     struct comfy_backend *comfy;
-    const char *wanted; /* GPU; or NULL */
+    const char *wanted; /* configured GPU; or NULL */
     bool up;
-    struct sampled_run *runs;                /* those that take samples */
+    struct sampled_run *runs;                /* those taking samples */
     struct sample last[SAMPLE_SOURCE_COUNT]; /* at.us == 0: none yet */
     enum sample_source source;               /* of the last one */
     bool has_interval;
     struct dur_us interval; /* between the last two of that source */
-    struct mono_us asked;   /* those that are asked, last */
+    struct mono_us asked;   /* last poll */
     struct deadline tick;   /* while something profiled runs */
-    /* Which GPU of its host. */
-    int64_t cuda_device; /* of its arguments; -1: not said */
-    int64_t nvml_index;  /* by NVML; -1: not known */
-    int64_t index;       /* what is taken; -1: nobody knows */
-    bool unmapped;       /* there are several, and nobody knows */
-    /* On this host. */
+    /* GPU selection. */
+    int64_t cuda_device; /* from its arguments; -1: not given */
+    int64_t nvml_index;  /* from NVML; -1: unknown */
+    int64_t index;       /* selected GPU; -1: unknown */
+    bool unmapped;       /* several, and its own is unknown */
+    /* Its process on this host. */
     bool is_here;
     struct host_search *search;
     struct host_process process; /* pid 0: not found */
     struct host_usage usage;     /* the last one */
-    char problem[256];           /* why it was not found */
+    char problem[256];           /* why the process was not found */
 };
 
 struct sampled_run {
     struct sampler *sampler;
-    struct sampled_run *next, **link; /* of sampler->runs; link NULL: it is in no list */
+    struct sampled_run *next, **link; /* list in sampler->runs; link NULL: in no list */
     struct samples *samples;
     bool has_usage;
     struct host_usage usage; /* at its start */
@@ -66,14 +66,14 @@ struct sampled_run {
 
 /* ---- which GPU ------------------------------------------------------------------------------- */
 
-/* The index that the configuration names; -1: none, or a UUID. */
+/* Returns the configured index; -1: none, or a UUID. */
 static int64_t configured_index(const struct sampler *s)
 {
     int64_t index = -1;
     return s->wanted != NULL && str_to_int64(str_of(s->wanted), &index) ? index : -1;
 }
 
-/* Of the n GPUs of its host; -1: nobody knows. */
+/* Selects its GPU among n; -1: unknown. */
 static int64_t own_gpu(struct sampler *s, size_t n)
 {
     const int64_t wanted = configured_index(s);
@@ -129,7 +129,7 @@ void sampler_frame(struct sampler *s, struct mono_us now, const struct frame *f)
     add(s, SAMPLE_CRYSTOOLS, &v);
 }
 
-/* A server lists what it may use, mostly one; by its own numbers when there are several. */
+/* Finds its device: a server lists those it may use, mostly one; numbered by itself if several. */
 static const struct stats_device *own_device(const struct sampler *s,
                                              const struct stats_answer *answer)
 {
@@ -181,7 +181,7 @@ static void process_found(void *ctx, const struct host_process *found, const cha
     }
 }
 
-/* Its port is the one of its URL: a proxy on this host hides it. */
+/* Searches by the URL's port: a proxy on this host hides the server. */
 static void look_for_process(struct sampler *s)
 {
     struct url_parts u;
@@ -197,21 +197,21 @@ static void look_for_process(struct sampler *s)
     url_parts_done(&u);
 }
 
-/* Its usage now; false: nobody knows. */
+/* Reads its usage; false: unknown. */
 static bool read_usage(struct sampler *s)
 {
     if (s->process.pid == 0) {
         return false;
     }
     if (!host_read_usage(s->process.pid, s->process.start_time, &s->usage)) {
-        s->process.pid = 0; /* it has ended: another one may listen there */
+        s->process.pid = 0; /* it ended: another one may listen there */
         look_for_process(s);
         return false;
     }
     return true;
 }
 
-/* gpu NULL: not known. */
+/* Adds a local sample. gpu NULL: unknown. */
 static void add_local(struct sampler *s, const struct host_gpu *gpu)
 {
     struct sample v = sample_unknown(time_mono());
@@ -226,7 +226,7 @@ static void add_local(struct sampler *s, const struct host_gpu *gpu)
     add(s, SAMPLE_LOCAL, &v);
 }
 
-/* By its UUID, or because its process computes there. */
+/* True by UUID or index, else if its process computes there. */
 static bool is_gpu_of(const struct sampler *s, const struct host_gpu *g)
 {
     if (s->wanted != NULL) {
@@ -261,7 +261,7 @@ static const struct host_gpu *find_gpu(struct sampler *s, const struct host_gpu 
 static void gpus_came(void *ctx, const struct host_gpu *gpus, size_t n, const char *trouble)
 {
     struct samplers *all = ctx;
-    (void)trouble; /* GET /backends tells it */
+    (void)trouble; /* GET /backends shows it */
     for (struct sampler *s = all->first; s != NULL; s = s->next) {
         if (s->is_here) {
             const struct host_gpu *g = find_gpu(s, gpus, n);
@@ -272,7 +272,7 @@ static void gpus_came(void *ctx, const struct host_gpu *gpus, size_t n, const ch
     }
 }
 
-/* A reading for all servers here, which another one may have asked for; false: none will come. */
+/* Starts a reading for all servers here, unless one is open; false: none will come. */
 static bool ask_gpus(struct samplers *all)
 {
     if (!all->options.nvml) {
@@ -349,7 +349,7 @@ void sampled_run_free(struct sampled_run *run)
 
 /* ---- the account ----------------------------------------------------------------------------- */
 
-/* Another server here uses the same interfaces: nobody can tell whose bytes they were. */
+/* True if another server here uses the same interfaces: their traffic cannot be separated. */
 static bool shares_network(const struct sampler *s)
 {
     const struct host_usage *own = &s->usage;
