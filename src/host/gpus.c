@@ -1,8 +1,7 @@
 /*
  * The thread that asks the driver, and the loop's side of it. The driver may hang for ever, so
- * nobody waits for the thread without an end, and what both sides touch (struct shared) belongs to
- * whoever lets go of it last. `async` is NULL from the moment on that its handle is being closed:
- * the thread sends only under the mutex.
+ * waits for the thread have a limit, and the common state (struct shared) is freed by the last side
+ * to release it. `async` is NULL once its handle is closing: the thread sends only under the mutex.
  */
 #include "internal.h"
 
@@ -20,17 +19,17 @@ enum {
     TROUBLE_SIZE = 320
 };
 
-/* Under the mutex, but for what never changes. */
+/* State under the mutex, except constants. */
 struct shared {
     uv_mutex_t mutex;
     uv_cond_t changed; /* asked, stopping or ended */
     unsigned refs;     /* the loop's and the thread's */
-    char *path;        /* never changes */
+    char *path;        /* constant */
     struct dur_us retry;
     uv_async_t *async;
     bool asked;
     bool stopping;
-    bool ended; /* the thread makes no call any more */
+    bool ended; /* the thread makes no more calls */
     bool answered;
     struct host_gpu *gpus; /* the answer */
     size_t gpus_len;
@@ -43,15 +42,15 @@ struct host_gpus {
     uv_thread_t thread;
     bool has_thread;
     struct shared *shared;
-    struct dur_us silent; /* how long a question may be open without a complaint */
-    bool open;            /* a question is */
+    struct dur_us silent; /* longest open question without a complaint */
+    bool open;            /* a question is open */
     struct mono_us asked_at;
     host_gpus_fn done;
     void *ctx;
     char trouble[TROUBLE_SIZE];
 };
 
-/* Takes the mutex, which must be held. */
+/* Drops a reference. The mutex must be held; it is released. */
 static void shared_unref(struct shared *s)
 {
     const bool last = --s->refs == 0;
@@ -67,7 +66,7 @@ static void shared_unref(struct shared *s)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-/* What only the thread touches. */
+/* State of the thread alone. */
 struct asker {
     struct nvml *nvml; /* NULL: not opened */
     struct mono_us next_try;
@@ -92,7 +91,7 @@ static bool wait_for_question(struct shared *s)
 static void ask_driver(struct asker *a, const struct shared *s)
 {
     if (a->nvml == NULL && mono_before(time_mono(), a->next_try)) {
-        return; /* the trouble is still that of the last try */
+        return; /* keeps the trouble of the last try */
     }
     if (a->nvml == NULL) {
         a->nvml = nvml_open(s->path, a->trouble, sizeof a->trouble);
@@ -235,7 +234,7 @@ static void gpus_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-/* Waits for the thread to leave the driver. The mutex is held. */
+/* Waits for the thread to leave the driver, within a limit. The mutex is held. */
 static void wait_for_thread(struct shared *s)
 {
     const struct mono_us until = mono_add(time_mono(), dur_ms(CLOSE_WAIT_MS));

@@ -1,4 +1,4 @@
-/* Whether an address is ours; see the header. Nothing is looked up by name. */
+/* Checks whether an address is ours; see the header. No name is looked up. */
 #include "internal.h"
 
 #include <ifaddrs.h>
@@ -23,7 +23,7 @@ static bool bytes_of(const struct sockaddr *a, unsigned char *ret)
     return false;
 }
 
-/* Loopback, and the unspecified address: a connection to it comes back here. */
+/* True for loopback, and the unspecified address: a connection to it comes back here. */
 static bool means_ourselves(const unsigned char *bytes)
 {
     static const unsigned char zero[16];
@@ -48,7 +48,7 @@ bool here_by_bind(const struct sockaddr *a, socklen_t n)
 static bool is_of_an_interface(const struct sockaddr_storage *a, const unsigned char *bytes)
 {
     struct ifaddrs *all = NULL;
-    if (getifaddrs(&all) != 0) { /* it needs netlink, which a sandbox may forbid */
+    if (getifaddrs(&all) != 0) { /* needs netlink, which a sandbox may forbid */
         return here_by_bind((const struct sockaddr *)a, a->ss_family == AF_INET
                                                             ? sizeof(struct sockaddr_in)
                                                             : sizeof(struct sockaddr_in6));

@@ -1,10 +1,10 @@
 /*
- * NVML: NVIDIA's library, opened when it is there, and one reading of all GPUs. Every function
- * here may block for as long as the driver likes: only the thread of gpus.c calls them.
+ * NVML: NVIDIA's library, opened if present, and one reading of all GPUs. Every function here may
+ * block for as long as the driver likes: only the thread of gpus.c calls them.
  *
  * The declarations below are our own, after the NVML API Reference Guide
  * (https://docs.nvidia.com/deploy/nvml-api/): functions return 0 (NVML_SUCCESS) or an error;
- * handles are pointers to nothing that we know; layouts are those of a C compiler on 64-bit Linux.
+ * handles are opaque pointers; layouts are those of a C compiler on 64-bit Linux.
  */
 #include "internal.h"
 
@@ -34,11 +34,11 @@ struct nv_memory {
 };
 
 /*
- * Of nvmlProcessInfo_t only the first member is used: unsigned pid. The elements of the array are
+ * Only the first member of nvmlProcessInfo_t is used: unsigned pid. The elements of the array are
  * 24 bytes apart (pid, used memory as unsigned long long, two unsigned ids of MIG), and were 32
  * bytes apart in the drivers 535.43 to 535.86, which added an unsigned long long under the same
- * name (https://github.com/XuehaiPan/nvitop/pull/79); the first version of it had 16. So there is
- * room for the largest, and the distance is seen from how far the library wrote.
+ * name (https://github.com/XuehaiPan/nvitop/pull/79); its first version had 16. So there is room
+ * for the largest, and the size is derived from how much the library wrote.
  */
 enum { PROCESS_SIZES = 3, LARGEST_PROCESS = 32, UNTOUCHED = 0xa5 };
 static const size_t process_sizes[PROCESS_SIZES] = {16, 24, LARGEST_PROCESS};
@@ -57,7 +57,7 @@ struct nvml {
     int (*processes)(struct nv_device *d, unsigned *count, void *ret);
 };
 
-/* Later names of one member serve where the earlier ones are missing. */
+/* Later names for a member are fallbacks for missing ones. */
 static const struct {
     const char *name;
     size_t member;
@@ -137,12 +137,12 @@ void nvml_close(struct nvml *n)
 struct reading {
     const struct nvml *n;
     unsigned index;
-    unsigned told; /* how many values the driver gave, of all GPUs */
+    unsigned told; /* number of values reported, of all GPUs */
     char *trouble;
     size_t trouble_size;
 };
 
-/* Keeps the first failure for people. What a GPU does not have is no trouble. */
+/* Keeps the first failure for people. An unsupported value is no trouble. */
 static void note_trouble(struct reading *r, const char *what, int error)
 {
     if (error != NV_NOT_SUPPORTED && r->trouble[0] == '\0') {
@@ -161,7 +161,7 @@ static bool good(struct reading *r, const char *what, int error)
     return true;
 }
 
-/* How far apart `count` elements are, when the library wrote `written` bytes. */
+/* Returns the element size, from `count` and the bytes that the library wrote. */
 static size_t process_size(size_t written, unsigned count)
 {
     for (size_t i = 0; i < PROCESS_SIZES; i++) {
@@ -188,7 +188,7 @@ static void take_pids(struct host_gpu *g, const unsigned char *bytes, size_t siz
     }
 }
 
-/* The number of processes may grow between two calls. */
+/* Grows the room: the number of processes may grow between two calls. */
 static int read_pids(const struct nvml *n, struct nv_device *d, struct host_gpu *g)
 {
     enum { FIRST_ROOM = 32, MOST_ROOM = 65536 };

@@ -1,8 +1,8 @@
 /*
- * Processes, by /proc. A process is read through a descriptor of its directory: once its start
- * time is checked, whatever is read there is of that process, even when its pid is reused. The
- * table of sockets is read at self/net, which is there also when everything but processes is
- * hidden (ProcSubset=pid of systemd).
+ * Processes, by /proc. A process is read through a descriptor of its directory: once its start time
+ * is checked, all reads are of that process, even when its pid is reused. The table of sockets is
+ * read at self/net, which exists even when everything but processes is hidden (ProcSubset=pid of
+ * systemd).
  */
 #include "internal.h"
 
@@ -17,7 +17,7 @@
 
 enum {
     MAX_FILE = 1 << 20, /* net/dev of some thousand interfaces */
-    MAX_SOCKETS = 64,   /* that listen on one port: one an address, or one a worker */
+    MAX_SOCKETS = 64,   /* listening on one port: one an address, or one a worker */
 };
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -160,8 +160,8 @@ struct hunt {
     unsigned port;
     uint64_t inodes[MAX_SOCKETS];
     size_t inodes_len;
-    uint64_t uid;     /* of the last of them */
-    unsigned refused; /* processes that may not be looked into */
+    uint64_t uid;     /* of the last one */
+    unsigned refused; /* processes that could not be inspected */
     bool found;
     struct host_process best;
 };
@@ -176,7 +176,7 @@ static bool knows_inode(const struct hunt *h, uint64_t inode)
     return false;
 }
 
-/* Line by line: the table also has every connection of the host. Returns 0 or an errno. */
+/* Reads line by line: the table also has every connection of the host. Returns 0 or an errno. */
 static int find_sockets(struct hunt *h, const char *root, const char *table)
 {
     char path[PATH_MAX];
@@ -198,7 +198,7 @@ static int find_sockets(struct hunt *h, const char *root, const char *table)
     return 0;
 }
 
-/* Whether the process has one of the sockets open. */
+/* True if the process has one of the sockets open. */
 static bool holds_socket(struct hunt *h, int dir)
 {
     const int fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -252,7 +252,7 @@ static int look_at_all(struct hunt *h, const char *root)
     return 0;
 }
 
-/* What passes connections on: what it uses says nothing of the server behind it. */
+/* True for programs that forward connections: their usage says nothing of the server behind. */
 static bool is_forwarder(const char *name)
 {
     static const char *const names[] = {

@@ -1,6 +1,6 @@
 /*
- * What the kernel writes into files of /proc, taken apart; see proc(5). Pure. Nothing here trusts
- * a text to be whole: a short, cut or strange one is refused, never guessed at.
+ * Parses texts of /proc; see proc(5). Pure. Never trusts a text to be whole: a short, cut or
+ * strange one is refused, never guessed at.
  */
 #include "internal.h"
 
@@ -14,7 +14,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n';
 }
 
-/* Takes the next word off; an empty one at the end. */
+/* Cuts off the next word; an empty one at the end. */
 static struct str next_word(struct str *rest)
 {
     while (rest->n > 0 && is_blank(*rest->p)) {
@@ -30,7 +30,7 @@ static struct str next_word(struct str *rest)
     return word;
 }
 
-/* The n-th word from here (0 is the next one). */
+/* Returns the n-th word from here (0 is the next one). */
 static struct str skip_to_word(struct str *rest, unsigned n)
 {
     for (; n > 0; n--) {

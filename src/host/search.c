@@ -1,7 +1,7 @@
 /*
- * The hunt for the process behind a port, on libuv's pool. The request belongs to the pool until
- * `hunted` runs on the loop, cancelled or not; only there it is freed, which is what uv_loop_close
- * waits for as well.
+ * Searches for the process behind a port, on libuv's pool. The request belongs to the pool until
+ * `hunted` runs on the loop, cancelled or not; only there it is freed, and uv_loop_close waits for
+ * that too.
  */
 #include "internal.h"
 
@@ -11,14 +11,14 @@ struct host_search {
     uv_work_t work;
     char *root;
     int port;
-    host_found_fn done; /* NULL: nobody wants to know any more */
+    host_found_fn done; /* NULL: cancelled */
     void *ctx;
     bool found;
     struct host_process process;
     char why[320];
 };
 
-/* On a thread of the pool. */
+/* Runs on a thread of the pool. */
 static void hunt(uv_work_t *work)
 {
     struct host_search *s = work->data;
@@ -27,7 +27,7 @@ static void hunt(uv_work_t *work)
 
 static void hunted(uv_work_t *work, int status)
 {
-    (void)status; /* it is cancelled by host_search_cancel alone */
+    (void)status; /* only host_search_cancel cancels it */
     struct host_search *s = work->data;
     if (s->done != NULL) {
         s->done(s->ctx, s->found ? &s->process : NULL, s->why);
@@ -57,5 +57,5 @@ struct host_search *host_search_start(uv_loop_t *loop, int port, host_found_fn d
 void host_search_cancel(struct host_search *s)
 {
     s->done = NULL;
-    (void)uv_cancel((uv_req_t *)&s->work); /* too late when it runs: then it is not told */
+    (void)uv_cancel((uv_req_t *)&s->work); /* fails while it runs: then its result is dropped */
 }

@@ -1,7 +1,7 @@
 /*
- * What this host knows of a server that runs on it: whether an address is ours, which process
- * listens on a port, what that process uses, and how its GPUs are. Linux only (/proc, NVML). All
- * of it may be unavailable, in part or as a whole; then it says why, in words for people.
+ * Data of this host about a server on it: whether an address is ours, which process listens on a
+ * port, what that process uses, and its GPUs. Linux only (/proc, NVML). All of it may be
+ * unavailable, in part or as a whole; then it says why, in words for people.
  */
 #ifndef COMFYPOOL_HOST_HOST_H
 #define COMFYPOOL_HOST_HOST_H
@@ -14,7 +14,7 @@
 /* ---- this machine ---------------------------------------------------------------------------- */
 
 /*
- * Whether a URL's host (name or literal, brackets allowed) means this machine: localhost and
+ * True if a URL's host (name or literal, brackets allowed) means this machine: localhost and
  * *.localhost, loopback, 0.0.0.0 and ::, or an address of one of our interfaces. No other name is
  * looked up: false. Cost: a netlink request for addresses that are not loopback.
  */
@@ -26,24 +26,24 @@ enum { HOST_NAME_SIZE = 64 };
 
 struct host_process {
     int64_t pid;
-    uint64_t start_time; /* clock ticks since boot: with the pid it names one process for ever */
+    uint64_t start_time;       /* clock ticks since boot: unique together with the pid */
     char name[HOST_NAME_SIZE]; /* as in /proc/PID/comm */
 };
 
 struct host_search;
 
-/* found NULL: `why` says why not and what to do about it. Both for the callback only. */
+/* found NULL: `why` says why, and what to do about it. Both for the callback only. */
 typedef void (*host_found_fn)(void *ctx, const struct host_process *found, const char *why);
 
 /*
  * Looks for the process that listens on a TCP port of this host, on any address and in our own
- * network namespace. When several hold the socket (forked workers) it is the one that started
- * first. Programs that only pass connections on (ssh, docker-proxy ...) are not taken for it.
- * Runs on libuv's pool, for milliseconds (all descriptors of all processes); answers once, never
- * from inside this call. Lives until its callback begins, or host_search_cancel.
+ * network namespace. If several hold the socket (forked workers), the first started counts.
+ * Programs that only forward connections (ssh, docker-proxy ...) are skipped. Runs on libuv's pool,
+ * for milliseconds (all descriptors of all processes); answers once, never from inside this call.
+ * Lives until its callback begins, or host_search_cancel.
  */
 struct host_search *host_search_start(uv_loop_t *loop, int port, host_found_fn done, void *ctx);
-/* The callback never comes. Freed when the loop has run what is left of it. */
+/* Cancels it without a callback. Freed when the loop has run its remaining work. */
 void host_search_cancel(struct host_search *s);
 
 /* ---- what a process uses --------------------------------------------------------------------- */
@@ -56,13 +56,13 @@ struct host_usage {
     bool has_network; /* over all interfaces but lo of its network namespace, since boot */
     int64_t received_bytes, sent_bytes;
     bool has_namespace;
-    uint64_t namespace_inode; /* of its network namespace: processes with the same one share it */
-    char missing[256];        /* which parts cannot be read and why; "" when none */
+    uint64_t namespace_inode; /* of its network namespace: equal for processes that share it */
+    char missing[256];        /* which parts are unreadable and why; "" if none */
 };
 
 /*
- * Reads it now. False when the process is gone, is a zombie, is another one with the same pid, or
- * cannot be seen any more; *ret then has no part. Cost: five small files of /proc, some tens of
+ * Reads the usage. False when the process is gone, is a zombie, is another one with the same pid,
+ * or is no longer visible; *ret then has no part. Cost: five small files of /proc, some tens of
  * microseconds.
  */
 bool host_read_usage(int64_t pid, uint64_t start_time, struct host_usage *ret);
@@ -71,7 +71,7 @@ bool host_read_usage(int64_t pid, uint64_t start_time, struct host_usage *ret);
 
 enum { HOST_UUID_SIZE = 96 };
 
-/* One GPU. What the driver does not tell is unknown, never zero. */
+/* One GPU. Values the driver does not report are unknown, never zero. */
 struct host_gpu {
     unsigned index;
     char uuid[HOST_UUID_SIZE]; /* "" when unknown */
@@ -87,36 +87,35 @@ struct host_gpu {
 struct host_gpus;
 
 /*
- * A reading; the GPUs are borrowed, for the callback only. n = 0: none is known. trouble: "" when
- * all went well, else what did not, for people; GPUs may be known nevertheless.
+ * Receives a reading; the GPUs are borrowed, for the callback only. n = 0: none known. trouble: ""
+ * or what went wrong, for people; GPUs may be known nevertheless.
  */
 typedef void (*host_gpus_fn)(void *ctx, const struct host_gpu *gpus, size_t n, const char *trouble);
 
 /*
  * Watches the GPUs of this host by NVML (libnvidia-ml.so.1), which comes with NVIDIA's driver. The
- * library is opened at the first question, and every call of it is made on a thread of its own: a
- * driver that hangs stalls neither the loop nor the shutdown. A library that is not there, or
- * fails, is tried again at a question, at most each 30 s.
+ * library is opened at the first question, and every call is made on a separate thread: a driver
+ * that hangs stalls neither the loop nor the shutdown. A missing or failed library is retried at a
+ * question, at most every 30 s.
  */
 struct host_gpus *host_gpus_new(uv_loop_t *loop);
 
 /*
- * Asks for a reading. False, and no callback comes, while one is still open (g NULL: always).
- * The callback comes once, on the loop, never from inside this call; not after host_gpus_close.
+ * Asks for a reading. False, and no callback comes, while one is still open (g NULL: always). The
+ * callback comes once, on the loop, never from inside this call; not after host_gpus_close.
  */
 bool host_gpus_ask(struct host_gpus *g, host_gpus_fn done, void *ctx);
-/* A reading is open and may still come: it was asked for less than a second ago. */
+/* True if an open reading may still come: asked for less than a second ago. */
 bool host_gpus_is_reading(const struct host_gpus *g);
 
-/* What the last reading's trouble was, or that the driver has not answered for some seconds; ""
-   when there is none. g may be NULL. Lives until the next call with g. */
+/* Returns the last reading's trouble, or that the driver has not answered for some seconds; "" if
+   none. g may be NULL. Lives until the next call with g. */
 const char *host_gpus_trouble(struct host_gpus *g);
 
 /*
- * Ends the thread and closes the handle; freed when the loop has run its close callback. Blocks
- * for at most 200 ms, and only while a call is inside the driver. False: it still is; the thread
- * and its memory are left behind, and what the library runs at exit() may hang as well. g may be
- * NULL.
+ * Ends the thread and closes the handle; freed when the loop has run its close callback. Blocks for
+ * at most 200 ms, and only during a call of the driver. False: that call still runs; the thread and
+ * its memory are left behind, and what the library runs at exit() may hang as well. g may be NULL.
  */
 bool host_gpus_close(struct host_gpus *g);
 
