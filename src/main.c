@@ -1,8 +1,7 @@
 /*
- * The composition root: it makes what there is, tells each of the others, and ends them in turn. It
- * decides nothing. The order of the end is the order of the beginning turned round: answers first,
- * then what is under way is stored, then the store closes, then every handle; a handle that
- * survives is a bug and exits with 1.
+ * The composition root: makes the parts, connects them, and ends them in turn. It decides nothing.
+ * Parts end in reverse order of their start: answers first, then running work is stored, then the
+ * store closes, then every handle; a handle that survives is a bug and exits with 1.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -81,7 +80,7 @@ static void stop(void *ctx)
 
 /* ---- wiring ---------------------------------------------------------------------------------- */
 
-/* A directory of files inside the state directory. */
+/* Opens a directory of files inside the state directory. */
 static bool open_files(struct daemon *d, const char *state, const char *name, struct blobs **ret)
 {
     char why[256] = "";
@@ -150,7 +149,7 @@ static int shut_down(struct daemon *d)
     ws_client_finish(d->ws_client);
     const int left = loop_finish(&d->loop);
     LOG_PLAIN(LOG_INFO, "stopped");
-    if (!well) { /* what the GPU driver runs at exit() might hang, too */
+    if (!well) { /* the GPU driver's exit handlers might hang, too */
         _exit(left == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
     }
     return left == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -181,7 +180,7 @@ static int run(struct daemon *d, const char *state, int sockets)
 
 /* ---- the program ----------------------------------------------------------------------------- */
 
-/* What is wrong is told before anything starts. */
+/* Reads the files and reports errors before anything starts. */
 static bool read_files(struct daemon *d, int sockets)
 {
     AUTO_BUF struct buf errors;
@@ -219,8 +218,8 @@ int main(int argc, char **argv)
 {
     static struct daemon d;
     int status = EXIT_USAGE;
-    /* The writer, the finder and libuv's threads share one arena beside the loop's: each of its own
-       keeps what its largest profile needed. */
+    /* The writer, the finder and libuv's threads share one arena beside the loop's: separate ones
+       would each keep what their largest profile needed. */
     (void)mallopt(M_ARENA_MAX, 2);
     descriptors_open_standard();
     settings_init(&d.settings);

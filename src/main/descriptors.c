@@ -12,18 +12,20 @@ void descriptors_open_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0) {
-            (void)open("/dev/null", O_RDWR); /* takes the lowest free number: this one */
+            (void)open("/dev/null", O_RDWR); /* gets the lowest free number: this one */
         }
     }
 }
 
-/* Descriptors that connections of clients do not get: 28 that a daemon without clients has open,
-   some for reads of the store, names and files, and for each backend a socket and two requests. A
-   third of the rest is for what clients' requests open: files, and requests to backends. */
+/*
+ * Descriptors not available to clients: 28 that an idle daemon has open, some for reads of the
+ * store, names and files, and for each backend a socket and two requests. A third of the rest is
+ * for files and backend requests on behalf of clients.
+ */
 enum { SPARE_FILES = 40, SPARE_PER_BACKEND = 3, LEAST_CONNECTIONS = 8 };
 
-/* Each connection is a descriptor, and shells allow few. Returns the new limit; 0: there is none.
- */
+/* Raises the limit: each connection takes a descriptor, and shells allow few. Returns the new
+   limit; 0: none. */
 static uint64_t raise_file_limit(void)
 {
     struct rlimit l;

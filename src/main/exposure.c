@@ -1,4 +1,4 @@
-/* Who can reach what is listened on: without tokens that must be this machine alone. */
+/* Who can reach our listeners: without tokens, only this machine. */
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -6,14 +6,14 @@
 
 #include "inner.h"
 
-/* Whether only this machine can reach a socket that the service manager opened. */
+/* True if only this machine can reach a socket that the service manager opened. */
 static bool descriptor_is_local(int fd)
 {
     struct sockaddr_storage at = {0};
     socklen_t n = sizeof at;
     char address[128] = "";
     if (getsockname(fd, (struct sockaddr *)&at, &n) != 0 || at.ss_family == AF_UNIX) {
-        return true; /* no socket: told later */
+        return true; /* no socket: reported later */
     }
     char host[100] = "";
     (void)getnameinfo((struct sockaddr *)&at, n, host, sizeof host, NULL, 0, NI_NUMERICHOST);

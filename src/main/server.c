@@ -1,4 +1,4 @@
-/* The HTTP server: its options as the configuration has them, and where it listens. */
+/* The HTTP server: its configured options and listeners. */
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 

@@ -1,4 +1,4 @@
-/* SIGTERM and SIGINT stop the daemon, SIGHUP makes it read files again. */
+/* SIGTERM and SIGINT stop the daemon, SIGHUP makes it reread files. */
 #include <signal.h>
 
 #include "comfypool/base/log.h"

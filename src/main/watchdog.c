@@ -3,7 +3,7 @@
 
 #include "inner.h"
 
-/* Fed so many times within its time, so that a slow turn does no harm. */
+/* Pings within the limit, so that a slow turn does no harm. */
 enum { FEEDS = 4 };
 
 void watchdog_init(struct watchdog *w, uv_loop_t *loop)
@@ -12,8 +12,8 @@ void watchdog_init(struct watchdog *w, uv_loop_t *loop)
     w->timer.data = w;
 }
 
-/* This is called, so the loop turns. A disk that reports errors still answers; one that has not
-   answered for half of the time does not, and then we do not either. */
+/* Pings if the store answers; being called, the loop turns. A disk that reports errors still
+   answers; one silent for half of the limit does not, and then neither do we. */
 static void feed(uv_timer_t *timer)
 {
     const struct watchdog *w = timer->data;
