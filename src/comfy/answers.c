@@ -17,11 +17,11 @@ static struct js_token open_object(struct js_reader *r, struct str text)
 
 /* ---- POST /prompt ---------------------------------------------------------------------------- */
 
-/* Longer sentences are not made, nor of more phrases: each is looked for in all of it. */
+/* Limits of the message: each phrase is searched in all of it. */
 enum { MAX_SENTENCE = 16384, MAX_PHRASES = 16 };
 
-/* Whether "a: b: c" has this phrase between its colons: servers say the same of the prompt and of
-   its node. */
+/* True if "a: b: c" has this phrase between its colons: servers repeat the prompt's message for its
+   node. */
 static bool has_phrase(struct str sentence, struct str phrase)
 {
     const char *end = sentence.p + sentence.n;
@@ -41,7 +41,7 @@ static bool has_phrase(struct str sentence, struct str phrase)
     return false;
 }
 
-/* Appends a string token's text to the message that does not have it yet. */
+/* Appends a string token's text to the message unless it has it already. */
 static void add_phrase(struct prompt_answer *a, struct js_token t)
 {
     struct buf *to = &a->message;
@@ -60,7 +60,8 @@ static void add_phrase(struct prompt_answer *a, struct js_token t)
     buf_add_str(to, phrase);
 }
 
-/* extra_info of missing_node_type names the node: {node_id, class_type, node_title}. */
+/* Reads extra_info of missing_node_type, which names the node: {node_id, class_type,
+   node_title}. */
 static void read_extra_info(struct str raw, struct prompt_answer *a)
 {
     struct js_reader r;
@@ -81,8 +82,8 @@ static void read_extra_info(struct str raw, struct prompt_answer *a)
     }
 }
 
-/* {type, message, details, ...} whose brace was read: its type, and what it says to people when
-   `tell`. */
+/* Reads {type, message, details, ...} whose brace was read: its type, and, if `tell`, its message
+   for people. */
 static bool read_error(struct js_reader *r, struct prompt_answer *a, bool tell,
                        struct str *ret_type)
 {
@@ -119,7 +120,7 @@ static void add_error(struct prompt_answer *a, struct str node_id, struct str ty
     a->errors[a->errors_len++] = (struct verdict_error){node_id, type};
 }
 
-/* The list of a node's errors, whose bracket was read. */
+/* Reads a node's list of errors, whose bracket was read. */
 static bool read_errors_of_node(struct js_reader *r, struct prompt_answer *a, struct str node_id)
 {
     for (;;) {
@@ -141,7 +142,7 @@ static bool read_errors_of_node(struct js_reader *r, struct prompt_answer *a, st
     }
 }
 
-/* {errors, class_type, ...} whose brace was read. */
+/* Reads {errors, class_type, ...} whose brace was read. */
 static bool read_node(struct js_reader *r, struct prompt_answer *a, struct str node_id, bool first)
 {
     struct js_token key = js_next(r);
@@ -163,8 +164,7 @@ static bool read_node(struct js_reader *r, struct prompt_answer *a, struct str n
     return key.kind == JS_OBJECT_END;
 }
 
-/* {nodeId: {errors: [{type, ...}], class_type}}: all types; the first node's words for the message.
- */
+/* Reads {nodeId: {errors: [{type, ...}], class_type}}: all types; the first node's message. */
 static void read_node_errors(struct str text, struct prompt_answer *a)
 {
     struct js_reader r;
@@ -194,7 +194,7 @@ bool prompt_answer_read(struct str text, struct prompt_answer *ret)
     buf_init(&ret->node_id, 65536);
     buf_init(&ret->node_type, 65536);
     buf_init(&ret->scratch, BUF_NO_LIMIT);
-    (void)buf_reserve(&ret->scratch, text.n * 6); /* it must not move */
+    (void)buf_reserve(&ret->scratch, text.n * 6); /* must not move */
     struct js_reader r;
     if (open_object(&r, text).kind != JS_OBJECT) {
         return false;
@@ -233,7 +233,7 @@ bool answer_is_page(const char *content_type, struct str body)
 {
     static const char *const types[] = {"text/html", "application/xhtml+xml"};
     static const struct str marks[] = {STR_INIT("\xef\xbb\xbf"), STR_INIT("\xff\xfe"),
-                                       STR_INIT("\xfe\xff")}; /* of the byte order */
+                                       STR_INIT("\xfe\xff")}; /* byte order marks */
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         const size_t n = strlen(types[i]);
         if (strncasecmp(content_type, types[i], n) == 0 &&
@@ -267,7 +267,7 @@ void prompt_answer_done(struct prompt_answer *a)
 
 /* ---- GET /queue ------------------------------------------------------------------------------ */
 
-/* A list of [number, id, ...] whose bracket was read. */
+/* Searches a list of [number, id, ...] whose bracket was read. */
 static bool find_in_list(struct js_reader *r, struct str prompt_id, bool *found, size_t *others)
 {
     AUTO_BUF struct buf scratch;
@@ -342,7 +342,7 @@ enum queue_place queue_answer_find(struct str text, struct str prompt_id,
 
 enum { MAX_MESSAGES = 1000 };
 
-/* A message keeps a store of its own: frames of all messages live side by side. */
+/* Each message has its own store: all frames must live at once. */
 struct history_inner {
     struct frame_store *stores;
     size_t len, cap;
@@ -350,8 +350,8 @@ struct history_inner {
     struct buf scratch; /* ids of outputs */
 };
 
-/* Room for one more message. A server that makes up messages without end is not followed: behind
-   the cap the newest takes the place of the one before, so that the end is there in any case. */
+/* Adds a message. Bounded against servers that invent messages without end: beyond the cap the
+   newest replaces the one before, so that the end is always kept. */
 static struct frame_store *add_message(struct history_answer *h)
 {
     struct history_inner *in = h->inner;
@@ -370,7 +370,7 @@ static struct frame_store *add_message(struct history_answer *h)
     return &in->stores[in->len - 1];
 }
 
-/* ["execution_start", {...}] whose bracket was read. */
+/* Reads ["execution_start", {...}] whose bracket was read. */
 static bool read_message(struct js_reader *r, struct history_answer *h)
 {
     const unsigned level = r->depth;
@@ -413,7 +413,7 @@ static bool read_messages(struct js_reader *r, struct history_answer *h)
     }
 }
 
-/* The status object whose brace was read. */
+/* Reads the status object whose brace was read. */
 static bool read_history_status(struct js_reader *r, struct history_answer *h)
 {
     struct js_token key = js_next(r);
@@ -435,7 +435,7 @@ static bool read_history_status(struct js_reader *r, struct history_answer *h)
     return key.kind == JS_OBJECT_END;
 }
 
-/* The outputs object whose brace was read. */
+/* Reads the outputs object whose brace was read. */
 static bool read_outputs(struct js_reader *r, struct history_answer *h)
 {
     struct history_inner *in = h->inner;
@@ -458,7 +458,7 @@ static bool read_outputs(struct js_reader *r, struct history_answer *h)
     return key.kind == JS_OBJECT_END;
 }
 
-/* extra_data, whose brace was read. */
+/* Reads extra_data, whose brace was read. */
 static bool read_extra_data(struct js_reader *r, struct history_answer *h)
 {
     struct js_token key = js_next(r);
@@ -475,7 +475,7 @@ static bool read_extra_data(struct js_reader *r, struct history_answer *h)
     return key.kind == JS_OBJECT_END;
 }
 
-/* [number, id, graph, extra_data, outputs], whose bracket was read. */
+/* Reads [number, id, graph, extra_data, outputs], whose bracket was read. */
 static bool read_history_prompt(struct js_reader *r, struct history_answer *h)
 {
     enum { EXTRA_DATA = 3 };
@@ -519,7 +519,7 @@ bool history_answer_read(struct str text, struct str prompt_id, struct history_a
     struct history_inner *in = mem_zero(1, sizeof *in);
     ret->inner = in;
     buf_init(&in->scratch, BUF_NO_LIMIT);
-    (void)buf_reserve(&in->scratch, text.n * 6); /* it must not move */
+    (void)buf_reserve(&in->scratch, text.n * 6); /* must not move */
     struct js_reader r;
     if (open_object(&r, text).kind != JS_OBJECT) {
         return false;
@@ -560,7 +560,7 @@ void history_answer_done(struct history_answer *h)
 
 /* ---- GET /system_stats, cancel --------------------------------------------------------------- */
 
-/* One device whose brace was read. *vram grows by what it has. */
+/* Reads one device whose brace was read, and adds its memory to *vram. */
 static bool read_device(struct js_reader *r, struct stats_device *d, int64_t *vram)
 {
     double total = NAN;
@@ -581,7 +581,7 @@ static bool read_device(struct js_reader *r, struct stats_device *d, int64_t *vr
             return false;
         }
     }
-    /* Infinities and lies are no memory. */
+    /* Ignores infinite and impossible sizes. */
     const double used = total - free_bytes;
     d->vram_used = isfinite(used) && used >= 0 ? used : NAN;
     const double most = (double)(INT64_MAX / 2 - *vram);
@@ -589,7 +589,7 @@ static bool read_device(struct js_reader *r, struct stats_device *d, int64_t *vr
     return key.kind == JS_OBJECT_END;
 }
 
-/* The devices that are kept are kept whole: JSON is never cut. */
+/* Keeps a device whole or not at all: JSON is never cut. */
 static void keep_device(struct str raw, struct buf *kept)
 {
     AUTO_BUF struct buf clean;
@@ -623,7 +623,7 @@ static void read_devices(struct str raw, struct stats_answer *ret)
     buf_add_char(&ret->devices, ']');
 }
 
-/* --cuda-device N, or --cuda-device=N; a list of several says nothing. */
+/* Reads --cuda-device N, or --cuda-device=N; a list of several is ignored. */
 static void read_argument(struct str text, bool *is_next, struct stats_answer *ret)
 {
     static const struct str flag = STR_INIT("--cuda-device");
@@ -656,7 +656,7 @@ static bool read_arguments(struct js_reader *r, struct stats_answer *ret)
     return t.kind == JS_ARRAY_END;
 }
 
-/* The "system" object, whose brace was read. */
+/* Reads the "system" object, whose brace was read. */
 static bool read_system(struct js_reader *r, struct stats_answer *ret)
 {
     double total = NAN;

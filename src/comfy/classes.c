@@ -1,6 +1,6 @@
 /*
- * What a server knows: /object_info and /node_replacements. An answer may have megabytes: it is
- * read on libuv's pool, and its question lives until that is done.
+ * Questions for /object_info and /node_replacements. An answer may have megabytes: it is read on
+ * libuv's pool, and its request lives until then.
  */
 #include <stdlib.h>
 
@@ -10,11 +10,11 @@ enum { MOST = 256 << 20 };
 
 struct comfy_ask {
     uv_work_t work;
-    struct http_call *call; /* NULL: it was answered */
+    struct http_call *call; /* NULL: answered */
     struct buf body;
     struct catalog_draft draft;
     bool found;
-    bool cancelled; /* while it is being read */
+    bool cancelled; /* while being read */
     comfy_classes_fn classes_done;
     comfy_text_fn text_done;
     void *ctx;
@@ -69,7 +69,7 @@ static void text_came(void *ctx, const struct http_result *r)
     ask_free(a);
 }
 
-/* timeout: 0 when only a stall ends it. */
+/* timeout: 0: only a stall ends it. */
 static struct comfy_ask *ask(struct comfy_backend *b, const char *path, struct str class_type,
                              struct dur_us timeout, http_done_fn came, void *ctx)
 {
@@ -122,6 +122,6 @@ void comfy_ask_cancel(struct comfy_ask *a)
         http_call_cancel(a->call);
         ask_free(a);
     } else {
-        a->cancelled = true; /* freed when it was read */
+        a->cancelled = true; /* freed after reading */
     }
 }

@@ -1,8 +1,8 @@
 /*
- * Messages to frames, with the fast path for progress_state; see the header. What is kept of the
- * last progress_state: its text, where its entries lie, where its nodes end. The fast path stands
- * on three facts that are checked each time: the text before the first entry is the same (so is the
- * prompt), the text behind the nodes is the same, and what lies between is read by the same reader.
+ * Messages to frames, with the fast path for progress_state; see the header. It keeps of the last
+ * progress_state: its text, where its entries lie, where its nodes end. The fast path relies on
+ * three facts that are checked each time: the text before the first entry is the same (so is the
+ * prompt), the text behind the nodes is the same, and the rest is read by the same reader.
  */
 #include "comfypool/comfy/decoder.h"
 
@@ -16,7 +16,7 @@ struct decoder {
     struct buf last; /* the last progress_state's text */
     struct entry_span *entries;
     size_t entries_len, entries_cap;
-    size_t nodes_end; /* offset of the brace behind the entries; 0: there is no last one */
+    size_t nodes_end; /* offset of the brace after the entries; 0: no last one */
     size_t prompt_at; /* offset of the prompt id in the text */
     size_t prompt_len;
     bool whole;
@@ -52,7 +52,7 @@ struct decoder_stats decoder_stats(const struct decoder *d)
     return d->stats;
 }
 
-/* Length of the common beginning of two texts. */
+/* Returns the length of the common prefix. */
 static size_t common_prefix(const char *a, const char *b, size_t n)
 {
     size_t i = 0;
@@ -67,7 +67,7 @@ static size_t common_prefix(const char *a, const char *b, size_t n)
     return i;
 }
 
-/* Adds the spans of the store's nodes behind the first `keep` entries; they lie `base` further. */
+/* Adds the spans of the store's nodes after the first `keep` entries, shifted by `base`. */
 static void keep_entries(struct decoder *d, size_t keep, size_t base)
 {
     const size_t need = keep + d->store.nodes_len;
@@ -82,7 +82,7 @@ static void keep_entries(struct decoder *d, size_t keep, size_t base)
     d->entries_len = need;
 }
 
-/* The last entry that begins at or before the offset. There is one. */
+/* Returns the last entry that begins at or before the offset. There is one. */
 static size_t entry_at(const struct decoder *d, size_t offset)
 {
     size_t low = 0;
@@ -136,7 +136,7 @@ static bool read_fast(struct decoder *d, const struct buf *message)
     return true;
 }
 
-/* Reads the message whole; false when it is no message. */
+/* Reads the whole message; false when it is none. */
 static bool read_whole(struct decoder *d, const struct buf *message, size_t *ret_nodes_end)
 {
     struct js_reader r;
@@ -178,7 +178,7 @@ static bool read_whole(struct decoder *d, const struct buf *message, size_t *ret
     return key.kind == JS_OBJECT_END && js_next(&r).kind == JS_END;
 }
 
-/* True when a progress_state says nothing but its prompt and its nodes: as real servers send it. */
+/* True if a progress_state has only its prompt and its nodes, as from real servers. */
 static bool is_plain(const struct frame *f, const struct buf *message, size_t nodes_end)
 {
     for (size_t i = nodes_end; i < message->len; i++) {
@@ -192,7 +192,7 @@ static bool is_plain(const struct frame *f, const struct buf *message, size_t no
            f->output.n == 0 && f->traceback.n == 0;
 }
 
-/* Keeps a progress_state as what the next one is compared with. */
+/* Keeps a progress_state to compare the next one with. */
 static void keep_last(struct decoder *d, struct buf *message, size_t nodes_end)
 {
     const char *prompt = d->frame.prompt_id.p;

@@ -1,6 +1,6 @@
 /*
  * Reads the "data" of a message into a frame: one table of member names, one function a kind of
- * member. Members that mean nothing to us are skipped, values of another kind than expected too.
+ * member. Unknown members are skipped, as are values of an unexpected kind.
  */
 #include "frame_read.h"
 
@@ -37,7 +37,7 @@ struct str frame_store_text(struct frame_store *s, struct js_token t)
         return t.text;
     }
     if (s->scratch.len == 0) {
-        /* All strings of a message together: no later one makes it move. */
+        /* Room for all strings of the message: none makes it move. */
         (void)buf_reserve(&s->scratch, s->text_len * 6);
     }
     const struct str text = js_text(t, &s->scratch);
@@ -62,8 +62,8 @@ static const struct {
     {"crystools.monitor", FRAME_MONITOR},
 };
 
-/* How types begin that servers and their extensions send to everybody whether or not a prompt runs:
-   the server's own, its log, Crystools, the Manager, the search for models. */
+/* Beginnings of types that servers and their extensions broadcast whether or not a prompt runs: the
+   server's own, its log, Crystools, the Manager, the search for models. */
 static const struct str bystanders[] = {
     STR_INIT("feature_flags"), STR_INIT("logs"),    STR_INIT("crystools."),
     STR_INIT("cm-"),           STR_INIT("manager"), STR_INIT("assets."),
@@ -90,7 +90,7 @@ enum frame_type frame_type_from_name(struct js_token name)
     return is_bystander(name) ? FRAME_OTHER : FRAME_SIGN;
 }
 
-/* A string, or a number's digits; nothing of any other kind. */
+/* Returns a string, or a number's digits; NULL for other kinds. */
 static struct str text_or_number(struct frame_store *s, struct js_token t)
 {
     if (t.kind == JS_STRING) {
@@ -114,7 +114,7 @@ static void add_id(struct frame_store *s, struct str id)
     s->ids[s->ids_len++] = id;
 }
 
-/* A list of ids whose bracket was read. */
+/* Reads a list of ids whose bracket was read. */
 static bool read_ids(struct js_reader *r, struct frame_store *s)
 {
     for (;;) {
@@ -139,7 +139,7 @@ static enum node_state node_state(struct js_token t)
     return js_is(t, "finished") ? NODE_STATE_FINISHED : NODE_STATE_OTHER;
 }
 
-/* One entry whose brace was read. */
+/* Reads one entry whose brace was read. */
 static bool read_entry(struct js_reader *r, struct frame_store *s, struct frame_node *n)
 {
     struct js_token key = js_next(r);
@@ -196,7 +196,8 @@ bool frame_read_entries(struct js_reader *r, struct frame_store *s)
     return key.kind == JS_OBJECT_END;
 }
 
-/* {"status": {"exec_info": {"queue_remaining": N}}}, its outer brace read: finds N at any depth. */
+/* Reads {"status": {"exec_info": {"queue_remaining": N}}}, its outer brace read: finds N at any
+   depth. */
 static bool read_status(struct js_reader *r, struct frame *f)
 {
     const unsigned outer = r->depth - 1;
@@ -225,14 +226,14 @@ static void read_stamp(struct js_token v, struct frame *f)
 
 enum { MAX_GPUS = 64 };
 
-/* -1 is how crystools says that it does not know. */
+/* Returns NAN for -1, which crystools sends for unknown. */
 static double known_number(struct js_token t)
 {
     double v = 0;
     return js_double(t, &v) && isfinite(v) && v >= 0 ? v : NAN;
 }
 
-/* One GPU whose brace was read. */
+/* Reads one GPU whose brace was read. */
 static bool read_gpu(struct js_reader *r, struct frame_gpu *g)
 {
     struct js_token key = js_next(r);
@@ -252,8 +253,8 @@ static bool read_gpu(struct js_reader *r, struct frame_gpu *g)
     return key.kind == JS_OBJECT_END;
 }
 
-/* A list of GPUs whose bracket was read. What is no object is a GPU of which nothing is known: the
-   others keep their places. */
+/* Reads a list of GPUs whose bracket was read. A non-object is an unknown GPU: the others keep
+   their places. */
 static bool read_gpus(struct js_reader *r, struct frame_store *s)
 {
     s->gpus = s->gpus == NULL ? mem_alloc(MAX_GPUS * sizeof *s->gpus) : s->gpus;
@@ -272,7 +273,7 @@ static bool read_gpus(struct js_reader *r, struct frame_store *s)
     }
 }
 
-/* Members whose value is a string, or a number where an id is meant. */
+/* Finds the target of a member whose value is a string, or a number for an id. */
 static struct str *text_member(struct frame *f, struct js_token key)
 {
     const struct {
@@ -296,7 +297,7 @@ static struct str *text_member(struct frame *f, struct js_token key)
     return NULL;
 }
 
-/* A member whose value is an object or a list that has begun. */
+/* Reads a member whose value is an object or a list that has begun. */
 static bool read_structure(struct js_reader *r, struct frame_store *s, struct frame *f,
                            struct js_token key, struct js_token v, size_t *ret_nodes_end)
 {
@@ -333,7 +334,7 @@ bool frame_read_data(struct js_reader *r, struct frame_store *s, struct frame *f
             return false;
         }
         if (f->type == FRAME_SIGN && !js_is(key, "prompt_id")) {
-            if (js_rest(r, v).n == 0) { /* a node's own */
+            if (js_rest(r, v).n == 0) { /* a node's own member */
                 return false;
             }
             continue;

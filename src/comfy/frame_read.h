@@ -6,13 +6,13 @@
 #include "comfypool/base/json_read.h"
 #include "comfypool/core/frame.h"
 
-/* Where an entry of progress_state lies in the text: from its name's quote to behind its brace. */
+/* Position of an entry of progress_state in the text: from its name's quote to behind its brace. */
 struct entry_span {
     size_t from;
     size_t to;
 };
 
-/* The memory that a frame's lists and unescaped strings live in. */
+/* Memory for a frame's lists and unescaped strings. */
 struct frame_store {
     struct str *ids;
     size_t ids_len, ids_cap;
@@ -22,7 +22,7 @@ struct frame_store {
     struct frame_gpu *gpus;
     size_t gpus_len;
     struct buf scratch;
-    size_t text_len; /* of the message: bounds what scratch may need, so that it never moves */
+    size_t text_len; /* of the message: bounds scratch, so that it never moves */
 };
 
 void frame_store_init(struct frame_store *s);
@@ -30,10 +30,10 @@ void frame_store_done(struct frame_store *s);
 /* Empties it for a message of this length. */
 void frame_store_reset(struct frame_store *s, size_t text_len);
 
-/* The decoded text of a string token; p is never NULL. */
+/* Decodes a string token; p is never NULL. */
 struct str frame_store_text(struct frame_store *s, struct js_token t);
 
-/* FRAME_SIGN for names that are not known; FRAME_OTHER for those that say nothing of a prompt. */
+/* Returns the type; FRAME_SIGN for unknown names; FRAME_OTHER for those unrelated to prompts. */
 enum frame_type frame_type_from_name(struct js_token name);
 
 /*

@@ -1,4 +1,4 @@
-/* What link.c (the socket) and rest.c (the requests) share of a backend. */
+/* Parts of a backend shared by link.c (the socket) and rest.c (the requests). */
 #ifndef COMFYPOOL_SRC_COMFY_INNER_H
 #define COMFYPOOL_SRC_COMFY_INNER_H
 
@@ -8,13 +8,13 @@
 
 #include "url.h"
 
-/* What the poll that reads now gave. */
+/* Frames read by the current poll. */
 struct comfy_read {
     unsigned poll;
-    unsigned frames; /* by which nodes began or ended */
+    unsigned frames; /* that begin or end nodes */
     unsigned begun;
-    struct mono_us came;  /* the last byte; 0: not asked */
-    struct mono_us since; /* they may have waited; 0: they did not */
+    struct mono_us came;  /* last byte's arrival; 0: not asked */
+    struct mono_us since; /* since when they may have waited; 0: not late */
 };
 
 struct comfy_backend {
@@ -38,23 +38,23 @@ struct comfy_backend {
     struct backlog backlog;
     char client_id[UUID_SIZE];
     bool pinned;
-    bool taken;        /* the connection, by somebody */
-    unsigned failures; /* connection attempts in a row that came to nothing */
+    bool taken;        /* the connection was accepted */
+    unsigned failures; /* failed connection attempts in a row */
     uv_timer_t timer;  /* reconnect, ping or pong deadline: one at a time */
     bool pong_due;
-    struct mono_us pong_at; /* by then */
+    struct mono_us pong_at; /* its deadline */
     bool closing;
     bool wants_previews;
     struct http_call *stats_call;
     struct http_call *knock_call;
     /* The requests. */
     int jobs_api;           /* has /api/jobs/{id}/cancel: -1 unknown, 0 no, 1 yes */
-    struct cancel *cancels; /* under way */
+    struct cancel *cancels; /* running ones */
     struct interrupts interrupts;
 };
 
-/* rest.c: asks whether somebody listens, since libwebsockets does not say why it got no connection.
-   COMFY_EVENT_LISTENS or COMFY_EVENT_REFUSED tells it; no event: nobody knows. */
+/* rest.c: checks for a listener, since libwebsockets does not say why it failed to connect. Reports
+   COMFY_EVENT_LISTENS or COMFY_EVENT_REFUSED; no event: unknown. */
 void comfy_knock(struct comfy_backend *b);
 
 /* rest.c: ends the requests that belong to the backend itself. */

@@ -5,13 +5,13 @@
 #include <string.h>
 
 enum {
-    /* Answer and execution_start come over two sockets, and a collection of garbage delays either
-       by 100 or 200 ms. */
+    /* Answer and execution_start come over two sockets, and garbage collection delays either by 100
+       or 200 ms. */
     ANSWERED_MS = 2000,
-    /* A request that was cut off may lie in a proxy, or before a server whose loop is blocked.
+    /* A request that was cut off may wait in a proxy, or before a server whose loop is blocked.
        Seconds were seen. */
     CUT_OFF_MS = 30000,
-    /* It strikes at the next step or node; a node without steps may take minutes. */
+    /* An interrupt takes effect at the next step or node; a node without steps may take minutes. */
     STRIKES_MS = 600000,
 };
 

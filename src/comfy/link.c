@@ -1,7 +1,7 @@
 /*
- * The WebSocket of a backend: down -> connecting -> up, for ever. Feature flags are the first
- * frame; the server's first status (with "sid") makes it up; pings have a deadline since half-open
- * connections happen; reconnects back off exponentially with full jitter, 0.5 s to 15 s.
+ * The WebSocket of a backend: down -> connecting -> up, repeated for ever. Feature flags are the
+ * first frame; the server's first status (with "sid") makes it up; pings have a deadline since
+ * half-open connections happen; reconnects back off exponentially with full jitter, 0.5 s to 15 s.
  */
 #include "inner.h"
 
@@ -14,15 +14,16 @@
 
 #include "preview_read.h"
 
-/* A timer that is so late says that the process stood still; then it reads for a moment first. */
+/* LATE_MS: a timer this late shows that the process stood still; it then reads for READ_MS
+   first. */
 enum { LATE_MS = 50, READ_MS = 200 };
 
 enum { BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 15000, MAX_MESSAGE = 64 << 20 };
 
 static void connect_now(struct comfy_backend *b);
 
-/* Of nodes that began or ended one alone tells little: it came, and was read. Where one poll reads
-   more of them it is asked, once, when the last of its bytes came. */
+/* Returns since when frames that begin or end nodes may have waited; 0: not late. A single one in a
+   poll says little; with more, one question asks when the last byte came. */
 static struct mono_us stood_since(struct comfy_backend *b, struct mono_us now,
                                   const struct frame *f)
 {
@@ -55,7 +56,7 @@ static void emit(struct comfy_backend *b, enum comfy_event_kind kind, const char
     b->on_event(b->ctx, &e);
 }
 
-/* A message of so many bytes. */
+/* Emits the frame of a message of so many bytes. */
 static void emit_frame(struct comfy_backend *b, const struct frame *f, size_t bytes)
 {
     struct comfy_event e = {.kind = COMFY_EVENT_FRAME, .now = time_mono(), .frame = f, .text = ""};
@@ -68,7 +69,7 @@ static void emit_frame(struct comfy_backend *b, const struct frame *f, size_t by
     b->on_event(b->ctx, &e);
 }
 
-/* Full jitter: anything from 0 to the present bound, but not so little that it spins. */
+/* Full jitter: from 0 to the current bound, but not so little that it spins. */
 static uint64_t backoff_ms(const struct comfy_backend *b)
 {
     uint64_t bound = BACKOFF_FIRST_MS;
@@ -90,7 +91,7 @@ static void reconnect_due(uv_timer_t *timer)
     connect_now(timer->data);
 }
 
-/* The socket is gone, or was cut by us. */
+/* Handles the end of the socket, by either side. */
 static void link_lost(struct comfy_backend *b, const char *why)
 {
     b->conn = NULL;
@@ -123,7 +124,7 @@ static void ping_timer(uv_timer_t *timer)
     struct comfy_backend *b = timer->data;
     const struct mono_us now = time_mono();
     if (b->pong_due && mono_diff(now, b->pong_at).us > (int64_t)LATE_MS * 1000) {
-        /* We stood still: what came meanwhile is read behind the timers. */
+        /* We stood still: what came meanwhile is read after the timers. */
         b->pong_at = mono_add(now, dur_ms(READ_MS));
         (void)uv_timer_start(&b->timer, ping_timer, READ_MS, 0);
         return;
@@ -175,7 +176,7 @@ static void on_text(void *ctx, struct buf *message)
         b->link = COMFY_UP;
         b->failures = 0;
         LOG(LOG_INFO, "backend up", LOG_S("backend", b->name));
-        b->jobs_api = -1; /* it may be another version now */
+        b->jobs_api = -1; /* perhaps another version now */
         comfy_ask_stats(b);
         emit(b, COMFY_EVENT_UP, NULL);
     }
@@ -236,7 +237,7 @@ static void connect_now(struct comfy_backend *b)
     AUTO_BUF struct buf header;
     buf_init(&header, 65536);
     buf_printf(&header, "%s:%d", b->address.host, b->address.port);
-    /* An address is connected to without its brackets. */
+    /* Connects to an address without its brackets. */
     AUTO_FREE char *host = mem_strdup(b->address.host);
     const size_t n = strlen(host);
     const char *bare = host;
@@ -315,7 +316,7 @@ static void free_headers(struct comfy_backend *b)
     free(b->headers);
 }
 
-/* The configured headers, and the credentials of the URL. */
+/* Sets the configured headers, and the URL's credentials. */
 void comfy_set_headers(struct comfy_backend *b, const char *const *headers)
 {
     size_t n = 0;
@@ -349,7 +350,7 @@ struct comfy_backend *comfy_new(uv_loop_t *loop, struct http_client *http, struc
     b->jobs_api = -1;
     char why[128];
     if (!comfy_address_read(spec->url, &b->address, why, sizeof why)) {
-        abort(); /* comfy_url_check was not asked */
+        abort(); /* comfy_url_check was not called */
     }
     AUTO_BUF struct buf base;
     buf_init(&base, 65536);

@@ -1,7 +1,7 @@
 /*
- * Binary messages of a server (big endian): u32 1, u32 format, image; or, since we say so in the
- * feature flags, u32 4, u32 length, JSON {node_id, prompt_id, image_type...}, image. Other types (3
- * is text) are nobody's business here. Source: tests/traces/v0.3.64/04-progress-previews.jsonl.
+ * Binary messages of a server (big endian): u32 1, u32 format, image; or, as our feature flags ask,
+ * u32 4, u32 length, JSON {node_id, prompt_id, image_type...}, image. Other types (3 is text) are
+ * ignored. Source: tests/traces/v0.3.64/04-progress-previews.jsonl.
  */
 #include "preview_read.h"
 
@@ -24,7 +24,7 @@ static struct str text_of(struct js_token t, struct buf *scratch)
                                  : (struct str){NULL, 0};
 }
 
-/* One that a client may be told; else what the image is taken for. Static. */
+/* Returns the type if clients may see it, else `otherwise`. Static. */
 static const char *known_type(struct js_token t, const char *otherwise)
 {
     static const char *const types[] = {"image/png", "image/jpeg", "image/webp", "image/gif"};
@@ -39,7 +39,7 @@ static const char *known_type(struct js_token t, const char *otherwise)
 static bool read_metadata(struct str json, struct frame_preview *ret, struct buf *scratch)
 {
     struct js_reader r;
-    /* All strings together: none makes an earlier one move. */
+    /* Room for all strings: none moves another. */
     (void)buf_reserve(scratch, json.n * 6);
     js_read_lenient(&r, json, JS_MAX_DEPTH);
     if (js_next(&r).kind != JS_OBJECT) {

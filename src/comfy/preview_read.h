@@ -7,8 +7,8 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/core/frame.h"
 
-/* Reads a binary message; what *ret points to lies in it or in scratch. False: it is no preview
-   image, or a broken one. */
+/* Reads a binary message; *ret points into it or into scratch. False: no preview image, or a broken
+   one. */
 bool preview_read(struct str message, struct frame_preview *ret, struct buf *scratch);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The requests to a backend, over kept-alive HTTP. Small contexts live from a request to its
- * callback; whoever asked can cancel. Answers are read by answers.c.
+ * Requests to a backend, over kept-alive HTTP. Small contexts live from a request to its callback;
+ * the caller can cancel. Answers are read by answers.c.
  */
 #include "inner.h"
 
@@ -12,7 +12,7 @@
 
 enum { MAX_ANSWER = 64 << 20, HEAD_TIMEOUT_MS = 10000 };
 
-/* once: the body must never be sent a second time. */
+/* once: never send the body a second time. */
 static struct http_call *request(struct comfy_backend *b, const char *method, const char *path,
                                  struct str body, bool once, http_done_fn done, void *ctx)
 {
@@ -39,7 +39,7 @@ static struct http_call *get(struct comfy_backend *b, const char *path, http_don
     return request(b, "GET", path, (struct str){NULL, 0}, false, done, ctx);
 }
 
-/* Whether somebody listens there, as a request found it. */
+/* Reports whether a request found a listener. */
 static void tell_contact(struct comfy_backend *b, const struct http_result *r)
 {
     if (r->connected || r->connection_refused) {
@@ -65,7 +65,7 @@ bool comfy_is_refusal(unsigned status)
     return status == 401 || status == 403 || status == 404 || status == 405 || status == 413;
 }
 
-/* Judged by the status alone. A gateway that is too busy (408, 425, 429) may have passed it on. */
+/* Judges by the status alone. An overloaded gateway (408, 425, 429) may have passed it on. */
 static enum comfy_submit_result submit_result(const struct http_result *r)
 {
     if (r->outcome == HTTP_NOT_SENT) {
@@ -84,7 +84,7 @@ static enum comfy_submit_result submit_result(const struct http_result *r)
                                          : COMFY_NOT_TAKEN;
 }
 
-/* A gateway's word, whatever its status. A redirection leads to a login, or nowhere. */
+/* True for a gateway's answer, of any status. A redirection leads to a login, or nowhere. */
 static bool is_page(const struct http_result *r)
 {
     return r->outcome == HTTP_ANSWERED &&
@@ -106,7 +106,7 @@ static void submitted(void *ctx, const struct http_result *r)
     if (a.result == COMFY_REJECTED && !readable && is_page(r)) {
         a.result = COMFY_AMBIGUOUS; /* no server's verdict */
     } else if (a.result == COMFY_ACCEPTED && (!readable || a.answer.prompt_id.p == NULL)) {
-        a.result = COMFY_AMBIGUOUS; /* a proxy's page, or half an answer */
+        a.result = COMFY_AMBIGUOUS; /* a proxy's page, or a partial answer */
         a.message = "the backend's answer to POST /prompt names no prompt";
     }
     a.is_page = a.result == COMFY_AMBIGUOUS && is_page(r);
@@ -158,7 +158,7 @@ static bool answered_well(const struct http_result *r)
     return r->outcome == HTTP_ANSWERED && r->status == 200;
 }
 
-/* Of what cannot be read. */
+/* Place for an unreadable answer. */
 static enum comfy_place place_untold(const struct http_result *r)
 {
     return r->outcome == HTTP_ANSWERED ? COMFY_UNTOLD : COMFY_UNREACHABLE;
@@ -175,7 +175,7 @@ static void history_came(void *ctx, const struct http_result *r)
     struct history_answer h;
     const bool readable = history_answer_read(r->body, str_of(l->prompt_id), &h);
     const enum comfy_place place = !readable ? COMFY_UNTOLD : h.found ? COMFY_ENDED : COMFY_ABSENT;
-    /* The answer is done with when the callee returns: keep it alive until then. */
+    /* Keeps the answer alive until the callback returns. */
     struct history_answer kept = h;
     locate_ends(l, place, r, &kept);
     history_answer_done(&h);
@@ -228,7 +228,7 @@ void comfy_locate_cancel(struct comfy_locate *l)
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
-/* Four requests at most, one after the other; belongs to the backend. */
+/* At most four requests in sequence; belongs to the backend. */
 struct cancel {
     struct comfy_backend *backend;
     struct cancel *next, **link;
@@ -244,15 +244,14 @@ static void cancel_free(struct cancel *c)
 
 static void interrupted(void *ctx, const struct http_result *r)
 {
-    struct cancel *c = ctx; /* what became of the prompt is told by frames, or asked */
+    struct cancel *c = ctx; /* frames, or a question, tell what became of the prompt */
     tell_contact(c->backend, r);
     interrupts_over(&c->backend->interrupts, c->prompt_id, time_mono(),
                     r->outcome == HTTP_ANSWERED);
     cancel_free(c);
 }
 
-/* Without a good answer nothing is interrupted: whoever waits for its end asks, and cancels anew.
- */
+/* Interrupts only after a good answer: else the one waiting for its end asks, and cancels again. */
 static void looked(void *ctx, const struct http_result *r)
 {
     struct cancel *c = ctx;
@@ -288,7 +287,7 @@ static void job_cancelled(void *ctx, const struct http_result *r)
     struct cancel *c = ctx;
     tell_contact(c->backend, r);
     const bool known = answered_well(r) && r->body.n > 0 && r->body.p[0] == '{';
-    /* 405: /api/jobs/{id} is there, but its cancel is not (0.3.64 and 0.12.2 say so). */
+    /* 405: /api/jobs/{id} exists, but not its cancel (0.3.64 and 0.12.2 say so). */
     const bool none = r->outcome == HTTP_ANSWERED && (r->status == 404 || r->status == 405);
     c->backend->jobs_api = known ? 1 : none ? 0 : c->backend->jobs_api;
     if (known && cancel_answer_read(r->body)) {
@@ -392,7 +391,7 @@ struct upload {
     void *ctx;
 };
 
-/* {"name", "subfolder", ...} as "subfolder/name". */
+/* Reads {"name", "subfolder", ...} as "subfolder/name". */
 static bool read_upload(struct str body, struct buf *out)
 {
     AUTO_BUF struct buf name;
@@ -467,7 +466,7 @@ struct http_call *comfy_upload(struct comfy_backend *b, const char *path, const 
     return call;
 }
 
-/* The file's address and the headers to ask with; sink NULL: only its headers are asked for. */
+/* Asks for a file with headers; sink NULL: HEAD only. */
 static struct http_call *ask_view(struct comfy_backend *b, struct str filename,
                                   struct str subfolder, struct str type, const char *const *headers,
                                   const struct http_sink *sink, http_done_fn done, void *ctx)

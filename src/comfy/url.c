@@ -1,4 +1,4 @@
-/* A backend's URL: what it may be, beyond a URL; see url.h. */
+/* Restrictions on a backend's URL; see url.h. */
 #include "url.h"
 
 #include <stdio.h>
@@ -17,7 +17,7 @@ static void strip_slashes(char *path)
     }
 }
 
-/* "http:/", "https//" or the like in front: how long it is; 0: there is none. */
+/* Returns the length of "http:/", "https//" or the like at the start; 0: none. */
 static size_t broken_scheme(const char *url)
 {
     if (strncasecmp(url, "http", 4) != 0) {
@@ -25,11 +25,11 @@ static size_t broken_scheme(const char *url)
     }
     const size_t word = (url[4] | 0x20) == 's' ? 5 : 4;
     const size_t marks = strspn(url + word, ":/\\;");
-    const bool is_port = url[word] == ':' && marks == 1; /* a host that is called http */
+    const bool is_port = url[word] == ':' && marks == 1; /* a host named http */
     return marks == 0 || is_port ? 0 : word + marks;
 }
 
-/* What people write in place of a URL: says what to write. False: it may be one. */
+/* Explains common mistakes in a URL. False: it may be one. */
 static bool explain(const char *url, char *why, size_t why_size)
 {
     const char *comma = strchr(url, ',');
@@ -48,7 +48,7 @@ static bool explain(const char *url, char *why, size_t why_size)
         return true;
     }
     if (!has_scheme && *url != '\0') {
-        const char *at = strrchr(url, '@'); /* without what may be a secret */
+        const char *at = strrchr(url, '@'); /* without a possible secret */
         const char *shown = at == NULL ? url : at + 1;
         const size_t scheme = broken_scheme(url);
         const bool secure = scheme > 0 && (url[4] | 0x20) == 's';
@@ -91,7 +91,7 @@ bool comfy_url_check(const char *url, char *why, size_t why_size)
     return good;
 }
 
-/* "HOST:PORT/PATH", of a long one its beginning and a hash: names have an end. */
+/* Appends "HOST:PORT/PATH", or its beginning and a hash: names have a limit. */
 static void add_name(const struct url_parts *a, struct buf *ret)
 {
     enum { MAX_NAME = 100, HASH = 8 };

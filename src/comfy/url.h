@@ -8,10 +8,11 @@
 #include "comfypool/base/err.h"
 #include "comfypool/loop/url.h"
 
-/* The path is a prefix, without a slash at its end. Owner: the caller, by url_parts_done. */
+/* Reads a URL; its path is a prefix, without a slash at its end. Owner: the caller, by
+   url_parts_done. */
 bool comfy_address_read(const char *url, struct url_parts *ret, char *why,
                         size_t why_size) MUST_CHECK;
-/* "http://host:port/prefix", without credentials. */
+/* Appends "http://host:port/prefix", without credentials. */
 void comfy_address_base(const struct url_parts *a, struct buf *out);
 
 #endif

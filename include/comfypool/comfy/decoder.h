@@ -1,11 +1,11 @@
 /*
- * From the text of a WebSocket message to a frame. Lenient: whatever ComfyUI's JSON may hold does
- * not break the frame it stands in; what cannot be read is FRAME_OTHER.
+ * Decodes the text of a WebSocket message to a frame. Lenient: odd values in ComfyUI's JSON do not
+ * break their frame; unreadable messages are FRAME_OTHER.
  *
- * progress_state is 99 % of the bytes, and 97 % of each is the one before: it is decoded against
- * the prompt's last one (compare, step back to the start of the node entry that differs, decode
- * from there). Anything unexpected is decoded whole; both ways say the same about every node. Cost
- * on recorded frames: comparing runs at memory speed, decoding at some 400 MB/s.
+ * progress_state is 99 % of the bytes, and 97 % of each repeats the one before: it is decoded
+ * against the prompt's last one (compare, step back to the start of the node entry that differs,
+ * decode from there). Anything unexpected is decoded whole; both ways give the same about every
+ * node. Cost on recorded frames: comparing runs at memory speed, decoding at some 400 MB/s.
  */
 #ifndef COMFYPOOL_COMFY_DECODER_H
 #define COMFYPOOL_COMFY_DECODER_H
@@ -18,21 +18,20 @@
 
 struct decoder;
 
-/* One a connection. Owner: the caller. */
+/* Makes a decoder for one connection. Owner: the caller. */
 struct decoder *decoder_new(void);
 void decoder_free(struct decoder *d);
 
-/* Always decodes whole, for tests that hold the fast path against it. */
+/* Always decodes whole, to test the fast path. */
 void decoder_set_whole(struct decoder *d, bool whole);
 
 /*
- * Decodes one text message. The message's buffer may be exchanged for another one (its content is
- * then undefined): the frame points into what the decoder keeps. The frame lives until the next
- * call.
+ * Decodes one text message. The message's buffer may be swapped (its content is then undefined):
+ * the frame points into what the decoder keeps. The frame lives until the next call.
  */
 const struct frame *decoder_text(struct decoder *d, struct buf *message);
 
-/* How many messages took the fast path and how many bytes they had that were not read. */
+/* Messages that took the fast path, and the bytes they skipped. */
 struct decoder_stats {
     uint64_t messages;
     uint64_t fast;

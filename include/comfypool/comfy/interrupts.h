@@ -1,12 +1,11 @@
 /*
  * Our own interrupts of one server, and which prompt they may have hit. Pure.
  *
- * Up to 0.3.56 POST /interrupt ignores its prompt_id: it sets a flag that the prompt which runs at
+ * Up to 0.3.56 POST /interrupt ignores its prompt_id: it sets a flag that the prompt running at
  * that moment notices at its next progress or node, however late that is; each prompt that begins
- * clears the flag. So what was sent for one prompt hits another when that one had begun by the
- * moment at which the server took it, which is between the request and its answer. It is used up
- * when the prompt that it was meant for is interrupted.
- * Source: the protocol notes in docs/ARCHITECTURE.md.
+ * clears the flag. So an interrupt for one prompt hits another if that had begun when the server
+ * took it, which is between the request and its answer. It is used up when its own prompt is
+ * interrupted. Source: the protocol notes in docs/ARCHITECTURE.md.
  */
 #ifndef COMFYPOOL_COMFY_INTERRUPTS_H
 #define COMFYPOOL_COMFY_INTERRUPTS_H
@@ -16,13 +15,13 @@
 #include "comfypool/base/time.h"
 #include "comfypool/base/uuid.h"
 
-/* The oldest is forgotten when more are under way. */
+/* Beyond this the oldest is forgotten. */
 enum { INTERRUPTS_MOST = 8 };
 
 struct interrupt {
-    char prompt_id[UUID_SIZE]; /* whom it was meant for; "": nobody */
+    char prompt_id[UUID_SIZE]; /* its target; "": none */
     bool open;                 /* not answered yet */
-    struct mono_us until;      /* a prompt that began later was surely not hit */
+    struct mono_us until;      /* a prompt that began later was certainly not hit */
 };
 
 struct interrupts {
@@ -31,17 +30,17 @@ struct interrupts {
 };
 
 void interrupts_sent(struct interrupts *all, const char *prompt_id);
-/* answered false: it was cut off; the server may take it later. */
+/* Ends a request. answered false: it was cut off; the server may take it later. */
 void interrupts_over(struct interrupts *all, const char *prompt_id, struct mono_us now,
                      bool answered);
-/* That prompt was interrupted. */
+/* Notes that this prompt was interrupted. */
 void interrupts_hit(struct interrupts *all, const char *prompt_id);
-/* Whether one that was meant for another prompt may have hit this one, which began then and is
-   interrupted now. */
+/* True if an interrupt of another prompt may have hit this one, which began then and is interrupted
+   now. */
 bool interrupts_reach(const struct interrupts *all, const char *prompt_id, struct mono_us began,
                       struct mono_us now);
 
-/* A server of this version ignores the prompt_id; "" or no version: it may. */
+/* True if a server of this version ignores the prompt_id, or may: "" or no version. */
 bool interrupts_are_global(const char *version);
 
 #endif
