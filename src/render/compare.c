@@ -1,12 +1,12 @@
 /*
- * Stored profiles beside each other: has them read and compared, and hands what comes of it to a
- * format. The runs of a baseline are read one after the other and let go, but for the newest.
+ * Compares stored profiles and passes the result to a format. The runs of a baseline are read one
+ * after the other and freed, except the newest.
  */
 #include "comfypool/render/render.h"
 
 #include "compared.h"
 
-/* The next older run. */
+/* Notes the next older run. */
 static void note_run(struct compared *c, struct js_out *job_ids, const struct compared_run *run)
 {
     if (run->has_completed) {

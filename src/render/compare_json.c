@@ -1,4 +1,4 @@
-/* A comparison as JSON (api/openapi.yaml). What is not known is null. */
+/* A comparison as JSON (api/openapi.yaml). Unknown values are null. */
 #include <math.h>
 
 #include "comfypool/base/json_write.h"
@@ -85,7 +85,7 @@ static void render_change(struct js_out *o, const struct compare_times *t)
     }
 }
 
-/* Null when none is known. Halves of a byte come of medians. */
+/* Null when all are unknown. Medians may be half bytes. */
 static void render_deltas(struct js_out *o, const struct compare_resources *d)
 {
     if (isnan(d->vram_max) && isnan(d->ram_max) && isnan(d->gpu_average)) {

@@ -1,8 +1,8 @@
 /*
- * Reads of a stored profile what a comparison looks at. A baseline may stand on a thousand runs, of
- * which trees would be built only to be thrown away: so this goes through the text once, by tables
- * of members, and skips the rest (of 3,000 nodes in 1.2 MB: 9 ms, where profile_read takes 55).
- * Members of another kind than expected are absent ones.
+ * Reads the parts of a stored profile that a comparison needs. A baseline may have a thousand runs,
+ * whose trees would be built only to be thrown away: so this goes through the text once, by tables
+ * of members, and skips the rest (for 3,000 nodes in 1.2 MB: 9 ms, where profile_read takes 55).
+ * Members of an unexpected kind count as absent.
  */
 #include "compared.h"
 
@@ -21,9 +21,9 @@ enum kind {
     TEXT,    /* struct str */
     NUMBER,  /* double, finite */
     TRUTH,   /* bool */
-    MEMBERS, /* an object whose members lie in the same struct */
-    IDS,     /* an array of texts: size_t, how many; they go to the run's depends_on */
-    NODES,   /* bool, and the nodes of the run */
+    MEMBERS, /* object with members in the same struct */
+    IDS,     /* array of texts: size_t count; the texts go to the run's depends_on */
+    NODES,   /* bool, and the run's nodes */
 };
 
 struct member {
@@ -33,7 +33,7 @@ struct member {
     const struct member *members;
 };
 
-/* A node as it is read; numbers that are not there stay NAN. */
+/* A node while read; absent numbers stay NAN. */
 struct read_node {
     struct compare_node node;
     struct str status;
@@ -69,10 +69,10 @@ static const struct member node_members[] = {
     {.name = NULL},
 };
 
-/* The profile as it is read. */
+/* The profile while read. */
 struct read_profile {
     double execution;
-    bool execution_known; /* profiles say so only when it is not */
+    bool execution_known; /* in profiles only if false */
     double completed_at;
     bool has_nodes;
     struct compare_resources resources;
@@ -196,7 +196,7 @@ static bool read_member(struct reading *r, const struct member *m, struct js_tok
     return js_rest(&r->js, t).n > 0;
 }
 
-/* What is left of an object behind its brace. False: the text is broken. */
+/* Reads an object behind its brace. False: the text is broken. */
 static bool read_members(struct reading *r, const struct member *members, void *into)
 {
     struct js_token t = js_next(&r->js);
@@ -216,7 +216,7 @@ static bool read_members(struct reading *r, const struct member *members, void *
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
-/* They lie in order of the nodes. */
+/* Points each node at its dependencies, which are in node order. */
 static void link_dependencies(struct compared_run *run)
 {
     size_t at = 0;
@@ -246,7 +246,7 @@ static void take_profile(struct compared_run *to, const struct read_profile *p)
 bool compared_run_read(struct str profile_json, struct compared_run *ret)
 {
     *ret = (struct compared_run){.nodes = NULL};
-    /* Texts stay where they are put: all that js_text asks for is there before the first. */
+    /* Room for all of js_text up front, so that texts do not move. */
     buf_init(&ret->texts, BUF_NO_LIMIT);
     if (profile_json.n > 0 && memchr(profile_json.p, '\\', profile_json.n) != NULL) {
         (void)buf_reserve(&ret->texts, 3 * profile_json.n);

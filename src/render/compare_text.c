@@ -1,8 +1,7 @@
 /*
- * A comparison as people read it in a terminal: what is compared, the whole, and a row a node; what
- * is slower or faster has a mark at the beginning of its row, as have the nodes that only one side
- * has, which come last. Columns are as wide as their content, within bounds that keep a row within
- * 120.
+ * A comparison for terminals: what is compared, the totals, and a row a node; slower and faster
+ * nodes are marked at the beginning of the row, as are nodes that only one side has, which come
+ * last. Columns are as wide as their content, within bounds that keep a row within 120.
  */
 #include <math.h>
 
@@ -14,7 +13,7 @@
 #define UP "\u25b2"
 #define DOWN "\u25bc"
 
-/* VERDICT: "executing" is the longest that is said there. */
+/* VERDICT: fits "executing", its longest word. */
 enum { LEAST_TEXT = 12, VERDICT = 9 };
 
 /* ---- head ------------------------------------------------------------------------------------ */
@@ -159,9 +158,9 @@ static void add_counts(struct buf *out, const struct comparison_result *r)
 
 struct columns {
     size_t id;
-    size_t base_id; /* 0: all ids are the same */
+    size_t base_id; /* 0: all ids are equal */
     size_t type;
-    size_t title; /* 0: there are none */
+    size_t title; /* 0: no titles */
     bool resources;
 };
 
@@ -179,7 +178,7 @@ struct row {
 static const struct compare_resources no_deltas = {
     .vram_max = NAN, .ram_max = NAN, .gpu_average = NAN};
 
-/* What of a row is not text from elsewhere: the mark, times, ratio, VRAM and GPU, the verdict. */
+/* Returns the width of the fixed columns: the mark, times, ratio, VRAM and GPU, the verdict. */
 static size_t fixed_width(const struct columns *c)
 {
     const size_t resources = c->resources ? 20 : 0;
@@ -203,7 +202,7 @@ static void narrow(struct columns *c)
     }
 }
 
-/* A column of nothing is left out. */
+/* Leaves out an empty column. */
 static void widen_by_title(struct columns *c, struct str title)
 {
     if (title.n > 0) {
@@ -281,7 +280,7 @@ static void add_row(struct buf *out, const struct row *r, const struct columns *
     buf_add_char(out, '\n');
 }
 
-/* Where there is no verdict, what became of the node in the target may say why. */
+/* Returns the verdict, or the target's status where none: it may say why. */
 static struct str word_of(const struct compare_node *n, struct str status, enum compare_verdict v)
 {
     if (v != COMPARE_NO_VERDICT) {

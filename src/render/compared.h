@@ -1,6 +1,6 @@
 /*
- * A comparison that was made: what its formats are written from. compare_read.c reads the profiles,
- * compare.c has them compared, compare_json.c and compare_text.c write what came of it.
+ * A finished comparison, input of its formats. compare_read.c reads the profiles, compare.c has
+ * them compared, compare_json.c and compare_text.c write the result.
  */
 #ifndef COMFYPOOL_RENDER_COMPARED_H
 #define COMFYPOOL_RENDER_COMPARED_H
@@ -8,36 +8,36 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/core/compare.h"
 
-/* Of a stored profile what a comparison looks at. Texts that had no escapes lie in its JSON. */
+/* The parts of a stored profile used in a comparison. Texts without escapes point into its JSON. */
 struct compared_run {
     struct compare_run run;
-    struct compare_node *nodes; /* those of run, in the profile's order */
+    struct compare_node *nodes; /* nodes of run, in the profile's order */
     struct str *status;         /* of each node */
     struct str *title;          /* of each node; n == 0: none */
     struct str *depends_on;     /* of all nodes */
     size_t depends_on_len;
     struct str job_id;
     struct str backend; /* n == 0: none */
-    struct str outcome; /* n == 0: it runs */
+    struct str outcome; /* n == 0: running */
     double attempt;
     bool has_completed;
     struct wall_us completed_at;
-    struct buf texts; /* those that had escapes */
+    struct buf texts; /* storage of texts with escapes */
 };
 
-/* False when it is no profile; *ret is then empty. Borrows from profile_json. Owner of *ret: the
-   caller, by compared_run_done. Cost: one pass. */
+/* Reads a profile. False when it is none; *ret is then empty. Borrows from profile_json. Owner of
+ *ret: the caller, by compared_run_done. Cost: one pass. */
 bool compared_run_read(struct str profile_json, struct compared_run *ret);
 void compared_run_done(struct compared_run *r);
 
 struct compared {
     const char *baseline; /* NULL: the base is one job */
     struct compared_run target;
-    struct compared_run newest; /* of the base; empty: none was a profile */
-    size_t runs;                /* of the base */
-    struct buf job_ids;         /* of them: a JSON array */
+    struct compared_run newest; /* newest base run; empty: none was a profile */
+    size_t runs;                /* number of base runs */
+    struct buf job_ids;         /* their job ids: a JSON array */
     bool has_times;
-    struct wall_us from; /* the oldest of them was completed then, and the newest */
+    struct wall_us from; /* completion of the oldest run, and of the newest */
     struct wall_us to;
     struct comparison *comparison;
     const struct comparison_result *result;

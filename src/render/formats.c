@@ -1,4 +1,4 @@
-/* The formats of a profile, and who makes them. */
+/* The formats of a profile, and their writers. */
 #include "formats.h"
 
 #include "comfypool/render/render.h"

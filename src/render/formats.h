@@ -1,4 +1,4 @@
-/* The makers of the formats; formats.c has the table. Each appends a whole document. */
+/* Writers of the formats; formats.c has the table. Each appends a whole document. */
 #ifndef COMFYPOOL_RENDER_FORMATS_H
 #define COMFYPOOL_RENDER_FORMATS_H
 

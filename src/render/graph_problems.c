@@ -1,6 +1,4 @@
-/* What a backend would refuse in a submitted graph: core/graph_check.h as JSON, in words for
- * people.
- */
+/* Problems of a submitted graph on a backend: core/graph_check.h as JSON, in words for people. */
 #include "comfypool/render/graph_problems.h"
 
 #include <stdio.h>
@@ -27,7 +25,7 @@ static bool is_given_by_attachment(const struct submission *s, struct str node_i
     return i < s->attachments_len;
 }
 
-/* With its quotes where it could be read as something else: "20.0" is no whole number, 20.0 is. */
+/* Adds the value, quoted where it could be misread: "20.0" is no whole number, 20.0 is. */
 static void say_value(const struct graph_problem *p, bool quoted, struct buf *to)
 {
     enum { CLIP = 64 };
@@ -36,7 +34,7 @@ static void say_value(const struct graph_problem *p, bool quoted, struct buf *to
     buf_add_text(to, quoted && p->is_text ? "\"" : "");
 }
 
-/* The nearest of the list, unless that is a long one, or the first ones. */
+/* Adds the nearest listed value, unless the list is long, or the first ones. */
 static void say_not_listed(const struct graph_problem *p, struct buf *to)
 {
     enum { SHOWN = 8, CLIP = 64, COMPARED = 100 };
@@ -134,7 +132,7 @@ static void say(const struct graph_problem *p, struct buf *to)
     }
 }
 
-/* A list that does not count, as for who could run it. */
+/* True if the list is not decisive, as in eligibility. */
 static bool may_be_good(const struct telling *t, const struct graph_problem *p)
 {
     return t->s->spec.skip_eligibility ||
@@ -156,7 +154,7 @@ static void write_problem(struct js_out *o, const struct workflow_node *node, st
     js_close(o, '}');
 }
 
-/* What the daemon fills in itself is no problem. */
+/* Reports a problem, unless the daemon fills in that value itself. */
 static bool tell(void *ctx, const struct graph_problem *p)
 {
     const struct telling *t = ctx;
@@ -171,7 +169,7 @@ static bool tell(void *ctx, const struct graph_problem *p)
     return true;
 }
 
-/* A file for an input that the class does not have goes nowhere, and the job runs without it. */
+/* Reports files for inputs that the class lacks: the job would run without them. */
 static void tell_attachments(const struct telling *t, const struct workflow *w)
 {
     for (size_t i = 0; i < t->s->attachments_len; i++) {

@@ -16,7 +16,7 @@ static void member_json(struct js_out *o, const char *name, const char *json)
     }
 }
 
-/* In a brief Job texts of a server are cut, so that all of it has a bound. */
+/* Limits of a server's texts in a brief Job, so that its size is bounded. */
 enum { BRIEF_MESSAGE = 1500, BRIEF_NAME = 128 };
 
 static void member_name(struct js_out *o, const char *name, const char *text, bool brief)
@@ -82,7 +82,7 @@ static void render_links(struct js_out *o, const char *id)
     js_close(o, '}');
 }
 
-/* What was asked for, and when what became of it. */
+/* Adds the request, and the times of its progress. */
 static void render_course(struct js_out *o, const struct job_record *r)
 {
     js_member_string(o, "id", r->id);
@@ -108,7 +108,7 @@ static void render_course(struct js_out *o, const struct job_record *r)
     member_json(o, "autoSeeds", r->auto_seeds);
 }
 
-/* What only GET /jobs/<id> and lists tell. */
+/* Adds what only GET /jobs/<id> and lists show. */
 static void render_details(struct js_out *o, const struct job_record *r)
 {
     member_json(o, "after", r->after);

@@ -8,8 +8,7 @@
 #include "comfypool/base/buf.h"
 #include "comfypool/render/render.h"
 
-/* Media types are those of IANA's registry, or what browsers call a format that it lacks; where
-   there is neither, none. */
+/* Media types from IANA's registry, or what browsers call a format that it lacks; else none. */
 static const struct {
     const char *ending;
     const char *kind;
@@ -61,7 +60,7 @@ static const struct {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-/* Longer ones are no names. */
+/* Longest name. */
 enum { MOST = 1024 };
 
 static bool has_ending(const char *name, const char *ending)
@@ -71,7 +70,7 @@ static bool has_ending(const char *name, const char *ending)
     return n >= len && strcasecmp(name + n - len, ending) == 0;
 }
 
-/* Its row; KINDS: none. */
+/* Returns its row; KINDS: none. */
 static size_t row_of(const char *name)
 {
     size_t i = 0;
@@ -107,7 +106,7 @@ static bool is_absolute(const char *path)
            (c >= 'a' && c <= 'z' && path[1] == ':' && is_separator(path[2]));
 }
 
-/* What stands behind the last separator. */
+/* Returns the part behind the last separator. */
 static const char *last_part(const char *path)
 {
     const char *last = path;
@@ -119,7 +118,7 @@ static const char *last_part(const char *path)
 
 static const char *const notes[] = {"output", "temp", "input"};
 
-/* Which of the notes stands behind the name: its place, and *ret where it begins. */
+/* Finds the note behind the name: its index, and in *ret where it begins. */
 static size_t find_note(const char *name, size_t *ret)
 {
     const size_t n = strlen(name);
@@ -144,7 +143,7 @@ static void take_note(char *filename, char **type)
     }
 }
 
-/* The folder in front of the name, as a subfolder of the one that was given. Owner: the caller. */
+/* Joins the folder of the name to the given subfolder. Owner: the caller. */
 static char *join(const char *subfolder, struct str folder)
 {
     AUTO_FREE char *text = mem_copy(folder);
@@ -194,7 +193,7 @@ bool output_is_named(const char *s, bool of_text)
     const size_t i = find_note(s, &note);
     if (i < sizeof notes / sizeof *notes) {
         if (strcmp(notes[i], "input") == 0) {
-            return false; /* what went in */
+            return false; /* an input, not an output */
         }
         end = note;
     }
@@ -212,7 +211,7 @@ bool output_is_named(const char *s, bool of_text)
            !(of_text && (blank || name == path));
 }
 
-/* Whether path ends with the folders `end`, whole ones. */
+/* True if path ends with the folders `end`, as whole ones. */
 static bool ends_with_folders(const char *path, const char *end)
 {
     size_t n = strlen(path);

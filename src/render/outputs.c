@@ -1,8 +1,8 @@
 /*
- * The files among a job's outputs: every object with a "filename" in a node's ui output, whatever
- * its list is called (images, gifs, audio...), and every string that names a file of a known kind
- * (Preview3D gives {"result": ["3d/mesh.glb", null]}). n counts them in order of Job.outputs, of a
- * node those of objects and the texts first. Several names of one file are one output.
+ * The files among a job's outputs: every object with a "filename" in a node's ui output, in a list
+ * of any name (images, gifs, audio...), and every string that names a file of a known kind
+ * (Preview3D gives {"result": ["3d/mesh.glb", null]}). n counts them in order of Job.outputs,
+ * within a node objects and texts first. Several names of one file are one output.
  */
 #include "comfypool/render/render.h"
 
@@ -17,7 +17,7 @@
 #include "output_names.h"
 
 enum {
-    /* Objects and arrays inside of each other in which a file's name is looked for. */
+    /* Limit of nesting in the search for file names. */
     MAX_DEPTH = 6,
 };
 
@@ -26,16 +26,16 @@ struct reading {
     struct render_output *list;
     size_t len;
     size_t cap;
-    bool full; /* there are more than are listed: the rest is not read */
+    bool full; /* limit reached: the rest is not read */
     struct buf scratch;
-    /* Of the node that is read. */
+    /* Of the current node: */
     const char *node_id;
-    struct map by_name; /* its files: struct same_name, by filename */
-    char **strings;     /* that name files */
+    struct map by_name; /* files: struct same_name, by filename */
+    char **strings;     /* strings that name files */
     size_t strings_len;
 };
 
-/* A file of the node, and the one of the same name before it. */
+/* A file of the node, and the previous one of the same name. */
 struct same_name {
     struct same_name *before;
     size_t at;
@@ -73,8 +73,8 @@ static void add(struct reading *in, struct render_output *take)
 
 /* ---- a node's files -------------------------------------------------------------------------- */
 
-/* Whether the node has it already. Looked for among a few of the same name: a node that says
-   thousands of one name in as many folders says them once each. */
+/* True if the node has the file already. Checks only a few of the same name: a node with thousands
+   of one name in as many folders is listed in full. */
 static bool has_file(const struct reading *in, const struct render_output *o)
 {
     enum { LOOKED_AT = 16 };
@@ -89,7 +89,7 @@ static bool has_file(const struct reading *in, const struct render_output *o)
     return false;
 }
 
-/* filename, subfolder, type and sha256 are taken; all but the first may be NULL. */
+/* Adds a file. filename, subfolder, type and sha256 are taken; all but the first may be NULL. */
 static void add_file(struct reading *in, char *filename, char *subfolder, char *type, char *sha256)
 {
     struct render_output o = {.filename = filename, .sha256 = sha256, .kept = "no", .size = -1};
@@ -119,14 +119,14 @@ static void add_text(struct reading *in, char *take_text)
         .subfolder = mem_strdup(""),
         .type = mem_strdup("output"),
         .text = take_text,
-        .kept = "yes", /* it is a part of the job */
+        .kept = "yes", /* part of the job */
         .size = (int64_t)strlen(take_text),
     };
     add(in, &o);
 }
 
-/* A string, taken. A text is an output of its own; a list of texts is called "text". Files that
-   strings name come behind those of objects, which say more of the same files. */
+/* Takes a string. A text is an output of its own; a list of texts is called "text". Files named by
+   strings come after those of objects, which have more about the same files. */
 static void take_string(struct reading *in, char *s, bool of_text)
 {
     if (output_is_named(s, of_text) && in->strings_len == RENDER_OUTPUTS_MOST) {
@@ -159,9 +159,11 @@ static bool is_one_letter(struct str s)
     return s.n > 0 && str_clip(s, s.n).n == s.n && str_clip(s, s.n - 1).n == 0;
 }
 
-/* A list of at least two strings of one letter each is a string that a server has taken apart:
-   it joins what its nodes give item by item. Owner: the caller; NULL: it is none. The reader stands
-   behind the bracket, and behind the list when it was one. */
+/*
+ * Joins a list of at least two one-letter strings: a string that a server has split, as it joins
+ * its nodes' results item by item. Owner: the caller; NULL: no such list. The reader is behind the
+ * bracket, and then behind the list if it was one.
+ */
 static char *join_letters(struct reading *in)
 {
     const struct js_reader mark = in->r;
@@ -202,7 +204,7 @@ static bool read_list(struct reading *in, bool of_text, unsigned depth)
     return true;
 }
 
-/* Takes back what was found since: the names of one object's own members. */
+/* Takes back what was found since: names in one object's own members. */
 static void forget_since(struct reading *in, size_t len, size_t strings_len)
 {
     while (in->len > len) {
@@ -222,8 +224,8 @@ static void forget_since(struct reading *in, size_t len, size_t strings_len)
     }
 }
 
-/* One whose brace was read: a file when it has a filename; its other members are looked into until
-   that is seen, and then count for nothing. */
+/* Reads an object whose brace was read: a file if it has a filename; its other members are searched
+   until that appears, and then dropped. */
 static bool read_object(struct reading *in, unsigned depth)
 {
     static const char *const known[] = {"filename", "subfolder", "type", "sha256"};
@@ -255,7 +257,7 @@ static bool read_object(struct reading *in, unsigned depth)
     return good && key.kind == JS_OBJECT_END;
 }
 
-/* False: it cannot be read on, or need not be. */
+/* Reads a value. False: unreadable, or limit reached. */
 static bool read_value(struct reading *in, struct js_token v, bool of_text, unsigned depth)
 {
     if (in->full) {
@@ -274,7 +276,7 @@ static bool read_value(struct reading *in, struct js_token v, bool of_text, unsi
     return js_rest(&in->r, v).n > 0;
 }
 
-/* A node's ui output whose brace was read: {"images": [{...}], "text": [...], ...}. */
+/* Reads a node's ui output whose brace was read: {"images": [{...}], "text": [...], ...}. */
 static bool read_node(struct reading *in, const char *node_id)
 {
     in->node_id = node_id;

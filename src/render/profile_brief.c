@@ -1,12 +1,12 @@
 /*
- * A profile without its bulk: what events carry. The text is copied piece by piece, so that nothing
- * but the progress events changes.
+ * A profile without its bulk, for events. The text is copied piece by piece, so that nothing but
+ * the progress events changes.
  */
 #include "comfypool/base/json_read.h"
 #include "comfypool/render/render.h"
 
-/* With the comma before it: a node has an id first. In a string each quote has a backslash before
-   it, so that these bytes are a member wherever they are. */
+/* With its leading comma: a node has an id first. Quotes in strings are escaped, so these bytes are
+   always a member. */
 static const struct str member = STR_INIT(",\"progressEvents\":");
 
 static const char *find_member(struct str s)

@@ -1,8 +1,8 @@
 /*
- * A profile in the Trace Event Format, which ui.perfetto.dev opens: one
- * process, a thread a lane, a complete event a slice. Times are whole microseconds since the job
- * was queued, and every end is one of those too, so that what nests still nests. Cached nodes, and
- * nodes whose end nobody saw, are instants: no length is invented.
+ * A profile in the Trace Event Format, which ui.perfetto.dev opens: one process, a thread a lane, a
+ * complete event a slice. Times are whole microseconds since the job was queued, ends too, so that
+ * nesting is preserved. Cached nodes, and nodes whose end was not seen, are instants: no length is
+ * invented.
  */
 #include "formats.h"
 #include "profile_lanes.h"
@@ -123,7 +123,7 @@ static void add_slice(struct js_out *o, const struct lane_item *s, size_t lane)
     js_close(o, '}');
 }
 
-/* A node with a start and nothing behind it that could be drawn. */
+/* True for a node with a start but no slice to draw. */
 static bool is_instant(const struct stored_node *n)
 {
     return n->has_start && n->slices_len == 0;
@@ -148,7 +148,7 @@ static size_t count_instants(const struct stored_profile *p)
     return count;
 }
 
-/* What nobody watched, on a thread of its own. */
+/* Adds unwatched times, on a thread of their own. */
 static void add_gaps(struct js_out *o, const struct stored_profile *p, size_t thread)
 {
     const json_t *gaps = json_object_get(json_object_get(p->json, "evidence"), "gaps");

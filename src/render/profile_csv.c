@@ -1,8 +1,8 @@
 /*
- * A profile as CSV (RFC 4180: CRLF, quotes doubled): one row a node, what is absent is empty. A
- * text that a spreadsheet would run as a formula gets a ' in front; numbers are numbers. A control
- * that is no line break is shown as '?', since tables are looked at in terminals too. Columns are
- * only ever added at the end.
+ * A profile as CSV (RFC 4180: CRLF, quotes doubled): one row a node, absent values are empty. A
+ * text that a spreadsheet would run as a formula gets a leading '; numbers are numbers. A control
+ * that is no line break is shown as '?', since tables are viewed in terminals too. New columns are
+ * only added at the end.
  */
 #include "comfypool/render/render.h"
 
@@ -43,7 +43,7 @@ static const struct column {
 
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
-/* Also the full-width ones, which some spreadsheets take for the others. */
+/* Includes full-width signs, which some spreadsheets treat alike. */
 static bool begins_formula(struct str s)
 {
     static const uint32_t signs[] = {'=',  '+',    '-',    '@',    '\t',  '\r',

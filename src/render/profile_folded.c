@@ -1,8 +1,8 @@
 /*
  * A profile as folded stacks, for flame graphs: "frame;frame N", where N is the own time of the
- * last frame in microseconds. The phases are the first frames; nodes lie in "executing", expanded
- * ones in their parents. Nodes that ran beside each other both count, so the sum may be more than
- * the time that passed. A node that is told as the sum of its copies is left out: they are there.
+ * last frame in microseconds. The phases are the first frames; nodes are in "executing", expanded
+ * ones in their parents. Nodes that ran in parallel both count, so the sum may exceed the time that
+ * passed. A node that is the sum of its copies is left out: they are there.
  */
 #include "formats.h"
 
@@ -13,7 +13,7 @@
 
 enum { DEPTH_MAX = 32 };
 
-/* A `;` would end the frame. */
+/* Replaces `;`, which would end the frame. */
 static void add_frame(struct buf *out, const struct stored_node *n)
 {
     const size_t from = out->len;
@@ -25,7 +25,7 @@ static void add_frame(struct buf *out, const struct stored_node *n)
     }
 }
 
-/* The parents above n, outermost first; of a very deep one only the nearest. */
+/* Adds the parents of n, outermost first; at most DEPTH_MAX, the nearest ones. */
 static void add_stack(struct buf *out, const struct stored_node *n)
 {
     const struct stored_node *path[DEPTH_MAX];
@@ -54,7 +54,7 @@ static void add_line(struct buf *out, const char *parent, const char *name, stru
     }
 }
 
-/* The own times of phases: of the queue what its parts do not take; of the execution nodes tell. */
+/* Adds the own times of phases: the queue without its parts; the execution comes from the nodes. */
 static void add_phases(const struct stored_profile *p, struct buf *out)
 {
     struct stored_phase phases[STORED_PHASES_MAX];
@@ -72,7 +72,7 @@ static void add_phases(const struct stored_profile *p, struct buf *out)
     add_line(out, "", "queue", queue);
 }
 
-/* Of a node that still runs nobody has computed it yet: what its children have not taken so far. */
+/* Returns the own time; for a running node, what its children have not taken so far. */
 static struct dur_us own_time(const struct stored_profile *p, const struct dur_us *children,
                               const struct stored_node *n)
 {
@@ -91,7 +91,7 @@ static bool is_under(const struct stored_node *n, const struct stored_node *abov
     return n != NULL;
 }
 
-/* What a copy expands into is displayed as the same node. */
+/* True inside a copy: what it expands into is displayed as the same node. */
 static bool is_inside_of_copy(const struct stored_node *n, struct str shown)
 {
     do {
@@ -100,8 +100,8 @@ static bool is_inside_of_copy(const struct stored_node *n, struct str shown)
     return n != NULL;
 }
 
-/* For each node how long its copies ran: those that are displayed as it and lie elsewhere. Owner:
-   the caller. */
+/* Sums by node how long its copies ran: those displayed as it and lying elsewhere. Owner: the
+   caller. */
 static struct dur_us *sum_copies(const struct stored_profile *p)
 {
     struct dur_us *sums = mem_zero(p->nodes_len + 1, sizeof *sums);
@@ -149,6 +149,6 @@ void profile_folded(const struct stored_profile *p, struct buf *out)
     (void)span_of(json_object_get(p->json, "summary"), "unaccounted", &idle);
     add_line(out, "executing;", "unaccounted", idle);
     if (out->len == before) {
-        buf_add_text(out, "queue 0\n"); /* nothing took any time; an empty file is no profile */
+        buf_add_text(out, "queue 0\n"); /* nothing took time; an empty file is no profile */
     }
 }

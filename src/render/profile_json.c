@@ -1,5 +1,5 @@
-/* A profile as JobProfileStats. Points in time are carried to the wall clock with the attempt's one
-   anchor; everything is milliseconds with up to three decimals. */
+/* A profile as JobProfileStats. Points in time are converted to the wall clock with the attempt's
+   one anchor; everything is milliseconds with up to three decimals. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ static void member_text(struct js_out *o, const char *name, struct str s)
     }
 }
 
-/* The account so far of an attempt that runs. */
+/* True for the account so far of a running attempt. */
 static bool is_live(const struct profile *p)
 {
     return p->outcome == ATTEMPT_OPEN;
@@ -61,7 +61,7 @@ static void render_progress(struct js_out *o, const struct profile *p, const str
 
 /* ---- steps and resources --------------------------------------------------------------------- */
 
-/* What is not known is null. */
+/* Writes null for an unknown value. */
 static void member_known(struct js_out *o, const char *name, bool known, double value)
 {
     js_key(o, name);
@@ -151,8 +151,7 @@ static void render_samples(struct js_out *o, const struct profile *p,
     js_close(o, ']');
 }
 
-/* Of an attempt of which only the process was looked at there are no samples: nulls, and 0 of them.
- */
+/* An attempt with process data alone has no samples: nulls, and 0 of them. */
 static void render_job_resources(struct js_out *o, const struct profile *p)
 {
     const struct resources_of_job *r = p->resources;
@@ -258,7 +257,7 @@ static void render_slowest(struct js_out *o, const struct profile *p)
     js_close(o, ']');
 }
 
-/* Where there are any. */
+/* Adds the subgraphs, if any. */
 static void render_subgraphs(struct js_out *o, const struct profile *p)
 {
     size_t len = 0;
@@ -378,7 +377,7 @@ static void render_evidence(struct js_out *o, const struct profile *p)
     js_member_string(o, "source", sources[p->source]);
     js_key(o, "complete");
     if (is_live(p) && !p->analysis.known) {
-        js_null(o); /* nothing was there to be missed, or nobody looked */
+        js_null(o); /* nothing to miss, or not watched */
     } else {
         js_bool(o, p->gaps_len == 0 && !p->in_doubt);
     }

@@ -1,7 +1,7 @@
 /*
  * Places slices on lanes; see the header. One pass in order of time: a lane is free when its
- * outermost slice has ended, and the free one with the least number is taken, the node's own
- * before others (a lazy node stays where it was). Two heaps make that O(log lanes) a slice.
+ * outermost slice has ended; the free lane with the least number is used, the node's own before
+ * others (a lazy node stays where it was). Two heaps make that O(log lanes) a slice.
  */
 #include "profile_lanes.h"
 
@@ -12,15 +12,15 @@
 
 struct placed {
     struct lane_item item;
-    struct placed *below; /* what it lies in */
+    struct placed *below; /* the enclosing slice */
     size_t lane;
 };
 
 struct lane {
     struct heap_node busy;
     struct heap_node idle;
-    struct dur_us until; /* the end of the outermost slice on it */
-    struct placed *top;  /* the innermost slice that has not ended */
+    struct dur_us until; /* end of its outermost slice */
+    struct placed *top;  /* innermost open slice */
     size_t number;
 };
 
@@ -30,7 +30,7 @@ struct placing {
     size_t len;
     struct heap busy; /* by end */
     struct heap idle; /* by number */
-    size_t *lane_of;  /* of the latest slice of each node, its number; 0: none yet */
+    size_t *lane_of;  /* by node: lane number of its latest slice; 0: none */
 };
 
 static bool ends_sooner(const struct heap_node *a, const struct heap_node *b)
@@ -50,14 +50,14 @@ static size_t *number_of_lane(const struct placing *g, const struct stored_node 
     return &g->lane_of[n - g->p->nodes];
 }
 
-/* Where the latest slice of n lies; NULL: none does. */
+/* Returns the lane of n's latest slice; NULL: none. */
 static struct lane *lane_of(const struct placing *g, const struct stored_node *n)
 {
     const size_t number = n == NULL ? 0 : *number_of_lane(g, n);
     return number == 0 ? NULL : &g->lanes[number - 1];
 }
 
-/* Puts s into the slice of its parent that is open there, when it fits. */
+/* Places s inside its parent's open slice, if it fits. */
 static bool place_inside(const struct placing *g, struct placed *s)
 {
     const struct stored_node *parent = s->item.node->parent;
@@ -152,7 +152,7 @@ static void place_nodes(const struct stored_profile *p, struct placed *list, siz
     free(g.lane_of);
 }
 
-/* From the order of time to the order of lanes, which keeps time within each. */
+/* Sorts by lane, keeping the order of time within each. */
 static void sort_lanes(const struct placed *list, size_t len, struct lanes *ret)
 {
     size_t *first = mem_zero(ret->len + 2, sizeof *first);

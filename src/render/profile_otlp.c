@@ -1,10 +1,10 @@
 /*
- * A job as a trace in OTLP/HTTP JSON: the job, its attempts under it, the nodes that have a start
- * and an end under their attempt, expanded ones under their parent. Times are strings of
- * nanoseconds, made from whole microseconds.
+ * A job as a trace in OTLP/HTTP JSON: the job, its attempts under it, nodes with a start and an end
+ * under their attempt, expanded ones under their parent. Times are strings of nanoseconds, made
+ * from whole microseconds.
  *
- * Ids of spans: a number from the SHA-256 of the job's id, plus the attempt's and the node's place.
- * So they are the same each time, differ within a trace whatever nodes are called, and are never 0.
+ * Span ids: a number from the SHA-256 of the job's id, plus the attempt's and the node's index. So
+ * they are reproducible, unique within a trace whatever nodes are called, and never 0.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -110,7 +110,7 @@ static void begin_span(const struct tracing *t, struct span_id id, struct span_i
     js_member_int(t->o, "kind", kind);
 }
 
-/* Both times, then the attributes are open. */
+/* Writes both times and opens the attributes. */
 static void begin_attributes(const struct tracing *t, struct wall_us from, struct wall_us to)
 {
     member_time(t->o, "startTimeUnixNano", from);
@@ -134,7 +134,7 @@ static void end_span(const struct tracing *t, bool failed, struct str message)
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-/* One that runs has a span until the account was made. */
+/* True if it can be a span; a running node until the time of the account. */
 static bool has_span(const struct stored_node *n)
 {
     return n->has_start && (n->has_end || n->open);
@@ -180,7 +180,7 @@ static void add_node(const struct tracing *t, const struct stored_profile *p,
         add_bool(t->o, "comfyui.node.open", true);
     }
     if (!failed) {
-        add_text(t->o, "comfyui.node.error", error); /* it was interrupted, or blocked */
+        add_text(t->o, "comfyui.node.error", error); /* interrupted, or blocked */
     }
     end_span(t, failed, error);
 }
@@ -248,7 +248,7 @@ static bool is_hex(const char *s, size_t n)
     return strspn(s, "0123456789abcdef") >= n && strspn(s, "0") < n;
 }
 
-/* The caller's trace, or one of the job's own; returns the caller's span, if any. */
+/* Begins the caller's trace, or the job's own; returns the caller's span, if any. */
 static struct span_id begin_trace(struct tracing *t, const struct render_trace *job)
 {
     static const uint64_t kept = UINT64_C(0x3fffffffffffffff);
@@ -257,7 +257,7 @@ static struct span_id begin_trace(struct tracing *t, const struct render_trace *
     digest_sha256_hex(str_of(job->job_id), digest);
     uint64_t seed = 0;
     (void)sscanf(digest + TRACE_ID_TEXT, "%16" SCNx64, &seed);
-    t->root.n = (seed & kept) | set; /* room for every place without an overflow, and not 0 */
+    t->root.n = (seed & kept) | set; /* any index can be added without overflow; never 0 */
     const char *parent = job->trace_parent;
     if (strlen(parent) != TRACE_ID_TEXT + 1 + SPAN_ID_TEXT || !is_hex(parent, TRACE_ID_TEXT) ||
         parent[TRACE_ID_TEXT] != '-' || !is_hex(parent + TRACE_ID_TEXT + 1, SPAN_ID_TEXT)) {
@@ -270,7 +270,7 @@ static struct span_id begin_trace(struct tracing *t, const struct render_trace *
     return caller;
 }
 
-/* The last instant of which the attempts of a running job tell. */
+/* Returns the last time known from the attempts of a running job. */
 static struct wall_us last_known(struct wall_us queued_at, const struct stored_profile *attempts,
                                  size_t len)
 {

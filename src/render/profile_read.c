@@ -1,7 +1,7 @@
 /*
- * Reads a stored profile once, for every format; see the header. What does not fit (a time before
- * the job was queued, an end before its start, a parent that is its own child) is put right here,
- * so that no format has to ask.
+ * Reads a stored profile once, for every format; see the header. Inconsistencies (a time before the
+ * job was queued, an end before its start, a parent that is its own child) are corrected here, so
+ * that no format has to check.
  */
 #include "profile_read.h"
 
@@ -103,7 +103,7 @@ bool point_of(const struct stored_profile *p, const json_t *o, const char *key, 
     return true;
 }
 
-/* The last instant of which the profile of a running attempt tells. */
+/* Returns the last time known from the profile of a running attempt. */
 static struct dur_us last_known(const struct stored_profile *p)
 {
     struct dur_us last = p->start;
@@ -199,7 +199,7 @@ static void read_nodes(struct stored_profile *p, const json_t *nodes)
 
 /* ---- parents --------------------------------------------------------------------------------- */
 
-/* Every node is walked over once: each walk goes up until it meets what was walked before. */
+/* Cuts cycles, visiting each node once: a walk up ends where an earlier one passed. */
 static void cut_circles(struct stored_profile *p)
 {
     for (size_t i = 0; i < p->nodes_len; i++) {
@@ -269,7 +269,7 @@ void profile_read_done(struct stored_profile *p)
 
 /* ---- phases ---------------------------------------------------------------------------------- */
 
-/* The stretch of a phase behind `from`, as long as it says, not beyond `end`. */
+/* Returns a phase after `from`, of its own length, not beyond `end`. */
 static struct stored_phase phase_after(const json_t *phases, const char *key, const char *name,
                                        struct dur_us from, struct dur_us end)
 {

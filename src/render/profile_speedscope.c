@@ -1,8 +1,8 @@
 /*
  * A profile in the file format of speedscope.app: a frame a node, an evented profile a lane, in
  * whole microseconds since the job was queued. All profiles are as long as the attempt, so that
- * they line up. At one instant what ends is closed before anything is opened; only a slice without
- * length is closed where it was opened.
+ * they line up. At one instant closing comes before opening; only a slice without length is closed
+ * where it was opened.
  */
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /*
- * A profile as people read it in a terminal: what it was, where the time went, and a row a node
- * with a bar that shows when it ran. Columns are as wide as their content, within bounds that keep
- * a row within 120; text from a workflow or a backend is cut to its column and stripped of
- * controls. What the profile does not have is left out.
+ * A profile for terminals: a summary, where the time went, and a row a node with a bar that shows
+ * when it ran. Columns are as wide as their content, within bounds that keep a row within 120; text
+ * from a workflow or a backend is cut to its column and stripped of controls. Absent parts are left
+ * out.
  */
 #include "cells.h"
 #include "formats.h"
@@ -137,7 +137,7 @@ static void add_gauge(struct buf *out, enum gauge_unit unit, double v)
     }
 }
 
-/* The pieces behind each other, on a new line where one would not fit. */
+/* Adds the pieces, with line breaks where needed. */
 static void add_resources(struct buf *out, const json_t *r)
 {
     if (!json_is_object(r)) {
@@ -175,7 +175,7 @@ static void add_resources(struct buf *out, const json_t *r)
 
 /* ---- where the time went --------------------------------------------------------------------- */
 
-/* The nodes of a path, the middle of a long one left out. */
+/* Adds the nodes of a path, shortening a long one in the middle. */
 static void add_path(struct buf *out, const json_t *nodes)
 {
     enum { FIRST = 5, LAST = 3 };
@@ -201,7 +201,7 @@ static void add_percent(struct buf *out, const json_t *o, const char *key)
     }
 }
 
-/* What a gap hides. True: the row is done, or there is none. */
+/* Adds "not seen" for null. True: the row is done, or absent. */
 static bool add_unknown(struct buf *out, const char *title, const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
@@ -237,7 +237,7 @@ static void add_side(struct buf *out, const char *word, const char *edge, struct
 
 enum { LONGEST = 3 };
 
-/* The longest of them, the longest first; returns how many. */
+/* Collects the longest gaps, longest first; returns how many. */
 static size_t longest(const json_t *gaps, const json_t *ret[LONGEST + 1])
 {
     size_t len = 0;
@@ -397,7 +397,7 @@ struct columns {
     bool resources;
 };
 
-/* Whether a row has anything for the two columns. */
+/* True if any row has values for the two columns. */
 static bool any_resources(const struct stored_profile *p)
 {
     for (size_t i = 0; i < p->nodes_len; i++) {
@@ -410,7 +410,7 @@ static bool any_resources(const struct stored_profile *p)
     return false;
 }
 
-/* What of a row is not text from elsewhere: #, status, two times, the bar, VRAM and GPU. */
+/* Returns the width of the fixed columns: #, status, two times, the bar, VRAM and GPU. */
 static size_t fixed_width(const struct columns *c)
 {
     return (size_t)c->order + 2 + 3 * 2 + 11 + 24 + (c->bar > 0 ? 4 + c->bar : 0) +
@@ -427,7 +427,7 @@ static size_t *widest_text(struct columns *c)
     return c->type > c->title ? &c->type : &c->title;
 }
 
-/* Takes columns from what comes from a workflow, but leaves it `least`. */
+/* Narrows columns of workflow texts, down to `least`. */
 static void narrow_text(struct columns *c, size_t least)
 {
     while (is_too_wide(c) && *widest_text(c) > least) {
@@ -460,7 +460,7 @@ static struct columns columns_of(const struct stored_profile *p)
     return c;
 }
 
-/* When in the execution it ran: a half of a cell is full when a slice touches it. */
+/* Adds a bar of its time within the execution: half a cell is full when a slice touches it. */
 static void add_bar(struct buf *out, const struct stored_profile *p, const struct stored_node *n,
                     size_t cells)
 {

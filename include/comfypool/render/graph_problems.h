@@ -1,4 +1,4 @@
-/* What a backend would refuse in a submitted graph, in words for people. */
+/* Problems of a submitted graph on a backend, in words for people. */
 #ifndef COMFYPOOL_RENDER_GRAPH_PROBLEMS_H
 #define COMFYPOOL_RENDER_GRAPH_PROBLEMS_H
 
@@ -12,9 +12,9 @@
 struct render_graph {
     const struct submission *submission;
     const struct workflow *workflow; /* parsed from the submission's text */
-    const bool *wanted;              /* of each node, as in core/graph_check.h */
-    const struct catalog *classes;   /* that the backend has */
-    /* A value that is not in the list of an input is taken all the same, perhaps. */
+    const bool *wanted;              /* by node, as in core/graph_check.h */
+    const struct catalog *classes;   /* of the backend */
+    /* True if an input may accept values outside its list. */
     bool (*may_be_good)(const void *ctx, struct str class_type, struct str input);
     const void *ctx;
 };
