@@ -1,8 +1,8 @@
 /*
- * Reads that may take long (lists, exports, summaries) run on libuv's pool, at most READS_AT_ONCE
- * at a time since getaddrinfo shares its four threads; the rest waits in order. Each read in flight
- * has a connection to itself, so that neither the loop nor the writer waits for it; and each ends
- * before it is answered, so that a slow client keeps no database read open.
+ * Long reads (lists, exports, summaries) run on libuv's pool, at most READS_AT_ONCE at a time since
+ * getaddrinfo shares its four threads; the rest waits in order. Each running read has its own
+ * connection, so that neither the loop nor the writer waits for it; and each ends before its
+ * answer, so that a slow client keeps no database read open.
  */
 #include "async_reads.h"
 
@@ -13,7 +13,7 @@
 #include "engine.h"
 #include "inner.h"
 
-/* On a thread of the pool. The slot's connection is this read's alone. */
+/* Runs on a thread of the pool. The slot's connection is this read's alone. */
 static void work(uv_work_t *req)
 {
     struct async_read *r = req->data;

@@ -1,8 +1,7 @@
 /*
- * Files by their SHA-256; see the header. A writer has one request of libuv's pool in flight at
- * most: open, a write, or the end (fsync, rename, fsync of the directory). Bytes that come
- * meanwhile wait in its buffer. An end may take seconds, and the pool has four threads for
- * everybody: one at a time.
+ * Files by their SHA-256; see the header. A writer has at most one request in libuv's pool: open, a
+ * write, or the end (fsync, rename, fsync of the directory). Bytes that come meanwhile wait in its
+ * buffer. An end may take seconds, and all users share the pool's four threads: one at a time.
  */
 #include "comfypool/store/blobs.h"
 
@@ -22,10 +21,10 @@ enum { PENDING_MOST = 256 << 10 };
 struct blobs {
     uv_loop_t *loop;
     char *dir;
-    uint64_t last; /* names unfinished files */
+    uint64_t last; /* last name of an unfinished file */
     bool settling; /* a writer's end is under way */
     struct blob_writer *writers;
-    bool closing; /* goes with its last writer */
+    bool closing; /* freed with its last writer */
 };
 
 struct blob_writer {
@@ -38,13 +37,13 @@ struct blob_writer {
     char *path;
     struct digest *digest;
     uint64_t size;
-    uint64_t finished; /* counts up: the order of ends */
+    uint64_t finished; /* order of finishing, counts up */
     struct buf pending;
     struct buf writing;
-    bool busy;      /* the pool has it */
-    bool paused;    /* drained is owed */
+    bool busy;      /* in the pool */
+    bool paused;    /* `drained` is due */
     bool finishing; /* blob_finish was called */
-    bool ending;    /* the last request is under way */
+    bool ending;    /* the last request is running */
     bool aborted;
     int error; /* errno of the pool's work */
     char sha256[DIGEST_HEX_SIZE];
@@ -52,7 +51,7 @@ struct blob_writer {
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-/* A link is not followed: what is in a directory of unfinished files is removed. */
+/* Makes a directory; rejects links, as unfinished files in it are removed. */
 static bool make_dir(const char *path)
 {
     struct stat st;
@@ -164,14 +163,14 @@ static void removed(uv_fs_t *req)
     free(req);
 }
 
-/* A name that no other file has. */
+/* Makes a unique name. */
 static void name_unfinished(struct blobs *b, struct buf *out)
 {
     unfinished(b, out);
     buf_printf(out, "/%llu", (unsigned long long)++b->last);
 }
 
-/* The pool may have given the same content its name this moment, for somebody who wants it. */
+/* True if a pool thread may just have renamed equal content for another writer. */
 static bool is_being_made(const struct blobs *b, const char *sha256)
 {
     const struct blob_writer *w = b->writers;
@@ -181,8 +180,8 @@ static bool is_being_made(const struct blobs *b, const char *sha256)
     return w != NULL;
 }
 
-/* Its name goes at once, so that the same content may come again; its bytes when the pool has time
-   for them. */
+/* Renames it away at once, so that equal content may come again; deletes the bytes when the pool
+   has time. */
 void blob_remove(struct blobs *b, const char *sha256)
 {
     AUTO_BUF struct buf path;
@@ -245,7 +244,7 @@ static int write_all(int fd, const char *p, size_t n)
     return 0;
 }
 
-/* Durable under its own name. */
+/* Makes the file durable under its final name. */
 static int settle(struct blob_writer *w)
 {
     AUTO_BUF struct buf dir;
@@ -320,7 +319,7 @@ static void tell_end(struct blob_writer *w, enum err e)
     ops.done(ctx, e, why, sha256, size);
 }
 
-/* The end that has waited for longest. */
+/* Starts the end that has waited longest. */
 static void settle_next(struct blobs *b)
 {
     struct blob_writer *next = NULL;
@@ -342,7 +341,7 @@ static void worked(uv_work_t *work, int status)
     w->busy = false;
     buf_clear(&w->writing);
     if (w->ending) {
-        w->finishing = false; /* it waits for nothing any more */
+        w->finishing = false; /* waits for nothing more */
         if (!b->closing) {
             settle_next(b);
         }
@@ -361,7 +360,7 @@ static void worked(uv_work_t *work, int status)
     }
 }
 
-/* What waits goes to the pool; then the end. */
+/* Sends pending bytes to the pool; then the end. */
 static void step(struct blob_writer *w)
 {
     const bool ends = w->finishing && w->pending.len == 0;
@@ -375,7 +374,7 @@ static void step(struct blob_writer *w)
     w->ending = ends;
     w->busy = true;
     if (uv_queue_work(w->blobs->loop, &w->work, do_work, worked) != 0) {
-        abort(); /* it has no other failure than a missing function */
+        abort(); /* its only failure is a missing function */
     }
     if (w->paused && !w->finishing) {
         w->paused = false;
@@ -427,7 +426,7 @@ void blob_finish(struct blob_writer *w)
 
 void blob_abort(struct blob_writer *w)
 {
-    w->aborted = true; /* the pool may have it: freed then */
+    w->aborted = true; /* freed when the pool is done */
     if (!w->busy) {
         (void)unlink(w->path);
         writer_free(w);
@@ -445,7 +444,7 @@ void blobs_close(struct blobs *b)
         next = w->next;
         blob_abort(w);
     }
-    b->closing = true; /* what the pool has is freed by the loop, which runs until then */
+    b->closing = true; /* the loop runs until the pool is done and frees it */
     if (b->writers == NULL) {
         free(b->dir);
         free(b);

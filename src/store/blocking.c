@@ -1,4 +1,4 @@
-/* Reads that block: what is read once, at the start. They use the loop's own connection. */
+/* Blocking reads, once at the start. They use the loop's own connection. */
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/batches.h"
 #include "comfypool/store/deliveries.h"

@@ -1,7 +1,7 @@
 /*
- * How the records of the contract and of core/job.h lie in their rows: one table each, from which
- * the statements, the binding, the reading, the copying and the freeing are made. A new column is a
- * line here and a migration of each engine. Leaves the statements to those who own them.
+ * Mapping of the records of the contract and of core/job.h to rows: one table each, from which
+ * statements, binding, reading, copying and freeing follow. A new column is a line here and a
+ * migration of each engine. The engines make the statements.
  */
 #include "columns.h"
 
@@ -18,7 +18,7 @@
 #include "comfypool/store/settings.h"
 #include "comfypool/store/uploads.h"
 
-/* The numbers of states and outcomes are on disk. */
+/* The numbers are on disk. */
 _Static_assert(JOB_QUEUED == 0 && JOB_RUNNING == 1 && JOB_COMPLETED == 2 && JOB_FAILED == 3 &&
                    JOB_CANCELLED == 4,
                "jobs.state");
@@ -49,7 +49,7 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
         .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)        \
     }
 #define JOB(column, member, kind) COLUMN(job_record, column, member, kind, false)
-/* Text of a backend's: of any size. */
+/* A text from a backend, of any size. */
 #define JOB_BULKY(column, member)                                                                  \
     {                                                                                              \
         .name = (column), .kind = COLUMN_TEXT, .bulky = true,                                      \
@@ -81,7 +81,7 @@ _Static_assert(sizeof(enum job_state) == 4 && sizeof(enum attempt_outcome) == 4 
 
 enum { ATTEMPTS_MOST = 100000 };
 
-/* Large texts last: what is before them is read without following overflow pages. */
+/* Large texts last: columns before them are read without following overflow pages. */
 static const struct column jobs[] = {
     JOB_CONSTANT("seq", seq, COLUMN_INT64),
     JOB_CONSTANT("id", id, COLUMN_FIXED),
@@ -124,7 +124,7 @@ static const struct column jobs[] = {
     JOB_BULKY("outputs", outputs),
     JOB_BULKY("error_node_errors", error.node_errors),
     JOB_BULKY("error_traceback", error.traceback),
-    /* Behind them in the row, whatever the order here: lists leave these out. */
+    /* After the large texts in the row, whatever the order here: lists leave these out. */
     JOB_APART("cost_key", cost_key, COLUMN_FIXED, false),
     JOB_APART("executed", executed, COLUMN_INT, false),
     JOB_APART("after_jobs", after, COLUMN_TEXT, false),

@@ -1,7 +1,7 @@
 /*
- * What an engine does for the store: SQLite is the only one. The threads, the queues, what is
- * refused and what is kept, and the answers are the same for all. Files whose names begin with
- * sqlite_ are behind this, and nothing else knows SQLite.
+ * Interface of a database engine: SQLite is the only one. Threads, queues, refusable and kept
+ * writes, and answers are common to all. Files whose names begin with sqlite_ implement it; only
+ * they know SQLite.
  */
 #ifndef COMFYPOOL_SRC_STORE_ENGINE_H
 #define COMFYPOOL_SRC_STORE_ENGINE_H
@@ -30,37 +30,36 @@ struct store;
 struct store_batch;
 struct stray_record;
 struct upload_record;
-struct write_session; /* what the writer thread writes with */
+struct write_session; /* state of the writer thread */
 
-/* How long an Idempotency-Key is kept. */
+/* Lifetime of an Idempotency-Key. */
 #define KEY_LIFE_US (INT64_C(24) * 3600 * 1000000)
 
 enum write_result {
     WRITE_GOOD,
-    WRITE_TROUBLE, /* the disk's fault: try again later */
-    WRITE_WRONG,   /* our fault: trying again would change nothing */
+    WRITE_TROUBLE, /* the disk's fault: retry later */
+    WRITE_WRONG,   /* our fault: a retry would change nothing */
 };
 
-/* The place of a delivery in their list: this bit is set of those that were tried, the larger comes
-   first. */
+/* Position in the list of deliveries: this bit is set for tried ones; larger comes first. */
 #define DELIVERY_TRIED (INT64_C(1) << 61)
 
 struct delivery_query {
-    const char *client; /* NULL: everybody's */
+    const char *client; /* NULL: all */
     unsigned state_mask;
-    int64_t before; /* this place */
+    int64_t before; /* exclusive position */
     unsigned limit;
 };
 
 struct rollup_query {
     int kind;
     int64_t since_hour;
-    bool some; /* only those of keys from `from` to before `to` */
+    bool some; /* only keys from `from` up to `to`, exclusive */
     struct str from;
     struct str to;
 };
 
-/* It lives for the call. */
+/* Lives for the call. */
 struct rollup_row {
     struct str key;
     struct str label;
@@ -70,31 +69,31 @@ struct rollup_row {
 struct engine {
     /* ---- writing: on the writer's thread, but for open, close and the last scrub. */
 
-    /* Finds or makes what is in the state directory, which is locked; brings it to this version,
-       and counts its jobs. False with a message for people in why. */
+    /* Opens or makes the database in the locked state directory, migrates it, and counts its jobs.
+       False with a message for people in why. */
     bool (*open)(struct store *s, struct write_session **ret, int64_t ret_counts[JOB_STATE_COUNT],
                  char *why, size_t why_size);
-    /* Writes all ops (none: something that shows whether it can be written) in one transaction. On
-       WRITE_WRONG *ret_at is the op at fault; then, and on WRITE_TROUBLE, nothing was written. */
+    /* Writes all ops (none: a probe of whether it is writable) in one transaction. On WRITE_WRONG
+     *ret_at is the op at fault; then, and on WRITE_TROUBLE, nothing was written. */
     enum write_result (*write)(struct store *s, struct write_session *w, const struct op_list *ops,
                                struct op **ret_at, char *why, size_t why_size);
-    /* What is stored is still where it was: asked while there is nothing to write. */
+    /* True if the database is still in its place: checked while idle. */
     bool (*is_there)(const struct store *s);
-    /* Secrets that were deleted have left traces. */
+    /* True if deleted secrets left traces. */
     bool (*has_traces)(const struct write_session *w);
-    /* Removes them. False: not now. */
+    /* Removes the traces. False: not now. */
     bool (*scrub)(struct write_session *w);
     void (*close)(struct write_session *w); /* or NULL */
 
     /* ---- reading: each connection is one thread's. */
 
-    /* NULL with a message in why. */
+    /* Returns NULL with a message in why. */
     struct reader *(*connect)(const struct store *s, int cache_kib, char *why, size_t why_size);
     void (*disconnect)(struct reader *r); /* or NULL */
-    /* What is read between these is of one state. */
+    /* Reads between these see one state. */
     bool (*begin)(struct reader *r);
     void (*end)(struct reader *r);
-    /* As the blocking ones of store/jobs.h, attempts.h, profiles.h and batches.h. */
+    /* Like the store_load_ functions of store/jobs.h, attempts.h, profiles.h and batches.h. */
     enum err (*job)(struct reader *r, struct str id, struct job_record *ret);
     enum err (*profile)(struct reader *r, int64_t seq, unsigned attempt, struct buf *out);
     enum err (*attempts)(struct reader *r, int64_t seq, struct attempt_record **ret,
@@ -102,7 +101,7 @@ struct engine {
     enum err (*workflow)(struct reader *r, int64_t seq, struct buf *out);
     enum err (*batch)(struct reader *r, const char *id, struct store_batch *ret);
     enum err (*count_batch)(struct reader *r, const char *id, int64_t ret[JOB_STATE_COUNT]);
-    /* As store_load_active gives one, in any state and without its attempt. */
+    /* Like store_load_active of one job, in any state and without its attempt. */
     enum err (*whole_job)(struct reader *r, struct str id, struct store_active *ret);
     enum err (*client)(struct reader *r, enum store_owned what, const char *id, char **ret);
     enum err (*key)(struct reader *r, const char *key, struct wall_us now, struct key_record *ret);
@@ -120,7 +119,7 @@ struct engine {
                           void (*each)(void *ctx, struct job_record *j), void *ctx);
     enum err (*list_deliveries)(struct reader *r, const struct delivery_query *q,
                                 void (*each)(void *ctx, struct delivery_record *d), void *ctx);
-    /* each says whether it takes another one; *ret_more: there may be others. */
+    /* each returns whether it takes another one; *ret_more: there may be others. */
     enum err (*list_profiles)(struct reader *r, const struct profile_query *q,
                               struct profile_place after,
                               bool (*each)(void *ctx, const struct profile_row *row), void *ctx,

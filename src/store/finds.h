@@ -1,4 +1,4 @@
-/* The thread that reads one thing at a time, and what it is asked. */
+/* The thread for single reads, and its requests. */
 #ifndef COMFYPOOL_SRC_STORE_FINDS_H
 #define COMFYPOOL_SRC_STORE_FINDS_H
 
@@ -11,16 +11,16 @@ struct reader;
 struct store;
 struct store_read;
 
-/* Embedded, as its first member, in what is asked; freed when it was answered. */
+/* First member of a request; freed after its answer. */
 struct find {
     struct find *next;
-    /* On the thread. */
+    /* Runs on the thread. */
     void (*run)(struct find *f, const struct engine *e, struct reader *r);
-    /* On the loop, once, unless it was forgotten. unread: it did not come to that. */
+    /* Runs on the loop, once, unless forgotten. unread: it was not run. */
     void (*answer)(struct find *f, bool unread);
     /* Frees what the members point to. */
     void (*release)(struct find *f);
-    struct store_read *read; /* who may forget it; or NULL */
+    struct store_read *read; /* handle of the caller, to forget it; or NULL */
     bool unread;
     bool forgotten;
 };
@@ -33,22 +33,22 @@ struct find_list {
 struct finder {
     uv_thread_t thread;
     bool started;            /* with the first read */
-    struct pending *pending; /* what is under way is counted there; or NULL. On the loop alone */
+    struct pending *pending; /* counts requests under way; or NULL. On the loop alone */
     /* Under the mutex. */
     uv_mutex_t mutex;
     uv_cond_t wake;
     struct find_list waiting;
     struct find_list answered;
     bool stopping;
-    /* Its own. */
+    /* The thread's own. */
     struct reader *reader; /* NULL: not yet */
 };
 
-/* Takes f (from mem_zero; its three functions are set). */
+/* Queues f, taking it (from mem_zero, with its three functions set). */
 void find_ask(struct store *s, struct find *f, struct store_read *read);
 
 void finder_init(struct finder *f);
-/* On the loop: answers what was read. */
+/* Answers finished reads, on the loop. */
 void finder_deliver(struct store *s);
 /* Ends the thread, answers all, closes the connection. */
 void finder_close(struct store *s);

@@ -1,7 +1,6 @@
 /*
- * What the files of store/ share: the store itself. Who touches what: `loop
- * side` fields belong to the loop thread, `writer` fields to the writer thread, and the queue
- * between them is under its mutex.
+ * Shared by the files of store/: the store itself. `Loop side` fields belong to the loop thread,
+ * `writer` fields to the writer thread, and the queue between them is under its mutex.
  */
 #ifndef COMFYPOOL_SRC_STORE_INNER_H
 #define COMFYPOOL_SRC_STORE_INNER_H
@@ -29,16 +28,17 @@ struct store {
     const struct engine *engine;
     char *dir;
     char *path;   /* of the database */
-    dev_t device; /* which file that is */
+    dev_t device; /* identity of that file */
     ino_t inode;
-    bool made;    /* jobs were in it before */
-    bool anew;    /* and it may be empty all the same */
-    bool unclean; /* the last daemon did not close it */
+    bool made;    /* it had jobs before */
+    bool anew;    /* --new-store: it may be empty nonetheless */
+    bool unclean; /* not closed by the last daemon */
     int lock_fd;
     uv_async_t async;
-    uv_prepare_t turn_ends; /* wakes the writer once a turn of the loop, for all of its writes */
+    uv_prepare_t turn_ends; /* wakes the writer once a turn of the loop, for all writes of the
+                               turn */
     bool wake_due;
-    unsigned refs; /* the two handles and reads in flight; freed at 0 */
+    unsigned refs; /* the two handles and running reads; freed at 0 */
     bool closing;
     /* Loop side. */
     int64_t last_seq;
@@ -52,10 +52,10 @@ struct store {
     struct async_reads async_reads;
 };
 
-/* What each connection that reads may keep of the database in memory. */
+/* Page cache of a reading connection. */
 enum { READER_CACHE_KIB = 512 };
-/* Makes a file 0600, also one that is there; follows no link. Returns its descriptor, or -1 with
-   errno. */
+/* Opens or makes a file and sets its mode to 0600; follows no link. Returns its descriptor, or -1
+   with errno. */
 int store_open_private(const char *path);
 void store_unref(struct store *s);
 

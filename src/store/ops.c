@@ -1,4 +1,4 @@
-/* What each kind of op is called, whether it may be refused, and the lists in which ops wait. */
+/* Names of ops, which of them may be refused, and their lists. */
 #include "ops.h"
 
 enum op_promise { REFUSABLE, KEPT };

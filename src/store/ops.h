@@ -1,4 +1,4 @@
-/* Writes that wait: an op is a copy of all that one write needs, and lists of them. */
+/* Queued writes: an op is a copy of all data of one write; and lists of ops. */
 #ifndef COMFYPOOL_SRC_STORE_OPS_H
 #define COMFYPOOL_SRC_STORE_OPS_H
 
@@ -52,22 +52,22 @@ enum op_kind {
     OP_KIND_COUNT
 };
 
-/* One write: a copy of all that it needs, in one piece of memory. */
+/* One write: a copy of all its data, in one piece of memory. */
 struct op {
     struct op *next;
-    size_t size;   /* with all that lies behind it */
+    size_t size;   /* including the data behind it */
     unsigned pins; /* of recent.c */
     bool dropped;
     enum op_kind kind;
     enum err result;
-    /* Whom it tells: at most one of these. */
+    /* Its callback: at most one of these. */
     store_done_fn done;
     store_kept_fn kept_done;
     store_revived_fn revived;
     store_pruned_fn pruned;
     store_folded_fn folded;
     void *ctx;
-    /* What the kind needs of these; the texts lie behind the op. */
+    /* Data by kind; the texts lie behind the op. */
     struct job_record job;
     struct attempt_record attempt;
     struct key_record key;     /* key.key NULL: none */
@@ -85,19 +85,19 @@ struct op {
     struct delivery_record *deliveries; /* new ones */
     size_t deliveries_len;
     struct str measurement;
-    struct str credentials; /* of the job, or the batch; n == 0: none */
+    struct str credentials; /* of the job or batch; n == 0: none */
     unsigned withdraw;
     struct wall_us before;
     struct wall_us now;
     int64_t max_count;
     unsigned deleted;
     bool more;
-    bool missing;               /* the row that it is about; then nothing was written */
-    int delta[JOB_STATE_COUNT]; /* what a commit of it makes of the counts */
+    bool missing;               /* its row is gone; nothing was written */
+    int delta[JOB_STATE_COUNT]; /* change of the counts by its commit */
 };
 
 const char *op_name(enum op_kind kind);
-/* Refused while the disk takes nothing; the others are kept. See store/store.h. */
+/* True if it may be refused while the disk is not writable; others are kept. See store/store.h. */
 bool op_is_refusable(enum op_kind kind);
 
 /* First in, first out. */
@@ -107,7 +107,7 @@ struct op_list {
 };
 
 void op_list_add(struct op_list *l, struct op *op);
-/* All of `more` behind l; more is empty after. */
+/* Moves all of `more` to the end of l. */
 void op_list_append(struct op_list *l, struct op_list *more);
 struct op *op_list_take(struct op_list *l);
 

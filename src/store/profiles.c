@@ -1,6 +1,6 @@
 /*
- * Profiles of many jobs, off the loop: pages for exports, and the runs that a baseline stands on. A
- * page is bounded in rows and in bytes, and read whole before it is answered.
+ * Profiles of many jobs, off the loop: pages for exports, and the runs of a baseline. A page is
+ * bounded in rows and in bytes, and read whole before it is answered.
  */
 #include "comfypool/store/profiles.h"
 
@@ -17,7 +17,7 @@ struct profiles_request {
     struct async_read read;
     /* The query. */
     bool is_baseline;
-    struct profile_query query; /* these two borrow what follows */
+    struct profile_query query; /* these two borrow the following */
     struct baseline_query baseline;
     char workflow_hash[DIGEST_HEX_SIZE];
     char cost_key[WORKFLOW_KEY_SIZE];
@@ -27,7 +27,7 @@ struct profiles_request {
     store_look_fn look;
     store_profiles_fn done;
     void *ctx;
-    /* The answer. Texts are offsets until all are there. */
+    /* The answer. Texts are offsets until complete. */
     struct buf texts;
     struct found {
         int64_t seq;
@@ -66,7 +66,7 @@ static bool add_row(void *ctx, const struct profile_row *row)
     return !is_full(r);
 }
 
-/* Owner: the caller; they borrow from r. */
+/* Makes rows that borrow from r. Owner: the caller. */
 static struct profile_row *rows_of(const struct profiles_request *r)
 {
     struct profile_row *rows = mem_alloc((r->len + 1) * sizeof *rows);

@@ -1,8 +1,8 @@
 /*
- * The last ends of jobs, as the ops that wrote them: a client that waits for a job asks for it as
- * soon as it has ended. Bounded in number and bytes; an entry goes when any other write about its
- * job is made. While the caller of an end is told of it, that end is here in any case: events are
- * made of it then. Cost: a look at 32 entries.
+ * The last ends of jobs, as the ops that wrote them: a client waiting for a job asks for it as soon
+ * as it has ended. Bounded in number and bytes; an entry is dropped when any other write about its
+ * job is made. While an end is being reported to its caller, it is always here: events are made
+ * from it then. Cost: a scan of 32 entries.
  */
 #include "recent.h"
 
@@ -43,7 +43,7 @@ static void keep(struct recent *r, struct op *op)
 void recent_begin_telling(struct recent *r, struct op *op)
 {
     op->pins++;
-    op->dropped = true; /* nobody keeps it */
+    op->dropped = true; /* not kept yet */
     if (is_end(op)) {
         r->told = op;
     }

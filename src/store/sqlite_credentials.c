@@ -1,11 +1,11 @@
 /*
  * Account keys of jobs that have not ended (core/credentials.h), in a table of their own, and how
- * they leave the disk: a deleted row is overwritten (secure_delete), and the log that has it still
- * is written into the database and cut off soon after.
+ * they are erased: a deleted row is overwritten (secure_delete), and the log that still has it is
+ * written into the database and truncated soon after.
  *
- * Their texts begin with more blanks than a page of the tree holds of a row, so that the keys
- * themselves lie in overflow pages only: those are never copied when the tree is balanced, which
- * may leave a copy in the gap of a page (findings/sqlite-secure-delete-leaves-copies.sh).
+ * The texts begin with more blanks than a tree page holds of a row, so that the keys themselves are
+ * in overflow pages only: those are never copied when the tree is balanced, which may leave a copy
+ * in the gap of a page (findings/sqlite-secure-delete-leaves-copies.sh).
  */
 #include "sqlite_credentials.h"
 
@@ -62,7 +62,7 @@ enum write_result credentials_delete(struct write_session *w, struct str owner)
 
 bool credentials_cut_log(sqlite3 *db)
 {
-    (void)sqlite3_busy_timeout(db, 0); /* nobody waits for a reader */
+    (void)sqlite3_busy_timeout(db, 0); /* never wait for a reader */
     const int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     (void)sqlite3_busy_timeout(db, DATABASE_BUSY_MS);
     return rc == SQLITE_OK;
@@ -76,7 +76,7 @@ static struct str text_of(sqlite3_value *v)
     return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_value_bytes(v)};
 }
 
-/* A quick no: an escape may be part of a name. */
+/* Excludes most texts quickly: an escape may be part of a name. */
 static bool may_have(struct str text)
 {
     return text.n > 0 && (memmem(text.p, text.n, "_comfy_org", 10) != NULL ||
@@ -136,7 +136,7 @@ bool credentials_functions(sqlite3 *db)
     return true;
 }
 
-/* Whether any of the names is in the file, also where nothing refers to it any more. */
+/* True if any of the names is in the file, even in unreferenced bytes. */
 static bool file_has_names(int fd)
 {
     enum { PIECE = 1 << 20, OVERLAP = 64 };
@@ -174,7 +174,7 @@ bool credentials_may_lie_about(sqlite3 *db)
     return found;
 }
 
-/* Everything is written anew: what older daemons left between the rows goes. */
+/* Rewrites everything: removes what older daemons left between the rows. */
 static void write_anew(sqlite3 *db)
 {
     enum { IN_MEMORY = 256 << 20 };
@@ -209,7 +209,7 @@ static bool is_due(sqlite3 *db)
 void credentials_tidy(sqlite3 *db)
 {
     (void)run(db, "PRAGMA secure_delete = ON");
-    /* Of what has ended there is none; this is for what nobody foresaw. */
+    /* Ended jobs have none; a safeguard. */
     (void)run(db, "DELETE FROM credentials WHERE owner NOT IN (SELECT id FROM jobs WHERE state < 2)"
                   " AND owner NOT IN (SELECT id FROM batches WHERE told = 0)");
     (void)run(db, "PRAGMA secure_delete = OFF");

@@ -12,19 +12,19 @@
 
 struct sqlite3;
 
-/* How a text of keys lies in its row; appends. */
+/* Appends a text of keys as stored in its row. */
 void credentials_pad(struct str keys, struct buf *out);
 /* owner: the id of a job or a batch. */
 enum write_result credentials_put(struct write_session *w, const char *owner, struct str keys);
 enum write_result credentials_delete(struct write_session *w, struct str owner);
-/* Writes the log into the database and cuts it off. False: a reader is in the way; later. */
+/* Writes the log into the database and truncates it. False: a reader is in the way; retry later. */
 bool credentials_cut_log(struct sqlite3 *db);
-/* The SQL functions of the migration: keys_in, without_keys, keys_of. */
+/* Adds the migration's SQL functions: keys_in, without_keys, keys_of. */
 bool credentials_functions(struct sqlite3 *db) MUST_CHECK;
-/* Some may be in the file of a database of format 6 or older, in rows or between them. Costs a look
-   at the whole of it. */
+/* True if a database of format 6 or older may contain some, in rows or between them. Reads the
+   whole file. */
 bool credentials_may_lie_about(struct sqlite3 *db);
-/* At the start: none is there without its job; what the migration asked for is done. */
+/* At the start: deletes keys without a job, and does what the migration requested. */
 void credentials_tidy(struct sqlite3 *db);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Connections to the SQLite database: their options, whether it is ours, and whether it is sound.
- * Its file is sqlite_file.c, its tables sqlite_schema.c.
+ * Connections to the SQLite database: their options, whether the database is ours, and whether it
+ * is intact. Its file is sqlite_file.c, its tables sqlite_schema.c.
  */
 #include "sqlite_database.h"
 
@@ -16,10 +16,10 @@
 
 /* ---- is it sound? ---------------------------------------------------------------------------- */
 
-/* Reads every page: 1 GiB in the page cache takes 0.3 s, from a disk what reading takes. */
+/* Limit of a full check: 1 GiB in the page cache takes 0.3 s, on disk the time to read it. */
 static const int64_t CHECKED_MOST = INT64_C(1) << 30;
 
-/* The first row of a question about the database, as text. */
+/* Asks for the first row of a query, as text. */
 static bool asked(sqlite3 *db, const char *sql, char *ret, size_t size)
 {
     sqlite3_stmt *q = NULL;
@@ -35,7 +35,7 @@ static const char remedy[] = ": restore a backup, or move it away and start with
 
 void database_explain(char *why, size_t why_size)
 {
-    char *sql = strstr(why, " - near "); /* of a schema that is damaged: its own text */
+    char *sql = strstr(why, " - near "); /* text of a damaged schema */
     if (sql != NULL) {
         *sql = '\0';
     }
@@ -76,7 +76,7 @@ bool database_check(const struct store *s, sqlite3 *db, char *why, size_t why_si
 
 /*
  * auto_vacuum must come before the first table. wal_autocheckpoint and journal_size_limit keep the
- * WAL near 4 MiB; temp_store keeps a full disk out of the way of a sort.
+ * WAL near 4 MiB; temp_store lets a sort succeed on a full disk.
  */
 static const char WRITER_OPTIONS[] = "PRAGMA auto_vacuum = INCREMENTAL;"
                                      "PRAGMA journal_mode = WAL;"
@@ -88,8 +88,8 @@ static const char WRITER_OPTIONS[] = "PRAGMA auto_vacuum = INCREMENTAL;"
 static const char READER_OPTIONS[] = "PRAGMA query_only = ON;"
                                      "PRAGMA temp_store = MEMORY;";
 
-/* Without a schema version it is new. Where it has tables all the same it is another program's,
-   which shall keep it as it is; where it has none and jobs were in it, they are lost. */
+/* False for a database without a schema version that is not new: with tables it is another
+   program's, and left alone; without tables, where jobs were, it is lost. */
 static bool is_ours(const struct store *s, sqlite3 *db, char *why, size_t why_size)
 {
     char said[256];

@@ -13,28 +13,28 @@ struct store;
 
 /* ---- sqlite_file.c ------------------------------------------------------------------------- */
 
-/* Finds its file, or makes it. False with a message for people: it is lost, or cannot be made. */
+/* Finds its file, or makes it. False with a message for people: lost, or cannot be made. */
 bool database_find(struct store *s, char *why, size_t why_size) MUST_CHECK;
-/* Its first commit is durable. */
+/* Writes the marker: its first commit is durable. */
 void database_mark(const struct store *s);
-/* Its file still has its name. Any thread. */
+/* True if its file still has its name. Any thread. */
 bool database_is_there(const struct store *s);
 
 /* ---- sqlite_database.c
  * ------------------------------------------------------------------------------ */
 
 enum { DATABASE_BUSY_MS = 2000 };
-/* A connection with the options that all of them have. cache_kib bounds its page cache. */
+/* Connects with the common options. cache_kib bounds its page cache. */
 bool database_connect(const struct store *s, bool writes, int cache_kib, struct sqlite3 **ret,
                       char *why, size_t why_size) MUST_CHECK;
-/* False with a message when the database is damaged, as far as that is looked at: its encoding, and
-   after an unclean end its pages. Before the first write. */
+/* Checks the database: its encoding, and its pages after an unclean end. False with a message when
+   damaged. Before the first write. */
 bool database_check(const struct store *s, struct sqlite3 *db, char *why,
                     size_t why_size) MUST_CHECK;
 /* Prepares a statement that lives as long as its connection. */
 bool database_prepare(struct sqlite3 *db, const char *sql, struct sqlite3_stmt **ret, char *why,
                       size_t why_size) MUST_CHECK;
-/* What SQLite said, for people: what to do about a database that is damaged. */
+/* Turns SQLite's message into one for people: what to do about a damaged database. */
 void database_explain(char *why, size_t why_size);
 
 #endif

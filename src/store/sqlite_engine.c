@@ -1,4 +1,4 @@
-/* SQLite as an engine: a session of the writer, transactions, and what it reads. */
+/* SQLite as an engine: the writer's session, transactions, and reads. */
 #include "engine.h"
 
 #include <sqlite3.h>
@@ -14,7 +14,7 @@
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* A file system without shared memory silently gets another journal. */
+/* True unless a file system without shared memory silently got another journal. */
 static bool journal_is_wal(sqlite3 *db)
 {
     sqlite3_stmt *q = NULL;
@@ -63,7 +63,7 @@ static bool open_database(struct store *s, struct write_session **ret,
     return true;
 }
 
-/* Applies all. On a result other than good *ret_at is the op that failed. */
+/* Applies all ops. On a result other than good *ret_at is the op that failed. */
 static enum write_result apply_all(struct write_session *w, const struct op_list *ops,
                                    struct op **ret_at)
 {
@@ -91,7 +91,7 @@ static void roll_back(struct write_session *w)
     }
 }
 
-/* What is written to a file that has no name any more is on no disk. */
+/* Writes to an unlinked file are lost. */
 static const char GONE[] = "the database file was removed, or its directory was";
 
 static enum write_result write_all(struct store *s, struct write_session *w,

@@ -1,6 +1,6 @@
 /*
- * The file of the SQLite database in the state directory: whether it is the one that was there, and
- * nobody else's to read. What is in it is sqlite_database.c.
+ * The file of the SQLite database in the state directory: whether it is the previous one, and
+ * private. Its content is sqlite_database.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "sqlite_database.h"
 
 static const char DATABASE[] = "comfypoold.db";
-/* Beside it since its first commit: an empty database without it is a new one. */
+/* File beside the database since its first commit: an empty database without it is new. */
 static const char MARKER[] = "comfypoold.made";
 
 static void marker_path(const struct store *s, struct buf *out)
@@ -24,8 +24,8 @@ static void marker_path(const struct store *s, struct buf *out)
     buf_printf(out, "%s/%s", s->dir, MARKER);
 }
 
-/* Its first commit is durable. Without the marker an empty database would pass for a new one: so a
-   disk that has no room for it is told, and refuses nothing. */
+/* Writes the marker after the first commit. Without it an empty database would pass for a new one;
+   but a disk without room for it is only reported. */
 void database_mark(const struct store *s)
 {
     static const char text[] =
@@ -48,14 +48,14 @@ void database_mark(const struct store *s)
     }
 }
 
-/* SQLite takes a file of one byte for an empty one, too (unixFileSize). */
+/* SQLite also takes a file of one byte as empty (unixFileSize). */
 static bool is_empty_or_missing(const char *path)
 {
     struct stat st;
     return lstat(path, &st) != 0 ? errno == ENOENT : S_ISREG(st.st_mode) && st.st_size <= 1;
 }
 
-/* A database that has vanished or was emptied is no new one. */
+/* Refuses a database that vanished or was emptied, as it is not new. */
 static bool check_not_lost(struct store *s, char *why, size_t why_size)
 {
     AUTO_BUF struct buf marker;
@@ -86,8 +86,8 @@ static void beside_path(const struct store *s, size_t i, struct buf *out)
     buf_printf(out, "%s%s", s->path, beside[i]);
 }
 
-/* SQLite gives -wal and -shm the mode of the database, so that goes first. What is left of another
-   database is not this one's. */
+/* Makes the database file first, as SQLite copies its mode to -wal and -shm. Removes leftovers of
+   another database. */
 static bool make_database_file(const struct store *s, char *why, size_t why_size)
 {
     const bool is_new = is_empty_or_missing(s->path);
@@ -104,13 +104,13 @@ static bool make_database_file(const struct store *s, char *why, size_t why_size
         if (is_new) {
             (void)unlink(buf_text(&path));
         }
-        (void)chmod(buf_text(&path), 0600); /* normally not there */
+        (void)chmod(buf_text(&path), 0600); /* normally missing */
     }
     return true;
 }
 
-/* The last daemon did not come to close it: that removes the log, which one that was killed before
-   its first write leaves without a byte. */
+/* True if the last daemon did not close it: closing removes the log; one killed before its first
+   write leaves an empty one. */
 static bool ended_uncleanly(const struct store *s)
 {
     AUTO_BUF struct buf wal;
@@ -125,7 +125,7 @@ bool database_is_there(const struct store *s)
     return stat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode;
 }
 
-/* Its file is where it was from now on, or it is gone. */
+/* Notes the file's identity; false if it is gone. */
 static bool note_file(struct store *s, char *why, size_t why_size)
 {
     struct stat st;

@@ -1,9 +1,8 @@
 /*
  * Roll-ups on disk: each end of a job leaves a measurement in its own transaction, which costs one
  * small row; a fold puts some dozens of them into the roll-ups of their hours and keys, and deletes
- * them in the same transaction. So a kill counts nothing twice and loses nothing. What counts
- * where, how many keys there may be and how roll-ups age are rules of core/rollup_*.h; here is the
- * SQL. Called by the writer.
+ * them in the same transaction. So a kill counts nothing twice and loses nothing. core/rollup_*.h
+ * has the rules for keys, their limits, and ageing; here is the SQL. Called by the writer.
  */
 #include "sqlite_fold.h"
 
@@ -42,7 +41,7 @@ static struct str blob_at(sqlite3_stmt *q, int at)
     return (struct str){p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(q, at)};
 }
 
-/* Adds data to what is there. */
+/* Merges data into the stored roll-up. */
 static enum write_result merge_into(struct write_session *w, const struct place *at,
                                     struct str label, const struct rollup *data)
 {
@@ -51,7 +50,7 @@ static enum write_result merge_into(struct write_session *w, const struct place 
     bind_place(q, at);
     const int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW && !rollup_read(&sum, blob_at(q, 0))) {
-        rollup_done(&sum); /* of a future version, or damaged: it begins anew */
+        rollup_done(&sum); /* of a future version, or damaged: starts over */
     }
     enum write_result r = write_finish(q, rc);
     rollup_merge(&sum, data);
@@ -85,7 +84,7 @@ struct old_rollup {
     struct rollup data;
 };
 
-/* What is kept under the keys of a range, by time. */
+/* Stored roll-ups of a range of keys, by time. */
 struct old_rollups {
     struct old_rollup *list;
     size_t len;
@@ -111,7 +110,7 @@ static void add_old(struct old_rollups *all, sqlite3_stmt *q)
     all->list[all->len++] = (struct old_rollup){span, data};
 }
 
-/* Everything under the range's keys goes into "other", or is forgotten. */
+/* Merges all keys of the range into "other", or deletes them. */
 static enum write_result retire(struct write_session *w, const struct key_range *range)
 {
     struct old_rollups all = {.len = 0};
@@ -176,7 +175,7 @@ static enum write_result count_keys(struct write_session *w, const struct key_ra
     return write_finish(q, rc);
 }
 
-/* The key is known, and was seen now; false: it is new. */
+/* Notes that the key was seen now; false: it is new. */
 static enum write_result touch(struct write_session *w, int kind, struct str key, struct wall_us at,
                                bool *ret_known)
 {
@@ -199,7 +198,7 @@ static enum write_result put_key(struct write_session *w, int kind, struct str k
     return write_step(q);
 }
 
-/* Where a new node of a workflow counts: under its own key, or under the workflow's others. */
+/* Admits a new node of a workflow under its own key, or under the workflow's "other". */
 static enum write_result admit_node(struct write_session *w, int kind, struct str *key,
                                     struct buf *texts)
 {
@@ -215,13 +214,13 @@ static enum write_result admit_node(struct write_session *w, int kind, struct st
     return r;
 }
 
-/* How many keys of a kind there are, as far as it was asked in this transaction. */
+/* Numbers of keys by kind, as counted in this transaction. */
 struct key_counts {
     bool known[ROLLUP_KIND_COUNT];
     int64_t n[ROLLUP_KIND_COUNT];
 };
 
-/* Room for a new key of the other kinds. Counting costs all keys: it is done once. */
+/* Makes room for a new key of the other kinds. Counting costs all keys: once a transaction. */
 static enum write_result admit(struct write_session *w, int kind, struct key_counts *counts)
 {
     const struct key_range all = rollup_range_of_kind(kind);
@@ -236,7 +235,7 @@ static enum write_result admit(struct write_session *w, int kind, struct key_cou
     return r;
 }
 
-/* The key under which *key counts; *texts holds what is made for it. */
+/* Replaces *key by the key that counts; *texts holds what is made for it. */
 static enum write_result settle_key(struct write_session *w, int kind, struct str *key,
                                     struct wall_us at, struct key_counts *counts, struct buf *texts)
 {

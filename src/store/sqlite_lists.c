@@ -1,4 +1,4 @@
-/* Pages of jobs and of deliveries from SQLite. A page costs its rows, whatever lies before it. */
+/* Pages of jobs and of deliveries from SQLite. A page costs its rows, wherever it begins. */
 #include <inttypes.h>
 #include <sqlite3.h>
 
@@ -11,7 +11,7 @@
 #include "sqlite_read.h"
 #include "sqlite_rows.h"
 
-/* client: ?1 of the statement, or NULL. */
+/* Runs a list. client: ?1 of the statement, or NULL. */
 static enum err list(struct reader *r, struct buf *sql, const char *client,
                      bool (*each)(sqlite3_stmt *q, void *to), void *to)
 {
@@ -58,7 +58,7 @@ static void of_states_sql(const struct job_query *j, struct buf *sql)
     buf_add_text(sql, first ? "NULL)" : ")");
 }
 
-/* Each state's newest (of a client's) come from its own stretch of the index; then the newest of
+/* Takes the newest of each state (of a client's) from its range of the index; then the newest of
    all of those. */
 static void jobs_sql(const struct job_query *j, struct buf *sql)
 {

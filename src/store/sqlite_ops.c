@@ -1,9 +1,9 @@
 /*
- * What each kind of op does inside the writer's open transaction, and the statements for it. Making
- * ops is writes.c; when and how often they are done is the writer's business.
+ * The work of each kind of op inside the writer's open transaction, and its statements. writes.c
+ * makes the ops; the writer decides when and how often they are applied.
  *
- * Invariant: an op applied twice in two transactions (the first one rolled back) writes the same.
- * A job without a key, a stray, a profile or a webhook costs no statement for them.
+ * Invariant: an op applied twice in two transactions (the first one rolled back) writes the same. A
+ * job without a key, a stray, a profile or a webhook costs no statement for them.
  */
 #include "sqlite_ops.h"
 
@@ -23,12 +23,12 @@ enum { PRUNE_STEP = 200 };
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-/* Those that do not follow from the column tables. */
+/* Statements that do not follow from the column tables. */
 static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_BEGIN] = "BEGIN IMMEDIATE",
     [Q_COMMIT] = "COMMIT",
     [Q_ROLLBACK] = "ROLLBACK",
-    /* As large as a small job, so that it says something about the next one. */
+    /* As large as a small job, to predict the next one. */
     [Q_PROBE] = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(16384))",
     [Q_STATE] = "SELECT state FROM jobs WHERE seq = ?",
     [Q_INSERT_WORKFLOW] = "INSERT INTO workflows (seq, text, extra_data) VALUES (?, ?, ?)",
@@ -39,7 +39,7 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_DELETE_UPLOAD] = "DELETE FROM uploads WHERE sha256 = ?",
     [Q_DELETE_OWNERS] = "DELETE FROM upload_owners WHERE sha256 = ?",
     [Q_DELETE_OWNER] = "DELETE FROM upload_owners WHERE sha256 = ? AND client = ?",
-    /* Its job may have been deleted meanwhile. */
+    /* The job may have been deleted meanwhile. */
     [Q_PUT_KEPT] = "INSERT OR REPLACE INTO kept (seq, job_id, ended_at, files) "
                    "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS ("
                    "SELECT 1 FROM jobs WHERE seq = ?1 AND id = ?2)",
@@ -51,7 +51,7 @@ static const char *const fixed_sql[Q_WRITE_COUNT] = {
     [Q_MARK_CANCEL] = "UPDATE jobs SET cancel_requested = ? WHERE seq = ?",
     [Q_DELETE_JOB] = "DELETE FROM jobs WHERE seq = ?",
     [Q_DELETE_ATTEMPT] = "DELETE FROM attempts WHERE seq = ? AND number = ?",
-    /* A seq may be given again after its job was deleted; a prompt id never is. */
+    /* A seq may be reused after its job was deleted; a prompt id never is. */
     [Q_LATE] = "UPDATE attempts SET late = ? WHERE seq = ? AND number = ? AND prompt_id = ?",
     [Q_DELETE_STRAY] = "DELETE FROM strays WHERE prompt_id = ?",
     [Q_DELETE_BACKEND] = "DELETE FROM backends WHERE name = ?",
@@ -122,7 +122,7 @@ static void attempt_put_sql(struct buf *sql)
     buf_add_text(sql, ")");
 }
 
-/* Changes nothing while the key is alive. */
+/* Changes nothing while the key is valid. */
 static void key_insert_sql(struct buf *sql)
 {
     put_sql(sql, "INSERT", "keys", &key_columns);
@@ -143,7 +143,7 @@ static void backend_put_sql(struct buf *sql)
     put_sql(sql, "INSERT OR REPLACE", "backends", &backend_columns);
 }
 
-/* Its texts come in a second step. */
+/* Without its texts, which come in a second step. */
 static void batch_insert_sql(struct buf *sql)
 {
     buf_add_text(sql, "INSERT INTO batches (");
@@ -237,7 +237,7 @@ void write_session_close(struct write_session *w)
 
 /* ---- doing ops ------------------------------------------------------------------------------- */
 
-/* Faults of the disk and its surroundings; everything else that can fail here is a bug of ours. */
+/* Tells faults of the disk and its surroundings from all others, which are our bugs. */
 static enum write_result result_of(int rc)
 {
     switch (rc & 0xff) {
@@ -245,7 +245,7 @@ static enum write_result result_of(int rc)
     case SQLITE_DONE:
     case SQLITE_ROW:
         return WRITE_GOOD;
-    case SQLITE_ERROR: /* no such table: somebody else was here */
+    case SQLITE_ERROR: /* no such table: another program changed it */
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
     case SQLITE_TOOBIG:
@@ -257,7 +257,7 @@ static enum write_result result_of(int rc)
     }
 }
 
-/* A statement is reset and its bindings are cleared after every use, also on an error. */
+/* Resets a statement and clears its bindings, after every use, also on an error. */
 enum write_result write_finish(sqlite3_stmt *q, int rc)
 {
     (void)sqlite3_reset(q);
@@ -287,7 +287,7 @@ static void count(struct write_session *w, struct op *op, int state, int by)
     }
 }
 
-/* The state of op's job as it is on disk; WRITE_WRONG when there is no such job. */
+/* Reads the stored state of op's job; WRITE_WRONG when there is no such job. */
 static enum write_result read_state(struct write_session *w, const struct op *op, int *ret)
 {
     sqlite3_stmt *q = w->q[Q_STATE];
@@ -300,7 +300,7 @@ static enum write_result read_state(struct write_session *w, const struct op *op
     return r == WRITE_GOOD && rc != SQLITE_ROW ? WRITE_WRONG : r;
 }
 
-/* Before a write that sets the job's state: the counts follow. */
+/* Adjusts the counts before a write that sets the job's state. */
 static enum write_result move_state(struct write_session *w, struct op *op)
 {
     int from = 0;
@@ -340,7 +340,7 @@ static enum write_result apply_revive_job(struct write_session *w, struct op *op
     return op->missing ? WRITE_GOOD : r == WRITE_GOOD ? update_job(w, op) : r;
 }
 
-/* Steps a statement that must change a row: without one its caller was mistaken. */
+/* Steps a statement that must change a row: none is the caller's mistake. */
 static enum write_result step_changing(struct write_session *w, sqlite3_stmt *q)
 {
     const enum write_result r = write_step(q);
@@ -401,7 +401,7 @@ static enum write_result apply_insert_batch(struct write_session *w, struct op *
     return r == WRITE_GOOD && op->key.key != NULL ? insert_key(w, op) : r;
 }
 
-/* Its jobs may have been deleted meanwhile, and it with them. */
+/* Ends a batch, which may have been deleted with its jobs meanwhile. */
 static enum write_result apply_end_batch(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_END_BATCH];
@@ -410,7 +410,7 @@ static enum write_result apply_end_batch(struct write_session *w, struct op *op)
     return r == WRITE_GOOD ? credentials_delete(w, op->text) : r;
 }
 
-/* The key may have been pruned, or refused with its job. */
+/* Sets a key's status; it may have been pruned, or refused with its job. */
 static enum write_result apply_key_status(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_KEY_STATUS];
@@ -503,7 +503,7 @@ static enum write_result apply_end_attempt(struct write_session *w, struct op *o
     return r;
 }
 
-/* Its job may be gone; then there is no attempt to note it in. */
+/* Deletes a stray. Its job may be gone; then no attempt is noted. */
 static enum write_result apply_end_stray(struct write_session *w, struct op *op)
 {
     const enum write_result r = delete_stray(w, op->stray.prompt_id);
@@ -532,7 +532,7 @@ static enum write_result apply_mark_cancel(struct write_session *w, struct op *o
     return step_changing(w, q);
 }
 
-/* A job that is gone already is deleted as asked; an active one is the caller's bug. */
+/* Deletes a job. One already gone is no error; an active one is the caller's bug. */
 static enum write_result apply_delete(struct write_session *w, struct op *op)
 {
     int state = 0;
@@ -630,7 +630,7 @@ static enum write_result apply_nothing(struct write_session *w, struct op *op)
     return WRITE_GOOD;
 }
 
-/* A delivery that is gone needs nothing any more. */
+/* Updates a delivery; none if it is gone. */
 static enum write_result apply_update_delivery(struct write_session *w, struct op *op)
 {
     sqlite3_stmt *q = w->q[Q_UPDATE_DELIVERY];

@@ -1,4 +1,4 @@
-/* What each kind of op does inside the writer's transaction, and the statements for it. */
+/* The work of each kind of op inside the writer's transaction, and its statements. */
 #ifndef COMFYPOOL_SRC_STORE_SQLITE_OPS_H
 #define COMFYPOOL_SRC_STORE_SQLITE_OPS_H
 
@@ -79,24 +79,24 @@ enum write_statement {
     Q_WRITE_COUNT
 };
 
-/* What the writer thread writes with. */
+/* State of the writer thread. */
 struct write_session {
     struct sqlite3 *db;
     struct sqlite3_stmt *q[Q_WRITE_COUNT];
-    int64_t counts[JOB_STATE_COUNT]; /* as they are inside the open transaction */
-    bool removed;                    /* credentials: the log has them still */
+    int64_t counts[JOB_STATE_COUNT]; /* inside the open transaction */
+    bool removed;                    /* credentials: the log still has them */
 };
 
 /* Prepares the statements of w->db and loads the counts. */
 bool write_session_open(struct write_session *w, char *why, size_t why_size) MUST_CHECK;
-/* Frees it; or NULL. */
+/* Frees w; or NULL. */
 void write_session_close(struct write_session *w);
 /* Steps a statement that returns nothing; resets it. */
 enum write_result write_step(struct sqlite3_stmt *q);
-/* Does op inside the open transaction. */
+/* Applies op inside the open transaction. */
 enum write_result op_apply(struct write_session *w, struct op *op);
 
-/* Resets and clears a statement after its use; what its last result means. */
+/* Resets and clears a statement after use; returns the meaning of rc. */
 enum write_result write_finish(struct sqlite3_stmt *q, int rc);
 void write_bind_str(struct sqlite3_stmt *q, int at, struct str s);
 

@@ -1,4 +1,4 @@
-/* Profiles of many jobs from SQLite: pages for exports, and the runs that a baseline stands on. */
+/* Profiles of many jobs from SQLite: pages for exports, and the runs of a baseline. */
 #include <sqlite3.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ static bool profile_row(sqlite3_stmt *q, void *to)
 
 /* ---- pages of an export ---------------------------------------------------------------------- */
 
-/* The index on completed_at ends with seq: a page is one stretch of it. */
+/* The index on completed_at ends with seq: a page is one range of it. */
 static void page_sql(const struct profile_query *p, struct buf *sql)
 {
     buf_add_text(sql,
@@ -64,7 +64,7 @@ enum err reader_list_profiles(struct reader *r, const struct profile_query *p,
 
 /* ---- the runs of a baseline ------------------------------------------------------------------ */
 
-/* All keys of a structure begin alike. */
+/* True for a structure alone: the prefix of all its keys. */
 static bool is_prefix(const char *cost_key)
 {
     return strlen(cost_key) == WORKFLOW_KEY_PREFIX;
@@ -76,12 +76,12 @@ static void baseline_sql(const struct baseline_query *b, struct buf *sql)
                  "SELECT j.seq, j.completed_at, j.id, p.json FROM (SELECT seq, completed_at, "
                  "id, attempts, result_of FROM jobs WHERE state = 2 AND profiled AND executed > 0 "
                  "AND seq != ?3 AND ");
-    /* '.' comes behind '-', which is behind the prefix. */
+    /* '.' follows '-', which follows the prefix. */
     buf_add_text(sql, is_prefix(b->cost_key) ? "cost_key > ?1 AND cost_key < ?1 || '.'"
                                              : "cost_key = ?1");
     buf_add_text(sql, b->backend[0] == '\0' ? "" : " AND backend = ?2");
     buf_add_text(sql, b->client == NULL ? "" : " AND client = ?5");
-    /* A whole structure is sorted: without the profiles. */
+    /* Sorts a whole structure, without the profiles. */
     buf_add_text(sql, " ORDER BY completed_at DESC, seq DESC LIMIT ?4) j JOIN profiles p "
                       "ON p.seq = j.seq AND p.number = coalesce(nullif(j.result_of, 0), "
                       "j.attempts) ORDER BY j.completed_at DESC, j.seq DESC");

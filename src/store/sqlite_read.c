@@ -1,7 +1,7 @@
 /*
- * What SQLite reads of one thing, each connection on one thread (WAL: no writer is in the way): a
- * job, its workflow, attempts and profiles, a key, a setting; and what is read once, at start-up:
- * active jobs, strays, backends. Pages are sqlite_lists.c, sqlite_profiles.c and sqlite_rollups.c.
+ * Single reads from SQLite, each connection on one thread (WAL: no writer is in the way): a job,
+ * its workflow, attempts and profiles, a key, a setting; and reads at start-up: active jobs,
+ * strays, backends. Pages are sqlite_lists.c, sqlite_profiles.c and sqlite_rollups.c.
  */
 #include "sqlite_read.h"
 
@@ -36,7 +36,7 @@ static void job_by_id_sql(struct buf *sql)
     buf_add_text(sql, " FROM jobs WHERE id = ?");
 }
 
-/* The columns are named alike in both tables: each is taken from `jobs` by the subquery. */
+/* Both tables use the same column names: the subquery takes each from `jobs`. */
 static void whole_jobs_sql(struct buf *sql, const char *where)
 {
     buf_add_text(sql, "SELECT j.*, w.text, w.extra_data, c.text FROM (SELECT ");
@@ -227,7 +227,7 @@ static char *column_copy(sqlite3_stmt *q, int at, size_t *ret_len)
     return p == NULL ? NULL : mem_copy((struct str){p, n});
 }
 
-/* Without the blanks of credentials_pad. */
+/* Copies keys without the blanks of credentials_pad. */
 static char *keys_copy(sqlite3_stmt *q, int at)
 {
     char *text = column_copy(q, at, NULL);
@@ -590,8 +590,8 @@ enum err reader_load_active(struct reader *r, void (*each)(void *ctx, struct sto
 
 /* ---- whole tables, at start-up --------------------------------------------------------------- */
 
-/* Calls each_row for every row of a table in the order of its key, from column 0 on. more: columns
-   behind its own, beginning with a comma, or "". */
+/* Calls each_row for every row of a table in key order, from column 0 on. more: further columns,
+   beginning with a comma, or "". */
 static enum err load_more(struct reader *r, const char *table, const char *key,
                           const struct columns *c, const char *more,
                           bool (*each_row)(sqlite3_stmt *q, void *to), void *to)

@@ -1,4 +1,4 @@
-/* What SQLite reads, each connection on one thread: see engine.h. */
+/* Reads from SQLite, each connection on one thread: see engine.h. */
 #ifndef COMFYPOOL_SRC_STORE_SQLITE_READ_H
 #define COMFYPOOL_SRC_STORE_SQLITE_READ_H
 
@@ -125,10 +125,10 @@ enum err reader_rollups(struct reader *r, const struct rollup_query *q,
                         void (*each)(void *ctx, const struct rollup_row *row),
                         void *ctx) MUST_CHECK;
 
-/* A statement for one read; NULL: it cannot be made, which is logged. */
+/* Prepares a statement for one read; NULL: failed, and logged. */
 struct sqlite3_stmt *reader_prepare(struct reader *r, const char *sql);
-/* Runs it and finalizes it. Each row is for `each`, which returns whether it wants another;
- *ret_more (or NULL): it did not. q NULL: there is none. */
+/* Runs and finalizes it. `each` gets the rows, and returns whether it wants another; ret_more (or
+   NULL): it did not. q NULL: fails. */
 enum err reader_run(struct sqlite3_stmt *q, bool (*each)(struct sqlite3_stmt *q, void *to),
                     void *to, bool *ret_more) MUST_CHECK;
 

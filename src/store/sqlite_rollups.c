@@ -1,4 +1,4 @@
-/* Roll-ups of one kind from SQLite. Cost: those that were asked for, one an hour and key. */
+/* Roll-ups of one kind from SQLite. Cost: the selected ones, one an hour and key. */
 #include <sqlite3.h>
 
 #include "engine.h"

@@ -1,4 +1,4 @@
-/* Records in the parameters and the columns of SQLite's statements, by the tables of columns.c. */
+/* Records as parameters and columns of SQLite's statements, by the tables of columns.c. */
 #include "sqlite_rows.h"
 
 #include <sqlite3.h>
@@ -12,7 +12,7 @@
 
 static void bind_text(sqlite3_stmt *q, int at, const char *text)
 {
-    (void)sqlite3_bind_text(q, at, text, -1, SQLITE_STATIC); /* NULL is NULL */
+    (void)sqlite3_bind_text(q, at, text, -1, SQLITE_STATIC); /* NULL binds NULL */
 }
 
 static void bind_one(const struct column *c, sqlite3_stmt *q, int at, const char *field)

@@ -1,4 +1,4 @@
-/* Records in the parameters and the columns of SQLite's statements. */
+/* Records as parameters and columns of SQLite's statements. */
 #ifndef COMFYPOOL_SRC_STORE_SQLITE_ROWS_H
 #define COMFYPOOL_SRC_STORE_SQLITE_ROWS_H
 

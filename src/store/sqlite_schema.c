@@ -1,13 +1,13 @@
 /*
- * The format on disk and how it changes. PRAGMA user_version counts the migrations that a database
- * has had; each runs once, in a transaction of its own.
+ * The format on disk and its changes. PRAGMA user_version counts the migrations that a database has
+ * had; each runs once, in a transaction of its own.
  *
- * To change the format: append a migration (never edit one that was released), add the columns to
+ * To change the format: append a migration (never edit a released one), add the columns to
  * columns.c, and keep a database of the old version among the test's samples. A database of a newer
  * version is refused: an older daemon does not know what it would break.
  *
  * jobs.state and attempts.outcome hold the numbers of core/job.h (columns.c asserts them), times
- * are microseconds since the Unix epoch (0: not yet), errors are kept by their public code.
+ * are microseconds since the Unix epoch (0: not yet), errors are stored by their public code.
  */
 #include "sqlite_schema.h"
 
@@ -55,9 +55,9 @@ static const char *const migrations[] = {
     ");"
     /* Lists by state, newest first: an index ends with the rowid, which is seq. */
     "CREATE INDEX jobs_by_state ON jobs (state);"
-    /* Retention; only terminal jobs are in it, so that a running one costs nothing here. */
+    /* Retention; only terminal jobs, so that a running one costs nothing here. */
     "CREATE INDEX jobs_by_end ON jobs (completed_at) WHERE state >= 2;"
-    /* Apart from jobs, so that a list does not page through workflows. */
+    /* Separate from jobs, so that a list does not page through workflows. */
     "CREATE TABLE workflows ("
     "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
     "    text TEXT NOT NULL,"
@@ -90,8 +90,8 @@ static const char *const migrations[] = {
     "    json TEXT NOT NULL,"
     "    PRIMARY KEY (seq, number)"
     ");",
-    /* 2. The defaults are those of core/job.h when this was written; retry_on 15 is transient,
-       lost, out_of_memory and timeout. */
+    /* 2. Defaults as in core/job.h at that time; retry_on 15 is transient, lost, out_of_memory and
+       timeout. */
     "ALTER TABLE jobs ADD COLUMN waiting_since INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN budget_since INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN free_attempts INTEGER NOT NULL DEFAULT 0;"
@@ -114,7 +114,7 @@ static const char *const migrations[] = {
     "    at INTEGER NOT NULL"
     ") WITHOUT ROWID;"
     "CREATE INDEX keys_by_age ON keys (at);"
-    /* Outlive their jobs: no reference. */
+    /* Strays outlive their jobs: no reference. */
     "CREATE TABLE strays ("
     "    prompt_id TEXT PRIMARY KEY,"
     "    client_id TEXT,"
@@ -138,17 +138,17 @@ static const char *const migrations[] = {
     "    name TEXT PRIMARY KEY,"
     "    value TEXT NOT NULL"
     ") WITHOUT ROWID;",
-    /* 3. What a run costs, webhooks, roll-ups. executed -1: not known. */
+    /* 3. Cost keys, webhooks, roll-ups. executed -1: unknown. */
     "ALTER TABLE jobs ADD COLUMN cost_key TEXT;"
     "ALTER TABLE jobs ADD COLUMN executed INTEGER NOT NULL DEFAULT -1;"
     "ALTER TABLE jobs ADD COLUMN trace TEXT;"
     "ALTER TABLE jobs ADD COLUMN hook_url TEXT;"
     "ALTER TABLE jobs ADD COLUMN hook_events INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN hook_secret TEXT;"
-    /* Baselines: completed, profiled runs in which something was executed. */
+    /* Baselines: completed, profiled runs with an executed node. */
     "CREATE INDEX jobs_by_cost ON jobs (cost_key, completed_at)"
     "    WHERE state = 2 AND profiled AND executed > 0;"
-    /* Ends of jobs that are not in the roll-ups yet; see core/rollup.h for the bytes. */
+    /* Ends of jobs not in the roll-ups yet; see core/rollup.h for the bytes. */
     "CREATE TABLE measurements ("
     "    n INTEGER PRIMARY KEY,"
     "    data BLOB NOT NULL"
@@ -164,7 +164,7 @@ static const char *const migrations[] = {
     "    PRIMARY KEY (kind, key, start, span)"
     ") WITHOUT ROWID;"
     "CREATE INDEX rollups_by_age ON rollups (span, start);"
-    /* Which keys there are, and when each was seen last (in microseconds). */
+    /* Known keys, and when each was last seen (in microseconds). */
     "CREATE TABLE rollup_keys ("
     "    kind INTEGER NOT NULL,"
     "    key TEXT NOT NULL,"
@@ -172,7 +172,7 @@ static const char *const migrations[] = {
     "    PRIMARY KEY (kind, key)"
     ") WITHOUT ROWID;"
     "CREATE INDEX rollup_keys_by_age ON rollup_keys (kind, last);"
-    /* state: core/webhook.h. They outlive their jobs: no reference. */
+    /* state: core/webhook.h. Deliveries outlive their jobs: no reference. */
     "CREATE TABLE deliveries ("
     "    n INTEGER PRIMARY KEY,"
     "    id TEXT NOT NULL UNIQUE,"
@@ -192,7 +192,7 @@ static const char *const migrations[] = {
     ");"
     "CREATE INDEX deliveries_due ON deliveries (host, next_at) WHERE state < 2;"
     "CREATE INDEX deliveries_dead ON deliveries (next_at) WHERE state >= 2;",
-    /* 4. Whom jobs are for, what they wait for and where they may run; files; batches. */
+    /* 4. Clients, dependencies and placement of jobs; files; batches. */
     "ALTER TABLE jobs ADD COLUMN client TEXT;"
     "ALTER TABLE jobs ADD COLUMN batch_id TEXT;"
     "ALTER TABLE jobs ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;"
@@ -204,21 +204,22 @@ static const char *const migrations[] = {
     "ALTER TABLE jobs ADD COLUMN attachments TEXT;"
     "ALTER TABLE jobs ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN stamped_end_ms INTEGER NOT NULL DEFAULT 0;"
-    /* Copies of outputs: which of a job's there are, or are still to be made. */
+    /* Copies of a job's outputs, made or still to be made. */
     "CREATE TABLE kept ("
     "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
     "    job_id TEXT NOT NULL,"
     "    ended_at INTEGER NOT NULL,"
     "    files TEXT NOT NULL"
     ");"
-    /* Of kept files; they lie in the directory uploads. */
+    /* Files kept in the directory uploads. */
     "CREATE TABLE uploads ("
     "    sha256 TEXT PRIMARY KEY,"
     "    size INTEGER NOT NULL,"
     "    used_at INTEGER NOT NULL"
     ") WITHOUT ROWID;"
     "CREATE INDEX jobs_by_batch ON jobs (batch_id, state) WHERE batch_id IS NOT NULL;"
-    /* The workflow that its jobs share; they have no row in workflows. It goes with the last. */
+    /* The workflow shared by its jobs, which have no row in workflows. Deleted with the last
+       job. */
     "CREATE TABLE batches ("
     "    id TEXT PRIMARY KEY,"
     "    made_at INTEGER NOT NULL,"
@@ -235,16 +236,16 @@ static const char *const migrations[] = {
     "    DELETE FROM batches WHERE id = old.batch_id AND NOT EXISTS ("
     "        SELECT 1 FROM jobs WHERE batch_id = old.batch_id);"
     "END;",
-    /* 5. Faults of servers, and what is known of prompts that were given up. */
+    /* 5. Faults of servers, and the state of given-up prompts. */
     "ALTER TABLE jobs ADD COLUMN faults INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN faulted_on TEXT;"
     "ALTER TABLE jobs ADD COLUMN result_of INTEGER NOT NULL DEFAULT 0;"
-    /* Who asked for the default asked for what it is now: server_fault came to it. */
+    /* Jobs with the old default get the new one, with server_fault. */
     "UPDATE jobs SET retry_on = 47 WHERE retry_on = 15 AND state <> 2;"
     "ALTER TABLE strays ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE strays ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE strays ADD COLUMN started INTEGER NOT NULL DEFAULT 0;",
-    /* 6. Whose things are: lists of one client's, and who has sent a file. */
+    /* 6. Ownership: lists by client, and senders of files. */
     "CREATE INDEX jobs_by_client ON jobs (client, state) WHERE client IS NOT NULL;"
     "CREATE INDEX jobs_by_client_end ON jobs (client, completed_at)"
     "    WHERE state >= 2 AND client IS NOT NULL;"
@@ -260,22 +261,22 @@ static const char *const migrations[] = {
     "    (SELECT b.client FROM batches b WHERE b.id = deliveries.job_id)) WHERE NOT configured;"
     "CREATE INDEX deliveries_by_client ON deliveries (client, state <> 0, n)"
     "    WHERE client IS NOT NULL;"
-    /* They go with their upload, by the daemon's own hand: its row is replaced when it is used. */
+    /* Deleted by the daemon with their upload, whose row is replaced when it is used. */
     "CREATE TABLE upload_owners ("
     "    sha256 TEXT NOT NULL,"
     "    client TEXT NOT NULL,"
     "    PRIMARY KEY (sha256, client)"
     ") WITHOUT ROWID;"
     "INSERT INTO upload_owners (sha256, client) SELECT sha256, '' FROM uploads;"
-    /* What files were when their job had ended, and whether all outputs are there. */
+    /* Stamps of files at the end of their job, and whether outputs are complete. */
     "CREATE TABLE stamps ("
     "    seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,"
     "    ended_at INTEGER NOT NULL,"
     "    files TEXT NOT NULL"
     ");"
     "ALTER TABLE jobs ADD COLUMN outputs_truncated INTEGER NOT NULL DEFAULT 0;",
-    /* 7. Account keys leave with their job's end; see sqlite_credentials.c, and core/credentials.h
-       for the bits. owner: a job, or a batch. */
+    /* 7. Account keys are erased at their job's end; see sqlite_credentials.c, and
+       core/credentials.h for the bits. owner: a job, or a batch. */
     "ALTER TABLE jobs ADD COLUMN credentials INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE credentials ("
     "    owner TEXT PRIMARY KEY,"
@@ -290,7 +291,7 @@ static const char *const migrations[] = {
     "UPDATE jobs SET credentials = credentials | (1 << 30) WHERE credentials <> 0 AND state >= 2;"
     "INSERT INTO credentials SELECT j.id, keys_of(w.extra_data)"
     "    FROM jobs j JOIN workflows w ON w.seq = j.seq WHERE j.credentials <> 0 AND j.state < 2;"
-    /* Jobs that are tried again in a batch whose end was told. */
+    /* Retried jobs of a batch whose end was told. */
     "INSERT INTO credentials SELECT j.id, keys_of(b.extra_data)"
     "    FROM jobs j JOIN batches b ON b.id = j.batch_id"
     "    WHERE j.credentials <> 0 AND j.state < 2 AND b.told;"
@@ -298,7 +299,7 @@ static const char *const migrations[] = {
     "    WHERE NOT told AND keys_in(extra_data) <> 0;"
     "UPDATE workflows SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;"
     "UPDATE batches SET extra_data = without_keys(extra_data) WHERE keys_in(extra_data) <> 0;"
-    /* Their old bytes are free space now. */
+    /* The old bytes of these texts are free space now. */
     "INSERT OR REPLACE INTO meta (key)"
     "    SELECT 'write anew' WHERE EXISTS (SELECT 1 FROM jobs WHERE credentials <> 0);",
 };
@@ -327,7 +328,7 @@ static bool run(sqlite3 *db, const char *sql, char *why, size_t why_size)
     return false;
 }
 
-/* leftovers: account keys may lie in it where no row refers to them. */
+/* leftovers: account keys may be in unreferenced bytes. */
 static bool migrate_one(sqlite3 *db, int version, bool leftovers, char *why, size_t why_size)
 {
     AUTO_BUF struct buf sql;

@@ -1,8 +1,8 @@
 /*
- * The store as a whole: its directory and lock, the answers of the writer on the loop thread, the
- * counts, and the end. Writes are made in writes.c and done by the thread of writer.c; reads of one
- * thing are in finds.c and blocking.c, those that take long in async_reads.c and the files that use
- * it. What is done with the database is behind engine.h.
+ * The store as a whole: its directory and lock, the writer's answers on the loop thread, the
+ * counts, and the end. writes.c makes writes and the thread of writer.c does them; single reads are
+ * in finds.c and blocking.c, long ones in async_reads.c and its users. The database is behind
+ * engine.h.
  *
  * Invariant: the counts and store_is_writable are as of the last answers given on the loop thread.
  */
@@ -45,7 +45,7 @@ static bool make_parents(char *path, char *why, size_t why_size)
     return true;
 }
 
-/* Makes it, or takes one that is there; nobody else may look into it. */
+/* Makes the directory, or takes an existing one; it must be private. */
 static bool make_dir(const char *dir, char *why, size_t why_size)
 {
     AUTO_FREE char *path = mem_strdup(dir);
@@ -118,7 +118,7 @@ static bool lock_dir(struct store *s, char *why, size_t why_size)
         return false;
     }
     const int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    /* Only for the message above: a full disk must not keep the daemon from starting. */
+    /* Only for that message: a full disk must not prevent the start. */
     if (ftruncate(s->lock_fd, 0) != 0 || pwrite(s->lock_fd, pid, (size_t)n, 0) != n) {
         LOG(LOG_WARN, "cannot write the pid into the lock file", LOG_S("why", strerror(errno)));
     }
@@ -332,7 +332,7 @@ bool store_open_anew(const char *dir, uv_loop_t *loop, struct store **ret, char 
     return open_in(dir, true, loop, ret, why, why_size);
 }
 
-/* What callbacks of the last answers asked for: nobody writes it any more. */
+/* Refuses writes made by callbacks of the last answers: the writer has ended. */
 static void refuse_late(struct store *s)
 {
     for (struct op *op = op_list_take(&s->writer.waiting); op != NULL;

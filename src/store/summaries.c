@@ -1,6 +1,6 @@
 /*
- * Summaries: the roll-ups of one kind, merged by key over the time that was asked for. Runs off the
- * loop. Cost: its roll-ups, one an hour (a day after a week) and key.
+ * Summaries: the roll-ups of one kind, merged by key over the requested time. Runs off the loop.
+ * Cost: its roll-ups, one an hour (a day after a week) and key.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct summary_request {
     struct rollup_question question; /* borrows workflow_hash and client */
     int64_t since_hour;
     char workflow_hash[DIGEST_HEX_SIZE]; /* "": all */
-    char *client;                        /* NULL: everybody's */
+    char *client;                        /* NULL: all */
     store_summary_fn done;
     void *ctx;
     struct map by_key;

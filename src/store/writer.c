@@ -1,12 +1,11 @@
 /*
- * The writer thread: takes everything that waits, writes it in one transaction, and answers it.
+ * The writer thread: takes everything queued, writes it in one transaction, and answers it.
  *
  *   BEGIN, apply each, COMMIT      all answered ERR_NONE, in order
  *   trouble (disk full, read-only) ROLLBACK; refusable ops are refused, the rest is kept in order
- *                                  in front of what comes, and tried again after a second or as
- *                                  soon as a refusable one arrives; with nothing kept a probe is
- *                                  written
- *   an op that is wrong (a bug)    ROLLBACK; it is logged and dropped, the others go again
+ *                                  before later ones, and retried after a second or as soon as a
+ *                                  refusable one arrives; with nothing kept a probe is written
+ *   an op that is wrong (a bug)    ROLLBACK; it is logged and dropped, the others are retried
  *
  * Only this thread touches the session and the batch. Invariant: an op is answered once, and with
  * ERR_NONE only after the COMMIT that holds it.
@@ -23,9 +22,9 @@
 #include "inner.h"
 
 static const uint64_t RETRY_NS = 1000000000;
-/* How long the log may hold account keys of what has ended, while there is enough else to do. */
+/* How long the log may keep erased account keys while the writer is busy. */
 static const uint64_t CUT_NS = 1000000000;
-/* How often an idle writer sees whether its file is still there. */
+/* How often an idle writer checks that its file exists. */
 static const uint64_t LOOK_NS = 2000000000;
 
 /* ---- answering ------------------------------------------------------------------------------- */
@@ -51,7 +50,7 @@ static void answer_all(struct op_list *ops, enum err e, struct op_list *answered
 
 /* ---- one transaction ------------------------------------------------------------------------- */
 
-/* Takes one op out of the batch. */
+/* Removes one op from the list. */
 static void remove_op(struct op_list *l, const struct op *gone)
 {
     struct op_list rest = {0};
@@ -87,7 +86,7 @@ static void refuse_refusable(struct writer *w, struct op_list *answered)
     w->batch = kept;
 }
 
-/* Writes the batch, or finds that it cannot be written now. */
+/* Writes the batch, or notes that it cannot be written now. */
 static void write_batch(struct store *s)
 {
     struct writer *w = &s->writer;
@@ -114,7 +113,7 @@ static void write_batch(struct store *s)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-/* The mutex is held, but not while the file system is asked. */
+/* Checks the file with the mutex released; held before and after. */
 static bool is_gone(struct store *s)
 {
     struct writer *w = &s->writer;
@@ -126,7 +125,7 @@ static bool is_gone(struct store *s)
     return gone;
 }
 
-/* Waits until there is something to do; returns true when the store is being closed. */
+/* Waits for work; returns true when the store is being closed. */
 static bool wait_for_work(struct store *s)
 {
     struct writer *w = &s->writer;
@@ -143,7 +142,7 @@ static bool wait_for_work(struct store *s)
         }
         const uint64_t pause = at != 0 && at - now < LOOK_NS ? at - now : LOOK_NS;
         if (uv_cond_timedwait(&w->wake, &w->mutex, pause) != 0 && !w->failing && is_gone(s)) {
-            w->probes = true; /* which finds it */
+            w->probes = true; /* the probe finds out */
             break;
         }
     }
@@ -155,7 +154,7 @@ static bool wait_for_work(struct store *s)
     return stopping;
 }
 
-/* The last try; what it could not write is lost with the process, and said so. */
+/* Reports the writes lost after the last try. */
 static void give_up(struct store *s)
 {
     struct writer *w = &s->writer;
@@ -172,7 +171,7 @@ static void give_up(struct store *s)
     publish(s, &answered, !w->failing, w->failing ? "closed" : "");
 }
 
-/* Once a second at most. */
+/* Truncates the log, at most once a second. */
 static void cut_log(struct store *s)
 {
     struct writer *w = &s->writer;

@@ -1,7 +1,6 @@
 /*
- * The writes of the contract: each public function copies what it was given into one op (a single
- * piece of memory, made on the loop thread) and hands it to the writer. What is done with an op is
- * the engine's.
+ * The writes of the contract: each public function copies its arguments into one op (a single piece
+ * of memory, made on the loop thread) and hands it to the writer. The engine applies ops.
  */
 #include <stddef.h>
 #include <string.h>
@@ -54,7 +53,7 @@ static const struct {
     [REC_KEPT] = {&kept_columns, offsetof(struct op, kept)},
 };
 
-/* What goes into an op; what is left out is NULL or empty there. */
+/* Arguments of an op; missing ones are NULL or empty in it. */
 struct source {
     const void *record[REC_COUNT];
     struct str text;
@@ -96,7 +95,7 @@ static struct str copy_str(struct str s, char **room)
     return copy;
 }
 
-/* The array lies first in the room, which is aligned there. */
+/* Copies deliveries; first in the room, which is aligned there. */
 static void copy_deliveries(struct op *op, const struct store_beside *b, char **room)
 {
     op->deliveries = (struct delivery_record *)(void *)*room;
@@ -107,7 +106,7 @@ static void copy_deliveries(struct op *op, const struct store_beside *b, char **
     }
 }
 
-/* An array too: before every text. */
+/* Copies jobs; an array too, so before every text. */
 static void copy_jobs(struct op *op, const struct source *from, char **room)
 {
     op->jobs = (struct job_record *)(void *)*room;

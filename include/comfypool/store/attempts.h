@@ -1,6 +1,4 @@
-/*
- * Attempts: the intent before a prompt is POSTed, the end, and prompts that are left behind.
- */
+/* Attempts: the intent before a prompt is POSTed, the end, and prompts left behind. */
 #ifndef COMFYPOOL_STORE_ATTEMPTS_H
 #define COMFYPOOL_STORE_ATTEMPTS_H
 
@@ -15,16 +13,16 @@
 #include "comfypool/core/job.h"
 #include "comfypool/store/store.h"
 
-/* The intent: job is running and has one more attempt. Sets state, backend, prompt_id, attempts,
-   auto_seeds, placement. */
+/* Stores an intent: job is running and has one more attempt. Sets state, backend, prompt_id,
+   attempts, auto_seeds, placement. */
 void store_begin_attempt(struct store *s, const struct job_record *job,
                          const struct attempt_record *attempt, const struct store_beside *beside,
                          store_kept_fn done, void *ctx);
 
 /*
- * A prompt that may still be (or turn up) on a backend though nobody waits for it: its job was
- * cancelled while the backend could not be reached, or its attempt was given up. It is looked for
- * and told to stop, also after a restart of the daemon.
+ * A prompt that may still be (or turn up) on a backend though no job waits for it: its job was
+ * cancelled while the backend could not be reached, or its attempt was given up. It is searched for
+ * and stopped, also after a restart of the daemon.
  */
 struct stray_record {
     char prompt_id[UUID_SIZE];
@@ -34,30 +32,29 @@ struct stray_record {
     int64_t seq;     /* of its job */
     unsigned number; /* of its attempt */
     struct wall_us since;
-    bool holds_slot; /* it was told to stop and did not, or its server fell silent: the backend is
-                        quarantined with its slot taken */
-    bool stopped;    /* somebody wanted it to stop */
-    bool silent;     /* its server's worker was taken for dead, and counted as such */
-    bool started;    /* a node of it may have run */
+    bool holds_slot; /* ignored its interrupt, or its server fell silent: the backend is quarantined
+                        with its slot taken */
+    bool stopped;    /* a stop was requested */
+    bool silent;     /* its server's worker was taken for dead, and counted so */
+    bool started;    /* one of its nodes may have run */
 };
 void stray_record_done(struct stray_record *r);
 
 /*
- * An attempt is over and the job is as `job` says: queued again, or terminal. attempt NULL (or
+ * Stores the end of an attempt and job's whole record: queued again, or terminal. attempt NULL (or
  * number 0): the job ended without one. profile (JSON, n == 0: none) belongs to attempt->number (0
- * for none). The attempt's row is updated; job's whole record is written. stray (NULL: none)
- * remembers its prompt. An attempt with `late` set was given up before and has ended now: it is no
- * stray any more.
+ * for none). stray (NULL: none) remembers its prompt. An attempt with `late` set was given up
+ * before and has ended now: its stray is removed.
  */
 void store_end_attempt(struct store *s, const struct job_record *job,
                        const struct attempt_record *attempt, struct str profile,
                        const struct stray_record *stray, const struct store_beside *beside,
                        store_kept_fn done, void *ctx);
 
-/* The stray is over. late: how its prompt ended (ATTEMPT_OPEN: unknown), noted in its attempt. */
+/* Removes a stray. late: how its prompt ended (ATTEMPT_OPEN: unknown), noted in its attempt. */
 void store_end_stray(struct store *s, const struct stray_record *stray, enum attempt_outcome late);
 
-/* Forgets the open attempt `number` of a job that goes back into the queue: it was never POSTed. */
+/* Deletes the open attempt `number` of a job that is requeued: it was never POSTed. */
 void store_withdraw_attempt(struct store *s, const struct job_record *job, unsigned number,
                             store_kept_fn done, void *ctx);
 

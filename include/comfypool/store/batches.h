@@ -1,6 +1,4 @@
-/*
- * Batches: jobs of one workflow, and the texts that they share.
- */
+/* Batches: jobs of one workflow, and their common texts. */
 #ifndef COMFYPOOL_STORE_BATCHES_H
 #define COMFYPOOL_STORE_BATCHES_H
 
@@ -18,29 +16,31 @@
 
 struct key_record;
 
-/* Jobs of one workflow, and what is told when all of them have ended. */
+/* A batch, and what to report when all of its jobs have ended. */
 struct batch_record {
     char id[UUID_SIZE];
     struct wall_us made_at;
     int64_t total; /* jobs, as submitted */
-    bool told;     /* its end is durable */
-    char *client;  /* of all of its jobs; or NULL */
+    bool told;     /* its end is stored */
+    char *client;  /* of all its jobs; or NULL */
     struct webhook hook;
 };
 void batch_record_done(struct batch_record *r);
 
-/* A batch with all of its jobs, in one transaction; refusable. The jobs have no texts of their own:
-   workflow and extra_data are those of the batch, under each job's overrides. key->job_id is the
-   batch's. */
+/*
+ * Stores a batch with all of its jobs, in one transaction; refusable. The jobs have no texts of
+ * their own: workflow and extra_data are the batch's, under each job's overrides. key->job_id is
+ * the batch's.
+ */
 void store_insert_batch(struct store *s, const struct batch_record *batch,
                         const struct job_record *const *jobs, size_t n, struct str workflow,
                         struct str extra_data, const struct key_record *key,
                         const struct store_beside *beside, store_done_fn done, void *ctx);
-/* Its end is told from now on, with what is beside. */
+/* Marks the end as told, together with `beside`. */
 void store_end_batch(struct store *s, const char *id, const struct store_beside *beside,
                      store_kept_fn done, void *ctx);
 
-/* A batch with its texts; each may be NULL where it is not wanted. Owner: the caller. */
+/* A batch with its texts, NULL where not wanted. Owner: the caller. */
 struct store_batch {
     struct batch_record r;
     char *workflow;
@@ -49,10 +49,10 @@ struct store_batch {
     char *credentials; /* or NULL */
 };
 void store_batch_done(struct store_batch *b);
-/* ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. */
+/* Loads a batch. ERR_BATCH_NOT_FOUND, ERR_STORE_UNAVAILABLE. */
 enum err store_load_batch(struct store *s, const char *id, struct store_batch *ret) MUST_CHECK;
 
-/* Calls `each` for every batch whose end was not told. Blocks; at start-up only. */
+/* Calls `each` for every batch whose end is not told. Blocks; at start-up only. */
 enum err store_load_batches(struct store *s, void (*each)(void *ctx, struct store_batch *b),
                             void *ctx) MUST_CHECK;
 

@@ -1,6 +1,4 @@
-/*
- * Jobs: what was submitted, where each stands, and lists of them.
- */
+/* Jobs: their submission, their state, and lists of them. */
 #ifndef COMFYPOOL_STORE_JOBS_H
 #define COMFYPOOL_STORE_JOBS_H
 
@@ -16,33 +14,33 @@
 
 struct key_record;
 
-/* A new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in the same
-   transaction; a key that is older than key->at - 24 h is replaced. Refusable. */
+/* Stores a new job with its workflow and extra_data (n == 0: none), and its key (NULL: none) in one
+   transaction; a key older than key->at - 24 h is replaced. Refusable. */
 void store_insert(struct store *s, const struct job_record *job, struct str workflow,
                   struct str extra_data, const struct key_record *key,
                   const struct store_beside *beside, store_done_fn done, void *ctx);
 
-/* The job's whole record, as it is: a priority, what it still waits for. */
+/* Stores the job's whole record: a new priority, fewer dependencies. */
 void store_update_job(struct store *s, const struct job_record *job,
                       const struct store_beside *beside, store_kept_fn done, void *ctx);
 
-/* A job that has ended is queued again: its whole record. It is kept as other writes are, but the
-   row may have been deleted meanwhile; then nothing is written, and found is false. */
+/* Requeues an ended job, with its whole record. Kept like other writes; but if the row was deleted
+   meanwhile, nothing is written, and found is false. */
 typedef void (*store_revived_fn)(void *ctx, bool found);
 void store_revive_job(struct store *s, const struct job_record *job,
                       const struct store_beside *beside, store_revived_fn done, void *ctx);
 
-/* cancel_requested of a running job. */
+/* Stores cancel_requested of a running job. */
 void store_mark_cancel(struct store *s, const struct job_record *job, store_kept_fn done,
                        void *ctx);
 
-/* Deletes a terminal job with all that belongs to it. */
+/* Deletes a terminal job and everything of it. */
 void store_delete(struct store *s, int64_t seq, store_kept_fn done, void *ctx);
 
-/* An active job as found at start-up. The callee takes what it points to by clearing it. */
+/* An active job as loaded at start-up. The callee takes what it points to by clearing it. */
 struct store_active {
     struct job_record job;
-    char *workflow; /* NULL: it is its batch's, see job.overrides */
+    char *workflow; /* NULL: its batch's, see job.overrides */
     size_t workflow_len;
     char *extra_data;  /* or NULL */
     char *credentials; /* its own, or NULL */
@@ -55,15 +53,15 @@ enum err store_load_active(struct store *s, void (*each)(void *ctx, struct store
                            void *ctx) MUST_CHECK;
 
 /*
- * Jobs by seq, newest first: those below before_seq (0: from the newest) whose state is in the mask
- * (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left out. Runs
- * off the loop; the callee may take records by clearing them. A page costs its own rows, however
- * many others there are.
+ * Lists jobs by seq, newest first: those below before_seq (0: from the newest) whose state is in
+ * the mask (1u << state), at most limit. Outputs, node errors and tracebacks above 8 KiB are left
+ * out. Runs off the loop; the callee may take records by clearing them. A page costs its own rows,
+ * however many others there are.
  */
 struct job_query {
     unsigned state_mask;
-    const char *batch_id; /* "": of all batches, and of none */
-    const char *client;   /* only its jobs; NULL: everybody's */
+    const char *batch_id; /* "": any or none */
+    const char *client;   /* NULL: all */
     int64_t before_seq;
     unsigned limit;
 };

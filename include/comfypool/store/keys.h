@@ -1,6 +1,4 @@
-/*
- * Idempotency-Keys: who sent one, with which body, and what it was answered.
- */
+/* Idempotency-Keys: caller, body, and first answer. */
 #ifndef COMFYPOOL_STORE_KEYS_H
 #define COMFYPOOL_STORE_KEYS_H
 
@@ -15,7 +13,7 @@
 struct store;
 struct store_read;
 
-/* An Idempotency-Key and what belongs to it. */
+/* An Idempotency-Key and its answer. */
 struct key_record {
     char *key;                    /* the caller's name, "/", the key */
     char digest[DIGEST_HEX_SIZE]; /* of the body */
@@ -25,19 +23,19 @@ struct key_record {
 };
 void key_record_done(struct key_record *k);
 
-/* The status of a key's first answer, known after the insert. */
+/* Stores the status of a key's first answer, known after the insert. */
 void store_set_key_status(struct store *s, const char *key, unsigned status);
 
-/* What belongs to a key that is not older than 24 h at `now`, and the job or batch of its first
-   submission. It lives for the call. */
+/* A key not older than 24 h at `now`, and the job or batch of its first submission. Lives for the
+   call. */
 struct store_key {
-    struct key_record record; /* key NULL: there is none */
-    enum err subject_error;   /* ERR_NONE; ERR_JOB_NOT_FOUND, ERR_BATCH_NOT_FOUND: it is deleted */
-    char *client;             /* whose it is; NULL: nobody's */
+    struct key_record record; /* key NULL: none */
+    enum err subject_error;   /* ERR_NONE; ERR_JOB_NOT_FOUND, ERR_BATCH_NOT_FOUND: deleted */
+    char *client;             /* client of the job or batch; NULL: none */
     int64_t total;            /* jobs of a batch */
 };
-/* is_batch: what is asked for of the subject. ERR_NONE, ERR_STORE_UNAVAILABLE. Runs off the loop.
- */
+/* Finds a key. is_batch: its subject is a batch. ERR_NONE, ERR_STORE_UNAVAILABLE. Runs off the
+   loop. */
 typedef void (*store_found_key_fn)(void *ctx, enum err e, const struct store_key *k);
 void store_find_key(struct store *s, const char *key, bool is_batch, struct wall_us now,
                     struct store_read *read, store_found_key_fn done, void *ctx);

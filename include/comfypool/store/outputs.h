@@ -1,6 +1,4 @@
-/*
- * What is remembered of the outputs of ended jobs: their copies, and what the files were.
- */
+/* Data on the outputs of ended jobs: their copies, and stamps of the files. */
 #ifndef COMFYPOOL_STORE_OUTPUTS_H
 #define COMFYPOOL_STORE_OUTPUTS_H
 
@@ -12,23 +10,23 @@
 
 struct store;
 
-/* Which outputs of an ended job were copied, or are to be; see pool/copies.c. */
+/* Outputs of an ended job that were copied, or will be; see files/output_copies.c. */
 struct kept_record {
     int64_t seq; /* of the job */
     char job_id[UUID_SIZE];
-    struct wall_us ended_at; /* when the job did */
+    struct wall_us ended_at; /* when the job ended */
     char *files;             /* valid JSON */
 };
 void kept_record_done(struct kept_record *r);
-/* Changes nothing when there is no such job any more. */
+/* Stores it, unless the job is gone. */
 void store_put_kept(struct store *s, const struct kept_record *r);
 void store_delete_kept(struct store *s, int64_t seq);
-/* What its files were when the job had ended; see pool/stamps.c. As store_put_kept; it goes with
-   the job. */
+/* Stores what its files were at the job's end; see files/output_stamps.c. Like store_put_kept;
+   deleted with the job. */
 void store_put_stamps(struct store *s, const struct kept_record *r);
 
-/* Calls `each` for every job with copies, the one that ended first first. backend: the job's; NULL:
-   there is no such job any more. Blocks. */
+/* Calls `each` for every job with copies, in order of their ends. backend: the job's; NULL: the job
+   is gone. Blocks. */
 enum err store_load_kept(struct store *s,
                          void (*each)(void *ctx, const struct kept_record *r, const char *backend),
                          void *ctx) MUST_CHECK;

@@ -1,20 +1,20 @@
 /*
- * The store: jobs and all that belongs to them, on disk. This header has its life, its trouble and
- * what all writes have in common; each subject has a header of its own beside this one. The
- * contract is narrow so that another engine can stand beside SQLite.
+ * The store: jobs and everything about them, on disk. This header has its life, its trouble and the
+ * rules of all writes; each subject has its own header beside this one. The contract is narrow so
+ * that another engine can replace SQLite.
  *
- * Writes are asynchronous and durable: each is queued to one writer thread, everything that waits
- * is committed in one transaction (WAL, synchronous=FULL), then all of it is answered on the loop
- * thread, in the order in which it was queued. What the loop asks of single things is read by a
- * thread of its own (store/finds.h); lists run on libuv's pool, at most two at a time. Functions
- * named store_load_ block: they are for the start alone.
+ * Writes are asynchronous and durable: each is queued to one writer thread, everything queued is
+ * committed in one transaction (WAL, synchronous=FULL), then answered on the loop thread, in the
+ * order in which it was queued. Reads of single objects run on a separate thread (store/finds.h);
+ * lists run on libuv's pool, at most two at a time. Functions named store_load_ block: they are for
+ * the start alone.
  *
  * When the disk is full or read-only, a new job or batch is answered with ERR_STORE_UNAVAILABLE;
- * every other write is kept, in order, and tried again each second until it succeeds. Each new
- * insert is a try of its own, so that the store recovers by itself. A state directory that is gone
- * is such trouble, too, and is noticed within two seconds, also when nothing is written.
+ * every other write is kept, in order, and retried each second until it succeeds. Each new insert
+ * is also a retry, so that the store recovers by itself. A missing state directory is such trouble,
+ * too, and is noticed within two seconds, also when nothing is written.
  *
- * All functions are called on the loop thread. Everything passed is copied.
+ * All functions are called on the loop thread. All arguments are copied.
  */
 #ifndef COMFYPOOL_STORE_STORE_H
 #define COMFYPOOL_STORE_STORE_H
@@ -36,43 +36,43 @@ struct kept_record;
 /*
  * There are two kinds of writes. Both call back once, on the loop thread; the callback may be NULL.
  *
- * A refusable write is one whose caller can come again: a new job or batch. While the disk takes
- * nothing it is answered at once with ERR_STORE_UNAVAILABLE; ERR_NONE means that it is durable.
+ * A refusable write is one whose caller can retry: a new job or batch. While the disk is not
+ * writable it is answered at once with ERR_STORE_UNAVAILABLE; ERR_NONE means that it is durable.
  */
 typedef void (*store_done_fn)(void *ctx, enum err e);
 /*
- * A kept write says what has happened already. It waits, in order, until the disk takes it, so
- * there is no error to tell: when this is called it is durable, or the store is being closed and
- * the write is lost with the process. (One that can never succeed is a fault of ours: it is logged
- * and dropped, and its caller goes on.)
+ * A kept write records what has already happened. It waits, in order, until the disk takes it, so
+ * there is no error to return: when this is called it is durable, or the store is being closed and
+ * the write is lost with the process. (One that can never succeed is our bug: it is logged and
+ * dropped, and its caller goes on.)
  */
 typedef void (*store_kept_fn)(void *ctx);
 
-/* What becomes true in the same transaction as a write. Anything of it may be missing. */
+/* Data written in the same transaction as a write. Each may be missing. */
 struct store_beside {
     const struct delivery_record *deliveries; /* new ones */
     size_t deliveries_len;
     struct str measurement;         /* of the job's end; n == 0: none. See store_fold */
-    unsigned withdraw;              /* of an attempt's end: a later one of this number was never
-                                       POSTed and is forgotten; 0: none was */
+    unsigned withdraw;              /* of an attempt's end: deletes a later attempt of this number,
+                                       never POSTed; 0: none */
     const struct kept_record *kept; /* of store_end_attempt */
-    struct str credentials; /* of a new job or batch, or of store_update_job: its account keys,
-                               see core/credentials.h; n == 0: none. A job's go with its end,
-                               a batch's with the batch's */
+    struct str credentials; /* of a new job or batch, or of store_update_job: its account keys, see
+                               core/credentials.h; n == 0: none. Erased with the job's end, or the
+                               batch's */
 };
 
-/* False since a write failed, until one succeeds. */
+/* False from a failed write until one succeeds. */
 bool store_is_writable(const struct store *s);
-/* How long the writer has been at what it does: 0 while it waits for work. An error is an answer; a
-   disk that hangs gives none. */
+/* Returns how long the writer has been busy with its current work: 0 while idle. An error ends it;
+   a disk that hangs does not. */
 struct dur_us store_busy_for(struct store *s);
-/* What went wrong last, for people; "" while writable. Lives until the next event. */
+/* Returns the last trouble, for people; "" while writable. Lives until the next event. */
 const char *store_trouble(const struct store *s);
 
 /*
- * One small step of retention (at most 200 jobs): deletes terminal jobs that ended before `before`,
- * and the oldest terminal ones beyond max_count; keys older than 24 h; deliveries that died 7 days
- * ago; and makes one roll-up a day of those an hour that are older than a week. more of the
+ * Does one small step of retention (at most 200 jobs): deletes terminal jobs that ended before
+ * `before`, and the oldest terminal ones beyond max_count; keys older than 24 h; deliveries that
+ * died 7 days ago; and merges hourly roll-ups older than a week into daily ones. more of the
  * callback: another step would find more.
  */
 typedef void (*store_pruned_fn)(void *ctx, unsigned deleted, bool more);
@@ -81,37 +81,35 @@ void store_prune(struct store *s, struct wall_us before, int64_t max_count, stor
 
 /* ---- of one daemon alone --------------------------------------------------------------------- */
 
-/* What follows takes for granted that no other daemon writes to the store. One that several daemons
-   share could not offer it as it is. */
+/* The following assumes that no other daemon writes to the store. A store shared by several daemons
+   could not offer it as it is. */
 
 /*
  * Opens (and makes) the state directory (0700, every file in it 0600), locks it against a second
  * daemon, migrates the schema, starts the writer. The directory must belong to the daemon's user,
- * or to root and be writable by nobody else. A database that is damaged is refused, as far as its
- * header and schema tell, and after an unclean end (a write-ahead log is left) all of its pages, up
- * to 1 GiB. Blocks; call before the loop runs.
- * Returns false with a message for people in why (what is wrong and what to do).
- * Owner: the caller, until store_close.
+ * or to root and be writable by no other. A damaged database is refused, as far as its header and
+ * schema tell, and after an unclean end (a write-ahead log is left) all of its pages, up to 1 GiB.
+ * Blocks; call before the loop runs. Returns false with a message for people in why (what is wrong
+ * and what to do). Owner: the caller, until store_close.
  */
 bool store_open(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
                 size_t why_size) MUST_CHECK;
-/* The same where a store was and its database is missing or empty, which store_open refuses: a new
-   one is made in its place. */
+/* Like store_open, where a store was and its database is missing or empty, which store_open
+   refuses: makes a new one. */
 bool store_open_anew(const char *dir, uv_loop_t *loop, struct store **ret, char *why,
                      size_t why_size) MUST_CHECK;
 
 /*
- * Writes what waits (as far as the disk allows it), ends the writer and frees everything once the
- * loop has run its close callbacks. Callbacks that were not called yet are called before it
- * returns.
+ * Writes what is queued (as far as the disk allows it), ends the writer and frees everything once
+ * the loop has run its close callbacks. Outstanding callbacks are called before it returns.
  */
 void store_close(struct store *s);
 
-/* The seq for the next job; counts up. A shared store would give out numbers itself, with the
+/* Returns the seq for the next job; counts up. A shared store would assign numbers itself, with the
    insert. */
 int64_t store_next_seq(struct store *s);
 
-/* How many jobs there are in each state, as committed. They follow this daemon's own writes; a
+/* Returns the numbers of jobs by state, as committed. They follow this daemon's own writes; a
    shared store would have to be asked. */
 void store_counts(const struct store *s, int64_t ret[JOB_STATE_COUNT]);
 

@@ -1,6 +1,4 @@
-/*
- * Which files are kept, and who has sent them. Their bytes are in store/blobs.h.
- */
+/* Kept files, and the clients that sent them. Their bytes are in store/blobs.h. */
 #ifndef COMFYPOOL_STORE_UPLOADS_H
 #define COMFYPOOL_STORE_UPLOADS_H
 
@@ -11,17 +9,17 @@
 #include "comfypool/base/time.h"
 #include "comfypool/store/store.h"
 
-/* A file that is kept; see store/blobs.h. */
+/* A kept file; see store/blobs.h. */
 struct upload_record {
     char sha256[DIGEST_HEX_SIZE];
     int64_t size;
     struct wall_us used_at;
 };
 void store_put_upload(struct store *s, const struct upload_record *r);
-/* With all of its owners. */
+/* Deletes it with all of its owners. */
 void store_delete_upload(struct store *s, const char *sha256);
 
-/* A client that has sent the bytes of a file. */
+/* A client that sent the bytes of a file. */
 struct owner_record {
     char sha256[DIGEST_HEX_SIZE];
     char *client;
@@ -31,7 +29,7 @@ void store_put_owner(struct store *s, const struct owner_record *r, store_kept_f
 void store_delete_owner(struct store *s, const struct owner_record *r, store_kept_fn done,
                         void *ctx);
 
-/* Calls `each` for every upload, the one that was not used for longest first. Blocks. */
+/* Calls `each` for every upload, the least recently used first. Blocks. */
 enum err store_load_uploads(struct store *s, void (*each)(void *ctx, const struct upload_record *r),
                             void *ctx) MUST_CHECK;
 
