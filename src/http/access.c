@@ -1,8 +1,8 @@
 /*
- * Who may come in: the Host that a request names (a page whose name was rebound to this address
- * names its own), the Origin of web pages, and bearer tokens with their roles. It keeps people's
- * browsers from being used against the daemon and leaves encryption to a proxy. Nothing of a token
- * is ever logged. Pure. Cost: O(allowed names + tokens).
+ * Access: the Host that a request names (a page whose name was rebound to this address names its
+ * own), the Origin of web pages, and bearer tokens with their roles. It prevents the use of
+ * people's browsers against the daemon and leaves encryption to a proxy. Nothing of a token is ever
+ * logged. Pure. Cost: O(allowed names + tokens).
  */
 #include "access.h"
 
@@ -47,7 +47,7 @@ bool net_address_is_loopback(const struct net_address *a)
            (a->family == AF_INET6 && memcmp(a->bytes, one, 16) == 0);
 }
 
-/* "127.0.0.1", "[::1]". */
+/* Reads "127.0.0.1" or "[::1]". */
 static bool read_literal(struct str host, struct net_address *ret)
 {
     char text[INET6_ADDRSTRLEN];
@@ -85,7 +85,7 @@ static bool is_host_character(char c, bool literal)
            (c != '\0' && strchr("-._~!$&'()*+;=%", c) != NULL);
 }
 
-/* The host of "host", "host:port" or "[v6]:port"; false when it is none of them. */
+/* Reads the host of "host", "host:port" or "[v6]:port"; false for anything else. */
 static bool read_host(struct str text, struct str *ret)
 {
     const bool literal = text.n > 0 && text.p[0] == '[';
@@ -158,7 +158,7 @@ bool access_check_host(const struct visitor *v, const char *const *allowed, stru
     if (v->authority.n > 0 && !check_one_host(v, v->authority, allowed, p)) {
         return false;
     }
-    /* HTTP/1.0 may leave it out; no browser does. */
+    /* Optional in HTTP/1.0; no browser omits it. */
     return v->headers->of[HEADER_HOST].count == 0 ||
            check_one_host(v, headers_first(v->headers, HEADER_HOST), allowed, p);
 }
@@ -201,7 +201,7 @@ bool access_check_origin(const struct visitor *v, const char *const *allowed, st
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
 
-/* The token of "Bearer TOKEN"; n == 0 when there is none. */
+/* Returns the token of "Bearer TOKEN"; n == 0: none. */
 static struct str presented_token(const struct headers *h)
 {
     struct str rest = headers_first(h, HEADER_AUTHORIZATION);
@@ -213,7 +213,7 @@ static struct str presented_token(const struct headers *h)
     return rest.p == NULL ? (struct str){"", 0} : text_trim(rest);
 }
 
-/* Looks at every token, so that time says nothing about which of them is near. */
+/* Compares all tokens, so that time does not tell which is near. */
 static const struct token *find_token(struct str presented, const struct token *tokens, size_t n)
 {
     char hash[DIGEST_HEX_SIZE];
@@ -236,7 +236,7 @@ static bool refuse(struct problem *p, enum err code, const char *challenge, cons
 bool access_check_token(const struct visitor *v, const struct token *tokens, size_t n,
                         char ret_caller[CALLER_SIZE], enum role *ret_role, struct problem *p)
 {
-    /* What there is not is told to those who may read what there is. */
+    /* Missing paths are told only to those who may read. */
     const enum role least = v->route != NULL ? v->route->role : ROLE_READ;
     ret_caller[0] = '\0';
     *ret_role = n == 0 ? ROLE_OPERATE : ROLE_ANYBODY;
@@ -274,7 +274,7 @@ bool access_check_again(const struct visitor *v, const struct token *tokens, siz
     if (!access_check_token(v, tokens, n, now, &role_now, p)) {
         return false;
     }
-    /* Of the role submit the name decides what is seen, of the others nothing does. */
+    /* With the role submit the name limits what is visible, with others nothing does. */
     const bool walled = role == ROLE_SUBMIT || role_now == ROLE_SUBMIT;
     return !walled || (role == role_now && strcmp(caller, now) == 0) ||
            refuse(p, ERR_UNAUTHORIZED, "Bearer error=\"invalid_token\"",

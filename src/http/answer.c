@@ -47,7 +47,7 @@ bool problem_set(struct problem *p, enum err code, const char *detail, ...)
     return false;
 }
 
-/* As the family of its route writes it. Returns the content type. */
+/* Writes a problem in the format of its route's family. Returns the content type. */
 static const char *write_problem(const struct exchange *x, const struct problem *p, unsigned status,
                                  struct buf *out)
 {
@@ -80,7 +80,7 @@ static bool is_plain(unsigned char c)
     return c > ' ' && c < 0x7f && strchr("\"\\%'()<>@,;:/[]?={}*", c) == NULL;
 }
 
-/* A name from elsewhere: plain ASCII for everybody, and the whole of it as RFC 8187 says. */
+/* Adds a foreign file name: plain ASCII for all clients, and in full by RFC 8187. */
 static void add_filename(struct MHD_Response *r, const char *name, bool attachment)
 {
     AUTO_BUF struct buf b;
@@ -119,7 +119,8 @@ static void header_str(struct MHD_Response *r, const char *name, struct str valu
     header(r, name, text);
 }
 
-/* For the page that asks, if it may. Caches must know that others get another answer. */
+/* Allows the requesting page, if permitted. Vary tells caches that other origins get other
+   answers. */
 static void add_cors(const struct exchange *x, struct MHD_Response *r)
 {
     const char *const *allowed = x->server->options.allowed_origins;
@@ -143,7 +144,7 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
     header(r, "X-Content-Type-Options", "nosniff");
     header(r, "Cache-Control", a->no_store ? "no-store" : "no-cache");
     if (a->no_store) {
-        header(r, "X-Accel-Buffering", "no"); /* nginx holds answers back otherwise */
+        header(r, "X-Accel-Buffering", "no"); /* else nginx buffers answers */
     }
     if (x->rq.route != NULL && x->rq.route->formats != 0) {
         header(r, "Vary", "Accept");
@@ -185,7 +186,7 @@ struct MHD_Response *answer_headers(struct exchange *x, struct MHD_Response *r,
     return r;
 }
 
-/* Takes the body. */
+/* Makes a response; takes the body. */
 static struct MHD_Response *make_response(struct buf *body)
 {
     if (body->len == 0) {
@@ -200,7 +201,7 @@ static struct MHD_Response *make_response(struct buf *body)
 
 enum { PREFLIGHT_MAX_AGE_S = 600 };
 
-/* All answers that are on their way may have this many times the cap of a body. */
+/* ANSWERS_AT_ONCE: limit of all unsent answers, in caps of a body. */
 enum { ANSWERS_AT_ONCE = 8, LARGE_ANSWER = 64 * 1024, ANSWERS_RETRY_S = 1 };
 
 enum { ETAG_DIGITS = HTTP_ETAG_SIZE - 3 };
@@ -212,7 +213,7 @@ void http_make_etag(struct str body, char ret[HTTP_ETAG_SIZE])
     (void)snprintf(ret, HTTP_ETAG_SIZE, "\"%.*s\"", (int)ETAG_DIGITS, hex);
 }
 
-/* The ETag of an answer: of its body, but what is volatile in it. */
+/* Makes the ETag of an answer's body, without its volatile part. */
 static void make_answer_etag(const struct http_answer *a, char ret[HTTP_ETAG_SIZE])
 {
     if (a->volatile_len == 0) {
@@ -244,8 +245,8 @@ bool http_matches_etag(struct http_server *s, struct http_ref ref, const char *e
     return x != NULL && headers_match_etag(&x->headers, str_of(etag));
 }
 
-/* Clients that ask for much and read slowly must not fill the memory with what waits for them. What
-   a request did is told in any case. */
+/* Refuses large answers when unsent ones fill the memory (clients that read slowly). What a request
+   did is always told. */
 static bool has_room(const struct exchange *x, size_t n)
 {
     const struct http_server *s = x->server;
@@ -307,7 +308,7 @@ void answer_problem(struct exchange *x, const struct problem *p)
     exchange_answered(x, status, r);
 }
 
-/* What may be done here; for a page of an allowed origin the answer of a preflight (Fetch). */
+/* Answers OPTIONS; for a page of an allowed origin as a preflight (Fetch). */
 void answer_options(struct exchange *x)
 {
     const struct http_answer a = http_answer_new(204);
@@ -325,7 +326,7 @@ void answer_options(struct exchange *x)
     exchange_answered(x, a.status, r);
 }
 
-/* Takes the problem. */
+/* Sends and frees the problem. */
 static void send_problem(struct http_server *s, struct http_ref ref, struct problem *p)
 {
     struct exchange *x = exchange_find(s, ref);

@@ -1,4 +1,4 @@
-/* Answers as libmicrohttpd takes them. */
+/* Answers for libmicrohttpd. */
 #ifndef COMFYPOOL_SRC_HTTP_ANSWER_H
 #define COMFYPOOL_SRC_HTTP_ANSWER_H
 

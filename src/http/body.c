@@ -1,4 +1,4 @@
-/* Which body a route has, and reading it; see the header. */
+/* Bodies of routes, and their reading; see the header. */
 #include "body.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ bool body_is_json(const struct http_route *route)
 
 bool body_read(struct str body, struct http_request *rq, struct problem *p)
 {
-    static const char mark[] = "\xef\xbb\xbf"; /* that some editors put before UTF-8 */
+    static const char mark[] = "\xef\xbb\xbf"; /* byte order mark of some editors before UTF-8 */
     const size_t n = sizeof mark - 1;
     if (body.n >= n && memcmp(body.p, mark, n) == 0) {
         body = (struct str){body.p + n, body.n - n};

@@ -1,4 +1,4 @@
-/* The body of a request, when it has come as a whole. */
+/* The complete body of a request. */
 #ifndef COMFYPOOL_SRC_HTTP_BODY_H
 #define COMFYPOOL_SRC_HTTP_BODY_H
 
@@ -9,11 +9,11 @@
 #include "comfypool/http/http.h"
 #include "comfypool/http/problem.h"
 
-/* What a route takes; NULL: it is unknown. */
+/* Returns the body of a route; NULL: unknown. */
 enum http_body_kind body_kind(const struct http_route *route);
-/* Whether a body is collected; else what comes is thrown away, or goes to a file. */
+/* True if the body is collected; else it is discarded, or goes to a file. */
 bool body_is_read(const struct http_route *route);
-/* Whether its content type must be JSON's, unless it comes as a form. */
+/* True if its content type must be JSON's, unless it is a form. */
 bool body_is_json(const struct http_route *route);
 /* Checks the body of rq->route, into rq->args. */
 bool body_read(struct str body, struct http_request *rq, struct problem *p) MUST_CHECK;

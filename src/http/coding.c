@@ -1,7 +1,7 @@
 /*
- * Bodies that come compressed (Content-Encoding: gzip): inflated as they come, a bounded piece in
- * a turn of the loop; the connection is suspended while there is more to be done than that. What
- * they become is bounded like any other body.
+ * Compressed bodies (Content-Encoding: gzip): inflated as they come, a bounded piece in a turn of
+ * the loop; the connection is suspended while more is left. The inflated size is bounded like any
+ * other body.
  */
 #include "coding.h"
 
@@ -14,7 +14,7 @@
 #include "headers.h"
 #include "server.h"
 
-/* What is made in a turn (some 5 ms), and at a time. */
+/* Output per turn (some 5 ms), and per step. */
 enum { SLICE = 1 << 20, PIECE = 64 << 10 };
 
 bool coding_check(struct exchange *x)
@@ -31,7 +31,7 @@ bool coding_check(struct exchange *x)
     }
     const struct str given = headers_first(&x->headers, HEADER_CONTENT_ENCODING);
     p->accept_encoding = file ? "identity" : "gzip, identity";
-    p->close = headers_expect_continue(&x->headers); /* the body is not asked for */
+    p->close = headers_expect_continue(&x->headers); /* the client does not send the body */
     return problem_set(p, ERR_MEDIA_TYPE_UNSUPPORTED,
                        file ? "Content-Encoding: %.*s of files is not read; send them as they are"
                             : "Content-Encoding: %.*s is not read; gzip is, and none",
@@ -44,7 +44,7 @@ static void broken(struct exchange *x, const char *why)
     (void)problem_set(&x->problem, ERR_JSON_INVALID, "Content-Encoding: gzip: %s", why);
 }
 
-/* False: there is more to be done. */
+/* False: more to do. */
 static bool inflate_slice(struct exchange *x)
 {
     AUTO_BUF struct buf piece;
@@ -65,7 +65,7 @@ static bool inflate_slice(struct exchange *x)
         if (s == GUNZIP_HUNGRY) {
             return true;
         }
-        made += piece.len == 0 ? PIECE / 64 : 0; /* members of nothing cost, too */
+        made += piece.len == 0 ? PIECE / 64 : 0; /* empty members cost time, too */
     }
     return false;
 }

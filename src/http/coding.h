@@ -1,4 +1,4 @@
-/* Bodies that come compressed. */
+/* Compressed bodies. */
 #ifndef COMFYPOOL_SRC_HTTP_CODING_H
 #define COMFYPOOL_SRC_HTTP_CODING_H
 
@@ -9,12 +9,12 @@
 
 struct exchange;
 
-/* Whether the body can be read as it is coded; else it sets x->problem. */
+/* True if the body's coding is supported; else sets x->problem. */
 bool coding_check(struct exchange *x) MUST_CHECK;
-/* Bytes of a body with x->gunzip. False: the connection must be suspended until exchange_resume.
-   May set x->problem. */
+/* Feeds bytes of a body with x->gunzip. False: the connection must be suspended until
+   exchange_resume. May set x->problem. */
 bool coding_feed(struct exchange *x, const char *bytes, size_t n);
-/* Everything has come; may set x->problem. */
+/* Ends the body; may set x->problem. */
 void coding_end(struct exchange *x);
 void coding_free(struct exchange *x);
 

@@ -1,10 +1,10 @@
 /*
- * Connections: how many there may be in all and from one address, and how long one may take over
- * its headers and its body. libmicrohttpd knows only inactivity, and a byte a second is activity;
- * so each connection has a deadline that shuts its socket down, which libmicrohttpd then sees as a
- * hang-up. It misses one, too: what it reads in one go with the end of the other side's bytes it
- * takes for all that there is (0.9.75 clears its read mark, and no other edge comes), so that the
- * end is looked for behind each piece of a body. A kept connection between two requests is left to
+ * Connections: their limits in total and per address, and deadlines for headers and body.
+ * libmicrohttpd knows only inactivity, and a byte a second is activity; so each connection has a
+ * deadline that shuts its socket down, which libmicrohttpd then sees as a hang-up. It also misses
+ * some hang-ups: when it reads data together with the end of the other side's bytes, it takes the
+ * data for all there is (0.9.75 clears its read mark, and no other edge comes), so the end is
+ * checked after each piece of a body. A kept connection between two requests is left to
  * libmicrohttpd's idle timeout until bytes of the next request have come: the kernel knows when the
  * last ones did.
  */
@@ -23,19 +23,19 @@
 #include "server.h"
 
 enum stage {
-    STAGE_HEADERS, /* they are awaited until the deadline */
+    STAGE_HEADERS, /* expected by the deadline */
     STAGE_BODY,
-    STAGE_BUSY, /* everything has come: no deadline */
-    STAGE_IDLE  /* an answer is out: looked at now and then */
+    STAGE_BUSY, /* all received: no deadline */
+    STAGE_IDLE  /* answered: checked now and then */
 };
 
 enum {
-    LOOKS = 2,         /* at an idle connection in each header_timeout */
-    TICK_MS = 20,      /* how exactly the kernel knows when bytes came */
-    IDLE_MOST_S = 150, /* for sockets that do not tell; libmicrohttpd gives silent ones 75 s */
-    END_MS = 20,       /* in which libmicrohttpd hands on what it has read */
-    STUCK_MS = 500,    /* in which it reads something of what has come */
-    NETWORK = 8        /* bytes of an IPv6 address that count as one client */
+    LOOKS = 2,         /* checks of an idle connection per header_timeout */
+    TICK_MS = 20,      /* precision of the kernel's receive times */
+    IDLE_MOST_S = 150, /* for sockets without receive times; libmicrohttpd gives silent ones 75 s */
+    END_MS = 20,       /* time for libmicrohttpd to hand on what it has read */
+    STUCK_MS = 500,    /* time for it to read something available */
+    NETWORK = 8        /* bytes of an IPv6 address that identify a client */
 };
 
 struct conn {
@@ -44,12 +44,12 @@ struct conn {
     struct net_address local;
     struct net_address peer;
     bool counted; /* in server.addresses */
-    bool paused;  /* what was read of its body waits for us */
+    bool paused;  /* read bytes of its body wait for us */
     enum stage stage;
     struct deadline deadline;
     struct mono_us idle_since;
-    struct deadline look; /* at a body: whether it is read */
-    size_t pieces;        /* of it that were handed on */
+    struct deadline look; /* check whether its body is being read */
+    size_t pieces;        /* pieces of the body handed on */
     struct stuck stuck;
 };
 
@@ -133,14 +133,14 @@ bool stuck_look(struct stuck *s, size_t pieces, bool waits)
     return stuck;
 }
 
-/* libmicrohttpd 0.9.75 may stop to read a body and turn all the same, since there is something to
-   read: one client would take a whole core until the time for a body is over. */
+/* Detects a stuck body: libmicrohttpd 0.9.75 may stop reading a body and still spin, since there is
+   something to read: one client would take a whole core until the body's deadline. */
 static void look_whether_stuck(void *ctx)
 {
     struct conn *c = ctx;
     int unread = 0;
     if (c->stage != STAGE_BODY) {
-        return; /* it was answered before its body had come */
+        return; /* answered before its body came */
     }
     const bool waits = !c->paused && ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0;
     if (stuck_look(&c->stuck, c->pieces, waits)) {
@@ -161,7 +161,7 @@ static void give_time(struct conn *c, enum stage stage, struct dur_us most)
     }
     c->stage = stage;
     if (!c->counted) {
-        return; /* settle */
+        return; /* until settle() */
     }
     if (most.us > 0) {
         deadline_set(&c->server->deadlines, &c->deadline, mono_add(time_mono(), most), too_slow, c);
@@ -170,7 +170,7 @@ static void give_time(struct conn *c, enum stage stage, struct dur_us most)
     }
 }
 
-/* False for a socket that does not tell. */
+/* False for a socket without receive times. */
 static bool has_received_since(const struct conn *c, struct mono_us since)
 {
     struct tcp_info info = {0};
@@ -183,7 +183,7 @@ static bool has_received_since(const struct conn *c, struct mono_us since)
 
 static void look_again_soon(struct conn *c);
 
-/* What libmicrohttpd had read was handed on meanwhile, and nothing else can follow. */
+/* Ends it: libmicrohttpd had time to hand on what it had read, and no more can follow. */
 static void has_hung_up(void *ctx)
 {
     struct conn *c = ctx;
@@ -282,8 +282,8 @@ static bool count(struct conn *c)
     return c->counted;
 }
 
-/* It came when there were too many, and others may have gone meanwhile: libmicrohttpd accepts
-   before it sees who has hung up. */
+/* Recounts a connection that was one too many: others may have gone meanwhile, as libmicrohttpd
+   accepts before it notices hang-ups. */
 static void settle(void *ctx)
 {
     struct conn *c = ctx;

@@ -1,12 +1,12 @@
 /*
  * One request's life: begun when its request line is read, checked when its headers are there, its
- * body collected (or thrown away, when it is refused or too large), handed to `serve`, answered,
- * and over when libmicrohttpd says so. Only exchange_completed frees one; before that the other
- * side sees it through refs, which find nothing once it is answered or the client is gone.
+ * body collected (or discarded, when refused or too large), passed to `serve`, answered, and over
+ * when libmicrohttpd says so. Only exchange_completed frees one; before that callers see it through
+ * refs, which find nothing once it is answered or the client is gone.
  *
- * A refusal waits for the end of the body, so that the connection can be kept: an answer that is
- * queued earlier closes it. Exceptions: framing that cannot be trusted, a body that is announced
- * too large by a client that waits for 100 Continue, and one that nobody wants to read to its end.
+ * A refusal waits for the end of the body, so that the connection can be kept: an earlier answer
+ * closes it. Exceptions: untrusted framing, a body announced as too large by a client that waits
+ * for 100 Continue, and one too long to read to its end.
  */
 #include "exchange.h"
 
@@ -33,13 +33,13 @@
 #include "server.h"
 #include "stream.h"
 
-/* A body beyond the cap is read and thrown away up to this many times the cap. */
+/* DISCARD_TIMES: a body beyond the cap is discarded up to this many caps. */
 enum { DISCARD_TIMES = 8, RETRY_S = 1 };
 
-/* A body that is larger is read on another thread: some 2 ms of work. */
+/* Larger bodies are read on another thread: some 2 ms of work. */
 enum { READ_APART = 128 * 1024 };
 
-/* All bodies that are being collected may have this many times the cap of one. */
+/* Limit of all bodies being collected, in caps of one. */
 enum { BODIES_AT_ONCE = 8 };
 
 /* ---- slots ----------------------------------------------------------------------------------- */
@@ -104,8 +104,9 @@ void exchange_suspend(struct exchange *x)
 }
 
 /*
- * 0.9.75 reads from a connection that was resumed, and closes it without an answer when the client
- * has shut its sending side; but those with a time of their own it asks for an answer first.
+ * Works around 0.9.75, which reads from a resumed connection, and closes it without an answer when
+ * the client has shut its sending side; but for one with its own timeout it asks for an answer
+ * first.
  */
 static void keep_from_reading(struct exchange *x)
 {
@@ -224,11 +225,11 @@ static void refuse_large(struct exchange *x)
                       x->files == NULL ? "body" : "part job", x->server->options.max_body_bytes);
 }
 
-/* A body that is announced as too large. */
+/* Refuses a body announced as too large. */
 static void check_length(struct exchange *x)
 {
     if (x->problem.code == ERR_NONE && !x->options && file_body_is(x)) {
-        return; /* file_body_begin */
+        return; /* left to file_body_begin */
     }
     const uint64_t length = headers_body_length(&x->headers);
     if (length == UINT64_MAX || length <= x->server->options.max_body_bytes) {
@@ -236,7 +237,7 @@ static void check_length(struct exchange *x)
     }
     if (length > discard_limit(x) || headers_expect_continue(&x->headers)) {
         problem_done(&x->problem);
-        problem_init(&x->problem); /* whatever else is wrong comes later than this */
+        problem_init(&x->problem); /* all other problems rank after this */
         x->problem.close = true;
     }
     refuse_large(x);
@@ -259,7 +260,7 @@ static void check_wait(struct exchange *x)
     x->wait_until = mono_add(time_mono(), x->rq.wait);
 }
 
-/* Who may come in, before what is wanted is looked at. */
+/* Checks access, before anything about the request. */
 static bool check_access(struct exchange *x, const struct match *m)
 {
     const struct http_server *s = x->server;
@@ -274,12 +275,12 @@ static bool check_access(struct exchange *x, const struct match *m)
                       (m->options || access_check_token(&v, s->tokens, s->tokens_len, x->rq.caller,
                                                         &x->rq.role, p));
     if (!good && headers_expect_continue(&x->headers)) {
-        p->close = true; /* the body is not asked for */
+        p->close = true; /* the client does not send the body */
     }
     return good;
 }
 
-/* What was stored for it is told: who got 401 for it would send it again. */
+/* True if its data is stored already: a 401 would make the client send it again. */
 static bool is_submitted(const struct exchange *x)
 {
     return x->rq.route != NULL && (x->rq.route->flags & HTTP_FINISHES) != 0 &&
@@ -310,7 +311,7 @@ bool exchange_is_still_let_in(struct exchange *x)
     return good;
 }
 
-/* Others are looked at before they are served, or held, or given a stream. */
+/* Checks held requests and streams; others are checked when served, held, or given a stream. */
 void exchange_check_token(struct exchange *x)
 {
     struct problem p;
@@ -370,7 +371,7 @@ static void check_request(struct exchange *x, const char *method, const char *ve
     check_length(x);
 }
 
-/* The first call of the handler: only the headers are there. */
+/* Handles the first call: only the headers are there. */
 static enum MHD_Result read_headers(struct exchange *x, struct MHD_Connection *connection,
                                     const char *method, const char *version)
 {
@@ -405,7 +406,7 @@ static void drop_body(struct exchange *x)
 void exchange_collect(struct exchange *x, const char *bytes, size_t n)
 {
     struct http_server *s = x->server;
-    if (x->body.len + n > s->options.max_body_bytes) { /* where it came compressed */
+    if (x->body.len + n > s->options.max_body_bytes) { /* possible if compressed */
         refuse_large(x);
     }
     if (x->problem.code == ERR_NONE && body_is_read(x->rq.route) &&
@@ -436,7 +437,7 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
     }
     x->body_seen += n;
     if (x->body_seen > discard_limit(x)) {
-        return MHD_NO; /* no answer can be sent in the middle of a body: the connection is closed */
+        return MHD_NO; /* no answer is possible within a body: closes the connection */
     }
     if (x->body_seen > x->server->options.max_body_bytes) {
         refuse_large(x);
@@ -450,7 +451,7 @@ static enum MHD_Result read_body(struct exchange *x, const char *bytes, size_t *
     return MHD_YES;
 }
 
-/* Its body was read. */
+/* Serves after the body was read. */
 static void serve_read(struct exchange *x)
 {
     drop_body(x);
@@ -475,7 +476,7 @@ static void exchange_free(struct exchange *x);
 static void read_apart(void *ctx, bool worked)
 {
     struct exchange *x = ctx;
-    (void)worked; /* else all exchanges are over */
+    (void)worked; /* false only when all exchanges are over */
     x->reading = false;
     if (x->over) {
         exchange_free(x);
@@ -484,7 +485,7 @@ static void read_apart(void *ctx, bool worked)
     }
 }
 
-/* Everything has come. */
+/* Reads the complete body, and serves. */
 static void serve_first(struct exchange *x)
 {
     x->served = true;
@@ -506,7 +507,7 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, co
                                 size_t *upload_size, void **con_cls)
 {
     (void)ctx;
-    (void)url; /* decoded by libmicrohttpd; the target is the raw one */
+    (void)url; /* decoded by libmicrohttpd; the target is raw */
     struct exchange *x = *con_cls;
     if (x == NULL || x->gone) {
         return MHD_NO;
@@ -515,7 +516,7 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *connection, co
         return read_headers(x, connection, method, version);
     }
     if (*upload_size != 0 && x->suspended) {
-        return MHD_YES; /* 0.9.75 offers the next chunk all the same; it comes again */
+        return MHD_YES; /* 0.9.75 offers the next chunk even so; it comes again */
     }
     if (*upload_size != 0) {
         return read_body(x, upload, upload_size);

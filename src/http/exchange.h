@@ -23,48 +23,49 @@ struct listener;
 struct stream;
 struct watch;
 
-/* Seconds without a byte either way; held and streaming ones do not count. */
+/* Seconds without a byte either way; held and streaming exchanges do not count. */
 enum { CONNECTION_IDLE_S = 75 };
 
 struct exchange {
     struct http_server *server;
     struct listener *listener;
-    struct conn *conn;                 /* outlives it; NULL: none was seen */
-    struct MHD_Connection *connection; /* NULL before the headers are there */
+    struct conn *conn;                 /* outlives it; NULL: unknown */
+    struct MHD_Connection *connection; /* NULL before the headers */
     struct http_ref ref;
     char *target;                     /* raw */
-    const struct http_family *family; /* whose route it is, or who refuses it */
+    const struct http_family *family; /* family of its route, or the one that refuses it */
     struct http_request rq;
     struct headers headers;
-    struct problem problem; /* found before the body was there */
+    struct problem problem; /* found before the body came */
     char allow[64];
-    bool options;            /* answered here */
-    struct str cors;         /* the origin that every answer names, inside the headers; or n == 0 */
+    bool options;            /* answered by http/ */
+    struct str cors;         /* origin that every answer names, inside the headers; or n == 0 */
     struct file_body *files; /* a body with files; or NULL */
     struct buf body;
     uint64_t body_seen;    /* bytes, kept or not */
-    struct gunzip *gunzip; /* of a body that comes compressed; or NULL */
-    struct deadline slice; /* set while the connection is suspended for it */
+    struct gunzip *gunzip; /* of a compressed body; or NULL */
+    struct deadline slice; /* set while suspended for inflating */
     bool headers_done;
     bool served;
     bool serving;        /* serve is on the stack */
-    bool again;          /* ... and is to be called once more */
-    bool answered;       /* nothing more is taken from the other side, but a stream's bytes */
+    bool again;          /* serve must be called once more */
+    bool answered;       /* only a stream's bytes are still accepted from the caller */
     bool suspended;      /* in libmicrohttpd */
-    bool gone;           /* hung up, or the server closes */
+    bool gone;           /* hung up, or server closing */
     bool waiting;        /* counted in server.waits */
     bool preferred;      /* the wait came from Prefer */
-    bool paused;         /* its body waits for a file to be written */
-    bool early;          /* answered before its body came: the connection ends with it */
-    bool reading;        /* its body, on another thread, which has body, rq and problem meanwhile */
-    bool over;           /* libmicrohttpd is done with it: freed when it was read */
-    unsigned tokens_set; /* which tokens of the server let it in: see exchange_is_let_in */
+    bool paused;         /* its body waits for a file write */
+    bool early;          /* answered before its body came: ends the connection */
+    bool reading;        /* another thread reads its body, and owns body, rq and problem
+                            meanwhile */
+    bool over;           /* libmicrohttpd is done: freed after reading */
+    unsigned tokens_set; /* server.tokens_set that let it in: see exchange_is_let_in */
     unsigned status;
-    struct MHD_Response *response; /* to be queued by the handler */
+    struct MHD_Response *response; /* for the handler to queue */
     size_t answer_size;            /* counted in server.answers */
     struct stream *stream;
     struct mono_us wait_until;
-    struct deadline hold; /* set while it is held */
+    struct deadline hold; /* set while held */
     struct watch *watch;
 };
 
@@ -82,28 +83,27 @@ enum MHD_Result exchange_handle(void *listener, struct MHD_Connection *connectio
 void exchange_completed(void *listener, struct MHD_Connection *connection, void **con_cls,
                         enum MHD_RequestTerminationCode how);
 
-/* The exchange that ref names and that is not answered yet, or NULL. */
+/* Finds the unanswered exchange of ref, or NULL. */
 struct exchange *exchange_find(struct http_server *s, struct http_ref ref);
-/* The exchange in this slot, whatever its state; NULL when it is free. */
+/* Returns the exchange in this slot, in any state; NULL when free. */
 struct exchange *exchange_at(struct http_server *s, uint32_t slot);
 void exchange_suspend(struct exchange *x);
-/* Lets libmicrohttpd go on with it. */
+/* Resumes it in libmicrohttpd. */
 void exchange_resume(struct exchange *x);
-/* Calls serve once more (not from inside itself: then when it returns). */
+/* Calls serve once more; from inside serve, after it returns. */
 void exchange_serve_again(struct exchange *x);
-/* The answer is there: ends holds and waits, and lets the handler queue it. */
+/* Takes the answer: ends holds and waits, and lets the handler queue it. */
 void exchange_answered(struct exchange *x, unsigned status, struct MHD_Response *response);
-/* The client hung up while suspended, or the server closes: the connection is ended. */
+/* Ends the connection: the client hung up while suspended, or the server closes. */
 void exchange_abandon(struct exchange *x);
-/* Whether the tokens of now let in what those of then did, and show it the same; else p says why
-   not. */
+/* True if the current tokens still let it in and show it the same; else p says why not. */
 bool exchange_is_let_in(struct exchange *x, struct problem *p) MUST_CHECK;
-/* The same; else it is answered why not. */
+/* Like exchange_is_let_in; else answers why not. */
 bool exchange_is_still_let_in(struct exchange *x) MUST_CHECK;
-/* The tokens are others now: a stream or a held request that they do not let in ends. */
+/* After a change of tokens: ends a stream or a held request that they do not let in. */
 void exchange_check_token(struct exchange *x);
 
-/* These bytes belong to the body; may set x->problem. */
+/* Adds bytes to the body; may set x->problem. */
 void exchange_collect(struct exchange *x, const char *bytes, size_t n);
 
 #endif

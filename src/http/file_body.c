@@ -1,8 +1,8 @@
 /*
  * Bodies with files: those of /uploads, which are a file, or a form with one; and submissions as
- * multipart/form-data. The bytes of files are handed on as they come and are never here as a whole;
- * only the part "job" of a submission is collected, like any other JSON. The request is served when
- * all of its files are kept.
+ * multipart/form-data. File bytes are passed on as they come and never held as a whole; only the
+ * part "job" of a submission is collected, like any other JSON. The request is served when all of
+ * its files are kept.
  */
 #include "file_body.h"
 
@@ -28,13 +28,13 @@ enum { RETRY_S = 2, FILES_MOST = 64 };
 struct file_body {
     struct exchange *exchange;
     struct multipart *parts; /* NULL: the body is one file */
-    void *open;              /* the file that is coming; or NULL */
-    uint64_t come;           /* bytes of it */
-    unsigned pending;        /* ended, and not known to be kept */
-    bool in_job;             /* bytes are the job's */
+    void *open;              /* file being received; or NULL */
+    uint64_t come;           /* its bytes so far */
+    unsigned pending;        /* ended files not known to be kept */
+    bool in_job;             /* inside the part "job" */
     bool has_job;
     bool ended;
-    bool may_be_name; /* the bytes so far, which head has, may be the name of a file */
+    bool may_be_name; /* the bytes so far, in head, may be a file name */
     struct buf head;
 };
 
@@ -45,7 +45,7 @@ static bool is_multipart(const struct exchange *x)
     return type.n >= sizeof wanted - 1 && strncasecmp(type.p, wanted, sizeof wanted - 1) == 0;
 }
 
-/* The body is one file, or a form with one. */
+/* True for a body of one file, or a form with one. */
 static bool is_upload(const struct http_route *route)
 {
     return body_kind(route) == HTTP_BODY_FILE;
@@ -58,7 +58,7 @@ bool file_body_is(const struct exchange *x)
            (is_upload(route) || (body_kind(route) == HTTP_BODY_FORM && is_multipart(x)));
 }
 
-/* The first one counts. */
+/* Keeps the first problem. */
 static void refuse(struct exchange *x, enum err e, const char *why)
 {
     if (x->problem.code == ERR_NONE) {
@@ -77,7 +77,7 @@ static void give_up(struct exchange *x, enum err e, const char *why)
     refuse(x, e, why);
 }
 
-/* A file of the request, as it is served. */
+/* Adds a file to the request. */
 static struct http_file *add_file(struct exchange *x)
 {
     struct http_request *rq = &x->rq;
@@ -124,7 +124,7 @@ static bool refuse_no_file(struct exchange *x, struct str name)
                                               : "");
 }
 
-/* Which parts there are instead, 16 of them. */
+/* Names the parts that came instead, 16 of them. */
 static void refuse_jobless(struct exchange *x)
 {
     enum { SAID = 16 };
@@ -142,7 +142,7 @@ static void refuse_jobless(struct exchange *x)
         len == 0 ? "" : "; its parts are: ", buf_text(&names), len > SAID ? ", ..." : "");
 }
 
-/* Of a form to /uploads. */
+/* Checks a part of a form to /uploads. */
 static bool may_be_upload(struct exchange *x, struct str name, bool is_file)
 {
     const int n = name.n > 100 ? 100 : (int)name.n;
@@ -279,7 +279,7 @@ bool file_body_begin(struct exchange *x)
         }
     }
     if (x->problem.code != ERR_NONE && asks) {
-        x->problem.close = true; /* the body is not asked for */
+        x->problem.close = true; /* the client does not send the body */
     }
     return true;
 }
@@ -368,7 +368,7 @@ void http_file_done(struct http_server *s, struct http_ref ref, size_t index, en
     }
     const bool was_open = f->open != NULL && index + 1 == x->rq.files_len;
     if (was_open) {
-        f->open = NULL; /* it failed while it came */
+        f->open = NULL; /* failed while receiving */
     } else {
         f->pending--;
     }

@@ -1,4 +1,4 @@
-/* Bodies that go to files as they come. */
+/* Bodies streamed to files. */
 #ifndef COMFYPOOL_SRC_HTTP_FILE_BODY_H
 #define COMFYPOOL_SRC_HTTP_FILE_BODY_H
 
@@ -7,15 +7,15 @@
 
 struct exchange;
 
-/* True when the body of this request does so. */
+/* True if this request's body goes to files. */
 bool file_body_is(const struct exchange *x);
-/* May set x->problem. False: the body need not come. */
+/* May set x->problem. False: the body is not needed. */
 bool file_body_begin(struct exchange *x);
 /* False: the connection must be suspended until exchange_resume. May set x->problem. */
 bool file_body_feed(struct exchange *x, const char *bytes, size_t n);
-/* Everything has come. False: files are being kept, the connection must be suspended. */
+/* Ends the body. False: files are being kept, the connection must be suspended. */
 bool file_body_end(struct exchange *x);
-/* The request is refused: its files are not wanted. */
+/* Gives the files of a refused request back. */
 void file_body_refused(struct exchange *x);
 void file_body_free(struct exchange *x);
 

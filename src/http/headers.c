@@ -1,7 +1,7 @@
 /*
- * The request headers that count, and what they mean: framing, content type, Prefer, Accept,
- * If-None-Match, Idempotency-Key, Last-Event-ID, traceparent. Pure; values are borrowed. What else
- * a client sends is ignored.
+ * The request headers we use, and their meaning: framing, content type, Prefer, Accept,
+ * If-None-Match, Idempotency-Key, Last-Event-ID, traceparent. Pure; values are borrowed. Other
+ * headers are ignored.
  */
 #include "headers.h"
 
@@ -91,13 +91,13 @@ static bool each_element(const struct headers *h, enum header which,
 
 /* ---- framing --------------------------------------------------------------------------------- */
 
-/* libmicrohttpd 0.9.75 passes all of these on to its handler. */
+/* libmicrohttpd 0.9.75 passes all of these to its handler. */
 bool headers_check_framing(const struct headers *h, bool http_1_1, struct problem *p)
 {
     const unsigned lengths = h->of[HEADER_CONTENT_LENGTH].count;
     const unsigned encodings = h->of[HEADER_TRANSFER_ENCODING].count;
-    p->close = true;      /* of whatever is found here */
-    if (h->padded_name) { /* another server on the way may take it for the header: RFC 9112, 5.1 */
+    p->close = true;      /* for any problem found here */
+    if (h->padded_name) { /* a proxy may take it for the header: RFC 9112, 5.1 */
         return problem_set(p, ERR_QUERY_INVALID,
                            "there are blanks between the name of a header and its colon");
     }
@@ -110,7 +110,7 @@ bool headers_check_framing(const struct headers *h, bool http_1_1, struct proble
         p->status = 501;
         return problem_set(p, ERR_QUERY_INVALID, "no Transfer-Encoding but chunked is implemented");
     }
-    if (h->padded_encoding) { /* libmicrohttpd does not know it then, and reads until the end */
+    if (h->padded_encoding) { /* libmicrohttpd does not recognise it, and reads until the end */
         return problem_set(p, ERR_QUERY_INVALID,
                            "there are blanks behind the value of Transfer-Encoding");
     }
@@ -143,7 +143,7 @@ static bool add_coding(void *ctx, struct str element)
 {
     enum coding *c = ctx;
     if (text_same_word(element, "identity")) {
-        return true; /* it has no business here, and means nothing */
+        return true; /* misplaced, but harmless */
     }
     const bool gzip = text_same_word(element, "gzip") || text_same_word(element, "x-gzip");
     *c = gzip && *c == CODING_NONE ? CODING_GZIP : CODING_OTHER;
@@ -159,7 +159,7 @@ enum coding headers_coding(const struct headers *h)
 
 static const char form_type[] = "application/x-www-form-urlencoded";
 
-/* The content type without its parameters. */
+/* Returns the content type without its parameters. */
 static struct str media_type(const struct headers *h)
 {
     struct str rest = headers_first(h, HEADER_CONTENT_TYPE);
@@ -177,7 +177,7 @@ bool headers_say_form(const struct headers *h)
 
 bool headers_check_body_type(const struct headers *h, struct problem *p)
 {
-    /* Browsers send text/plain where they need not ask first, and curl -d sends the last one. */
+    /* Browsers may send text/plain without a preflight; curl -d sends the last one. */
     static const char *const taken[] = {"", "application/json", "text/plain", form_type};
     const struct str type = media_type(h);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
@@ -222,12 +222,12 @@ bool headers_prefer_wait(const struct headers *h, int64_t *ret_seconds)
 
 /* ---- Accept ---------------------------------------------------------------------------------- */
 
-/* How much a type is wanted: by the most specific range that names it. */
+/* Preference for a type: by the most specific range that names it. */
 struct wanted {
     struct str type;  /* "text/csv" */
     struct str group; /* "text" */
     int specific;
-    int q; /* thousandths; 0: not named, or not wanted */
+    int q; /* thousandths; 0: unnamed, or unwanted */
 };
 
 static struct wanted wanted_type(const char *media_type)
@@ -241,14 +241,14 @@ static bool same_word(struct str a, struct str b)
     return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
 }
 
-/* "text/" and "*" of "text/ *". */
+/* True for the range "text/" and "*" of the group "text". */
 static bool is_group(struct str range, struct str group)
 {
     return range.n == group.n + 2 && strncasecmp(range.p, group.p, group.n) == 0 &&
            memcmp(range.p + group.n, "/*", 2) == 0;
 }
 
-/* 0 to 1 with up to three decimals; a malformed one counts as 1. */
+/* Reads 0 to 1 with up to three decimals; a malformed one counts as 1. */
 static int read_q(struct str s)
 {
     if (s.n == 0 || s.n > 5 || (s.p[0] != '0' && s.p[0] != '1') || (s.n > 1 && s.p[1] != '.')) {
@@ -366,7 +366,7 @@ static bool is_all_zeros(struct str s)
     return n == s.n;
 }
 
-/* VERSION-TRACE-SPAN-FLAGS at fixed places; version 00 has nothing behind them, a later one may. */
+/* Reads VERSION-TRACE-SPAN-FLAGS at fixed places; version 00 ends there, a later one may go on. */
 void headers_trace(const struct headers *h, char ret[JOB_TRACE_SIZE])
 {
     enum { TRACE = 3, TRACE_LEN = 32, SPAN = 36, SPAN_LEN = 16, FLAGS = 53, LEN = 55 };
@@ -400,7 +400,7 @@ static bool compare_etag(void *ctx, struct str element)
 {
     struct etag_search *s = ctx;
     if (element.n > 2 && element.p[0] == 'W' && element.p[1] == '/') {
-        element = (struct str){element.p + 2, element.n - 2}; /* the weak comparison */
+        element = (struct str){element.p + 2, element.n - 2}; /* weak comparison */
     }
     s->found = str_eq(element, s->etag) || str_is(element, "*");
     return !s->found;
@@ -415,7 +415,7 @@ bool headers_match_etag(const struct headers *h, struct str etag)
 
 /* ---- Idempotency-Key ------------------------------------------------------------------------- */
 
-/* The content of a quoted string, its escapes undone; another text as it is. False: broken. */
+/* Reads a quoted string, unescaped; other texts as they are. False: broken. */
 static bool unquote(struct str s, struct buf *out)
 {
     if (s.n == 0 || s.p[0] != '"') {
@@ -431,7 +431,7 @@ static bool unquote(struct str s, struct buf *out)
         }
         i += s.p[i] == '\\';
         if (i + 1 == s.n) {
-            return false; /* the last quote was escaped */
+            return false; /* the final quote is escaped */
         }
         buf_add_char(out, s.p[i]);
     }

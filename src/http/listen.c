@@ -1,7 +1,7 @@
 /*
- * Listening sockets: TCP addresses, unix sockets, and those that somebody else opened. Leaves
- * accepting to libmicrohttpd. A unix socket's file belongs to the daemon that bound it: one that
- * nobody accepts on any more is replaced, and at the end only the own one is removed.
+ * Listening sockets: TCP addresses, unix sockets, and inherited ones. Leaves accepting to
+ * libmicrohttpd. A unix socket's file belongs to the daemon that bound it: a dead one is replaced,
+ * and at the end only our own is removed.
  */
 #include "listen.h"
 
@@ -25,7 +25,7 @@ static const char unix_prefix[] = "unix:";
 
 /* ---- TCP ------------------------------------------------------------------------------------- */
 
-/* "127.0.0.1:8189", "[::1]:8189", ":8189" (every address). */
+/* Splits "127.0.0.1:8189", "[::1]:8189", ":8189" (every address). */
 static bool split_address(const char *address, char host[256], char port[16])
 {
     const char *colon = strrchr(address, ':');
@@ -48,7 +48,7 @@ static bool split_address(const char *address, char host[256], char port[16])
     return true;
 }
 
-/* TCP_NODELAY is inherited by the accepted sockets. */
+/* Opens a socket; accepted ones inherit TCP_NODELAY. */
 static int open_socket(const struct addrinfo *a)
 {
     const int on = 1;
@@ -123,7 +123,7 @@ static bool is_answered(const struct sockaddr_un *at)
     return answered;
 }
 
-/* The path is free after it, or another's. */
+/* Frees the path by removing a dead socket; fails if another's. */
 static bool clear_path(const struct sockaddr_un *at, char *why, size_t why_size)
 {
     struct stat st;
@@ -139,7 +139,7 @@ static bool clear_path(const struct sockaddr_un *at, char *why, size_t why_size)
     return unlink(at->sun_path) == 0 || complain(why, why_size, at->sun_path, strerror(errno));
 }
 
-/* Nobody can connect before listen(): when it is called the mode is right. */
+/* Binds; no one can connect before listen(), when the mode is set. */
 static bool bind_unix(struct listener *l, const struct sockaddr_un *at)
 {
     struct stat st;

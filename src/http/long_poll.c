@@ -1,8 +1,7 @@
 /*
- * Held requests: a deadline each, and a watch on each held connection, since libmicrohttpd says
- * nothing about a suspended one. A client that has shut its side down has ended its wait: it is
- * told what is known now, since it may have shut it only for writing. The reader of a stream that
- * does so is gone.
+ * Held requests: a deadline each, and a watch on each held connection, since libmicrohttpd reports
+ * nothing about a suspended one. A client that shuts its side down ends its wait: it is answered
+ * with the current state, since it may still read. The reader of a stream that does so is gone.
  */
 #include "long_poll.h"
 
@@ -18,7 +17,7 @@
 struct watch {
     uv_poll_t poll;
     struct http_server *server;
-    struct exchange *exchange; /* NULL once it is not watched any more */
+    struct exchange *exchange; /* NULL when no longer watched */
 };
 
 /* ---- hang-ups -------------------------------------------------------------------------------- */
@@ -73,7 +72,7 @@ void watch_begin(struct exchange *x)
     }
     struct watch *w = mem_zero(1, sizeof *w);
     if (uv_poll_init(x->server->loop, &w->poll, info->connect_fd) != 0) {
-        free(w); /* the deadline ends it then */
+        free(w); /* then only the deadline ends it */
         return;
     }
     w->poll.data = w;
@@ -108,5 +107,5 @@ void http_hold(struct http_server *s, struct http_ref ref)
     }
     deadline_set(&s->deadlines, &x->hold, x->wait_until, over, x);
     watch_begin(x);
-    exchange_check_token(x); /* they may have been reloaded since it came */
+    exchange_check_token(x); /* tokens may have been reloaded since it came */
 }

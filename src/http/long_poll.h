@@ -1,4 +1,4 @@
-/* Requests that are held until something happens, or their wait is over. */
+/* Held requests, until something happens or their wait is over. */
 #ifndef COMFYPOOL_SRC_HTTP_LONG_POLL_H
 #define COMFYPOOL_SRC_HTTP_LONG_POLL_H
 

@@ -1,6 +1,6 @@
 /*
- * multipart/form-data (RFC 7578) as it comes, in pieces of any size. Strict: each part has a name,
- * the last boundary must be there. Pure. Cost: a search for the boundary, O(length).
+ * multipart/form-data (RFC 7578) in pieces of any size. Strict: each part has a name, the last
+ * boundary must be there. Pure. Cost: a search for the boundary, O(length).
  */
 #include "multipart.h"
 
@@ -14,7 +14,7 @@ enum state {
     STATE_PREAMBLE,
     STATE_BOUNDARY,
     STATE_HEADERS,
-    STATE_EMPTY_LINE, /* after headers; it may be the beginning of the next boundary */
+    STATE_EMPTY_LINE, /* after headers; perhaps the beginning of the next boundary */
     STATE_DATA,
     STATE_EPILOGUE
 };
@@ -23,13 +23,13 @@ struct multipart {
     struct multipart_ops ops;
     void *ctx;
     enum state state;
-    struct buf held; /* what was not used yet */
+    struct buf held; /* unused bytes */
     struct buf mark; /* CRLF, two hyphens, the boundary */
     const char *why;
 };
 
-/* A parameter's value from `at` on, which a quote may begin. Returns where it ends; out may be
-   NULL. A quoted one without its end is none: value.n + 1. */
+/* Reads a parameter's value from `at` on, perhaps quoted. Returns where it ends; out may be NULL.
+   An unterminated quote: value.n + 1. */
 static size_t read_value(struct str value, size_t at, struct buf *out)
 {
     const bool quoted = at < value.n && value.p[at] == '"';
@@ -48,7 +48,7 @@ static size_t read_value(struct str value, size_t at, struct buf *out)
     return quoted ? value.n + 1 : value.n;
 }
 
-/* A parameter of a header's value: NAME=value or NAME="value" behind a semicolon. False: it has
+/* Finds a parameter of a header's value: NAME=value or NAME="value" behind a semicolon. False:
    none. */
 static bool parameter(struct str value, const char *name, struct buf *out)
 {
@@ -95,7 +95,7 @@ struct multipart *multipart_new(struct str content_type, const struct multipart_
     buf_init(&m->mark, BUF_NO_LIMIT);
     buf_add_text(&m->mark, "\r\n--");
     buf_add_str(&m->mark, buf_str(&boundary));
-    buf_add_text(&m->held, "\r\n"); /* the first boundary has no line before it */
+    buf_add_text(&m->held, "\r\n"); /* the first boundary has no line end before it */
     return m;
 }
 
@@ -123,7 +123,7 @@ static void drop(struct multipart *m, size_t n)
     m->held.len -= n;
 }
 
-/* Where the mark begins; held.len when it is not there. */
+/* Returns where the mark begins; held.len: not found. */
 static size_t find_mark(const struct multipart *m)
 {
     const char *at =
@@ -156,11 +156,11 @@ static bool begin_part(struct multipart *m, struct str headers)
     return fail(m, "a part has no Content-Disposition");
 }
 
-/* Each step takes what it can of what is held; *ret_more: there may be more to take at once. False:
-   the body is refused. */
+/* Each step consumes what it can of `held`; *ret_more: more may be possible at once. False: the
+   body is refused. */
 typedef bool (*step_fn)(struct multipart *m, bool *ret_more);
 
-/* Up to the next boundary: bytes of a part, or what stands before the first one. */
+/* Passes bytes up to the next boundary: a part's, or the preamble. */
 static bool step_data(struct multipart *m, bool *ret_more)
 {
     const size_t at = find_mark(m);
@@ -192,7 +192,7 @@ static bool step_boundary(struct multipart *m, bool *ret_more)
     } else {
         return fail(m, "a boundary is followed by neither a line's end nor two hyphens");
     }
-    drop(m, m->state == STATE_HEADERS ? 0 : 2); /* that line's end may end the headers */
+    drop(m, m->state == STATE_HEADERS ? 0 : 2); /* its line end may end the headers */
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* The parts of a multipart/form-data body, as they come. */
+/* Parses a multipart/form-data body as it comes. */
 #ifndef COMFYPOOL_SRC_HTTP_MULTIPART_H
 #define COMFYPOOL_SRC_HTTP_MULTIPART_H
 
@@ -18,13 +18,13 @@ struct multipart_ops {
     void (*end)(void *ctx);
 };
 
-/* NULL: the content type has no good boundary. */
+/* NULL: the content type has no valid boundary. */
 struct multipart *multipart_new(struct str content_type, const struct multipart_ops *ops,
                                 void *ctx);
 void multipart_free(struct multipart *m);
-/* False: it is wrong, and why (static, for people). */
+/* False: invalid, and why (static, for people). */
 bool multipart_feed(struct multipart *m, const char *bytes, size_t n, const char **ret_why);
-/* The last boundary has come. */
+/* True after the last boundary. */
 bool multipart_is_whole(const struct multipart *m);
 
 #endif

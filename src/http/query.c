@@ -1,6 +1,6 @@
 /*
- * The query string: the route's parameters say what is known and how it is read. An unknown,
- * repeated or ill-formed one is refused by name; nothing is ignored. Pure.
+ * The query string: the route's parameters are the known ones, with their readers. An unknown,
+ * repeated or malformed one is refused by name; nothing is ignored. Pure.
  */
 #include "query.h"
 
@@ -9,7 +9,7 @@
 #include "comfypool/base/near.h"
 #include "comfypool/base/text.h"
 
-/* Those that are read into the request itself; see read_own. */
+/* Parameters of the request itself; see read_own. */
 const struct http_param http_param_wait = {"wait", NULL, "a whole number of seconds", false};
 const struct http_param http_param_format = {"format", NULL, NULL, false};
 
@@ -45,7 +45,7 @@ static bool read_own(const struct http_param *param, struct str value, struct ht
     return rq->format < FORMAT_COUNT && (rq->route->formats >> rq->format & 1u) != 0;
 }
 
-/* Place in the route's list; -1: it has none of this name. */
+/* Returns the index in the route's list; -1: none of this name. */
 static int find_param(struct str name, const struct http_route *route)
 {
     for (int i = 0; route->params != NULL && route->params[i] != NULL; i++) {
@@ -65,7 +65,7 @@ static void add_formats(const struct http_route *route, struct buf *out)
     }
 }
 
-/* "NAME: must be SHAPE". */
+/* Refuses with "NAME: must be SHAPE". */
 static bool refuse_value(const struct http_param *param, const struct http_route *route,
                          struct problem *p)
 {
@@ -80,7 +80,7 @@ static bool refuse_value(const struct http_param *param, const struct http_route
                        param->shape == NULL ? "one of " : "", buf_text(&shape));
 }
 
-/* For a message: a name may be as long as a client likes. */
+/* Clips a name for a message: it may have any length. */
 static int shown(struct str s)
 {
     return s.n > 64 ? 64 : (int)s.n;
@@ -131,7 +131,7 @@ static bool read_pair(struct str pair, struct http_request *rq, uint32_t *seen, 
     return true;
 }
 
-/* The route has the parameter, and it was not given. */
+/* True if the route has the parameter, but the query does not. */
 static bool is_silent(const struct http_route *route, const struct http_param *param, uint32_t seen)
 {
     const int i = find_param(str_of(param->name), route);

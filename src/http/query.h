@@ -14,10 +14,10 @@
 
 enum { MAX_WAIT_S = 300 };
 
-/* A number of seconds, digits only; above MAX_WAIT_S it is MAX_WAIT_S. */
+/* Reads seconds, digits only; at most MAX_WAIT_S. */
 bool query_read_wait(struct str value, int64_t *ret_seconds);
-/* Fills rq and its arguments from the query string and, where the query is silent, from the
-   headers. rq->route and rq->args are set. *ret_preferred: the wait came from Prefer. */
+/* Fills rq and its arguments from the query string and, for what it lacks, from the headers.
+   rq->route and rq->args are set. *ret_preferred: the wait came from Prefer. */
 bool query_parse(struct str query, const struct headers *h, struct http_request *rq,
                  bool *ret_preferred, struct problem *p) MUST_CHECK;
 

@@ -1,10 +1,10 @@
-/* Ranges of files that we have (RFC 9110, 14). Pure. */
+/* Ranges of files (RFC 9110, 14). Pure. */
 #include <string.h>
 
 #include "comfypool/http/answer.h"
 #include "comfypool/http/http.h"
 
-/* Digits from *p on, beyond any file's size as INT64_MAX; false: there are none. */
+/* Reads digits from *p on, capped at INT64_MAX; false: none. */
 static bool read_number(const char **p, uint64_t *ret)
 {
     const char *begin = *p;
@@ -16,7 +16,8 @@ static bool read_number(const char **p, uint64_t *ret)
     return *p > begin;
 }
 
-/* "bytes=2-5", "bytes=2-", "bytes=-5"; several ranges, and whatever else, are the whole. */
+/* Reads "bytes=2-5", "bytes=2-", "bytes=-5"; false, the whole file, for several ranges, or anything
+   else. */
 static bool read_range(const char *text, uint64_t size, uint64_t *ret_from, uint64_t *ret_end)
 {
     static const char unit[] = "bytes=";

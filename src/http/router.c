@@ -1,5 +1,5 @@
 /*
- * From a method and a raw request target to a row of a table. Segments are unescaped one by one, so
+ * Maps a method and a raw request target to a row of a table. Segments are unescaped one by one, so
  * that %2F never makes a new one. Pure. Cost: O(routes) comparisons of short strings.
  */
 #include "router.h"
@@ -13,7 +13,7 @@
 enum { MAX_SEGMENTS = 5, MAX_SEGMENT = 128 };
 
 struct segment {
-    bool broken; /* cannot be unescaped, or is too long for anything */
+    bool broken; /* cannot be unescaped, or is too long */
     size_t n;
     char text[MAX_SEGMENT];
 };
@@ -49,13 +49,13 @@ static void read_segment(struct str raw, struct segment *ret)
     ret->text[ret->n] = '\0';
 }
 
-/* Where a parameter stands in its prefix: the text before it. */
+/* Returns the prefix before its parameter. */
 static struct str base_of(const struct http_segment *s)
 {
     return (struct str){s->prefix, strcspn(s->prefix, "{")};
 }
 
-/* The end of the path that follows the parameter in some route; n == 0: none does. */
+/* Finds the end of the path that follows the parameter in some route; n == 0: none. */
 static struct str find_verb(const struct http_family *f, const struct http_segment *s,
                             struct str rest)
 {
@@ -73,8 +73,7 @@ static struct str find_verb(const struct http_family *f, const struct http_segme
     return (struct str){"", 0};
 }
 
-/* Whether the method is one of the parameter's own path: a name may end as a route below it does.
- */
+/* True if the parameter's own path has the method: a name may end like a route below it. */
 static bool is_of_itself(const struct http_family *f, const struct http_segment *s,
                          struct str method)
 {
@@ -88,7 +87,7 @@ static bool is_of_itself(const struct http_family *f, const struct http_segment 
     return str_is(method, "HEAD");
 }
 
-/* A parameter that spans slashes is read as one segment. */
+/* Reads a parameter that spans slashes as one segment. */
 static bool read_spanning(const struct http_family *f, const struct http_segment *s,
                           struct str method, struct str raw, struct path *ret)
 {
@@ -112,7 +111,7 @@ static bool read_spanning(const struct http_family *f, const struct http_segment
     return true;
 }
 
-/* False when the path has more segments than any route, or an empty one. */
+/* Splits a path; false when it has more segments than any route, or an empty one. */
 static bool read_path(const struct http_family *f, struct str method, struct str raw,
                       struct path *ret)
 {
@@ -159,7 +158,7 @@ static bool path_fits(const char *template, const struct path *path)
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
-/* Which segment of a path its parameter is. */
+/* Returns the index of its parameter's segment. */
 static size_t place_of(const struct http_segment *s)
 {
     size_t slashes = 0;
@@ -194,7 +193,7 @@ static void allow(struct match *m, const char *method)
                    strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
-/* "http://host/path" is as good as "/path". */
+/* Cuts the authority: "http://host/path" equals "/path". */
 static struct str cut_authority(struct str target, struct str *ret_authority)
 {
     static const char *const schemes[] = {"http://", "https://"};
@@ -211,7 +210,7 @@ static struct str cut_authority(struct str target, struct str *ret_authority)
     return target;
 }
 
-/* True: the family has the path; what it may be asked there is in the match. */
+/* True if the family has the path; the match has its methods. */
 static bool find_route(const struct http_family *f, struct str method, const struct path *path,
                        struct match *ret)
 {
@@ -225,7 +224,7 @@ static bool find_route(const struct http_family *f, struct str method, const str
         if (str_is(method, r->method) || (head && strcmp(r->method, "GET") == 0)) {
             ret->route = r;
             ret->head = head;
-            ret->allow[0] = '\0'; /* methods of other routes at this path */
+            ret->allow[0] = '\0'; /* other routes' methods at this path */
             return true;
         }
         allow(ret, r->method);
@@ -237,7 +236,7 @@ static bool find_route(const struct http_family *f, struct str method, const str
     return ret->allow[0] != '\0';
 }
 
-/* Where people look for things, since another server has them there. */
+/* Returns a hint for a path of another server. */
 static const char *where_to(const struct http_family *f, struct str path)
 {
     if (path.n > 4 && memcmp(path.p, "/api/", 5) == 0) {
@@ -275,7 +274,7 @@ bool router_match(const struct http_family *const *families, struct str method, 
         ret->query = (struct str){mark + 1, path_text.n - at - 1};
         path_text.n = at;
     }
-    size_t i = 0; /* there is one family at least */
+    size_t i = 0; /* at least one family */
     do {
         struct path path;
         if (read_path(families[i], method, path_text, &path) &&

@@ -1,4 +1,4 @@
-/* From a request line to a row of a table. */
+/* Routing of a request line. */
 #ifndef COMFYPOOL_SRC_HTTP_ROUTER_H
 #define COMFYPOOL_SRC_HTTP_ROUTER_H
 
@@ -12,20 +12,20 @@
 
 struct match {
     const struct http_family *family;
-    const struct http_route *route; /* NULL: none was found, or it is OPTIONS */
+    const struct http_route *route; /* NULL: not found, or OPTIONS */
     bool head;
-    bool options;         /* OPTIONS of a path that there is: allow says the rest */
-    void *args;           /* with what the path says; NULL without a route. Owner: the caller */
+    bool options;         /* OPTIONS of an existing path: see allow */
+    void *args;           /* filled from the path; NULL without a route. Owner: the caller */
     struct str authority; /* of a target in absolute form; n == 0: none */
     struct str query;     /* inside the target; n == 0: none */
-    char allow[64];       /* with ERR_METHOD_NOT_ALLOWED and options */
+    char allow[64];       /* set with ERR_METHOD_NOT_ALLOWED and options */
 };
 
 /* Finds the route of a raw request target. families as in http_options. On false p says why: 404,
-   405, or what a parameter of the path names is not there. */
+   405, or what the path names does not exist. */
 bool router_match(const struct http_family *const *families, struct str method, struct str target,
                   struct match *ret, struct problem *p) MUST_CHECK;
-/* NULL does nothing. */
+/* args may be NULL. */
 void match_args_free(const struct http_family *f, void *args);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The server: one libmicrohttpd daemon for each listening socket, and the order in which all of
- * it ends: drain (no new connections, holds are over), then close (every suspended connection is
+ * The server: one libmicrohttpd daemon for each listening socket, and the order in which everything
+ * ends: drain (no new connections, holds are over), then close (every suspended connection is
  * resumed first, or libmicrohttpd aborts the process).
  */
 #include "server.h"
@@ -21,13 +21,13 @@
 #include "long_poll.h"
 
 enum {
-    /* Of a connection, for its headers and pieces of its body. */
+    /* Per connection, for headers and pieces of the body. */
     CONNECTION_MEMORY = 32 * 1024,
-    /* libmicrohttpd would leave those beyond its limit in the backlog, where they wait for ever.
-       Few where there may be few: each is a descriptor until it is closed. */
+    /* Connections to accept beyond the limit, only to refuse them: libmicrohttpd would leave them
+       in the backlog for ever. Fewer with a small limit: each takes a descriptor until closed. */
     CONNECTIONS_TO_REFUSE = 64,
     FEW_TO_REFUSE = 2,
-    CHECKED_FOR_MS = 5, /* in one turn of the loop: what is cut then costs as much again */
+    CHECKED_FOR_MS = 5, /* per turn of the loop: cutting costs as much again */
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -61,8 +61,8 @@ void server_unref(struct http_server *s)
     free(s);
 }
 
-/* Streams and held requests, some at a time: there may be thousands, and each token that is looked
-   for is held against all of them. The next ones in another turn. */
+/* Checks streams and held requests, some at a time: there may be thousands, and each token is
+   compared with all known ones. The rest follows in another turn. */
 static void check_tokens(void *ctx)
 {
     struct http_server *s = ctx;
@@ -126,7 +126,7 @@ static void on_log(void *ctx, const char *format, va_list args)
     LOG(LOG_DEBUG, "libmicrohttpd", LOG_S("said", text));
 }
 
-/* Targets are unescaped by the router; libmicrohttpd is to leave them alone. */
+/* Leaves targets alone: the router unescapes them. */
 static size_t no_unescape(void *ctx, struct MHD_Connection *connection, char *text)
 {
     (void)ctx;
@@ -154,7 +154,7 @@ static struct MHD_Daemon *start_daemon(struct listener *l)
         on_connection, l, MHD_OPTION_END);
 }
 
-/* Takes l. */
+/* Starts a listener; takes l. */
 static bool begin(struct listener *l, char *ret_url, size_t url_size, char *why, size_t why_size)
 {
     struct http_server *s = l->server;
@@ -242,7 +242,7 @@ void http_server_close(struct http_server *s)
 {
     http_server_drain(s);
     s->closing = true;
-    /* What is answered goes out as far as the sockets take it. */
+    /* Sends answers as far as the sockets take them. */
     for (struct listener *l = s->listeners; l != NULL; l = l->next) {
         mhd_host_run(l->host);
     }
@@ -257,6 +257,6 @@ void http_server_close(struct http_server *s)
         MHD_stop_daemon(l->daemon);
         l->daemon = NULL;
     }
-    aparts_close(s->aparts); /* those whose body was being read are freed */
+    aparts_close(s->aparts); /* frees exchanges whose body was being read */
     deadlines_close(&s->deadlines, on_deadlines_closed);
 }

@@ -21,8 +21,8 @@ struct slot;
 struct listener {
     struct listener *next;
     struct http_server *server;
-    int fd;     /* -1 once it does not listen any more */
-    char *path; /* of a unix socket of ours, removed at the end; or NULL */
+    int fd;     /* -1: not listening */
+    char *path; /* of our unix socket, removed at the end; or NULL */
     dev_t device;
     ino_t inode;
     struct MHD_Daemon *daemon;
@@ -37,18 +37,18 @@ struct http_server {
     uint32_t slots_len;
     uint32_t free_slot;         /* slot + 1; 0: none */
     struct deadlines deadlines; /* of holds, headers and bodies */
-    struct aparts *aparts;      /* large bodies that are read */
+    struct aparts *aparts;      /* large bodies being read */
     struct token *tokens;
     size_t tokens_len;
-    unsigned tokens_set;   /* how often they were */
-    uint32_t checked;      /* of the slots, since then */
-    struct deadline check; /* of the next ones */
-    unsigned counted;      /* connections that may stay */
-    struct map addresses;  /* who has how many connections: struct peer by its address */
+    unsigned tokens_set;   /* counts their changes */
+    uint32_t checked;      /* slots checked since the last change */
+    struct deadline check; /* next part of that check */
+    unsigned counted;      /* admitted connections */
+    struct map addresses;  /* numbers of connections: struct peer by address */
     unsigned streams;
-    size_t bodies;  /* bytes of requests that are being collected */
-    size_t answers; /* bytes of answers that are on their way */
-    unsigned refs;  /* handles that live; freed at 0 */
+    size_t bodies;  /* bytes being collected from requests */
+    size_t answers; /* bytes of unsent answers */
+    unsigned refs;  /* live handles; freed at 0 */
     bool draining;
     bool closing;
     struct http_stats stats;

@@ -1,8 +1,7 @@
 /*
- * Streamed answers: the other side pushes bytes into a buffer, libmicrohttpd pulls them out. With
- * nothing to pull the connection is suspended and watched; with the buffer full the other side is
- * told to pause, and told when half of it is gone. An exchange has at most one stream, which ends
- * with it.
+ * Streamed answers: the producer pushes bytes into a buffer, libmicrohttpd pulls them out. While it
+ * is empty the connection is suspended and watched; when it is full the producer is told to pause,
+ * and told when half of it is gone. An exchange has at most one stream, which ends with it.
  */
 #include "stream.h"
 
@@ -26,10 +25,10 @@ struct stream {
     const struct http_stream_ops *ops;
     void *ctx;
     struct buf data;
-    size_t taken;          /* of data, by libmicrohttpd */
-    uint64_t taken_before; /* of what is not in data any more */
-    bool paused;           /* write said false; drained is due */
-    bool ended;            /* by the other side */
+    size_t taken;          /* bytes of data pulled by libmicrohttpd */
+    uint64_t taken_before; /* pulled bytes dropped from data */
+    bool paused;           /* write returned false; drained is due */
+    bool ended;            /* by the producer */
     bool cut;              /* the connection must not look complete */
 };
 
@@ -38,7 +37,7 @@ static size_t left(const struct stream *st)
     return st->data.len - st->taken;
 }
 
-/* Keeps the front free without moving bytes each time. A stream that is idle holds no memory. */
+/* Frees pulled bytes without moving data each time. An idle stream holds no memory. */
 static void compact(struct stream *st)
 {
     if (st->taken == st->data.len && st->data.cap > STREAM_BLOCK) {
@@ -67,9 +66,10 @@ static void tell_drained(struct stream *st)
 }
 
 /*
- * MHD_CONTENT_READER_END_WITH_ERROR would close the connection, but 0.9.75 then forgets to free it
- * until its idle timeout when it was suspended before (an open descriptor each time). A failed send
- * does both: so the socket is shut down, and the one byte that is handed out reaches nobody.
+ * Ends a cut stream. MHD_CONTENT_READER_END_WITH_ERROR would close the connection, but 0.9.75 then
+ * forgets to free it until its idle timeout if it was suspended before (an open descriptor each
+ * time). A failed send does both: so the socket is shut down, and the one byte returned is never
+ * sent.
  */
 static ssize_t end_it(const struct stream *st, char *out)
 {
@@ -78,12 +78,12 @@ static ssize_t end_it(const struct stream *st, char *out)
     if (info == NULL) {
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
-    (void)shutdown(info->connect_fd, SHUT_RDWR); /* fails when it was reset: as good */
+    (void)shutdown(info->connect_fd, SHUT_RDWR); /* fails after a reset, which is as good */
     *out = '\0';
     return 1;
 }
 
-/* libmicrohttpd wants bytes. */
+/* Hands bytes to libmicrohttpd. */
 static ssize_t pull(void *ctx, uint64_t at, char *out, size_t max)
 {
     (void)at;
@@ -113,8 +113,8 @@ static ssize_t pull(void *ctx, uint64_t at, char *out, size_t max)
     return (ssize_t)n;
 }
 
-/* Of a size that is not known the answer is sent in chunks, also that to HEAD: 0.9.75 sends the end
-   of them behind its headers. Without chunks such an answer ends with its connection. */
+/* Makes the response; chunked if its size is unknown, but not to HEAD: 0.9.75 would send the last
+   chunk behind the headers. Without chunks such an answer ends with its connection. */
 static struct MHD_Response *make_stream_response(struct stream *st, int64_t length)
 {
     struct MHD_Response *r = MHD_create_response_from_callback(
@@ -153,7 +153,7 @@ bool http_stream_begin(struct http_server *s, struct http_ref ref, struct http_a
     return true;
 }
 
-/* The stream that ref names, until its end, or NULL. Its client may have hung up a moment ago. */
+/* Finds the stream of ref until its end, or NULL. Its client may have just hung up. */
 static struct stream *find_open(struct http_server *s, struct http_ref ref)
 {
     struct exchange *x = exchange_at(s, ref.slot);
@@ -164,14 +164,14 @@ static struct stream *find_open(struct http_server *s, struct http_ref ref)
     return x->stream;
 }
 
-/* The same while the client is there. */
+/* Like find_open, while the client is there. */
 static struct stream *find(struct http_server *s, struct http_ref ref)
 {
     struct stream *st = find_open(s, ref);
     return st == NULL || st->exchange->gone ? NULL : st;
 }
 
-/* Bytes for a client that is gone are taken and forgotten: nobody would say drained. */
+/* Accepts and drops bytes for a client that is gone: drained would never come. */
 bool http_stream_write(struct http_server *s, struct http_ref ref, const void *bytes, size_t n)
 {
     struct stream *st = find(s, ref);
@@ -190,7 +190,7 @@ void http_stream_end(struct http_server *s, struct http_ref ref, bool whole)
 {
     struct stream *st = find_open(s, ref);
     if (st != NULL) {
-        st->ended = true; /* nobody is told that its client is gone, if it is */
+        st->ended = true; /* no `gone` callback, even if the client is */
         st->cut = st->cut || !whole;
         exchange_resume(st->exchange);
     }
@@ -207,8 +207,10 @@ bool http_stream_state(struct http_server *s, struct http_ref ref, size_t *ret_w
     return st != NULL;
 }
 
-/* Its client may never read again, so that libmicrohttpd would wait for the socket: the socket is
-   shut down, and reset when it is closed, so that the kernel keeps nothing for it either. */
+/*
+ * Drops a stream whose client may never read again, so that libmicrohttpd would wait for the
+ * socket: shuts the socket down, and resets it on close, so that the kernel keeps nothing either.
+ */
 void http_stream_drop(struct http_server *s, struct http_ref ref)
 {
     struct stream *st = find_open(s, ref);
@@ -235,7 +237,7 @@ void stream_cut(struct stream *st)
     st->cut = true;
 }
 
-/* libmicrohttpd sees that the socket is shut also while it waits for room in it. */
+/* libmicrohttpd notices the shut socket even while waiting to send. */
 void stream_shut(struct stream *st)
 {
     const union MHD_ConnectionInfo *info =

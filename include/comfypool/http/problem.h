@@ -1,4 +1,4 @@
-/* Why a request is refused, while it is read. */
+/* A refusal found while reading a request. */
 #ifndef COMFYPOOL_HTTP_PROBLEM_H
 #define COMFYPOOL_HTTP_PROBLEM_H
 
@@ -8,9 +8,9 @@
 #include "comfypool/base/err.h"
 
 struct problem {
-    enum err code;               /* ERR_NONE: it is not */
+    enum err code;               /* ERR_NONE: no problem */
     unsigned status;             /* 0: the code's own */
-    bool close;                  /* the connection ends with it: its framing cannot be trusted */
+    bool close;                  /* end the connection: its framing cannot be trusted */
     int retry_after;             /* 0: none */
     const char *authenticate;    /* WWW-Authenticate; static, or NULL */
     const char *content_range;   /* or NULL */
@@ -22,7 +22,7 @@ struct problem {
 
 void problem_init(struct problem *p);
 void problem_done(struct problem *p);
-/* Sets it, unless it is set already; returns false. */
+/* Sets a problem, unless set already; returns false. */
 bool problem_set(struct problem *p, enum err code, const char *detail, ...)
     __attribute__((format(printf, 3, 4)));
 
