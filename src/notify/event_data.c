@@ -1,11 +1,10 @@
-/* What events say; see the header. */
+/* Data of events; see the header. */
 #include "comfypool/notify/event_data.h"
 
 #include "comfypool/base/json_write.h"
 #include "comfypool/render/render.h"
 
-/* Of the failed attempt's message: in a brief Job, escaped, it must fit into the data of an event.
- */
+/* Limit of the failed attempt's message: escaped, with a brief Job, it must fit into an event. */
 enum { RETRY_MESSAGE = 1000 };
 
 static struct js_out begin(const struct event_attempt *a, struct buf *out)

@@ -1,4 +1,4 @@
-/* A Job as events and webhooks tell it; see webhooks.h. */
+/* A Job for events and webhooks; see webhooks.h. */
 #include "comfypool/notify/events.h"
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/render/render.h"
@@ -20,7 +20,7 @@ void event_render_job(const struct job_record *r, const char *retry, struct buf 
     const size_t start = out->len;
     render_job_json(r, &whole, out);
     add_retry(retry, out);
-    if (out->len - start > EVENT_DATA_MOST) { /* errors of nodes may be of any size */
+    if (out->len - start > EVENT_DATA_MOST) { /* node errors may be of any size */
         out->len = start;
         render_job_json(r, &brief, out);
         add_retry(retry, out);

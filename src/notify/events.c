@@ -25,7 +25,7 @@ void events_set_listeners(struct events *e, size_t all, size_t for_previews)
     e->preview_listeners = for_previews;
 }
 
-/* What an event takes in memory. */
+/* Returns the memory that an event takes. */
 static size_t size_of(const struct event *e)
 {
     return sizeof *e + e->len + (e->client == NULL ? 0 : strlen(e->client) + 1);
@@ -53,14 +53,14 @@ void events_done(struct events *e)
 static void drop_old(struct events *e, struct mono_us now)
 {
     const struct mono_us oldest = {now.us - (int64_t)EVENTS_KEPT_S * 1000000};
-    /* The newest is being told: it stays, however large it is. */
+    /* The newest is being sent: it stays, of any size. */
     while ((e->len > 1 && e->bytes > EVENTS_KEPT_BYTES) ||
            (e->len > 0 && mono_before(e->ring[e->first].at, oldest))) {
         drop_first(e);
     }
 }
 
-/* Room for one more; at its largest the oldest goes. */
+/* Makes room for one more, dropping the oldest at the maximum. */
 static void make_room(struct events *e)
 {
     if (e->len < e->cap) {
@@ -119,8 +119,8 @@ void events_tell(struct events *e, enum event_type type, struct event_subject of
 {
     struct event made = {.type = type, .len = data.n};
     (void)snprintf(made.job_id, sizeof made.job_id, "%s", of.job_id);
-    made.data = (char *)(uintptr_t)data.p;      /* lives as long as the call, */
-    made.client = (char *)(uintptr_t)of.client; /* both */
+    made.data = (char *)(uintptr_t)data.p;      /* borrowed for the call */
+    made.client = (char *)(uintptr_t)of.client; /* borrowed for the call */
     if (e->listeners > 0) {
         e->reader.tell(e->reader.ctx, &made);
     }

@@ -1,6 +1,6 @@
 /*
  * Runs of hooks.exec: at most a configured number at once, MOST_WAITING behind them in order. Each
- * has its own process group, which is ended when its time is over; see loop/process.h.
+ * has its own process group, which is killed at its timeout; see loop/process.h.
  */
 #include "comfypool/notify/hooks.h"
 
@@ -15,7 +15,7 @@ enum { MOST_WAITING = 1000 };
 
 struct hook_run {
     struct hooks *hooks;
-    struct hook_run *next, **link; /* link: of a running one */
+    struct hook_run *next, **link; /* link: if running */
     struct process *process;
     struct buf body;
 };

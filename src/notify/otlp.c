@@ -1,7 +1,7 @@
 /*
- * The push of traces. Jobs wait by their id; a batch is rendered from the store when it goes, a
- * second after the first job came or as soon as it is full; its jobs are read one after the other.
- * An endpoint that is down is asked again, later and later; meanwhile the oldest jobs make room for
+ * The push of traces. Jobs wait by their id; a batch is rendered from the store when sent, a second
+ * after the first job came or as soon as it is full; its jobs are read one after the other. An
+ * endpoint that is down is retried at growing intervals; meanwhile the oldest jobs make room for
  * new ones.
  */
 #include "comfypool/notify/otlp.h"
@@ -36,13 +36,13 @@ struct otlp {
     struct deadlines *deadlines;
     struct otlp_options options;
     bool stopping;
-    char (*ids)[UUID_SIZE]; /* of jobs to be told, a ring of OTLP_MOST; NULL: none yet */
+    char (*ids)[UUID_SIZE]; /* waiting jobs, a ring of OTLP_MOST; NULL: none yet */
     size_t first, len;
-    size_t sending;    /* the first ones, in the body or the request under way... */
-    size_t unreadable; /* ...though so many of them are not in it */
-    bool is_busy;      /* with a body, or a request */
+    size_t sending;    /* the first ones, in the current body or request... */
+    size_t unreadable; /* ...except this many */
+    bool is_busy;      /* building a body, or sending it */
     struct buf body;
-    struct js_out out; /* into it */
+    struct js_out out; /* into body */
     struct store_read read;
     struct http_call *call;
     struct deadline next;
@@ -67,7 +67,7 @@ static void drop_first(struct otlp *t, size_t n)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-/* What the protocol says to try again. */
+/* True if the protocol says to retry. */
 static bool is_for_later(const struct http_result *r)
 {
     return r->outcome != HTTP_ANSWERED || r->status == 429 || r->status == 502 ||
@@ -88,7 +88,7 @@ static void answered(void *ctx, const struct http_result *r)
     t->call = NULL;
     t->is_busy = false;
     if (is_for_later(r)) {
-        if (t->pause_ms == 0) { /* said once */
+        if (t->pause_ms == 0) { /* log only once */
             log_failure(t, r, "they are kept and tried again");
         }
         t->pause_ms = t->pause_ms == 0 ? FIRST_PAUSE_MS : t->pause_ms * 2;
@@ -129,7 +129,7 @@ static void send_batch(struct otlp *t)
 
 /* ---- rendering ------------------------------------------------------------------------------- */
 
-/* Its attempts' profiles, in order. */
+/* Adds the job's attempts' profiles, in order. */
 static void add_job(struct otlp *t, const struct store_found *f)
 {
     struct str *profiles = mem_alloc((f->profiles_len + 1) * sizeof *profiles);
@@ -153,13 +153,13 @@ static void job_found(void *ctx, const struct store_found *f)
     if (f->error == ERR_NONE) {
         add_job(t, f);
     } else {
-        t->unreadable++; /* or it was deleted meanwhile */
+        t->unreadable++; /* or deleted meanwhile */
     }
     t->sending++;
     add_next(t);
 }
 
-/* Another job into the body, or it goes. */
+/* Adds another job to the body, or sends it. */
 static void add_next(struct otlp *t)
 {
     if (t->sending == t->len || t->sending == BATCH || t->body.len >= BATCH_BYTES) {
@@ -191,7 +191,7 @@ void otlp_add(struct otlp *t, const char *job_id)
         t->ids = mem_zero(OTLP_MOST, sizeof *t->ids);
     }
     if (t->len == OTLP_MOST && t->is_busy) {
-        t->dropped++; /* the oldest are on their way */
+        t->dropped++; /* the oldest are being sent */
         return;
     }
     if (t->len == OTLP_MOST) {

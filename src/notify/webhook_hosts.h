@@ -1,4 +1,4 @@
-/* What webhooks.c and webhook_outbox.c share. */
+/* Shared by webhooks.c and webhook_outbox.c. */
 #ifndef COMFYPOOL_SRC_NOTIFY_WEBHOOK_HOSTS_H
 #define COMFYPOOL_SRC_NOTIFY_WEBHOOK_HOSTS_H
 
@@ -6,12 +6,12 @@
 #include "comfypool/notify/webhooks.h"
 #include "comfypool/store/store.h"
 
-/* The name in "host:port". */
+/* Returns the name in "host:port". */
 struct str webhook_host_name(const char *host);
 const struct webhooks_options *webhooks_options_of(const struct webhooks *w);
-/* Writes new deliveries that no other write carries. */
+/* Stores deliveries that go with no other write. */
 void webhooks_write(struct webhooks *w, const struct outbox *o, store_kept_fn done, void *ctx);
-/* ... which are durable now. Empties o. */
+/* Takes deliveries that are durable now. Empties o. */
 void webhooks_written(struct webhooks *w, struct outbox *o);
 
 #endif

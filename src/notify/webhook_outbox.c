@@ -1,6 +1,6 @@
 /*
- * What events mean for the receivers of webhooks: which deliveries, to where, with what body. The
- * write that makes an event true carries them; webhooks.c takes them when it is durable.
+ * Deliveries that events cause: for which receivers, with what body. They are stored in the event's
+ * own write; webhooks.c takes them when it is durable.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ struct store_beside outbox_beside(const struct outbox *o)
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-/* "host:port" with the port that the URL means. Owner: the caller; NULL: it is no URL. */
+/* Returns "host:port" with the URL's port. Owner: the caller; NULL: no URL. */
 static char *host_of(const char *url)
 {
     struct url_parts u;
@@ -85,7 +85,7 @@ void webhook_render_body(enum event_type type, struct str data, struct buf *out)
     js_close(&o, '}');
 }
 
-/* Whose event it is: a job, or a batch. */
+/* The subject of an event: a job, or a batch. */
 struct subject {
     const char *id;
     const struct webhook *hook;
@@ -112,7 +112,7 @@ static void add_delivery(struct outbox *o, struct subject of, enum event_type ty
 {
     char *host = host_of(url);
     if (host == NULL) {
-        return; /* it was checked; the URL library changed its mind */
+        return; /* checked before; the URL library changed its mind */
     }
     const struct wall_us now = time_wall();
     o->list = mem_grow(o->list, (o->len + 1) * sizeof *o->list);
@@ -167,7 +167,7 @@ void webhooks_of_batch(struct webhooks *w, const struct batch_record *r, struct 
     }
 }
 
-/* Deliveries that a write of their own carries. */
+/* Deliveries stored by a write of their own. */
 struct sending {
     struct webhooks *webhooks;
     struct outbox outbox;

@@ -1,6 +1,6 @@
 /*
  * The local hook: a program of the operator's, run once for each event with the event on its stdin,
- * as a webhook's receiver would be told it. Nothing waits for it; what comes while too many wait is
+ * as sent to a webhook's receiver. Nothing waits for it; events beyond a limit of waiting ones are
  * dropped and counted.
  */
 #ifndef COMFYPOOL_NOTIFY_HOOKS_H
@@ -19,7 +19,7 @@ struct hooks;
 
 struct hooks_options {
     const char *exec; /* a program; NULL: none */
-    unsigned events;  /* 1u << event_type each */
+    unsigned events;  /* set of 1u << event_type */
     struct dur_us timeout;
     unsigned concurrency;
 };
@@ -31,14 +31,14 @@ struct hooks_stats {
 
 /* options is copied. */
 struct hooks *hooks_new(uv_loop_t *loop, const struct hooks_options *options);
-/* Tells the program an event of a job; data is the webhook's. */
+/* Runs the program for an event of a job; data is the webhook's. */
 void hooks_tell(struct hooks *h, enum event_type type, struct str data);
-/* The configured program wants this event. */
+/* True if the configured program wants this event. */
 bool hooks_want(const struct hooks *h, enum event_type type);
 void hooks_count(const struct hooks *h, struct hooks_stats *ret);
-/* Runs are ended, and those that wait are forgotten; no more begin. */
+/* Ends runs and drops waiting ones; no more begin. */
 void hooks_stop(struct hooks *h);
-/* After hooks_stop. */
+/* Call after hooks_stop. */
 void hooks_free(struct hooks *h);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Traces of ended jobs, pushed to an OTLP endpoint in batches. What cannot be delivered is dropped
- * and counted; no job ever waits for it.
+ * Traces of ended jobs, pushed to an OTLP endpoint in batches. Undeliverable ones are dropped and
+ * counted; no job ever waits for it.
  */
 #ifndef COMFYPOOL_NOTIFY_OTLP_H
 #define COMFYPOOL_NOTIFY_OTLP_H
@@ -14,7 +14,7 @@ struct otlp;
 struct store;
 
 struct otlp_options {
-    const char *url;            /* where traces go, with its path; NULL: nowhere */
+    const char *url;            /* target with its path; NULL: none */
     const char *const *headers; /* "Name: value", NULL at the end; or NULL */
     const char *version;        /* of the daemon */
 };
@@ -24,14 +24,14 @@ struct otlp_stats {
     uint64_t sent, dropped; /* jobs, since the start */
 };
 
-/* All is borrowed until otlp_free. */
+/* All arguments are borrowed until otlp_free. */
 struct otlp *otlp_new(struct store *store, struct http_client *http, struct deadlines *deadlines,
                       const struct otlp_options *options);
-/* A profiled job has ended. */
+/* Queues the trace of a profiled job that has ended. */
 void otlp_add(struct otlp *t, const char *job_id);
 void otlp_count(const struct otlp *t, struct otlp_stats *ret);
 void otlp_stop(struct otlp *t);
-/* After otlp_stop. */
+/* Call after otlp_stop. */
 void otlp_free(struct otlp *t);
 
 #endif
