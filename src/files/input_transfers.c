@@ -12,16 +12,16 @@
 #include "comfypool/files/uploads.h"
 #include "comfypool/store/blobs.h"
 
-/* So many are remembered a server: what is forgotten is sent once more. */
+/* Limit per server; forgotten files are sent again. */
 enum { SENT_MOST = 4096 };
 
 struct sent_file {
     char *key;
-    char *name; /* as the server named it, with its folder */
+    char *name; /* chosen by the server, with its folder */
     struct sent_file *newer;
 };
 
-/* One file on its way to one server. */
+/* A file being sent to a server. */
 struct transfer {
     struct input_server *server;
     struct transfer *next, **link;
@@ -38,7 +38,7 @@ struct input_server {
     void *ctx;
     struct map names; /* by key: struct sent_file */
     struct sent_file *oldest, *newest;
-    struct transfer *transfers; /* under way */
+    struct transfer *transfers; /* running ones */
 };
 
 char *input_key(const struct uploads *uploads, const char *sha256, const char *extension)
@@ -78,7 +78,7 @@ static void forget_oldest(struct input_server *s)
     free(f);
 }
 
-/* Nobody sends what is remembered: the key is new. */
+/* Remembers a sent file; its key is new. */
 static void remember(struct input_server *s, const char *key, const char *name)
 {
     struct sent_file *f = mem_alloc(sizeof *f);

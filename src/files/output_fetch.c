@@ -1,4 +1,4 @@
-/* An output on its way to us; see the header. The bytes go to disk as fast as it takes them. */
+/* Fetches an output; see the header. The bytes go to disk as fast as it takes them. */
 #include "comfypool/files/output_fetch.h"
 
 #include <stdlib.h>
@@ -14,12 +14,12 @@ const char fetch_is_missing[] = "the backend does not have the file any more";
 static const char is_too_large[] = "it is larger than all files of its kind may be together";
 
 struct fetch {
-    struct http_call *call;     /* NULL: it has ended */
+    struct http_call *call;     /* NULL: ended */
     struct blob_writer *writer; /* NULL: not begun, or failed */
     struct blobs *to;
     struct output_stamp stamp;
     uint64_t most;
-    const char *gone; /* why it cannot be had; NULL: nothing is known against it */
+    const char *gone; /* why it is unavailable; NULL: no reason known */
     fetch_done_fn done;
     void *ctx;
 };

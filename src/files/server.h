@@ -1,4 +1,4 @@
-/* A server that holds files, as the files of this room see it. */
+/* A server that holds files, for the files of this room. */
 #ifndef COMFYPOOL_SRC_FILES_SERVER_H
 #define COMFYPOOL_SRC_FILES_SERVER_H
 
@@ -17,10 +17,10 @@ struct file_server {
     const char *name;
     struct comfy_backend *comfy;
     bool up;
-    struct copying { /* of output_copies.c: what is still to be fetched */
+    struct copying { /* of output_copies.c: pending fetches */
         struct copies *copies;
-        struct kept_job *first, *last; /* in the order in which the jobs ended */
-        struct store_read read;        /* of the first */
+        struct kept_job *first, *last; /* in order of the jobs' ends */
+        struct store_read read;        /* for the first */
         struct fetch *fetch;           /* of a file of the first */
         struct deadline again;
     } copying;

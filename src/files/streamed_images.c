@@ -1,4 +1,4 @@
-/* Images that only pass by; see the header. */
+/* Streamed images; see the header. */
 #include "comfypool/files/streamed_images.h"
 
 #include <ctype.h>
@@ -12,23 +12,23 @@
 #include "comfypool/store/blobs.h"
 
 enum {
-    MAX_UNWRITTEN = 256 << 20,        /* bytes of a set that the disk has not taken yet */
+    MAX_UNWRITTEN = 256 << 20,        /* bytes of a set not on disk yet */
     MAX_IMAGES = RENDER_OUTPUTS_MOST, /* of a set */
-    SLICE = 1 << 20,                  /* what is hashed in one go */
-    AT_A_TIME = 8,                    /* files that are open; of all sets */
+    SLICE = 1 << 20,                  /* bytes per step */
+    AT_A_TIME = 8,                    /* open files of all sets */
 };
 
 struct streamed_image {
-    struct streamed *set; /* while it is written */
+    struct streamed *set; /* while being written */
     char *node_id;
     const char *media_type;
-    size_t at;        /* its place among those of the set */
-    struct buf image; /* while it is written */
-    size_t taken;     /* of it, by the writer */
+    size_t at;        /* index in the set */
+    struct buf image; /* while being written */
+    size_t taken;     /* bytes of it given to the writer */
     size_t size;
     struct blob_writer *writer;
-    struct content *content; /* NULL: not written yet, or it could not be */
-    bool waits;              /* for its turn to be written, in this list: */
+    struct content *content; /* NULL: not written yet, or failed */
+    bool waits;              /* for its turn, in this list: */
     struct streamed_image *before, *behind;
 };
 
@@ -139,7 +139,7 @@ static const char *ending_of(const char *media_type)
     return strcmp(media_type, "image/jpeg") == 0 ? "jpg" : slash + 1;
 }
 
-/* "57:3" -> "57_3_00001.png". */
+/* Appends a file name: "57:3" -> "57_3_00001.png". */
 static void add_name(const struct streamed_image *i, size_t n, struct js_out *o)
 {
     AUTO_BUF struct buf name;
@@ -164,7 +164,7 @@ static void render_image(const struct streamed_image *i, size_t n, struct js_out
     js_close(o, '}');
 }
 
-/* Those of a node together, in the order in which they came. */
+/* Sorts by node, then order of arrival. */
 static int by_node(const void *a, const void *b)
 {
     const struct streamed_image *const *x = a;
@@ -235,7 +235,7 @@ void streamed_done(struct streamed *s)
     free(s->list);
     map_done(&s->by_hash);
     if (s->len > 0 && !s->all->stopping) {
-        begin_writes(s->all); /* the turns that it had are others' now */
+        begin_writes(s->all); /* freed places go to others */
     }
     streamed_init(s, s->all, s->written, s->ctx);
 }

@@ -1,7 +1,7 @@
 /*
  * Kept files; see the header. The file is durable before its row is written, and the row before a
  * job that names it: writes keep their order. At a start a file without a row gets one, and a row
- * without its file goes.
+ * without its file is deleted.
  */
 #include "comfypool/files/uploads.h"
 
@@ -25,13 +25,13 @@ enum {
     DROPPED_AT_ONCE = 200, /* in one turn of the loop: some 6 ms */
 };
 
-/* What a client has to do with a file. */
+/* A client's relation to a file. */
 struct upload_share {
     struct upload *upload;
-    struct upload_share *next, **link; /* of the upload */
+    struct upload_share *next, **link; /* list of the upload */
     unsigned holds;                    /* by its active jobs */
     bool sent;                         /* it owns the file */
-    const char *client;                /* the end of key; "": those without a token */
+    const char *client;                /* the end of key; "": clients without a token */
     char key[];                        /* the hash, a blank, the client's name */
 };
 
@@ -42,10 +42,10 @@ struct uploads {
     struct uploads_options options;
     struct map by_sha;
     struct map shares; /* by key */
-    char salt[33];     /* of the names that servers are told; "": they are the hashes */
+    char salt[33];     /* for the names given to servers; "": they are the hashes */
     struct upload *oldest, *newest;
     uint64_t bytes;
-    uint64_t incoming; /* bytes of what is being written */
+    uint64_t incoming; /* bytes being written */
     struct deadline expire;
     struct upload_writing *writings;
     bool stopping;
@@ -110,7 +110,8 @@ static struct upload_share *share_of(struct uploads *all, struct upload *u, cons
     if (s != NULL) {
         return s;
     }
-    const size_t size = sizeof u->sha256 + strlen(client) + 1; /* a blank for the hash's end */
+    const size_t size = sizeof u->sha256 + strlen(client) + 1; /* the blank takes the hash's
+                                                                  terminator */
     s = mem_zero(1, sizeof *s + size);
     (void)snprintf(s->key, size, "%s %s", u->sha256, client);
     s->client = s->key + sizeof u->sha256;
@@ -152,7 +153,7 @@ static struct owner_record owner_record(const struct upload_share *s)
     return r;
 }
 
-/* done, unless NULL, comes when the store has it. */
+/* Makes the client an owner. done (or NULL) comes when that is stored. */
 static void own(struct uploads *all, struct upload *u, const char *client, store_kept_fn done,
                 void *ctx)
 {
@@ -221,7 +222,7 @@ void uploads_touch(struct uploads *all, struct upload *u)
     write_row(all, u);
 }
 
-/* The row goes first: a file without one is mended, a row without its file is a lie. */
+/* Deletes the row first: a file without one is repaired, a row without its file is wrong. */
 static void drop(struct uploads *all, struct upload *u)
 {
     store_delete_upload(all->store, u->sha256);
@@ -264,7 +265,7 @@ static bool is_full(const struct uploads *all)
     return are_too_many(all, all->bytes, all->by_sha.len);
 }
 
-/* Whether there is room for what was just kept, once those that nobody needs have gone. */
+/* True if there is room for a new file, once unneeded ones are removed. */
 static bool may_make_room(const struct uploads *all, const struct upload *for_this)
 {
     uint64_t bytes = all->bytes;
@@ -278,8 +279,8 @@ static bool may_make_room(const struct uploads *all, const struct upload *for_th
     return !are_too_many(all, bytes, files);
 }
 
-/* The oldest that nobody needs go: those that are too old, and as many as there is no room for, but
-   not the newest. Some at a time; the next ones in another turn. */
+/* Removes unneeded files, oldest first: those too old, and as many as exceed the limits, but not
+   the newest. Some at a time; the rest in another turn. */
 static void expire(void *ctx)
 {
     struct uploads *all = ctx;
@@ -336,7 +337,7 @@ static void found_owner(void *ctx, const struct owner_record *r)
     }
 }
 
-/* It is made once, so that files keep their names at the servers. */
+/* Loads the salt, made once, so that files keep their names at the servers. */
 static bool load_salt(struct uploads *all)
 {
     char *kept = NULL;
@@ -383,18 +384,18 @@ bool uploads_start(struct uploads *all)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* A file on its way: of a request, or of bytes that are here. */
+/* A file being received: of a request, or from memory. */
 struct upload_writing {
     struct uploads *all;
     struct upload_writing *next, **link;
     struct blob_writer *writer;
     uint64_t incoming;            /* its part of all->incoming */
-    uint64_t request;             /* 0: it is of none */
-    char sha256[DIGEST_HEX_SIZE]; /* what it must have; "": any */
-    char *owner;                  /* who sends it, or NULL: see uploads_own */
-    bool is_whole;                /* it is all of the request, not a file of a job */
-    bool refused;                 /* its request is */
-    uint64_t size;                /* of what is kept */
+    uint64_t request;             /* 0: none */
+    char sha256[DIGEST_HEX_SIZE]; /* required hash; "": any */
+    char *owner;                  /* its sender, or NULL: see uploads_own */
+    bool is_whole;                /* it is the whole request, not a file of a job */
+    bool refused;                 /* its request was refused */
+    uint64_t size;                /* of the kept file */
     const struct incoming_ops *ops;
     void *ctx;
 };
@@ -452,13 +453,13 @@ struct upload *uploads_add(struct uploads *all, const char *sha256, uint64_t siz
         return NULL;
     }
     write_row(all, u);
-    if (is_full(all) && !all->stopping) { /* its row, and so its answer, comes later than that */
+    if (is_full(all) && !all->stopping) { /* its row, and so its answer, comes later */
         deadline_set(all->deadlines, &all->expire, time_mono(), expire, all);
     }
     return u;
 }
 
-/* Only now is a request answered: who was told that a file is its own finds it after a crash. */
+/* Answers the request now: a client told that it owns a file finds it after a crash. */
 static void owner_stored(void *ctx)
 {
     struct upload_writing *w = ctx;
@@ -467,7 +468,7 @@ static void owner_stored(void *ctx)
     pending_remove(all->pending);
 }
 
-/* A file of a request is there: which one brought it is known until another uses it. */
+/* Adds a received file, noting its request until another uses it. */
 static struct upload *add_of_request(struct upload_writing *w, const char *sha256, uint64_t size)
 {
     struct uploads *all = w->all;
@@ -480,7 +481,7 @@ static struct upload *add_of_request(struct upload_writing *w, const char *sha25
     return u;
 }
 
-/* The bytes are not to be kept, but for somebody else who has sent the same. */
+/* Removes unwanted bytes, unless another sender's equal file is kept. */
 static void let_go(struct uploads *all, const char *sha256)
 {
     if (uploads_find(all, sha256) == NULL) {
@@ -539,7 +540,7 @@ bool uploads_take(const struct uploads *all, uint64_t size)
     return size <= all->options.file_bytes && size <= all->options.bytes;
 }
 
-/* What speaks against a new file of that length, before any of it has come. */
+/* Checks the limits before any of a file of that length has come. */
 static enum err check_new(const struct uploads *all, uint64_t length, const char **ret_why)
 {
     if (all->stopping || all->options.blobs == NULL) {
@@ -615,7 +616,7 @@ void uploads_refuse_file(struct uploads *all, uint64_t request, const char *sha2
     }
 }
 
-/* Some of its files are being written, and others wait for the row of their owner. */
+/* Some of its files are still being written, others wait for the row of their owner. */
 void uploads_refuse(struct uploads *all, uint64_t request)
 {
     for (struct upload_writing *w = all->writings; w != NULL; w = w->next) {
@@ -626,7 +627,7 @@ void uploads_refuse(struct uploads *all, uint64_t request)
     }
 }
 
-/* Bytes that are kept as a whole. */
+/* Bytes kept from memory. */
 struct keeping {
     upload_kept_fn done;
     void *ctx;
@@ -634,7 +635,7 @@ struct keeping {
 
 static void keep_has_room(void *ctx)
 {
-    (void)ctx; /* all bytes were given at once */
+    (void)ctx; /* all bytes were written at once */
 }
 
 static void keep_done(void *ctx, enum err e, const char *why, const char *sha256, uint64_t size)
@@ -668,7 +669,7 @@ void uploads_keep(struct uploads *all, struct str bytes, const char *owner, uplo
 
 /* ---- forgetting ------------------------------------------------------------------------------ */
 
-/* A change of an owner that the store writes down. */
+/* A change of owners being stored. */
 struct forgetting {
     struct uploads *all;
     store_kept_fn done;
@@ -684,7 +685,7 @@ static void forgotten(void *ctx)
     pending_remove(pending);
 }
 
-/* One client forgets it; it goes with its last owner, or when no job of others needs it. */
+/* Removes a client's share; the file goes with its last owner, or when no other job needs it. */
 static void forget_share(struct uploads *all, struct upload *u, struct upload_share *s,
                          store_kept_fn done, void *ctx)
 {

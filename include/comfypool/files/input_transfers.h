@@ -1,7 +1,7 @@
 /*
- * Input files on their way to servers: one goes once to a server on each connection, however many
- * prompts wait for it. A key is the file's name there: its content, and the extension that servers
- * look at.
+ * Transfers of input files to servers: each file is sent once to a server on each connection, for
+ * any number of waiting prompts. A key is the file's name there: its content, and the extension
+ * that servers look at.
  */
 #ifndef COMFYPOOL_FILES_INPUT_TRANSFERS_H
 #define COMFYPOOL_FILES_INPUT_TRANSFERS_H
@@ -17,27 +17,28 @@ struct uploads;
 /* Why a file could not be sent. */
 struct input_mishap {
     const char *why;
-    unsigned status; /* of the answer; 0: there was none */
-    bool page;       /* it was a gateway's */
+    unsigned status; /* of the answer; 0: none */
+    bool page;       /* from a gateway */
     uint64_t size;   /* of the file, at least 1 */
 };
 
-/* The file of this key is there; or it failed. Both for the callback only. */
+/* The file of this key was sent; or failed. Both for the callback only. */
 typedef void (*input_sent_fn)(void *ctx, const char *key, const struct input_mishap *failed);
 
-/* What a server has been sent. All is borrowed until input_server_free; subfolder: there. */
+/* Tracks what a server has been sent. All arguments are borrowed until input_server_free;
+   subfolder: on the server. */
 struct input_server *input_server_new(struct uploads *uploads, struct comfy_backend *comfy,
                                       const char *subfolder, input_sent_fn done, void *ctx);
-/* No callback comes any more. */
+/* Frees s; no more callbacks. */
 void input_server_free(struct input_server *s);
-/* The connection is a new one, or lost: whatever was sent may be gone. */
+/* Forgets all sent files: the connection is new, or lost. */
 void input_server_forget(struct input_server *s);
 
-/* Owner: the caller. */
+/* Makes a key. Owner: the caller. */
 char *input_key(const struct uploads *uploads, const char *sha256, const char *extension);
-/* As the server named the file, with its folder; NULL: it has not been sent. */
+/* Returns the server's name of the file, with its folder; NULL: not sent. */
 const char *input_name(const struct input_server *s, const char *key);
-/* Sends it, unless that is under way. False: it is gone from the state directory. */
+/* Sends it, unless already sending. False: not in the state directory. */
 bool input_send(struct input_server *s, const char *sha256, const char *key);
 
 #endif

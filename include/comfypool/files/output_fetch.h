@@ -1,5 +1,5 @@
-/* One output of a job, from its server: into a directory of ours, or as it comes, when it is still
-   this job's file (output_stamps.h). */
+/* Fetches one output of a job from its server: into a directory of ours, or streamed, if it is
+   still this job's file (output_stamps.h). */
 #ifndef COMFYPOOL_FILES_OUTPUT_FETCH_H
 #define COMFYPOOL_FILES_OUTPUT_FETCH_H
 
@@ -13,8 +13,8 @@ struct fetch;
 
 enum fetch_end {
     FETCH_DONE,
-    FETCH_GONE,    /* it cannot be had, today or tomorrow */
-    FETCH_TROUBLE, /* perhaps it can be had later */
+    FETCH_GONE,    /* unavailable for good */
+    FETCH_TROUBLE, /* perhaps available later */
 };
 
 /* Called once, later. why: for people, static or borrowed. sha256 and size: of FETCH_DONE, when the
@@ -22,21 +22,20 @@ enum fetch_end {
 typedef void (*fetch_done_fn)(void *ctx, enum fetch_end end, const char *why, const char *sha256,
                               uint64_t size);
 
-/* stamp is copied. A file of more than `most` bytes cannot be had. */
+/* stamp is copied. A file of more than `most` bytes is FETCH_GONE. */
 struct fetch *fetch_begin(struct file_server *from, const struct output_stamp *stamp,
                           const struct render_output *o, struct blobs *to, uint64_t most,
                           fetch_done_fn done, void *ctx);
-/* No callback follows. */
+/* Cancels it without a callback. */
 void fetch_cancel(struct fetch *f);
 
-/* The bytes of an output as they come; headers ("Name: value", NULL at the end) go with the
-   request. */
+/* Streams an output; headers ("Name: value", NULL at the end) go with the request. */
 struct http_call *output_view(struct file_server *from, const struct render_output *o,
                               const char *const *headers, const struct http_sink *sink,
                               http_done_fn done, void *ctx);
 
-/* Why a file is not had, for people: stamp_matches says no; render_output_is_at_server does; the
-   server has none of this name. */
+/* Reasons for people why a file is unavailable: stamp_matches is false; it was streamed; the server
+   has none of this name. */
 extern const char fetch_is_another[];
 extern const char fetch_was_streamed[];
 extern const char fetch_is_missing[];
