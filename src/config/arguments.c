@@ -1,6 +1,6 @@
 /*
- * The command line. Arguments are walked twice: first for what decides how the rest is read, then,
- * when file and environment are read, for the flags that replace their values.
+ * The command line. Arguments are walked twice: first for those that decide how the rest is read,
+ * then, after file and environment, for the flags that override their values.
  */
 #include "comfypool/config/arguments.h"
 
@@ -55,7 +55,7 @@ static const struct {
 
 enum { OPTIONS = sizeof options / sizeof *options };
 
-/* What everybody tries first. */
+/* What people try first. */
 static const char shorts[] = "hV";
 
 static void print_help(void)
@@ -81,7 +81,7 @@ static bool complain(const struct buf *errors)
 
 /* ---- the first walk -------------------------------------------------------------------------- */
 
-/* Options that print something and end the program. False: it is none. */
+/* Handles options that print something and end the program. False: none. */
 static bool print(int option, const char *version)
 {
     if (option == OPT_HELP) {

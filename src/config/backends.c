@@ -1,6 +1,6 @@
 /*
- * Backends of every source: their defaults, "name=URL" of flags and variables, names that are made
- * from URLs, and doubled ones.
+ * Backends of every source: their defaults, "name=URL" of flags and variables, names derived from
+ * URLs, and duplicates.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ void config_backends_clear(struct config *c)
 
 /* ---- texts of flags and variables ------------------------------------------------------------ */
 
-/* The URL without credentials, and a name made from it. Owner of both: the caller. */
+/* Returns the URL without credentials, and a name derived from it. Owner of both: the caller. */
 static void clean(const char *url, char **ret_url, char **ret_name)
 {
     AUTO_BUF struct buf text;
@@ -54,7 +54,7 @@ char *config_backend_derive_name(const char *url)
     return name;
 }
 
-/* name=URL when there is a = before any colon and slash of a URL. */
+/* Splits name=URL if a = precedes any colon and slash of a URL. */
 static void split_spec(struct str spec, struct str *ret_name, struct str *ret_url)
 {
     const char *equals = spec.n == 0 ? NULL : memchr(spec.p, '=', spec.n);
@@ -122,7 +122,7 @@ struct known {
     struct map urls; /* without credentials */
 };
 
-/* False after a line in errors when b doubles one before it; else it is known from now on. */
+/* False after an error when b duplicates an earlier one; else notes it. */
 static bool is_new(struct known *known, const struct config_backend *b, const char *url,
                    struct buf *errors)
 {
@@ -143,7 +143,7 @@ static bool is_new(struct known *known, const struct config_backend *b, const ch
     return true;
 }
 
-/* Cost: O(backends) expected. */
+/* Finds duplicates. Cost: O(backends) expected. */
 bool config_backends_check(const struct config_backend *b, size_t len, struct buf *errors)
 {
     bool good = true;

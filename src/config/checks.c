@@ -1,6 +1,6 @@
 /*
- * What a text of the configuration must look like, kind by kind. Nothing is stored here, and no
- * message shows a credential. Each check costs the bytes of its text.
+ * Syntax checks of configuration texts, kind by kind. Nothing is stored here, and no message shows
+ * a credential. Each check costs the bytes of its text.
  */
 #include "checks.h"
 
@@ -82,7 +82,7 @@ bool config_check_receiver(struct str text, char why[CONFIG_WHY_SIZE])
 
 /* ---- hosts and addresses --------------------------------------------------------------------- */
 
-/* A name, an IPv4 address, or an IPv6 address in brackets; empty: every address. */
+/* True for a name, an IPv4 address, or an IPv6 address in brackets; empty: every address. */
 static bool is_host(struct str host)
 {
     if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
@@ -101,7 +101,7 @@ static bool is_host(struct str host)
     return host.n < 254;
 }
 
-/* The kernel takes 107 bytes of a socket's path. */
+/* Checks a socket's path; the kernel takes 107 bytes. */
 static bool unix_check(struct str path, char why[CONFIG_WHY_SIZE])
 {
     if (path.n == 0 || path.p[0] != '/' || path.n > MAX_SOCKET_PATH) {
@@ -166,8 +166,8 @@ bool config_check_network(struct str text, char why[CONFIG_WHY_SIZE])
 
 /* ---- backends and rules ---------------------------------------------------------------------- */
 
-/* What nvidia-smi -L prints: an index, or the UUID of a GPU ("GPU-...") or of a slice of one
-   ("MIG-..."). */
+/* Accepts what nvidia-smi -L prints: an index, or the UUID of a GPU ("GPU-...") or of a slice of
+   one ("MIG-..."). */
 bool config_check_gpu(struct str text, char why[CONFIG_WHY_SIZE])
 {
     int64_t index = 0;

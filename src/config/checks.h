@@ -1,6 +1,6 @@
 /*
  * Checks of single texts: of a value, or of one entry of a list. False with a message for people,
- * which goes behind the name of the key.
+ * to follow the name of the key.
  */
 #ifndef COMFYPOOL_SRC_CONFIG_CHECKS_H
 #define COMFYPOOL_SRC_CONFIG_CHECKS_H
@@ -19,10 +19,10 @@ bool config_say(char why[CONFIG_WHY_SIZE], const char *text);
 
 MUST_CHECK config_check_fn config_check_text;
 MUST_CHECK config_check_fn config_check_name;
-MUST_CHECK config_check_fn config_check_url; /* of a backend */
+MUST_CHECK config_check_fn config_check_url; /* backend URL */
 MUST_CHECK config_check_fn config_check_endpoint;
 MUST_CHECK config_check_fn config_check_receiver;
-MUST_CHECK config_check_fn config_check_address; /* to listen on */
+MUST_CHECK config_check_fn config_check_address; /* listen address */
 MUST_CHECK config_check_fn config_check_host;    /* without a port */
 MUST_CHECK config_check_fn config_check_origin;
 MUST_CHECK config_check_fn config_check_network;
@@ -30,7 +30,7 @@ MUST_CHECK config_check_fn config_check_gpu;
 MUST_CHECK config_check_fn config_check_label;
 MUST_CHECK config_check_fn config_check_hash;
 MUST_CHECK config_check_fn config_check_pair;     /* KEY=VALUE */
-MUST_CHECK config_check_fn config_check_selector; /* of labels */
+MUST_CHECK config_check_fn config_check_selector; /* label selector */
 MUST_CHECK config_check_fn config_check_input;    /* "Class.input" or "Class.*" */
 
 #endif

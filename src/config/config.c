@@ -1,6 +1,6 @@
 /*
- * A configuration as a whole: its defaults, single values by their keys, and the checks that need
- * every source to be read.
+ * A configuration as a whole: its defaults, single values by their keys, and the checks across
+ * sources.
  */
 #include "comfypool/config/config.h"
 
@@ -113,7 +113,7 @@ static bool has_certificate(FILE *f)
     return false;
 }
 
-/* A file of certificates that is none would only show when its backend is asked. */
+/* Checks a file of certificates; else an invalid one would only show when its backend is asked. */
 static bool ca_file_check(const char *path, const char *where, struct buf *errors)
 {
     if (path == NULL) {
@@ -122,7 +122,7 @@ static bool ca_file_check(const char *path, const char *where, struct buf *error
     errno = 0;
     FILE *f = fopen(path, "re");
     const bool good = f != NULL && has_certificate(f);
-    const int why = errno; /* of a directory: only reading it fails */
+    const int why = errno; /* a directory fails only when read */
     if (f != NULL) {
         (void)fclose(f);
     }

@@ -1,4 +1,4 @@
-/* The environment: one variable for each key that a single text can set. */
+/* The environment: one variable for each key with a single text as value. */
 #include <string.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ static bool load_variable(struct config *c, const struct config_key *k, const ch
     return config_set_key(c, k, value, name, errors);
 }
 
-/* strict: it is an error. False then. */
+/* Reports an unknown variable. strict: as an error; then false. */
 static bool complain_unknown(const char *name, bool strict, struct buf *errors)
 {
     struct near near = near_to(str_of(name));

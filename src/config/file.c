@@ -1,7 +1,7 @@
 /*
  * The configuration file: one walk over its events, which checks each value against the table of
- * keys and stores it. Every error is told with its line. Values go into a configuration of their
- * own first, so that a file with errors changes nothing. Cost: one pass over at most 1 MiB.
+ * keys and stores it. Every error has its line. Values go into a separate configuration first, so
+ * that a file with errors changes nothing. Cost: one pass over at most 1 MiB.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +11,19 @@
 
 enum { MAX_FILE = 1 << 20 };
 
-/* The line of each key that a mapping has; 0: it does not have it. */
+/* The line of each key in a mapping; 0: missing. */
 struct seen {
     unsigned keys[CONFIG_KEY_COUNT];
 };
 
-/* What the file says. Members of the configuration that it does not name are zero. */
+/* The content of the file. Unnamed members of the configuration are zero. */
 struct content {
     struct config config;
     struct seen seen;
-    unsigned sections[CONFIG_SECTION_COUNT]; /* the line of each; 0: it is not there */
+    unsigned sections[CONFIG_SECTION_COUNT]; /* the line of each; 0: missing */
 };
 
-/* A mapping: which keys it may have, and the struct that their offsets count from. */
+/* A mapping: its section of keys, and the struct that their offsets refer to. */
 struct scope {
     const char *section;
     void *base;
@@ -32,7 +32,7 @@ struct scope {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* False after a complaint when this name was there before; remembers it. */
+/* Notes a name; false after an error when it is a duplicate. */
 static bool is_first(struct walk *w, unsigned *first, const char *path, unsigned line)
 {
     if (*first != 0) {
@@ -43,7 +43,7 @@ static bool is_first(struct walk *w, unsigned *first, const char *path, unsigned
     return true;
 }
 
-/* A name as it can be shown: short and without control characters. */
+/* Makes a name printable: short and without control characters. */
 static void show(struct str name, char ret[64])
 {
     size_t n = 0;
@@ -69,11 +69,11 @@ static void complain_unknown(struct walk *w, const char *section, struct str nam
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-/* Each stores the value of a key, whose first event is the present one, into the struct that the
-   offset of the key counts from. */
+/* Stores the value of a key, whose first event is the current one, into the struct that the key's
+   offset refers to. */
 typedef void walk_fn(struct walk *w, const struct config_key *k, void *base);
 
-/* False after a complaint. */
+/* Reads a value; false after an error. */
 static bool read_value(struct walk *w, const struct config_key *k, void *base)
 {
     char path[CONFIG_PATH_SIZE];
@@ -103,7 +103,7 @@ static void walk_value(struct walk *w, const struct config_key *k, void *base)
     (void)read_value(w, k, base);
 }
 
-/* A relative path is meant from the directory of the configuration file. Owner: the caller. */
+/* Resolves a path relative to the directory of the configuration file. Owner: the caller. */
 static char *beside(const char *config_path, const char *path)
 {
     const char *slash = strrchr(config_path, '/');
@@ -145,7 +145,7 @@ static void walk_headers(struct walk *w, const struct config_key *k, void *base)
     }
 }
 
-/* A list of plain values. One that is null counts as left out. */
+/* Reads a list of plain values. null counts as left out. */
 static void walk_list(struct walk *w, const struct config_key *k, void *base)
 {
     char path[CONFIG_PATH_SIZE];
@@ -224,7 +224,7 @@ static void walk_key(struct walk *w, const struct config_key *k, struct scope *s
     walk(w, k, scope->base);
 }
 
-/* ctx: the struct scope of the mapping. */
+/* Reads a member. ctx: the struct scope of the mapping. */
 static void walk_member(struct walk *w, void *ctx, struct str name, unsigned line)
 {
     struct scope *scope = ctx;
@@ -248,7 +248,7 @@ static bool has(const struct scope *scope, const char *name)
     return scope->seen->keys[config_key_find(scope->section, str_of(name)) - config_keys] != 0;
 }
 
-/* What the entries of a list of mappings are. */
+/* A kind of entries in a list of mappings. */
 struct entries {
     const char *no_list;
     const char *no_mapping;
@@ -340,7 +340,7 @@ static void walk_section(struct walk *w, struct content *content, size_t i, unsi
     }
 }
 
-/* ctx: the struct content. */
+/* Reads a top-level member. ctx: the struct content. */
 static void walk_top_member(struct walk *w, void *ctx, struct str name, unsigned line)
 {
     struct content *content = ctx;
@@ -377,7 +377,7 @@ static bool has_key(const struct content *content, const char *section, struct s
     return content->seen.keys[config_key_find(section, name) - config_keys] != 0;
 }
 
-/* What c had goes to the content, which is freed. */
+/* Moves lists to c; the replaced ones go to the content, which is freed. */
 static void take_lists(struct config *c, struct content *content)
 {
     const struct config had = *c;
@@ -415,7 +415,7 @@ static void take(struct config *c, struct content *content)
     take_lists(c, content);
 }
 
-/* False with lines in errors. Either way the content is to be freed. */
+/* False with lines in errors. The content must be freed either way. */
 static bool read_content(const char *path, struct str text, struct content *ret, struct buf *errors)
 {
     struct walk w = {.path = path, .text = text, .errors = errors, .good = true};
@@ -435,7 +435,7 @@ bool config_load_file(struct config *c, const char *path, struct buf *errors)
     if (!config_file_read(path, MAX_FILE, &text, why)) {
         return config_complain(errors, path, why);
     }
-    (void)buf_text(&text); /* an empty file has content to point to as well */
+    (void)buf_text(&text); /* an empty file must not be NULL */
     const bool good = read_content(path, buf_str(&text), &content, errors);
     if (good) {
         take(c, &content);

@@ -1,7 +1,7 @@
 /*
  * A backend's headersFile: lines "Name: value", blank lines and # comments. It holds credentials,
- * so no message shows a value, and a file that everybody may read is warned of. What would break a
- * request apart (control characters) or belongs to the daemon itself (Host...) is refused.
+ * so no message shows a value, and a world-readable file causes a warning. Anything that would
+ * split a request (control characters) or belongs to the daemon itself (Host...) is refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +53,7 @@ static const char *control_character(struct str line)
     return NULL;
 }
 
-/* Returns what is wrong with a line, or NULL. *ret is "Name: value", or NULL for a comment. */
+/* Returns the error of a line, or NULL. *ret is "Name: value", or NULL for a comment. */
 static const char *read_line(struct str line, char **ret)
 {
     *ret = NULL;

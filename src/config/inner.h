@@ -1,5 +1,5 @@
 /*
- * What the files of the room share: the table of keys, the table of kinds of values, and the lists
+ * Shared by the files of the room: the table of keys, the table of kinds of values, and the lists
  * that every source fills. A new key is a row of the table and a member of struct config.
  */
 #ifndef COMFYPOOL_SRC_CONFIG_INNER_H
@@ -9,7 +9,7 @@
 
 #include "checks.h"
 
-/* Each is a row of config_kinds. */
+/* Kinds of values; rows of config_kinds. */
 enum config_kind {
     CONFIG_INT,
     CONFIG_BOOL,
@@ -18,15 +18,15 @@ enum config_kind {
     CONFIG_NAME,
     CONFIG_URL,
     CONFIG_PATH,
-    CONFIG_BESIDE,  /* a path; the file means a relative one from its own directory */
-    CONFIG_HEADERS, /* the same, of a backend's headers, which are read with it */
+    CONFIG_BESIDE,  /* a path; in the file, relative to its directory */
+    CONFIG_HEADERS, /* CONFIG_BESIDE of a backend's headers, read with it */
     CONFIG_GPU,
     CONFIG_ENDPOINT,
     CONFIG_HASH,
     CONFIG_PAIR,    /* KEY=VALUE */
     CONFIG_LABEL,   /* a selector */
-    CONFIG_CLASSES, /* a list that is kept as a mask of enum retry_class */
-    CONFIG_EVENTS,  /* ... of enum event_type */
+    CONFIG_CLASSES, /* a list stored as a mask of enum retry_class */
+    CONFIG_EVENTS,  /* a list stored as a mask of enum event_type */
     CONFIG_LABELS,
     CONFIG_HOSTS,
     CONFIG_ORIGINS,
@@ -50,7 +50,7 @@ struct config_key {
     const char *section; /* "": top level */
     const char *name;
     enum config_kind kind;
-    int64_t min; /* of a CONFIG_INT */
+    int64_t min; /* for CONFIG_INT */
     int64_t max;
     const char *fallback; /* the default as text; NULL: none */
     const char *unit;
@@ -67,19 +67,19 @@ extern const char *const config_sections[CONFIG_SECTION_COUNT];
 
 /* ---- keys: keys.c ---------------------------------------------------------------------------- */
 
-/* "http.maxBodyBytes". */
+/* Returns "http.maxBodyBytes". */
 void config_key_path(const struct config_key *k, char ret[CONFIG_PATH_SIZE]);
-/* The key of this section and name; NULL when there is none. */
+/* Finds a key by section and name; NULL: none. */
 const struct config_key *config_key_find(const char *section, struct str name);
 const struct config_key *config_key_find_path(const char *path);
-/* It is a member of a list's entries: of backends or of rules. */
+/* True for a member of list entries: of backends or of rules. */
 bool config_key_is_of_entry(const struct config_key *k);
-/* "COMFYPOOLD_HTTP_MAX_BODY_BYTES"; "" when only a file can set it. */
+/* Returns "COMFYPOOLD_HTTP_MAX_BODY_BYTES"; "" when only a file can set it. */
 void config_key_variable(const struct config_key *k, char ret[CONFIG_PATH_SIZE * 2]);
-/* The known key or section nearest to an unknown name of a section; false when none is near. */
+/* Finds the known key or section nearest to an unknown name of a section; false: none near. */
 bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE]);
 
-/* Where the value of a key is, in the struct that its offset counts from. */
+/* Returns the place of a key's value in the struct that its offset refers to. */
 static inline void *config_place(const struct config_key *k, void *base)
 {
     return (char *)base + k->offset;
@@ -87,48 +87,47 @@ static inline void *config_place(const struct config_key *k, void *base)
 
 /* ---- kinds of values: kinds.c ---------------------------------------------------------------- */
 
-/* What can be done with a value of a kind. */
+/* Operations on values of a kind. */
 struct config_kind_row {
     size_t size;
-    config_check_fn *check; /* NULL: read says what is wrong */
-    /* Reads a text; an entry of a list is added to those before it. NULL: no single text is a
-       value of this kind. */
+    config_check_fn *check; /* NULL: read reports errors */
+    /* Reads a text; an entry is appended to a list. NULL: not settable by a single text. */
     bool (*read)(const struct config_key *k, struct str text, void *to, char why[CONFIG_WHY_SIZE]);
-    void (*free)(void *value); /* what it owns; NULL: nothing */
-    const char *unquoted;      /* what the file must have without quotes; NULL: quotes are fine */
-    bool is_list;              /* of plain values, or of words that are kept as a mask */
+    void (*free)(void *value); /* frees what it owns; NULL: nothing */
+    const char *unquoted;      /* what must be unquoted in the file; NULL: quotes are fine */
+    bool is_list;              /* of plain values, or of words stored as a mask */
 };
 
 extern const struct config_kind_row config_kinds[CONFIG_KIND_COUNT];
 
-/* Checks a text and stores it in `to`, which is empty; adds an entry to a list. False with a
-   message for people; `to` is as it was. */
+/* Checks a text and stores it in `to`, which is empty; appends an entry to a list. False with a
+   message for people; `to` is unchanged. */
 bool config_value_read(const struct config_key *k, struct str text, void *to,
                        char why[CONFIG_WHY_SIZE]) MUST_CHECK;
-/* The same, in place of what is there; a list is comma-separated. */
+/* Like config_value_read, replacing the value; a list is comma-separated. */
 bool config_value_set(const struct config_key *k, struct str text, void *to,
                       char why[CONFIG_WHY_SIZE]) MUST_CHECK;
-/* Frees a value and leaves it empty. */
+/* Frees a value and empties it. */
 void config_value_clear(const struct config_key *k, void *value);
-/* Puts *from in place of *to, and leaves it empty. */
+/* Moves *from to *to, which is freed before; *from is then empty. */
 void config_value_move(const struct config_key *k, void *to, void *from);
-/* Puts the default of a key in place of a value; without one it is left empty. */
+/* Replaces a value by the key's default; without one it is emptied. */
 void config_value_reset(const struct config_key *k, void *value);
-/* The next entry of a comma-separated list; false when there is none left. */
+/* Cuts the next entry off a comma-separated list; false at the end. */
 bool config_next_entry(struct str *rest, struct str *ret);
 
 /* ---- a configuration: config.c --------------------------------------------------------------- */
 
-/* The members of one section's keys, in the struct that their offsets count from; NULL: those of
-   all keys that are in struct config itself. */
+/* Reset and clear the members of a section's keys in the struct that their offsets refer to; NULL:
+   of all keys in struct config itself. */
 void config_members_reset(const char *section, void *base);
 void config_members_clear(const char *section, void *base);
 /* Sets one value. `where` begins the message. */
 bool config_set_key(struct config *c, const struct config_key *k, const char *value,
                     const char *where, struct buf *errors) MUST_CHECK;
-/* "WHERE: WHY". Always false. */
+/* Adds "WHERE: WHY". Always false. */
 bool config_complain(struct buf *errors, const char *where, const char *why);
-/* Adds a rule that says nothing yet. */
+/* Adds an empty rule. */
 struct config_rule *config_rule_add(struct config *c);
 
 /* ---- backends.c ------------------------------------------------------------------------------ */
@@ -136,20 +135,20 @@ struct config_rule *config_rule_add(struct config *c);
 /* Adds a backend with the defaults of its keys. */
 struct config_backend *config_backend_add(struct config *c);
 void config_backends_clear(struct config *c);
-/* A name for a backend that has none, made from its URL. Owner: the caller. */
+/* Derives a name for a backend from its URL. Owner: the caller. */
 char *config_backend_derive_name(const char *url);
-/* From the environment: "URL" or "name=URL", comma-separated. */
+/* Adds backends from the environment: "URL" or "name=URL", comma-separated. */
 bool config_backends_add_text(struct config *c, const char *text, const char *where,
                               struct buf *errors) MUST_CHECK;
-/* Looks for doubled names and servers, among the backends that have a URL. */
+/* Looks for duplicate names and servers among the backends with a URL. */
 bool config_backends_check(const struct config_backend *b, size_t len,
                            struct buf *errors) MUST_CHECK;
 
 /* ---- listen.c -------------------------------------------------------------------------------- */
 
-/* Adds an address. False when it is there already; port 0 may be given more than once. */
+/* Adds an address. False for duplicates; port 0 may be repeated. */
 bool config_listen_add(struct config *c, struct str address);
-/* Checks and adds comma-separated ones; in place of those of an earlier source. */
+/* Checks and adds comma-separated addresses, replacing those of an earlier source. */
 bool config_listen_add_text(struct config *c, const char *text, enum config_source from,
                             const char *where, struct buf *errors) MUST_CHECK;
 void config_listen_clear(struct config *c);
@@ -160,7 +159,7 @@ void config_listen_clear(struct config *c);
 bool config_headers_read(const char *path, const char *where, char ***ret,
                          struct buf *errors) MUST_CHECK;
 void config_headers_free(char **headers);
-/* Whether it is a regular file; warns when everybody may read it. False with a message. */
+/* True for a regular file; warns when world-readable. False with a message. */
 bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE]) MUST_CHECK;
 /* Reads the whole file, at most max bytes. False with a message. */
 bool config_file_read(const char *path, size_t max, struct buf *ret,

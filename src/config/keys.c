@@ -1,6 +1,6 @@
 /*
- * The table of configuration keys, and what can be asked of it: names, paths, variables, the list
- * for --print-config-keys. Knows nothing of where values come from. A search costs O(keys).
+ * The table of configuration keys, and its look-ups: names, paths, variables, the list for
+ * --print-config-keys. Knows nothing of sources. A search costs O(keys).
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -175,7 +175,7 @@ bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PA
             (void)snprintf(ret, CONFIG_PATH_SIZE, "%s", near.name);
         }
     }
-    /* In the wrong section: only when it is spelled right. */
+    /* In another section: only if spelled exactly. */
     for (size_t i = 0; i < CONFIG_KEY_COUNT && near.name == NULL; i++) {
         if (near_distance(name, str_of(config_keys[i].name)) == 0) {
             config_key_path(&config_keys[i], ret);
@@ -187,7 +187,7 @@ bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PA
 
 /* ---- their variables ------------------------------------------------------------------------- */
 
-/* http.maxBodyBytes: COMFYPOOLD_HTTP_MAX_BODY_BYTES. "" for what only a file can say. */
+/* http.maxBodyBytes: COMFYPOOLD_HTTP_MAX_BODY_BYTES. "" for keys of the file alone. */
 void config_key_variable(const struct config_key *k, char ret[CONFIG_PATH_SIZE * 2])
 {
     char path[CONFIG_PATH_SIZE];

@@ -1,7 +1,7 @@
 /*
- * Kinds of values, one row each: how a text of one is checked, read into its place in a struct, and
- * freed. A new kind is a row here and its name in inner.h. Invariant: what is stored has
- * passed its check.
+ * Kinds of values, one row each: how a text is checked, read into its place in a struct, and freed.
+ * A new kind is a row here and its name in inner.h. Invariant: stored values have passed their
+ * check.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #include "inner.h"
 
-/* A place for one value of any kind. */
+/* Storage of one value of any kind. */
 union value {
     int64_t number;
     bool truth;
@@ -161,7 +161,7 @@ const struct config_kind_row config_kinds[CONFIG_KIND_COUNT] = {
     [CONFIG_NAMES] = LIST_OF(config_check_name),
     [CONFIG_NODE_CLASSES] = LIST_OF(config_check_text),
     [CONFIG_INPUTS] = LIST_OF(config_check_input),
-    /* What is made of several values has functions of its own. */
+    /* Compound values have functions of their own. */
     [CONFIG_ADDRESSES] = {0},
     [CONFIG_BACKENDS] = {0},
     [CONFIG_RULES] = {0},
@@ -237,6 +237,6 @@ void config_value_reset(const struct config_key *k, void *value)
     config_value_clear(k, value);
     if (k->fallback != NULL && config_kinds[k->kind].read != NULL &&
         !config_value_set(k, str_of(k->fallback), value, why)) {
-        abort(); /* the table has a default that its own kind refuses */
+        abort(); /* a default in the table fails its own check */
     }
 }

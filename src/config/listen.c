@@ -1,4 +1,4 @@
-/* The addresses to listen on: single ones, comma-separated ones, and who can reach them. */
+/* The addresses to listen on: single ones, comma-separated ones, and which are local. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>

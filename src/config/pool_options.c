@@ -1,4 +1,4 @@
-/* The options of the pool as the configuration has them, subject by subject. */
+/* The pool's options from the configuration, subject by subject. */
 #include "comfypool/config/settings.h"
 
 #include "inner.h"

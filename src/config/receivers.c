@@ -92,7 +92,7 @@ static bool check_program(const char *path, struct buf *errors)
 
 /* ---- traces ---------------------------------------------------------------------------------- */
 
-/* The base URL and the path that OTLP/HTTP says. Owner: the caller; NULL: none. */
+/* Joins the base URL and the path of OTLP/HTTP. Owner: the caller; NULL: none. */
 static char *traces_url(const char *endpoint)
 {
     AUTO_BUF struct buf url;
@@ -108,7 +108,7 @@ static char *traces_url(const char *endpoint)
     return buf_take(&url);
 }
 
-/* A common mistake: the collector would be asked for .../v1/traces/v1/traces. */
+/* Refuses a common mistake: .../v1/traces/v1/traces would be called. */
 static bool check_endpoint(const char *endpoint, struct buf *errors)
 {
     static const char path[] = "/v1/traces";

@@ -1,4 +1,4 @@
-/* What the daemon is told, and what SIGHUP makes it read again; see the header. */
+/* Settings, and what SIGHUP reloads; see the header. */
 #include "comfypool/config/settings.h"
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ bool settings_read_files(struct settings *s, struct buf *errors)
 
 /* ---- SIGHUP ---------------------------------------------------------------------------------- */
 
-/* For one line of the log. */
+/* Strips the last line end, for one line of the log. */
 static const char *without_last_end(struct buf *errors)
 {
     errors->len -= errors->len > 0 && errors->data[errors->len - 1] == '\n' ? 1 : 0;

@@ -1,4 +1,4 @@
-/* Text files that the configuration is in, or names: read whole, and looked at before. */
+/* Text files of the configuration: checked, then read whole. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,7 +45,7 @@ bool config_file_read(const char *path, size_t max, struct buf *ret, char why[CO
     return good;
 }
 
-/* A FIFO would block the start. */
+/* Checks the file first, as a FIFO would block the start. */
 bool config_file_look(const char *path, char why[CONFIG_WHY_SIZE])
 {
     struct stat st;

@@ -87,7 +87,7 @@ static struct str trim(struct str s)
     return s;
 }
 
-/* Returns what is wrong with a line, or NULL. */
+/* Returns the error of a line, or NULL. */
 static const char *read_line(struct str line, struct token *ret)
 {
     if (!read_name(cut(&line, ':'), ret->name)) {
@@ -110,7 +110,7 @@ struct seen {
     struct map hashes;
 };
 
-/* Returns what is wrong, or NULL. The maps' values are numbers of lines, no pointers. */
+/* Returns the error, or NULL. The maps' values are line numbers, not pointers. */
 static const char *find_double(struct seen *seen, const struct token *t, unsigned line,
                                unsigned *ret_first)
 {
@@ -139,7 +139,7 @@ static size_t count_lines(struct str text)
     return n;
 }
 
-/* The list never moves while it is filled: the maps point into it. */
+/* Parses the file; the list never moves while filled: the maps point into it. */
 static bool parse(struct str text, const char *path, struct tokens *ret, struct seen *seen,
                   struct buf *errors)
 {
@@ -219,7 +219,7 @@ bool tokens_find(const char *configured, struct buf *ret_path)
 
 /* ---- a new one ------------------------------------------------------------------------------- */
 
-/* base64url without padding; 33 bytes need none. */
+/* Makes base64url without padding; 33 bytes need none. */
 static void random_token(char ret[TOKEN_CHARS + 1])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,6 +1,6 @@
 /*
- * The events of libyaml, one at a time, for file.c; and complaints about them. What a file of ours
- * may not have (anchors, aliases, tags) is refused here. Knows no key.
+ * The events of libyaml, one at a time, for file.c; and errors about them. YAML features that the
+ * file may not use (anchors, aliases, tags) are refused here. Knows no key.
  */
 #include "walk.h"
 
@@ -23,7 +23,7 @@ unsigned walk_line(const struct walk *w)
     return (unsigned)w->event.start_mark.line + 1;
 }
 
-/* Of a byte, for libyaml's reader errors: they have no line. */
+/* Returns the line of a byte, for libyaml's reader errors, which lack it. */
 static unsigned line_at(struct str text, size_t offset)
 {
     unsigned line = 1;
@@ -86,7 +86,7 @@ void walk_advance(struct walk *w)
     complain_reference(w);
 }
 
-/* Depth change that an event makes. */
+/* Returns the change of depth by an event. */
 static int step(const yaml_event_t *e)
 {
     if (e->type == YAML_MAPPING_START_EVENT || e->type == YAML_SEQUENCE_START_EVENT) {

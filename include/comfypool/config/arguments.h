@@ -1,4 +1,4 @@
-/* The command line: what to do, and the flags that are values of the configuration. */
+/* The command line: what to do, and flags that set values of the configuration. */
 #ifndef COMFYPOOL_CONFIG_ARGUMENTS_H
 #define COMFYPOOL_CONFIG_ARGUMENTS_H
 
@@ -6,19 +6,19 @@
 
 #include "comfypool/config/config.h"
 
-/* What it says beside the configuration. */
+/* Arguments other than configuration. */
 struct arguments {
     const char *config_file; /* or NULL */
     const char *new_token;   /* "NAME:ROLE", or NULL */
     bool insecure;           /* --insecure-no-auth */
     bool new_store;
     bool check_only;
-    bool done; /* what was asked for is printed, and nothing is left to do */
+    bool done; /* nothing left to do: the output is printed */
 };
 
 /*
- * Reads the arguments, and into c, which has the defaults, all sources of the configuration: the
- * file that they or COMFYPOOLD_CONFIG name, the environment, the flags. False after a complaint on
+ * Reads the arguments, and all sources of the configuration into c, which has the defaults: the
+ * file that they or COMFYPOOLD_CONFIG name, the environment, the flags. False after an error on
  * stderr. *ret points into argv and the environment.
  */
 bool arguments_read(int argc, char **argv, const char *version, struct config *c,

@@ -1,10 +1,11 @@
 /*
  * The configuration: defaults, then the file, then the environment, then flags. Each later source
- * replaces single values and whole lists. What is here has passed every check: numbers are within
- * their bounds, addresses and URLs can be read, names are unique after config_validate.
+ * replaces single values and whole lists. All values have passed their checks: numbers are within
+ * their bounds, addresses and URLs are valid, names are unique after config_validate.
  *
- * Every function that reports appends whole lines to `errors`, all of what it finds, each beginning
- * with where it is ("FILE:LINE: ", "COMFYPOOLD_...: ", "--backend: "). Credentials never get there.
+ * Every function that reports errors appends whole lines to `errors`, all that it finds, each
+ * beginning with where it is ("FILE:LINE: ", "COMFYPOOLD_...: ", "--backend: "). Credentials never
+ * get there.
  */
 #ifndef COMFYPOOL_CONFIG_CONFIG_H
 #define COMFYPOOL_CONFIG_CONFIG_H
@@ -19,11 +20,11 @@
 #include "comfypool/base/log.h"
 #include "comfypool/core/job.h"
 
-/* Where a list comes from. A later source replaces the whole list of an earlier one. */
+/* Source of a list. A later source replaces the whole list of an earlier one. */
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
 
 struct config_list {
-    char **items; /* NULL behind the last; or NULL: there are none */
+    char **items; /* NULL at the end; or NULL: empty */
     unsigned len;
 };
 
@@ -34,15 +35,15 @@ struct config_backend {
     int64_t max_in_flight;
     struct config_list labels;
     char *gpu;               /* index or UUID, or NULL */
-    int64_t refused_lost_ms; /* -1: that of link */
+    int64_t refused_lost_ms; /* -1: as in link */
     char *headers_file;      /* or NULL */
-    char *ca_file;           /* certificates to trust beside the system's; NULL: that of link */
+    char *ca_file;           /* certificates to trust beside the system's; NULL: as in link */
     bool enabled;
-    char **headers; /* "Name: value" each, NULL behind the last; or NULL: none */
+    char **headers; /* "Name: value" each, NULL at the end; or NULL: none */
     char *where;    /* for messages: "FILE:LINE", or the variable or flag */
 };
 
-/* Sends jobs to backends. One of the first three members says which jobs. */
+/* Routes jobs to backends. One of the first three members selects the jobs. */
 struct config_rule {
     char *workflow_hash;
     char *metadata; /* "KEY=VALUE" */
@@ -51,7 +52,7 @@ struct config_rule {
     bool hard;
 };
 
-/* What happens to the outputs of jobs that do not say. */
+/* Default of what happens to a job's outputs. */
 enum config_keep { CONFIG_KEEP_NONE, CONFIG_KEEP_COPY };
 
 struct config_link {
@@ -78,7 +79,7 @@ struct config {
     enum config_source backends_from;
     struct config_link link;
     int64_t queue_limit;
-    struct job_policy jobs; /* for what a job does not say itself */
+    struct job_policy jobs; /* defaults of jobs */
     int64_t jobs_cancel_grace_ms;
     int64_t jobs_max_per_client;         /* 0: no limit */
     int64_t jobs_max_running_per_client; /* 0: no limit */
@@ -110,7 +111,7 @@ struct config {
     int64_t retention_count; /* 0: no limit */
     int64_t http_max_body_bytes;
     int64_t http_max_connections;
-    int64_t http_max_connections_per_address; /* 0: as many as there may be in all */
+    int64_t http_max_connections_per_address; /* 0: http_max_connections alone */
     int64_t http_header_timeout_ms;
     int64_t http_body_timeout_ms;
     int64_t http_max_waits;
@@ -124,25 +125,25 @@ struct config {
     int64_t webhooks_max_concurrent;
     struct config_list webhooks_allow; /* networks, addresses, host names */
     char *hooks_exec;                  /* or NULL */
-    unsigned hooks_events;             /* 1u << event_type each */
+    unsigned hooks_events;             /* set of 1u << event_type */
     int64_t hooks_timeout_ms;
     int64_t hooks_max_concurrent;
     char *otlp_endpoint;     /* or NULL */
     char *otlp_headers_file; /* or NULL */
 };
 
-/* The defaults: one address to listen on, no backend. */
+/* Sets the defaults: one address to listen on, no backend. */
 void config_init(struct config *c);
 void config_done(struct config *c);
 
 /*
- * Reads a YAML file over what c holds. False when it has errors; c is then as it was. Files that a
- * backend's headersFile names are read too, relative ones beside the configuration file.
+ * Reads a YAML file over c. False on errors; c is then unchanged. A backend's headersFile is read
+ * too, relative to the configuration file.
  */
 bool config_load_file(struct config *c, const char *path, struct buf *errors) MUST_CHECK;
 
-/* Reads the headersFile of a backend again, if it has one. False with lines in errors; the old
-   headers stay. */
+/* Rereads the headersFile of a backend, if it has one. False with lines in errors; the old headers
+   stay. */
 bool config_reload_headers(struct config_backend *b, struct buf *errors) MUST_CHECK;
 
 /*
@@ -153,21 +154,22 @@ bool config_reload_headers(struct config_backend *b, struct buf *errors) MUST_CH
  */
 bool config_load_env(struct config *c, bool strict, struct buf *errors) MUST_CHECK;
 
-/* For flags: "URL" or "name=URL". The first one replaces the backends of file and environment. */
+/* For flags: adds "URL" or "name=URL". The first one replaces the backends of file and
+   environment. */
 bool config_add_backend(struct config *c, const char *spec, struct buf *errors) MUST_CHECK;
 
-/* For flags: addresses, comma-separated. The first call replaces those of file and environment,
-   further ones add. */
+/* For flags: adds addresses, comma-separated. The first call replaces those of file and
+   environment. */
 bool config_set_listen(struct config *c, const char *addresses, struct buf *errors) MUST_CHECK;
 
-/* For flags: any single value by its key, such as "http.maxWaits". `flag` begins the message. */
+/* For flags: sets a single value by its key, such as "http.maxWaits". `flag` begins the message. */
 bool config_set(struct config *c, const char *key, const char *value, const char *flag,
                 struct buf *errors) MUST_CHECK;
 
-/* Checks what needs all sources: doubled names and URLs of backends, and files of certificates. */
+/* Checks across sources: duplicate names and URLs of backends, and files of certificates. */
 bool config_validate(const struct config *c, struct buf *errors) MUST_CHECK;
 
-/* Whether only this machine can reach an address of `listen`. */
+/* True if only this machine can reach an address of `listen`. */
 bool config_address_is_local(const char *address);
 
 /* Prints one key a line: key, default ("-": none), unit and bounds, variable; separated by tabs. */

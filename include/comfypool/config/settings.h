@@ -1,7 +1,7 @@
 /*
- * All that the daemon is told: the configuration, and what is in the files that it names. The
- * options of the pool are filled from here, and point into it. Everything but what SIGHUP reloads
- * stays as it was read.
+ * All settings of the daemon: the configuration, and the content of the files that it names. The
+ * pool's options are filled from here, and point into it. Everything but what SIGHUP reloads stays
+ * as read.
  */
 #ifndef COMFYPOOL_CONFIG_SETTINGS_H
 #define COMFYPOOL_CONFIG_SETTINGS_H
@@ -18,33 +18,33 @@
 struct settings {
     struct config config;
     struct tokens tokens;
-    struct buf tokens_path; /* empty: there is no such file */
+    struct buf tokens_path; /* empty: no such file */
     struct receivers receivers;
-    struct pool_backend_options *backends; /* those that are enabled */
+    struct pool_backend_options *backends; /* the enabled ones */
     struct pool_rule *rules;
 };
 
-/* With the defaults of the configuration, and nothing else. */
+/* Sets the defaults of the configuration. */
 void settings_init(struct settings *s);
 void settings_done(struct settings *s);
 
-/* Reads the files that the configuration names, once it is read itself: tokens, and what webhooks,
-   hooks and traces need. False with lines in errors. */
+/* Reads the files named by a complete configuration: tokens, and those for webhooks, hooks and
+   traces. False with lines in errors. */
 bool settings_read_files(struct settings *s, struct buf *errors) MUST_CHECK;
 
-/* For SIGHUP: both read files again. What is wrong with a file is logged, and what it said before
-   stays, so that a mistake neither lets anyone in nor locks anyone out. */
-/* True when there are new tokens. */
+/* For SIGHUP: both reread files. Errors in a file are logged, and its old content stays, so that a
+   mistake neither lets anyone in nor locks anyone out. */
+/* True if the tokens were replaced. */
 bool settings_reload_tokens(struct settings *s);
-/* The headers of backends, in the options that were filled, too. */
+/* Reloads the headers of backends, also in filled options. */
 void settings_reload_headers(struct settings *s);
 
-/* --state, else what the service manager gave, else the user's own. False after a complaint on
-   stderr: there is no place for it. */
+/* Returns --state, else the service manager's, else the user's own. False after an error on stderr:
+   none. */
 bool settings_state_directory(const struct settings *s, struct buf *ret) MUST_CHECK;
 
 /* Fills all members but the two that main makes: uploads.blobs and copies.blobs. version: of the
-   daemon. Once. */
+   daemon. Call once. */
 void settings_fill_pool(struct settings *s, const char *version, struct pool_options *ret);
 
 #endif
