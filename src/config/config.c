@@ -19,7 +19,7 @@ static bool is_member(const struct config_key *k, const char *section)
 
 void config_members_reset(const char *section, void *base)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         if (is_member(&config_keys[i], section)) {
             config_value_reset(&config_keys[i], config_place(&config_keys[i], base));
         }
@@ -28,7 +28,7 @@ void config_members_reset(const char *section, void *base)
 
 void config_members_clear(const char *section, void *base)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         if (is_member(&config_keys[i], section)) {
             config_value_clear(&config_keys[i], config_place(&config_keys[i], base));
         }

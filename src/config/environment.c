@@ -8,7 +8,7 @@
 
 static const struct config_key *find_variable(struct str name)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         char mine[CONFIG_PATH_SIZE * 2];
         config_key_variable(&config_keys[i], mine);
         if (str_is(name, mine)) {
@@ -34,8 +34,8 @@ static bool load_variable(struct config *c, const struct config_key *k, const ch
 static bool complain_unknown(const char *name, bool strict, struct buf *errors)
 {
     struct near near = near_to(str_of(name));
-    char mine[CONFIG_KEY_COUNT][CONFIG_PATH_SIZE * 2];
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    char mine[CONFIG_KEYS_MOST][CONFIG_PATH_SIZE * 2];
+    for (size_t i = 0; i < config_keys_len; i++) {
         config_key_variable(&config_keys[i], mine[i]);
         near_try(&near, mine[i]);
     }

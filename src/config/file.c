@@ -13,14 +13,14 @@ enum { MAX_FILE = 1 << 20 };
 
 /* The line of each key in a mapping; 0: missing. */
 struct seen {
-    unsigned keys[CONFIG_KEY_COUNT];
+    unsigned keys[CONFIG_KEYS_MOST];
 };
 
 /* The content of the file. Unnamed members of the configuration are zero. */
 struct content {
     struct config config;
     struct seen seen;
-    unsigned sections[CONFIG_SECTION_COUNT]; /* the line of each; 0: missing */
+    unsigned sections[CONFIG_SECTIONS_MOST]; /* the line of each; 0: missing */
 };
 
 /* A mapping: its section of keys, and the struct that their offsets refer to. */
@@ -345,7 +345,7 @@ static void walk_top_member(struct walk *w, void *ctx, struct str name, unsigned
 {
     struct content *content = ctx;
     struct scope top = {"", &content->config, &content->seen};
-    for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
+    for (size_t i = 0; i < config_sections_len; i++) {
         if (str_is(name, config_sections[i])) {
             walk_section(w, content, i, line);
             return;
@@ -406,7 +406,7 @@ static void take_lists(struct config *c, struct content *content)
 
 static void take(struct config *c, struct content *content)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         const struct config_key *k = &config_keys[i];
         if (content->seen.keys[i] != 0) {
             config_value_move(k, config_place(k, c), config_place(k, &content->config));

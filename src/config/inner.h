@@ -57,11 +57,14 @@ struct config_key {
     size_t offset;
 };
 
-enum { CONFIG_KEY_COUNT = 80 + POLICY_MEMBER_COUNT, CONFIG_SECTION_COUNT = 17 };
+/* Capacities of arrays by key or section; keys.c checks that the tables fit. */
+enum { CONFIG_KEYS_MOST = 128, CONFIG_SECTIONS_MOST = 32 };
 enum { CONFIG_PATH_SIZE = 96 };
 
-extern const struct config_key config_keys[CONFIG_KEY_COUNT];
-extern const char *const config_sections[CONFIG_SECTION_COUNT];
+extern const struct config_key config_keys[];
+extern const size_t config_keys_len;
+extern const char *const config_sections[];
+extern const size_t config_sections_len;
 
 #define CONFIG_VARIABLE_PREFIX "COMFYPOOLD_"
 

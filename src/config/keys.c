@@ -24,7 +24,7 @@ enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
 #define UNIT_POLICY_JOB_TIMEOUT "ms"
 
 /* clang-format off */
-const struct config_key config_keys[CONFIG_KEY_COUNT] = {
+const struct config_key config_keys[] = {
     /* section, name, kind, least, most, default, unit, place */
     {"", "listen", CONFIG_ADDRESSES, 0, 0, "127.0.0.1:8189", "addresses", OF(listen)},
     {"", "state", CONFIG_PATH, 0, 0, NULL, "directory", OF(state)},
@@ -116,10 +116,17 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 };
 /* clang-format on */
 
-const char *const config_sections[CONFIG_SECTION_COUNT] = {
+const char *const config_sections[] = {
     "log",     "link",    "queue",      "jobs",      "uploads",  "outputs",
     "routing", "breaker", "quarantine", "profiling", "sampling", "retention",
     "http",    "auth",    "webhooks",   "hooks",     "otlp"};
+const size_t config_sections_len = sizeof config_sections / sizeof *config_sections;
+_Static_assert(sizeof config_sections / sizeof *config_sections <= CONFIG_SECTIONS_MOST,
+               "raise CONFIG_SECTIONS_MOST");
+
+const size_t config_keys_len = sizeof config_keys / sizeof *config_keys;
+_Static_assert(sizeof config_keys / sizeof *config_keys <= CONFIG_KEYS_MOST,
+               "raise CONFIG_KEYS_MOST");
 
 /* ---- finding keys ---------------------------------------------------------------------------- */
 
@@ -131,7 +138,7 @@ void config_key_path(const struct config_key *k, char ret[CONFIG_PATH_SIZE])
 
 const struct config_key *config_key_find(const char *section, struct str name)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         if (strcmp(config_keys[i].section, section) == 0 && str_is(name, config_keys[i].name)) {
             return &config_keys[i];
         }
@@ -141,7 +148,7 @@ const struct config_key *config_key_find(const char *section, struct str name)
 
 const struct config_key *config_key_find_path(const char *path)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         char mine[CONFIG_PATH_SIZE];
         config_key_path(&config_keys[i], mine);
         if (strcmp(mine, path) == 0) {
@@ -159,7 +166,7 @@ bool config_key_is_of_entry(const struct config_key *k)
 bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PATH_SIZE])
 {
     struct near near = near_to(name);
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         const char *before = near.name;
         if (strcmp(config_keys[i].section, section) == 0) {
             near_try(&near, config_keys[i].name);
@@ -168,7 +175,7 @@ bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PA
             config_key_path(&config_keys[i], ret);
         }
     }
-    for (size_t i = 0; i < CONFIG_SECTION_COUNT && *section == '\0'; i++) {
+    for (size_t i = 0; i < config_sections_len && *section == '\0'; i++) {
         const char *before = near.name;
         near_try(&near, config_sections[i]);
         if (near.name != before) {
@@ -176,7 +183,7 @@ bool config_key_suggest(const char *section, struct str name, char ret[CONFIG_PA
         }
     }
     /* In another section: only if spelled exactly. */
-    for (size_t i = 0; i < CONFIG_KEY_COUNT && near.name == NULL; i++) {
+    for (size_t i = 0; i < config_keys_len && near.name == NULL; i++) {
         if (near_distance(name, str_of(config_keys[i].name)) == 0) {
             config_key_path(&config_keys[i], ret);
             return true;
@@ -206,7 +213,7 @@ void config_key_variable(const struct config_key *k, char ret[CONFIG_PATH_SIZE *
 
 void config_print_keys(FILE *out)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+    for (size_t i = 0; i < config_keys_len; i++) {
         const struct config_key *k = &config_keys[i];
         char path[CONFIG_PATH_SIZE];
         char variable[CONFIG_PATH_SIZE * 2];
