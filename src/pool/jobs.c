@@ -823,7 +823,7 @@ void job_texts_came(struct job *j)
         strays_hurry(j);
     }
     p->ops->give_jobs(p);
-    if (job_find(p, (struct str){id, UUID_TEXT}) == j && job_waits(j)) {
+    if (job_find(p, (struct str){id, UUID_TEXT}) == j && job_waits(j) && !strays_doubt(j)) {
         job_spare_texts(j); /* another job went first */
     }
 }

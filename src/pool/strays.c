@@ -298,6 +298,12 @@ static void found_ended(struct stray *s, const struct history_answer *h)
     }
 }
 
+/* True while something that resuming the attempt needs is being read. */
+static bool is_being_read(const struct stray *s)
+{
+    return s->reading.find != NULL || (s->job != NULL && s->job->texts.reading.find != NULL);
+}
+
 /* Handles a stray found in /queue. If its worker was taken for dead it stays there in any case: it
    is resumed when it gives a sign of life. */
 static void found_there(struct stray *s, enum comfy_place place)
@@ -314,7 +320,7 @@ static void found_there(struct stray *s, enum comfy_place place)
     if (w == NEVER || (w == WAITS && s->r.stopped)) {
         comfy_cancel_prompt(s->backend->comfy, s->r.prompt_id);
     }
-    if (w == NOT_NOW) {
+    if (w == NOT_NOW || (follow && is_being_read(s))) {
         ask_again_first(s);
     } else {
         plan(s);

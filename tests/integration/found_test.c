@@ -272,6 +272,38 @@ START_TEST(test_found_ended)
 }
 END_TEST
 
+/* More text waits than memory may hold: what is needed to go on with it is read once it is found,
+   running (_i 0) or ended, and nobody runs it anew meanwhile. */
+START_TEST(test_found_on_disk)
+{
+    enum { FILLERS = 3, FILLER = 20 << 20, OWN = 8 << 20 };
+    struct sim *s = sim_plain();
+    struct daemon *d = DAEMON(.config = config_of(s, ""));
+    await_backends_up(d, 1);
+    char *filler = text("%0*d", FILLER, 0);
+    post(d, "/queue/pause", "");
+    for (int i = 0; i < FILLERS; i++) {
+        (void)submit(d, text("{\"workflow\":{\"1\":{\"class_type\":\"T_SleepOut\",\"inputs\":"
+                             "{\"_ms\":0,\"n\":%d,\"text\":\"%s\"}}},\"priority\":-1}",
+                             i, filler));
+    }
+    char *id =
+        submit(d, text("{\"workflow\":{\"1\":{\"class_type\":\"T_Sleep\",\"inputs\":{\"_ms\":%d,"
+                       "\"_tag\":\"a\",\"text\":\"%s\"}},\"2\":{\"class_type\":\"T_SleepOut\","
+                       "\"inputs\":{\"a\":[\"1\",0],\"_ms\":0}}},\"retryDelayMs\":1}",
+                       _i == 0 ? 8000 : 1500, filler + FILLER - OWN));
+    post(d, "/queue/resume", "");
+    AWAIT(is_at_node(d, id, "1"));
+    if (_i == 1) {
+        post(d, "/queue/pause", "");
+    }
+    (void)kill(s->pid, SIGSTOP);
+    AWAIT(is_state(d, id, "queued"));
+    (void)kill(s->pid, SIGCONT);
+    is_result_of_first(d, s, id);
+}
+END_TEST
+
 /* Somebody cancelled the job meanwhile: what is found is told to stop. */
 START_TEST(test_found_when_cancelled)
 {
@@ -542,6 +574,7 @@ Suite *found_suite(void)
         {"a success after a timeout", &test_a_success_after_a_timeout, 2},
         {"found running", &test_found_running, 2},
         {"found ended", &test_found_ended, 0},
+        {"found on disk", &test_found_on_disk, 2},
         {"found when cancelled", &test_found_when_cancelled, 0},
         {"cancelled when found", &test_cancelled_when_found, 0},
         {"found and lost again", &test_found_and_lost_again, 0},
