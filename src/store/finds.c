@@ -149,7 +149,9 @@ void store_count_finds(struct store *s, struct pending *pending)
 void find_ask(struct store *s, struct find *f, struct store_read *read)
 {
     struct finder *all = &s->finder;
-    all->started = all->started || uv_thread_create(&all->thread, work, s) == 0;
+    if (!all->started && !s->closing) {
+        all->started = uv_thread_create(&all->thread, work, s) == 0;
+    }
     if (!all->started || s->closing) {
         f->unread = true;
         answer_one(f);
