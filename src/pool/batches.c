@@ -124,6 +124,9 @@ void batch_join_again(struct job *j, struct store_batch *found)
     struct pool *p = j->pool;
     struct batch *b = map_get(&p->batches, (struct str){j->r.batch_id, UUID_TEXT});
     struct store_batch read = {.workflow = NULL};
+    if (found != NULL) { /* what is not told is in memory, whatever was read before */
+        found->r.told = true;
+    }
     if (b == NULL && found == NULL &&
         store_load_batch(p->store, j->r.batch_id, &read) == ERR_NONE) {
         found = &read;
@@ -194,7 +197,7 @@ static void counted(void *ctx, enum err e, const struct batch_record *r,
         batch_free(b);
         return;
     }
-    if (e != ERR_NONE) {
+    if (e == ERR_STORE_UNAVAILABLE) { /* one that is gone went with its last job: it ends with 0 */
         const struct mono_us at = mono_add(time_mono(), dur_ms(STORE_PAUSE_MS));
         deadline_set(&p->deadlines, &b->count_again, at, count, b);
         return;
