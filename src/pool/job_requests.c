@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comfypool/base/list.h"
 #include "comfypool/base/pending.h"
 #include "comfypool/core/credentials.h"
 #include "comfypool/files/output_copies.h"
@@ -249,12 +250,15 @@ static bool may_be_retried(struct pool *p, const struct job_record *r, const cha
 /* A retry that waits for the store. */
 struct retrying {
     struct change *change;
-    char *wall;       /* or NULL */
-    char *extra_data; /* extra data that is given anew, or NULL */
+    struct retrying *next, **link; /* in pool->retries */
+    bool is_old;                   /* another request has retried the job since the question */
+    char *wall;                    /* or NULL */
+    char *extra_data;              /* extra data that is given anew, or NULL */
 };
 
 static void retrying_free(struct retrying *t)
 {
+    list_remove(t, next, link);
     free(t->wall);
     free(t->extra_data);
     free(t);
@@ -268,6 +272,9 @@ static void revive(struct pool *p, const struct store_found *f, struct retrying 
     struct store_beside beside = outbox_beside(&j->end.outbox);
     beside.credentials = str_of(j->texts.credentials);
     store_revive_job(p->store, &j->r, &beside, revived, t->change);
+    for (struct retrying *other = p->retries; other != NULL; other = other->next) {
+        other->is_old = other->is_old || strcmp(other->change->job_id, j->r.id) == 0;
+    }
 }
 
 /* Checked before the store is asked, and again after. */
@@ -280,12 +287,18 @@ static bool has_room(struct pool *p, const char *id, struct refusal *ret)
            (find(p, id) == NULL || refusal_say(ret, ERR_JOB_NOT_RETRIABLE, "it has not ended"));
 }
 
+static void ask_for_retry(struct retrying *t);
+
 static void retry_found(void *ctx, const struct store_found *f)
 {
     struct retrying *t = ctx;
     struct change *c = t->change;
     struct pool *p = c->pool;
     struct refusal why;
+    if (t->is_old && f->error == ERR_NONE && find(p, c->job_id) == NULL) {
+        ask_for_retry(t); /* it has ended anew: what was read may be how it ended before */
+        return;
+    }
     const bool good = (f->error == ERR_NONE || refusal_set(&why, f->error)) &&
                       has_room(p, c->job_id, &why) && may_be_retried(p, f->job, t->wall, &why) &&
                       has_keys(f->job, credentials_in(str_of(t->extra_data)), &why) &&
@@ -298,6 +311,12 @@ static void retry_found(void *ctx, const struct store_found *f)
     retrying_free(t);
 }
 
+static void ask_for_retry(struct retrying *t)
+{
+    t->is_old = false;
+    ask(t->change, STORE_WANT_TEXTS | STORE_WANT_BATCH, retry_found, t);
+}
+
 void pool_retry_job(struct pool *p, const char *id, const char *wall, char **take_extra_data,
                     pool_done_fn done, void *ctx)
 {
@@ -308,7 +327,8 @@ void pool_retry_job(struct pool *p, const char *id, const char *wall, char **tak
         return;
     }
     struct retrying *t = mem_alloc(sizeof *t);
-    *t = (struct retrying){c, mem_strdup(wall), *take_extra_data};
+    *t = (struct retrying){.change = c, .wall = mem_strdup(wall), .extra_data = *take_extra_data};
     *take_extra_data = NULL;
-    ask(c, STORE_WANT_TEXTS | STORE_WANT_BATCH, retry_found, t);
+    list_push(&p->retries, t, next, link);
+    ask_for_retry(t);
 }

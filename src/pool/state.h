@@ -33,6 +33,7 @@ struct samplers;
 struct http_client;
 struct job;
 struct measures;
+struct retrying;
 struct source;
 struct stamps;
 struct store;
@@ -144,7 +145,8 @@ struct pool {
     struct stamps *stamps;
     struct copies *copies;
     struct streamed_writes streamed_writes;
-    struct source *sources; /* outputs on their way to jobs */
+    struct source *sources;   /* outputs on their way to jobs */
+    struct retrying *retries; /* POST /retry, while its job is read; see job_requests.c */
     struct webhooks *webhooks;
     struct hooks *hooks;
     struct otlp *otlp;

@@ -350,6 +350,54 @@ START_TEST(test_two_owners)
 }
 END_TEST
 
+/* ---- two who try a job again ----------------------------------------------------------------- */
+
+/* The second one is looked at while the store counts a large batch over and over: the job has run,
+   and completed, when it comes to that. */
+START_TEST(test_retried_twice)
+{
+    enum { JOBS = 9900, COUNTS = 107, SECOND_AT = 67 };
+    struct sim *s = sim_start("--zero", NULL);
+    struct daemon *d = DAEMON(.sims = {s}, .no_profile = true);
+    await_backends_up(d, 1);
+    post(d, "/queue/pause", "");
+    char *id = submit(d, sleep_body("a", 0, ""));
+    (void)cancel(d, id);
+    char *overrides = text("%0*d", JOBS * 3, 0);
+    for (size_t i = 0; i < JOBS; i++) {
+        memcpy(overrides + i * 3, "{},", 3);
+    }
+    overrides[JOBS * 3 - 1] = '\0';
+    struct answer *made = post(
+        d, "/batches", text("{\"workflow\":%s,\"overrides\":[%s]}", sleeper("b", 0), overrides));
+    expect(made, 202, NULL);
+    char *batch = text("/batches/%s", str_at(made->json, "id"));
+    post(d, text("%s/cancel", batch), "");
+    AWAIT(num_at(get(d, "%s", batch)->json, "counts.cancelled") == JOBS);
+    post(d, "/queue/resume", "");
+    char *retry = text("/jobs/%s/retry", id);
+    int counts[COUNTS];
+    int twins[2] = {-1, -1};
+    for (int i = 0; i < COUNTS; i++) {
+        if (i == 4 || i == SECOND_AT) {
+            twins[i == 4 ? 0 : 1] = begin(d, "POST", retry, "", "");
+        }
+        counts[i] = begin(d, "GET", batch, "", "");
+    }
+    for (int i = 0; i < COUNTS; i++) {
+        struct answer *a = raw_answer(counts[i]);
+        CHECK(a != NULL && a->status == 200);
+    }
+    struct answer *first = raw_answer(twins[0]);
+    struct answer *second = raw_answer(twins[1]);
+    CHECK(first != NULL && first->status == 202);
+    CHECK(second != NULL);
+    expect(second, 409, "job_not_retriable");
+    CHECK(strcmp(str_at(await_end(d, id), "state"), "completed") == 0);
+    CHECK(ledger_count(s, "posted", "a") == 1);
+}
+END_TEST
+
 Suite *twins_suite(void)
 {
     static const struct named_test tests[] = {
@@ -360,6 +408,7 @@ Suite *twins_suite(void)
         {"deleted while inserted", &test_deleted_while_inserted, 4},
         {"deleted and retried", &test_deleted_and_retried, 2},
         {"ended while inserted", &test_ended_while_inserted, 2},
+        {"retried twice", &test_retried_twice, 0},
         {"two owners", &test_two_owners, (int)(sizeof orders / sizeof *orders)},
     };
     return SUITE("twins", 120, tests);
