@@ -363,12 +363,27 @@ static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
 
 /* ---- of one attempt -------------------------------------------------------------------------- */
 
+static void get_attempt_profile(void *ctx, struct http_request *rq, struct http_ref x);
+
+/* The attempt went on when it was read, and has ended since. v: the job now, or nothing. */
+static bool has_ended_since(const struct store_found *stored, unsigned n, const struct job_view *v)
+{
+    const struct job_record *then = stored->job;
+    const bool was_open =
+        stored->error == ERR_NONE && then->state == JOB_RUNNING && then->attempts == n;
+    return was_open && !(v->has_open_attempt && v->record.attempts == n);
+}
+
 static void attempt_profile_found(struct api *a, struct http_request *rq, struct http_ref x,
                                   const struct store_found *stored)
 {
     const unsigned n = args_of(rq)->number;
     struct job_view v = {.has_open_attempt = false};
     const bool is_active = pool_view_job(a->pool, args_of(rq)->job_id, &v);
+    if (has_ended_since(stored, n, &v)) {
+        get_attempt_profile(a, rq, x);
+        return;
+    }
     struct found f = {.job = is_active ? &v.record : stored->job};
     buf_init(&f.json, BUF_NO_LIMIT);
     buf_add_str(&f.json, stored->profile);
