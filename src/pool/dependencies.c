@@ -302,6 +302,21 @@ static void one_less(struct job *j)
     }
 }
 
+void dependencies_vanished(struct job *j)
+{
+    struct edge *next = NULL;
+    for (struct edge *e = j->chain.dependents; e != NULL; e = next) {
+        struct job *waits = e->waits;
+        next = e->next_dependent;
+        edge_free(e);
+        if (waits->chain.blocked && !waits->end.ending && waits->doom.code == ERR_NONE) {
+            waits->chain.blocked = false; /* when this one is gone */
+            waits->chain.was_blocked = true;
+            deadline_set(&j->pool->deadlines, &waits->chain.again, time_mono(), admit_again, waits);
+        }
+    }
+}
+
 void dependencies_ended(struct job *j)
 {
     struct edge *next = NULL;

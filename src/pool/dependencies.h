@@ -40,6 +40,8 @@ void dependencies_block(struct job *j);
 void dependencies_unblock(struct job *j);
 /* Lets jobs that waited for this one continue, or fail. */
 void dependencies_ended(struct job *j);
+/* A job leaves memory and never was: those that wait for it ask the store what became of it. */
+void dependencies_vanished(struct job *j);
 /* Removes all edges of a job that leaves memory. */
 void dependencies_untie(struct job *j);
 

@@ -16,6 +16,7 @@
 #include "comfypool/store/store.h"
 
 #include "changes.h"
+#include "dependencies.h"
 #include "event_publish.h"
 #include "inputs.h"
 #include "intake.h"
@@ -178,6 +179,7 @@ static void revived(void *ctx, bool found)
     struct pool *p = c->pool;
     struct job *j = find(p, c->job_id);
     if (j != NULL && !found) {
+        dependencies_vanished(j);
         job_forget(j);
     } else if (j != NULL && p->callers.wake != NULL) {
         j->insert.stored = true;
