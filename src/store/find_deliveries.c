@@ -83,6 +83,7 @@ static void read_delivery(struct find *find, const struct engine *e, struct read
 {
     struct delivery_find *f = (struct delivery_find *)find;
     f->error = e->delivery(r, f->id, &f->found);
+    find->size = f->found.body == NULL ? 0 : strlen(f->found.body);
 }
 
 static void answer_delivery(struct find *find, bool unread)

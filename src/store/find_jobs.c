@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comfypool/store/attempts.h"
 #include "comfypool/store/finds.h"
@@ -48,6 +49,11 @@ static void read_profiles(struct job_find *f, const struct engine *e, struct rea
     }
 }
 
+static size_t length_of(const char *text)
+{
+    return text == NULL ? 0 : strlen(text);
+}
+
 static void read_job(struct find *find, const struct engine *e, struct reader *r)
 {
     struct job_find *f = (struct job_find *)find;
@@ -77,6 +83,8 @@ static void read_job(struct find *find, const struct engine *e, struct reader *r
         const enum err found = e->batch(r, job->batch_id, &f->batch);
         ret->error = found == ERR_BATCH_NOT_FOUND ? ERR_NONE : found;
     }
+    find->size = f->profile.len + f->workflow.len + f->profiles.len + f->whole.workflow_len +
+                 f->batch.workflow_len + length_of(f->whole.extra_data) + length_of(job->outputs);
 }
 
 static void point_profiles(struct job_find *f)

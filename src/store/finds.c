@@ -15,8 +15,9 @@
 #include "engine.h"
 #include "inner.h"
 
-/* In one transaction. What was found waits for the loop before more is read: it may be large. */
-enum { READ_AT_ONCE = 64 };
+/* Limits of a transaction: finds, and bytes found, after which no other find is begun. No more is
+   read before the loop has taken what was found. */
+enum { READ_AT_ONCE = 64, READ_BYTES = 1 << 20 };
 
 static void list_add(struct find_list *l, struct find *f)
 {
@@ -36,20 +37,6 @@ static struct find *list_take_all(struct find_list *l)
     return first;
 }
 
-/* Those at the front, at most READ_AT_ONCE. */
-static struct find *list_take_some(struct find_list *l)
-{
-    struct find *first = l->first;
-    struct find *last = first;
-    for (unsigned i = 1; i < READ_AT_ONCE && last->next != NULL; i++) {
-        last = last->next;
-    }
-    l->first = last->next;
-    l->last = l->first == NULL ? NULL : l->last;
-    last->next = NULL;
-    return first;
-}
-
 /* ---- the thread ------------------------------------------------------------------------------ */
 
 static bool has_reader(struct store *s)
@@ -65,25 +52,36 @@ static bool has_reader(struct store *s)
     return f->reader != NULL;
 }
 
-static void read_all(struct store *s, struct find *first)
+static struct find *take_one(struct finder *f)
 {
-    const bool good = has_reader(s) && s->engine->begin(s->finder.reader);
-    for (struct find *f = first; f != NULL; f = f->next) {
-        f->unread = !good;
-        if (good) {
-            f->run(f, s->engine, s->finder.reader);
-        }
+    uv_mutex_lock(&f->mutex);
+    struct find *one = f->waiting.first;
+    if (one != NULL) {
+        f->waiting.first = one->next;
+        f->waiting.last = one->next == NULL ? NULL : f->waiting.last;
     }
-    if (good) {
-        s->engine->end(s->finder.reader);
-    }
+    uv_mutex_unlock(&f->mutex);
+    return one;
 }
 
-static void answer_later(struct finder *f, struct find *first)
+/* Reads those at the front, as many as the loop takes in a turn. */
+static void read_some(struct store *s, struct find_list *ret)
 {
-    for (struct find *next = NULL; first != NULL; first = next) {
-        next = first->next;
-        list_add(&f->answered, first);
+    struct finder *f = &s->finder;
+    const bool good = has_reader(s) && s->engine->begin(f->reader);
+    size_t bytes = 0;
+    struct find *one = take_one(f);
+    for (unsigned n = 1; one != NULL; n++) {
+        one->unread = !good;
+        if (good) {
+            one->run(one, s->engine, f->reader);
+        }
+        bytes += one->size;
+        list_add(ret, one);
+        one = n < READ_AT_ONCE && bytes < READ_BYTES ? take_one(f) : NULL;
+    }
+    if (good) {
+        s->engine->end(f->reader);
     }
 }
 
@@ -97,11 +95,11 @@ static void work(void *arg)
             uv_cond_wait(&f->wake, &f->mutex);
             continue;
         }
-        struct find *first = list_take_some(&f->waiting);
+        struct find_list read = {NULL, NULL};
         uv_mutex_unlock(&f->mutex);
-        read_all(s, first);
+        read_some(s, &read);
         uv_mutex_lock(&f->mutex);
-        answer_later(f, first);
+        f->answered = read;
         (void)uv_async_send(&s->async);
     }
     uv_mutex_unlock(&f->mutex);

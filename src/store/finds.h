@@ -21,6 +21,7 @@ struct find {
     /* Frees what the members point to. */
     void (*release)(struct find *f);
     struct store_read *read; /* handle of the caller, to forget it; or NULL */
+    size_t size;             /* bytes found, as far as they may be many; set by run */
     bool unread;
     bool forgotten;
 };
