@@ -130,19 +130,13 @@ static void refuse_priority(struct change *c)
     change_refuse(c, &why);
 }
 
-static void not_queued(void *ctx, const struct store_found *f)
-{
-    struct change *c = ctx;
-    if (f->error != ERR_NONE) {
-        change_fail(c, f->error);
-    } else {
-        refuse_priority(c);
-    }
-}
-
 static void change_priority(struct job *j, int priority, struct change *c)
 {
     struct pool *p = j->pool;
+    if (!job_waits(j)) {
+        refuse_priority(c);
+        return;
+    }
     const bool is_in_queue = heap_holds(&j->entry.node);
     j->r.priority = priority;
     if (is_in_queue) {
@@ -150,6 +144,26 @@ static void change_priority(struct job *j, int priority, struct change *c)
         job_enqueue(j);
     }
     store_update_job(p->store, &j->r, NULL, change_stored, c);
+}
+
+/* A change of priority that waits for the store. */
+struct prioritizing {
+    struct change *change;
+    int priority;
+};
+
+static void priority_found(void *ctx, const struct store_found *f)
+{
+    const struct prioritizing t = *(struct prioritizing *)ctx;
+    struct job *j = find(t.change->pool, t.change->job_id);
+    free(ctx);
+    if (f->error != ERR_NONE) {
+        change_fail(t.change, f->error);
+    } else if (j != NULL) { /* queued again meanwhile */
+        change_priority(j, t.priority, t.change);
+    } else {
+        refuse_priority(t.change);
+    }
 }
 
 void pool_change_priority(struct pool *p, const char *id, int priority, pool_done_fn done,
@@ -160,12 +174,12 @@ void pool_change_priority(struct pool *p, const char *id, int priority, pool_don
     struct refusal why;
     if (!change_is_storable(p, &why)) {
         change_refuse(c, &why);
-    } else if (j == NULL) {
-        ask(c, 0, not_queued, c);
-    } else if (!job_waits(j)) {
-        refuse_priority(c);
-    } else {
+    } else if (j != NULL) {
         change_priority(j, priority, c);
+    } else {
+        struct prioritizing *t = mem_alloc(sizeof *t);
+        *t = (struct prioritizing){c, priority};
+        ask(c, 0, priority_found, t);
     }
 }
 
