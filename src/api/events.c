@@ -177,12 +177,17 @@ static void listener_over(struct listener *l)
     }
 }
 
-static void drop(struct listener *l, const char *why)
+static void cut(struct listener *l, const char *why)
 {
-    LOG(LOG_INFO, "the reader of an event stream is dropped", LOG_S("why", why));
-    l->api->streams.events->slow_readers++;
+    LOG(LOG_INFO, "an event stream is cut", LOG_S("why", why));
     http_stream_drop(l->api->http, l->request);
     listener_over(l);
+}
+
+static void drop(struct listener *l, const char *why)
+{
+    l->api->streams.events->slow_readers++;
+    cut(l, why);
 }
 
 static void finish(struct listener *l)
@@ -485,6 +490,10 @@ static void job_came(void *ctx, const struct store_found *f)
 {
     struct listener *l = ctx;
     l->waits = false;
+    if (f->error == ERR_STORE_UNAVAILABLE) {
+        cut(l, "the store cannot be read");
+        return;
+    }
     put_job(l, f->error == ERR_NONE ? f->job : NULL);
     pump(l);
 }
