@@ -1,7 +1,7 @@
 /*
- * The family of routes, who may see what a path names, and refusals. Requests are well formed when
- * they get here. One that waits is asked again (asked_again, wait_over) and finds its way by what
- * is there then.
+ * The family of routes, access to the objects that paths name, and refusals. Requests are well
+ * formed here. A waiting one is served again (asked_again, wait_over) and goes by the state at that
+ * time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ void api_close(struct api *a)
     deadlines_close(&a->deadlines, freed);
 }
 
-/* ---- who asks -------------------------------------------------------------------------------- */
+/* ---- callers --------------------------------------------------------------------------------- */
 
 const char *api_wall(const struct api *a, const struct http_request *rq)
 {
@@ -85,7 +85,7 @@ uint64_t api_ticket(struct http_ref x)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-/* What to do next, where the title of the code does not say it. */
+/* Details of codes whose title does not say what to do next. */
 static const struct {
     enum err code;
     const char *detail;
@@ -179,7 +179,7 @@ static const struct http_table *const tables[] = {
     &api_uploads,     &api_backends, &api_health,      NULL,
 };
 
-/* Where people look for things, since another server has them there. */
+/* Hints for paths of other servers. */
 static const struct http_hint hints[] = {
     {"/", "POST a workflow to /jobs; see /openapi.yaml for what there is"},
     {"/prompt", "POST workflows to /jobs: ComfyUI's own body is taken there"},
@@ -193,7 +193,7 @@ static const struct http_hint hints[] = {
     {"/ws", "GET /jobs/ID/events streams what happens to a job, GET /events to all"},
 };
 
-/* Problem details (RFC 9457). */
+/* Writes problem details (RFC 9457). */
 static const char *write_problem(const struct http_refused *r, struct buf *out)
 {
     char type[96];
@@ -214,7 +214,7 @@ static const char *write_problem(const struct http_refused *r, struct buf *out)
 
 /* ---- admission ------------------------------------------------------------------------------- */
 
-/* A caller who waits at a door, until the store has said whose the thing behind it is. */
+/* A request waiting for the store to name the client of its path's object. */
 struct entering {
     struct api *api;
     struct http_ref request;
@@ -259,7 +259,8 @@ static enum http_admission admit_if(struct api *a, struct http_ref x, enum err e
     return HTTP_ADMIT_REFUSED;
 }
 
-/* Whether the caller sees what the path names: what is another's is what never was. */
+/* Checks that the caller may see the object of the path; another client's looks as if it did not
+   exist. */
 static enum http_admission admit(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;

@@ -1,4 +1,4 @@
-/* What the path, the query and the body of a request say, checked. */
+/* Checked values of the path, the query and the body of a request. */
 #ifndef COMFYPOOL_SRC_API_ARGS_H
 #define COMFYPOOL_SRC_API_ARGS_H
 
@@ -15,13 +15,13 @@
 #include "comfypool/http/http.h"
 
 struct api_args {
-    /* The path. */
-    char job_id[UUID_SIZE];           /* {id}, of a job or a batch: a canonical UUID */
-    unsigned number;                  /* {n}: of an output, from 0, or an attempt, from 1 */
+    /* From the path: */
+    char job_id[UUID_SIZE]; /* {id}, of a job or a batch: a canonical UUID */
+    unsigned number;        /* {n}: number of an output, from 0, or of an attempt, from 1 */
     char backend[TEXT_NAME_MOST + 1]; /* {name}, unescaped; or ?backend= */
     char delivery[UUID_SIZE];         /* {delivery} */
     char sha256[DIGEST_HEX_SIZE];     /* {sha256}; "": none */
-    /* The query. */
+    /* From the query: */
     bool traceback;
     bool live;
     bool dry_run;
@@ -30,8 +30,8 @@ struct api_args {
     unsigned limit;                      /* 1 to 1000, default 50 */
     int64_t cursor;                      /* 0: from the newest */
     unsigned event_types;                /* 1u << event_type each */
-    bool previews;                       /* of event streams */
-    bool names_previews;                 /* ... among the types: who names them wants them */
+    bool previews;                       /* for event streams */
+    bool names_previews;                 /* the types include them, which requests them, too */
     struct wall_us since;                /* 0: not given */
     struct wall_us until;                /* INT64_MAX: not given */
     char workflow_hash[DIGEST_HEX_SIZE]; /* "": not given */
@@ -40,9 +40,9 @@ struct api_args {
     unsigned runs; /* of a baseline: 1 to 100, default 20 */
     enum group_by group_by;
     unsigned delivery_states; /* 1u << state each; all when none was named */
-    /* The body. */
+    /* From the body: */
     struct submission submission;         /* may be taken by clearing it */
-    char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of what an Idempotency-Key stands for */
+    char body_digest[DIGEST_HEX_SIZE];    /* SHA-256 of the request, for its Idempotency-Key */
     struct backend_change backend_change; /* may be taken by clearing it */
     int priority;
 };

@@ -1,6 +1,6 @@
 /*
- * The attachments of a submission: which node's input is given which file. Names are only looked at
- * for their extension, and refused when they could mean a path. Pure.
+ * The attachments of a submission: files for inputs of nodes. File names provide only the
+ * extension, and are refused if they could mean a path. Pure.
  */
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@
 
 enum { NAME_MOST = 255, OUTPUT_MOST = 1000000, NO_OUTPUT = -1 };
 
-/* One as it is read. */
+/* An attachment while it is read. */
 struct reading {
     struct attachment a;
     char *filename;
@@ -205,7 +205,7 @@ bool submission_attachments(struct value *v, void *ret, struct problem *p)
     return true;
 }
 
-/* Whether a JSON array of ids, which have no escapes, has this one. */
+/* True if a JSON array of ids, which have no escapes, contains this one. */
 static bool has_id(const char *ids, const char *id)
 {
     return ids != NULL && strstr(ids, id) != NULL;
@@ -270,7 +270,7 @@ static bool is_named(const struct submission *s, const char *part)
     return false;
 }
 
-/* A part that no attachment names is a mistake: perhaps in its name. */
+/* Refuses a part that no attachment names: a mistake, perhaps in its name. */
 static bool refuse_unnamed(const struct submission *s, const struct http_request *rq,
                            struct problem *p)
 {
@@ -329,7 +329,7 @@ bool submission_attach_parts(struct submission *s, const struct http_request *rq
             (void)point_at(p, i, "part");
             return problem_set(p, ERR_ATTACHMENT_NAME_INVALID, "%s", name_shape);
         }
-        free(a->extension); /* the part's own name says it */
+        free(a->extension); /* the part's own file name has it */
         a->extension = str_extension(f->filename);
     }
     return refuse_unnamed(s, rq, p);

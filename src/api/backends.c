@@ -1,4 +1,4 @@
-/* Backends and the queue: what they are, and what people who operate change of them. */
+/* Backends and the queue: their state, and changes by operators. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* ---- one ------------------------------------------------------------------------------------- */
+/* ---- one backend ----------------------------------------------------------------------------- */
 
 static void member_or_null(struct js_out *o, const char *name, const char *text)
 {
@@ -23,7 +23,7 @@ static void member_or_null(struct js_out *o, const char *name, const char *text)
     }
 }
 
-/* Below 0: not known. */
+/* Renders a number; below 0: unknown, as null. */
 static void member_known(struct js_out *o, const char *name, int64_t n)
 {
     js_key(o, name);
@@ -99,7 +99,7 @@ static void render_backend(struct js_out *o, const struct backend_view *v)
     js_close(o, '}');
 }
 
-/* Nothing of it, where it has gone meanwhile. */
+/* Answers with the backend; with an empty body for 204, or if it was removed meanwhile. */
 static void answer_backend(struct api *a, struct http_ref x, const char *name,
                            struct http_answer *answer)
 {
@@ -123,9 +123,9 @@ static void get_backend(void *ctx, struct http_request *rq, struct http_ref x)
     answer_backend(a, x, args_of(rq)->backend, &answer);
 }
 
-/* ---- all ------------------------------------------------------------------------------------- */
+/* ---- all backends ---------------------------------------------------------------------------- */
 
-/* Workflows that left two backends dead. */
+/* Renders the workflows that left two backends dead. */
 static void render_poison(struct js_out *o, const struct pool *p)
 {
     js_key(o, "poison");
@@ -166,7 +166,7 @@ static void changed(void *ctx, struct refusal *why)
     if (api_asking_goes_on(q, why)) {
         struct http_answer answer = http_answer_new(q->status);
         if (q->status == 201) {
-            AUTO_BUF struct buf name; /* perhaps its URL */
+            AUTO_BUF struct buf name; /* may be its URL */
             buf_init(&name, BUF_NO_LIMIT);
             url_encode(&name, str_of(q->name));
             (void)snprintf(answer.location, sizeof answer.location, "/backends/%s",
@@ -177,7 +177,7 @@ static void changed(void *ctx, struct refusal *why)
     api_asking_free(q);
 }
 
-/* Takes q, unless it goes on. */
+/* Refuses the request and frees q, unless the change goes on. */
 static void settle(bool goes_on, struct api_asking *q, struct refusal *why)
 {
     if (!goes_on) {

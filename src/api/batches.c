@@ -1,4 +1,4 @@
-/* Batches: how far one is, and its end. */
+/* Batches: progress and cancellation. */
 #include <stdlib.h>
 
 #include "comfypool/base/json_write.h"
@@ -34,7 +34,7 @@ static void render_batch(struct api *a, const struct batch_record *r,
     js_close(&o, '}');
 }
 
-/* A batch that was asked for. */
+/* A request for a batch. */
 struct asking {
     struct api *api;
     struct http_ref request;

@@ -1,6 +1,6 @@
 /*
- * Kinds of bodies, and the readers of those that are smaller than a submission. A route that takes
- * no body takes an empty one or {}. Pure.
+ * Kinds of bodies, and the readers of those smaller than a submission. A route without a body
+ * accepts an empty one or {}. Pure.
  */
 #include "bodies.h"
 
@@ -51,7 +51,7 @@ static bool read_labels(const struct member *m, struct value *v, void *ret)
     return true;
 }
 
-/* PATCH knows those from CHANGE_FIRST on. */
+/* Indexes of members; PATCH accepts those from CHANGE_FIRST on. */
 enum { ADD_URL = 0, ADD_NAME = 1, CHANGE_FIRST = 2 };
 
 static const struct member backend_members[] = {
@@ -80,7 +80,8 @@ static bool miss(const char *name, struct problem *p)
     return problem_set(p, ERR_MEMBER_INVALID, "%s must be here", name);
 }
 
-/* What an Idempotency-Key stands for: the route, the files that came with the body, the body. */
+/* Digests what an Idempotency-Key stands for: the route, the files received with the body, the
+   body. */
 static void take_digest(struct str body, const char *route, struct http_request *rq)
 {
     if (rq->idempotency_key[0] == '\0') {

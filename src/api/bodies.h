@@ -1,4 +1,4 @@
-/* What the bodies of requests are; a route's row names its own. */
+/* Kinds of request bodies; a route's row names its own. */
 #ifndef COMFYPOOL_SRC_API_BODIES_H
 #define COMFYPOOL_SRC_API_BODIES_H
 
@@ -6,7 +6,7 @@
 
 extern const struct http_body body_submission, body_batch, body_change, body_retry, body_backend,
     body_backend_change, body_file;
-/* None, or {}. */
+/* An empty body, or {}. */
 extern const struct http_body body_nothing;
 
 #endif

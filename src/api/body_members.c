@@ -1,7 +1,7 @@
 /*
- * The members of a body by tables: strict JSON, an object, each member known and of its shape; what
- * is wrong is named by its pointer. Also the readers that several tables share. Pure.
- * Cost: O(length) and a short search of the table for each member.
+ * Members of a body, read by tables: strict JSON, an object, each member known and of its shape;
+ * errors are located by a pointer. Also readers shared by several tables. Pure. Cost: O(length) and
+ * a short search of the table for each member.
  */
 #include "body_members.h"
 
@@ -22,7 +22,8 @@ void members_point_at(struct problem *p, struct str name)
     json_pointer_add(&p->pointer, name);
 }
 
-/* A longer one, which is none of ours, is not said back: then at what it stands in. */
+/* Limit of a key in a pointer. A longer one is none of ours, and is not echoed: the pointer then
+   names the object that has it. */
 enum { LONGEST_KEY = 1024 };
 
 static void point_at_key(struct problem *p, struct js_token key)
@@ -126,7 +127,7 @@ size_t members_find(const struct member *table, size_t len, struct js_token key)
     return i;
 }
 
-/* The pointer names the member while its inside is read. */
+/* Reads a value with members of its own; p's pointer names the member meanwhile. */
 static bool read_inside(const struct member *m, struct js_token key, struct value *v, void *ret,
                         struct problem *p)
 {

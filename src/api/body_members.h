@@ -1,4 +1,4 @@
-/* The members of a JSON body, by tables. */
+/* Members of a JSON body, read by tables. */
 #ifndef COMFYPOOL_SRC_API_BODY_MEMBERS_H
 #define COMFYPOOL_SRC_API_BODY_MEMBERS_H
 
@@ -17,42 +17,43 @@ enum { BODY_DEPTH = 64 };
 struct value {
     struct js_token token;
     struct str text;
-    int bad; /* set by a reader: which entry of a list is wrong; -1: the whole of it */
+    int bad; /* set by a reader: the wrong entry of a list; -1: the whole value */
 };
 
 struct member {
     const char *name;
-    /* Stores the value in ret (often at offset); false when it is not of the shape. */
+    /* Stores the value in ret (often at offset); false for another shape. */
     bool (*read)(const struct member *m, struct value *v, void *ret);
     const char *shape; /* "NAME must be SHAPE"; NULL: a whole number from least to most */
     int64_t least;
     int64_t most;
     size_t offset;
-    /* In place of read, for a value with members of its own: sets p, whose pointer names this
-       member already. */
+    /* Replaces read for a value with members of its own: sets p, whose pointer names this member
+       already. */
     bool (*read_inside)(struct value *v, void *ret, struct problem *p);
 };
 
-/* Strict JSON and an object. */
+/* Checks that body is strict JSON and an object. */
 bool members_check(struct str body, struct problem *p) MUST_CHECK;
-/* The place in the table, len when it has no such name. */
+/* Returns the index in the table; len: no such name. */
 size_t members_find(const struct member *table, size_t len, struct js_token key);
 /* Reads one value; on false p names the member. */
 bool members_read_one(const struct member *m, struct js_token key, struct value *v, void *ret,
                       struct problem *p) MUST_CHECK;
-/* Reads a checked object; others than those of the table are refused. *ret_seen: 1u << place. */
+/* Reads a checked object; refuses members that are not in the table. *ret_seen: set of 1u <<
+   index. */
 bool members_read(struct str body, const struct member *table, size_t len, void *ret,
                   unsigned *ret_seen, struct problem *p) MUST_CHECK;
 bool members_refuse_key(struct js_token key, enum err code, const char *detail, struct problem *p);
-/* ... with the nearest name of the table and of the others (up to a NULL; or NULL), or all of them.
- */
+/* Refuses an unknown key, with the nearest name of the table and of others (NULL at the end; or
+   NULL), or all names. */
 bool members_refuse_unknown(struct js_token key, const char *const *others,
                             const struct member *table, size_t len, struct problem *p);
 /* Appends a name to the pointer of p. */
 void members_point_at(struct problem *p, struct str name);
 
-/* Readers: int64_t; a priority as int; a copy of a string of 1 to `most` bytes without control
-   characters; each string of an array (false ends it). */
+/* Readers: a copy of a string of 1 to `most` bytes without control characters; an int64_t; a
+   priority as int; each string of an array (false ends it). */
 enum { MEMBER_URL_MOST = 2000 };
 bool member_text(const struct member *m, struct value *v, void *ret, size_t most);
 bool member_int(const struct member *m, struct value *v, void *ret);

@@ -1,7 +1,7 @@
 /*
- * GET /profiles/compare: the profile of a job beside that of another, or beside the baseline. The
- * runs of a baseline are sought in wider and wider circles until there are enough; what they say is
- * made on the thread that reads them, since it may take a second.
+ * GET /profiles/compare: the profile of a job against that of another, or against the baseline.
+ * Runs of a baseline are searched in wider and wider circles until there are enough; the comparison
+ * is rendered on the thread that reads them, since it may take a second.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +20,10 @@
 
 enum { ENOUGH_RUNS = 3 };
 
-/* How the runs of a baseline are sought; the first wins that has enough. */
+/* Search circles for the runs of a baseline; the first with enough runs wins. */
 static const struct circle {
     const char *name;
-    bool whole_key; /* else of the structure alone */
+    bool whole_key; /* else only the structure's part of the key */
     bool same_backend;
 } circles[] = {
     {"costKeyAndBackend", true, true},
@@ -44,11 +44,11 @@ struct comparing {
     } target;
     struct buf target_json;
     char base[UUID_SIZE]; /* "": the baseline */
-    char *wall;           /* whose runs they are; see walls.h */
-    unsigned runs;        /* of a baseline, at most */
+    char *wall;           /* of the caller, see walls.h; limits the runs */
+    unsigned runs;        /* limit for a baseline */
     size_t circle;
-    size_t found;     /* in the circle before */
-    const char *name; /* of the narrowest circle that has as many */
+    size_t found;     /* runs in the previous circle */
+    const char *name; /* name of the narrowest circle with that many */
     bool made;
     struct buf out;
 };
@@ -62,7 +62,7 @@ static void let_go(struct comparing *c)
     free(c);
 }
 
-/* ---- what is compared ------------------------------------------------------------------------ */
+/* ---- the compared jobs ----------------------------------------------------------------------- */
 
 static void refuse(struct api *a, struct http_ref x, const char *which, enum err e)
 {
@@ -91,7 +91,7 @@ static void refuse(struct api *a, struct http_ref x, const char *which, enum err
     }
 }
 
-/* What memory says of a job that must have ended; ERR_NONE: the store is to be asked. */
+/* Checks memory for a job that must have ended; ERR_NONE: look in the store. */
 static enum err look_in_memory(const struct comparing *c, const char *id)
 {
     struct job_view v;
@@ -111,7 +111,7 @@ static enum err judge_found(const struct comparing *c, const struct store_found 
     return wall_lets(c->wall, f->job->client) ? f->profile_error : ERR_JOB_NOT_FOUND;
 }
 
-/* Looks for a job and its profile. Takes c. */
+/* Finds a job and its profile. Takes c. */
 static void find(struct comparing *c, const char *which, const char *id, store_found_fn found)
 {
     struct store_wish wish = {.wants = STORE_WANT_PROFILE};
@@ -125,7 +125,7 @@ static void find(struct comparing *c, const char *which, const char *id, store_f
     store_find_job(c->api->store, &wish, NULL, found, c);
 }
 
-/* False: it is not what can be compared, and c is gone. */
+/* True if the found job can be compared; else refuses it, and frees c. */
 static bool goes_on(struct comparing *c, const char *which, const struct store_found *f)
 {
     const enum err e = judge_found(c, f);
@@ -152,7 +152,7 @@ static void make(struct comparing *c, const struct str *bases, size_t len, const
     c->made = render_comparison(c->format, &r, &c->out);
 }
 
-/* Takes c. */
+/* Sends the answer; takes c. */
 static void answer(struct comparing *c)
 {
     struct api *a = c->api;
@@ -186,14 +186,15 @@ static void base_found(void *ctx, const struct store_found *f)
 
 static void seek(struct comparing *c);
 
-/* In which the server's clock was set: no measure for others. */
+/* False if the server's clock was set during the run: no measure for others. */
 static bool is_measure(struct str json)
 {
     static const struct str changed = STR_INIT("\"reason\":\"clock_changed\"");
     return memmem(json.p, json.n, changed.p, changed.n) == NULL;
 }
 
-/* On a thread of the store. */
+/* Renders the comparison if a circle's runs are enough, or any in the last circle. Runs on a thread
+   of the store. */
 static void look(void *ctx, const struct profile_row *rows, size_t rows_len)
 {
     struct comparing *c = ctx;
@@ -267,7 +268,7 @@ static void target_found(void *ctx, const struct store_found *f)
         find(c, "base", c->base, base_found);
         return;
     }
-    /* A job of an older store has no key of its own; its structure is known all the same. */
+    /* A job of an older store has no cost key; its structure is still known. */
     c->circle = c->target.cost_key[0] == '\0' ? CIRCLES - 1 : c->target.backend == NULL ? 1 : 0;
     seek(c);
 }

@@ -1,6 +1,6 @@
 /*
- * GET /webhooks/deliveries and POST /webhooks/deliveries/<id>/redeliver: what was not taken yet,
- * and once more.
+ * GET /webhooks/deliveries and POST /webhooks/deliveries/<id>/redeliver: lists deliveries that were
+ * not accepted yet, and repeats one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,7 +86,7 @@ static void listed(void *ctx, enum err e, const struct delivery_record *list, si
         js_open(&o, '[');
         for (size_t i = 0; i < n; i++) {
             if (!webhooks_has_taken(pool_webhooks(a->pool),
-                                    list[i].id)) { /* its row goes in a moment */
+                                    list[i].id)) { /* else its row is about to go */
                 render_delivery(&o, &list[i]);
             }
         }
@@ -116,7 +116,7 @@ static void list_deliveries(void *ctx, struct http_request *rq, struct http_ref 
                           args_of(rq)->cursor, args_of(rq)->limit, listed, q);
 }
 
-/* ---- once more ------------------------------------------------------------------------------- */
+/* ---- redelivery ------------------------------------------------------------------------------ */
 
 static void to_redeliver(void *ctx, enum err e, struct delivery_record *d)
 {

@@ -1,4 +1,4 @@
-/* Files that are part of the program: made by scripts/embed when it is built. */
+/* Files embedded in the program by scripts/embed at build time. */
 #ifndef COMFYPOOL_SRC_POOL_EMBEDDED_H
 #define COMFYPOOL_SRC_POOL_EMBEDDED_H
 

@@ -1,21 +1,21 @@
 /*
  * Streams of server-sent events: GET /events and GET /jobs/<id>/events.
  *
- *   REPLAY     what was missed since Last-Event-ID, from the ring      (not without one)
+ *   REPLAY     events missed since Last-Event-ID, from the ring        (not without one)
  *   SNAPSHOT   the job, or all active ones, rendered one by one
- *   FOLLOW     what happened meanwhile, from the ring
+ *   FOLLOW     events since then, from the ring
  *   LIVE       each event as it happens
  *
- * Up to LIVE a stream takes from the ring what its buffer takes, so that it costs no more memory
- * than that; in LIVE what it does not read is kept for it up to BEHIND_BYTES. One that is further
- * behind, or for longer than BEHIND_S, or out of the ring, is dropped: nobody waits for a reader.
- * One event that alone is larger does not count while it is the newest such: the fastest reader is
- * that far behind when it comes.
- * Previews are never queued: the newest goes when all else was read.
+ * Up to LIVE a stream reads from the ring only as fast as its buffer drains, so that it costs no
+ * more memory than that; in LIVE unread bytes are queued, up to BEHIND_BYTES. A reader that is
+ * further behind, or for longer than BEHIND_S, or out of the ring, is dropped: events never wait
+ * for a reader. An event that is larger by itself does not count while it is the newest such: even
+ * the fastest reader is that far behind when it comes. Previews are never queued: the newest is
+ * sent once all else was read.
  *
- * What the store has of an ended job comes with its event and its snapshot. While that is read the
- * stream stands still; one in LIVE goes back to FOLLOW for it. The profile of a job that ends now
- * is in the store's memory, so nobody waits for that. One read is for all streams at an event.
+ * The event and the snapshot of an ended job include its data from the store. While that is read
+ * the stream pauses; one in LIVE goes back to FOLLOW for it. The profile of a job that ends now is
+ * in the store's memory, without a wait. One read serves all streams at an event.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,18 +41,18 @@ enum {
     HEARTBEAT_MS = 15000,
     BEHIND_BYTES = 1 << 20,
     BEHIND_S = 30,
-    /* One mark a second of when which byte was written. */
+    /* One mark a second: the time, and the bytes written before. */
     MARKS = BEHIND_S + 2,
 };
 
-/* What EventSource waits before it comes back. */
+/* Tells EventSource how long to wait before it reconnects. */
 static const struct str hello = STR_INIT("retry: 2000\n");
 
 /* The active jobs at one moment, for snapshots; shared by all streams that begin before the next
    event. */
 struct roster {
     unsigned refs;
-    uint64_t at; /* the newest event then */
+    uint64_t at; /* number of the newest event then */
     size_t len;
     char (*ids)[UUID_SIZE];
 };
@@ -61,7 +61,7 @@ enum mode { MODE_REPLAY, MODE_SNAPSHOT, MODE_FOLLOW, MODE_LIVE };
 
 struct mark {
     struct mono_us at;
-    uint64_t written; /* in all, before that moment's bytes */
+    uint64_t written; /* total before that moment's bytes */
 };
 
 struct listener {
@@ -69,35 +69,35 @@ struct listener {
     struct listener *next, **link; /* in api->streams.first */
     struct http_ref request;
     char job_id[UUID_SIZE]; /* "": all jobs */
-    char *wall;             /* only what is seen there, see walls.h; NULL: everything */
+    char *wall;             /* limits the events, see walls.h; NULL: all */
     unsigned types;
     bool previews;
     enum mode mode;
-    uint64_t cursor;        /* the next event to be sent; before LIVE */
+    uint64_t cursor;        /* number of the next event to send; before LIVE */
     bool waits;             /* for the store: nothing is sent meanwhile */
-    struct store_read read; /* of the job of a snapshot */
+    struct store_read read; /* of a snapshot's job */
     struct roster *roster;
     size_t roster_at;
     bool roster_begun; /* the list has an element */
     uint64_t written;
-    uint64_t large_from, large_to; /* of written: the last event larger than BEHIND_BYTES */
+    uint64_t large_from, large_to; /* range in written of the last event larger than BEHIND_BYTES */
     struct mark marks[MARKS];
     unsigned marks_first, marks_len;
     struct deadline heartbeat;
     uint64_t preview_seen;
     bool pumping;
-    bool over; /* ended or dropped: freed when nobody looks at it any more */
+    bool over; /* ended or dropped: freed once pump is done with it */
 };
 
-/* An event whose profile is on its way from the store. */
+/* An event whose profile is being read from the store. */
 struct telling {
     struct api *api;
     struct telling *next, **link; /* in api->streams.tellings */
-    uint64_t n;                   /* the event */
+    uint64_t n;                   /* number of the event */
     struct store_read read;
-    bool awaited; /* by streams; then it goes when it was told to them */
+    bool awaited; /* streams wait for it: freed once sent to them */
     bool made;
-    struct buf text; /* empty: the event is not kept any more */
+    struct buf text; /* empty: the event is no longer kept */
 };
 
 /* ---- rosters --------------------------------------------------------------------------------- */
@@ -149,7 +149,7 @@ static void unlink_listener(struct listener *l)
     s->len--;
     s->with_previews -= l->previews ? 1 : 0;
     count_listeners(s);
-    if (s->len == 0) { /* nobody will want the same soon */
+    if (s->len == 0) { /* no reuse is expected soon */
         roster_unref(s->roster);
         s->roster = NULL;
     }
@@ -165,7 +165,7 @@ static void listener_free(struct listener *l)
     free(l);
 }
 
-/* It may be on the stack: then it is freed there. */
+/* Unlinks and frees a listener; one that is being pumped is freed by pump. */
 static void listener_over(struct listener *l)
 {
     if (!l->over) {
@@ -210,7 +210,7 @@ static void add_mark(struct listener *l, struct mono_us now)
         return;
     }
     if (l->marks_len == MARKS) {
-        return; /* the oldest decides */
+        return; /* the oldest marks decide */
     }
     l->marks[(l->marks_first + l->marks_len) % MARKS] = (struct mark){now, l->written};
     l->marks_len++;
@@ -223,7 +223,7 @@ static bool has_too_much(const struct listener *l, size_t waiting, uint64_t take
     return l->mode == MODE_LIVE && waiting - large > BEHIND_BYTES;
 }
 
-/* The reader has fallen too far behind; NULL: it has not. */
+/* Returns why the reader is too far behind; NULL: it is not. */
 static const char *is_behind(struct listener *l, struct mono_us now)
 {
     size_t waiting = 0;
@@ -231,7 +231,7 @@ static const char *is_behind(struct listener *l, struct mono_us now)
     if (!http_stream_state(l->api->http, l->request, &waiting, &taken)) {
         return NULL;
     }
-    /* A mark is behind us when everything up to the next one was read. */
+    /* A mark is done when everything up to the next one was read. */
     while (l->marks_len > 0) {
         const struct mark *next = &l->marks[(l->marks_first + 1) % MARKS];
         const uint64_t up_to = l->marks_len > 1 ? next->written : l->written;
@@ -251,8 +251,8 @@ static const char *is_behind(struct listener *l, struct mono_us now)
     return NULL;
 }
 
-/* False: the buffer is full. What comes first says when to come back: in a block of its own that
-   would be an empty message to some readers. */
+/* Writes text; false: the buffer is full. The first text is preceded by the reconnection time: in a
+   block of its own that would be an empty message to some readers. */
 static bool put(struct listener *l, struct str text)
 {
     add_mark(l, time_mono());
@@ -278,10 +278,10 @@ static void heartbeat(void *ctx)
         drop(l, behind);
         return;
     }
-    if (l->mode != MODE_SNAPSHOT) { /* which is in the middle of a line, and has bytes to be read */
+    if (l->mode != MODE_SNAPSHOT) { /* else in the middle of a line, with bytes left to read */
         (void)put(l, STR(": still here\n"));
     }
-    /* Also at the moment when what it has not read is too old. */
+    /* Comes early when the oldest unread bytes become too old. */
     const struct mono_us too_old =
         mono_add(l->marks[l->marks_first].at, dur_ms(BEHIND_S * 1000 + 1));
     deadline_set(&a->deadlines, &l->heartbeat,
@@ -290,7 +290,7 @@ static void heartbeat(void *ctx)
 
 /* ---- events as text -------------------------------------------------------------------------- */
 
-/* "event: TYPE\nid: START-N\ndata: "; n 0: no id. */
+/* Writes "event: TYPE\nid: START-N\ndata: "; the id only if has_id. */
 static void begin_event(struct buf *out, const struct events *e, const char *type, bool has_id,
                         uint64_t n)
 {
@@ -305,8 +305,8 @@ static void begin_event(struct buf *out, const struct events *e, const char *typ
     buf_add_text(out, "\ndata: ");
 }
 
-/* What a client gave (metadata) is kept exactly, line breaks between its tokens too; a line break
-   ends the data of an event. In JSON it is a blank. */
+/* Replaces line breaks with blanks, which mean the same in JSON: a line break ends the data of an
+   event, but a client's metadata is kept verbatim, with those between its tokens. */
 static void keep_one_line(struct buf *out, size_t from)
 {
     static const char breaks[] = {'\n', '\r'};
@@ -319,7 +319,7 @@ static void keep_one_line(struct buf *out, size_t from)
     }
 }
 
-/* The profile goes in before the data's last brace. n == 0: there is none. */
+/* Renders an event, with the profile before the data's last brace (n == 0: none). */
 static void render_event(struct api *a, const struct event *e, struct str profile, struct buf *out)
 {
     begin_event(out, a->streams.events, event_name(e->type), e->n != 0, e->n);
@@ -340,7 +340,8 @@ static bool is_end(const struct event *e)
     return (EVENTS_OF_ENDS >> e->type & 1u) != 0;
 }
 
-/* What a backend does is told to everybody, as GET /backends is. */
+/* True if the listener gets the event. Events of backends go to all clients, as GET /backends
+   does. */
 static bool wants(const struct listener *l, const struct event *e)
 {
     return (l->types >> e->type & 1u) != 0 &&
@@ -348,7 +349,7 @@ static bool wants(const struct listener *l, const struct event *e)
            (l->job_id[0] == '\0' || strcmp(l->job_id, e->job_id) == 0);
 }
 
-/* The terminal event of its job was told. */
+/* True for the terminal event of the listener's job. */
 static bool ends_with(const struct listener *l, const struct event *e)
 {
     return l->job_id[0] != '\0' && is_end(e) && strcmp(l->job_id, e->job_id) == 0;
@@ -366,7 +367,8 @@ static void telling_free(struct telling *t)
     free(t);
 }
 
-/* What cannot be read (the job was deleted) is left out. */
+/* Renders the event and resumes its streams. An unreadable profile (the job was deleted) is left
+   out. */
 static void profile_came(void *ctx, const struct store_found *f)
 {
     struct telling *t = ctx;
@@ -377,7 +379,7 @@ static void profile_came(void *ctx, const struct store_found *f)
     }
     t->made = true;
     if (!t->awaited) {
-        return; /* it came at once, for who asks now */
+        return; /* called synchronously: make_text takes the text */
     }
     struct listener *next = NULL;
     for (struct listener *l = s->first; l != NULL; l = next) {
@@ -408,7 +410,8 @@ static struct telling *telling_of(struct api *a, const struct event *e)
     return t;
 }
 
-/* The text of an event. False: its profile is being read, and who waits at it will be pumped. */
+/* Makes the text of an event. False: its profile is being read; streams that wait for it are pumped
+   afterwards. */
 static bool make_text(struct api *a, const struct event *e, struct buf *out)
 {
     if (e->seq == 0) {
@@ -454,7 +457,7 @@ static void end_snapshot(struct listener *l)
     l->mode = MODE_FOLLOW;
 }
 
-/* The next job that is still active; false: that was the last one. */
+/* Adds the next job that is still active; false: no more. */
 static bool add_next_job(struct listener *l, struct buf *out)
 {
     while (l->roster_at < l->roster->len) {
@@ -470,7 +473,7 @@ static bool add_next_job(struct listener *l, struct buf *out)
     return false;
 }
 
-/* ended: the job when it is not active. NULL: it was deleted. */
+/* Sends the job and ends the snapshot. ended: a job that is not active; NULL: deleted. */
 static void put_job(struct listener *l, const struct job_record *ended)
 {
     AUTO_BUF struct buf out;
@@ -498,7 +501,7 @@ static void job_came(void *ctx, const struct store_found *f)
     pump(l);
 }
 
-/* Of one job all of it; false: it is being read. */
+/* Sends the whole snapshot of one job; false: it is being read. */
 static bool take_job(struct listener *l)
 {
     if (pool_has_job(l->api->pool, l->job_id)) {
@@ -512,7 +515,7 @@ static bool take_job(struct listener *l)
     return !l->waits;
 }
 
-/* One piece of it; false: the buffer is full, or the store is asked. */
+/* Sends a piece of a snapshot; false: the buffer is full, or the store is being read. */
 static bool continue_snapshot(struct listener *l)
 {
     AUTO_BUF struct buf out;
@@ -529,7 +532,8 @@ static bool continue_snapshot(struct listener *l)
 
 /* ---- the pump -------------------------------------------------------------------------------- */
 
-/* One event from the ring; false: the buffer is full, the store is asked, or the stream is over. */
+/* Sends one event from the ring; false: the buffer is full, the store is being read, or the stream
+   is over. */
 static bool send_kept(struct listener *l)
 {
     struct api *a = l->api;
@@ -553,7 +557,7 @@ static bool send_kept(struct listener *l)
     return room && !l->over;
 }
 
-/* At the newest event. */
+/* Enters the next mode at the newest event; false: no more to pump. */
 static bool caught_up(struct listener *l)
 {
     if (l->mode == MODE_REPLAY) {
@@ -562,12 +566,12 @@ static bool caught_up(struct listener *l)
     }
     l->mode = MODE_LIVE;
     if (l->job_id[0] != '\0' && !pool_has_job(l->api->pool, l->job_id)) {
-        finish(l); /* it has ended, and that was told */
+        finish(l); /* its end was sent */
     }
     return false;
 }
 
-/* Brings it towards LIVE as far as its buffer allows. */
+/* Advances a listener towards LIVE as far as its buffer allows. */
 static void pump(struct listener *l)
 {
     if (l->pumping || l->over || l->waits) {
@@ -591,9 +595,9 @@ static void drained(void *ctx)
     pump(ctx);
 }
 
-/* ---- telling --------------------------------------------------------------------------------- */
+/* ---- live events ----------------------------------------------------------------------------- */
 
-/* text is made once, for the first that wants it. */
+/* Sends a live event. text is made once, for the first listener that wants it. */
 static void tell_one(struct listener *l, const struct event *e, struct mono_us now,
                      struct buf *text)
 {
@@ -624,7 +628,7 @@ static void tell(void *ctx, const struct event *e)
     struct listener *next = NULL;
     for (struct listener *l = a->streams.first; l != NULL; l = next) {
         next = l->next;
-        if (l->mode == MODE_LIVE) { /* else from the ring, when it gets there */
+        if (l->mode == MODE_LIVE) { /* else from the ring, later */
             tell_one(l, e, now, &text);
         }
     }
@@ -651,7 +655,7 @@ static void send_preview(struct listener *l, const struct preview_view *v)
     (void)put(l, buf_str(&out));
 }
 
-/* The newest preview that it has not seen, when nothing else waits. */
+/* Sends the newest unseen preview, if no other bytes wait. */
 static void offer_preview(struct listener *l)
 {
     size_t waiting = 0;
@@ -685,7 +689,7 @@ static void preview(void *ctx)
 static const struct http_stream_ops stream_ops = {
     .drained = drained, .gone = gone, .empty = all_read};
 
-/* From Last-Event-ID on, or with a snapshot. */
+/* Starts after Last-Event-ID, or with a snapshot. */
 static void choose_mode(struct listener *l, const struct http_request *rq)
 {
     uint64_t seen = 0;
@@ -728,8 +732,8 @@ static void open_stream(struct api *a, struct http_request *rq, struct http_ref 
     pump(l);
 }
 
-/* The reader comes back with what it was given last, and the end of its job is in that: nothing
-   will come any more, and 204 tells EventSource so. */
+/* True if the reader resumes after the end of its job: no more will come, which 204 tells
+   EventSource. */
 static bool has_seen_end(struct api *a, const struct http_request *rq)
 {
     struct events *e = a->streams.events;
@@ -746,7 +750,7 @@ static bool has_seen_end(struct api *a, const struct http_request *rq)
     return true;
 }
 
-/* Then it is refused. */
+/* True after a refusal: the daemon is stopping. */
 static bool is_stopping(struct api *a, struct http_ref x)
 {
     const bool stopping = pool_is_stopping(a->pool);
@@ -764,7 +768,7 @@ static void follow_all(void *ctx, struct http_request *rq, struct http_ref x)
     }
 }
 
-/* f NULL: the job is active. */
+/* Opens a job's stream; f NULL: the job is active. */
 static void follow_found(struct api *a, struct http_request *rq, struct http_ref x,
                          const struct store_found *f)
 {

@@ -1,8 +1,8 @@
 /*
  * GET /profiles: the profiles of many jobs as one stream, in the order of their ends. The store is
  * read page by page, the next one when the client has taken most of the last, so that neither
- * memory nor an open read grows with a slow client. When a page cannot be read the connection is
- * cut: nobody takes a part for the whole.
+ * memory nor an open read grows with a slow client. If a page cannot be read the connection is cut,
+ * so that a part is not taken for the whole.
  */
 #include <stdlib.h>
 
@@ -24,12 +24,12 @@ struct export
     struct profile_query query;
     char workflow_hash[DIGEST_HEX_SIZE];
     char backend[TEXT_NAME_MOST + 1];
-    char *client;               /* NULL: everybody's */
+    char *client;               /* NULL: all */
     struct profile_place place; /* where the next page begins */
-    struct buf page;            /* while it is read: what is told of it */
+    struct buf page;            /* rendered rows of the page being read */
     bool begun;
     bool reading;
-    bool gone; /* its client; freed by whoever is last */
+    bool gone; /* the client has gone; the last callback frees the export */
 };
 
 static void read_page(struct export *e);
@@ -57,7 +57,7 @@ static void client_gone(void *ctx)
 
 static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
 
-/* False: there is nobody to tell it, or too many streams; e is then of no use. */
+/* Begins the stream. False: the client is gone, or there are too many streams; free e then. */
 static bool begin(struct export *e)
 {
     struct http_answer answer = http_answer_new(200);
@@ -83,7 +83,7 @@ static void add_row(enum format f, const struct profile_row *row, struct buf *ou
     }
 }
 
-/* On the thread that read them: a page of large workflows is some 50 ms of work. */
+/* Renders a page on the thread that read it: some 50 ms of work for large workflows. */
 static void render_page(void *ctx, const struct profile_row *rows, size_t n)
 {
     struct export *e = ctx;
@@ -92,7 +92,7 @@ static void render_page(void *ctx, const struct profile_row *rows, size_t n)
     }
 }
 
-/* True: the client keeps up. */
+/* Writes the page; true if the client keeps up. */
 static bool write_page(struct export *e)
 {
     const bool room =
@@ -156,7 +156,7 @@ static void export_profiles(void *ctx, struct http_request *rq, struct http_ref 
     memcpy(e->workflow_hash, args_of(rq)->workflow_hash, sizeof e->workflow_hash);
     memcpy(e->backend, args_of(rq)->backend, sizeof e->backend);
     e->client = mem_strdup(api_wall(a, rq));
-    /* What ends while it is told is for the next one. */
+    /* Jobs that end during an export are for the next one. */
     const struct wall_us now = time_wall();
     e->query = (struct profile_query){
         .since = args_of(rq)->since,

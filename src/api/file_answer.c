@@ -21,9 +21,9 @@ struct sending {
     int fd;
     uint64_t at;
     uint64_t end;
-    bool busy; /* libuv has it */
-    bool gone; /* nobody wants it any more */
-    bool full; /* the client does not take more */
+    bool busy; /* libuv uses it */
+    bool gone; /* the client is gone */
+    bool full; /* the client takes no more for now */
     bool failed;
     char block[BLOCK];
 };
@@ -46,7 +46,7 @@ static void block_read(uv_fs_t *req)
         sending_free(s);
         return;
     }
-    if (n <= 0) { /* the end, or a disk that fails, or a file that became shorter */
+    if (n <= 0) { /* the end, a failing disk, or a truncated file */
         struct http_server *server = s->api->http;
         const struct http_ref x = s->request;
         const bool whole = s->at == s->end;
@@ -68,7 +68,7 @@ static void read_on(struct sending *s)
     s->busy = true;
     s->read.data = s;
     if (uv_fs_read(s->api->loop, &s->read, s->fd, &to, 1, (int64_t)s->at, block_read) != 0) {
-        abort(); /* it has no other failure than a missing callback */
+        abort(); /* its only failure is a missing callback */
     }
 }
 

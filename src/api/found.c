@@ -1,4 +1,4 @@
-/* Ended jobs that requests ask for, from the store; see the header. */
+/* Lookup of ended jobs for requests; see the header. */
 #include "found.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static void came(void *ctx, const struct store_found *f)
     struct api *a = q->api;
     if (a->http != NULL && http_is_open(a->http, q->request)) {
         if (!q->active_too && pool_has_job(a->pool, q->wish.id)) {
-            q->rq->route->serve(a, q->rq, q->request); /* it was queued again meanwhile */
+            q->rq->route->serve(a, q->rq, q->request); /* the job was queued again meanwhile */
         } else {
             q->found(a, q->rq, q->request, f);
         }

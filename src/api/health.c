@@ -1,6 +1,4 @@
-/*
- * What is told of the daemon itself: GET /stats, /healthz, /readyz, and the description of the API.
- */
+/* The daemon itself: GET /stats, /healthz, /readyz, and the description of the API. */
 #include <stdlib.h>
 
 #include "comfypool/base/json_write.h"
@@ -58,7 +56,7 @@ static void render_files(struct js_out *o, const struct pool_stats *s)
     render_counts(o, "copies", copies, sizeof copies / sizeof *copies);
 }
 
-/* Who is told: event streams, receivers, the local program, a tracing endpoint. */
+/* Renders counts of event streams, receivers, the local program and the tracing endpoint. */
 static void render_telling(struct js_out *o, const struct pool_stats *s, uint64_t waiting)
 {
     const struct count events[] = {{"streams", s->events.streams},
@@ -107,7 +105,7 @@ static void render_jobs(struct api *a, struct js_out *o, const struct pool_stats
     js_close(o, '}');
 }
 
-/* Statistics that were asked for, of that moment. */
+/* A request for statistics, with those of its moment. */
 struct asking {
     struct api *api;
     struct http_ref request;
@@ -137,7 +135,7 @@ static void answer_stats(const struct asking *q, uint64_t waiting)
     http_answer(a->http, q->request, &answer);
 }
 
-/* stored: deliveries that are to be tried, of which some are busy. */
+/* Answers with statistics. stored: deliveries to be tried, including busy ones. */
 static void waiting_counted(void *ctx, enum err e, int64_t stored)
 {
     struct asking *q = ctx;

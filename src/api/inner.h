@@ -1,4 +1,4 @@
-/* What the resources of the API share. */
+/* Shared by the resources of the API. */
 #ifndef COMFYPOOL_SRC_API_INNER_H
 #define COMFYPOOL_SRC_API_INNER_H
 
@@ -27,26 +27,26 @@ struct api {
     uv_loop_t *loop;
     struct pool *pool;
     struct store *store;
-    struct http_server *http; /* NULL: nobody is answered any more */
+    struct http_server *http; /* NULL: requests are no longer answered */
     struct api_options options;
     struct http_family family;
     struct deadlines deadlines;
-    struct aparts *aparts; /* large profiles that are rendered */
-    struct event_streams { /* of events.c */
+    struct aparts *aparts; /* large profiles being rendered */
+    struct event_streams { /* state of events.c */
         struct events *events;
         struct listener *first;
         size_t len;
         size_t with_previews;
-        struct roster *roster; /* of the last snapshot of all jobs; may be NULL */
+        struct roster *roster; /* jobs of the last snapshot of all jobs; may be NULL */
         struct telling *tellings;
     } streams;
 };
 
-/* What the path of a route names: it is looked for behind the caller's wall before the handler is
-   called. */
+/* The kind of object that a route's path names: it is looked up behind the caller's wall before the
+   handler is called. */
 enum api_door { DOOR_OPEN, DOOR_JOB, DOOR_BATCH, DOOR_UPLOAD, DOOR_DELIVERY };
 
-/* The routes of one resource; each table stands in the file of its name. */
+/* The routes of one resource; each table is in the file of its resource. */
 #define API_TABLE(list)                                                                            \
     {                                                                                              \
         list, sizeof(list) / sizeof *(list)                                                        \
@@ -55,56 +55,57 @@ extern const struct http_table api_jobs, api_submissions, api_batches, api_profi
     api_comparisons, api_summaries, api_exports, api_outputs, api_uploads, api_events,
     api_deliveries, api_backends, api_health;
 
-/* The family of an API; ctx NULL: for tests that serve nothing. */
+/* Sets *ret to the family of an API; ctx NULL: for tests that serve nothing. */
 void api_make_family(void *ctx, struct http_family *ret);
-/* Files of bodies, see uploads.c. */
+/* Receivers of files in bodies, see uploads.c. */
 extern const struct http_file_ops api_file_ops;
 
-/* ---- api.c: who asks, and refusals ----------------------------------------------------------- */
+/* ---- api.c: callers and refusals ------------------------------------------------------------- */
 
-/* The wall of the caller (pool/walls.h). It lives as long as the request. */
+/* Returns the caller's wall (pool/walls.h), which lives as long as the request. */
 const char *api_wall(const struct api *a, const struct http_request *rq);
-/* An exchange as whoever waits for the pool. */
+/* Returns the ticket by which the pool wakes an exchange (pool/pool.h). */
 uint64_t api_ticket(struct http_ref x);
-/* Answers with a problem of this code, in words of its own where it has some. */
+/* Answers with a problem of this code, with a detail of its own if it has one. */
 void api_refuse(struct api *a, struct http_ref x, enum err e);
 /* Answers with a refusal, and frees it. */
 void api_refuse_as(struct api *a, struct http_ref x, struct refusal *take);
 
-/* A request whose answer comes when the pool calls back. */
+/* A request that is answered when the pool calls back. */
 struct api_asking {
     struct api *api;
     struct http_ref request;
-    unsigned status; /* of its answer */
-    char *name;      /* of what it is about, or NULL */
+    unsigned status; /* HTTP status of its answer */
+    char *name;      /* the job's id or the backend's name; or NULL */
 };
 struct api_asking *api_asking_new(struct api *a, struct http_ref x, unsigned status,
                                   const char *name);
 void api_asking_free(struct api_asking *q);
-/* True when it may be answered; else it was refused, or nobody is there any more. */
+/* True if an answer may be sent; else the request was refused with why, or requests are no longer
+   answered. */
 bool api_asking_goes_on(const struct api_asking *q, struct refusal *why);
-/* pool_done_fn: answers 204. ctx: an api_asking, which it frees. */
+/* Answers 204, as a pool_done_fn. asking: an api_asking, which it frees. */
 void api_answer_no_content(void *asking, struct refusal *why);
 
 /* ---- jobs.c ---------------------------------------------------------------------------------- */
 
-/* What an answer with a Job says beside it. */
+/* Parameters of an answer with a Job. */
 struct job_answer {
-    unsigned active_status; /* of one that goes on; 200, or 202 after a submission */
+    unsigned active_status; /* for an active job: 200, or 202 after a submission */
     bool traceback;
-    bool waited;   /* Prefer: wait was asked for */
-    bool has_etag; /* and a forecast, which is no part of it */
+    bool waited;   /* a wait was requested */
+    bool has_etag; /* with a forecast, which is left out of the ETag */
     bool has_location;
-    unsigned replayed; /* the status of the first answer to its Idempotency-Key; 0: none */
+    unsigned replayed; /* status of the first answer to its Idempotency-Key; 0: none */
 };
 void api_answer_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how);
-/* Appends the JSON of an active job, without its profile; false: it is none. */
+/* Appends the JSON of an active job, without its profile; false: not active. */
 bool api_render_active(struct api *a, const char *id, bool traceback, struct buf *out);
 
-/* ---- backends.c, file_answer.c, profiles.c --------------------------------------------------- */
+/* ---- file_answer.c --------------------------------------------------------------------------- */
 
-/* Answers with a file of ours (its descriptor is taken), or the part that is asked for; status,
-   ETag and ranges of `answer` are set here. */
+/* Answers with a file of ours, or the requested part of it; takes fd, and sets status, ETag and
+   ranges of `answer`. */
 void api_answer_file(struct api *a, const struct http_request *rq, struct http_ref x, int fd,
                      uint64_t size, const char *sha256, struct http_answer *answer);
 

@@ -1,4 +1,4 @@
-/* Jobs: one, many, their workflow and attempts, and what people want of them. */
+/* Jobs: one, many, their workflows and attempts, and changes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* ---- one ------------------------------------------------------------------------------------- */
+/* ---- one job --------------------------------------------------------------------------------- */
 
 bool api_render_active(struct api *a, const char *id, bool traceback, struct buf *out)
 {
@@ -27,7 +27,7 @@ bool api_render_active(struct api *a, const char *id, bool traceback, struct buf
     return true;
 }
 
-/* The last members of a Job that has not ended; they alone change nothing of the ETag. */
+/* Adds the last members of a Job that has not ended; they alone are left out of the ETag. */
 static void add_forecast(struct api *a, const char *id, bool is_queued, struct http_answer *answer)
 {
     struct job_forecast f;
@@ -56,7 +56,7 @@ static void add_forecast(struct api *a, const char *id, bool is_queued, struct h
     js_close(&o, '}');
 }
 
-/* Sends the answer, or what is wrong. */
+/* Completes and sends an answer with a Job. */
 static void send_job(struct api *a, struct http_ref x, const char *id, const struct job_answer *how,
                      struct http_answer *answer)
 {
@@ -72,7 +72,7 @@ static void send_job(struct api *a, struct http_ref x, const char *id, const str
     http_answer(a->http, x, answer);
 }
 
-/* A job that is not in memory is on its way from the store. */
+/* A request for a job that is being read from the store. */
 struct answering {
     struct api *api;
     struct http_ref request;
@@ -84,11 +84,11 @@ static void job_came(void *ctx, const struct store_found *f)
 {
     struct answering *q = ctx;
     struct api *a = q->api;
-    /* No profile: it ended in the queue between attempts. */
+    /* A missing profile is no error: the job ended in the queue between attempts. */
     const enum err e = f->error == ERR_NONE && f->profile_error == ERR_STORE_UNAVAILABLE
                            ? ERR_STORE_UNAVAILABLE
                            : f->error;
-    if (a->http == NULL) { /* nobody is answered any more */
+    if (a->http == NULL) { /* requests are no longer answered */
     } else if (pool_has_job(a->pool, q->id)) {
         api_answer_job(a, q->request, q->id, &q->how);
     } else if (e != ERR_NONE) {
@@ -144,7 +144,7 @@ static void get_job(void *ctx, struct http_request *rq, struct http_ref x)
     api_answer_job(a, x, args_of(rq)->job_id, &how);
 }
 
-/* ---- many ------------------------------------------------------------------------------------ */
+/* ---- many jobs ------------------------------------------------------------------------------- */
 
 struct listing {
     struct api *api;
@@ -180,7 +180,7 @@ static void render_list(struct listing *l, struct job_record *jobs, size_t n,
     for (size_t i = 0; i < n; i++) {
         AUTO_BUF struct buf one;
         buf_init(&one, BUF_NO_LIMIT);
-        /* What is active may have moved on since its row was written. */
+        /* An active job may have moved on since its row was written. */
         if (!api_render_active(l->api, jobs[i].id, false, &one)) {
             render_job_json(&jobs[i], NULL, &one);
         }
@@ -227,7 +227,7 @@ static void list_jobs(void *ctx, struct http_request *rq, struct http_ref x)
     store_list(a->store, &q, listed, l);
 }
 
-/* ---- its workflow and attempts --------------------------------------------------------------- */
+/* ---- workflow and attempts ------------------------------------------------------------------- */
 
 static void answer_workflow(struct api *a, struct http_ref x, enum err e,
                             struct http_answer *answer)
@@ -241,7 +241,7 @@ static void answer_workflow(struct api *a, struct http_ref x, enum err e,
     }
 }
 
-/* Of its variants the one that ran. */
+/* Answers with the workflow; of variants, with the one that ran. */
 static void workflow_found(struct api *a, struct http_request *rq, struct http_ref x,
                            const struct store_found *f)
 {
@@ -295,7 +295,7 @@ static void list_attempts(void *ctx, struct http_request *rq, struct http_ref x)
     api_find_job(ctx, rq, x, args_of(rq)->job_id, &find);
 }
 
-/* ---- what people want of it ------------------------------------------------------------------ */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 static void cancel_job(void *ctx, struct http_request *rq, struct http_ref x)
 {

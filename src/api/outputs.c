@@ -1,7 +1,7 @@
 /*
  * The bytes of an output, streamed from the backend's /view to the client: no more than the
- * stream's buffer is held. When the client is slow the backend's transfer pauses; when either side
- * goes, the other one is let go.
+ * stream's buffer is held. If the client is slow the backend's transfer pauses; if either side is
+ * lost, the other one is released.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +17,14 @@
 #include "params.h"
 
 struct relay {
-    struct http_server *server; /* outlives the relay: it tells `gone` before it goes */
+    struct http_server *server; /* outlives the relay: calls `gone` before its own end */
     struct http_ref request;
     struct http_call *call;
     bool begun;
     bool unchanged; /* the client has it: 304 */
-    bool outdated;  /* the client has a part of another one (If-Range): it gets the whole */
+    bool outdated;  /* the client's part is of another file (If-Range): send the whole */
     struct output_stamp stamp;
-    bool foreign; /* it is not this job's file any more */
+    bool foreign; /* no longer this job's file */
     char if_range[HTTP_PASSED_SIZE];
     char filename[256];
 };
@@ -43,7 +43,7 @@ static void client_gone(void *ctx)
 
 static const struct http_stream_ops stream_ops = {.drained = client_drained, .gone = client_gone};
 
-/* Types that a browser may show where it is: nothing in them runs, as it does in SVG. */
+/* True for types that a browser may show inline: nothing in them runs, unlike in SVG. */
 static bool may_be_shown(const char *type)
 {
     static const char *const kinds[] = {"image/", "video/", "audio/"};
@@ -58,7 +58,7 @@ static bool may_be_shown(const char *type)
     return strcmp(type, "application/json") == 0 || strncmp(type, "text/plain", 10) == 0;
 }
 
-/* What stands behind the last separator, of either kind. */
+/* Returns the part after the last separator, of either kind. */
 static const char *last_part(const char *name)
 {
     const char *last = name;
@@ -68,7 +68,8 @@ static const char *last_part(const char *name)
     return *last == '\0' || strstr(last, "..") != NULL ? "output" : last;
 }
 
-/* Names and types from a backend are data: the type is known by the name, or is none. */
+/* Makes an answer. A backend's names and types are mere data: the type follows from the name, or is
+   none. */
 static struct http_answer answer_for(const char *filename, unsigned status)
 {
     struct http_answer a = http_answer_new(status);
@@ -118,13 +119,13 @@ static bool view_begins(void *ctx, unsigned status, const char *content_type, in
         return false;
     }
     struct http_answer a = relayed(r, status);
-    if (http_matches_etag(r->server, r->request, a.given_etag)) { /* the server did not look */
+    if (http_matches_etag(r->server, r->request, a.given_etag)) { /* If-None-Match was ignored */
         buf_done(&a.body);
         r->unchanged = true;
         return false;
     }
     if (status == 206 && r->if_range[0] != '\0' && strcmp(r->if_range, a.given_etag) != 0) {
-        buf_done(&a.body); /* the server did not look */
+        buf_done(&a.body); /* If-Range was ignored */
         r->outdated = true;
         return false;
     }
@@ -140,7 +141,7 @@ static bool view_bytes(void *ctx, const char *data, size_t n)
 
 static const struct http_sink sink = {.begin = view_begins, .bytes = view_bytes};
 
-/* Answers that have no body, or one that nobody wants. */
+/* Sends an answer without a body, or with an unwanted one; false: neither. */
 static bool answer_short(struct relay *r, unsigned status)
 {
     if (status != 304 && status != 416 && status != 200) {
@@ -185,8 +186,7 @@ static void view_ended(void *ctx, const struct http_result *result)
     http_problem(r->server, r->request, ERR_OUTPUT_UNAVAILABLE, detail, NULL);
 }
 
-/* What the client asks of a part of it is the server's to answer. False: there is no such server.
- */
+/* Relays the file from its backend, which also judges Range headers. False: no such backend. */
 static bool start_relay(struct api *a, const struct http_request *rq, struct http_ref x,
                         const struct store_found *f, const struct render_output *o)
 {
@@ -230,7 +230,7 @@ static void answer_text(struct api *a, struct http_ref x, const struct render_ou
     http_answer(a->http, x, &answer);
 }
 
-/* False: there is no copy. */
+/* Answers with a copy; false: none. */
 static bool answer_copy(struct api *a, const struct http_request *rq, struct http_ref x,
                         const struct render_output *o, size_t len)
 {
@@ -255,7 +255,7 @@ static void answer_output(struct api *a, const struct http_request *rq, struct h
     } else if (list[args_of(rq)->number].text != NULL) {
         answer_text(a, x, &list[args_of(rq)->number]);
     } else if (answer_copy(a, rq, x, &list[args_of(rq)->number], len)) {
-        /* it outlives its backend */
+        /* answered: a copy outlives its backend */
     } else if (!render_output_is_at_server(&list[args_of(rq)->number])) {
         http_problem(a->http, x, ERR_OUTPUT_UNAVAILABLE, fetch_was_streamed, NULL);
     } else if (!start_relay(a, rq, x, f, &list[args_of(rq)->number])) {
@@ -290,7 +290,7 @@ static void get_output(void *ctx, struct http_request *rq, struct http_ref x)
     }
 }
 
-/* outputs: of the job's record. */
+/* Answers with the list; outputs: of the job's record. */
 static void answer_list(struct api *a, const char *job_id, struct http_ref x, const char *outputs)
 {
     size_t len = 0;
@@ -317,7 +317,7 @@ static void list_outputs(void *ctx, struct http_request *rq, struct http_ref x)
 {
     static const struct api_find find = {.found = outputs_found};
     struct api *a = ctx;
-    if (pool_has_job(a->pool, args_of(rq)->job_id)) { /* it has none yet */
+    if (pool_has_job(a->pool, args_of(rq)->job_id)) { /* no outputs yet */
         answer_list(a, args_of(rq)->job_id, x, NULL);
     } else {
         api_find_job(a, rq, x, args_of(rq)->job_id, &find);

@@ -1,4 +1,4 @@
-/* How parameters of queries and paths are read. Pure. */
+/* Readers of parameters of queries and paths. Pure. */
 #include "params.h"
 
 #include <stdlib.h>
@@ -290,7 +290,7 @@ const struct http_segment api_segments[] = {
     {"/batches/{id}", read_id, ERR_BATCH_NOT_FOUND, "a batch's id is a lowercase UUID", false},
     {"/uploads/{sha256}", read_sha256, ERR_UPLOAD_NOT_FOUND,
      "an upload is named by its SHA-256: 64 lowercase hex digits", false},
-    /* A backend may be called by its URL: people write the name as GET /backends gives it. */
+    /* A backend's name may be its URL: people write it as GET /backends gives it. */
     {"/backends/{name}", read_backend, ERR_BACKEND_NOT_FOUND, "see GET /backends for their names",
      true},
     {"/jobs/{id}/outputs/{n}", read_output, ERR_OUTPUT_NOT_FOUND, "outputs are numbered from 0",

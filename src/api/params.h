@@ -1,4 +1,4 @@
-/* The parameters of queries and paths; a route's row lists those that it has. */
+/* Parameters of queries and paths; a route's row lists its own. */
 #ifndef COMFYPOOL_SRC_API_PARAMS_H
 #define COMFYPOOL_SRC_API_PARAMS_H
 
@@ -6,7 +6,7 @@
 
 #include "comfypool/http/routes.h"
 
-/* The list of a row, in the order in which they are told to people. */
+/* Makes the list of a row, in the order shown to people. */
 #define PARAMS(...) ((const struct http_param *const[]){__VA_ARGS__, NULL})
 
 extern const struct http_param param_limit, param_cursor, param_state, param_traceback, param_live,

@@ -1,7 +1,7 @@
 /*
- * GET /jobs/<id>/profile and the profile of one attempt: of an ended job as the store has it, of
- * one that goes on as far as it is known, in every format. An OTLP trace is of the whole job, with
- * all of its attempts.
+ * GET /jobs/<id>/profile and the profile of one attempt, in every format: of an ended job from the
+ * store, of an active one as far as known. An OTLP trace covers the whole job, with all of its
+ * attempts.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,11 +19,11 @@
 #include "inner.h"
 #include "params.h"
 
-/* What a request for a profile finds. */
+/* A profile found for a request. */
 struct found {
     const struct job_record *job;
     struct buf json;                  /* the profile */
-    const struct store_found *stored; /* with the profiles of all attempts; NULL: of no interest */
+    const struct store_found *stored; /* with the profiles of all attempts; NULL: not needed */
 };
 
 /* ---- traces ---------------------------------------------------------------------------------- */
@@ -33,7 +33,7 @@ struct texts {
     size_t len;
 };
 
-/* The attempts beside the one whose profile is known already. */
+/* Copies the profiles of attempts other than the one already known. */
 static struct texts earlier_attempts(const struct found *f)
 {
     const size_t len = f->stored == NULL ? 0 : f->stored->profiles_len;
@@ -53,15 +53,15 @@ static struct texts earlier_attempts(const struct found *f)
 /* A larger profile is rendered on another thread: some 5 ms of work. */
 enum { RENDER_APART = 128 * 1024 };
 
-/* What is rendered and answered; it owns all that it needs. */
+/* A profile being rendered for an answer; owns all that it needs. */
 struct rendering {
     struct api *api;
     struct http_ref request;
     enum format format;
     bool waits;
-    bool live; /* given_etag is set already, and the client does not have it */
+    bool live; /* etag is set already, and unknown to the client */
     struct buf json;
-    struct texts earlier; /* of a trace */
+    struct texts earlier; /* for a trace */
     struct render_trace trace;
     char job_id[UUID_SIZE];
     char workflow_hash[DIGEST_HEX_SIZE];
@@ -70,7 +70,7 @@ struct rendering {
     struct buf out;
 };
 
-/* What a trace tells of the job lives as long as the rendering. */
+/* Copies a trace's data of the job, to live as long as the rendering. */
 static void keep_trace(struct rendering *r, const struct job_record *job)
 {
     struct render_trace *t = &r->trace;
@@ -87,7 +87,7 @@ static void keep_trace(struct rendering *r, const struct job_record *job)
     t->error_message = r->error_message;
 }
 
-/* Takes f->json. live_etag: NULL when it is of the body. */
+/* Takes f->json. live_etag NULL: the ETag is made from the body. */
 static struct rendering *rendering_new(struct api *a, const struct http_request *rq,
                                        struct http_ref x, struct found *f, const char *live_etag)
 {
@@ -136,7 +136,7 @@ static void render_trace(struct rendering *r)
     free(profiles);
 }
 
-/* In the format that was asked for. */
+/* Renders in the requested format. */
 static void render(void *ctx)
 {
     struct rendering *r = ctx;
@@ -153,7 +153,7 @@ static void render(void *ctx)
     }
 }
 
-/* Takes r. */
+/* Sends the answer; takes r. */
 static void rendered(void *ctx, bool worked)
 {
     struct rendering *r = ctx;
@@ -173,7 +173,7 @@ static void rendered(void *ctx, bool worked)
     rendering_free(r);
 }
 
-/* Takes the JSON. */
+/* Renders and sends a profile; takes its JSON. */
 static void answer_profile(struct api *a, const struct http_request *rq, struct http_ref x,
                            struct found *take, const char *live_etag)
 {
@@ -190,10 +190,10 @@ static void answer_profile(struct api *a, const struct http_request *rq, struct 
     }
 }
 
-/* ---- of a job -------------------------------------------------------------------------------- */
+/* ---- profile of a job ------------------------------------------------------------------------ */
 
-/* What is known so far changes with the job. That time goes by is no change: two answers of one
-   ETag differ in nothing but their times. */
+/* Makes the ETag of a live profile, which changes with the job. Passing time is no change: two
+   answers of one ETag differ in nothing but their times. */
 static void make_live_etag(const struct job_view *v, enum format format, char *ret, size_t size)
 {
     (void)snprintf(ret, size, "\"live-%u-%" PRIx64 "-%d\"", v->record.attempts,
@@ -209,10 +209,10 @@ static void answer_unchanged(struct api *a, struct http_ref x, const char *etag)
 
 static void get_profile(void *ctx, struct http_request *rq, struct http_ref x);
 
-/* What is known so far, while the profiles of earlier attempts are read for its trace. */
+/* A live profile, while those of earlier attempts are read for its trace. */
 struct so_far {
     struct buf json;
-    unsigned attempts; /* of the job then */
+    unsigned attempts; /* the job's, at that time */
     char etag[64];
 };
 
@@ -234,7 +234,7 @@ static struct so_far *so_far_of(struct http_request *rq)
     return rq->note;
 }
 
-/* False: it was refused, or is served again when the texts of its job are there. */
+/* Gets the live profile. False: refused, or served again when the texts of its job are there. */
 static bool take_live(struct api *a, const struct http_request *rq, struct http_ref x,
                       struct buf *out)
 {
@@ -255,7 +255,7 @@ static void answer_live(struct api *a, const struct http_request *rq, struct htt
     }
 }
 
-/* What cannot be read is left out. */
+/* Answers with the live profile and the stored ones; unreadable ones are left out. */
 static void live_found(struct api *a, struct http_request *rq, struct http_ref x,
                        const struct store_found *stored)
 {
@@ -266,11 +266,12 @@ static void live_found(struct api *a, struct http_request *rq, struct http_ref x
         buf_init(&s->json, BUF_NO_LIMIT);
         answer_profile(a, rq, x, &f, s->etag);
     } else {
-        get_profile(a, rq, x); /* it ended meanwhile, or is tried again */
+        get_profile(a, rq, x); /* ended meanwhile, or is retried */
     }
 }
 
-/* What is known so far is taken first: the texts that it is made of may be gone again by then. */
+/* Takes the live profile before reading the earlier ones: the texts that it is made of may be gone
+   afterwards. */
 static void find_earlier(struct api *a, struct http_request *rq, struct http_ref x,
                          const struct job_view *v, const char *etag)
 {
@@ -285,11 +286,11 @@ static void find_earlier(struct api *a, struct http_request *rq, struct http_ref
     }
 }
 
-/* A client that knows it already may wait for a change. */
+/* Serves a live profile; a client that has it already may wait for a change. */
 static void get_live(struct api *a, struct http_request *rq, struct http_ref x, struct job_view *v)
 {
     if (v->is_ending && store_is_writable(a->store)) {
-        pool_wait_for_change(a->pool, args_of(rq)->job_id, api_ticket(x)); /* told in a moment */
+        pool_wait_for_change(a->pool, args_of(rq)->job_id, api_ticket(x)); /* served in a moment */
         return;
     }
     char etag[64];
@@ -327,7 +328,7 @@ static void get_active(struct api *a, struct http_request *rq, struct http_ref x
     }
 }
 
-/* Answers with a stored profile, or with what is wrong. Takes f->json. */
+/* Answers with a stored profile, or an error. Takes the JSON. */
 static void answer_stored(struct api *a, const struct http_request *rq, struct http_ref x,
                           enum err e, struct found *take)
 {
@@ -361,7 +362,7 @@ static void get_profile(void *ctx, struct http_request *rq, struct http_ref x)
     api_find_job(a, rq, x, args_of(rq)->job_id, &find);
 }
 
-/* ---- of one attempt -------------------------------------------------------------------------- */
+/* ---- profile of one attempt ------------------------------------------------------------------ */
 
 static void get_attempt_profile(void *ctx, struct http_request *rq, struct http_ref x);
 

@@ -1,4 +1,4 @@
-/* The event streams of the API, as api.c wires them. */
+/* Start and end of the API's event streams, for api.c. */
 #ifndef COMFYPOOL_SRC_API_STREAMS_H
 #define COMFYPOOL_SRC_API_STREAMS_H
 

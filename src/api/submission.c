@@ -1,8 +1,8 @@
 /*
- * The body of POST /jobs. Three forms are taken: {"workflow": graph, ...}, ComfyUI's own
- * {"prompt": graph, ...}, and the bare graph. Whatever is wrong is named by its pointer into the
- * body as it was sent; nothing is accepted half. Texts (workflow, metadata, extra data) are kept
- * verbatim. Pure. Cost: a few passes over the body.
+ * The body of POST /jobs. Three forms are accepted: {"workflow": graph, ...}, ComfyUI's own
+ * {"prompt": graph, ...}, and the bare graph. Errors are located by a pointer into the body as it
+ * was sent; nothing is accepted in part. Texts (workflow, metadata, extra data) are kept verbatim.
+ * Pure. Cost: a few passes over the body.
  */
 #include "submission.h"
 
@@ -66,7 +66,7 @@ static const struct member hook_members[] = {
      .offset = offsetof(struct webhook, secret)},
 };
 
-/* Only what the client that connects would make of it counts. */
+/* Checks the URL as the connecting client would parse it. */
 static bool check_hook_url(const char *url, struct problem *p)
 {
     struct url_parts parts;
@@ -124,7 +124,7 @@ static bool read_metadata(const struct member *m, struct value *v, void *ret)
     return true;
 }
 
-/* Known by two names; only one of them may be there. */
+/* Reads a member with two names, of which only one may be present. */
 static bool read_extra_data(const struct member *m, struct value *v, void *ret)
 {
     (void)m;
@@ -203,7 +203,7 @@ static const struct member members[] = {
 
 enum { MEMBERS = sizeof members / sizeof *members };
 
-/* Each is looked for among those of the job, on the loop. */
+/* Limit: each one is searched among those of the job, on the loop. */
 enum { RETRY_EXTRA_MOST = 100 };
 
 static bool is_short(const char *extra_data, struct problem *p)
@@ -241,7 +241,7 @@ enum form { FORM_WORKFLOW, FORM_PROMPT, FORM_BARE };
 
 static const char *const graph_names[] = {"workflow", "prompt", ""};
 
-/* What there is beside the table of members. */
+/* Members beside the table. */
 static const char *const beside_members[] = {"workflow", "prompt", NULL};
 static const char *const beside_members_of_batches[] = {"workflow", "prompt", "overrides", NULL};
 
@@ -277,7 +277,7 @@ static struct outline read_outline(struct str body)
     return o;
 }
 
-/* What is read, and as what. */
+/* How a body is read, and into what. */
 struct reading {
     enum form form;
     bool batch;
@@ -293,7 +293,7 @@ static bool read_member(struct js_token key, struct value *v, const struct readi
     }
     if (g->form == FORM_PROMPT || js_is(key, graph_names[g->form]) ||
         (g->batch && js_is(key, "overrides"))) {
-        return true; /* ComfyUI ignores members that it does not know; clients send such */
+        return true; /* ComfyUI ignores unknown members, and clients send such */
     }
     return refuse_unknown(key, g->batch, p);
 }
@@ -326,7 +326,7 @@ struct workflow *submission_graph(struct str text, struct problem *p)
     return w;
 }
 
-/* overrides: of a batch; n == 0: there are none. */
+/* Reads the graph into ret. overrides: of a batch; n == 0: none. */
 static bool read_graph(struct str text, struct str overrides, enum form form,
                        struct submission *ret, struct problem *p)
 {
@@ -352,7 +352,7 @@ static bool read_graph(struct str text, struct str overrides, enum form form,
     return good;
 }
 
-/* In place of a workflow: the first one stands for all. */
+/* Fills in the workflow from the first variant, which stands for all. */
 static bool read_first_variant(struct submission *ret, struct problem *p)
 {
     const struct job_options *s = &ret->spec;
@@ -375,7 +375,7 @@ static bool read_first_variant(struct submission *ret, struct problem *p)
     return true;
 }
 
-/* ---- what is none of them -------------------------------------------------------------------- */
+/* ---- bodies of no form ----------------------------------------------------------------------- */
 
 static bool has_member(struct str value, const char *name)
 {
@@ -393,7 +393,7 @@ static bool has_member(struct str value, const char *name)
     return false;
 }
 
-/* What is neither a member of a submission nor a node of a graph. */
+/* Refuses a member of neither a submission nor a graph. */
 static bool refuse_stranger(struct js_token key, struct str value, bool batch, struct problem *p)
 {
     if (js_is(key, "input") && (has_member(value, "workflow") || has_member(value, "prompt"))) {
@@ -415,7 +415,7 @@ static bool refuse_stranger(struct js_token key, struct str value, bool batch, s
     return refuse_unknown(key, batch, p);
 }
 
-/* An object without a graph: name the stranger, or say what is missing. */
+/* Refuses an object without a graph: names an unknown member, or what is missing. */
 static bool explain(struct str body, bool batch, struct problem *p)
 {
     struct js_reader r;
@@ -435,7 +435,7 @@ static bool explain(struct str body, bool batch, struct problem *p)
                              : "a workflow in API format must be here (or be the whole body)");
 }
 
-/* A batch is one workflow and its overrides. */
+/* Checks that a batch is one workflow and its overrides. */
 static bool check_batch(const struct outline *o, struct problem *p)
 {
     const char *wrong = o->overrides.n == 0 ? "overrides" : o->has_variants ? "variants" : NULL;
@@ -451,7 +451,7 @@ static bool check_batch(const struct outline *o, struct problem *p)
 
 static bool read_form(struct str body, bool batch, struct submission *ret, struct problem *p)
 {
-    /* First: a node of a bare graph may be called "prompt". */
+    /* Checked first: a node of a bare graph may be called "prompt". */
     if (!batch && workflow_is_bare_graph(body)) {
         return read_graph(body, STR(""), FORM_BARE, ret, p);
     }

@@ -15,9 +15,9 @@
 
 /* Checks the body of POST /jobs. Owner of *ret: the caller, by submission_done. */
 bool submission_parse(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
-/* Checks the body of POST /jobs/{id}/retry: extra_data alone is filled. */
+/* Checks the body of POST /jobs/{id}/retry: fills extra_data alone. */
 bool submission_parse_retry(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
-/* The same of POST /batches. */
+/* Checks the body of POST /batches; *ret as in submission_parse. */
 bool submission_parse_batch(struct str body, struct submission *ret, struct problem *p) MUST_CHECK;
 /* Reads a graph; NULL: p says why. Owner: the caller. */
 struct workflow *submission_graph(struct str text, struct problem *p);
@@ -26,12 +26,12 @@ bool submission_backends(struct value *v, void *ret, struct problem *p);
 bool submission_labels(struct value *v, void *ret, struct problem *p);
 bool submission_variants(struct value *v, void *ret, struct problem *p);
 bool submission_attachments(struct value *v, void *ret, struct problem *p);
-/* The jobs whose outputs are attached are jobs that it comes after. */
+/* Makes the job come after the jobs whose outputs it attaches. */
 void submission_follow_attached(struct submission *s);
-/* Each attachment names a node of the workflow. */
+/* Checks that each attachment names a node of the workflow. */
 bool submission_attached_known(const struct workflow *w, const struct submission *s,
                                struct problem *p) MUST_CHECK;
-/* Each part that an attachment names has come: its file is the attachment's. */
+/* Checks that each part named by an attachment was received, and gives the attachment its file. */
 bool submission_attach_parts(struct submission *s, const struct http_request *rq,
                              struct problem *p) MUST_CHECK;
 bool submission_outputs(struct value *v, void *ret, struct problem *p);
@@ -42,10 +42,10 @@ bool submission_client(const struct member *m, struct value *v, void *ret);
 bool submission_not_before(const struct member *m, struct value *v, void *ret);
 bool submission_after(const struct member *m, struct value *v, void *ret);
 bool submission_on_failure(const struct member *m, struct value *v, void *ret);
-/* Each of includeOutputs is a node of the workflow. */
+/* Checks that all of includeOutputs are nodes of the workflow. */
 bool submission_include_known(const struct workflow *w, const struct job_options *s,
                               struct problem *p) MUST_CHECK;
-/* Takes the overrides of a batch; w was parsed from ret->workflow. */
+/* Reads the overrides of a batch; w was parsed from ret->workflow. */
 bool submission_overrides(struct str value, const struct workflow *w, struct submission *ret,
                           struct problem *p) MUST_CHECK;
 

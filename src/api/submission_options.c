@@ -1,8 +1,7 @@
 /*
- * The members of a submission that say where, when and for whom a job runs: backends, labels,
- * variants, includeOutputs, outputs, autoSeed, client, notBefore, after, onFailure; and the
- * overrides of a batch. Whatever follows from the text alone is checked here; which backends and
- * jobs there are is not known. Pure.
+ * Members of a submission that say where, when and for whom a job runs: backends, labels, variants,
+ * includeOutputs, outputs, autoSeed, client, notBefore, after, onFailure; and the overrides of a
+ * batch. Only the text is checked here, without knowledge of existing backends and jobs. Pure.
  */
 #include "submission.h"
 
@@ -65,7 +64,7 @@ static bool read_where(struct value *v, struct job_where *w, struct problem *p)
                         &seen, p);
 }
 
-/* Which entry is no selector; -1: none. */
+/* Selectors being read; wrong: the entry that is none, or -1. */
 struct selectors {
     struct name_list list;
     int at;

@@ -1,6 +1,6 @@
 /*
- * POST /jobs and POST /batches. 202 is sent when what was submitted is durable. A request that
- * waits for its job comes here again, and finds its intake as it left it.
+ * POST /jobs and POST /batches. 202 is sent once the submission is durable. A request that waits
+ * for its job is served again, with its intake as it left it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* What is kept with the request. */
+/* State kept with the request. */
 struct submitting {
     struct intake intake;
     char *key;
@@ -29,7 +29,7 @@ static void submitting_free(void *note)
     free(s);
 }
 
-/* A key belongs to whoever sent it. */
+/* Prefixes the Idempotency-Key with its sender, to whom it belongs. */
 static char *key_of(const struct http_request *rq)
 {
     AUTO_BUF struct buf b;
@@ -67,7 +67,7 @@ static struct submitting *submitting_of(struct api *a, struct http_request *rq, 
 
 /* ---- one job --------------------------------------------------------------------------------- */
 
-/* The job of a submission, new or of an earlier request with the same key. */
+/* Answers with the job of a submission, new or of an earlier request with the same key. */
 static void answer_stored(struct api *a, struct http_request *rq, struct http_ref x,
                           const struct intake *in)
 {

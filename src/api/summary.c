@@ -1,6 +1,6 @@
 /*
- * GET /profiles/summary: what waits is folded, then the roll-ups of the time that was asked for are
- * merged, off the loop. A store that cannot be written now tells what it has.
+ * GET /profiles/summary: waiting measurements are folded, then the roll-ups of the requested time
+ * are merged, off the loop. A store that is not writable answers with what it has.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "inner.h"
 #include "params.h"
 
-/* How long what waits may take to be folded. */
+/* Limit of the time for folding. */
 enum { FOLD_PATIENCE_MS = 500 };
 
 struct summing {
@@ -26,15 +26,15 @@ struct summing {
     enum group_by group;
     struct wall_us since;
     char workflow_hash[DIGEST_HEX_SIZE];
-    char *client; /* NULL: everybody's runs */
+    char *client; /* NULL: all */
     unsigned limit;
-    bool asked;  /* the store reads */
-    bool folded; /* nothing will be heard of folds any more */
+    bool asked;  /* the store was asked for the sums */
+    bool folded; /* no more callbacks of folds */
     bool answered;
     struct deadline patience;
 };
 
-/* It may be waited for by a fold and a read; whoever is last. */
+/* Frees s once both its fold and its read are done. */
 static void let_go(struct summing *s)
 {
     if (s->folded && s->answered) {
@@ -51,7 +51,7 @@ static double total_of(const struct summary_row *row)
     return row->data.mean * (double)row->data.count;
 }
 
-/* Where most of the time went comes first. */
+/* Orders groups by total time, largest first. */
 static int by_total(const void *x, const void *y)
 {
     const struct summary_row *a = x;
@@ -71,7 +71,7 @@ static void member_us(struct js_out *o, const char *name, bool known, double us)
     }
 }
 
-/* Neither lies outside of what there was in all. */
+/* Renders a part of a group; its median is clamped to the group's range. */
 static void render_part(struct js_out *o, const char *name, const struct sketch *s,
                         const struct rollup *r)
 {
@@ -152,7 +152,7 @@ static void summed(void *ctx, enum err e, const struct summary_row *rows, size_t
     let_go(s);
 }
 
-/* ---- the way there --------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 static void sum_up(struct summing *s)
 {
@@ -176,7 +176,7 @@ static void folded(void *ctx, bool more)
     }
     s->folded = true;
     deadline_clear(&s->api->deadlines, &s->patience);
-    if (s->api->http == NULL && !s->asked) { /* the daemon stops: nobody waits */
+    if (s->api->http == NULL && !s->asked) { /* the daemon stops: no answer */
         s->answered = true;
     } else {
         sum_up(s);

@@ -1,4 +1,4 @@
-/* Uploads: files that come in bodies, on their way to being kept, and those that are. */
+/* Uploads: files of bodies while they are received, and kept files. */
 #include "comfypool/files/uploads.h"
 
 #include <stdio.h>
@@ -14,11 +14,11 @@
 
 /* ---- files of bodies ------------------------------------------------------------------------- */
 
-/* A file of a request that is being kept. */
+/* A file of a request, being stored. */
 struct incoming {
     struct api *api;
     struct http_ref request;
-    size_t index; /* which of its files */
+    size_t index; /* number of the file in the request */
     struct upload_writing *writing;
 };
 
@@ -107,7 +107,7 @@ const struct http_file_ops api_file_ops = {file_is_there, file_begin, file_write
 
 /* ---- kept ones ------------------------------------------------------------------------------- */
 
-/* POST /uploads, PUT /uploads/{sha256}: the body is kept already, or need not come. */
+/* Serves POST /uploads and PUT /uploads/{sha256}: the body is kept already, or is not needed. */
 static void put_upload(void *ctx, struct http_request *rq, struct http_ref x)
 {
     struct api *a = ctx;

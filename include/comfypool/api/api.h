@@ -1,6 +1,6 @@
 /*
- * Our REST API over the pool: its routes, and what each answers. api/openapi.yaml describes it. All
- * on the loop thread.
+ * Our REST API over the pool: its routes and answers, described in api/openapi.yaml. All on the
+ * loop thread.
  */
 #ifndef COMFYPOOL_API_API_H
 #define COMFYPOOL_API_API_H
@@ -16,19 +16,20 @@ struct store;
 
 struct api_options {
     const char *version; /* of the daemon */
-    bool shared; /* tokens of role submit see and touch everybody's things, not only their own */
+    bool shared; /* tokens of role submit see and change all clients' things, not only their own */
 };
 
-/* Everything is borrowed until api_close. */
+/* All arguments are borrowed until api_close. */
 struct api *api_new(uv_loop_t *loop, struct pool *pool, struct store *store,
                     const struct api_options *options);
-/* Where answers go; before the first request. NULL: nobody is answered any more. */
+/* Sets the server for answers; call before the first request. NULL: requests are no longer
+   answered. */
 void api_set_server(struct api *a, struct http_server *server);
-/* Its routes; it lives as long as the api. */
+/* Returns the family of routes, which lives as long as the api. */
 const struct http_family *api_family(const struct api *a);
-/* Ends all event streams; their clients come back. */
+/* Ends all event streams; their clients reconnect. */
 void api_end_streams(struct api *a);
-/* Frees everything (handles when the loop has run their close callbacks). After the server was
+/* Frees everything (handles once the loop has run their close callbacks). Call after the server was
    closed, and before pool_close. */
 void api_close(struct api *a);
 
