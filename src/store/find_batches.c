@@ -1,4 +1,4 @@
-/* A batch, and the states of its jobs. */
+/* Finds a batch and the states of its jobs. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Finds deliveries: those of a host that are due, one with its body, how many wait. */
+/* Finds a host's due deliveries, one delivery with its body, and the number of waiting ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "engine.h"
 #include "inner.h"
 
-/* ---- those that are due ---------------------------------------------------------------------- */
+/* ---- due deliveries -------------------------------------------------------------------------- */
 
 struct due_find {
     struct find find;
@@ -68,7 +68,7 @@ void store_find_due(struct store *s, const char *host, struct wall_us until, uns
     find_ask(s, &f->find, read);
 }
 
-/* ---- one with its body ----------------------------------------------------------------------- */
+/* ---- one delivery with its body -------------------------------------------------------------- */
 
 struct delivery_find {
     struct find find;
@@ -111,7 +111,7 @@ void store_find_delivery(struct store *s, const char *id, struct store_read *rea
     find_ask(s, &f->find, read);
 }
 
-/* ---- how many wait --------------------------------------------------------------------------- */
+/* ---- the number of waiting ones -------------------------------------------------------------- */
 
 struct count_find {
     struct find find;

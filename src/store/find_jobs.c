@@ -1,6 +1,6 @@
 /*
- * Finds a job, with what is wanted beside it, or whose a thing is. A job that has just ended is in
- * memory still.
+ * Finds a job with its wanted parts, or the client of an object. A job that has just ended is still
+ * in memory.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct job_find {
     struct buf profile;
     struct buf workflow;
     struct buf stamps;
-    struct buf profiles; /* the texts, one behind the other */
+    struct buf profiles; /* the texts, concatenated */
     struct store_profile *list;
     store_found_fn done;
     void *ctx;
@@ -131,7 +131,7 @@ static void release_job(struct find *find)
     buf_done(&f->profiles);
 }
 
-/* Whether the end of a job says all that is wanted: not what an earlier attempt has. */
+/* True if the write of a job's end has all that is wanted: not so for an earlier attempt. */
 static bool is_enough(const struct op *op, const struct store_wish *wish)
 {
     const unsigned wanted = wish->attempt != 0 ? wish->attempt : job_told_attempt(&op->job);
@@ -139,7 +139,7 @@ static bool is_enough(const struct op *op, const struct store_wish *wish)
     return wish->wants == 0 || (wish->wants == STORE_WANT_PROFILE && (has_it || !op->job.profiled));
 }
 
-/* What was written a moment ago. False: it is not there, or not enough. */
+/* Answers from a recent write. False: none, or not enough. */
 static bool answer_from_memory(struct store *s, const struct store_wish *wish, store_found_fn done,
                                void *ctx)
 {
@@ -182,7 +182,7 @@ void store_find_job(struct store *s, const struct store_wish *wish, struct store
     find_ask(s, &f->find, read);
 }
 
-/* ---- whose it is ----------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 struct client_find {
     struct find find;

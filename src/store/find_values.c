@@ -1,4 +1,4 @@
-/* Finds by a name: what belongs to an Idempotency-Key, and a setting. */
+/* Finds by name: the subject of an Idempotency-Key, and a setting. */
 #include <stdlib.h>
 
 #include "comfypool/store/keys.h"

@@ -1,8 +1,7 @@
 /*
- * The thread that reads at run time; see store/finds.h. One thread with a connection of its own
- * takes what waits, some at a time, reads it in one transaction, and hands all of that back at
- * once. It starts with the first read. A connection that cannot be made is tried again with the
- * next one.
+ * The thread for reads at run time; see store/finds.h. One thread with its own connection takes
+ * waiting requests, some at a time, reads them in one transaction, and returns all of them at once.
+ * It starts with the first read. A failed connection is retried with the next one.
  */
 #include "finds.h"
 

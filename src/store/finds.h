@@ -16,7 +16,7 @@ struct find {
     struct find *next;
     /* Runs on the thread. */
     void (*run)(struct find *f, const struct engine *e, struct reader *r);
-    /* Runs on the loop, once, unless forgotten. unread: it was not run. */
+    /* Runs on the loop, once, unless forgotten. unread: run was not called. */
     void (*answer)(struct find *f, bool unread);
     /* Frees what the members point to. */
     void (*release)(struct find *f);
@@ -41,7 +41,7 @@ struct finder {
     struct find_list waiting;
     struct find_list answered;
     bool stopping;
-    /* The thread's own. */
+    /* Used by the thread alone. */
     struct reader *reader; /* NULL: not yet */
 };
 
