@@ -1,6 +1,6 @@
 /*
  * Copies of outputs; see the header. A file is durable before the row that names it; a row that
- * says "pending" is durable with the job's end. At a start, files that no row names go.
+ * says "pending" is durable with the job's end. At the start, files that no row names are removed.
  */
 #include "comfypool/files/output_copies.h"
 
@@ -23,12 +23,12 @@
 
 enum {
     EXPIRE_EVERY_MS = 60000,
-    TRIES = 6,          /* of a backend that is up */
-    PAUSE_MS = 1000,    /* after the first in vain; doubled each time */
-    LEAVE_A_TURN = 200, /* files of forgotten jobs */
+    TRIES = 6,          /* per file, of a backend that is up */
+    PAUSE_MS = 1000,    /* after the first failure; doubled each time */
+    LEAVE_A_TURN = 200, /* files of forgotten jobs, removed per turn of the loop */
 };
 
-/* symbol, as GET /jobs/{id}/outputs and the row have it */
+/* symbol, name in GET /jobs/{id}/outputs and in the row */
 #define COPY_STATE_TABLE(X)                                                                        \
     X(COPY_NONE, "no")                                                                             \
     X(COPY_PENDING, "pending")                                                                     \
@@ -58,19 +58,19 @@ struct copies {
     struct map by_sha; /* struct content */
     struct map jobs;   /* struct kept_job, by job id */
     struct kept_job *oldest, *newest;
-    struct kept_job *leaving; /* forgotten; their files go some a turn */
+    struct kept_job *leaving; /* forgotten jobs; their files are removed some per turn */
     struct deadline leave;
     uint64_t bytes;
-    size_t pending; /* jobs of which some are still to be fetched */
+    size_t pending; /* jobs with files still to be fetched */
     struct deadline expire;
-    struct deleted { /* whether retention took the oldest, too */
+    struct deleted { /* check whether retention deleted the oldest, too */
         struct store_read read;
-        char id[UUID_SIZE]; /* of whom it asks */
-        bool again;         /* more was deleted since */
+        char id[UUID_SIZE]; /* of the job being checked */
+        bool again;         /* more jobs were deleted since */
     } deleted;
 };
 
-/* A file, whichever jobs have it. */
+/* A file, shared by all jobs that have it. */
 struct content {
     char sha256[DIGEST_HEX_SIZE];
     uint64_t size;
@@ -90,18 +90,18 @@ struct kept_job {
     struct copy *copies; /* by n */
     size_t len;
     struct kept_job *older, *newer;
-    struct file_server *server; /* in its list; NULL: nothing is to be fetched */
+    struct file_server *server; /* has it in its list; NULL: nothing to fetch */
     struct kept_job *before, *behind;
-    unsigned tries;                /* in vain, of the file that comes next */
-    size_t next;                   /* none before it is pending */
-    size_t unwritten;              /* files since its row was written */
+    unsigned tries;                /* failed ones, of the next file */
+    size_t next;                   /* index; no earlier file is pending */
+    size_t unwritten;              /* files done since its row was written */
     struct render_output *outputs; /* while they are fetched; NULL: not read yet */
     size_t outputs_len;
-    struct buf stamps; /* of them, when they are known */
+    struct buf stamps; /* of the outputs, once known */
 };
 
-/* A row names all files of a job: so many times it is written at most while they come. What was
-   fetched since is fetched again after a crash. */
+/* Limit of a job's row writes while files are fetched, as each names all files. Files fetched since
+   the last one are fetched again after a crash. */
 enum { ROWS_A_JOB = 32 };
 
 /* ---- contents -------------------------------------------------------------------------------- */
@@ -120,7 +120,7 @@ static struct content *content_use(struct copies *all, const char *sha256, uint6
     return c;
 }
 
-/* stays: the file does, because the daemon stops. */
+/* Drops a reference; the last one removes the file, unless stays: the daemon stops. */
 static void content_leave(struct copies *all, struct content *c, bool stays)
 {
     if (--c->refs > 0) {
@@ -136,7 +136,7 @@ static void content_leave(struct copies *all, struct content *c, bool stays)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* An array by n: [{"state": "yes", "sha256": ..., "size": ...}, {"state": "pending"}, ...]. */
+/* Writes, by n: [{"state": "yes", "sha256": ..., "size": ...}, {"state": "pending"}, ...]. */
 static void write_files(const struct copy *copies, size_t len, struct buf *out)
 {
     struct js_out o = js_out_to(out);
@@ -192,7 +192,7 @@ static struct copy read_file(struct copies *all, struct js_reader *r)
     } else if (c.state == COPY_KEPT) {
         uint64_t there = 0;
         const int fd = blob_open(all->options.blobs, sha256, &there);
-        if (fd < 0 || (int64_t)there != size) { /* somebody was in the directory */
+        if (fd < 0 || (int64_t)there != size) { /* the directory was changed by others */
             c.state = COPY_FAILED;
         } else {
             c.content = content_use(all, sha256, there);
@@ -233,8 +233,8 @@ const char *copies_hash(const struct content *c)
     return c->sha256;
 }
 
-/* What is there of an output, or is to be, when its job ends. A server may write what it likes into
-   its ui output: only what was streamed to us counts as such. */
+/* Returns the first state of an output's copy when its job ends. A server may write anything into
+   its ui output: only files that were streamed to us count as streamed. */
 static struct copy first_state(const struct job_record *ended, const struct render_output *o,
                                struct copies *all, copies_have_fn have, const void *ctx)
 {
@@ -343,7 +343,7 @@ static struct kept_job *add_job(struct copies *all, int64_t seq, const char *id,
     k->ended_at = ended_at;
     buf_init(&k->stamps, BUF_NO_LIMIT);
     read_files(k, files);
-    struct kept_job *older = all->newest; /* nearly always the place */
+    struct kept_job *older = all->newest; /* nearly always the right place */
     while (older != NULL && older->ended_at.us > ended_at.us) {
         older = older->older;
     }
@@ -357,7 +357,7 @@ static struct kept_job *add_job(struct copies *all, int64_t seq, const char *id,
 
 static void make_room(struct copies *all);
 
-/* The files of forgotten jobs go, `most` of them. stays: see content_leave. */
+/* Removes up to `most` files of forgotten jobs. stays: see content_leave. */
 static void leave_some(struct copies *all, size_t most, bool stays)
 {
     while (all->leaving != NULL && most > 0) {
@@ -398,7 +398,7 @@ static void forget_job(struct kept_job *k)
     all->leaving = k;
 }
 
-/* The row goes first: a file without one is removed at the next start. */
+/* Deletes a job's row, then its files: a file without a row is removed at the next start. */
 static void drop_job(struct kept_job *k)
 {
     struct file_server *s = k->server;
@@ -456,7 +456,7 @@ static void wait_after(struct file_server *s, unsigned tries)
                  mono_add(time_mono(), dur_ms((int64_t)PAUSE_MS << tries)), again, s);
 }
 
-/* The first job's file is here, or cannot be had, or not now. */
+/* Handles the end of a fetch for the first job: fetched, unavailable, or to be retried. */
 static void fetched(void *ctx, enum fetch_end end, const char *why, const char *sha256,
                     uint64_t size)
 {
@@ -493,7 +493,7 @@ static void fetched(void *ctx, enum fetch_end end, const char *why, const char *
     copies_up(s);
 }
 
-/* False: there is no such output. */
+/* Fetches the next pending file; false: no such output. */
 static bool start_fetch(struct file_server *s, struct kept_job *k)
 {
     struct copies *all = s->copying.copies;
@@ -507,7 +507,7 @@ static bool start_fetch(struct file_server *s, struct kept_job *k)
     return good;
 }
 
-/* The first job, as the store has it. */
+/* Continues the first job, as found in the store. */
 static void job_found(void *ctx, const struct store_found *f)
 {
     struct file_server *s = ctx;
@@ -547,7 +547,7 @@ void copies_up(struct file_server *s)
         heap_holds(&w->again.node)) {
         return;
     }
-    if (k->outputs == NULL || k->stamps.len == 0) { /* stamps may come while it is copied */
+    if (k->outputs == NULL || k->stamps.len == 0) { /* stamps may arrive during the copying */
         read_job(s, k);
     } else if (!start_fetch(s, k)) {
         fail_rest(k, "its job, or the output, is gone");
@@ -571,7 +571,7 @@ void copies_leave(struct file_server *s)
     }
 }
 
-/* Its backend is asked, as soon as it can be. */
+/* Queues a job to be fetched from its backend, as soon as that is up. */
 static void queue_at(struct kept_job *k, const char *backend)
 {
     struct file_server *s = file_server_find(k->all->servers, backend);
@@ -605,7 +605,8 @@ void copies_forget(struct copies *all, const char *job_id)
 
 static void ask_for_oldest(struct copies *all);
 
-/* Retention takes the oldest first: when it left this one, it left all others. */
+/* Drops the oldest job if deleted, then checks the next. Retention takes the oldest first: if it
+   left this one, it left all others. */
 static void oldest_found(void *ctx, const struct store_found *f)
 {
     struct copies *all = ctx;
@@ -708,9 +709,10 @@ void copies_free(struct copies *all)
     free(all);
 }
 
-/* ---- who asks -------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
-/* NULL also when its row numbers other outputs: an older daemon saw fewer in the same JSON. */
+/* Finds a job; NULL also if its row numbers other outputs: an older daemon saw fewer in the same
+   JSON. */
 static const struct kept_job *find_numbered(struct copies *all, const char *job_id, size_t len)
 {
     const struct kept_job *k = find(all, job_id);

@@ -1,4 +1,4 @@
-/* What files of ended jobs were; see the header. */
+/* Stamps of files of ended jobs; see the header. */
 #include "comfypool/files/output_stamps.h"
 
 #include <inttypes.h>
@@ -26,13 +26,13 @@ struct stamps {
     struct file_servers *servers;
     bool is_on;
     bool stopping;
-    struct stamping *first, *last; /* jobs of which files are still to be asked for */
+    struct stamping *first, *last; /* jobs with files still to be asked for */
     size_t waiting;
     struct stamp_look *looks; /* under way */
     unsigned open;
 };
 
-/* A job whose files are asked for. */
+/* A job whose files are being asked for. */
 struct stamping {
     struct stamps *all;
     struct stamping *next;
@@ -41,7 +41,7 @@ struct stamping {
     struct render_output *list;
     size_t len;
     struct output_stamp *stamps;
-    size_t most; /* of the list that are asked for, and kept */
+    size_t most; /* files of the list to ask for and keep */
     size_t asked;
     size_t open;
     bool away;   /* its backend does not answer */
@@ -58,16 +58,17 @@ struct stamp_look {
 
 static const struct output_stamp not_known = {.size = -1, .modified_s = -1};
 
-/* ---- what a server says ---------------------------------------------------------------------- */
+/* ---- answers of servers ---------------------------------------------------------------------- */
 
-/* A number that is a header's whole value; -1: none. */
+/* Reads a number that is a header's whole value; -1: none. */
 static int64_t number_of(const char *value)
 {
     int64_t n = -1;
     return value != NULL && str_to_int64(str_of(value), &n) && n >= 0 ? n : -1;
 }
 
-/* The size of the whole file: behind the slash of Content-Range in an answer with a part. */
+/* Returns the size of the whole file: in an answer with a part, after the slash of
+   Content-Range. */
 static int64_t size_of(struct http_call *call, unsigned status, int64_t length)
 {
     if (status != 206) {
@@ -90,7 +91,7 @@ static struct output_stamp read_headers(struct http_call *call, unsigned status,
     return s;
 }
 
-/* A gateway that compresses makes a strong one weak: what they name is the same. */
+/* Skips the W/ of a weak ETag: a compressing gateway makes a strong one weak, for the same file. */
 static const char *opaque(const char *etag)
 {
     return strncmp(etag, "W/", 2) == 0 ? etag + 2 : etag;
@@ -111,7 +112,7 @@ bool stamp_matches(const struct output_stamp *s, struct http_call *call, unsigne
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* An array by n: [{"size": 5, "etag": "...", "modified": 1700000000}, {}, ...]. */
+/* Writes an array by n: [{"size": 5, "etag": "...", "modified": 1700000000}, {}, ...]. */
 static void write_files(const struct output_stamp *list, size_t len, struct buf *out)
 {
     struct js_out o = js_out_to(out);
@@ -243,7 +244,7 @@ static void ask(struct stamping *s, struct file_server *from, size_t n)
                               str_of(o->type), looked, l);
 }
 
-/* The first job's next file, or the first job is through. */
+/* Asks for the first job's next file, or ends the first job. */
 static void ask_next(struct stamps *all)
 {
     struct stamping *s = all->first;

@@ -1,12 +1,12 @@
 /*
- * The deliveries of webhooks. In memory is what can be tried soon, with few bodies: of one host at
- * most HOST_MOST, so that a dead receiver with thousands of them keeps nobody else's out; the rest
- * of a host waits in the store until there is room. At most HOST_IN_FLIGHT of a host and a
- * configured number in all are under way; hosts take turns.
+ * The deliveries of webhooks. Memory holds those to try soon, with few bodies: at most HOST_MOST of
+ * a host, so that a dead receiver with thousands of them does not keep others out; the rest of a
+ * host waits in the store until there is room. At most HOST_IN_FLIGHT of a host and a configured
+ * number in all are under way; hosts take turns.
  *
- * A delivery stays here until its end is durable, and until no read is under way that may tell of
- * it as it was before: what is read from the store meanwhile is known by its id. The hosts of which
- * the store has more are read one after the other.
+ * A delivery stays in memory until its end is durable, and until no read under way may return its
+ * old row: rows read meanwhile are recognized by their ids. Hosts with more in the store are read
+ * one after the other.
  */
 #include "comfypool/notify/webhooks.h"
 
@@ -33,50 +33,50 @@ enum {
     TRY_MS = 15000,
     REFILL_MS = 5000,
     STORE_PAUSE_MS = 5000,
-    /* What is due later than this waits in the store, where memory is short. */
+    /* Deliveries due later than this wait in the store, where memory is short. */
     SOON_MS = 15000,
-    /* Rows of what was taken are deleted together, after FLUSH_MS or when they are many. */
+    /* Rows of accepted deliveries are deleted together, after FLUSH_MS or when they are many. */
     FLUSH_MS = 100,
     FLUSH_MOST = 256,
     BODIES_MOST = 4 << 20,
     MOST_ERROR = 200,
-    /* A receiver may ask for more patience than the schedule has, up to this. */
+    /* Limit of a receiver's Retry-After, which may exceed the schedule. */
     MOST_RETRY_AFTER_S = 24 * 3600,
 };
 
 enum stage {
     STAGE_PLANNED,
     STAGE_DUE,
-    STAGE_READING, /* its body; it has its place among those that are under way */
+    STAGE_READING, /* its body; counts as under way */
     STAGE_FLYING,
     STAGE_TAKEN,
     STAGE_ENDING,
-    STAGE_OVER, /* it goes when its host was read */
+    STAGE_OVER, /* freed once its host was read */
 };
 
 struct delivery {
     struct webhooks *all;
-    struct delivery_record r; /* body NULL: it is in the store only */
+    struct delivery_record r; /* body NULL: in the store only */
     struct hook_target *target;
     enum stage stage;
-    struct delivery *next;  /* in the target's list, of those that are due; in `taken`; or `over` */
-    struct deadline due;    /* of a planned one */
+    struct delivery *next;  /* in the target's list of due ones, in `taken`, or in `over` */
+    struct deadline due;    /* if planned */
     struct store_read read; /* of its body */
-    struct http_call *call; /* of a flying one */
-    bool again;             /* asked for while its end was being written */
-    bool taken;             /* by its receiver */
+    struct http_call *call; /* if flying */
+    bool again;             /* redelivery requested while its end was being written */
+    bool taken;             /* accepted by its receiver */
 };
 
-/* A URL. Those that are ready wait for their turn in their host. */
+/* A URL. Ready ones wait for their turn in their host. */
 struct hook_target {
     char *url;
     struct hook_host *host;
     unsigned len; /* its deliveries in memory */
     unsigned in_flight;
-    struct delivery *first, *last; /* those that are due */
+    struct delivery *first, *last; /* due deliveries */
     struct hook_target *next_ready;
     bool is_ready;
-    bool took; /* its last delivery */
+    bool took; /* its last delivery was accepted */
 };
 
 struct hook_host {
@@ -84,18 +84,18 @@ struct hook_host {
     unsigned len;     /* its deliveries in memory */
     unsigned targets; /* its URLs */
     unsigned in_flight;
-    struct hook_target *first, *last; /* those that are ready */
+    struct hook_target *first, *last; /* ready targets */
     struct hook_host *next_ready;
     bool is_ready;
-    bool parked; /* the store has more of it */
-    bool listed; /* in the round: it stays */
+    bool parked; /* the store has more deliveries of it */
+    bool listed; /* in the round: kept */
 };
 
-/* What the store has of parked hosts is read, one host after the other. */
+/* A round of reads of parked hosts' deliveries, one host after the other. */
 struct round {
-    struct hook_host **hosts; /* NULL: none is under way */
+    struct hook_host **hosts; /* NULL: no round */
     size_t len;
-    size_t at;              /* the one that is read, or comes next */
+    size_t at;              /* index of the host being read, or next */
     struct store_read read; /* of hosts[at] */
     struct delivery *over;  /* of hosts[at] */
 };
@@ -106,24 +106,24 @@ struct webhooks {
     struct pending *pending;
     struct webhooks_options options;
     bool stopping;
-    struct http_client *http; /* its own: no connection of it leads to a backend */
+    struct http_client *http; /* separate: none of its connections leads to a backend */
     struct map hosts;         /* by "host:port" */
     struct map targets;       /* by URL */
     struct map by_id;         /* deliveries in memory */
-    struct hook_host *ready_first, *ready_last; /* hosts with a place and something that is due */
+    struct hook_host *ready_first, *ready_last; /* hosts with a free place and a due delivery */
     bool is_pumping;
     unsigned in_flight;
-    size_t bodies;          /* bytes of those that are kept until their first try */
-    struct delivery *taken; /* their rows go soon, together */
+    size_t bodies;          /* bytes of bodies kept until their first try */
+    struct delivery *taken; /* accepted; their rows are deleted soon, together */
     unsigned taken_len;
-    unsigned going; /* were taken, and their rows are there still */
+    unsigned going; /* accepted ones whose rows still exist */
     struct deadline flush;
     struct deadline refill;
     struct round round;
     uint64_t delivered, failed, dead, forbidden; /* since the start */
 };
 
-/* ---- what is in memory ----------------------------------------------------------------------- */
+/* ---- deliveries in memory -------------------------------------------------------------------- */
 
 static struct hook_host *host_named(struct webhooks *w, const char *name)
 {
@@ -158,7 +158,7 @@ static void host_let_go(struct webhooks *w, struct hook_host *h)
     }
 }
 
-/* Nothing of it is due, or flies. */
+/* Frees a target without deliveries: none is due or under way. */
 static void target_let_go(struct webhooks *w, struct hook_target *t)
 {
     if (t->len == 0) {
@@ -182,7 +182,8 @@ static void drop_body(struct delivery *d)
     }
 }
 
-/* Its first try is soon: what was written a moment ago need not be read again. */
+/* Takes a new body, and keeps it if there is room: the first try is soon, and need not reread
+   it. */
 static void keep_body(struct delivery *d, char *take)
 {
     struct webhooks *w = d->all;
@@ -242,7 +243,7 @@ static void target_is_ready(struct webhooks *w, struct hook_target *t)
     host_is_ready(w, h);
 }
 
-/* Whose turn it is: the first due delivery of the first ready URL of the first ready host. */
+/* Takes the next in turn: the first due delivery of the first ready URL of the first ready host. */
 static struct delivery *take_turn(struct webhooks *w)
 {
     struct hook_host *h = w->ready_first;
@@ -283,7 +284,7 @@ static void plan(struct delivery *d)
     }
 }
 
-/* record is taken. */
+/* Adds a delivery; takes the record. */
 static void add(struct webhooks *w, struct delivery_record *take)
 {
     struct delivery *d = mem_zero(1, sizeof *d);
@@ -309,7 +310,7 @@ void webhooks_take(struct webhooks *w, struct outbox *o)
 {
     for (size_t i = 0; i < o->len && !w->stopping; i++) {
         struct hook_host *h = host_named(w, o->list[i].host);
-        const bool known = map_get(&w->by_id, str_of(o->list[i].id)) != NULL; /* a refill's */
+        const bool known = map_get(&w->by_id, str_of(o->list[i].id)) != NULL; /* from a refill */
         if (!has_room(w, h)) {
             h->parked = true;
             plan_refill(w);
@@ -320,15 +321,15 @@ void webhooks_take(struct webhooks *w, struct outbox *o)
     outbox_done(o);
 }
 
-/* ---- what waits in the store ----------------------------------------------------------------- */
+/* ---- deliveries in the store ----------------------------------------------------------------- */
 
 static bool is_being_read(const struct hook_host *h, const struct round *r)
 {
     return r->read.find != NULL && r->hosts[r->at] == h;
 }
 
-/* Its row is gone, or says that it is not to be tried soon; a read that is under way may have found
-   it before. */
+/* Forgets a delivery whose row is gone, or not to be tried soon; if its host is being read, only
+   after that read, which may have found the old row. */
 static void leave(struct delivery *d)
 {
     struct round *r = &d->all->round;
@@ -348,7 +349,7 @@ static void leave_over(struct webhooks *w)
     w->round.over = NULL;
     for (; d != NULL; d = next) {
         next = d->next;
-        if (d->again) { /* somebody wants it once more */
+        if (d->again) { /* redelivery was requested */
             d->again = false;
             plan(d);
         } else {
@@ -375,7 +376,7 @@ static void due_found(void *ctx, enum err e, struct delivery_record *list, size_
         }
     }
     leave_over(w);
-    w->round.at = e == ERR_NONE ? w->round.at + 1 : w->round.len; /* all others later */
+    w->round.at = e == ERR_NONE ? w->round.at + 1 : w->round.len; /* the others later */
     read_next(w);
 }
 
@@ -395,7 +396,7 @@ static void end_round(struct webhooks *w)
     }
 }
 
-/* From the next host on that has room. */
+/* Reads the next host with room, or ends the round. */
 static void read_next(struct webhooks *w)
 {
     struct round *r = &w->round;
@@ -406,7 +407,7 @@ static void read_next(struct webhooks *w)
         end_round(w);
     } else {
         const struct wall_us until = {time_wall().us + (int64_t)SOON_MS * 1000};
-        r->hosts[r->at]->parked = false; /* until the store, or somebody else, says so */
+        r->hosts[r->at]->parked = false; /* until set again, by this read or otherwise */
         store_find_due(w->store, r->hosts[r->at]->name, until, HOST_MOST, &r->read, due_found, w);
     }
 }
@@ -415,7 +416,7 @@ static void refill(void *ctx)
 {
     struct webhooks *w = ctx;
     struct round *r = &w->round;
-    if (r->hosts != NULL) { /* it may have passed what was parked since */
+    if (r->hosts != NULL) { /* it may have passed hosts parked since */
         plan_refill(w);
         return;
     }
@@ -450,7 +451,7 @@ static void written(void *ctx)
     struct delivery *d = ctx;
     struct webhooks *w = d->all;
     w->going -= d->taken;
-    if (d->again && !w->stopping) { /* somebody wants it once more; its row is as it was */
+    if (d->again && !w->stopping) { /* redelivery was requested; its row is as it was */
         d->again = false;
         plan(d);
     } else {
@@ -475,7 +476,8 @@ static void flush_taken(void *ctx)
     w->taken_len = 0;
 }
 
-/* Its row goes with those of others: a transaction for each would cost more than the job. */
+/* Deletes an accepted delivery's row with those of others: a transaction for each would cost more
+   than the job. */
 static void end_taken(struct delivery *d)
 {
     struct webhooks *w = d->all;
@@ -492,7 +494,7 @@ static void end_taken(struct delivery *d)
     }
 }
 
-/* Its row says what became of it, and it leaves memory. */
+/* Writes the delivery's end to its row, then drops it from memory. */
 static void end_here(struct delivery *d)
 {
     d->stage = STAGE_ENDING;
@@ -529,7 +531,7 @@ static void give_up(struct delivery *d, enum delivery_state state)
     end_here(d);
 }
 
-/* It waits in the store, and leaves its place to one that is due soon. */
+/* Moves a delivery to the store, to make room for one that is due soon. */
 static void park(struct delivery *d)
 {
     d->target->host->parked = true;
@@ -565,7 +567,7 @@ static void try_again_later(struct delivery *d, struct dur_us asked)
     }
 }
 
-/* True when it was taken. */
+/* Handles the result of a try; true if the delivery was accepted. */
 static bool judge(struct delivery *d, const struct http_result *r)
 {
     const bool answered = r->outcome == HTTP_ANSWERED;
@@ -579,7 +581,7 @@ static bool judge(struct delivery *d, const struct http_result *r)
     set_error(d, r);
     if (r->forbidden) {
         give_up(d, DELIVERY_FORBIDDEN);
-    } else if (answered && r->status == 410) { /* Gone: it wants no more of it */
+    } else if (answered && r->status == 410) { /* Gone: the receiver wants no more */
         give_up(d, DELIVERY_DEAD);
     } else {
         try_again_later(d, r->retry_after);
@@ -587,7 +589,7 @@ static bool judge(struct delivery *d, const struct http_result *r)
     return false;
 }
 
-/* One more is under way, or one less. */
+/* Counts one more under way, or one less. */
 static void count_under_way(struct delivery *d, int change)
 {
     d->all->in_flight += (unsigned)change;
@@ -595,7 +597,7 @@ static void count_under_way(struct delivery *d, int change)
     d->target->host->in_flight += (unsigned)change;
 }
 
-/* A delivery of the URL is under way no longer: others have their turn. */
+/* Gives others their turn once a delivery of the URL is no longer under way. */
 static void go_on(struct webhooks *w, struct hook_target *t)
 {
     target_is_ready(w, t);
@@ -671,7 +673,7 @@ static void body_found(void *ctx, enum err e, struct delivery_record *whole)
     }
     count_under_way(d, -1);
     t->len++;                          /* the delivery may go, but not its URL */
-    if (e == ERR_DELIVERY_NOT_FOUND) { /* somebody deleted it */
+    if (e == ERR_DELIVERY_NOT_FOUND) { /* deleted meanwhile */
         leave(d);
     } else {
         d->r.next_at.us = time_wall().us + (int64_t)STORE_PAUSE_MS * 1000;
@@ -695,7 +697,7 @@ static void start(struct delivery *d)
 
 static void pump(struct webhooks *w)
 {
-    if (w->is_pumping) { /* a store that cannot be read says so at once */
+    if (w->is_pumping) { /* an unreadable store calls back at once */
         return;
     }
     w->is_pumping = true;
@@ -708,7 +710,7 @@ static void pump(struct webhooks *w)
     w->is_pumping = false;
 }
 
-/* ---- once more ------------------------------------------------------------------------------- */
+/* ---- redelivery ------------------------------------------------------------------------------ */
 
 static void begin_anew(struct delivery_record *r)
 {
@@ -717,7 +719,7 @@ static void begin_anew(struct delivery_record *r)
     r->made_at = r->next_at = time_wall();
 }
 
-/* Without its body: that is read again, which finds out whether it was taken a moment ago. */
+/* Adds a delivery without its body: rereading that detects whether it was accepted just now. */
 void webhooks_redeliver(struct webhooks *w, struct delivery_record *take)
 {
     struct delivery *d = map_get(&w->by_id, str_of(take->id));
