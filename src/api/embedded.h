@@ -1,6 +1,6 @@
 /* Files embedded in the program by scripts/embed at build time. */
-#ifndef COMFYPOOL_SRC_POOL_EMBEDDED_H
-#define COMFYPOOL_SRC_POOL_EMBEDDED_H
+#ifndef COMFYPOOL_SRC_API_EMBEDDED_H
+#define COMFYPOOL_SRC_API_EMBEDDED_H
 
 #include <stddef.h>
 

@@ -281,11 +281,11 @@ static void heartbeat(void *ctx)
     if (l->mode != MODE_SNAPSHOT) { /* else in the middle of a line, with bytes left to read */
         (void)put(l, STR(": still here\n"));
     }
-    /* Comes early when the oldest unread bytes become too old. */
-    const struct mono_us too_old =
-        mono_add(l->marks[l->marks_first].at, dur_ms(BEHIND_S * 1000 + 1));
-    deadline_set(&a->deadlines, &l->heartbeat,
-                 mono_min(mono_add(now, dur_ms(HEARTBEAT_MS)), too_old), heartbeat, l);
+    struct mono_us next = mono_add(now, dur_ms(HEARTBEAT_MS));
+    if (l->marks_len > 0) { /* early when the oldest unread bytes become too old */
+        next = mono_min(next, mono_add(l->marks[l->marks_first].at, dur_ms(BEHIND_S * 1000 + 1)));
+    }
+    deadline_set(&a->deadlines, &l->heartbeat, next, heartbeat, l);
 }
 
 /* ---- events as text -------------------------------------------------------------------------- */

@@ -151,7 +151,7 @@ static void get_upload(void *ctx, struct http_request *rq, struct http_ref x)
 
 static void forgotten(void *asking)
 {
-    api_answer_no_content(asking, ERR_NONE);
+    api_answer_no_content(asking, NULL);
 }
 
 static void delete_upload(void *ctx, struct http_request *rq, struct http_ref x)
