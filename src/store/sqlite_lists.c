@@ -36,7 +36,9 @@ static void of_batch_sql(const struct job_query *j, struct buf *sql)
     buf_printf(sql, "batch_id = '%s'%s AND seq < %" PRId64 " AND state IN (", j->batch_id,
                j->client == NULL ? "" : " AND +client = ?1", j->before_seq);
     for (int i = 0; i < JOB_STATE_COUNT; i++) {
-        buf_printf(sql, (j->state_mask & (1u << i)) != 0 ? "%d, " : "", i);
+        if ((j->state_mask & (1u << i)) != 0) {
+            buf_printf(sql, "%d, ", i);
+        }
     }
     buf_add_text(sql, "-1)");
 }
