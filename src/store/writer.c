@@ -190,6 +190,7 @@ static void run(void *arg)
     struct store *s = arg;
     struct writer *w = &s->writer;
     bool stopping = false;
+    free(mem_alloc(1)); /* takes an arena of the allocator before other threads do */
     while (!stopping) {
         stopping = wait_for_work(s);
         if (w->batch.first != NULL || ((w->failing || w->probes) && !stopping)) {
