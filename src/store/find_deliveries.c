@@ -15,12 +15,10 @@ struct due_find {
     char *host;
     struct wall_us until;
     unsigned limit;
-    enum err error;
     struct delivery_record *list;
     size_t len;
     bool later;
     store_found_due_fn done;
-    void *ctx;
 };
 
 static void add_due(void *ctx, struct delivery_record *d)
@@ -30,17 +28,17 @@ static void add_due(void *ctx, struct delivery_record *d)
     *d = (struct delivery_record){0};
 }
 
-static void read_due(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_due(struct find *find, const struct engine *e, struct reader *r)
 {
     struct due_find *f = (struct due_find *)find;
     f->list = mem_alloc((f->limit + 1) * sizeof *f->list);
-    f->error = e->due(r, f->host, f->until, f->limit, add_due, f, &f->later);
+    return e->due(r, f->host, f->until, f->limit, add_due, f, &f->later);
 }
 
-static void answer_due(struct find *find, bool unread)
+static void answer_due(struct find *find)
 {
     struct due_find *f = (struct due_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->list, f->len, f->later);
+    f->done(find->ctx, find->error, f->list, f->len, f->later);
 }
 
 static void release_due(struct find *find)
@@ -53,18 +51,16 @@ static void release_due(struct find *find)
     free(f->host);
 }
 
+static const struct find_kind due_kind = {read_due, answer_due, release_due};
+
 void store_find_due(struct store *s, const char *host, struct wall_us until, unsigned limit,
                     struct store_read *read, store_found_due_fn done, void *ctx)
 {
-    struct due_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_due;
-    f->find.answer = answer_due;
-    f->find.release = release_due;
+    struct due_find *f = find_new(&due_kind, sizeof *f, ctx);
     f->host = mem_strdup(host);
     f->until = until;
     f->limit = limit;
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }
 
@@ -73,23 +69,22 @@ void store_find_due(struct store *s, const char *host, struct wall_us until, uns
 struct delivery_find {
     struct find find;
     char id[UUID_SIZE];
-    enum err error;
     struct delivery_record found;
     store_found_delivery_fn done;
-    void *ctx;
 };
 
-static void read_delivery(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_delivery(struct find *find, const struct engine *e, struct reader *r)
 {
     struct delivery_find *f = (struct delivery_find *)find;
-    f->error = e->delivery(r, f->id, &f->found);
+    const enum err found = e->delivery(r, f->id, &f->found);
     find->size = f->found.body == NULL ? 0 : strlen(f->found.body);
+    return found;
 }
 
-static void answer_delivery(struct find *find, bool unread)
+static void answer_delivery(struct find *find)
 {
     struct delivery_find *f = (struct delivery_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, &f->found);
+    f->done(find->ctx, find->error, &f->found);
 }
 
 static void release_delivery(struct find *find)
@@ -98,16 +93,14 @@ static void release_delivery(struct find *find)
     delivery_record_done(&f->found);
 }
 
+static const struct find_kind delivery_kind = {read_delivery, answer_delivery, release_delivery};
+
 void store_find_delivery(struct store *s, const char *id, struct store_read *read,
                          store_found_delivery_fn done, void *ctx)
 {
-    struct delivery_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_delivery;
-    f->find.answer = answer_delivery;
-    f->find.release = release_delivery;
+    struct delivery_find *f = find_new(&delivery_kind, sizeof *f, ctx);
     (void)snprintf(f->id, sizeof f->id, "%.36s", id);
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }
 
@@ -115,37 +108,28 @@ void store_find_delivery(struct store *s, const char *id, struct store_read *rea
 
 struct count_find {
     struct find find;
-    enum err error;
     int64_t n;
     store_found_count_fn done;
-    void *ctx;
 };
 
-static void read_count(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_count(struct find *find, const struct engine *e, struct reader *r)
 {
     struct count_find *f = (struct count_find *)find;
-    f->error = e->count_waiting(r, &f->n);
+    return e->count_waiting(r, &f->n);
 }
 
-static void answer_count(struct find *find, bool unread)
+static void answer_count(struct find *find)
 {
     struct count_find *f = (struct count_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->n);
+    f->done(find->ctx, find->error, f->n);
 }
 
-static void release_count(struct find *find)
-{
-    (void)find;
-}
+static const struct find_kind count_kind = {read_count, answer_count, NULL};
 
 void store_find_waiting_count(struct store *s, struct store_read *read, store_found_count_fn done,
                               void *ctx)
 {
-    struct count_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_count;
-    f->find.answer = answer_count;
-    f->find.release = release_count;
+    struct count_find *f = find_new(&count_kind, sizeof *f, ctx);
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }

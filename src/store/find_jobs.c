@@ -24,7 +24,6 @@ struct job_find {
     struct buf profiles; /* the texts, concatenated */
     struct store_profile *list;
     store_found_fn done;
-    void *ctx;
 };
 
 static bool wants(const struct job_find *f, unsigned what)
@@ -54,7 +53,7 @@ static size_t length_of(const char *text)
     return text == NULL ? 0 : strlen(text);
 }
 
-static void read_job(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_job(struct find *find, const struct engine *e, struct reader *r)
 {
     struct job_find *f = (struct job_find *)find;
     const struct store_wish *w = &f->wish;
@@ -85,6 +84,7 @@ static void read_job(struct find *find, const struct engine *e, struct reader *r
     }
     find->size = f->profile.len + f->workflow.len + f->profiles.len + f->whole.workflow_len +
                  f->batch.workflow_len + length_of(f->whole.extra_data) + length_of(job->outputs);
+    return ret->error;
 }
 
 static void point_profiles(struct job_find *f)
@@ -97,11 +97,11 @@ static void point_profiles(struct job_find *f)
     f->found.profiles = f->list;
 }
 
-static void answer_job(struct find *find, bool unread)
+static void answer_job(struct find *find)
 {
     struct job_find *f = (struct job_find *)find;
     struct store_found *found = &f->found;
-    found->error = unread ? ERR_STORE_UNAVAILABLE : found->error;
+    found->error = find->error;
     found->job = &f->whole.job;
     found->profile = buf_str(&f->profile);
     found->workflow = buf_str(&f->workflow);
@@ -109,7 +109,7 @@ static void answer_job(struct find *find, bool unread)
     point_profiles(f);
     found->whole = (f->wish.wants & STORE_WANT_TEXTS) != 0 ? &f->whole : NULL;
     found->batch = f->batch.r.id[0] != '\0' ? &f->batch : NULL;
-    f->done(f->ctx, found);
+    f->done(find->ctx, found);
 }
 
 static void release_job(struct find *find)
@@ -161,16 +161,15 @@ static bool answer_from_memory(struct store *s, const struct store_wish *wish, s
     return enough;
 }
 
+static const struct find_kind job_kind = {read_job, answer_job, release_job};
+
 void store_find_job(struct store *s, const struct store_wish *wish, struct store_read *read,
                     store_found_fn done, void *ctx)
 {
     if (!s->closing && answer_from_memory(s, wish, done, ctx)) {
         return;
     }
-    struct job_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_job;
-    f->find.answer = answer_job;
-    f->find.release = release_job;
+    struct job_find *f = find_new(&job_kind, sizeof *f, ctx);
     f->wish = *wish;
     f->found.profile_error = ERR_PROFILING_DISABLED;
     buf_init(&f->profile, BUF_NO_LIMIT);
@@ -178,7 +177,6 @@ void store_find_job(struct store *s, const struct store_wish *wish, struct store
     buf_init(&f->stamps, BUF_NO_LIMIT);
     buf_init(&f->profiles, BUF_NO_LIMIT);
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }
 
@@ -188,22 +186,20 @@ struct client_find {
     struct find find;
     enum store_owned what;
     char id[UUID_SIZE];
-    enum err error;
     char *client;
     store_found_client_fn done;
-    void *ctx;
 };
 
-static void read_client(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_client(struct find *find, const struct engine *e, struct reader *r)
 {
     struct client_find *f = (struct client_find *)find;
-    f->error = e->client(r, f->what, f->id, &f->client);
+    return e->client(r, f->what, f->id, &f->client);
 }
 
-static void answer_client(struct find *find, bool unread)
+static void answer_client(struct find *find)
 {
     struct client_find *f = (struct client_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->client);
+    f->done(find->ctx, find->error, f->client);
 }
 
 static void release_client(struct find *find)
@@ -212,16 +208,14 @@ static void release_client(struct find *find)
     free(f->client);
 }
 
+static const struct find_kind client_kind = {read_client, answer_client, release_client};
+
 void store_find_client(struct store *s, enum store_owned what, const char *id,
                        struct store_read *read, store_found_client_fn done, void *ctx)
 {
-    struct client_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_client;
-    f->find.answer = answer_client;
-    f->find.release = release_client;
+    struct client_find *f = find_new(&client_kind, sizeof *f, ctx);
     f->what = what;
     (void)snprintf(f->id, sizeof f->id, "%.36s", id);
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }

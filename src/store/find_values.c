@@ -14,10 +14,8 @@ struct key_find {
     char *key;
     bool is_batch;
     struct wall_us now;
-    enum err error;
     struct store_key found;
     store_found_key_fn done;
-    void *ctx;
 };
 
 static enum err read_batch(struct key_find *f, const struct engine *e, struct reader *r)
@@ -30,23 +28,23 @@ static enum err read_batch(struct key_find *f, const struct engine *e, struct re
     return found;
 }
 
-static void read_key(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_key(struct find *find, const struct engine *e, struct reader *r)
 {
     struct key_find *f = (struct key_find *)find;
     struct store_key *k = &f->found;
-    f->error = e->key(r, f->key, f->now, &k->record);
-    if (f->error != ERR_NONE || k->record.key == NULL) {
-        return;
+    const enum err found = e->key(r, f->key, f->now, &k->record);
+    if (found != ERR_NONE || k->record.key == NULL) {
+        return found;
     }
     k->subject_error =
         f->is_batch ? read_batch(f, e, r) : e->client(r, STORE_JOB, k->record.job_id, &k->client);
-    f->error = k->subject_error == ERR_STORE_UNAVAILABLE ? ERR_STORE_UNAVAILABLE : ERR_NONE;
+    return k->subject_error == ERR_STORE_UNAVAILABLE ? ERR_STORE_UNAVAILABLE : ERR_NONE;
 }
 
-static void answer_key(struct find *find, bool unread)
+static void answer_key(struct find *find)
 {
     struct key_find *f = (struct key_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, &f->found);
+    f->done(find->ctx, find->error, &f->found);
 }
 
 static void release_key(struct find *find)
@@ -57,18 +55,16 @@ static void release_key(struct find *find)
     free(f->key);
 }
 
+static const struct find_kind key_kind = {read_key, answer_key, release_key};
+
 void store_find_key(struct store *s, const char *key, bool is_batch, struct wall_us now,
                     struct store_read *read, store_found_key_fn done, void *ctx)
 {
-    struct key_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_key;
-    f->find.answer = answer_key;
-    f->find.release = release_key;
+    struct key_find *f = find_new(&key_kind, sizeof *f, ctx);
     f->key = mem_strdup(key);
     f->is_batch = is_batch;
     f->now = now;
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }
 
@@ -77,22 +73,20 @@ void store_find_key(struct store *s, const char *key, bool is_batch, struct wall
 struct setting_find {
     struct find find;
     char *name;
-    enum err error;
     char *value;
     store_found_setting_fn done;
-    void *ctx;
 };
 
-static void read_setting(struct find *find, const struct engine *e, struct reader *r)
+static enum err read_setting(struct find *find, const struct engine *e, struct reader *r)
 {
     struct setting_find *f = (struct setting_find *)find;
-    f->error = e->setting(r, f->name, &f->value);
+    return e->setting(r, f->name, &f->value);
 }
 
-static void answer_setting(struct find *find, bool unread)
+static void answer_setting(struct find *find)
 {
     struct setting_find *f = (struct setting_find *)find;
-    f->done(f->ctx, unread ? ERR_STORE_UNAVAILABLE : f->error, f->value);
+    f->done(find->ctx, find->error, f->value);
 }
 
 static void release_setting(struct find *find)
@@ -102,15 +96,13 @@ static void release_setting(struct find *find)
     free(f->value);
 }
 
+static const struct find_kind setting_kind = {read_setting, answer_setting, release_setting};
+
 void store_find_setting(struct store *s, const char *name, struct store_read *read,
                         store_found_setting_fn done, void *ctx)
 {
-    struct setting_find *f = mem_zero(1, sizeof *f);
-    f->find.run = read_setting;
-    f->find.answer = answer_setting;
-    f->find.release = release_setting;
+    struct setting_find *f = find_new(&setting_kind, sizeof *f, ctx);
     f->name = mem_strdup(name);
     f->done = done;
-    f->ctx = ctx;
     find_ask(s, &f->find, read);
 }

@@ -71,10 +71,7 @@ static void read_some(struct store *s, struct find_list *ret)
     size_t bytes = 0;
     struct find *one = take_one(f);
     for (unsigned n = 1; one != NULL; n++) {
-        one->unread = !good;
-        if (good) {
-            one->run(one, s->engine, f->reader);
-        }
+        one->error = good ? one->kind->run(one, s->engine, f->reader) : ERR_STORE_UNAVAILABLE;
         bytes += one->size;
         list_add(ret, one);
         one = n < READ_AT_ONCE && bytes < READ_BYTES ? take_one(f) : NULL;
@@ -112,9 +109,11 @@ static void answer_one(struct find *f)
         f->read->find = NULL;
     }
     if (!f->forgotten) {
-        f->answer(f, f->unread);
+        f->kind->answer(f);
     }
-    f->release(f);
+    if (f->kind->release != NULL) {
+        f->kind->release(f);
+    }
     free(f);
 }
 
@@ -143,6 +142,14 @@ void store_count_finds(struct store *s, struct pending *pending)
     s->finder.pending = pending;
 }
 
+void *find_new(const struct find_kind *kind, size_t size, void *ctx)
+{
+    struct find *f = mem_zero(1, size);
+    f->kind = kind;
+    f->ctx = ctx;
+    return f;
+}
+
 void find_ask(struct store *s, struct find *f, struct store_read *read)
 {
     struct finder *all = &s->finder;
@@ -150,7 +157,7 @@ void find_ask(struct store *s, struct find *f, struct store_read *read)
         all->started = uv_thread_create(&all->thread, work, s) == 0;
     }
     if (!all->started || s->closing) {
-        f->unread = true;
+        f->error = ERR_STORE_UNAVAILABLE;
         answer_one(f);
         return;
     }
@@ -172,7 +179,7 @@ void finder_deliver(struct store *s)
     struct finder *f = &s->finder;
     uv_mutex_lock(&f->mutex);
     struct find *first = list_take_all(&f->answered);
-    if (first != NULL) {
+    if (f->waiting.first != NULL) {
         uv_cond_signal(&f->wake);
     }
     uv_mutex_unlock(&f->mutex);
@@ -199,7 +206,7 @@ void finder_close(struct store *s)
     f->started = false;
     answer_all(s, list_take_all(&f->answered));
     for (struct find *one = f->waiting.first; one != NULL; one = one->next) {
-        one->unread = true;
+        one->error = ERR_STORE_UNAVAILABLE;
     }
     answer_all(s, list_take_all(&f->waiting));
     s->engine->disconnect(f->reader);

@@ -3,7 +3,10 @@
 #define COMFYPOOL_SRC_STORE_FINDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <uv.h>
+
+#include "comfypool/base/err.h"
 
 struct engine;
 struct pending;
@@ -11,18 +14,26 @@ struct reader;
 struct store;
 struct store_read;
 
+struct find;
+
+/* A kind of request. */
+struct find_kind {
+    /* Runs on the thread. */
+    enum err (*run)(struct find *f, const struct engine *e, struct reader *r);
+    /* Runs on the loop, once, unless forgotten. */
+    void (*answer)(struct find *f);
+    /* Frees what the members point to. NULL: nothing to free. */
+    void (*release)(struct find *f);
+};
+
 /* First member of a request; freed after its answer. */
 struct find {
+    const struct find_kind *kind;
+    void *ctx; /* of the caller */
     struct find *next;
-    /* Runs on the thread. */
-    void (*run)(struct find *f, const struct engine *e, struct reader *r);
-    /* Runs on the loop, once, unless forgotten. unread: run was not called. */
-    void (*answer)(struct find *f, bool unread);
-    /* Frees what the members point to. */
-    void (*release)(struct find *f);
     struct store_read *read; /* handle of the caller, to forget it; or NULL */
     size_t size;             /* bytes found, as far as they may be many; set by run */
-    bool unread;
+    enum err error;          /* result of run; ERR_STORE_UNAVAILABLE if it could not run */
     bool forgotten;
 };
 
@@ -45,7 +56,9 @@ struct finder {
     struct reader *reader; /* NULL: not yet */
 };
 
-/* Queues f, taking it (from mem_zero, with its three functions set). */
+/* Makes a request of `size` zeroed bytes, whose first member is a find. */
+void *find_new(const struct find_kind *kind, size_t size, void *ctx);
+/* Queues f, taking it. */
 void find_ask(struct store *s, struct find *f, struct store_read *read);
 
 void finder_init(struct finder *f);
