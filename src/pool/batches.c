@@ -34,9 +34,6 @@
 #include "state.h"
 #include "submission_check.h"
 
-/* Delay before a failed count is tried again. */
-enum { STORE_PAUSE_MS = 1000 };
-
 /* Per turn of the loop; no further job is begun after FOR_US. */
 enum { MADE_AT_ONCE = 1000, ADMITTED_AT_ONCE = 500, CANCELLED_AT_ONCE = 200, FOR_US = 10000 };
 

@@ -22,9 +22,6 @@
 #include "known_jobs.h"
 #include "state.h"
 
-/* Delay before a failed read is tried again. */
-enum { STORE_PAUSE_MS = 1000 };
-
 /* ---- edges ----------------------------------------------------------------------------------- */
 
 static void edge_new(struct job *waits, struct job *for_job)

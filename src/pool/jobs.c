@@ -42,9 +42,6 @@
 
 /* How long a job that failed on a backend waits for another one. */
 enum { PREFER_MS = 30000 };
-/* Delay before a failed read of a workflow is tried again. */
-enum { STORE_PAUSE_MS = 1000 };
-
 static void job_register(struct job *j)
 {
     (void)map_put(&j->pool->jobs, (struct str){j->r.id, UUID_TEXT}, j);

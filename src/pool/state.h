@@ -119,6 +119,9 @@ struct pool_folding {
     unsigned unfolded; /* ends since the last fold */
 };
 
+/* Delay before a failed read of the store is tried again. */
+enum { STORE_PAUSE_MS = 1000 };
+
 struct pool {
     const struct pool_ops *ops;
     uv_loop_t *loop;
